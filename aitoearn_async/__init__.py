@@ -1,0 +1,70 @@
+"""The asyncio-native client for AiToEarn's image and video tasks.
+
+Everything public stands here; the rooms behind it may move.
+"""
+
+from ._version import __version__
+from .client import Client, ClientStatistics
+from .contract.models import AnyTask, Image, ImageTask, VideoError, VideoInput, VideoTask
+from .contract.refs import AnyRef, ImageRef, TaskRef, VideoRef, parse_ref
+from .contract.status import TaskState
+from .errors import (
+    AiToEarnError,
+    ApiError,
+    AuthenticationError,
+    ClientClosedError,
+    ConnectionFailedError,
+    ContractError,
+    InvalidRequestError,
+    RateLimitError,
+    RequestTimeoutError,
+    ServerError,
+    ServiceUnreachableError,
+    TaskFailedError,
+    TaskNotFoundError,
+    TransportError,
+    UnexpectedResponseError,
+    WaitTimeoutError,
+)
+from .polling.schedule import WaitStrategy, wait_backoff
+from .polling.waiter import Waiter
+from .session.address import CHINA, INTERNATIONAL
+
+__all__ = [
+    "CHINA",
+    "INTERNATIONAL",
+    "AiToEarnError",
+    "AnyRef",
+    "AnyTask",
+    "ApiError",
+    "AuthenticationError",
+    "Client",
+    "ClientClosedError",
+    "ClientStatistics",
+    "ConnectionFailedError",
+    "ContractError",
+    "Image",
+    "ImageRef",
+    "ImageTask",
+    "InvalidRequestError",
+    "RateLimitError",
+    "RequestTimeoutError",
+    "ServerError",
+    "ServiceUnreachableError",
+    "TaskFailedError",
+    "TaskNotFoundError",
+    "TaskRef",
+    "TaskState",
+    "TransportError",
+    "UnexpectedResponseError",
+    "VideoError",
+    "VideoInput",
+    "VideoRef",
+    "VideoTask",
+    "WaitStrategy",
+    "WaitTimeoutError",
+    "Waiter",
+    "__version__",
+    "parse_ref",
+    "wait_backoff",
+]

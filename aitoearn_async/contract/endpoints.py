@@ -1,0 +1,57 @@
+"""One record an endpoint: where a kind of task is asked for, and what its answers decode to.
+
+A new kind of task is a ref in `refs`, a Struct in `models`, and a row here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from operator import attrgetter
+from typing import Any, Generic, TypeVar, cast
+
+import msgspec
+
+from .envelope import Envelope
+from .models import ImageTask, Task, VideoTask
+from .refs import ImageRef, TaskRef, VideoRef
+
+T = TypeVar("T", bound=Task)
+
+
+class Endpoint(msgspec.Struct, Generic[T], frozen=True, kw_only=True):
+    """What there is to know about asking for one kind of task."""
+
+    path: str
+    """The path, up to the id."""
+    id_of: Callable[[T], str]
+    """Where an answer echoes the id it is for."""
+    task: type[T]
+    """The Struct of a whole answer."""
+    decoder: msgspec.json.Decoder[Envelope[T]]
+    """Built once: building one costs a thousand times a decode."""
+
+
+def _row(path: str, task: type[T], id_field: str) -> Endpoint[T]:
+    decoder = msgspec.json.Decoder(Envelope[task])  # type: ignore[valid-type]
+    return Endpoint(path=path, id_of=attrgetter(id_field), task=task, decoder=decoder)
+
+
+_ENDPOINTS: dict[type[TaskRef[Any]], Endpoint[Any]] = {
+    ImageRef: _row("/api/ai/image/task/", ImageTask, "log_id"),
+    VideoRef: _row("/api/ai/video/generations/", VideoTask, "id"),
+}
+
+
+def endpoint_of(ref: TaskRef[T]) -> Endpoint[T]:
+    """The row for a ref.
+
+    Raises:
+        TypeError: It is not a ref.
+    """
+    try:
+        return cast("Endpoint[T]", _ENDPOINTS[type(ref)])
+    except KeyError:
+        raise TypeError(
+            f"expected an ImageRef or a VideoRef, not {ref!r:.80}; "
+            "parse_ref() makes one of text such as 'image:66...'"
+        ) from None

@@ -1,0 +1,184 @@
+"""From the bytes of an answer to a Struct, or to the service's refusal.
+
+    {"code": 0, "data": {...}, "message": ..., "requestId": ...}     Envelope, in one decode
+    {"code": N, "data": {}, "message": ..., "requestId": ...}        Refusal
+    anything else                                                    Broken
+
+Nothing here raises: what an answer comes to is a value. What a refusal's code means is in
+`codes`. What an HTTP status means is not known here.
+"""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+import msgspec
+
+if TYPE_CHECKING:
+    from .endpoints import Endpoint
+    from .models import Task
+
+T = TypeVar("T")
+TaskT = TypeVar("TaskT", bound="Task")
+
+
+class Envelope(msgspec.Struct, Generic[T], frozen=True, rename="camel"):
+    """A good answer."""
+
+    code: int
+    data: T
+    request_id: str | None = None
+
+
+class Refusal(msgspec.Struct, frozen=True):
+    """The service's no."""
+
+    code: int
+    message: str
+    request_id: str | None
+
+
+class Broken(msgspec.Struct, frozen=True):
+    """Neither. JSON that breaks the contract; or no JSON: a proxy's page, half an answer."""
+
+    reason: str
+    is_json: bool
+
+
+def read(body: bytes, endpoint: Endpoint[TaskT]) -> Envelope[TaskT] | Refusal | Broken:
+    """Decode an answer to a poll."""
+    deep = _too_deep(body)
+    if deep:
+        return Broken(deep, is_json=True)
+    try:
+        envelope = endpoint.decoder.decode(body)
+    except msgspec.ValidationError as exc:
+        return _read_again(body, endpoint, exc)
+    except (ValueError, RecursionError) as exc:
+        return _not_decodable(body, exc)
+    # Code and data in contradiction: the code is the one the service says to go by.
+    return envelope if envelope.code == 0 else _refusal(body)
+
+
+def refusal(body: bytes) -> Refusal | None:
+    """The service's no, if the body is one; None for every other body."""
+    if _too_deep(body):
+        return None
+    try:
+        found = _refusal(body)
+    except (ValueError, RecursionError):
+        return None
+    return found if found.code != 0 else None
+
+
+class _RefusalWire(msgspec.Struct, rename="camel"):
+    # No `data`: it is `{}` here, and of no interest.
+    code: int
+    message: msgspec.Raw = msgspec.Raw()
+    request_id: str | None = None
+
+
+class _MendableWire(msgspec.Struct):
+    data: dict[str, Any]
+
+
+_mendable_decoder = msgspec.json.Decoder(_MendableWire)
+_refusal_decoder = msgspec.json.Decoder(_RefusalWire)
+_text_decoder = msgspec.json.Decoder(str)
+
+
+def _refusal(body: bytes) -> Refusal:
+    wire = _refusal_decoder.decode(body)
+    return Refusal(wire.code, _text(wire.message), wire.request_id)
+
+
+def _text(raw: msgspec.Raw) -> str:
+    if bytes(raw) in (b"", b"null"):
+        return ""
+    try:
+        text = _text_decoder.decode(raw)
+    except ValueError:
+        # A list or an object, as some frameworks send: better as it is than not at all.
+        text = bytes(raw).decode("utf-8", "replace")
+    return text[:500]
+
+
+def _read_again(
+    body: bytes, endpoint: Endpoint[TaskT], why: msgspec.ValidationError
+) -> Envelope[TaskT] | Refusal | Broken:
+    """The rare path: the answer is JSON, but no good one at first sight."""
+    try:
+        found = _refusal(body)
+        if found.code != 0:
+            return found
+        data = msgspec.convert(_mended(_mendable_decoder.decode(body).data), endpoint.task)
+    except (ValueError, RecursionError):
+        return Broken(_brief(why), is_json=True)
+    return Envelope(0, data, found.request_id)
+
+
+def _mended(data: dict[str, Any]) -> dict[str, Any]:
+    # All of the contract's points in time, and nothing else of it, are called `...At`. One
+    # that cannot be read must not cost the user a finished task.
+    return {
+        name: _moment(value) if name.endswith("At") else value for name, value in data.items()
+    }
+
+
+def _moment(value: object) -> datetime | None:
+    try:
+        if isinstance(value, str):
+            moment = datetime.fromisoformat(value)
+            return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+        if isinstance(value, int | float):
+            return datetime.fromtimestamp(value / 1000, UTC)
+    except (ValueError, OverflowError, OSError):
+        pass
+    return None
+
+
+# The decoder recurses in C: on a thread with a small stack (musl's default is 128 KiB) some
+# 400 levels end the process. So an answer with many brackets is flattened first, a pass a
+# level or two, to see how deep it is. Ordinary answers have too few brackets to get there.
+_SAFE_DEPTH = 128
+_MOST_BRACKETS = 100_000
+_STRING = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"?', re.DOTALL)
+_NOT_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
+
+
+def _too_deep(body: bytes) -> str | None:
+    if _opened(body) <= _SAFE_DEPTH:
+        return None
+    brackets = _STRING.sub(b"", body).translate(None, _NOT_BRACKETS)
+    if _opened(brackets) > _MOST_BRACKETS:
+        return f"more than {_MOST_BRACKETS:,} lists and objects"
+    for _ in range(_SAFE_DEPTH):
+        if not brackets:
+            return None
+        brackets = brackets.replace(b"[]", b"").replace(b"{}", b"")
+    # What is left is deep, or does not close; the decoder dives into both.
+    return "nested too deeply" if _opened(brackets) > _SAFE_DEPTH // 2 else None
+
+
+def _opened(text: bytes) -> int:
+    return text.count(b"[") + text.count(b"{")
+
+
+_SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
+
+
+def _not_decodable(body: bytes, exc: Exception) -> Broken:
+    if isinstance(exc, UnicodeDecodeError):
+        return Broken("invalid UTF-8 in a text field", is_json=True)
+    if isinstance(exc, RecursionError):
+        return Broken("nested too deeply", is_json=True)
+    if _SURROGATE.search(body):
+        return Broken("half a surrogate pair in a text field", is_json=True)
+    return Broken(_brief(exc), is_json=False)
+
+
+def _brief(exc: Exception) -> str:
+    # The decoder quotes hostile values in full.
+    return str(exc)[:200]

@@ -1,0 +1,189 @@
+"""One wait: awaitable, and an async iterator of changes.
+
+It awaits what `step` decides and nothing more. It runs in its caller's task and holds
+nothing between two awaits, so cancelling it or dropping it leaves nothing behind.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Generator
+from types import TracebackType
+from typing import Any, NoReturn, TypeVar
+
+from ..contract.models import Task
+from ..contract.refs import TaskRef
+from ..contract.status import TaskState
+from ..errors import ApiError, ContractError, TaskFailedError, TransportError
+from .step import Decision, Ended, GiveUpAt, PollError, Terms, Wait, begin, step
+
+T = TypeVar("T", bound=Task)
+
+
+def _not_begun() -> float:
+    raise RuntimeError("the wait has not begun")
+
+
+class Waiter(Coroutine[Any, Any, T], AsyncIterator[T]):
+    """A wait for one task, made by `Client.wait_for`.
+
+    `await` it for the finished task, or iterate it for every change:
+
+        task = await client.wait_for(ref)
+        async for task in client.wait_for(ref): ...
+
+    It is for one use at a time. After the end, each further use gives the same end. It is
+    also accepted where a coroutine is, as in `asyncio.create_task(client.wait_for(ref))`.
+    """
+
+    def __init__(
+        self,
+        ref: TaskRef[T],
+        terms: Terms,
+        *,
+        raise_on_failure: bool,
+        poll: Callable[[TaskRef[T], float | None], Awaitable[T]],
+        sleep_until: Callable[[float], Awaitable[None]],
+    ) -> None:
+        self._wait = Wait(ref, terms)
+        self._raise_on_failure = raise_on_failure
+        self._poll = poll
+        self._sleep_until = sleep_until
+        self._decision: Decision[T] | None = None
+        self._ended_at: float | None = None
+        self._end_was_yielded = False
+        self._in_use = False
+        self._now: Callable[[], float] = _not_begun
+        self._coroutine: Coroutine[Any, Any, T] | None = None
+
+    @property
+    def ref(self) -> TaskRef[T]:
+        """The task waited for."""
+        return self._wait.ref
+
+    @property
+    def latest(self) -> T | None:
+        """The task as of the last good poll; None before the first."""
+        return self._wait.latest
+
+    @property
+    def trouble(self) -> PollError | None:
+        """The error of the last poll, if it had one."""
+        return self._wait.trouble
+
+    @property
+    def polls(self) -> int:
+        """How often the service was asked."""
+        return self._wait.polls
+
+    @property
+    def elapsed(self) -> float:
+        """How long the wait has lasted, in seconds from the first poll; 0 before it."""
+        if self._wait.started is None:
+            return 0.0
+        until = self._now() if self._ended_at is None else self._ended_at
+        return until - self._wait.started
+
+    def __repr__(self) -> str:
+        latest = self._wait.latest
+        state = (latest.state if latest else TaskState.RUNNING).name
+        word = f" {latest.status!r}" if latest else ""
+        over = " over" if self._ended_at is not None else ""
+        return f"<Waiter {self.ref} {state}{word}{over} polls={self.polls}>"
+
+    def __await__(self) -> Generator[Any, Any, T]:
+        return self._run().__await__()
+
+    def __aiter__(self) -> Waiter[T]:
+        return self
+
+    async def __anext__(self) -> T:
+        if self._end_was_yielded:
+            raise StopAsyncIteration
+        task = await self._until(changed=True)
+        self._end_was_yielded = isinstance(self._decision, Ended)
+        return task
+
+    async def _run(self) -> T:
+        task = await self._until(changed=False)
+        if task.state is TaskState.FAILED and self._raise_on_failure:
+            raise TaskFailedError(task)  # type: ignore[arg-type]
+        return task
+
+    async def _until(self, *, changed: bool) -> T:
+        """Go on until the task has ended; or, if `changed`, until there is news of it."""
+        if self._in_use:
+            raise RuntimeError(
+                f"this wait for {self.ref} is already under way; call wait_for() again for "
+                "a second one"
+            )
+        self._in_use = True
+        try:
+            while True:
+                decision: Decision[T] = self._decision or self._begin()
+                if isinstance(decision, Ended):
+                    return decision.task
+                if isinstance(decision, GiveUpAt):
+                    await self._give_up(decision)
+                elif await self._poll_at(decision.moment) and changed:
+                    assert self._wait.latest is not None
+                    return self._wait.latest
+        finally:
+            self._in_use = False
+
+    def _begin(self) -> Decision[T]:
+        self._now = asyncio.get_running_loop().time
+        self._decision = begin(self._wait, self._now())
+        return self._decision
+
+    async def _poll_at(self, moment: float) -> bool:
+        """Sleep, poll, decide. Returns whether the poll brought news."""
+        if moment > self._now():
+            await self._sleep_until(moment)
+        asked = self._now()
+        answer = await self._ask()
+        now = self._now()
+        self._decision = after = step(self._wait, answer, asked, now)
+        if isinstance(after, Ended):
+            self._ended_at = now
+            return True
+        return after.changed
+
+    async def _ask(self) -> T | PollError:
+        end = self._wait.end()
+        try:
+            return await self._poll(self.ref, None if end == float("inf") else end)
+        except (ApiError, TransportError, ContractError) as error:
+            # Kept until the next poll: without the frames it came through.
+            return error.with_traceback(None)
+
+    async def _give_up(self, decision: GiveUpAt) -> NoReturn:
+        if decision.moment > self._now():
+            await self._sleep_until(decision.moment)
+        if self._ended_at is None:
+            self._ended_at = self._now()
+        raise decision.error.with_traceback(None)
+
+    # A coroutine's own methods, so that create_task() and TaskGroup take a Waiter as it is.
+
+    def send(self, value: Any) -> Any:
+        """As of a coroutine; called by asyncio's tasks."""
+        if self._coroutine is None:
+            self._coroutine = self._run()
+        return self._coroutine.send(value)
+
+    def throw(
+        self,
+        typ: Any,
+        val: BaseException | object = None,
+        tb: TracebackType | None = None,
+    ) -> Any:
+        """As of a coroutine; called by asyncio's tasks."""
+        if self._coroutine is None:
+            self._coroutine = self._run()
+        return self._coroutine.throw(typ) if val is None else self._coroutine.throw(typ, val, tb)
+
+    def close(self) -> None:
+        """As of a coroutine; called by asyncio's tasks."""
+        if self._coroutine is not None:
+            self._coroutine.close()

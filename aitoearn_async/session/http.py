@@ -1,0 +1,325 @@
+"""One GET on the wire: the only file that opens aiohttp sessions.
+
+It sends the key, keeps connections, reads answers up to a cap, and says what went wrong in
+this package's errors. What a body means, and whether to ask again, is not known here.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from typing import Any, NamedTuple, cast
+from urllib.request import getproxies, proxy_bypass
+
+import aiohttp
+from aiohttp.client_proto import ResponseHandler
+from yarl import URL
+
+from .._version import __version__
+from ..errors import (
+    AiToEarnError,
+    ApiError,
+    RequestTimeoutError,
+    TransportError,
+    UnexpectedResponseError,
+)
+from .address import Key
+from .classify import Phase, Verdict, classify
+from .lifetime import Bound, Lifetime
+from .limits import Limits
+from .retry import retry_after
+
+USER_AGENT = "aitoearn-async/{} (aiohttp/{}; Python/{}.{})".format(
+    __version__, aiohttp.__version__, *sys.version_info[:2]
+)
+MOST_BYTES = 64 * 1024 * 1024
+"""The decoded size of an answer. The service echoes submitted images, so they can be large."""
+
+# aiohttp's own timeouts are imprecise from 5 s on, and its total includes nothing of ours.
+_NO_TIMEOUT = aiohttp.ClientTimeout(total=None, sock_connect=None)
+# Below the 65 s after which the service's proxy hangs up, above the 10 s between two polls.
+_KEEP_ALIVE = 15.0
+
+
+class Answer(NamedTuple):
+    """A whole answer, whatever it says."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+    wire: ResponseHandler | None
+
+
+class Http:
+    """GET requests to one service, with one key.
+
+    Args:
+        base_url: The service, checked.
+        key: The API key, checked.
+        headers: What else goes out with every request.
+        session: The caller's session, which is used and left open; None for one of our own.
+        options: `proxy` and `ssl`, as aiohttp's requests take them; only those that are set.
+        request_timeout: Seconds for one request, from its start on the wire.
+    """
+
+    def __init__(
+        self,
+        *,
+        base_url: URL,
+        key: Key,
+        headers: Mapping[str, str],
+        session: aiohttp.ClientSession | None,
+        options: Mapping[str, Any],
+        request_timeout: float,
+        most_bytes: int,
+        lifetime: Lifetime,
+        limits: Limits,
+    ) -> None:
+        self.base_url = base_url
+        self._base = str(base_url)
+        self._key = key
+        self._headers = {
+            "X-Api-Key": key,
+            "Accept": "application/json",
+            # Whatever packages are installed: a bomb of the others is a thousand times tighter.
+            "Accept-Encoding": "gzip" if session is None or session.auto_decompress else "identity",
+            **headers,
+        }
+        self._session = session
+        self._is_ours = session is None
+        self._options = options
+        self._request_timeout = request_timeout
+        self._most_bytes = most_bytes
+        self._lifetime = lifetime
+        self._limits = limits
+        self._renew_next = False
+
+    async def get(self, path: str, request_id: str, before: float | None) -> Answer:
+        """One request, one answer: sent once, but for connections that were dead when taken.
+
+        Args:
+            path: Path below the base URL, safe to send as it is.
+            request_id: Goes out as `X-Request-Id`.
+            before: Loop time at which it ends, the wait for a place included.
+
+        Raises:
+            TransportError: No whole answer came.
+            ClientClosedError: The client is closed, or was meanwhile.
+        """
+        answer = await self._exchange(path, request_id, before)
+        if isinstance(answer, Answer):
+            return answer
+        # Raised out here, where no frame and no context holds a header.
+        raise answer
+
+    async def _exchange(
+        self, path: str, request_id: str, before: float | None
+    ) -> Answer | TransportError:
+        started = None
+        try:
+            async with self._lifetime.bound(before) as bound:
+                await self._limits.enter()
+                try:
+                    started = self._start_clock(bound)
+                    return await self._request(path, request_id)
+                finally:
+                    self._limits.leave()
+        except TimeoutError:
+            return self._timed_out(request_id, started)
+
+    def _start_clock(self, bound: Bound) -> float:
+        started = self._lifetime.enter().time()
+        bound.tighten(started + self._request_timeout)
+        return started
+
+    async def _request(self, path: str, request_id: str) -> Answer | TransportError:
+        session = self._open_session()
+        headers = {**self._headers, "X-Request-Id": request_id}
+        if self._renew_next:
+            self._renew_next = False
+            headers["Connection"] = "close"
+        response: aiohttp.ClientResponse | None = None
+        try:
+            response = await session.get(
+                URL(self._base + path, encoded=True),
+                headers=headers,
+                allow_redirects=False,
+                raise_for_status=False,
+                timeout=_NO_TIMEOUT,
+                **self._options,
+            )
+            body = await self._read(response)
+        except BaseException as exc:
+            if response is not None:
+                response.close()
+            if isinstance(exc, RuntimeError) or not isinstance(exc, Exception):
+                raise  # a mistake in the use of aiohttp, a cancellation: not the wire's doing
+            return self._failed(exc, request_id)
+        return Answer(response.status, response.headers, body, getattr(response, "wire", None))
+
+    async def _read(self, response: aiohttp.ClientResponse) -> bytes:
+        length = response.content_length
+        if length is not None and length <= self._most_bytes and not _is_encoded(response):
+            return await response.read()
+        body = bytearray()
+        async for chunk in response.content.iter_any():
+            body += chunk
+            if len(body) > self._most_bytes:
+                raise _TooLarge
+        return bytes(body)
+
+    def _open_session(self) -> aiohttp.ClientSession:
+        if self._session is None:
+            self._session = aiohttp.ClientSession(
+                connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=_KEEP_ALIVE),
+                cookie_jar=aiohttp.DummyCookieJar(),
+                request_class=_Request,
+                response_class=_Response,
+                middlewares=(_spend_dead_connections,),
+            )
+        elif self._session.closed:
+            raise RuntimeError("the aiohttp session given to the Client is closed")
+        return self._session
+
+    async def aclose(self) -> None:
+        """Close our own session; a caller's stays open."""
+        if self._is_ours and self._session is not None:
+            await self._session.close()
+
+    def drop(self, answer: Answer) -> None:
+        """Give up the connection an answer came on: what it sends belongs to somebody else."""
+        if answer.wire is None:
+            self._renew_next = True  # a caller's session: have the server close it
+        elif answer.wire.transport is not None:
+            answer.wire.transport.abort()
+
+    def _failed(self, exc: Exception, request_id: str) -> TransportError:
+        if isinstance(exc, _TooLarge):
+            return UnexpectedResponseError(
+                f"the answer is larger than {self._most_bytes:,} bytes (max_response_bytes=)",
+                request_id,
+                label="huge answer",
+                transient=False,
+            )
+        verdict = classify(Phase.EXCHANGE, exception=exc)
+        detail = self.scrubbed(str(exc)) or type(exc).__name__
+        return cast("type[TransportError]", verdict.error)(
+            f"{verdict.text}: {detail}",
+            request_id,
+            label=verdict.label,
+            transient=verdict.transient,
+        )
+
+    def _timed_out(self, request_id: str, started: float | None) -> TransportError:
+        verdict = classify(Phase.EXCHANGE, exception=TimeoutError())
+        if started is None:
+            text = f"still waiting for one of {self._limits.concurrency} places (concurrency=)"
+        else:
+            waited = self._lifetime.enter().time() - started
+            text = f"no answer from {self.base_url.host} within {waited:.1f} s"
+        return RequestTimeoutError(text, request_id, label=verdict.label)
+
+    def rejection(self, answer: Answer, request_id: str) -> AiToEarnError:
+        """What an answer comes to that is not in the service's own words."""
+        verdict = classify(Phase.ANSWER, status=answer.status)
+        text = f"HTTP {answer.status}: {self._reason(verdict, answer)}"
+        wait = retry_after(answer.headers)
+        if issubclass(verdict.error, ApiError):
+            return verdict.error(answer.status, text, request_id, answer.status, retry_after=wait)
+        return verdict.error(
+            text,
+            request_id,
+            answer.status,
+            label=verdict.label if answer.status != 200 else "no JSON",
+            retry_after=wait,
+            transient=verdict.transient,
+        )
+
+    def _reason(self, verdict: Verdict, answer: Answer) -> str:
+        if 300 <= answer.status < 400 and answer.status != 304:
+            target = _origin(answer.headers.get("Location", ""), self.base_url)
+            return f"{verdict.text}, to {target}; is base_url= right?"
+        return f"{verdict.text}; it begins {self._excerpt(answer.body)!r}"
+
+    def _excerpt(self, body: bytes) -> str:
+        text = " ".join(body[:1000].decode("utf-8", "replace").split())
+        return self.scrubbed(text)
+
+    def scrubbed(self, text: str) -> str:
+        """Text from outside, fit to be shown: short, printable, without the key."""
+        text = text.replace(self._key, "<API key>")[:200]
+        return "".join(c if c.isprintable() else "?" for c in text)
+
+
+def environment_proxy(url: URL) -> str | None:
+    """The proxy that `HTTP_PROXY`, `HTTPS_PROXY` and `NO_PROXY` name for an address, if any."""
+    if proxy_bypass(url.host or ""):
+        return None
+    return getproxies().get(url.scheme)
+
+
+class _TooLarge(Exception):
+    """The answer goes on past the cap."""
+
+
+def _is_encoded(response: aiohttp.ClientResponse) -> bool:
+    return "Content-Encoding" in response.headers
+
+
+def _origin(location: str, base: URL) -> str:
+    try:
+        return str(base.join(URL(location)).origin())
+    except (ValueError, TypeError):
+        return "an address that is none"
+
+
+_USED = "_aitoearn_used"
+
+
+class _Request(aiohttp.ClientRequest):
+    """A request that knows the connection it went out on."""
+
+    wire: ResponseHandler | None = None
+    on_used_connection = False
+
+    async def send(self, conn: Any) -> aiohttp.ClientResponse:
+        wire = cast("ResponseHandler", conn.protocol)
+        self.wire = wire
+        self.on_used_connection = getattr(wire, _USED, False)
+        if wire.should_close:
+            # Bytes came in while it lay idle: they would pass for the answer to this request.
+            raise aiohttp.ServerDisconnectedError("unasked bytes on an idle connection")
+        setattr(wire, _USED, True)
+        return await super().send(conn)
+
+
+class _Response(aiohttp.ClientResponse):
+    """A response that knows the connection it came in on."""
+
+    wire: ResponseHandler | None = None
+
+
+class _Lost(aiohttp.ClientConnectionError):
+    """The connection was lost. aiohttp repeats what it calls by other names, unasked."""
+
+
+async def _spend_dead_connections(
+    request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType
+) -> aiohttp.ClientResponse:
+    """Take the next connection when a pooled one turns out dead; that costs no attempt.
+
+    A server closes idle connections when it likes, so this is no sign of trouble. It ends:
+    each turn uses up a connection of the pool, and a fresh one is not forgiven.
+    """
+    request = cast("_Request", request)
+    while True:
+        try:
+            response = await handler(request)
+        except aiohttp.ClientConnectorError:
+            raise
+        except (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError) as exc:
+            if not request.on_used_connection:
+                raise _Lost(str(exc)) from None
+        else:
+            cast("_Response", response).wire = request.wire
+            return response

@@ -1,0 +1,60 @@
+"""How much at once and how fast, for everything one client does.
+
+The client's connector is unlimited, because its queue can lose a wake-up; this is what
+stands before it. Which request is worth sending is decided elsewhere.
+"""
+
+from __future__ import annotations
+
+import asyncio
+
+
+class Limits:
+    """So many requests at a time, and so many a second, first come first served.
+
+    Args:
+        concurrency: Requests under way at the same time.
+        requests_per_second: Starts a second, evenly spaced, without a burst after a pause;
+            None for no limit.
+    """
+
+    def __init__(self, concurrency: int, requests_per_second: float | None) -> None:
+        self.concurrency = concurrency
+        self.requests_per_second = requests_per_second
+        self._places = asyncio.Semaphore(concurrency)
+        self._interval = 1 / requests_per_second if requests_per_second else 0.0
+        self._turn = asyncio.Lock()
+        self._next_start = 0.0
+        self.begun = 0
+        self.in_flight = 0
+        self.queued = 0
+
+    async def enter(self) -> None:
+        """Wait for a place, and for its turn. Each `enter` that returns owes a `leave`."""
+        self.queued += 1
+        try:
+            await self._places.acquire()
+            if self._interval:
+                try:
+                    await self._pace()
+                except BaseException:
+                    self._places.release()
+                    raise
+        finally:
+            self.queued -= 1
+        self.begun += 1
+        self.in_flight += 1
+
+    def leave(self) -> None:
+        """Give the place back."""
+        self.in_flight -= 1
+        self._places.release()
+
+    async def _pace(self) -> None:
+        # Whoever sleeps holds the lock, so those behind queue up in order, and one who is
+        # cancelled leaves no gap.
+        async with self._turn:
+            loop = asyncio.get_running_loop()
+            if (wait := self._next_start - loop.time()) > 0:
+                await asyncio.sleep(wait)
+            self._next_start = loop.time() + self._interval
