@@ -11,7 +11,7 @@ from typing import Any, Generic, TypeVar, cast
 
 import msgspec
 
-from .envelope import Envelope
+from .envelope import Envelope, Glance
 from .models import ImageTask, Task, VideoTask
 from .refs import ImageRef, TaskRef, VideoRef
 
@@ -23,17 +23,31 @@ class Endpoint(msgspec.Struct, Generic[T], frozen=True, kw_only=True):
 
     path: str
     """The path, up to the id."""
-    id_of: Callable[[T], str]
-    """Where an answer echoes the id it is for."""
     task: type[T]
     """The Struct of a whole answer."""
+    id_of: Callable[[T], str]
+    """Where an answer echoes the id it is for."""
     decoder: msgspec.json.Decoder[Envelope[T]]
-    """Built once: building one costs a thousand times a decode."""
+    """Of whole answers. Built once: building one costs a thousand times a decode."""
+    glance: msgspec.json.Decoder[Envelope[Glance]]
+    """Of id and status alone, whatever else is there."""
 
 
 def _row(path: str, task: type[T], id_field: str) -> Endpoint[T]:
-    decoder = msgspec.json.Decoder(Envelope[task])  # type: ignore[valid-type]
-    return Endpoint(path=path, id_of=attrgetter(id_field), task=task, decoder=decoder)
+    id_name = next(f.encode_name for f in msgspec.structs.fields(task) if f.name == id_field)
+    glance = msgspec.defstruct(
+        f"{task.__name__}Glance",
+        [("id", str, msgspec.field(name=id_name)), ("status", str)],
+        bases=(Glance,),
+        frozen=True,
+    )
+    return Endpoint(
+        path=path,
+        task=task,
+        id_of=attrgetter(id_field),
+        decoder=msgspec.json.Decoder(Envelope[task]),  # type: ignore[valid-type]
+        glance=msgspec.json.Decoder(Envelope[glance]),  # type: ignore[valid-type]
+    )
 
 
 _ENDPOINTS: dict[type[TaskRef[Any]], Endpoint[Any]] = {

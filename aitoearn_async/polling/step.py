@@ -16,7 +16,9 @@ from __future__ import annotations
 
 import math
 import random
-from typing import Generic, NamedTuple, TypeVar, cast
+from typing import Any, Generic, NamedTuple, TypeVar, cast
+
+import msgspec
 
 from ..contract.models import AnyTask, Task
 from ..contract.refs import AnyRef, TaskRef
@@ -36,64 +38,91 @@ from .schedule import WaitStrategy, delay_after
 T = TypeVar("T", bound=Task)
 
 PollError = ApiError | TransportError | ContractError
-"""What a poll can come to, other than a task."""
+"""What a poll can come to, other than a reply."""
 
 _MOST_KINDS_SEEN = 12
 
 
-class Terms(NamedTuple):
-    """What a wait was asked to be; shared by all waits that were asked alike."""
+class Reply(NamedTuple, Generic[T]):
+    """What a good poll came to."""
 
-    timeout: float
-    """Seconds from the first poll; infinity for no limit."""
-    patience: float
-    """Seconds of trouble; infinity for no limit."""
-    wait: WaitStrategy
+    status: str
+    """The service's word."""
+    task: T | None
+    """The whole task; None if it stands as the one who asked said it knew."""
+    memo: str | None = None
+    """What the one who polls wants to be reminded of next time. Means nothing here."""
 
 
-class Wait(Generic[T]):
-    """How one wait stands. Plain data; `step` alone changes it. Moments are loop time."""
+class Terms:
+    """What waits that were asked alike have in common."""
 
-    __slots__ = (
-        "clipped_to",  # the end that a poll has been brought forward for
-        "doubted",  # a refusal has contradicted good answers, and awaits confirmation
-        "latest",  # the task as of the last good poll
-        "pace",  # how long a poll takes, in seconds: the slowest, of late
-        "polls",  # how many came back, with whatever
-        "ref",
-        "seen",  # what they came back with, and how often
-        "started",  # when the first poll began; None before
-        "terms",
-        "trouble",  # the last poll's error, if it had one
-        "trouble_since",  # when the first poll began of those that got nowhere
-    )
+    __slots__ = ("pace", "patience", "timeout", "wait")
 
-    def __init__(self, ref: TaskRef[T], terms: Terms) -> None:
-        self.ref = ref
-        self.terms = terms
-        self.started: float | None = None
-        self.polls = 0
-        self.latest: T | None = None
-        self.trouble: PollError | None = None
-        self.trouble_since: float | None = None
-        self.doubted = False
-        self.pace = 0.0
-        self.clipped_to: float | None = None
-        self.seen: dict[str, int] = {}
+    def __init__(self, timeout: float, patience: float, wait: WaitStrategy) -> None:
+        self.timeout = timeout  # seconds from the first poll; infinity for no limit
+        self.patience = patience  # seconds of trouble; infinity for no limit
+        self.wait = wait
+        self.pace = 0.0  # how long a poll takes, in seconds: the slowest, of late
 
-    def end(self) -> float:
+
+class Wait(msgspec.Struct, Generic[T], order=True, gc=False):
+    """How one wait stands. Plain data, in few bytes; moments are loop time.
+
+    Sorts by `due`, so that a heap of them is an agenda. No cycle can form through it, which
+    is why the garbage collector need not look at a million of them.
+    """
+
+    due: float
+    """When it is polled next; set by who schedules it."""
+    ref: TaskRef[T]
+    started: float = math.nan
+    """When the first poll began."""
+    polls: int = 0
+    """How many came back, with whatever."""
+    status: str | None = None
+    """The service's word as of the last good poll."""
+    latest: T | None = None
+    """The task as of the last good poll that had news of it."""
+    memo: str | None = None
+    """From the last reply, for the next poll."""
+    trouble: PollError | None = None
+    """The last poll's error, if it had one."""
+    trouble_since: float | None = None
+    """When the first poll began of those that got nowhere."""
+    doubted: bool = False
+    """A refusal has contradicted good answers, and awaits confirmation."""
+    clipped_to: float | None = None
+    """The end that a last poll has been brought forward for."""
+    counts: dict[str, int] | None = None
+    """What the polls came to, if not all to the present status."""
+
+    @property
+    def seen(self) -> dict[str, int]:
+        """What the polls came to, and how often."""
+        if self.counts is not None:
+            return self.counts
+        return {self.status: self.polls} if self.status is not None else {}
+
+    def end(self, terms: Terms) -> float:
         """When this wait ends if nothing changes: its deadline, or its patience with trouble."""
-        return min(self.deadline(), self.patience_end())
+        return min(self.deadline(terms), self.patience_end(terms))
 
-    def deadline(self) -> float:
+    def deadline(self, terms: Terms) -> float:
         """When the time for this task is over."""
-        return math.inf if self.started is None else self.started + self.terms.timeout
+        return self.started + terms.timeout
 
-    def patience_end(self) -> float:
+    def patience_end(self, terms: Terms) -> float:
         """When the present trouble has lasted too long; infinity while there is none."""
-        if self.trouble_since is None:
-            return math.inf
-        return self.trouble_since + self.terms.patience
+        return math.inf if self.trouble_since is None else self.trouble_since + terms.patience
+
+    @property
+    def known(self) -> str | None:
+        """The status that a poll need not bring again.
+
+        None before the last poll of all: the task is then read whole, to be there if given up.
+        """
+        return self.status if self.clipped_to is None else None
 
 
 class PollAt(NamedTuple):
@@ -120,44 +149,50 @@ class GiveUpAt(NamedTuple):
 Decision = PollAt | Ended[T] | GiveUpAt
 
 
-def begin(wait: Wait[T], now: float) -> Decision[T]:
+def begin(wait: Wait[T], terms: Terms, now: float) -> Decision[T]:
     """The first decision: poll at once, unless there is no time at all."""
     wait.started = now
-    if wait.terms.timeout <= 0:
-        return _give_up(wait, now)
+    if terms.timeout <= 0:
+        return _give_up(wait, terms, now)
     return PollAt(now)
 
 
-def step(wait: Wait[T], answer: T | PollError, asked: float, now: float) -> Decision[T]:
+def step(
+    wait: Wait[T], terms: Terms, answer: Reply[T] | PollError, asked: float, now: float
+) -> Decision[T]:
     """The next decision.
 
     Args:
         wait: How the wait stands; brought up to date.
+        terms: What was asked for; its pace is brought up to date.
         answer: What the poll came to.
         asked: When it began.
         now: When it came back.
     """
-    wait.polls += 1
-    wait.pace = max(now - asked, 0.75 * wait.pace)
-    if isinstance(answer, Task):
-        return _after_answer(wait, answer, now)
-    return _after_trouble(wait, answer, asked, now)
+    terms.pace = max(now - asked, 0.75 * terms.pace)
+    if isinstance(answer, Reply):
+        return _after_reply(wait, terms, answer, now)
+    return _after_trouble(wait, terms, answer, asked, now)
 
 
-def _after_answer(wait: Wait[T], task: T, now: float) -> Decision[T]:
-    changed = wait.latest is None or wait.latest.status != task.status
-    wait.latest = task
+def _after_reply(wait: Wait[T], terms: Terms, reply: Reply[T], now: float) -> Decision[T]:
+    changed = reply.status != wait.status
+    _count(wait, reply.status, as_before=not changed or not wait.polls)
+    wait.status, wait.memo = reply.status, reply.memo
     wait.trouble = wait.trouble_since = None
     wait.doubted = False
-    _count(wait, task.status)
-    if task.done:
-        return Ended(task)
-    return _next(wait, task, now, changed)
+    if reply.task is not None:
+        wait.latest = reply.task
+        if reply.task.done:
+            return Ended(reply.task)
+    return _next(wait, terms, reply.task, now, changed)
 
 
-def _after_trouble(wait: Wait[T], error: PollError, asked: float, now: float) -> Decision[T]:
-    wait.trouble = error
-    _count(wait, error.label)
+def _after_trouble(
+    wait: Wait[T], terms: Terms, error: PollError, asked: float, now: float
+) -> Decision[T]:
+    _count(wait, error.label, as_before=False)
+    wait.memo, wait.trouble = None, error
     if _is_definite(error):
         if not _needs_confirmation(wait, error):
             return GiveUpAt(now, error)
@@ -165,7 +200,7 @@ def _after_trouble(wait: Wait[T], error: PollError, asked: float, now: float) ->
     # One who is told to slow down has reached the service: no reason to lose patience.
     elif wait.trouble_since is None and not isinstance(error, RateLimitError):
         wait.trouble_since = asked
-    return _next(wait, error, now, changed=False)
+    return _next(wait, terms, error, now, changed=False)
 
 
 def _is_definite(error: PollError) -> bool:
@@ -173,26 +208,32 @@ def _is_definite(error: PollError) -> bool:
     return isinstance(error, ApiError | ConnectionFailedError) and not error.transient
 
 
-def _needs_confirmation(wait: Wait[T], error: PollError) -> bool:
+def _needs_confirmation(wait: Wait[Any], error: PollError) -> bool:
     # The service also says 401 when it fails to look the account up.
     contradicts = isinstance(error, AuthenticationError) or type(error) is ApiError
-    return contradicts and wait.latest is not None and not wait.doubted
+    return contradicts and wait.status is not None and not wait.doubted
 
 
-def _next(wait: Wait[T], outcome: T | PollError, now: float, changed: bool) -> Decision[T]:
-    assert wait.started is not None
+def _next(
+    wait: Wait[T], terms: Terms, outcome: T | PollError | None, now: float, changed: bool
+) -> Decision[T]:
     delay = delay_after(
-        wait.terms.wait, polls=wait.polls, started=wait.started, now=now, outcome=outcome
+        terms.wait,
+        polls=wait.polls,
+        started=wait.started,
+        now=now,
+        outcome=wait.latest if outcome is None else outcome,
     )
     earliest = now + _asked_for(outcome)
     moment = max(now + delay, earliest)
-    end = wait.end()
+    end = wait.end(terms)
     # A poll that begins later than this would not be back before the end.
-    last = end - 1.25 * wait.pace - 0.02
+    last = end - 1.25 * terms.pace - 0.02
     if moment <= last:
+        wait.clipped_to = None
         return PollAt(moment, changed)
     if wait.clipped_to == end or last <= now or last < earliest:
-        return _give_up(wait, max(now, end), changed)
+        return _give_up(wait, terms, max(now, end), changed)
     wait.clipped_to = end
     return PollAt(last, changed)
 
@@ -203,9 +244,8 @@ def _asked_for(outcome: object) -> float:
     return seconds * random.uniform(1.0, 1.2) if seconds else 0.0
 
 
-def _give_up(wait: Wait[T], moment: float, changed: bool = False) -> GiveUpAt:
-    assert wait.started is not None
-    out_of_time = wait.deadline() <= wait.patience_end()
+def _give_up(wait: Wait[Any], terms: Terms, moment: float, changed: bool = False) -> GiveUpAt:
+    out_of_time = wait.deadline(terms) <= wait.patience_end(terms)
     kind = WaitTimeoutError if out_of_time else ServiceUnreachableError
     error = kind(
         cast("AnyRef", wait.ref),
@@ -218,7 +258,11 @@ def _give_up(wait: Wait[T], moment: float, changed: bool = False) -> GiveUpAt:
     return GiveUpAt(moment, error, changed)
 
 
-def _count(wait: Wait[T], what: str) -> None:
-    if what not in wait.seen and len(wait.seen) >= _MOST_KINDS_SEEN:
-        what = "other"
-    wait.seen[what] = wait.seen.get(what, 0) + 1
+def _count(wait: Wait[Any], what: str, *, as_before: bool) -> None:
+    if wait.counts is None and not as_before:
+        wait.counts = wait.seen
+    if wait.counts is not None:
+        if what not in wait.counts and len(wait.counts) >= _MOST_KINDS_SEEN:
+            what = "other"
+        wait.counts[what] = wait.counts.get(what, 0) + 1
+    wait.polls += 1

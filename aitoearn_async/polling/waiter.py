@@ -15,9 +15,12 @@ from ..contract.models import Task
 from ..contract.refs import TaskRef
 from ..contract.status import TaskState
 from ..errors import ApiError, ContractError, TaskFailedError, TransportError
-from .step import Decision, Ended, GiveUpAt, PollError, Terms, Wait, begin, step
+from .step import Decision, Ended, GiveUpAt, PollError, Reply, Terms, Wait, begin, step
 
 T = TypeVar("T", bound=Task)
+
+Poll = Callable[[Wait[T], float], Awaitable[Reply[T]]]
+"""Asks once how a wait's task stands, by the given loop time (infinity for no limit)."""
 
 
 def _not_begun() -> float:
@@ -42,10 +45,11 @@ class Waiter(Coroutine[Any, Any, T], AsyncIterator[T]):
         terms: Terms,
         *,
         raise_on_failure: bool,
-        poll: Callable[[TaskRef[T], float | None], Awaitable[T]],
+        poll: Poll[T],
         sleep_until: Callable[[float], Awaitable[None]],
     ) -> None:
-        self._wait = Wait(ref, terms)
+        self._wait: Wait[T] = Wait(due=0.0, ref=ref)
+        self._terms = terms
         self._raise_on_failure = raise_on_failure
         self._poll = poll
         self._sleep_until = sleep_until
@@ -79,7 +83,7 @@ class Waiter(Coroutine[Any, Any, T], AsyncIterator[T]):
     @property
     def elapsed(self) -> float:
         """How long the wait has lasted, in seconds from the first poll; 0 before it."""
-        if self._wait.started is None:
+        if self._now is _not_begun:
             return 0.0
         until = self._now() if self._ended_at is None else self._ended_at
         return until - self._wait.started
@@ -122,7 +126,8 @@ class Waiter(Coroutine[Any, Any, T], AsyncIterator[T]):
             while True:
                 decision: Decision[T] = self._decision or self._begin()
                 if isinstance(decision, Ended):
-                    return decision.task
+                    task: T = decision.task
+                    return task
                 if isinstance(decision, GiveUpAt):
                     await self._give_up(decision)
                 elif await self._poll_at(decision.moment) and changed:
@@ -133,7 +138,7 @@ class Waiter(Coroutine[Any, Any, T], AsyncIterator[T]):
 
     def _begin(self) -> Decision[T]:
         self._now = asyncio.get_running_loop().time
-        self._decision = begin(self._wait, self._now())
+        self._decision = begin(self._wait, self._terms, self._now())
         return self._decision
 
     async def _poll_at(self, moment: float) -> bool:
@@ -143,16 +148,15 @@ class Waiter(Coroutine[Any, Any, T], AsyncIterator[T]):
         asked = self._now()
         answer = await self._ask()
         now = self._now()
-        self._decision = after = step(self._wait, answer, asked, now)
+        self._decision = after = step(self._wait, self._terms, answer, asked, now)
         if isinstance(after, Ended):
             self._ended_at = now
             return True
         return after.changed
 
-    async def _ask(self) -> T | PollError:
-        end = self._wait.end()
+    async def _ask(self) -> Reply[T] | PollError:
         try:
-            return await self._poll(self.ref, None if end == float("inf") else end)
+            return await self._poll(self._wait, self._wait.end(self._terms))
         except (ApiError, TransportError, ContractError) as error:
             # Kept until the next poll: without the frames it came through.
             return error.with_traceback(None)

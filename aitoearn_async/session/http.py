@@ -94,26 +94,29 @@ class Http:
         self._limits = limits
         self._renew_next = False
 
-    async def get(self, path: str, request_id: str, before: float | None) -> Answer:
+    async def get(
+        self, path: str, request_id: str, before: float | None, etag: str | None = None
+    ) -> Answer:
         """One request, one answer: sent once, but for connections that were dead when taken.
 
         Args:
             path: Path below the base URL, safe to send as it is.
             request_id: Goes out as `X-Request-Id`.
             before: Loop time at which it ends, the wait for a place included.
+            etag: Goes out as `If-None-Match`; the answer may then be a 304.
 
         Raises:
             TransportError: No whole answer came.
             ClientClosedError: The client is closed, or was meanwhile.
         """
-        answer = await self._exchange(path, request_id, before)
+        answer = await self._exchange(path, request_id, before, etag)
         if isinstance(answer, Answer):
             return answer
         # Raised out here, where no frame and no context holds a header.
         raise answer
 
     async def _exchange(
-        self, path: str, request_id: str, before: float | None
+        self, path: str, request_id: str, before: float | None, etag: str | None
     ) -> Answer | TransportError:
         started = None
         try:
@@ -121,7 +124,7 @@ class Http:
                 await self._limits.enter()
                 try:
                     started = self._start_clock(bound)
-                    return await self._request(path, request_id)
+                    return await self._request(path, request_id, etag)
                 finally:
                     self._limits.leave()
         except TimeoutError:
@@ -132,9 +135,13 @@ class Http:
         bound.tighten(started + self._request_timeout)
         return started
 
-    async def _request(self, path: str, request_id: str) -> Answer | TransportError:
+    async def _request(
+        self, path: str, request_id: str, etag: str | None
+    ) -> Answer | TransportError:
         session = self._open_session()
         headers = {**self._headers, "X-Request-Id": request_id}
+        if etag is not None:
+            headers["If-None-Match"] = etag
         if self._renew_next:
             self._renew_next = False
             headers["Connection"] = "close"
@@ -218,6 +225,17 @@ class Http:
             waited = self._lifetime.enter().time() - started
             text = f"no answer from {self.base_url.host} within {waited:.1f} s"
         return RequestTimeoutError(text, request_id, label=verdict.label)
+
+    def refused(self, code: int, message: str, answer: Answer, request_id: str) -> AiToEarnError:
+        """What an answer comes to in which the service says no, in its own words."""
+        verdict = classify(Phase.ANSWER, status=answer.status, code=code)
+        return cast("type[ApiError]", verdict.error)(
+            code,
+            self.scrubbed(message),
+            request_id,
+            answer.status,
+            retry_after=retry_after(answer.headers),
+        )
 
     def rejection(self, answer: Answer, request_id: str) -> AiToEarnError:
         """What an answer comes to that is not in the service's own words."""

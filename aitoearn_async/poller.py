@@ -1,0 +1,163 @@
+"""One poll, from a ref to what is to be said of its task.
+
+Here `session` and `contract` meet: bytes that came over the wire are read, and believed only
+if they are for the task that was asked for. When to poll, and how often, is not known here.
+"""
+
+from __future__ import annotations
+
+import itertools
+import logging
+import math
+import re
+import secrets
+from typing import Any, TypeVar
+
+from .contract.endpoints import Endpoint, endpoint_of
+from .contract.envelope import Broken, Refusal, glance, read, refusal
+from .contract.models import Task
+from .contract.refs import TaskRef
+from .contract.status import is_known
+from .errors import AiToEarnError, ContractError, UnexpectedResponseError
+from .polling.step import Reply, Wait
+from .session.http import Answer, Http
+
+T = TypeVar("T", bound=Task)
+
+logger = logging.getLogger("aitoearn_async")
+
+_MOST_STRANGE_WORDS = 100
+_ETAG = re.compile(r'(W/)?"([!#-~]{1,200})"')
+
+
+class Poller:
+    """Polls one service.
+
+    Attributes:
+        failures: How many polls brought no task.
+    """
+
+    def __init__(self, http: Http) -> None:
+        self.failures = 0
+        self._http = http
+        self._name = secrets.token_hex(6)
+        self._numbers = itertools.count(1)
+        self._echoes_request_ids = False
+        self._strange_words: set[str] = set()
+
+    async def fetch(self, ref: TaskRef[T], before: float) -> T:
+        """Ask once, and read the answer whole; over by `before`, in loop time.
+
+        Raises:
+            AiToEarnError: No task came of it.
+        """
+        endpoint = endpoint_of(ref)
+        request_id = f"{self._name}-{next(self._numbers)}"
+        answer = await self._ask(ref, endpoint, request_id, before)
+        return self._task(ref, endpoint, request_id, answer)
+
+    async def poll(self, wait: Wait[T], before: float) -> Reply[T]:
+        """Ask once for a wait, and read no more than what is news to it.
+
+        Raises:
+            AiToEarnError: Nothing good came of it.
+        """
+        ref, known = wait.ref, wait.known
+        endpoint = endpoint_of(ref)
+        # The same all through a wait: it is part of the answer's bytes, so of its ETag.
+        request_id = f"{self._name}-{ref.id}"
+        etag = wait.memo if known is not None else None
+        answer = await self._ask(ref, endpoint, request_id, before, etag)
+        if answer.status == 304 and etag is not None and known is not None:
+            if _same(etag, answer.headers.get("ETag")):
+                return Reply(known, None, etag)
+            # Unchanged since some other answer: that says nothing of the one we have.
+            answer = await self._ask(ref, endpoint, request_id, before)
+        memo = _etag(answer.headers.get("ETag"))
+        if known is not None and answer.status == 200:
+            seen = glance(answer.body, endpoint)
+            if seen and seen.status == known and _is_for(ref, seen.id):
+                return Reply(known, None, memo)
+        task = self._task(ref, endpoint, request_id, answer)
+        return Reply(task.status, task, memo)
+
+    async def _ask(
+        self,
+        ref: TaskRef[T],
+        endpoint: Endpoint[T],
+        request_id: str,
+        before: float,
+        etag: str | None = None,
+    ) -> Answer:
+        until = None if before == math.inf else before
+        try:
+            return await self._http.get(endpoint.path + ref.id, request_id, until, etag)
+        except AiToEarnError as error:
+            self._note(ref, error)
+            raise
+
+    def _task(self, ref: TaskRef[T], endpoint: Endpoint[T], request_id: str, answer: Answer) -> T:
+        result = self._read(ref, endpoint, request_id, answer)
+        if isinstance(result, AiToEarnError):
+            self._note(ref, result)
+            raise result
+        if not is_known(result.status):
+            self._notice(result.status)
+        return result
+
+    def _read(
+        self, ref: TaskRef[T], endpoint: Endpoint[T], request_id: str, answer: Answer
+    ) -> T | AiToEarnError:
+        if not 200 <= answer.status < 300:
+            no = refusal(answer.body)
+            if no is None:
+                return self._http.rejection(answer, request_id)
+            return self._refused(no, request_id, answer)
+        result = read(answer.body, endpoint)
+        if isinstance(result, Refusal):
+            return self._refused(result, request_id, answer)
+        if isinstance(result, Broken):
+            if result.is_json:
+                return ContractError(self._http.scrubbed(result.reason), request_id)
+            return self._http.rejection(answer, request_id)
+        echoed = endpoint.id_of(result.data)
+        if not _is_for(ref, echoed):
+            self._http.drop(answer)
+            return _stray(f"the answer is for the task {echoed!r:.60}", request_id)
+        self._echoes_request_ids = result.request_id == request_id
+        return result.data
+
+    def _refused(self, no: Refusal, request_id: str, answer: Answer) -> AiToEarnError:
+        # A refusal names no task. Where the service echoes our request ids, one with another
+        # id is somebody else's.
+        if self._echoes_request_ids and no.request_id not in (None, request_id):
+            self._http.drop(answer)
+            return _stray("the refusal is for another request", request_id)
+        return self._http.refused(no.code, no.message, answer, request_id)
+
+    def _note(self, ref: TaskRef[Any], error: AiToEarnError) -> None:
+        self.failures += 1
+        logger.debug("%s: %s", ref, error)
+
+    def _notice(self, word: str) -> None:
+        if word in self._strange_words or len(self._strange_words) >= _MOST_STRANGE_WORDS:
+            return
+        self._strange_words.add(word)
+        logger.warning("unknown status %.60r: taken to mean that the task still runs", word)
+
+
+def _is_for(ref: TaskRef[Any], echoed: str) -> bool:
+    return echoed == ref.id or echoed.lower() == ref.id.lower()
+
+
+def _stray(what: str, request_id: str) -> UnexpectedResponseError:
+    return UnexpectedResponseError(f"{what}, not ours", request_id, 200, label="stray answer")
+
+
+def _etag(header: str | None) -> str | None:
+    """An ETag fit to be sent back."""
+    return header if header is not None and _ETAG.fullmatch(header) else None
+
+
+def _same(one: str, other: str | None) -> bool:
+    return other is not None and one.removeprefix("W/") == other.removeprefix("W/")

@@ -1,0 +1,349 @@
+"""The step function: every case as a value, without a clock."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from tenacity import wait_fixed
+
+from aitoearn_async import (
+    ApiError,
+    AuthenticationError,
+    ConnectionFailedError,
+    ContractError,
+    ImageRef,
+    ImageTask,
+    InvalidRequestError,
+    RateLimitError,
+    RequestTimeoutError,
+    ServerError,
+    ServiceUnreachableError,
+    TaskNotFoundError,
+    UnexpectedResponseError,
+    WaitTimeoutError,
+)
+from aitoearn_async.polling.step import (
+    Ended,
+    GiveUpAt,
+    PollAt,
+    PollError,
+    Reply,
+    Terms,
+    Wait,
+    begin,
+    step,
+)
+
+REF = ImageRef("66" * 12)
+START = 1000.0
+
+
+def reply(status: str = "generating") -> Reply[ImageTask]:
+    return Reply(status, ImageTask(log_id=REF.id, status=status), "etag")
+
+
+def unchanged(status: str = "generating") -> Reply[ImageTask]:
+    return Reply(status, None, "etag")
+
+
+def terms(timeout: float = math.inf, patience: float = 300.0, delay: float = 10.0) -> Terms:
+    return Terms(timeout, patience, wait_fixed(delay))
+
+
+def begun(terms: Terms) -> Wait[ImageTask]:
+    wait: Wait[ImageTask] = Wait(due=START, ref=REF)
+    assert begin(wait, terms, START) == PollAt(START)
+    return wait
+
+
+DEFINITE: list[PollError] = [
+    AuthenticationError(401, "no"),
+    TaskNotFoundError(404, "no"),
+    InvalidRequestError(10002, "no"),
+    ApiError(12300, "no"),
+    ConnectionFailedError("bad certificate", transient=False),
+]
+PASSING: list[PollError] = [
+    ServerError(500, "oops"),
+    ConnectionFailedError("refused"),
+    RequestTimeoutError("late"),
+    UnexpectedResponseError("html", None, 200),
+    UnexpectedResponseError("redirect", None, 302, transient=False),
+    ContractError("no status"),
+]
+
+
+def test_first_poll_is_at_once() -> None:
+    """A wait begins with a poll, and its time counts from there."""
+    wait = begun(limits := terms(timeout=60))
+    assert wait.started == START
+    assert wait.deadline(limits) == START + 60
+
+
+def test_no_time_at_all_means_no_poll() -> None:
+    """A timeout of 0 ends the wait before anything is asked."""
+    wait: Wait[ImageTask] = Wait(due=START, ref=REF)
+    decision = begin(wait, terms(timeout=0), START)
+    assert isinstance(decision, GiveUpAt)
+    assert decision.moment == START
+    assert isinstance(decision.error, WaitTimeoutError)
+    assert decision.error.polls == 0
+
+
+@pytest.mark.parametrize("status", ["success", "SUCCESS", "failed", "FAILURE", "expired"])
+def test_the_services_last_word_ends_it(status: str) -> None:
+    """Success and failure both end a wait, also past its deadline."""
+    limits = terms(timeout=5)
+    assert step(begun(limits), limits, reply(status), START, START + 9) == Ended(
+        ImageTask(log_id=REF.id, status=status)
+    )
+
+
+def test_the_next_poll_comes_after_the_delay() -> None:
+    """A running task is polled again when the strategy says, counted from the answer."""
+    limits = terms(delay=10)
+    assert step(begun(limits), limits, reply(), START, START + 1) == PollAt(START + 11, True)
+
+
+def test_only_a_new_word_is_a_change() -> None:
+    """The first good poll is news, the same word again is none, another one is."""
+    limits = terms()
+    wait = begun(limits)
+    answers = [
+        reply("queued"),
+        reply("queued"),
+        unchanged("queued"),
+        ServerError(500),
+        unchanged("queued"),
+        reply("running"),
+    ]
+    news = []
+    for answer in answers:
+        decision = step(wait, limits, answer, START, START)
+        assert isinstance(decision, PollAt)
+        news.append(decision.changed)
+    assert news == [True, False, False, False, False, True]
+    assert wait.seen == {"queued": 4, "code 500": 1, "running": 1}
+    assert wait.polls == 6
+
+
+@pytest.mark.parametrize("error", DEFINITE, ids=repr)
+def test_a_definite_answer_ends_it_at_once(error: PollError) -> None:
+    """What the service will not think better of is raised by the first poll."""
+    limits = terms()
+    assert step(begun(limits), limits, error, START, START + 1) == GiveUpAt(START + 1, error)
+
+
+@pytest.mark.parametrize("error", [AuthenticationError(401, "no"), ApiError(12300, "no")])
+def test_a_refusal_after_good_answers_is_confirmed(error: PollError) -> None:
+    """A refusal that contradicts good answers ends the wait only when it comes twice."""
+    limits = terms()
+    wait = begun(limits)
+    step(wait, limits, reply(), START, START)
+    assert isinstance(step(wait, limits, error, START + 10, START + 10), PollAt)
+    assert step(wait, limits, error, START + 20, START + 20) == GiveUpAt(START + 20, error)
+
+
+def test_a_good_answer_clears_the_doubt() -> None:
+    """A refusal counts again from one after a good answer between the two."""
+    limits = terms()
+    wait = begun(limits)
+    error = AuthenticationError(401, "no")
+    for answer in (reply(), error, unchanged(), error):
+        assert isinstance(step(wait, limits, answer, START, START), PollAt)
+
+
+@pytest.mark.parametrize("error", [TaskNotFoundError(404, "no"), InvalidRequestError(10002, "no")])
+def test_a_missing_task_needs_no_confirmation(error: PollError) -> None:
+    """That there is no such task is believed at once, good answers before or not."""
+    limits = terms()
+    wait = begun(limits)
+    step(wait, limits, reply(), START, START)
+    assert isinstance(step(wait, limits, error, START, START), GiveUpAt)
+
+
+@pytest.mark.parametrize("error", PASSING, ids=repr)
+def test_trouble_costs_one_poll(error: PollError) -> None:
+    """A failed poll is followed by the next one, after the usual delay."""
+    limits = terms(delay=10)
+    wait = begun(limits)
+    assert step(wait, limits, error, START, START + 1) == PollAt(START + 11)
+    assert wait.trouble is error
+    assert wait.trouble_since == START
+    step(wait, limits, reply(), START + 11, START + 11)
+    assert wait.trouble is wait.trouble_since is None
+
+
+@pytest.mark.parametrize("error", PASSING, ids=repr)
+def test_patience_runs_out(error: PollError) -> None:
+    """Trouble that lasts for all of the patience ends the wait, naming its cause."""
+    limits = terms(patience=100, delay=60)
+    wait = begun(limits)
+    assert step(wait, limits, error, START, START) == PollAt(START + 60)
+    last = step(wait, limits, error, START + 60, START + 60)
+    assert last == PollAt(pytest.approx(START + 100, abs=0.1))
+    decision = step(wait, limits, error, START + 99.9, START + 99.9)
+    assert isinstance(decision, GiveUpAt)
+    assert decision.moment == START + 100
+    assert isinstance(decision.error, ServiceUnreachableError)
+    assert decision.error.__cause__ is error
+    assert decision.error.elapsed == 100
+    assert decision.error.seen == {error.label: 3}
+
+
+def test_patience_is_renewed_by_a_good_answer() -> None:
+    """Trouble is counted from the first bad poll since the last good one."""
+    limits = terms(patience=100)
+    wait = begun(limits)
+    for at, answer in ((0, ServerError(500)), (90, reply()), (180, ServerError(500))):
+        decision = step(wait, limits, answer, START + at, START + at)
+        assert isinstance(decision, PollAt)
+    assert wait.patience_end(limits) == START + 280
+
+
+def test_no_patience_at_all() -> None:
+    """With a patience of 0 the first trouble ends the wait."""
+    limits = terms(patience=0)
+    decision = step(begun(limits), limits, ServerError(500), START, START + 1)
+    assert isinstance(decision, GiveUpAt)
+    assert decision.moment == START + 1
+
+
+def test_being_told_to_slow_down_costs_no_patience() -> None:
+    """A 429 comes from a service that can be reached."""
+    limits = terms(patience=5, delay=10)
+    wait = begun(limits)
+    for at in range(0, 600, 10):
+        decision = step(wait, limits, RateLimitError(429), START + at, START + at)
+        assert isinstance(decision, PollAt)
+
+
+def test_retry_after_is_obeyed() -> None:
+    """The next poll is never earlier than asked for, and not all later at one instant."""
+    moments = set()
+    for _ in range(50):
+        limits = terms(delay=1)
+        error = RateLimitError(429, retry_after=60)
+        decision = step(begun(limits), limits, error, START, START)
+        assert isinstance(decision, PollAt)
+        moments.add(decision.moment)
+    assert START + 60 <= min(moments)
+    assert max(moments) <= START + 72
+    assert max(moments) - min(moments) > 6
+
+
+def test_retry_after_past_the_deadline_ends_in_time() -> None:
+    """No poll is brought forward into the time the service asked to be left alone."""
+    limits = terms(timeout=30)
+    error = RateLimitError(429, retry_after=60)
+    decision = step(begun(limits), limits, error, START, START)
+    assert isinstance(decision, GiveUpAt)
+    assert decision.moment == START + 30
+    assert isinstance(decision.error, WaitTimeoutError)
+
+
+def test_the_last_sleep_is_clipped() -> None:
+    """A poll that would come after the deadline is brought forward to just before it."""
+    limits = terms(timeout=15, delay=10)
+    wait = begun(limits)
+    assert step(wait, limits, reply(), START, START) == PollAt(START + 10, True)
+    decision = step(wait, limits, unchanged(), START + 10, START + 10)
+    assert isinstance(decision, PollAt)
+    assert START + 14.9 < decision.moment < START + 15
+
+
+def test_the_last_poll_fits_at_the_pace_of_the_others() -> None:
+    """With polls of 2 s, the last one begins more than 2 s before the deadline."""
+    limits = terms(timeout=30, delay=20)
+    wait = begun(limits)
+    first = step(wait, limits, reply(), START, START + 2)
+    assert first == PollAt(START + 22, True)
+    second = step(wait, limits, unchanged(), START + 22, START + 24)
+    assert isinstance(second, PollAt)
+    assert second.moment + 2 < START + 30
+    assert second.moment > START + 26
+    assert wait.known is None, "the last poll reads the task whole"
+    third = step(wait, limits, reply(), second.moment, second.moment + 2)
+    assert isinstance(third, GiveUpAt)
+    assert third.moment == START + 30
+    assert isinstance(third.error, WaitTimeoutError)
+    assert third.error.latest == reply().task
+    assert third.error.seen == {"generating": 3}
+
+
+def test_no_poll_begins_that_cannot_end_in_time() -> None:
+    """When a poll takes longer than what is left, the rest is only waited for."""
+    limits = terms(timeout=10, delay=1)
+    decision = step(begun(limits), limits, reply(), START, START + 6)
+    assert isinstance(decision, GiveUpAt)
+    assert decision.moment == START + 10
+    assert decision.changed
+
+
+def test_the_deadline_speaks_for_itself_under_trouble() -> None:
+    """A deadline that comes before the patience ends is a timeout, trouble or not."""
+    limits = terms(timeout=10, patience=300)
+    decision = step(begun(limits), limits, ServerError(500), START, START + 11)
+    assert isinstance(decision, GiveUpAt)
+    assert isinstance(decision.error, WaitTimeoutError)
+    assert isinstance(decision.error.__cause__, ServerError)
+
+
+def test_the_reminder_is_dropped_after_trouble() -> None:
+    """What a good answer left to be reminded of does not outlive an error."""
+    limits = terms()
+    wait = begun(limits)
+    step(wait, limits, reply(), START, START)
+    assert wait.memo == "etag"
+    step(wait, limits, ServerError(500), START, START)
+    assert wait.memo is None
+
+
+def test_a_count_of_what_was_seen_stays_small() -> None:
+    """A service that makes up words cannot make the count grow for ever."""
+    limits = terms()
+    wait = begun(limits)
+    for n in range(1000):
+        step(wait, limits, reply(f"word-{n}"), START, START)
+    assert len(wait.seen) <= 13
+    assert sum(wait.seen.values()) == wait.polls == 1000
+
+
+ANSWERS: st.SearchStrategy[Any] = st.one_of(
+    st.sampled_from(["generating", "queued", "running"]).map(reply),
+    st.sampled_from(PASSING),
+    st.builds(RateLimitError, st.just(429), retry_after=st.none() | st.floats(0, 300)),
+)
+
+
+@given(
+    answers=st.lists(st.tuples(ANSWERS, st.floats(0, 40)), max_size=40),
+    timeout=st.floats(0.01, 600) | st.just(math.inf),
+    patience=st.floats(0, 600) | st.just(math.inf),
+    delay=st.floats(0, 60),
+)
+def test_every_wait_keeps_its_limits(
+    answers: list[tuple[Reply[ImageTask] | PollError, float]],
+    timeout: float,
+    patience: float,
+    delay: float,
+) -> None:
+    """Whatever comes: no poll in the past or past the end, and the end comes when it is due."""
+    limits = terms(timeout, patience, delay)
+    wait = begun(limits)
+    moment = START
+    for polls, (answer, takes) in enumerate(answers, 1):
+        now = min(moment + takes, max(moment, wait.end(limits)))
+        decision = step(wait, limits, answer, moment, now)
+        assert wait.polls == polls == sum(wait.seen.values())
+        if isinstance(decision, GiveUpAt):
+            assert decision.moment == max(now, wait.end(limits))
+            assert isinstance(decision.error, WaitTimeoutError | ServiceUnreachableError)
+            return
+        assert isinstance(decision, PollAt)
+        assert now <= decision.moment < wait.end(limits)
+        moment = decision.moment
