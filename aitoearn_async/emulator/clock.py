@@ -1,0 +1,185 @@
+"""Virtual time: an event loop on which waiting costs nothing.
+
+Time stands still while code runs, and is moved in one place only: where the loop would wait.
+Nothing in here knows what is being waited for, and nothing patches `time` or `asyncio`: the
+loop's own clock is the only one that jumps.
+
+How a wait ends. The loop hands its selector the seconds to the next timer. First come the
+bytes: sockets that are readable now are served at no cost in time. Bytes between two sockets
+of one process are readable the moment they are sent, save on a busy machine, hence a short
+real wait (`settle`) wherever a socket is open. Only if that stays silent does time jump to
+the timer. Work the selector cannot see (threads, child processes) is waited for in real time.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import selectors
+import socket
+import time
+import weakref
+from collections.abc import Callable, Generator
+from concurrent.futures import Executor
+from typing import TYPE_CHECKING, Any, TypeVar, TypeVarTuple
+
+if TYPE_CHECKING:
+    from _typeshed import FileDescriptorLike
+
+T = TypeVar("T")
+Ts = TypeVarTuple("Ts")
+
+NAP = 0.00025
+"""Real seconds between two looks at the sockets while settling."""
+
+
+class VirtualTimeLoop(asyncio.SelectorEventLoop):
+    """An event loop whose clock jumps to the next timer instead of waiting for it.
+
+    An hour of polling takes as long as its requests, and always the same number of seconds
+    on `loop.time()`. Sockets, threads, child processes and signals work as on any loop:
+
+        with asyncio.Runner(loop_factory=VirtualTimeLoop) as runner:
+            runner.run(main())
+
+    `loop.time()` starts at `time.monotonic()` and from then on goes its own way, so measure
+    with `loop.time()`. Code that compares other clocks, or spins on `sleep(0)` until a time
+    comes, waits for ever. A peer in another process or in a thread of its own may answer
+    later than `settle`: give it `real_time()`.
+
+    Args:
+        settle: How long to listen for bytes still on their way before each jump, in real
+            seconds. Not spent while no connection is open.
+
+    Raises:
+        ValueError: `settle` is negative or not a number.
+    """
+
+    def __init__(self, settle: float = 0.0005) -> None:
+        self._jumper = _JumpingSelector(settle)
+        super().__init__(self._jumper)
+        if not 0 <= settle < float("inf"):
+            self.close()  # a loop half made complains when it is collected
+            raise ValueError(f"settle is a number of seconds, 0 or more, not {settle!r}")
+        self._jumper.silent.update(key.fd for key in self._jumper.get_map().values())
+
+    def time(self) -> float:
+        """Seconds on this loop's clock."""
+        return self._jumper.now
+
+    @contextlib.contextmanager
+    def real_time(self) -> Generator[None]:
+        """Within this block nothing jumps: a wait takes what it takes.
+
+        Blocks nest and may overlap between tasks.
+        """
+        self._jumper.holds += 1
+        try:
+            yield
+        finally:
+            self._jumper.holds -= 1
+
+    def run_in_executor(
+        self,
+        executor: Executor | None,
+        func: Callable[[*Ts], T],
+        *args: *Ts,
+    ) -> asyncio.Future[T]:
+        future = super().run_in_executor(executor, func, *args)
+        hold = self.real_time()
+        hold.__enter__()
+        future.add_done_callback(lambda _: hold.__exit__(None, None, None))
+        return future
+
+    async def shutdown_default_executor(self, *args: Any, **kwargs: Any) -> None:
+        # Since Python 3.12 this has a timeout, which must not pass while threads are joined.
+        with self.real_time():
+            await super().shutdown_default_executor(*args, **kwargs)
+
+    async def subprocess_exec(
+        self, *args: Any, **kwargs: Any
+    ) -> tuple[asyncio.SubprocessTransport, Any]:
+        with self.real_time():
+            transport, protocol = await super().subprocess_exec(*args, **kwargs)
+        self._jumper.children.add(transport)
+        return transport, protocol
+
+    async def subprocess_shell(
+        self, *args: Any, **kwargs: Any
+    ) -> tuple[asyncio.SubprocessTransport, Any]:
+        with self.real_time():
+            transport, protocol = await super().subprocess_shell(*args, **kwargs)
+        self._jumper.children.add(transport)
+        return transport, protocol
+
+
+class _JumpingSelector(selectors.DefaultSelector):
+    """The clock. It lives in the selector since that is where a loop spends its time."""
+
+    def __init__(self, settle: float) -> None:
+        super().__init__()
+        self.now = time.monotonic()
+        self.settle = settle
+        self.holds = 0
+        self.children: weakref.WeakSet[asyncio.SubprocessTransport] = weakref.WeakSet()
+        # Files on which nothing of this process can be under way: the pipe that wakes the
+        # loop, and listening sockets, since whoever connects has a file of its own here.
+        self.silent: set[int] = set()
+
+    def register(
+        self, fileobj: FileDescriptorLike, events: int, data: Any = None
+    ) -> selectors.SelectorKey:
+        key = super().register(fileobj, events, data)
+        if _is_listening(key.fd):
+            self.silent.add(key.fd)
+        return key
+
+    def unregister(self, fileobj: FileDescriptorLike) -> selectors.SelectorKey:
+        key = super().unregister(fileobj)
+        self.silent.discard(key.fd)
+        return key
+
+    def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
+        if self._must_wait():
+            return self._wait(timeout)
+        if timeout is None or timeout <= 0:
+            return super().select(timeout)
+        ready = super().select(0) or self._late()
+        if not ready:
+            self.now += timeout
+        return ready
+
+    def _must_wait(self) -> bool:
+        return self.holds > 0 or any(c.get_returncode() is None for c in self.children)
+
+    def _wait(self, timeout: float | None) -> list[tuple[selectors.SelectorKey, int]]:
+        began = time.monotonic()
+        ready = super().select(timeout)
+        waited = time.monotonic() - began
+        # Selectors round up. Not so this clock, or a timer would see a time after its own.
+        self.now += waited if timeout is None else min(waited, max(timeout, 0.0))
+        return ready
+
+    def _late(self) -> list[tuple[selectors.SelectorKey, int]]:
+        if len(self.get_map()) <= len(self.silent):
+            return []
+        # Naps, since epoll counts in whole milliseconds: more than all else a jump costs.
+        ready: list[tuple[selectors.SelectorKey, int]] = []
+        until = time.monotonic() + self.settle
+        while not ready and (left := until - time.monotonic()) > 0:
+            time.sleep(min(left, NAP))
+            ready = super().select(0)
+        return ready
+
+
+def _is_listening(fd: int) -> bool:
+    try:
+        peek = socket.socket(fileno=fd)
+    except OSError:
+        return False
+    try:
+        return peek.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN) != 0
+    except OSError:
+        return False
+    finally:
+        peek.detach()

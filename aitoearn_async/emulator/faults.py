@@ -1,0 +1,113 @@
+"""What can go wrong with one answer, as data.
+
+A `Fault` says what is to happen; how it is done to a socket stands in `wire`.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Final, Literal
+
+_ENDINGS: Final = (
+    "status",
+    "code",
+    "redirect",
+    "garbage",
+    "truncate",
+    "echo",
+    "stall",
+    "reset",
+    "close",
+    "raw",
+)
+# Endings that send no HTTP head of ours, so there is nothing to put headers into.
+_HEADLESS: Final = frozenset(["reset", "close", "raw"])
+
+
+@dataclass(frozen=True, kw_only=True)
+class Fault:
+    """One thing that goes wrong with an answer.
+
+    A fault has at most one ending; `delay` goes with each of them, and alone. A proxy's
+    error page after three seconds is `Fault(delay=3.0, status=502)`.
+
+    Args:
+        delay: Wait before the answer, in seconds on the event loop's clock. The task's
+            status is looked up after it.
+        headers: HTTP headers added to the answer, or put in place of those of that name.
+        status: Answer with this HTTP status (200-999) in place of the service's answer.
+        body: The body to go with `status`. Default: an HTML page like a proxy's from 400 on,
+            nothing below. Its `Content-Type` is `text/html` unless `headers` say otherwise.
+        code: The service says no: this business code in an envelope, HTTP 200.
+        message: The message to go with `code`. Default: the service's own.
+        redirect: Answer 302 to this URL.
+        garbage: Answer 200 `application/json` with bytes that are not JSON.
+        truncate: Announce the whole answer, send this many bytes of its body, then close.
+        echo: Answer rightly, but for the task of this id.
+        stall: Never finish. `"head"`: send nothing at all; `"body"`: send the head and half
+            of the body. Ends when the client leaves or the emulator closes.
+        reset: Reset the connection (TCP RST) in place of an answer.
+        close: Close the connection (TCP FIN) in place of an answer.
+        raw: Send these bytes in place of the whole HTTP response, then close.
+
+    Raises:
+        ValueError: There is nothing in it, or more than one ending, or a value makes no
+            sense.
+    """
+
+    delay: float = 0.0
+    headers: Mapping[str, str] = field(default_factory=dict[str, str])
+    status: int | None = None
+    body: bytes | str | None = None
+    code: int | None = None
+    message: str | None = None
+    redirect: str | None = None
+    garbage: bool = False
+    truncate: int | None = None
+    echo: str | None = None
+    stall: Literal["head", "body"] | None = None
+    reset: bool = False
+    close: bool = False
+    raw: bytes | None = None
+
+    def __post_init__(self) -> None:
+        for problem in self._problems():
+            raise ValueError(problem)
+
+    @property
+    def ending(self) -> str | None:
+        """The name of the argument that says how the answer ends; `None`: it ends well."""
+        return next(iter(self._endings()), None)
+
+    def _endings(self) -> list[str]:
+        # By identity, since `truncate=0` is an ending and equals False.
+        return [
+            name
+            for name in _ENDINGS
+            if (value := getattr(self, name)) is not None and value is not False
+        ]
+
+    def _problems(self) -> Iterator[str]:
+        endings = self._endings()
+        if len(endings) > 1:
+            yield f"an answer has one ending, not {' and '.join(endings)}"
+        if not (math.isfinite(self.delay) and self.delay >= 0):
+            yield f"delay is a number of seconds, 0 or more, not {self.delay!r}"
+        if self.status is not None and not 200 <= self.status <= 999:
+            yield f"status is a final HTTP status, 200-999, not {self.status!r}; see raw"
+        if self.body is not None and self.status is None:
+            yield "body goes with status"
+        if self.message is not None and self.code is None:
+            yield "message goes with code"
+        if self.code == 0:
+            yield "code 0 means success"
+        if self.truncate is not None and self.truncate < 0:
+            yield f"truncate is a number of bytes, 0 or more, not {self.truncate!r}"
+        if self.stall not in (None, "head", "body"):
+            yield f'stall is "head" or "body", not {self.stall!r}'
+        if self.headers and (self.ending in _HEADLESS or self.stall == "head"):
+            yield f"headers do not go with {self.ending}"
+        if not (endings or self.delay or self.headers):
+            yield "this fault does nothing"

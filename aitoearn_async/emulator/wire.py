@@ -1,0 +1,135 @@
+"""How an answer, whole or spoilt, gets onto a socket.
+
+Knows HTTP and transports; has never heard of tasks, keys or JSON fields.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import hashlib
+import http
+import socket
+import struct
+from dataclasses import dataclass, field
+from typing import Final
+
+from aiohttp import web
+from aiohttp.abc import AbstractStreamWriter
+from multidict import CIMultiDict
+
+from .faults import Fault
+
+KEEP_ALIVE: Final = 5.0
+"""How long an idle connection is kept, in seconds; the service's own figure."""
+
+JSON: Final = "application/json; charset=utf-8"
+_NOT_JSON: Final = b"\x16\x03\x01\x00\xa5{\xff\xfe<!doctype"
+
+
+@dataclass(slots=True)
+class Answer:
+    """One HTTP response, before anything is sent."""
+
+    body: bytes = b""
+    status: int = 200
+    headers: CIMultiDict[str] = field(default_factory=CIMultiDict)
+
+
+def etag_of(body: bytes) -> str:
+    """The weak ETag the service gives a body: its length in hex, and its SHA-1."""
+    digest = base64.b64encode(hashlib.sha1(body, usedforsecurity=False).digest())
+    return f'W/"{len(body):x}-{digest[:27].decode()}"'
+
+
+def is_fresh(etag: str, if_none_match: str) -> bool:
+    """Whether `If-None-Match` names this ETag; `*` names all."""
+    names = [name.strip().removeprefix("W/") for name in if_none_match.split(",")]
+    return "*" in names or etag.removeprefix("W/") in names
+
+
+def spoil(answer: Answer, fault: Fault) -> Answer:
+    """The answer that a proxy gone wrong sends in place of a right one."""
+    if fault.status is not None:
+        answer = Answer(_page(fault), fault.status, CIMultiDict({"Content-Type": "text/html"}))
+    elif fault.redirect is not None:
+        answer = Answer(b"", 302, CIMultiDict({"Location": fault.redirect}))
+    elif fault.garbage:
+        answer = Answer(_NOT_JSON, 200, CIMultiDict({"Content-Type": JSON}))
+    for name, value in fault.headers.items():
+        answer.headers[name] = value
+    return answer
+
+
+def _page(fault: Fault) -> bytes:
+    if fault.body is not None:
+        return fault.body.encode() if isinstance(fault.body, str) else fault.body
+    status = fault.status or 0
+    if status < 400:
+        return b""
+    title = f"{status} {_reason(status)}".strip()
+    return (
+        f"<html>\r\n<head><title>{title}</title></head>\r\n<body>\r\n"
+        f"<center><h1>{title}</h1></center>\r\n<hr><center>nginx</center>\r\n</body>\r\n</html>\r\n"
+    ).encode()
+
+
+def _reason(status: int) -> str:
+    try:
+        return http.HTTPStatus(status).phrase
+    except ValueError:
+        return ""
+
+
+def respond(answer: Answer) -> web.Response:
+    """The answer as aiohttp sends it."""
+    return web.Response(body=answer.body, status=answer.status, headers=answer.headers)
+
+
+def begin(request: web.BaseRequest, answer: Answer) -> None:
+    """Send the head and half of the body."""
+    if request.transport is not None:
+        request.transport.write(_head(answer) + answer.body[: len(answer.body) // 2])
+
+
+def broken(answer: Answer, fault: Fault) -> web.StreamResponse | None:
+    """What goes out in place of the answer if the fault breaks the connection, else `None`."""
+    if fault.truncate is not None:
+        return _Broken(_head(answer) + answer.body[: fault.truncate])
+    if fault.raw is not None:
+        return _Broken(fault.raw)
+    if fault.reset or fault.close or fault.stall:
+        return _Broken(reset=fault.reset)
+    return None
+
+
+class _Broken(web.StreamResponse):
+    """A response that ends its connection: a few bytes at most, then FIN or RST."""
+
+    def __init__(self, payload: bytes = b"", *, reset: bool = False) -> None:
+        super().__init__()
+        self._last_bytes = payload
+        self._with_reset = reset
+
+    async def prepare(self, request: web.BaseRequest) -> AbstractStreamWriter | None:
+        if (transport := request.transport) is not None:
+            transport.write(self._last_bytes)
+            if self._with_reset:
+                _reset(transport)
+            transport.close()
+        # aiohttp takes this for a client that has left, and writes nothing more.
+        raise ConnectionResetError("as the fault wants it")
+
+
+def _reset(transport: asyncio.Transport) -> None:
+    # Closing a socket that may not linger is what makes the kernel send RST.
+    no_time = struct.pack("ii", 1, 0)
+    transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, no_time)
+    transport.abort()
+
+
+def _head(answer: Answer) -> bytes:
+    lines = [f"HTTP/1.1 {answer.status} {_reason(answer.status)}"]
+    lines += [f"{name}: {value}" for name, value in answer.headers.items()]
+    lines += [f"Content-Length: {len(answer.body)}", "", ""]
+    return "\r\n".join(lines).encode()

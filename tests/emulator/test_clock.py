@@ -1,0 +1,212 @@
+"""Virtual time: what jumps, what is waited for, and what a jump never overtakes."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import socket
+import sys
+import threading
+import time
+
+import aiohttp
+import pytest
+
+from aitoearn_async.emulator import Emulator, VirtualTimeLoop
+
+
+def virtual_loop() -> VirtualTimeLoop:
+    loop = asyncio.get_running_loop()
+    assert isinstance(loop, VirtualTimeLoop)
+    return loop
+
+
+async def test_a_day_passes_at_once() -> None:
+    """A sleep takes its time on the loop's clock and none on the wall's."""
+    loop, wall = virtual_loop(), time.monotonic()
+    began = loop.time()
+    await asyncio.sleep(86_400 * 3)
+    assert loop.time() - began == pytest.approx(86_400 * 3)
+    assert time.monotonic() - wall < 5
+
+
+def test_the_clock_starts_at_the_real_one() -> None:
+    """A new loop's time is the monotonic clock's."""
+    before = time.monotonic()
+    loop = VirtualTimeLoop()
+    after = time.monotonic()
+    loop.close()
+    assert before <= loop.time() <= after
+
+
+async def test_time_stands_still_while_code_runs() -> None:
+    """Work takes no time on the loop's clock."""
+    began = virtual_loop().time()
+    sum(range(100_000))
+    await asyncio.sleep(0)
+    assert virtual_loop().time() == began
+
+
+async def test_timers_run_in_order_each_at_its_own_time() -> None:
+    """A jump goes to the next timer, never past one."""
+    loop = virtual_loop()
+    began = loop.time()
+    seen: list[float] = []
+    for delay in (30, 1, 7, 2, 600):
+        loop.call_later(delay, lambda: seen.append(loop.time() - began))
+    await asyncio.sleep(1000)
+    assert seen == pytest.approx([1, 2, 7, 30, 600])
+
+
+async def test_a_timeout_is_exact() -> None:
+    """What never comes ends at its deadline, not a moment later."""
+    began = virtual_loop().time()
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(12.5):
+            await asyncio.Event().wait()
+    assert virtual_loop().time() - began == pytest.approx(12.5, abs=1e-6)
+
+
+async def test_an_hour_of_polling_a_real_server_is_cheap() -> None:
+    """361 requests, an hour apart from first to last, take seconds at the most."""
+    loop, wall = virtual_loop(), time.monotonic()
+    async with Emulator() as service, aiohttp.ClientSession() as session:
+        ref = service.add_image(("generating", 3600.0), "success")
+        began = loop.time()
+        body = b""
+        while b'"success"' not in body:
+            url = f"{service.url}/api/ai/image/task/{ref.id}"
+            async with session.get(url, headers={"X-Api-Key": service.api_key}) as response:
+                body = await response.read()
+            await asyncio.sleep(10)
+        assert loop.time() - began == pytest.approx(3610)
+        assert len(service.requests) == 361
+    assert time.monotonic() - wall < 10
+
+
+async def test_bytes_under_way_beat_every_timer() -> None:
+    """However short the timeout, what has been sent on this machine arrives before it."""
+
+    async def echo(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while line := await reader.readline():
+            writer.write(line)
+        writer.close()
+
+    server = await asyncio.start_server(echo, "127.0.0.1", 0)
+    reader, writer = await asyncio.open_connection(*server.sockets[0].getsockname())
+    for number in range(200):
+        writer.write(b"%d\n" % number)
+        async with asyncio.timeout(1e-6):
+            assert await reader.readline() == b"%d\n" % number
+    writer.close()
+    await writer.wait_closed()
+    server.close()
+    await server.wait_closed()
+
+
+async def test_threads_are_waited_for() -> None:
+    """No time jumps while the executor works."""
+    async with asyncio.timeout(60):
+        assert await asyncio.to_thread(sum, range(2_000_000)) == 1_999_999_000_000
+
+
+async def test_looking_up_a_name_is_waited_for() -> None:
+    """The resolver, a thread like any other, does not time out."""
+    async with asyncio.timeout(60):
+        assert await asyncio.get_running_loop().getaddrinfo("localhost", 80)
+
+
+async def test_a_failing_thread_lets_time_jump_again() -> None:
+    """Only work under way holds the clock."""
+    with pytest.raises(ZeroDivisionError):
+        await asyncio.to_thread(lambda: 1 // 0)
+    wall = time.monotonic()
+    await asyncio.sleep(3600)
+    assert time.monotonic() - wall < 5
+
+
+def test_threads_are_joined_however_long_the_loop_has_to_wait() -> None:
+    """Shutting the executor down does not time out on the virtual clock."""
+    done = threading.Event()
+    with asyncio.Runner(loop_factory=VirtualTimeLoop) as runner:
+
+        async def main() -> None:
+            asyncio.get_running_loop().run_in_executor(None, done.wait, 0.02)
+
+        runner.run(main())
+
+
+async def test_a_thread_of_its_own_can_wake_an_idle_loop() -> None:
+    """With no timer set there is nowhere to jump to, and the loop blocks for real."""
+    loop, woken = virtual_loop(), asyncio.Event()
+    thread = threading.Thread(target=loop.call_soon_threadsafe, args=(woken.set,))
+    thread.start()
+    await woken.wait()
+    thread.join()
+
+
+async def test_child_processes_are_waited_for() -> None:
+    """No time jumps while a child runs; once it has ended, time jumps again."""
+    async with asyncio.timeout(120):
+        child = await asyncio.create_subprocess_exec(
+            sys.executable, "-c", "print('hello')", stdout=asyncio.subprocess.PIPE
+        )
+        out, _ = await child.communicate()
+        shell = await asyncio.create_subprocess_shell("exit 3")
+        assert await shell.wait() == 3
+    assert out.split() == [b"hello"]
+    wall = time.monotonic()
+    await asyncio.sleep(3600)
+    assert time.monotonic() - wall < 5
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no signal handlers on Windows' loops")
+async def test_signals_arrive() -> None:
+    """A signal handler runs before time jumps over it."""
+    caught = asyncio.Event()
+    virtual_loop().add_signal_handler(signal.SIGUSR1, caught.set)
+    try:
+        os.kill(os.getpid(), signal.SIGUSR1)
+        async with asyncio.timeout(1):
+            await caught.wait()
+    finally:
+        virtual_loop().remove_signal_handler(signal.SIGUSR1)
+
+
+async def test_real_time_is_real() -> None:
+    """Within `real_time` a wait takes what it takes, on both clocks."""
+    loop, wall = virtual_loop(), time.monotonic()
+    began = loop.time()
+    with loop.real_time(), loop.real_time():
+        await asyncio.sleep(0.01)
+    assert time.monotonic() - wall >= 0.01
+    assert loop.time() - began == pytest.approx(0.01)
+
+
+async def test_a_peer_outside_the_loop_can_be_given_real_time() -> None:
+    """A server in a thread of its own answers before a timeout of a virtual minute."""
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+
+        def serve() -> None:
+            peer, _ = listening.accept()
+            with peer:
+                peer.sendall(peer.recv(100).upper())
+
+        thread = threading.Thread(target=serve)
+        thread.start()
+        with virtual_loop().real_time():
+            async with asyncio.timeout(60):
+                reader, writer = await asyncio.open_connection(*listening.getsockname())
+                writer.write(b"hello")
+                assert await reader.read() == b"HELLO"
+        writer.close()
+        await writer.wait_closed()
+        thread.join()
+
+
+@pytest.mark.parametrize("settle", [-1.0, float("nan"), float("inf")])
+def test_settle_is_checked(settle: float) -> None:
+    """A settling time that makes no sense is refused at once."""
+    with pytest.raises(ValueError, match="settle"):
+        VirtualTimeLoop(settle=settle)

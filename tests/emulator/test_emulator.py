@@ -1,0 +1,101 @@
+"""The emulator as a server: its start, its end, its restart, and what it remembers."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any, Literal
+
+import aiohttp
+import pytest
+
+from aitoearn_async.emulator import Emulator, Fault
+
+from .talk import IMAGE, ask, now, talk
+
+
+@pytest.fixture
+async def service(aitoearn_service: Emulator) -> Emulator:
+    return aitoearn_service
+
+
+async def test_requests_are_recorded(service: Emulator) -> None:
+    """Every request counts, with its time and the task it was for."""
+    ref, began = service.add_image(), now()
+    await ask(service, ref)
+    await asyncio.sleep(60)
+    await ask(service, "/api/ai/nope?x=1", "POST", X_Custom="1")
+    first, second = service.requests
+    assert (first.method, first.path, first.ref) == ("GET", IMAGE + ref.id, ref)
+    assert (second.method, second.path, second.ref) == ("POST", "/api/ai/nope?x=1", None)
+    assert second.headers["x-custom"] == "1"
+    assert [first.at, second.at] == pytest.approx([began, began + 60])
+
+
+async def test_start_and_aclose_are_idempotent() -> None:
+    """Starting twice is one server, closing twice is one end."""
+    service = Emulator()
+    with pytest.raises(RuntimeError, match="started"):
+        _ = service.url
+    await service.aclose()
+    await service.start()
+    url = service.url
+    await service.start()
+    assert service.url == url
+    assert repr(service) == f"<Emulator {url}, 0 tasks, 0 requests>"
+    await service.aclose()
+    await service.aclose()
+    assert "not running" in repr(service)
+
+
+async def test_a_restart_keeps_address_and_tasks() -> None:
+    """Between close and start nobody listens; after it all is as before."""
+    async with Emulator() as service:
+        ref, url = service.add_image(("generating", 5.0), "success"), service.url
+        await service.aclose()
+        with pytest.raises(aiohttp.ClientConnectorError):
+            await ask(service, ref)
+        await asyncio.sleep(5)
+        await service.start()
+        assert service.url == url
+        assert (await ask(service, ref)).data["status"] == "success"
+
+
+@pytest.mark.parametrize("stall", ["head", "body"])
+async def test_it_closes_with_a_hundred_stalled_requests(stall: Literal["head", "body"]) -> None:
+    """Closing ends what stalls, at once, and leaves nothing running."""
+    async with Emulator() as service:
+        ref = service.add_image()
+        service.fault(Fault(stall=stall), times=99)
+        service.fault(Fault(delay=1e6))
+        asked = [asyncio.create_task(talk(service, ref)) for _ in range(100)]
+        await asyncio.sleep(1)
+        assert len(service.requests) == 100
+        began = now()
+    ends = await asyncio.gather(*asked)
+    assert now() - began < 0.5
+    assert all(not end.endswith(b"}") for end in ends[:99])
+    assert ends[99].endswith(b"}")
+
+
+async def test_it_closes_though_connections_are_just_coming_in() -> None:
+    """Connections accepted in the moment of closing are ended too."""
+    async with Emulator() as service:
+        ref = service.add_image()
+        asked = [asyncio.create_task(talk(service, ref)) for _ in range(20)]
+        await asyncio.sleep(0)
+    results = await asyncio.gather(*asked, return_exceptions=True)
+    assert all(isinstance(result, bytes | OSError) for result in results)
+
+
+async def test_thousands_of_tasks_cost_no_timers(service: Emulator) -> None:
+    """A task nobody asks for costs nothing, however many there are."""
+    refs = [service.add_image(("generating", 100.0), "success") for _ in range(5000)]
+    await asyncio.sleep(1000)
+    assert (await ask(service, refs[-1])).data["status"] == "success"
+
+
+@pytest.mark.parametrize("arguments", [{"api_key": ""}, {"dialect": "klingon"}], ids=str)
+def test_arguments_are_checked(arguments: dict[str, Any]) -> None:
+    """An emulator that could not work is refused where it is made."""
+    with pytest.raises(ValueError, match=r"key|dialect"):
+        Emulator(**arguments)
