@@ -26,6 +26,8 @@ from .errors import (
     UnexpectedResponseError,
     WaitTimeoutError,
 )
+from .polling.batch import Batch, BatchStatistics
+from .polling.outcome import Outcome
 from .polling.schedule import WaitStrategy, wait_backoff
 from .polling.waiter import Waiter
 from .session.address import CHINA, INTERNATIONAL
@@ -38,6 +40,8 @@ __all__ = [
     "AnyTask",
     "ApiError",
     "AuthenticationError",
+    "Batch",
+    "BatchStatistics",
     "Client",
     "ClientClosedError",
     "ClientStatistics",
@@ -47,6 +51,7 @@ __all__ = [
     "ImageRef",
     "ImageTask",
     "InvalidRequestError",
+    "Outcome",
     "RateLimitError",
     "RequestTimeoutError",
     "ServerError",

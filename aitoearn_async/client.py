@@ -1,36 +1,34 @@
 """Client, the one object a user holds. The only file that has met everyone.
 
-It hands the rooms to each other: what `session` brings, `contract` reads; `polling` gets a
-function that polls and one that sleeps. No room's rules belong here.
+It takes the arguments, builds the rooms, and hands `polling` a function that polls (`poller`)
+and one that sleeps. No room's rules belong here.
 """
 
 from __future__ import annotations
 
-import itertools
-import logging
-import math
 import os
-import secrets
+from collections.abc import AsyncIterable, Callable, Iterable
 from types import TracebackType
-from typing import TYPE_CHECKING, TypeVar, cast
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
 
-from .contract.endpoints import Endpoint, endpoint_of
-from .contract.envelope import Broken, Refusal, read, refusal
+from .arguments import count, positive, strategy, time_limit
+from .contract.endpoints import endpoint_of
 from .contract.models import Task
 from .contract.refs import TaskRef
-from .contract.status import is_known
-from .errors import AiToEarnError, ApiError, ContractError, UnexpectedResponseError
+from .errors import AiToEarnError
+from .poller import Poller
+from .polling.batch import Batch, BatchStatistics
+from .polling.outcome import Outcome
 from .polling.schedule import WaitStrategy, cadence
 from .polling.step import Terms
 from .polling.waiter import Waiter
 from .session.address import INTERNATIONAL, checked_base_url, checked_header, checked_key
-from .session.classify import Phase, classify
-from .session.http import MOST_BYTES, USER_AGENT, Answer, Http, environment_proxy
+from .session.http import MOST_BYTES, USER_AGENT, Http, environment_proxy
 from .session.lifetime import Lifetime
 from .session.limits import Limits
-from .session.retry import repeat, retry_after
+from .session.retry import repeat
 
 if TYPE_CHECKING:
     from ssl import SSLContext
@@ -38,8 +36,6 @@ if TYPE_CHECKING:
     from aiohttp import ClientSession
 
 T = TypeVar("T", bound=Task)
-
-logger = logging.getLogger("aitoearn_async")
 
 
 class ClientStatistics(msgspec.Struct, frozen=True, kw_only=True):
@@ -111,15 +107,15 @@ class Client:
         if language is not None:
             headers["Accept-Language"] = checked_header("language", language)
         if requests_per_second is not None:
-            _positive("requests_per_second", requests_per_second)
+            positive("requests_per_second", requests_per_second)
         if trust_env and proxy is None:
             proxy = environment_proxy(address)
         options = {"proxy": proxy, "ssl": ssl}
-        self._attempts = _count("attempts", attempts)
-        self._request_timeout = _positive("request_timeout", request_timeout)
-        self._own_wait = _strategy(wait)
+        self._attempts = count("attempts", attempts)
+        self._request_timeout = positive("request_timeout", request_timeout)
+        self._own_wait = strategy(wait)
         self._lifetime = Lifetime()
-        self._limits = Limits(_count("concurrency", concurrency), requests_per_second)
+        self._limits = Limits(count("concurrency", concurrency), requests_per_second)
         self._http = Http(
             base_url=address,
             key=key,
@@ -127,15 +123,11 @@ class Client:
             session=session,
             options={name: value for name, value in options.items() if value is not None},
             request_timeout=self._request_timeout,
-            most_bytes=_count("max_response_bytes", max_response_bytes),
+            most_bytes=count("max_response_bytes", max_response_bytes),
             lifetime=self._lifetime,
             limits=self._limits,
         )
-        self._name = secrets.token_hex(6)
-        self._numbers = itertools.count(1)
-        self._echoes_request_ids = False
-        self._failures = 0
-        self._strange_words: set[str] = set()
+        self._poller = Poller(self._http)
 
     async def __aenter__(self) -> Client:
         self._lifetime.enter()
@@ -168,7 +160,7 @@ class Client:
         """What the client has done so far and is doing now."""
         return ClientStatistics(
             requests=self._limits.begun,
-            failures=self._failures,
+            failures=self._poller.failures,
             in_flight=self._limits.in_flight,
             queued=self._limits.queued,
         )
@@ -195,17 +187,15 @@ class Client:
             ContractError: The service's answer breaks its contract.
             ClientClosedError: The client is closed.
         """
-        endpoint = endpoint_of(ref)
-        now = self._lifetime.enter().time()
-        before = now + self._attempts * self._request_timeout
+        before = self._lifetime.enter().time() + self._attempts * self._request_timeout
         try:
-            return await self._poll(ref, before, endpoint)
+            return await self._poller.fetch(ref, before)
         except AiToEarnError as error:
             if not error.transient or self._attempts == 1:
                 raise
             first = error
         return await repeat(
-            lambda: self._poll(ref, before, endpoint),
+            lambda: self._poller.fetch(ref, before),
             first,
             attempts=self._attempts,
             before=before,
@@ -252,113 +242,124 @@ class Client:
             ConnectionFailedError: The service's certificate is not valid.
             ClientClosedError: The client is closed, or was meanwhile.
         """
-        endpoint_of(ref)
         return Waiter(
             ref,
-            Terms(
-                timeout=_limit("timeout", timeout),
-                patience=_limit("patience", patience),
-                wait=_strategy(wait) or self._own_wait or cadence(ref.kind),
-            ),
+            self._terms(timeout, patience, wait)(ref),
             raise_on_failure=raise_on_failure,
-            poll=self._poll,
+            poll=self._poller.poll,
             sleep_until=self._lifetime.sleep_until,
         )
 
-    async def _poll(
-        self, ref: TaskRef[T], before: float | None, endpoint: Endpoint[T] | None = None
-    ) -> T:
-        """One request: the task, or an error. Over by `before`, in loop time."""
-        endpoint = endpoint or endpoint_of(ref)
-        request_id = f"{self._name}-{next(self._numbers)}"
-        try:
-            answer = await self._http.get(endpoint.path + ref.id, request_id, before)
-            result = self._read(ref, endpoint, request_id, answer)
-        except AiToEarnError as error:
-            result = error
-        if isinstance(result, AiToEarnError):
-            self._failures += 1
-            logger.debug("%s: %s", ref, result)
-            raise result
-        return result
+    def as_completed(
+        self,
+        refs: Iterable[TaskRef[T]] | AsyncIterable[TaskRef[T]],
+        *,
+        timeout: float | None = 1800.0,
+        wait: WaitStrategy | None = None,
+        patience: float | None = 300.0,
+        max_pending: int = 100_000,
+        progress: Callable[[BatchStatistics], None] | None = None,
+    ) -> Batch[T]:
+        """Wait for many tasks, and get their outcomes in the order they end.
 
-    def _read(
-        self, ref: TaskRef[T], endpoint: Endpoint[T], request_id: str, answer: Answer
-    ) -> T | AiToEarnError:
-        if not 200 <= answer.status < 300:
-            no = refusal(answer.body)
-            if no is None:
-                return self._http.rejection(answer, request_id)
-            return self._refused(no, request_id, answer)
-        result = read(answer.body, endpoint)
-        if isinstance(result, Refusal):
-            return self._refused(result, request_id, answer)
-        if isinstance(result, Broken):
-            if result.is_json:
-                return ContractError(self._http.scrubbed(result.reason), request_id)
-            return self._http.rejection(answer, request_id)
-        task = result.data
-        if endpoint.id_of(task).lower() != ref.id.lower():
-            self._http.drop(answer)
-            return _not_ours(f"the answer is for the task {endpoint.id_of(task):.40}", request_id)
-        self._echoes_request_ids = result.request_id == request_id
-        self._notice(task.status)
-        return task
+            async with client.as_completed(refs) as batch:
+                async for outcome in batch:
+                    task = outcome.unwrap()
 
-    def _refused(self, no: Refusal, request_id: str, answer: Answer) -> AiToEarnError:
-        # A refusal names no task. Where the service echoes our request ids, one with another
-        # id is somebody else's.
-        if self._echoes_request_ids and no.request_id not in (None, request_id):
-            self._http.drop(answer)
-            return _not_ours("the refusal is for another request", request_id)
-        verdict = classify(Phase.ANSWER, status=answer.status, code=no.code)
-        return cast("type[ApiError]", verdict.error)(
-            no.code,
-            self._http.scrubbed(no.message),
-            request_id,
-            answer.status,
-            retry_after=retry_after(answer.headers),
+        There is exactly one outcome for every ref, whatever fails; a ref that is given again
+        while it is pending is polled once and answered for each time. A key that is not
+        valid, or a certificate, ends the whole batch: the outcomes so far come first, then
+        the error. So does an error of `refs` itself, after the outcomes of all it gave.
+
+        Args:
+            refs: The tasks: any iterable or async iterable, also one without an end. It is
+                read as room frees up.
+            timeout: Seconds for each task, from its first poll; None for no limit.
+            wait: The delays between polls of one task: any tenacity wait strategy.
+            patience: Seconds that the service may stay unreachable, or keep failing for a
+                task, until that task is given up; None for no limit.
+            max_pending: Refs that have been read and whose outcome has not been taken.
+            progress: Called about once a second, and when the block is left, with the
+                batch's `statistics()`. What it raises ends the batch.
+
+        Returns:
+            A `Batch`: an async context manager, and inside it an async iterator.
+
+        Raises:
+            ValueError: A number is out of its range. At the call.
+            TypeError: `refs` is no iterable at the call; one of them is no ref, when reached.
+            AuthenticationError: The key is not valid. This and what follows when iterated.
+            ConnectionFailedError: The service's certificate is not valid.
+            ClientClosedError: The client is closed, or was meanwhile.
+        """
+        return self._batch(refs, None, timeout, wait, patience, max_pending, progress)
+
+    async def wait_all(
+        self,
+        refs: Iterable[TaskRef[T]] | AsyncIterable[TaskRef[T]],
+        *,
+        timeout: float | None = 1800.0,
+        wait: WaitStrategy | None = None,
+        patience: float | None = 300.0,
+        max_pending: int = 100_000,
+        progress: Callable[[BatchStatistics], None] | None = None,
+    ) -> list[Outcome[T]]:
+        """Wait for many tasks, and get their outcomes in the order asked.
+
+        As `as_completed`, of which the arguments are; but what ends the whole batch is
+        raised, and the outcomes so far are lost.
+
+        Returns:
+            One `Outcome` for each ref.
+
+        Raises:
+            ValueError: A number is out of its range.
+            TypeError: `refs` is no iterable, or one of them is no ref.
+            AuthenticationError: The key is not valid.
+            ConnectionFailedError: The service's certificate is not valid.
+            ClientClosedError: The client is closed, or was meanwhile.
+        """
+        asked: list[TaskRef[T]] = []
+        batch = self._batch(refs, asked.append, timeout, wait, patience, max_pending, progress)
+        async with batch:
+            outcomes = {outcome.ref: outcome async for outcome in batch}
+        return [outcomes[ref] for ref in asked]
+
+    def _batch(
+        self,
+        refs: Iterable[TaskRef[T]] | AsyncIterable[TaskRef[T]],
+        admitted: Callable[[TaskRef[T]], None] | None,
+        timeout: float | None,
+        wait: WaitStrategy | None,
+        patience: float | None,
+        max_pending: int,
+        progress: Callable[[BatchStatistics], None] | None,
+    ) -> Batch[T]:
+        return Batch(
+            refs,
+            self._terms(timeout, patience, wait),
+            timeout=time_limit("timeout", timeout),
+            max_pending=count("max_pending", max_pending),
+            concurrency=self._limits.concurrency,
+            poll=self._poller.poll,
+            closed=self._lifetime.until_closed,
+            admitted=admitted,
+            progress=progress,
         )
 
-    def _notice(self, word: str) -> None:
-        if is_known(word) or word in self._strange_words or len(self._strange_words) >= 100:
-            return
-        self._strange_words.add(word)
-        logger.warning("unknown status %.60r: taken to mean that the task still runs", word)
+    def _terms(
+        self, timeout: float | None, patience: float | None, wait: WaitStrategy | None
+    ) -> Callable[[TaskRef[Any]], Terms]:
+        """What a call asks for, checked; one `Terms` for each kind of task."""
+        limits = time_limit("timeout", timeout), time_limit("patience", patience)
+        delays = strategy(wait) or self._own_wait
+        made: dict[type, Terms] = {}
 
+        def terms_of(ref: TaskRef[Any]) -> Terms:
+            terms = made.get(type(ref))
+            if terms is None:
+                endpoint_of(ref)
+                terms = made[type(ref)] = Terms(*limits, delays or cadence(ref.kind))
+            return terms
 
-def _not_ours(what: str, request_id: str) -> UnexpectedResponseError:
-    return UnexpectedResponseError(f"{what}, not ours", request_id, 200, label="stray answer")
-
-
-def _limit(name: str, seconds: float | None) -> float:
-    """A time limit; None is infinity, and says so better than a number does."""
-    if seconds is None:
-        return math.inf
-    if not _is_number(seconds) or not 0 <= seconds < math.inf:
-        raise ValueError(f"{name}={seconds!r}: give seconds, 0 or more, or None for no limit")
-    return float(seconds)
-
-
-def _positive(name: str, value: float) -> float:
-    if not _is_number(value) or not 0 < value < math.inf:
-        raise ValueError(f"{name}={value!r}: give a finite number above 0")
-    return float(value)
-
-
-def _count(name: str, value: int) -> int:
-    if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-        raise ValueError(f"{name}={value!r}: give a whole number, 1 or more")
-    return value
-
-
-def _strategy(wait: WaitStrategy | None) -> WaitStrategy | None:
-    if wait is not None and not callable(wait):
-        raise ValueError(
-            f"wait={wait!r:.60}: give a tenacity wait strategy, such as tenacity.wait_fixed(5)"
-        )
-    return wait
-
-
-def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
+        return terms_of

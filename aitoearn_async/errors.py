@@ -122,7 +122,7 @@ class InvalidRequestError(ApiError):
 class RateLimitError(ApiError):
     """Too many requests (429): from a proxy before the service, which has no limit itself."""
 
-    transient = True
+    transient: bool = True
 
 
 class ServerError(ApiError):
@@ -131,7 +131,7 @@ class ServerError(ApiError):
     Code 500 can be there to stay for a single task while all others are fine.
     """
 
-    transient = True
+    transient: bool = True
 
 
 class TransportError(AiToEarnError):
@@ -144,7 +144,7 @@ class TransportError(AiToEarnError):
         retry_after: How long the service asks to be left alone, in seconds, if it does.
     """
 
-    transient = True
+    transient: bool = True
 
     def __init__(
         self,
@@ -244,7 +244,7 @@ class _WaitError(AiToEarnError):
         self.latest = latest
         self.elapsed = elapsed
         self.polls = polls
-        self.seen = dict(seen)
+        self.seen: dict[str, int] = dict(seen)
 
     def __str__(self) -> str:
         times = "once" if self.polls == 1 else f"{self.polls} times"

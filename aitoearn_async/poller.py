@@ -11,6 +11,7 @@ import logging
 import math
 import re
 import secrets
+import sys
 from typing import Any, TypeVar
 
 from .contract.endpoints import Endpoint, endpoint_of
@@ -70,16 +71,17 @@ class Poller:
         answer = await self._ask(ref, endpoint, request_id, before, etag)
         if answer.status == 304 and etag is not None and known is not None:
             if _same(etag, answer.headers.get("ETag")):
-                return Reply(known, None, etag)
+                return Reply(known, None, etag, answer.sent)
             # Unchanged since some other answer: that says nothing of the one we have.
             answer = await self._ask(ref, endpoint, request_id, before)
         memo = _etag(answer.headers.get("ETag"))
         if known is not None and answer.status == 200:
             seen = glance(answer.body, endpoint)
             if seen and seen.status == known and _is_for(ref, seen.id):
-                return Reply(known, None, memo)
+                return Reply(known, None, memo, answer.sent)
         task = self._task(ref, endpoint, request_id, answer)
-        return Reply(task.status, task, memo)
+        # One copy of a word for all the waits that hold it.
+        return Reply(sys.intern(task.status), task, memo, answer.sent)
 
     async def _ask(
         self,

@@ -27,6 +27,8 @@ class Endpoint(msgspec.Struct, Generic[T], frozen=True, kw_only=True):
     """The Struct of a whole answer."""
     id_of: Callable[[T], str]
     """Where an answer echoes the id it is for."""
+    bare: Callable[[str, str], T]
+    """A task of which no more than id and status are known."""
     decoder: msgspec.json.Decoder[Envelope[T]]
     """Of whole answers. Built once: building one costs a thousand times a decode."""
     glance: msgspec.json.Decoder[Envelope[Glance]]
@@ -45,6 +47,7 @@ def _row(path: str, task: type[T], id_field: str) -> Endpoint[T]:
         path=path,
         task=task,
         id_of=attrgetter(id_field),
+        bare=lambda id, status: task(**{id_field: id, "status": status}),
         decoder=msgspec.json.Decoder(Envelope[task]),  # type: ignore[valid-type]
         glance=msgspec.json.Decoder(Envelope[glance]),  # type: ignore[valid-type]
     )

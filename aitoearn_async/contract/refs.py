@@ -14,9 +14,6 @@ import msgspec
 if TYPE_CHECKING:
     from .models import ImageTask, VideoTask  # noqa: F401 - named in the strings below
 
-if TYPE_CHECKING:
-    pass
-
 T_co = TypeVar("T_co", covariant=True)
 
 _ID = re.compile(r"[A-Za-z0-9_-]{1,128}", re.ASCII)

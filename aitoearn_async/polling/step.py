@@ -20,6 +20,7 @@ from typing import Any, Generic, NamedTuple, TypeVar, cast
 
 import msgspec
 
+from ..contract.endpoints import endpoint_of
 from ..contract.models import AnyTask, Task
 from ..contract.refs import AnyRef, TaskRef
 from ..errors import (
@@ -52,6 +53,8 @@ class Reply(NamedTuple, Generic[T]):
     """The whole task; None if it stands as the one who asked said it knew."""
     memo: str | None = None
     """What the one who polls wants to be reminded of next time. Means nothing here."""
+    sent: float = math.nan
+    """When the request went out, in loop time; after any waiting for its turn."""
 
 
 class Terms:
@@ -96,6 +99,10 @@ class Wait(msgspec.Struct, Generic[T], order=True, gc=False):
     """The end that a last poll has been brought forward for."""
     counts: dict[str, int] | None = None
     """What the polls came to, if not all to the present status."""
+    verdict: AiToEarnError | None = None
+    """What it is to be given up with when it is due; set by who schedules it."""
+    over: bool = False
+    """It has ended, and whoever still holds it is to forget it; set by who schedules it."""
 
     @property
     def seen(self) -> dict[str, int]:
@@ -124,6 +131,12 @@ class Wait(msgspec.Struct, Generic[T], order=True, gc=False):
         """
         return self.status if self.clipped_to is None else None
 
+    def latest_known(self) -> T | None:
+        """The task as of the last good poll, as far as it was kept."""
+        if self.latest is None and self.status is not None:
+            return endpoint_of(self.ref).bare(self.ref.id, self.status)
+        return self.latest
+
 
 class PollAt(NamedTuple):
     """Poll again at `moment`. `changed`: the caller of an iterator is to hear of this poll."""
@@ -136,6 +149,7 @@ class Ended(NamedTuple, Generic[T]):
     """The task has ended, as the service says."""
 
     task: T
+    changed: bool = True
 
 
 class GiveUpAt(NamedTuple):
@@ -153,7 +167,7 @@ def begin(wait: Wait[T], terms: Terms, now: float) -> Decision[T]:
     """The first decision: poll at once, unless there is no time at all."""
     wait.started = now
     if terms.timeout <= 0:
-        return _give_up(wait, terms, now)
+        return give_up(wait, terms, now)
     return PollAt(now)
 
 
@@ -233,7 +247,7 @@ def _next(
         wait.clipped_to = None
         return PollAt(moment, changed)
     if wait.clipped_to == end or last <= now or last < earliest:
-        return _give_up(wait, terms, max(now, end), changed)
+        return give_up(wait, terms, max(now, end), changed)
     wait.clipped_to = end
     return PollAt(last, changed)
 
@@ -244,12 +258,13 @@ def _asked_for(outcome: object) -> float:
     return seconds * random.uniform(1.0, 1.2) if seconds else 0.0
 
 
-def _give_up(wait: Wait[Any], terms: Terms, moment: float, changed: bool = False) -> GiveUpAt:
+def give_up(wait: Wait[Any], terms: Terms, moment: float, changed: bool = False) -> GiveUpAt:
+    """The end of a wait that is out of time, or out of patience."""
     out_of_time = wait.deadline(terms) <= wait.patience_end(terms)
     kind = WaitTimeoutError if out_of_time else ServiceUnreachableError
     error = kind(
         cast("AnyRef", wait.ref),
-        cast("AnyTask | None", wait.latest),
+        cast("AnyTask | None", wait.latest_known()),
         moment - wait.started,
         wait.polls,
         wait.seen,

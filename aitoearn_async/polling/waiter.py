@@ -23,6 +23,15 @@ Poll = Callable[[Wait[T], float], Awaitable[Reply[T]]]
 """Asks once how a wait's task stands, by the given loop time (infinity for no limit)."""
 
 
+async def ask(poll: Poll[T], wait: Wait[T], terms: Terms) -> Reply[T] | PollError:
+    """One poll of a wait; what can be the service's doing is an answer too."""
+    try:
+        return await poll(wait, wait.end(terms))
+    except (ApiError, TransportError, ContractError) as error:
+        # Kept until the next poll: without the frames it came through.
+        return error.with_traceback(None)
+
+
 def _not_begun() -> float:
     raise RuntimeError("the wait has not begun")
 
@@ -146,20 +155,13 @@ class Waiter(Coroutine[Any, Any, T], AsyncIterator[T]):
         if moment > self._now():
             await self._sleep_until(moment)
         asked = self._now()
-        answer = await self._ask()
+        answer = await ask(self._poll, self._wait, self._terms)
         now = self._now()
         self._decision = after = step(self._wait, self._terms, answer, asked, now)
         if isinstance(after, Ended):
             self._ended_at = now
             return True
         return after.changed
-
-    async def _ask(self) -> Reply[T] | PollError:
-        try:
-            return await self._poll(self._wait, self._wait.end(self._terms))
-        except (ApiError, TransportError, ContractError) as error:
-            # Kept until the next poll: without the frames it came through.
-            return error.with_traceback(None)
 
     async def _give_up(self, decision: GiveUpAt) -> NoReturn:
         if decision.moment > self._now():

@@ -6,6 +6,7 @@ this package's errors. What a body means, and whether to ask again, is not known
 
 from __future__ import annotations
 
+import math
 import sys
 from collections.abc import Mapping
 from typing import Any, NamedTuple, cast
@@ -48,6 +49,7 @@ class Answer(NamedTuple):
     headers: Mapping[str, str]
     body: bytes
     wire: ResponseHandler | None
+    sent: float = math.nan
 
 
 class Http:
@@ -124,11 +126,12 @@ class Http:
                 await self._limits.enter()
                 try:
                     started = self._start_clock(bound)
-                    return await self._request(path, request_id, etag)
+                    answer = await self._request(path, request_id, etag)
                 finally:
                     self._limits.leave()
         except TimeoutError:
             return self._timed_out(request_id, started)
+        return answer._replace(sent=started) if isinstance(answer, Answer) else answer
 
     def _start_clock(self, bound: Bound) -> float:
         started = self._lifetime.enter().time()
@@ -255,7 +258,7 @@ class Http:
 
     def _reason(self, verdict: Verdict, answer: Answer) -> str:
         if 300 <= answer.status < 400 and answer.status != 304:
-            target = _origin(answer.headers.get("Location", ""), self.base_url)
+            target = self.scrubbed(_origin(answer.headers.get("Location", ""), self.base_url))
             return f"{verdict.text}, to {target}; is base_url= right?"
         return f"{verdict.text}; it begins {self._excerpt(answer.body)!r}"
 

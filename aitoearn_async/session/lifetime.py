@@ -70,6 +70,16 @@ class Lifetime:
             finally:
                 timer.cancel()
 
+    async def until_closed(self) -> None:
+        """Sleep until the client closes.
+
+        Raises:
+            ClientClosedError: The client closed, or was closed already.
+        """
+        loop = self.enter()
+        async with Bound(loop, None, self._under_way):
+            await loop.create_future()
+
     def close(self) -> None:
         """End what is under way; refuse what comes."""
         self.closed = True

@@ -1,0 +1,46 @@
+"""Numbers and strategies as callers give them: usable, or refused by name.
+
+Addresses, keys and header values are `session.address`'s.
+"""
+
+from __future__ import annotations
+
+import math
+
+from .polling.schedule import WaitStrategy
+
+
+def time_limit(name: str, seconds: float | None) -> float:
+    """A time limit; None is infinity, and says so better than a number does."""
+    if seconds is None:
+        return math.inf
+    if not _is_number(seconds) or not 0 <= seconds < math.inf:
+        raise ValueError(f"{name}={seconds!r}: give seconds, 0 or more, or None for no limit")
+    return float(seconds)
+
+
+def positive(name: str, value: float) -> float:
+    """A number above 0."""
+    if not _is_number(value) or not 0 < value < math.inf:
+        raise ValueError(f"{name}={value!r}: give a finite number above 0")
+    return float(value)
+
+
+def count(name: str, value: int) -> int:
+    """A whole number from 1."""
+    if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+        raise ValueError(f"{name}={value!r}: give a whole number, 1 or more")
+    return value
+
+
+def strategy(wait: WaitStrategy | None) -> WaitStrategy | None:
+    """A wait strategy, or none."""
+    if wait is not None and not callable(wait):
+        raise ValueError(
+            f"wait={wait!r:.60}: give a tenacity wait strategy, such as tenacity.wait_fixed(5)"
+        )
+    return wait
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)

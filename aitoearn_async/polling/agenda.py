@@ -1,0 +1,79 @@
+"""Who is due next, and whose time is over. Pure, synchronous, without a clock of its own.
+
+It does not know what happens to a wait that is due, or over.
+"""
+
+from __future__ import annotations
+
+import heapq
+import math
+from collections import deque
+from typing import Generic, TypeVar
+
+from ..contract.models import Task
+from .step import Wait
+
+T = TypeVar("T", bound=Task)
+
+
+class Agenda(Generic[T]):
+    """Waits in the order in which they are due; of those due at one moment, by ref.
+
+    A wait can end while it stands here. It is then marked as over, and passed by when its
+    turn comes: finding it earlier would cost more.
+
+    Args:
+        timeout: What all waits have in common: seconds from their first poll to their end.
+    """
+
+    def __init__(self, timeout: float) -> None:
+        self._timeout = timeout
+        self._heap: list[Wait[T]] = []
+        # All have the same timeout, so they run out of time in the order they began in.
+        self._begun: deque[Wait[T]] = deque()
+        self._begun_over = 0
+
+    def __len__(self) -> int:
+        return len(self._heap)
+
+    def add(self, wait: Wait[T], due: float) -> None:
+        """Put a wait on the agenda. It must not be on it already."""
+        wait.due = due
+        heapq.heappush(self._heap, wait)
+
+    def next_due(self) -> float:
+        """When the first wait is due; infinity if there is none."""
+        heap = self._heap
+        while heap and heap[0].over:
+            heapq.heappop(heap)
+        return heap[0].due if heap else math.inf
+
+    def take(self, now: float) -> Wait[T] | None:
+        """Take the first wait off the agenda, if it is due."""
+        return heapq.heappop(self._heap) if self.next_due() <= now else None
+
+    def begin(self, wait: Wait[T]) -> None:
+        """Note that a wait has begun, and from now on has a deadline."""
+        if self._timeout < math.inf:
+            self._begun.append(wait)
+
+    def end(self, wait: Wait[T]) -> None:
+        """Note that a wait is over."""
+        wait.over = True
+        if self._timeout < math.inf and not math.isnan(wait.started):
+            self._begun_over += 1
+            if self._begun_over > 1000 + len(self._begun) // 2:
+                self._begun = deque(wait for wait in self._begun if not wait.over)
+                self._begun_over = 0
+
+    def next_deadline(self) -> float:
+        """When the first wait runs out of time; infinity if none will."""
+        begun = self._begun
+        while begun and begun[0].over:
+            begun.popleft()
+            self._begun_over -= 1
+        return begun[0].started + self._timeout if begun else math.inf
+
+    def take_expired(self, now: float) -> Wait[T] | None:
+        """Take the first wait that has run out of time. It stays on the agenda until over."""
+        return self._begun.popleft() if self.next_deadline() <= now else None

@@ -1,0 +1,350 @@
+"""Many tasks: one agenda, a few workers, outcomes as they come.
+
+A waiting task is an entry on the agenda and nothing else: no asyncio task, no timer, no
+coroutine. What to do after a poll is decided in `step`, as for a single wait; how the refs
+come in is in `intake`. An outcome is handed over and forgotten.
+
+All state changes between two awaits, so there are no locks.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import random
+from collections import deque
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Coroutine, Iterable
+from types import TracebackType
+from typing import Any, TypeVar, cast
+
+import msgspec
+
+from ..contract.models import AnyTask, Task
+from ..contract.refs import TaskRef
+from ..contract.status import TaskState
+from ..errors import AiToEarnError, AuthenticationError, ConnectionFailedError, TaskFailedError
+from .agenda import Agenda
+from .gauge import Gauge
+from .intake import Intake
+from .outcome import Outcome
+from .step import Decision, Ended, GiveUpAt, Reply, Terms, Wait, begin, give_up, step
+from .waiter import Poll, ask
+
+T = TypeVar("T", bound=Task)
+
+_MOST_READY = 1024
+"""Outcomes that may lie there unread before the polling pauses."""
+_FIRST_POLLS_PER_SECOND = 1000
+_LONGEST_SPREAD = 10.0
+"""Seconds within which the first poll of a ref comes, however many others there are."""
+_SECONDS_BETWEEN_REPORTS = 1.0
+_AT_A_TIME = 200
+"""Ends dealt with in one turn of the loop, however many come at once."""
+
+
+class BatchStatistics(msgspec.Struct, frozen=True, kw_only=True):
+    """How a batch stands, at one moment."""
+
+    pending: int
+    """Tasks that wait for their next poll."""
+    in_flight: int
+    """Tasks that are being polled."""
+    ready: int
+    """Outcomes that nobody has taken yet."""
+    succeeded: int
+    """Tasks that succeeded."""
+    failed: int
+    """Tasks that failed."""
+    unresolved: int
+    """Tasks that were given up or refused."""
+    polls: int
+    """Polls that came back, with whatever."""
+    unchanged: int
+    """Polls of them that brought nothing new."""
+    polls_per_second: float
+    """Over the last eight seconds."""
+    lag: float
+    """How much later than due polls go out, of late: seconds. High: the rate is too low."""
+    exhausted: bool
+    """Whether all refs have been read."""
+
+
+class Batch(AsyncIterator[Outcome[T]]):
+    """The outcomes of many tasks, as they end; made by `Client.as_completed`.
+
+        async with client.as_completed(refs) as batch:
+            async for outcome in batch:
+                ...
+
+    Every ref has exactly one outcome, whatever fails. Leaving the block ends all work before
+    it returns. A slow consumer holds back the polling, and with it the reading of refs.
+    """
+
+    def __init__(
+        self,
+        refs: Iterable[TaskRef[T]] | AsyncIterable[TaskRef[T]],
+        terms_of: Callable[[TaskRef[T]], Terms],
+        *,
+        timeout: float,
+        max_pending: int,
+        concurrency: int,
+        poll: Poll[T],
+        closed: Callable[[], Coroutine[Any, Any, None]],
+        admitted: Callable[[TaskRef[T]], None] | None = None,
+        progress: Callable[[BatchStatistics], None] | None,
+    ) -> None:
+        self._intake = Intake(refs, self._admit, lambda: self._owed < max_pending, self._tell)
+        self._terms_of = terms_of
+        self._concurrency = concurrency
+        self._poll = poll
+        self._closed = closed
+        self._admitted = admitted
+        self._progress = progress
+        self._agenda: Agenda[T] = Agenda(timeout)
+        self._held: dict[TaskRef[T], Wait[T]] = {}
+        self._repeats: dict[TaskRef[T], int] = {}
+        self._ready: deque[Outcome[T]] = deque()
+        self._owed = 0  # outcomes: refs read, and their outcome not yet taken
+        self._idle: deque[asyncio.Future[Wait[T]]] = deque()
+        self._workers = 0
+        self._in_flight = 0
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._alarm: asyncio.Handle | None = None
+        self._alarm_at = math.inf
+        self._news: asyncio.Future[None] | None = None
+        self._failure: BaseException | None = None
+        self._ends = dict.fromkeys(("succeeded", "failed", "unresolved"), 0)
+        self._gauge = Gauge()
+        self._state = "not entered"
+
+    async def __aenter__(self) -> Batch[T]:
+        if self._state != "not entered":
+            raise RuntimeError(f"this batch is {self._state}; make another one")
+        self._state = "open"
+        self._loop = asyncio.get_running_loop()
+        self._spawn(self._closed())
+        self._spawn(self._intake.run())
+        if self._progress is not None:
+            self._spawn(self._report(self._progress))
+        return self
+
+    async def __aexit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._state = "closed"
+        tasks = tuple(self._tasks)
+        self._stop()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        if self._progress is not None and exc_type is None:
+            self._progress(self.statistics())
+
+    def __aiter__(self) -> Batch[T]:
+        return self
+
+    async def __anext__(self) -> Outcome[T]:
+        if self._state != "open":
+            raise RuntimeError(f"this batch is {self._state}; iterate inside `async with`")
+        while not self._ready:
+            if self._failure is not None:
+                raise self._failure
+            if self._intake.done and not self._held:
+                if self._intake.failure is not None:
+                    raise self._intake.failure
+                raise StopAsyncIteration
+            if self._news is not None:
+                raise RuntimeError("this batch is already being iterated by another task")
+            self._news = self._loop.create_future()
+            try:
+                await self._news
+            finally:
+                self._news = None
+        outcome = self._ready.popleft()
+        self._owed -= 1
+        self._intake.make_room()
+        if len(self._ready) == _MOST_READY - 1:
+            self._look()
+        return outcome
+
+    def statistics(self) -> BatchStatistics:
+        """How the batch stands now. Costs next to nothing, so ask as often as you like."""
+        now = self._loop.time() if self._state != "not entered" else 0.0
+        return BatchStatistics(
+            pending=len(self._held) - self._in_flight,
+            in_flight=self._in_flight,
+            ready=len(self._ready),
+            polls=self._gauge.polls,
+            unchanged=self._gauge.unchanged,
+            polls_per_second=self._gauge.per_second(now),
+            lag=self._gauge.lag,
+            exhausted=self._intake.done,
+            **self._ends,
+        )
+
+    def __repr__(self) -> str:
+        ended = sum(self._ends.values())
+        return f"<Batch {self._state} pending={len(self._held)} ended={ended}>"
+
+    # What comes in.
+
+    def _admit(self, ref: TaskRef[T]) -> None:
+        if ref in self._held:
+            self._repeats[ref] = self._repeats.get(ref, 0) + 1
+        else:
+            self._terms_of(ref)  # refuses what is not a ref
+            wait = self._held[ref] = Wait(due=0.0, ref=ref)
+            # Spread out, where there are many: what begins together is due together.
+            others = max(len(self._held) - self._concurrency, 0)
+            spread = min(others / _FIRST_POLLS_PER_SECOND, _LONGEST_SPREAD)
+            self._agenda.add(wait, self._loop.time() + spread * random.random())
+            self._arm()
+        self._owed += 1
+        if self._admitted is not None:
+            self._admitted(ref)
+
+    # Who is polled when: one alarm for all of them.
+
+    def _look(self) -> None:
+        """Give what is due to workers; end what is out of time; set the alarm for the next."""
+        now = self._loop.time()
+        for _ in range(_AT_A_TIME):
+            if len(self._ready) >= _MOST_READY or self._is_over():
+                break
+            if (wait := self._agenda.take_expired(now)) is not None:
+                self._expire(wait, now)
+            elif self._has_hands() and (wait := self._agenda.take(now)) is not None:
+                self._hand_over(wait)
+            else:
+                break
+        self._arm(again=True)
+
+    def _is_over(self) -> bool:
+        return self._state != "open" or self._failure is not None
+
+    def _has_hands(self) -> bool:
+        return bool(self._idle) or self._workers < self._concurrency
+
+    def _hand_over(self, wait: Wait[T]) -> None:
+        if wait.verdict is not None:
+            self._end(wait, wait.latest_known(), wait.verdict)
+        elif self._idle:
+            self._idle.popleft().set_result(wait)
+        else:
+            self._workers += 1
+            self._spawn(self._work(wait))
+
+    def _expire(self, wait: Wait[T], now: float) -> None:
+        # One that is being polled ends by itself: its request is bounded by the deadline.
+        if not math.isinf(wait.due):
+            error = wait.verdict or give_up(wait, self._terms_of(wait.ref), now).error
+            self._end(wait, wait.latest_known(), error)
+
+    def _arm(self, *, again: bool = False) -> None:
+        """Set the alarm, where it is not set for an earlier moment already."""
+        moment = math.inf
+        if len(self._ready) < _MOST_READY:
+            moment = self._agenda.next_deadline()
+            if self._has_hands():
+                moment = min(moment, self._agenda.next_due())
+        if self._alarm is not None and (again or moment < self._alarm_at):
+            self._alarm.cancel()
+            self._alarm = None
+        if self._alarm is None and moment < math.inf and not self._is_over():
+            self._alarm_at = moment
+            self._alarm = self._loop.call_at(moment, self._look)
+
+    # What a worker does.
+
+    async def _work(self, wait: Wait[T]) -> None:
+        while True:
+            await self._serve(wait)
+            hand: asyncio.Future[Wait[T]] = self._loop.create_future()
+            self._idle.append(hand)
+            self._look()
+            wait = await hand
+
+    async def _serve(self, wait: Wait[T]) -> None:
+        terms, asked, due = self._terms_of(wait.ref), self._loop.time(), wait.due
+        if math.isnan(wait.started):
+            first = begin(wait, terms, asked)
+            if isinstance(first, GiveUpAt):
+                return self._act(wait, first, asked)
+            self._agenda.begin(wait)
+        wait.due = math.inf  # while it is being polled
+        self._in_flight += 1
+        try:
+            answer = await ask(self._poll, wait, terms)
+        finally:
+            self._in_flight -= 1
+        now = self._loop.time()
+        decision: Decision[T] = step(wait, terms, answer, asked, now)
+        sent = answer.sent if isinstance(answer, Reply) else asked
+        self._gauge.note(now, sent - due, changed=decision.changed)
+        self._act(wait, decision, now)
+
+    def _act(self, wait: Wait[T], decision: Decision[T], now: float) -> None:
+        if isinstance(decision, Ended):
+            task: T = decision.task
+            failed = task.state is TaskState.FAILED
+            self._end(wait, task, TaskFailedError(cast("AnyTask", task)) if failed else None)
+        elif isinstance(decision, GiveUpAt):
+            if isinstance(decision.error, AuthenticationError | ConnectionFailedError):
+                raise decision.error  # no other task will fare better: ends the batch
+            wait.verdict = decision.error
+            self._agenda.add(wait, decision.moment)
+        else:
+            if wait.clipped_to is None:
+                wait.latest = None  # a million of them would be gigabytes
+            self._agenda.add(wait, decision.moment)
+
+    # What comes out.
+
+    def _end(self, wait: Wait[T], task: T | None, error: AiToEarnError | None) -> None:
+        self._agenda.end(wait)
+        del self._held[wait.ref]
+        begun = not math.isnan(wait.started)
+        outcome = Outcome(
+            ref=wait.ref,
+            task=task,
+            error=error,
+            polls=wait.polls,
+            elapsed=self._loop.time() - wait.started if begun else 0.0,
+        )
+        times = 1 + self._repeats.pop(wait.ref, 0)
+        self._ready.extend([outcome] * times)
+        failed = "failed" if isinstance(error, TaskFailedError) else "unresolved"
+        self._ends["succeeded" if error is None else failed] += times
+        self._tell()
+
+    def _tell(self) -> None:
+        if self._news is not None and not self._news.done():
+            self._news.set_result(None)
+
+    async def _report(self, progress: Callable[[BatchStatistics], None]) -> None:
+        while True:
+            await asyncio.sleep(_SECONDS_BETWEEN_REPORTS)
+            progress(self.statistics())
+
+    # Its own tasks.
+
+    def _spawn(self, coroutine: Coroutine[Any, Any, None]) -> None:
+        task = self._loop.create_task(coroutine)
+        self._tasks.add(task)
+        task.add_done_callback(self._reap)
+
+    def _reap(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (exc := task.exception()) is not None:
+            if self._failure is None:
+                self._failure = exc.with_traceback(None)
+            self._stop()
+            self._tell()
+
+    def _stop(self) -> None:
+        if self._alarm is not None:
+            self._alarm.cancel()
+        self._idle.clear()
+        for task in self._tasks:
+            task.cancel()

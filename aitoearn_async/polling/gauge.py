@@ -1,0 +1,44 @@
+"""How fast a batch polls, and how late. A few numbers, cheap to keep and to read."""
+
+from __future__ import annotations
+
+_SECONDS = 8
+
+
+class Gauge:
+    """Counts polls, and remembers the last seconds of them."""
+
+    __slots__ = ("_buckets", "_second", "_since", "lag", "polls", "unchanged")
+
+    def __init__(self) -> None:
+        self.polls = 0
+        self.unchanged = 0
+        self.lag = 0.0
+        self._buckets = [0] * _SECONDS
+        self._second = 0
+        self._since: float | None = None
+
+    def note(self, now: float, lag: float, *, changed: bool) -> None:
+        """One poll came back; it had gone out so many seconds later than due."""
+        self.polls += 1
+        self.unchanged += not changed
+        self.lag += (max(lag, 0.0) - self.lag) * 0.05
+        self._advance(now)
+        self._buckets[self._second % _SECONDS] += 1
+
+    def per_second(self, now: float) -> float:
+        """Polls a second, over the last seconds."""
+        self._advance(now)
+        if self._since is None:
+            return 0.0
+        return sum(self._buckets) / min(max(now - self._since, 1.0), _SECONDS)
+
+    def _advance(self, now: float) -> None:
+        second = int(now)
+        if self._since is None:
+            self._since, self._second = now, second
+        for passed in range(self._second + 1, min(second, self._second + _SECONDS) + 1):
+            self._buckets[passed % _SECONDS] = 0
+        if second > self._second + _SECONDS:
+            self._buckets = [0] * _SECONDS
+        self._second = max(second, self._second)
