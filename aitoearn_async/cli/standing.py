@@ -1,0 +1,95 @@
+"""How a wait stands at one moment, and what exit status that makes. Data, no output."""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Iterable
+from typing import Any, NamedTuple
+
+from aitoearn_async import (
+    AiToEarnError,
+    AnyRef,
+    AnyTask,
+    ServiceUnreachableError,
+    TaskFailedError,
+    TaskState,
+    Waiter,
+    WaitTimeoutError,
+)
+
+
+class Exit(enum.IntEnum):
+    """Exit statuses. Of those a wait can end with, the higher is the more serious."""
+
+    SUCCEEDED = 0
+    FAILED = 1
+    USAGE = 2
+    GAVE_UP = 3
+    SERVICE = 4
+    INTERRUPTED = 130
+    BROKEN_PIPE = 141
+
+
+_EXITS: tuple[tuple[type[AiToEarnError], Exit], ...] = (
+    (TaskFailedError, Exit.FAILED),
+    (WaitTimeoutError, Exit.GAVE_UP),
+    (ServiceUnreachableError, Exit.GAVE_UP),
+    (AiToEarnError, Exit.SERVICE),
+)
+
+
+class Standing(NamedTuple):
+    """One task as far as it is known, and how asking for it goes."""
+
+    ref: AnyRef
+    task: AnyTask | None
+    """As of the last good poll."""
+    trouble: str | None
+    """What the last poll met instead of an answer, in two or three words."""
+    polls: int
+    elapsed: float
+    error: AiToEarnError | None = None
+    """How the wait ended, if not in success."""
+
+    @property
+    def ended(self) -> bool:
+        """Whether nothing more is asked."""
+        return self.error is not None or (self.task is not None and self.task.done)
+
+    @property
+    def exit(self) -> Exit:
+        """The exit status this end makes."""
+        return exit_of(self.error)
+
+
+def standing_of(waiter: Waiter[Any], error: AiToEarnError | None = None) -> Standing:
+    """How a wait stands now.
+
+    Args:
+        waiter: The wait.
+        error: What it ended with, if it raised.
+    """
+    task: AnyTask | None = waiter.latest
+    return Standing(
+        ref=waiter.ref,  # type: ignore[arg-type]
+        task=task,
+        trouble=waiter.trouble.label if waiter.trouble else None,
+        polls=waiter.polls,
+        elapsed=waiter.elapsed,
+        error=error or failure_of(task),
+    )
+
+
+def failure_of(task: AnyTask | None) -> TaskFailedError | None:
+    """The error that a failed task is."""
+    return TaskFailedError(task) if task is not None and task.state is TaskState.FAILED else None
+
+
+def exit_of(error: AiToEarnError | None) -> Exit:
+    """The exit status for an error, or for none."""
+    return next((exit for kind, exit in _EXITS if isinstance(error, kind)), Exit.SUCCEEDED)
+
+
+def worst(standings: Iterable[Standing]) -> Exit:
+    """The exit status of a command that waited for all of these."""
+    return max((standing.exit for standing in standings), default=Exit.SUCCEEDED)

@@ -1,0 +1,127 @@
+"""The command line against a service on a thread of its own, so that tests can be plain.
+
+`invoke` runs a command in this process and `spawn` in another; what a command does is the
+same in both, but signals, terminals and exits are only real in the second.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import io
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple, ParamSpec, TypeVar
+
+import pytest
+
+from aitoearn_async.__main__ import main
+from aitoearn_async.emulator import Emulator
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+class Service:
+    """An emulator that runs while the test does something else."""
+
+    def __init__(self) -> None:
+        self.emulator = Emulator()
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever)
+
+    def do(self, method: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Call one of the emulator's methods where it runs."""
+
+        async def call() -> T:
+            return method(*args, **kwargs)
+
+        return asyncio.run_coroutine_threadsafe(call(), self._loop).result(5)
+
+    def __enter__(self) -> Service:
+        self._thread.start()
+        asyncio.run_coroutine_threadsafe(self.emulator.start(), self._loop).result(5)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        asyncio.run_coroutine_threadsafe(self.emulator.aclose(), self._loop).result(5)
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join()
+        self._loop.close()
+
+
+class Tty(io.TextIOWrapper):
+    """A stream that says it is a terminal."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+class Result(NamedTuple):
+    status: int
+    out: str
+    err: str
+
+    @property
+    def lines(self) -> list[str]:
+        return self.out.splitlines()
+
+
+@pytest.fixture
+def service(monkeypatch: pytest.MonkeyPatch) -> Iterator[Service]:
+    """The service, and an environment that leads to it."""
+    with Service() as service:
+        monkeypatch.setenv("AITOEARN_BASE_URL", service.emulator.url)
+        monkeypatch.setenv("AITOEARN_API_KEY", service.emulator.api_key)
+        yield service
+
+
+@pytest.fixture(autouse=True)
+def plain_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No terminal but the one a test makes, and no colours in it."""
+    for name in ("FORCE_COLOR", "TTY_COMPATIBLE", "TTY_INTERACTIVE", "COLUMNS", "LINES"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("NO_COLOR", "1")
+    monkeypatch.setenv("TERM", "xterm")
+
+
+@pytest.fixture
+def invoke(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Result]:
+    """Runs a command in this process."""
+
+    def run(*args: str, tty: bool = False) -> Result:
+        kind = Tty if tty else io.TextIOWrapper
+        out, err = (kind(io.BytesIO(), encoding="utf-8") for _ in range(2))
+        with monkeypatch.context() as patch:
+            patch.setattr(sys, "argv", ["whatever", *args])
+            patch.setattr(sys, "stdout", out)
+            patch.setattr(sys, "stderr", err)
+            with pytest.raises(SystemExit) as exit:
+                main()
+        code = exit.value.code or 0
+        assert isinstance(code, int)
+        return Result(code, _text(out), _text(err))
+
+    return run
+
+
+def _text(stream: io.TextIOWrapper) -> str:
+    stream.flush()
+    assert isinstance(stream.buffer, io.BytesIO)
+    return stream.buffer.getvalue().decode()
+
+
+@contextlib.contextmanager
+def spawn(*args: str, **options: Any) -> Iterator[subprocess.Popen[str]]:
+    """Runs a command in a process of its own, and ends it if the test does not."""
+    command = [sys.executable, "-m", "aitoearn_async", *args]
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **options}
+    env = {**os.environ, "PYTHONUNBUFFERED": ""}
+    with subprocess.Popen(command, text=True, env=env, **pipes) as process:
+        try:
+            yield process
+        finally:
+            process.kill()

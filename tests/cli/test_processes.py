@@ -1,0 +1,251 @@
+"""What only a process has: signals, pipes that break, terminals, packages that are missing."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import importlib.abc
+import os
+import pty
+import re
+import signal
+import subprocess
+import sys
+import termios
+import threading
+import time
+from collections.abc import Callable
+
+import pytest
+
+from aitoearn_async.__main__ import main
+from aitoearn_async.emulator import Fault
+
+from .conftest import Result, Service, spawn
+
+Invoke = Callable[..., Result]
+WITHOUT = """
+import sys
+class Missing:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] == {name!r}:
+            raise ModuleNotFoundError(f"No module named {{name!r}}", name=name)
+sys.meta_path.insert(0, Missing())
+from aitoearn_async.__main__ import main
+main()
+"""
+
+
+def test_module_and_script_have_one_name() -> None:
+    """Under `python -m` the program calls itself what the script is called."""
+    with spawn("wait") as process:
+        _, err = process.communicate(timeout=20)
+    assert process.returncode == 2
+    assert err.startswith("Usage: aitoearn-async wait ")
+
+
+@pytest.mark.parametrize("name", ["typer", "rich"])
+def test_without_the_extra(name: str) -> None:
+    """Without the packages of the extra there is one line that says what to install."""
+    done = subprocess.run(
+        [sys.executable, "-c", WITHOUT.format(name=name)],
+        capture_output=True, text=True, timeout=20, check=False,
+    )  # fmt: skip
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.count("\n") == 1
+    assert "pip install 'aitoearn-async[cli]'" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("package", "error", "end"),
+    [
+        ("rich", ModuleNotFoundError(name="rich"), 2),
+        ("msgspec", ModuleNotFoundError(name="msgspec"), None),
+        ("rich", KeyboardInterrupt(), 130),
+    ],
+    ids=["extra", "bug", "ctrl-c"],
+)
+def test_what_can_happen_at_the_door(
+    package: str,
+    error: BaseException,
+    end: int | None,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Of what is missing only typer and rich are explained; Ctrl-C ends an import quietly too."""
+    mine = [name for name in sys.modules if name.startswith("aitoearn_async.cli")]
+    theirs = [name for name in sys.modules if name.partition(".")[0] == package]
+    for name in mine + theirs:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setattr(sys, "meta_path", [_Failing(package, error), *sys.meta_path])
+    with pytest.raises(SystemExit if end else type(error)) as raised:
+        main()
+    assert getattr(raised.value, "code", None) == end
+    assert ("pip install" in capsys.readouterr().err) is (end == 2)
+
+
+class _Failing(importlib.abc.MetaPathFinder):
+    def __init__(self, package: str, error: BaseException) -> None:
+        self.package = package
+        self.error = error
+
+    def find_spec(self, name: str, path: object, target: object = None) -> None:
+        if name.partition(".")[0] == self.package:
+            raise self.error
+
+
+def test_a_stdout_that_is_closed(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without a stdout (`>&-`) a wait still ends with its status."""
+    ref = service.do(service.emulator.add_image, "failed")
+    for stream in ("stdout", "stderr"):
+        monkeypatch.setattr(sys, stream, None)
+    monkeypatch.setattr(sys, "argv", ["x", "wait", str(ref)])
+    with pytest.raises(SystemExit) as exit:
+        main()
+    monkeypatch.undo()
+    assert exit.value.code == 1
+
+
+def test_lines_are_flushed_and_ctrl_c_ends_a_wait(service: Service) -> None:
+    """Each line comes when it happens; Ctrl-C makes 130 and names what was left."""
+    done = service.do(service.emulator.add_image, "success")
+    running = service.do(service.emulator.add_video, "InProgress")
+    with spawn("wait", str(done), str(running)) as process:
+        assert process.stdout is not None
+        first = {process.stdout.readline().split()[0] for _ in range(2)}
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=20)
+    assert first == {str(done), str(running)}
+    assert (process.returncode, out) == (130, "")
+    assert err == f"interrupted; not known to have ended: {running}\n"
+
+
+def test_ctrl_c_ends_the_demo() -> None:
+    """Ctrl-C in the demo makes 130 and a line."""
+    with spawn("demo") as process:
+        assert process.stdout is not None
+        while "generating" not in process.stdout.readline():
+            pass
+        process.send_signal(signal.SIGINT)
+        _, err = process.communicate(timeout=20)
+    assert (process.returncode, err) == (130, "interrupted\n")
+
+
+@pytest.mark.parametrize("wait", [True, False])
+def test_ctrl_c_in_this_process(service: Service, invoke: Invoke, wait: bool) -> None:
+    """An interrupted command is over at once, whatever it was doing."""
+    ref = service.do(service.emulator.add_video, "InProgress")
+
+    def interrupt() -> None:
+        while not service.emulator.requests:
+            time.sleep(0.01)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    helper = threading.Thread(target=interrupt)
+    helper.start()
+    if not wait:
+        service.do(service.emulator.fault, Fault(stall="head"), times=None)
+    result = invoke("wait" if wait else "get", str(ref), tty=True)
+    helper.join()
+    assert result.status == 130
+    assert result.err.startswith("interrupted")
+
+
+def test_the_emulator_serves_until_ctrl_c(invoke: Invoke, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The emulator prints shell, has the tasks it names, and Ctrl-C is its proper end."""
+    with spawn("emulator", "--dialect", "published") as process:
+        assert process.stdout is not None
+        lines: list[str] = []
+        while not lines or "Ctrl-C" not in lines[-1]:
+            lines.append(process.stdout.readline())
+        for name, value in re.findall(r"^export (\w+)=(\S+)$", "".join(lines), re.MULTILINE):
+            monkeypatch.setenv(name, value)
+        refs = re.findall(r"^#   (\S+:\S+) ", "".join(lines), re.MULTILINE)
+        results = [invoke("get", ref) for ref in refs]
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=20)
+    assert [result.status for result in results] == [0, 0, 0, 0]
+    assert (process.returncode, out, err) == (0, "", "")
+    assert all(re.match(r"#|export |$", line) for line in lines)
+
+
+def test_a_reader_who_leaves(service: Service) -> None:
+    """When the reader of a pipe has left, the next line ends the wait, quietly."""
+    image = service.do(service.emulator.add_image, "generating")
+    video = service.do(service.emulator.add_video, "InProgress")
+    with spawn("wait", str(image), str(video)) as process:
+        assert process.stdout is not None
+        for _ in range(2):
+            process.stdout.readline()
+        process.stdout.close()
+        service.do(service.emulator.set_status, image, "success")
+        assert process.stderr is not None
+        err = process.stderr.read()
+        process.wait(timeout=20)
+    assert (process.returncode, err) == (141, "")
+
+
+@pytest.mark.parametrize("command", ["get", "wait", "demo"])
+def test_nobody_reads(service: Service, command: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A pipe that is broken from the start makes 141, in lines and in renderables."""
+    reading, writing = os.pipe()
+    os.close(reading)
+    ref = service.do(service.emulator.add_image, "success")
+    with contextlib.suppress(BrokenPipeError), os.fdopen(writing, "w") as out:
+        monkeypatch.setattr(sys, "stdout", out)
+        monkeypatch.setattr(sys, "argv", ["x", command, *([str(ref)] if command != "demo" else [])])
+        with pytest.raises(SystemExit) as exit:
+            main()
+        monkeypatch.undo()
+    assert exit.value.code == 141
+
+
+def test_the_demo_on_a_real_terminal() -> None:
+    """On a terminal the demo ends well in less than ten seconds, and gives the cursor back."""
+    control, terminal = pty.openpty()
+    began = time.monotonic()
+    with spawn("demo", stdin=terminal, stdout=terminal, stderr=terminal) as process:
+        os.close(terminal)
+        seen = _everything(control)
+        process.wait(timeout=20)
+    os.close(control)
+    assert (process.returncode, time.monotonic() - began < 10) == (0, True)
+    assert b"HTTP 502, trying again" in seen
+    assert b"5 of 5 ended" in seen
+    assert seen.rindex(b"\x1b[?25h") > seen.rindex(b"\x1b[?25l")
+    assert b"Traceback" not in seen
+
+
+def test_ctrl_c_on_a_real_terminal(service: Service) -> None:
+    """Ctrl-C typed into a live view gives the cursor back, and no traceback."""
+    ref = service.do(service.emulator.add_video, "InProgress")
+    control, terminal = pty.openpty()
+    streams = {"stdin": terminal, "stdout": terminal, "stderr": terminal}
+    own = {"start_new_session": True, "preexec_fn": _adopt_terminal}
+    with spawn("wait", str(ref), **own, **streams) as process:
+        os.close(terminal)
+        seen = b""
+        while b"InProgress" not in seen:
+            seen += os.read(control, 4096)
+        os.write(control, b"\x03")
+        seen += _everything(control)
+        process.wait(timeout=20)
+    os.close(control)
+    assert process.returncode == 130
+    assert f"interrupted; not known to have ended: {ref}".encode() in seen.replace(b"\r\n", b"")
+    assert seen.rindex(b"\x1b[?25h") > seen.rindex(b"\x1b[?25l")
+    assert b"Traceback" not in seen
+
+
+def _adopt_terminal() -> None:
+    # Without this the ^C would be a mere byte.
+    fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+
+
+def _everything(control: int) -> bytes:
+    seen = b""
+    # Linux reports the end of a terminal as an error.
+    with contextlib.suppress(OSError):
+        while chunk := os.read(control, 4096):
+            seen += chunk
+    return seen

@@ -1,0 +1,184 @@
+"""What there is to see: on a terminal, in a pipe, and of the demo in both."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import io
+import re
+import sys
+from collections.abc import Callable
+
+import pytest
+from rich.console import Console
+
+from aitoearn_async import (
+    AiToEarnError,
+    AnyTask,
+    ImageRef,
+    ImageTask,
+    ServerError,
+    ServiceUnreachableError,
+    TaskFailedError,
+    WaitTimeoutError,
+)
+from aitoearn_async.cli import demo, view
+from aitoearn_async.cli.standing import Exit, Standing, worst
+
+from .conftest import Result, Service, Tty
+
+Invoke = Callable[..., Result]
+REF = ImageRef("66f0c1d2e3a4b5c6d7e8f901")
+RUNNING = ImageTask(status="generating", log_id=REF.id)
+MADE = ImageTask(status="success", log_id=REF.id)
+FAILED = ImageTask(status="failed", log_id=REF.id, error_message="No cats today.")
+
+
+def standing(
+    task: AnyTask | None = None, error: AiToEarnError | None = None, trouble: str | None = None
+) -> Standing:
+    return Standing(REF, task, trouble, 3, 4.1, error)
+
+
+def plain(text: str) -> str:
+    return re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", text)
+
+
+def drawn(standings: list[Standing], room: int = 20, width: int = 80) -> list[str]:
+    out = Console(file=io.StringIO(), width=width, color_system=None)
+    out.print(view.frame(standings, room))
+    assert isinstance(out.file, io.StringIO)
+    return [line.rstrip() for line in out.file.getvalue().splitlines()]
+
+
+@pytest.mark.parametrize(
+    ("shown", "words"),
+    [
+        (standing(), "asking"),
+        (standing(RUNNING), "generating"),
+        (standing(RUNNING, trouble="HTTP 502"), "HTTP 502, trying again"),
+        (standing(MADE), "success"),
+        (standing(FAILED, TaskFailedError(FAILED)), "failed: No cats today."),
+        (standing(RUNNING, WaitTimeoutError(REF, RUNNING, 4.1, 3, {})), "given up: out of time"),
+        (
+            standing(None, ServiceUnreachableError(REF, None, 4.1, 3, {}), "HTTP 502"),
+            "given up: no good answer",
+        ),
+        (standing(RUNNING, ServerError(500, "Oops")), "Oops (code 500)"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_a_row_says_how_a_task_stands(shown: Standing, words: str) -> None:
+    """A row has the task, what the last poll said, and what it cost."""
+    row = drawn([shown])[1]
+    assert re.fullmatch(rf"{REF}  {re.escape(words)} +3  4\.1 s", row)
+
+
+def test_narrow_terminals_lose_the_end_of_the_status() -> None:
+    """Where it is narrow the status is cut; the task and the numbers are not, and no row breaks."""
+    row = drawn([standing(FAILED, TaskFailedError(FAILED))], width=60)[1]
+    assert re.fullmatch(rf"{REF}  failed: .*…  +3  4\.1 s", row)
+
+
+def test_a_low_terminal_shows_what_still_runs() -> None:
+    """Where not all tasks fit, those that have ended make room."""
+    lines = drawn([standing(MADE)] * 5 + [standing(RUNNING)] * 2, room=3)
+    assert [line.split()[1] for line in lines[1:4]] == ["generating", "generating", "success"]
+    assert lines[4:] == ["and 4 more", "", "5 of 7 ended · 5 succeeded"]
+
+
+def test_the_summary_counts_every_kind_of_end() -> None:
+    """The summary says how many have ended, and how."""
+    ends = [
+        standing(MADE),
+        standing(FAILED, TaskFailedError(FAILED)),
+        standing(RUNNING, WaitTimeoutError(REF, RUNNING, 1, 1, {})),
+        standing(None, ServerError(500)),
+        standing(RUNNING),
+    ]
+    summary = view.summary(ends).plain
+    assert summary == "4 of 5 ended · 1 succeeded · 1 failed · 1 given up · 1 refused"
+    assert worst(ends) is Exit.SERVICE
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"), [(0, "0.0 s"), (59.94, "59.9 s"), (125, "2:05"), (3725.9, "1:02:05")]
+)
+def test_durations_are_short(seconds: float, text: str) -> None:
+    """A duration is as exact as it is of interest."""
+    assert view.duration(seconds) == text
+
+
+def test_an_interrupted_wait_names_what_it_leaves() -> None:
+    """What an interrupted wait had not seen end is named; if there is nothing, that is said."""
+    assert view.left([standing(MADE)]) == "interrupted; all tasks had ended"
+    assert view.left([standing(MADE), standing()]).endswith(f"ended: {REF}")
+
+
+def test_wait_on_a_terminal(service: Service, invoke: Invoke) -> None:
+    """On a terminal the rows are redrawn, then results and errors follow whole."""
+    url = "https://media.example/" + "long/" * 30
+    made = service.do(service.emulator.add_image, ("generating", 0.3), "success", images=[url])
+    failed = service.do(service.emulator.add_image, "failed", error_message="No cats today.")
+    result = invoke("wait", str(made), str(failed), tty=True)
+    assert result.status == 1
+    assert "generating" in result.out
+    assert "2 of 2 ended · 1 succeeded · 1 failed" in plain(result.out)
+    assert plain(result.lines[-1]) == f"{made} {url}"
+    assert result.err == f"{failed} failed: No cats today.\n"
+
+
+def test_a_dumb_terminal_gets_lines(
+    service: Service, invoke: Invoke, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A terminal that cannot rewrite lines is written to as a pipe is."""
+    monkeypatch.setenv("TERM", "dumb")
+    ref = service.do(service.emulator.add_image, "success")
+    assert "\x1b" not in invoke("wait", str(ref), tty=True).out
+
+
+def test_colours_forced_on_a_pipe_do_not_make_it_a_terminal(
+    service: Service, invoke: Invoke, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A CI system that asks for colours still gets a log of lines."""
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    ref = service.do(service.emulator.add_image, "success")
+    assert len(invoke("wait", str(ref)).lines) == 1
+
+
+@pytest.mark.parametrize("kind", [Tty, io.TextIOWrapper])
+async def test_the_demo_goes_as_planned(
+    kind: type[io.TextIOWrapper], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The demo succeeds in a few seconds of its clock, failure and 502s included."""
+    out = kind(io.BytesIO(), encoding="utf-8")
+    monkeypatch.setattr(sys, "stdout", out)
+    monkeypatch.setattr(sys, "stderr", io.StringIO())
+    began = asyncio.get_running_loop().time()
+    assert await demo.play() is Exit.SUCCEEDED
+    assert asyncio.get_running_loop().time() - began < 8
+    out.flush()
+    assert isinstance(out.buffer, io.BytesIO)
+    text = plain(out.buffer.getvalue().decode())
+    assert "5 of 5 ended · 4 succeeded · 1 failed" in text
+    assert "3 HTTP 502" in text
+    assert "HTTP 502, trying again" in text or kind is not Tty
+
+
+async def test_a_demo_that_goes_otherwise_fails(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A demo in which something else happens than planned does not claim success."""
+    surprise = demo.Scene("image", (), "success")
+    monkeypatch.setattr(demo, "add", lambda service, _: service.add_image("failed"))
+    monkeypatch.setattr(demo, "DEMO", (surprise,))
+    with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
+        assert await demo.play() is Exit.SERVICE
+
+
+async def test_the_emulator_serves_until_cancelled(capsys: pytest.CaptureFixture[str]) -> None:
+    """The sample tasks are there as long as the emulator is."""
+    serving = asyncio.create_task(demo.serve(0, "observed"))
+    await asyncio.sleep(1)
+    serving.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await serving
+    assert capsys.readouterr().out.count("#   ") == len(demo.SAMPLES)
