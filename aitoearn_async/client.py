@@ -24,7 +24,13 @@ from .polling.outcome import Outcome
 from .polling.schedule import WaitStrategy, cadence
 from .polling.step import Terms
 from .polling.waiter import Waiter
-from .session.address import INTERNATIONAL, checked_base_url, checked_header, checked_key
+from .session.address import (
+    INTERNATIONAL,
+    checked_base_url,
+    checked_header,
+    checked_key,
+    checked_proxy,
+)
 from .session.http import MOST_BYTES, USER_AGENT, Http, environment_proxy
 from .session.lifetime import Lifetime
 from .session.limits import Limits
@@ -110,7 +116,7 @@ class Client:
             positive("requests_per_second", requests_per_second)
         if trust_env and proxy is None:
             proxy = environment_proxy(address)
-        options = {"proxy": proxy, "ssl": ssl}
+        options = {"proxy": checked_proxy(proxy), "ssl": ssl}
         self._attempts = count("attempts", attempts)
         self._request_timeout = positive("request_timeout", request_timeout)
         self._own_wait = strategy(wait)

@@ -139,6 +139,7 @@ class Poller:
 
     def _note(self, ref: TaskRef[Any], error: AiToEarnError) -> None:
         self.failures += 1
+        error.add_note(f"asked for {ref}")
         logger.debug("%s: %s", ref, error)
 
     def _notice(self, word: str) -> None:

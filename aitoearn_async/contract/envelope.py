@@ -135,8 +135,11 @@ def _read_again(
         if found.code != 0:
             return found
         data = msgspec.convert(_mended(_mendable_decoder.decode(body).data), endpoint.task)
-    except (ValueError, RecursionError):
+    except msgspec.ValidationError:
         return Broken(_brief(why), is_json=True)
+    except (ValueError, RecursionError) as exc:
+        # What is wrong with half an answer is that it is half: the rest of it was not seen.
+        return _not_decodable(body, exc)
     return Envelope(0, data, found.request_id)
 
 

@@ -19,7 +19,7 @@ T_co = TypeVar("T_co", covariant=True)
 _ID = re.compile(r"[A-Za-z0-9_-]{1,128}", re.ASCII)
 
 
-class TaskRef(msgspec.Struct, Generic[T_co], frozen=True, tag_field="kind"):
+class TaskRef(msgspec.Struct, Generic[T_co], frozen=True, gc=False, tag_field="kind"):
     """What `ImageRef` and `VideoRef` share. Its parameter is the Struct a poll answers with.
 
     Refs sort by kind, then id, so a mixed list of them sorts too.

@@ -60,7 +60,7 @@ class BatchStatistics(msgspec.Struct, frozen=True, kw_only=True):
     polls: int
     """Polls that came back, with whatever."""
     unchanged: int
-    """Polls of them that brought nothing new."""
+    """Good polls of them that brought nothing new."""
     polls_per_second: float
     """Over the last eight seconds."""
     lag: float
@@ -190,10 +190,10 @@ class Batch(AsyncIterator[Outcome[T]]):
     # What comes in.
 
     def _admit(self, ref: TaskRef[T]) -> None:
+        self._terms_of(ref)  # refuses what is not a ref
         if ref in self._held:
             self._repeats[ref] = self._repeats.get(ref, 0) + 1
         else:
-            self._terms_of(ref)  # refuses what is not a ref
             wait = self._held[ref] = Wait(due=0.0, ref=ref)
             # Spread out, where there are many: what begins together is due together.
             others = max(len(self._held) - self._concurrency, 0)
@@ -280,8 +280,9 @@ class Batch(AsyncIterator[Outcome[T]]):
             self._in_flight -= 1
         now = self._loop.time()
         decision: Decision[T] = step(wait, terms, answer, asked, now)
-        sent = answer.sent if isinstance(answer, Reply) else asked
-        self._gauge.note(now, sent - due, changed=decision.changed)
+        lag = (answer.sent if isinstance(answer, Reply) else asked) - due
+        unchanged = isinstance(answer, Reply) and not decision.changed
+        self._gauge.note(now, lag, unchanged=unchanged)
         self._act(wait, decision, now)
 
     def _act(self, wait: Wait[T], decision: Decision[T], now: float) -> None:

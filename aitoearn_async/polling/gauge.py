@@ -18,10 +18,10 @@ class Gauge:
         self._second = 0
         self._since: float | None = None
 
-    def note(self, now: float, lag: float, *, changed: bool) -> None:
+    def note(self, now: float, lag: float, *, unchanged: bool) -> None:
         """One poll came back; it had gone out so many seconds later than due."""
         self.polls += 1
-        self.unchanged += not changed
+        self.unchanged += unchanged
         self.lag += (max(lag, 0.0) - self.lag) * 0.05
         self._advance(now)
         self._buckets[self._second % _SECONDS] += 1

@@ -9,10 +9,10 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Generator
 from types import TracebackType
-from typing import Any, NoReturn, TypeVar
+from typing import Any, NoReturn, TypeVar, cast
 
 from ..contract.models import Task
-from ..contract.refs import TaskRef
+from ..contract.refs import AnyRef, TaskRef
 from ..contract.status import TaskState
 from ..errors import ApiError, ContractError, TaskFailedError, TransportError
 from .step import Decision, Ended, GiveUpAt, PollError, Reply, Terms, Wait, begin, step
@@ -70,9 +70,9 @@ class Waiter(Coroutine[Any, Any, T], AsyncIterator[T]):
         self._coroutine: Coroutine[Any, Any, T] | None = None
 
     @property
-    def ref(self) -> TaskRef[T]:
+    def ref(self) -> AnyRef:
         """The task waited for."""
-        return self._wait.ref
+        return cast("AnyRef", self._wait.ref)
 
     @property
     def latest(self) -> T | None:
@@ -83,6 +83,11 @@ class Waiter(Coroutine[Any, Any, T], AsyncIterator[T]):
     def trouble(self) -> PollError | None:
         """The error of the last poll, if it had one."""
         return self._wait.trouble
+
+    @property
+    def seen(self) -> dict[str, int]:
+        """What came back, and how often: `{"InProgress": 12, "HTTP 502": 3}`."""
+        return dict(self._wait.seen)
 
     @property
     def polls(self) -> int:
@@ -146,8 +151,9 @@ class Waiter(Coroutine[Any, Any, T], AsyncIterator[T]):
             self._in_use = False
 
     def _begin(self) -> Decision[T]:
-        self._now = asyncio.get_running_loop().time
-        self._decision = begin(self._wait, self._terms, self._now())
+        now = asyncio.get_running_loop().time
+        self._decision = begin(self._wait, self._terms, now())
+        self._now = now
         return self._decision
 
     async def _poll_at(self, moment: float) -> bool:

@@ -54,7 +54,8 @@ def checked_header(name: str, value: str) -> str:
     Raises:
         ValueError: It is empty or holds anything but printable ASCII.
     """
-    if not value or len(value) > 256 or not (value.isascii() and value.isprintable()):
+    fits = isinstance(value, str) and value.isascii() and value.isprintable()
+    if not fits or not 1 <= len(value) <= 256:
         raise ValueError(f"{name}= is 1-256 printable ASCII characters, not {value!r:.60}")
     return value
 
@@ -72,6 +73,8 @@ def checked_base_url(text: str) -> URL:
     except (ValueError, TypeError) as exc:
         raise ValueError(f"base_url={text!r:.100} is not a URL: {exc}") from None
     wrong = _what_is_wrong(url)
+    if not text.isprintable() or " " in text:
+        wrong = "has a blank or a control character in it"
     if wrong:
         # Not the URL itself: what is wrong with it may be that a password stands in it.
         raise ValueError(f"base_url= {wrong}; write it like {INTERNATIONAL!r}")
@@ -79,9 +82,27 @@ def checked_base_url(text: str) -> URL:
         warnings.warn(
             f"{url.origin()} is plain http: the API key can be read on the way. Use https",
             UserWarning,
-            stacklevel=4,
+            stacklevel=3,
         )
     return url.with_path(url.raw_path.rstrip("/"), encoded=True)
+
+
+def checked_proxy(address: str | None) -> str | None:
+    """The address of a proxy, if it can be one.
+
+    Raises:
+        ValueError: It is no http(s) URL with a host.
+    """
+    if address is None:
+        return None
+    try:
+        url = URL(address)
+    except (ValueError, TypeError):
+        url = URL()
+    if url.scheme not in ("http", "https") or not url.host:
+        # Not the address itself: a password may stand in it.
+        raise ValueError("proxy= is no http(s) address; write it like 'http://proxy:3128'")
+    return address
 
 
 def _what_is_wrong(url: URL) -> str | None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 import sys
 from collections.abc import Mapping
+from ssl import SSLContext
 from typing import Any, NamedTuple, cast
 from urllib.request import getproxies, proxy_bypass
 
@@ -51,6 +52,10 @@ class Answer(NamedTuple):
     wire: ResponseHandler | None
     sent: float = math.nan
 
+    def __repr__(self) -> str:
+        # It stands among the locals of tracebacks, where nobody wants megabytes of body.
+        return f"<Answer HTTP {self.status}, {len(self.body):,} bytes>"
+
 
 class Http:
     """GET requests to one service, with one key.
@@ -77,6 +82,10 @@ class Http:
         lifetime: Lifetime,
         limits: Limits,
     ) -> None:
+        if session is not None and not isinstance(session, aiohttp.ClientSession):
+            raise TypeError(f"session= is an aiohttp.ClientSession, not {session!r:.60}")
+        if not isinstance(options.get("ssl", True), SSLContext | bool | aiohttp.Fingerprint):
+            raise TypeError("ssl= is an ssl.SSLContext, or False to verify nothing")
         self.base_url = base_url
         self._base = str(base_url)
         self._key = key
@@ -212,7 +221,9 @@ class Http:
                 transient=False,
             )
         verdict = classify(Phase.EXCHANGE, exception=exc)
-        detail = self.scrubbed(str(exc)) or type(exc).__name__
+        # Not all of a ClientResponseError: its status is made up, and its URL nothing new.
+        said = exc.message if isinstance(exc, aiohttp.ClientResponseError) else str(exc)
+        detail = self.scrubbed(" ".join(said.split())) or type(exc).__name__
         return cast("type[TransportError]", verdict.error)(
             f"{verdict.text}: {detail}",
             request_id,
@@ -223,7 +234,7 @@ class Http:
     def _timed_out(self, request_id: str, started: float | None) -> TransportError:
         verdict = classify(Phase.EXCHANGE, exception=TimeoutError())
         if started is None:
-            text = f"still waiting for one of {self._limits.concurrency} places (concurrency=)"
+            text = f"still waiting for its turn ({self._limits})"
         else:
             waited = self._lifetime.enter().time() - started
             text = f"no answer from {self.base_url.host} within {waited:.1f} s"
@@ -276,7 +287,8 @@ def environment_proxy(url: URL) -> str | None:
     """The proxy that `HTTP_PROXY`, `HTTPS_PROXY` and `NO_PROXY` name for an address, if any."""
     if proxy_bypass(url.host or ""):
         return None
-    return getproxies().get(url.scheme)
+    proxy = getproxies().get(url.scheme)
+    return f"http://{proxy}" if proxy and "://" not in proxy else proxy
 
 
 class _TooLarge(Exception):

@@ -29,6 +29,11 @@ class Limits:
         self.in_flight = 0
         self.queued = 0
 
+    def __str__(self) -> str:
+        rate = self.requests_per_second
+        paced = f", requests_per_second={rate:g}" if rate else ""
+        return f"concurrency={self.concurrency}{paced}"
+
     async def enter(self) -> None:
         """Wait for a place, and for its turn. Each `enter` that returns owes a `leave`."""
         self.queued += 1
