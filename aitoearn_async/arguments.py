@@ -6,6 +6,7 @@ Addresses, keys and header values are `session.address`'s.
 from __future__ import annotations
 
 import math
+import sys
 
 from .polling.schedule import WaitStrategy
 
@@ -14,14 +15,14 @@ def time_limit(name: str, seconds: float | None) -> float:
     """A time limit; None is infinity, and says so better than a number does."""
     if seconds is None:
         return math.inf
-    if not _is_number(seconds) or not 0 <= seconds < math.inf:
+    if not _is_finite(seconds) or seconds < 0:
         raise ValueError(f"{name}={seconds!r}: give seconds, 0 or more, or None for no limit")
     return float(seconds)
 
 
 def positive(name: str, value: float) -> float:
     """A number above 0."""
-    if not _is_number(value) or not 0 < value < math.inf:
+    if not _is_finite(value) or value <= 0:
         raise ValueError(f"{name}={value!r}: give a finite number above 0")
     return float(value)
 
@@ -42,5 +43,8 @@ def strategy(wait: WaitStrategy | None) -> WaitStrategy | None:
     return wait
 
 
-def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
+def _is_finite(value: object) -> bool:
+    # Within what a float holds: an int can be larger and still be finite.
+    if not isinstance(value, int | float) or isinstance(value, bool):
+        return False
+    return abs(value) <= sys.float_info.max

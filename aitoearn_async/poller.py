@@ -125,6 +125,7 @@ class Poller:
         echoed = endpoint.id_of(result.data)
         if not _is_for(ref, echoed):
             self._http.drop(answer)
+            echoed = self._http.scrubbed(echoed)
             return _stray(f"the answer is for the task {echoed!r:.60}", request_id)
         self._echoes_request_ids = result.request_id == request_id
         return result.data
@@ -146,7 +147,8 @@ class Poller:
         if word in self._strange_words or len(self._strange_words) >= _MOST_STRANGE_WORDS:
             return
         self._strange_words.add(word)
-        logger.warning("unknown status %.60r: taken to mean that the task still runs", word)
+        shown = self._http.scrubbed(word)
+        logger.warning("unknown status %.60r: taken to mean that the task still runs", shown)
 
 
 def _is_for(ref: TaskRef[Any], echoed: str) -> bool:

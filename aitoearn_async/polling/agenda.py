@@ -32,6 +32,7 @@ class Agenda(Generic[T]):
         # All have the same timeout, so they run out of time in the order they began in.
         self._begun: deque[Wait[T]] = deque()
         self._begun_over = 0
+        self._doomed: list[Wait[T]] = []
 
     def __len__(self) -> int:
         return len(self._heap)
@@ -57,6 +58,11 @@ class Agenda(Generic[T]):
         if self._timeout < math.inf:
             self._begun.append(wait)
 
+    def doom(self, wait: Wait[T], moment: float) -> None:
+        """Note when a wait will be over, with no poll before. It must not be on the agenda."""
+        wait.due = moment
+        heapq.heappush(self._doomed, wait)
+
     def end(self, wait: Wait[T]) -> None:
         """Note that a wait is over."""
         wait.over = True
@@ -67,13 +73,20 @@ class Agenda(Generic[T]):
                 self._begun_over = 0
 
     def next_deadline(self) -> float:
-        """When the first wait runs out of time; infinity if none will."""
-        begun = self._begun
+        """When the first wait runs out of time, or is doomed to end; infinity if none will."""
+        begun, doomed = self._begun, self._doomed
         while begun and begun[0].over:
             begun.popleft()
             self._begun_over -= 1
-        return begun[0].started + self._timeout if begun else math.inf
+        while doomed and doomed[0].over:
+            heapq.heappop(doomed)
+        first = begun[0].started + self._timeout if begun else math.inf
+        return min(first, doomed[0].due) if doomed else first
 
     def take_expired(self, now: float) -> Wait[T] | None:
-        """Take the first wait that has run out of time. It stays on the agenda until over."""
-        return self._begun.popleft() if self.next_deadline() <= now else None
+        """Take the first wait that has come to its end. It stays on the agenda until over."""
+        if self.next_deadline() > now:
+            return None
+        if self._doomed and self._doomed[0].due <= now:
+            return heapq.heappop(self._doomed)
+        return self._begun.popleft()

@@ -108,6 +108,7 @@ class Batch(AsyncIterator[Outcome[T]]):
         self._idle: deque[asyncio.Future[Wait[T]]] = deque()
         self._workers = 0
         self._in_flight = 0
+        self._first = -math.inf  # when the last of the first polls is due
         self._tasks: set[asyncio.Task[None]] = set()
         self._alarm: asyncio.Handle | None = None
         self._alarm_at = math.inf
@@ -145,8 +146,7 @@ class Batch(AsyncIterator[Outcome[T]]):
         return self
 
     async def __anext__(self) -> Outcome[T]:
-        if self._state != "open":
-            raise RuntimeError(f"this batch is {self._state}; iterate inside `async with`")
+        self._check_open()
         while not self._ready:
             if self._failure is not None:
                 raise self._failure
@@ -161,12 +161,17 @@ class Batch(AsyncIterator[Outcome[T]]):
                 await self._news
             finally:
                 self._news = None
+            self._check_open()
         outcome = self._ready.popleft()
         self._owed -= 1
         self._intake.make_room()
         if len(self._ready) == _MOST_READY - 1:
-            self._look()
+            self._arm()
         return outcome
+
+    def _check_open(self) -> None:
+        if self._state != "open":
+            raise RuntimeError(f"this batch is {self._state}; iterate inside `async with`")
 
     def statistics(self) -> BatchStatistics:
         """How the batch stands now. Costs next to nothing, so ask as often as you like."""
@@ -195,14 +200,19 @@ class Batch(AsyncIterator[Outcome[T]]):
             self._repeats[ref] = self._repeats.get(ref, 0) + 1
         else:
             wait = self._held[ref] = Wait(due=0.0, ref=ref)
-            # Spread out, where there are many: what begins together is due together.
-            others = max(len(self._held) - self._concurrency, 0)
-            spread = min(others / _FIRST_POLLS_PER_SECOND, _LONGEST_SPREAD)
-            self._agenda.add(wait, self._loop.time() + spread * random.random())
+            self._agenda.add(wait, self._first_due(self._loop.time()))
             self._arm()
         self._owed += 1
         if self._admitted is not None:
             self._admitted(ref)
+
+    def _first_due(self, now: float) -> float:
+        # Spread out, where there are many: what begins together is due together.
+        if len(self._held) <= self._concurrency:
+            return now
+        self._first = max(self._first + 1 / _FIRST_POLLS_PER_SECOND, now)
+        spread = self._first - now
+        return now + (spread if spread < _LONGEST_SPREAD else _LONGEST_SPREAD * random.random())
 
     # Who is polled when: one alarm for all of them.
 
@@ -227,9 +237,7 @@ class Batch(AsyncIterator[Outcome[T]]):
         return bool(self._idle) or self._workers < self._concurrency
 
     def _hand_over(self, wait: Wait[T]) -> None:
-        if wait.verdict is not None:
-            self._end(wait, wait.latest_known(), wait.verdict)
-        elif self._idle:
+        if self._idle:
             self._idle.popleft().set_result(wait)
         else:
             self._workers += 1
@@ -259,7 +267,8 @@ class Batch(AsyncIterator[Outcome[T]]):
 
     async def _work(self, wait: Wait[T]) -> None:
         while True:
-            await self._serve(wait)
+            if not wait.over:  # its time can run out on the way here
+                await self._serve(wait)
             hand: asyncio.Future[Wait[T]] = self._loop.create_future()
             self._idle.append(hand)
             self._look()
@@ -294,7 +303,7 @@ class Batch(AsyncIterator[Outcome[T]]):
             if isinstance(decision.error, AuthenticationError | ConnectionFailedError):
                 raise decision.error  # no other task will fare better: ends the batch
             wait.verdict = decision.error
-            self._agenda.add(wait, decision.moment)
+            self._agenda.doom(wait, decision.moment)
         else:
             if wait.clipped_to is None:
                 wait.latest = None  # a million of them would be gigabytes
@@ -337,11 +346,12 @@ class Batch(AsyncIterator[Outcome[T]]):
 
     def _reap(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
-        if not task.cancelled() and (exc := task.exception()) is not None:
-            if self._failure is None:
-                self._failure = exc.with_traceback(None)
+        stranger = RuntimeError("a task of this batch was cancelled, and not by the batch")
+        exc = stranger if task.cancelled() else task.exception()
+        if exc is not None and not self._is_over():
+            # A mistake in a hook or a strategy is to be found; ours need not keep frames.
+            self._failure = exc.with_traceback(None) if isinstance(exc, AiToEarnError) else exc
             self._stop()
-            self._tell()
 
     def _stop(self) -> None:
         if self._alarm is not None:
@@ -349,3 +359,4 @@ class Batch(AsyncIterator[Outcome[T]]):
         self._idle.clear()
         for task in self._tasks:
             task.cancel()
+        self._tell()

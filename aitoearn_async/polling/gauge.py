@@ -28,10 +28,11 @@ class Gauge:
 
     def per_second(self, now: float) -> float:
         """Polls a second, over the last seconds."""
-        self._advance(now)
         if self._since is None:
             return 0.0
-        return sum(self._buckets) / min(max(now - self._since, 1.0), _SECONDS)
+        self._advance(now)
+        # All seconds but the present one are whole.
+        return sum(self._buckets) / min(max(now - self._since, 1.0), _SECONDS - 1 + now % 1)
 
     def _advance(self, now: float) -> None:
         second = int(now)
@@ -39,6 +40,4 @@ class Gauge:
             self._since, self._second = now, second
         for passed in range(self._second + 1, min(second, self._second + _SECONDS) + 1):
             self._buckets[passed % _SECONDS] = 0
-        if second > self._second + _SECONDS:
-            self._buckets = [0] * _SECONDS
         self._second = max(second, self._second)

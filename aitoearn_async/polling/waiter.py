@@ -68,6 +68,7 @@ class Waiter(Coroutine[Any, Any, T], AsyncIterator[T]):
         self._in_use = False
         self._now: Callable[[], float] = _not_begun
         self._coroutine: Coroutine[Any, Any, T] | None = None
+        self._driver: asyncio.Task[Any] | None = None
 
     @property
     def ref(self) -> AnyRef:
@@ -131,10 +132,7 @@ class Waiter(Coroutine[Any, Any, T], AsyncIterator[T]):
     async def _until(self, *, changed: bool) -> T:
         """Go on until the task has ended; or, if `changed`, until there is news of it."""
         if self._in_use:
-            raise RuntimeError(
-                f"this wait for {self.ref} is already under way; call wait_for() again for "
-                "a second one"
-            )
+            raise self._already_in_use()
         self._in_use = True
         try:
             while True:
@@ -149,6 +147,11 @@ class Waiter(Coroutine[Any, Any, T], AsyncIterator[T]):
                     return self._wait.latest
         finally:
             self._in_use = False
+
+    def _already_in_use(self) -> RuntimeError:
+        return RuntimeError(
+            f"this wait for {self.ref} is already under way; call wait_for() again for a second one"
+        )
 
     def _begin(self) -> Decision[T]:
         now = asyncio.get_running_loop().time
@@ -180,9 +183,7 @@ class Waiter(Coroutine[Any, Any, T], AsyncIterator[T]):
 
     def send(self, value: Any) -> Any:
         """As of a coroutine; called by asyncio's tasks."""
-        if self._coroutine is None:
-            self._coroutine = self._run()
-        return self._coroutine.send(value)
+        return self._drive("send", value)
 
     def throw(
         self,
@@ -191,11 +192,22 @@ class Waiter(Coroutine[Any, Any, T], AsyncIterator[T]):
         tb: TracebackType | None = None,
     ) -> Any:
         """As of a coroutine; called by asyncio's tasks."""
-        if self._coroutine is None:
-            self._coroutine = self._run()
-        return self._coroutine.throw(typ) if val is None else self._coroutine.throw(typ, val, tb)
+        return self._drive("throw", typ if val is None else val)
 
     def close(self) -> None:
         """As of a coroutine; called by asyncio's tasks."""
         if self._coroutine is not None:
             self._coroutine.close()
+            self._coroutine = None
+
+    def _drive(self, method: str, value: Any) -> Any:
+        driver = asyncio.current_task()
+        if self._coroutine is None:
+            self._coroutine, self._driver = self._run(), driver
+        elif self._driver is not driver:
+            raise self._already_in_use()
+        try:
+            return getattr(self._coroutine, method)(value)
+        except BaseException:
+            self._coroutine = None  # it has ended; another use of the wait is another one
+            raise

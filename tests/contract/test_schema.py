@@ -1,0 +1,287 @@
+"""Answers after the contract, near it and far from it: a Struct that is right, or an error."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from typing import Any
+
+import aiohttp
+import msgspec
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from aitoearn_async import AiToEarnError, AnyRef, Client, ImageRef, ImageTask, VideoRef, VideoTask
+from aitoearn_async.contract.endpoints import endpoint_of
+from aitoearn_async.contract.envelope import (
+    Broken,
+    Envelope,
+    Glance,
+    Refusal,
+    glance,
+    read,
+    refusal,
+)
+from aitoearn_async.emulator import Emulator, Fault, VirtualTimeLoop
+
+from .agreement import TABLES, agree
+from .samples import SAMPLES, Reply, Sample, replaying
+from .schema import (
+    ID_FIELDS,
+    REFUSAL,
+    REFUSED,
+    TASKS,
+    TOLERATED,
+    Dialect,
+    Kind,
+    answer,
+    check,
+    fits,
+)
+from .strategies import JSON, WRONG, encoded, like, moderate, nearly_valid, spoilt, successes
+
+KINDS: list[Kind] = ["image", "video"]
+DIALECTS: list[Dialect] = ["published", "observed"]
+REFS: dict[Kind, AnyRef] = {"image": ImageRef("66"), "video": VideoRef("67")}
+MODELS: dict[Kind, type[msgspec.Struct]] = {"image": ImageTask, "video": VideoTask}
+
+each_kind = pytest.mark.parametrize("kind", KINDS)
+each_dialect = pytest.mark.parametrize("dialect", DIALECTS)
+data = given(data=st.data())
+
+
+def read_as(kind: Kind, body: bytes) -> Any:
+    """Read the bytes of an answer in every way there is, and check that the ways agree."""
+    endpoint = endpoint_of(REFS[kind])
+    result = read(body, endpoint)
+    assert type(result) in (Envelope, Refusal, Broken)
+    seen, no = glance(body, endpoint), refusal(body)
+    if isinstance(result, Envelope):
+        assert isinstance(seen, Glance)
+        assert (seen.id, seen.status) == (endpoint.id_of(result.data), result.data.status)
+        assert no is None
+    elif isinstance(result, Refusal):
+        assert seen is None
+        assert no == result
+    return result
+
+
+def without_moments(value: dict[str, Any]) -> dict[str, Any]:
+    return {name: field for name, field in value.items() if not name.endswith("At")}
+
+
+def check_reading(kind: Kind, found: Any, result: object) -> None:
+    """Assert that JSON was read as the schemas say it is to be."""
+    if fits(found, TOLERATED[kind]):
+        assert isinstance(result, Envelope)
+        assert type(result.data) is MODELS[kind]
+        assert result.request_id == found.get("requestId")
+        fields = {n: f for n, f in TABLES[MODELS[kind]].items() if not n.endswith("At")}
+        agree(result.data, without_moments(found["data"]), fields)
+    elif fits(found, REFUSED):
+        assert isinstance(result, Refusal)
+        assert result.code == found["code"]
+        assert result.request_id == found.get("requestId")
+        if isinstance(found.get("message"), str):
+            assert result.message == found["message"]
+    else:
+        assert isinstance(result, Broken)
+        assert result.is_json
+        assert 0 < len(result.reason) <= 200
+
+
+@pytest.mark.parametrize("sample", SAMPLES.values(), ids=SAMPLES)
+def test_samples_fit_the_observed_schema(sample: Sample) -> None:
+    """What was recorded is what the observed schema describes, so the schema is no fancy."""
+    if sample.body.startswith("{"):
+        check(sample.json, answer("image" if sample.kind is ImageRef else "video", "observed"))
+
+
+@each_kind
+@each_dialect
+def test_tolerated_is_wider(kind: Kind, dialect: Dialect) -> None:
+    """Every field of the dialects is one that is tolerated, and known to the comparison."""
+    fields = set(TASKS[kind, dialect]["properties"])
+    assert fields <= set(TABLES[MODELS[kind]])
+    tolerated = TOLERATED[kind]["properties"]["data"]
+    assert {name for name in fields if not name.endswith("At")} == set(tolerated["properties"])
+    assert tolerated["required"] == [ID_FIELDS[kind], "status"]
+
+
+@each_kind
+@each_dialect
+@moderate
+@data
+def test_valid_answers(kind: Kind, dialect: Dialect, data: st.DataObject) -> None:
+    """A valid answer of either dialect becomes a Struct that says the same, moments too."""
+    found = data.draw(successes(kind, dialect))
+    result = read_as(kind, encoded(found))
+    assert isinstance(result, Envelope)
+    agree(result.data, found["data"])
+    check_reading(kind, found, result)
+
+
+@each_kind
+@moderate
+@data
+def test_refusals(kind: Kind, data: st.DataObject) -> None:
+    """A valid refusal is one, with its code, words and request id."""
+    found = data.draw(like(REFUSAL))
+    assert read_as(kind, encoded(found)) == Refusal(
+        found["code"], found["message"], found.get("requestId")
+    )
+
+
+@each_kind
+@moderate
+@data
+def test_nearly_valid_answers(kind: Kind, data: st.DataObject) -> None:
+    """An answer a little off is read if it is tolerated; if not, it is told to be broken."""
+    found = data.draw(nearly_valid(kind))
+    check_reading(kind, found, read_as(kind, encoded(found)))
+
+
+@each_kind
+@moderate
+@data
+def test_any_json(kind: Kind, data: st.DataObject) -> None:
+    """JSON that has nothing to do with the contract is broken JSON, never an exception."""
+    found = data.draw(JSON)
+    check_reading(kind, found, read_as(kind, encoded(found)))
+
+
+def typical(kind: Kind) -> dict[str, Any]:
+    """An answer with every field of the observed dialect in it."""
+    name = {"image": "image-success-list-absolute-urls", "video": "video-relay-full-input"}[kind]
+    found: dict[str, Any] = SAMPLES[name].json
+    return found
+
+
+@pytest.mark.parametrize("wrong", WRONG, ids=repr)
+@pytest.mark.parametrize(
+    ("kind", "field"), [(kind, name) for kind in KINDS for name in TABLES[MODELS[kind]]]
+)
+def test_each_field_of_a_wrong_type(kind: Kind, field: str, wrong: object) -> None:
+    """A field of a wrong type is told with its path; one of a tolerated type is kept."""
+    found = typical(kind)
+    found["data"][field] = wrong
+    result = read_as(kind, encoded(found))
+    check_reading(kind, found, result)
+    if isinstance(result, Broken):
+        assert f"`$.data.{field}" in result.reason
+
+
+@each_kind
+@pytest.mark.parametrize("field", ["code", "requestId", "message", "timestamp", "data", "more"])
+@pytest.mark.parametrize("wrong", WRONG, ids=repr)
+def test_each_part_of_the_envelope_of_a_wrong_type(kind: Kind, field: str, wrong: object) -> None:
+    """The code decides; the message and what is not known are of any type."""
+    for found in (typical(kind), {"code": 401, "message": "no", "data": {}, "requestId": "r"}):
+        found[field] = wrong
+        check_reading(kind, found, read_as(kind, encoded(found)))
+
+
+@each_kind
+def test_each_field_dropped(kind: Kind) -> None:
+    """Only id and status make a task; each other field can be missing."""
+    for field in TABLES[MODELS[kind]]:
+        found = typical(kind)
+        found["data"].pop(field, None)
+        result = read_as(kind, encoded(found))
+        assert isinstance(result, Broken) is (field in (ID_FIELDS[kind], "status"))
+
+
+@each_kind
+def test_cut_at_every_byte(kind: Kind) -> None:
+    """Half an answer is never taken for a whole one, wherever it breaks off."""
+    for found in (typical(kind), {"data": {}, "code": 500, "message": "no", "requestId": "r"}):
+        body = msgspec.json.encode(found)
+        for length in range(len(body)):
+            result = read_as(kind, body[:length])
+            assert isinstance(result, Broken)
+            assert not result.is_json
+            assert glance(body[:length], endpoint_of(REFS[kind])) is None
+            assert refusal(body[:length]) is None
+
+
+@each_kind
+@settings(moderate, max_examples=100)
+@data
+def test_spoilt_bytes(kind: Kind, data: st.DataObject) -> None:
+    """Bytes gone wrong are no exception, and no task that the standard library reads otherwise."""
+    body = data.draw(spoilt(kind))
+    result = read_as(kind, body)
+    if isinstance(result, Envelope):
+        check_reading(kind, json.loads(body.decode("utf-8", "replace")), result)
+
+
+async def say(bodies: list[bytes], kind: Kind) -> list[object]:
+    """What the client makes of these bodies, one after the other, over a socket."""
+    results: list[object] = []
+    async with (
+        replaying(Reply(b"")) as server,
+        Client("k", base_url=server.url, attempts=1) as client,
+    ):
+        for body in bodies:
+            server.reply = Reply(body)
+            try:
+                results.append(await client.get(REFS[kind]))
+            except AiToEarnError as error:
+                results.append(error)
+    return results
+
+
+@each_kind
+@settings(moderate, max_examples=15)
+@data
+def test_anything_through_a_socket(kind: Kind, data: st.DataObject) -> None:
+    """Whatever the service says, the client gives a task of that id or one of our errors."""
+    bodies = data.draw(st.lists(spoilt(kind) | nearly_valid(kind).map(encoded), max_size=10))
+    own = data.draw(successes(kind, "observed"))
+    own["data"][ID_FIELDS[kind]] = REFS[kind].id
+    with asyncio.Runner(loop_factory=VirtualTimeLoop) as runner:
+        *results, last = runner.run(say([*bodies, encoded(own)], kind))
+    for result in results:
+        assert isinstance(result, AiToEarnError | MODELS[kind])
+        assert str(result)
+        assert isinstance(result, AiToEarnError) or getattr(result, "ref", None) == REFS[kind]
+    assert isinstance(last, ImageTask | VideoTask)
+    agree(last, own["data"])
+
+
+async def ask(service: Emulator, ref: AnyRef, *, language: str = "en", key: str = "") -> Any:
+    """The emulator's answer, as JSON, past the package's own client."""
+    path = {"image": "image/task", "video": "video/generations"}[ref.kind]
+    headers = {"X-Api-Key": key or service.api_key, "Accept-Language": language}
+    async with aiohttp.ClientSession() as session:
+        url = f"{service.url}/api/ai/{path}/{ref.id}"
+        async with session.get(url, headers=headers) as response:
+            assert response.status == 200
+            return json.loads(await response.read())
+
+
+@each_dialect
+async def test_the_emulator_speaks_the_contract(dialect: Dialect) -> None:
+    """Every answer of the emulator, good or not, is as the schema of its dialect says."""
+    async with Emulator(dialect=dialect) as service:
+        refs: list[AnyRef] = [
+            *(service.add_image(word) for word in ("generating", "success", "failed")),
+            service.add_image("success", images=[{"b64_json": "aGk="}], request={"n": [1, None]}),
+            *(service.add_video(word) for word in ("SUBMITTED", "InProgress", "SUCCESS")),
+            *(service.add_video(word) for word in ("FAILURE", "expired", "NOT_START")),
+            service.add_video(input={"prompt": "p", "image": ["https://x/1.png"], "duration": 6}),
+        ]
+        for ref in refs:
+            found = await ask(service, ref)
+            check(found, answer("image" if isinstance(ref, ImageRef) else "video", dialect))
+            assert found["code"] == 0
+            assert found["data"][ID_FIELDS["image" if isinstance(ref, ImageRef) else "video"]]
+        for unknown in (ImageRef("f" * 24), VideoRef("f" * 24), ImageRef("bad"), VideoRef("bad")):
+            for language in ("en", "zh-CN"):
+                found = await ask(service, unknown, language=language)
+                check(found, answer("image", dialect))
+                assert found["code"] != 0
+        check(await ask(service, refs[0], key="another"), answer("image", dialect))
+        service.fault(Fault(code=500))
+        check(await ask(service, refs[0]), answer("image", dialect))

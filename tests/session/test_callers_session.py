@@ -1,0 +1,119 @@
+"""A session of the caller's own: used as it is, and left open."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import aiohttp
+import pytest
+from yarl import URL
+
+from aitoearn_async import (
+    AuthenticationError,
+    ConnectionFailedError,
+    ImageTask,
+    ServerError,
+    TaskNotFoundError,
+)
+from tests.support.raw_server import KEY, REF, RST, RawServer, good, http, refuse, say, together
+
+
+async def test_it_is_used_and_left_open() -> None:
+    """The caller goes on with it after the client is closed, by connections of its pool."""
+    async with RawServer() as server, aiohttp.ClientSession() as session:
+        async with server.client(session=session) as client:
+            assert (await client.get(REF)).done
+        assert not session.closed
+        async with server.client(session=session) as client:
+            assert (await client.get(REF)).done
+        async with session.get(server.url + "/own") as response:
+            assert response.status == 200
+        assert [heard.connection for heard in server.heard] == [0, 0, 0]
+
+
+OPTIONS: dict[str, dict[str, Any]] = {
+    "raise_for_status": {"raise_for_status": True},
+    "auto_decompress off": {"auto_decompress": False},
+    "a total timeout": {"timeout": aiohttp.ClientTimeout(total=0.001)},
+    "a read timeout": {"timeout": aiohttp.ClientTimeout(sock_read=0.001)},
+    "skipped headers": {"skip_auto_headers": ["User-Agent", "Accept"]},
+    "a key of its own": {"headers": {"x-api-key": "another"}},
+    "a base URL": {"base_url": "http://127.0.0.1:1/elsewhere/"},
+    "a small buffer": {"read_bufsize": 1},
+    "HTTP/1.0": {"version": aiohttp.HttpVersion10},
+    "HEAD-like headers": {"headers": {"Accept-Encoding": "br", "Accept": "text/html"}},
+}
+
+
+@pytest.mark.parametrize("options", OPTIONS.values(), ids=OPTIONS)
+async def test_whatever_it_was_made_with(options: dict[str, Any]) -> None:
+    """No setting of a session changes what an answer comes to."""
+    scripts = good(delay=1), refuse(500), refuse(401), say(http(b"<html>", 502))
+    async with (
+        RawServer(*scripts) as server,
+        aiohttp.ClientSession(**options) as session,
+        server.client(session=session, attempts=1) as client,
+    ):
+        assert (await client.get(REF)).done
+        with pytest.raises(ServerError):
+            await client.get(REF)
+        with pytest.raises(AuthenticationError):
+            await client.get(REF)
+        with pytest.raises(ServerError, match="HTTP 502"):
+            await client.get(REF)
+        assert {heard.header("X-Api-Key") for heard in server.heard} == {KEY}
+
+
+async def test_what_it_adds_goes_along() -> None:
+    """Headers and cookies of the session's own are sent too."""
+    jar = aiohttp.CookieJar(unsafe=True)
+    async with RawServer() as server:
+        jar.update_cookies({"pass": "word"}, URL(server.url))
+        async with (
+            aiohttp.ClientSession(cookie_jar=jar, headers={"X-Team": "blue"}) as session,
+            server.client(session=session) as client,
+        ):
+            await client.get(REF)
+        assert server.heard[0].header("X-Team") == "blue"
+        assert server.heard[0].header("Cookie") == "pass=word"
+
+
+async def test_without_decompression_none_is_asked_for() -> None:
+    """A session that does not unpack gets nothing packed."""
+    async with RawServer() as server, aiohttp.ClientSession(auto_decompress=False) as session:
+        async with server.client(session=session) as client:
+            await client.get(REF)
+        assert server.heard[0].header("Accept-Encoding") == "identity"
+
+
+async def test_the_key_stays_out_of_it() -> None:
+    """Other requests of the session go without the key."""
+    async with RawServer() as server, RawServer() as other, aiohttp.ClientSession() as session:
+        async with server.client(session=session) as client:
+            await client.get(REF)
+            async with session.get(other.url):
+                pass
+        assert KEY.encode() not in other.raw
+        assert "X-Api-Key" not in session.headers
+
+
+async def test_a_server_that_always_dies() -> None:
+    """On a caller's session aiohttp itself repeats a request once, and no more."""
+    async with RawServer(say(RST)) as server, aiohttp.ClientSession() as session:
+        async with server.client(session=session, attempts=3) as client:
+            with pytest.raises(ConnectionFailedError):
+                await client.get(REF)
+        assert 3 <= server.count <= 6
+
+
+async def test_a_connector_with_one_place() -> None:
+    """A tight connector only makes calls wait; errors give its place back."""
+    connector = aiohttp.TCPConnector(limit=1)
+    scripts = [say(RST), say(http(b"<html>")), refuse(404)] * 3
+    async with (
+        RawServer(*scripts, good()) as server,
+        aiohttp.ClientSession(connector=connector) as session,
+        server.client(session=session, attempts=20) as client,
+    ):
+        ends = [(await together(client.get(REF)))[0] for _ in range(5)]
+        assert {type(end) for end in ends} == {TaskNotFoundError, ImageTask}

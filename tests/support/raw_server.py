@@ -1,0 +1,324 @@
+"""A server that says exactly the bytes it is told to, and writes down what it hears.
+
+What happens to a request is a script: bytes to send, seconds to pause, and how to end.
+
+    say(b"HTTP/1.1 200 OK\\r\\n", 0.5, RST)     half a head, a pause, a reset
+    say(http(b"{}"))                           a whole answer; the connection stays open
+    good("success")                            the service's answer to whatever is asked
+
+    async with RawServer(good("generating"), say(FIN)) as server:   # the last one repeats
+        async with server.client() as client: ...
+    assert server.paths == [...]
+
+It runs on the test's own loop, so all pauses are virtual time.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import enum
+import json
+import socket
+import ssl
+import struct
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from types import TracebackType
+from typing import Any
+
+from aitoearn_async import Client, ImageRef
+
+KEY = "sk-0123456789-marker-abcdef"
+"""The key of every client made here; searched for where it must not be."""
+ID = "66f0c0ffee0123456789abcd"
+"""The id of a task, for tests that need only one."""
+REF = ImageRef(ID)
+
+
+class End(enum.Enum):
+    """How a script can end, other than by keeping the connection for the next request."""
+
+    FIN = "fin"
+    RST = "rst"
+    STALL = "stall"
+
+
+FIN, RST, STALL = End.FIN, End.RST, End.STALL
+
+Part = bytes | float | End
+
+
+@dataclass(frozen=True)
+class Heard:
+    """One request, as it came in."""
+
+    raw: bytes
+    connection: int
+    """Which connection it came on, counted from 0."""
+    number: int
+    """Which request of the server's it is, counted from 0."""
+    at: float
+    """Loop time."""
+    method: str = ""
+    path: str = ""
+    headers: tuple[tuple[str, str], ...] = ()
+
+    def header(self, name: str) -> str | None:
+        """A header's value; None if it was not sent. Twice the same is a mistake."""
+        values = [value for key, value in self.headers if key.lower() == name.lower()]
+        assert len(values) < 2, f"{name} sent {len(values)} times"
+        return values[0] if values else None
+
+
+Script = Callable[[Heard], Iterable[Part]]
+"""From a request to what happens then."""
+Chooser = Callable[[Heard], Script]
+"""From a request to its script, for servers that do not just go through a list."""
+
+
+def say(*parts: Part) -> Script:
+    """The same for every request."""
+    return lambda _: parts
+
+
+def drip(data: bytes, pause: float, size: int = 1) -> list[Part]:
+    """Data in small pieces with pauses between, as parts for `say`."""
+    parts: list[Part] = []
+    for start in range(0, len(data), size):
+        parts += [data[start : start + size], pause]
+    return parts
+
+
+def http(
+    body: bytes = b"",
+    status: int = 200,
+    headers: Mapping[str, str] | None = None,
+    *,
+    length: int | None = None,
+) -> bytes:
+    """One whole HTTP answer. `length` lies about the body's."""
+    lines = {
+        "Content-Type": "application/json; charset=utf-8",
+        "Content-Length": str(len(body) if length is None else length),
+        **(headers or {}),
+    }
+    head = "".join(f"{name}: {value}\r\n" for name, value in lines.items())
+    return f"HTTP/1.1 {status} Whatever\r\n{head}\r\n".encode("latin-1") + body
+
+
+def task(
+    status: str = "success", *, id: str = ID, kind: str = "image", **fields: object
+) -> dict[str, Any]:
+    """A task's data, as small as the service's can be."""
+    return {"logId" if kind == "image" else "id": id, "status": status, **fields}
+
+
+def envelope(
+    data: object = None, code: int = 0, message: str = "ok", request_id: str | None = None
+) -> bytes:
+    """The service's JSON around data, or around a refusal."""
+    whole: dict[str, object] = {"data": data or {}, "code": code, "message": message}
+    if request_id is not None:
+        whole["requestId"] = request_id
+    return json.dumps(whole, ensure_ascii=False).encode()
+
+
+def good(status: str = "success", *, delay: float = 0.0, id: str | None = None) -> Script:
+    """The service's answer to whatever is asked: its own kind, id and request id echoed."""
+
+    def script(heard: Heard) -> Iterable[Part]:
+        kind = "video" if "/video/" in heard.path else "image"
+        asked = heard.path.rpartition("/")[2] if id is None else id
+        data = task(status, id=asked, kind=kind)
+        return delay, http(envelope(data, request_id=heard.header("X-Request-Id")))
+
+    return script
+
+
+def refuse(code: int, message: str = "no", *, request_id: str | None = None) -> Script:
+    """The service's no, with the request id echoed unless another one is given."""
+
+    def script(heard: Heard) -> Iterable[Part]:
+        echo = request_id if request_id is not None else heard.header("X-Request-Id")
+        return (http(envelope(code=code, message=message, request_id=echo)),)
+
+    return script
+
+
+@dataclass(eq=False)
+class Line:
+    """One connection, from the server's end."""
+
+    reader: asyncio.StreamReader
+    writer: asyncio.StreamWriter
+    number: int
+    raw: bytearray = field(default_factory=bytearray)
+    """All that came in on it."""
+
+    @property
+    def open(self) -> bool:
+        """Whether both sides still hold it."""
+        return not self.reader.at_eof() and not self.writer.transport.is_closing()
+
+    async def request(self) -> bytes | None:
+        """The next head; None when the client has hung up."""
+        try:
+            head = await self.reader.readuntil(b"\r\n\r\n")
+        except asyncio.IncompleteReadError as exc:
+            self.raw += exc.partial
+            return None
+        except (ConnectionError, asyncio.LimitOverrunError):
+            return None
+        self.raw += head
+        return head
+
+    async def perform(self, parts: Iterable[Part]) -> bool:
+        """Act the parts out. Returns whether the connection is left to the next request."""
+        for part in parts:
+            if part is STALL:
+                return await self.request() is not None  # nobody asks twice: it hangs up
+            if isinstance(part, End):
+                self.hang_up(part)
+                return False
+            if isinstance(part, bytes):
+                self.writer.write(part)
+            elif part:
+                await asyncio.sleep(part)
+        return True
+
+    def hang_up(self, how: End = RST) -> None:
+        """Close from this side: orderly, or with a reset."""
+        transport = self.writer.transport
+        if how is FIN or transport.is_closing():
+            transport.close()
+            return
+        transport.get_extra_info("socket").setsockopt(
+            socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0)
+        )
+        transport.abort()
+
+
+class RawServer:
+    """Listens on 127.0.0.1 while its block lasts.
+
+    Args:
+        scripts: For the first request, the second, ...; the last is for all further ones.
+        choose: Instead of the list: picks each request's script.
+        greet: What to say on each new connection, before any request.
+        tls: Makes it an https server.
+    """
+
+    def __init__(
+        self,
+        *scripts: Script,
+        choose: Chooser | None = None,
+        greet: Iterable[Part] = (),
+        tls: ssl.SSLContext | None = None,
+    ) -> None:
+        self._scripts = scripts or (good(),)
+        self._choose = choose or self._next
+        self._greet = tuple(greet)
+        self._tls = tls
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._server: asyncio.Server | None = None
+        self.port = 0
+        self.heard: list[Heard] = []
+        self.lines: list[Line] = []
+
+    @property
+    def url(self) -> str:
+        """The base URL."""
+        return f"{'https' if self._tls else 'http'}://127.0.0.1:{self.port}"
+
+    @property
+    def count(self) -> int:
+        """Requests so far."""
+        return len(self.heard)
+
+    @property
+    def open(self) -> int:
+        """Connections that neither side has closed yet."""
+        return sum(line.open for line in self.lines)
+
+    @property
+    def raw(self) -> bytes:
+        """Everything that ever came in."""
+        return b"".join(bytes(line.raw) for line in self.lines)
+
+    def client(self, **options: Any) -> Client:
+        """A client of this server, with `KEY`."""
+        options.setdefault("api_key", KEY)
+        options.setdefault("base_url", self.url)
+        return Client(**options)
+
+    def hang_up(self, how: End = FIN) -> None:
+        """Close every connection from this side."""
+        for line in self.lines:
+            line.hang_up(how)
+
+    async def __aenter__(self) -> RawServer:
+        self._server = await asyncio.start_server(
+            self._connected, "127.0.0.1", self.port, ssl=self._tls, backlog=1024
+        )
+        self.port = self._server.sockets[0].getsockname()[1]
+        return self
+
+    async def __aexit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        assert self._server is not None
+        self._server.close()
+        for task_ in self._tasks:
+            task_.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        for line in self.lines:
+            line.writer.transport.abort()
+        await self._server.wait_closed()
+        await asyncio.sleep(0.01)  # the transports' last callbacks
+
+    def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        line = Line(reader, writer, len(self.lines))
+        self.lines.append(line)
+        serving = asyncio.ensure_future(self._serve(line))
+        self._tasks.add(serving)
+        serving.add_done_callback(self._tasks.discard)
+
+    async def _serve(self, line: Line) -> None:
+        await line.perform(self._greet)
+        while (raw := await line.request()) is not None:
+            heard = self._write_down(raw, line.number)
+            if not await line.perform(self._choose(heard)(heard)):
+                break
+        # What a client holds is its own business; it is done when its end is closed.
+        while not line.writer.transport.is_closing() and await line.request() is not None:
+            pass
+        line.writer.transport.abort()
+
+    def _write_down(self, raw: bytes, connection: int) -> Heard:
+        first, *rest = raw.decode("latin-1").split("\r\n")[:-2]
+        method, path, _ = first.split(" ")
+        pairs = tuple((name, value) for name, _, value in (line.partition(": ") for line in rest))
+        now = asyncio.get_running_loop().time()
+        heard = Heard(raw, connection, self.count, now, method, path, pairs)
+        self.heard.append(heard)
+        return heard
+
+    def _next(self, heard: Heard) -> Script:
+        return self._scripts[min(heard.number, len(self._scripts) - 1)]
+
+
+async def unused_url() -> str:
+    """An address on which nobody listens."""
+    server = await asyncio.start_server(lambda *_: None, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    server.close()
+    await server.wait_closed()
+    return f"http://127.0.0.1:{port}"
+
+
+def together(*calls: Awaitable[Any]) -> asyncio.Future[list[Any]]:
+    """Run calls at the same time; an error is a result like any other."""
+    return asyncio.gather(*calls, return_exceptions=True)

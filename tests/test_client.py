@@ -1,0 +1,342 @@
+"""`Client.get` and what goes with it, seen from both ends of the wire."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import re
+from typing import Any
+
+import aiohttp
+import pytest
+
+import aitoearn_async
+from aitoearn_async import (
+    ApiError,
+    AuthenticationError,
+    Client,
+    ImageRef,
+    ImageTask,
+    InvalidRequestError,
+    RateLimitError,
+    ServerError,
+    TaskNotFoundError,
+    TaskState,
+    VideoRef,
+    VideoTask,
+    parse_ref,
+    wait_backoff,
+)
+from tests.support.raw_server import (
+    FIN,
+    ID,
+    KEY,
+    REF,
+    RST,
+    Heard,
+    RawServer,
+    Script,
+    envelope,
+    good,
+    http,
+    refuse,
+    say,
+    task,
+    together,
+)
+
+
+async def test_one_request_for_an_image() -> None:
+    """One GET to the image's address, with the headers it needs and no others."""
+    async with RawServer() as server, server.client() as client:
+        image = await client.get(ImageRef(ID))
+        assert isinstance(image, ImageTask)
+        assert image.log_id == ID
+        assert image.state is TaskState.SUCCEEDED
+        [heard] = server.heard
+        assert (heard.method, heard.path) == ("GET", f"/api/ai/image/task/{ID}")
+        assert {name for name, _ in heard.headers} == {
+            "Host",
+            "X-Api-Key",
+            "X-Request-Id",
+            "Accept",
+            "Accept-Encoding",
+            "User-Agent",
+        }
+        assert heard.header("Host") == f"127.0.0.1:{server.port}"
+        assert heard.header("X-Api-Key") == KEY
+        assert heard.header("Accept-Encoding") == "gzip"
+        assert heard.header("Accept") == "application/json"
+
+
+async def test_one_request_for_a_video() -> None:
+    """Videos have an address of their own."""
+    async with RawServer(good("InProgress")) as server, server.client() as client:
+        video = await client.get(VideoRef(ID))
+        assert isinstance(video, VideoTask)
+        assert (video.id, video.status, video.done) == (ID, "InProgress", False)
+        assert server.heard[0].path == f"/api/ai/video/generations/{ID}"
+
+
+async def test_the_user_agent_names_package_and_versions() -> None:
+    """The service can tell who asks."""
+    async with RawServer() as server, server.client() as client:
+        await client.get(REF)
+        agent = server.heard[0].header("User-Agent") or ""
+        assert agent.startswith(f"aitoearn-async/{aitoearn_async.__version__} (aiohttp/")
+        assert re.search(r"Python/3\.\d+\)$", agent)
+
+
+async def test_request_ids_are_unique() -> None:
+    """Every request of every client can be told from all others."""
+    async with RawServer() as server, server.client() as client, server.client() as other:
+        await together(*(c.get(REF) for c in (client, other) for _ in range(50)))
+        ids = [heard.header("X-Request-Id") for heard in server.heard]
+        assert len(set(ids)) == 100
+        assert all(re.fullmatch(r"[0-9a-zA-Z_-]{8,64}", id or "") for id in ids)
+
+
+async def test_a_failed_task_is_an_answer() -> None:
+    """`get` returns a task as it stands, also if it stands badly."""
+    async with RawServer(good("failed")) as server, server.client() as client:
+        assert (await client.get(REF)).state is TaskState.FAILED
+
+
+async def test_chinese_messages() -> None:
+    """With a language the service's own words come through as they are."""
+    async with (
+        RawServer(refuse(12302, "任务不存在")) as server,
+        server.client(language="zh-CN") as client,
+    ):
+        with pytest.raises(TaskNotFoundError, match="任务不存在") as caught:
+            await client.get(REF)
+        assert server.heard[0].header("Accept-Language") == "zh-CN"
+        assert caught.value.message == "任务不存在"
+
+
+CODES: dict[int, tuple[type[ApiError], int]] = {
+    400: (InvalidRequestError, 1),
+    401: (AuthenticationError, 1),
+    403: (AuthenticationError, 1),
+    404: (TaskNotFoundError, 1),
+    429: (RateLimitError, 3),
+    500: (ServerError, 3),
+    10002: (InvalidRequestError, 1),
+    12300: (ApiError, 1),
+    12302: (TaskNotFoundError, 1),
+    19000: (AuthenticationError, 1),
+    -1: (ApiError, 1),
+}
+
+
+@pytest.mark.parametrize(("code", "expected"), CODES.items())
+async def test_refusals(code: int, expected: tuple[type[ApiError], int]) -> None:
+    """Each business code is its error, with all facts; only trouble is asked about again."""
+    kind, requests = expected
+    async with RawServer(refuse(code, "the reason")) as server, server.client() as client:
+        with pytest.raises(ApiError) as caught:
+            await client.get(REF)
+        error = caught.value
+        assert type(error) is kind
+        assert (error.code, error.message, error.http_status) == (code, "the reason", 200)
+        assert error.request_id == server.heard[-1].header("X-Request-Id")
+        assert "the reason" in str(error)
+        assert f"code {code}" in str(error)
+        assert server.count == requests
+
+
+async def test_statistics() -> None:
+    """What has been done is counted: requests begun, and those that brought no task."""
+    scripts = good(), say(FIN), good(), refuse(404), good(id="another"), good()
+    async with RawServer(*scripts) as server, server.client() as client:
+        assert client.statistics().requests == 0
+        await together(*[client.get(REF)])
+        await client.get(REF)
+        with pytest.raises(TaskNotFoundError):
+            await client.get(REF)
+        await client.get(REF)
+        statistics = client.statistics()
+        assert server.count == 6
+        assert statistics.failures in (2, 3), "a dead used connection may go uncounted"
+        assert statistics.requests == statistics.failures + 3
+        assert (statistics.in_flight, statistics.queued) == (0, 0)
+
+
+@pytest.mark.parametrize("id", ["a", "A-_9", "x" * 128, "66f0c0ffee0123456789abcd"])
+async def test_ids_that_are_some(id: str) -> None:
+    """What can be an id stands in the path as it is."""
+    async with RawServer() as server, server.client() as client:
+        assert (await client.get(ImageRef(id))).log_id == id
+        assert server.heard[0].path == f"/api/ai/image/task/{id}"
+
+
+@pytest.mark.parametrize(
+    "id",
+    [
+        "",
+        ".",
+        "..",
+        "a/b",
+        "%2F",
+        "a?b",
+        "a#b",
+        "a b",
+        "a\r\nX: y",
+        "é",
+        "\ud800",
+        "x" * 129,
+        "１",
+        "a\n",
+        "a\0",
+        "../" * 10,
+        "x" * 1_000_000,
+    ],
+    ids=lambda id: ascii(id[:12]),
+)
+@pytest.mark.parametrize("kind", [ImageRef, VideoRef])
+def test_ids_that_are_none(id: str, kind: type[ImageRef | VideoRef]) -> None:
+    """What could lead elsewhere is refused before anything is sent, and quoted in short."""
+    with pytest.raises(ValueError, match="not a task id") as caught:
+        kind(id)
+    assert len(str(caught.value)) < 300
+    with pytest.raises(ValueError, match="not a task"):
+        parse_ref(f"{kind.__name__[:5].lower()}:{id}")
+
+
+@pytest.mark.parametrize("id", [None, 5, b"bytes", ["a"]])
+def test_ids_that_are_no_text(id: Any) -> None:
+    """A wrong type is a `TypeError`."""
+    with pytest.raises(TypeError, match="task id"):
+        ImageRef(id)
+
+
+async def test_an_unknown_status_is_logged_once(caplog: pytest.LogCaptureFixture) -> None:
+    """It means that the task still runs; each new word is worth one warning."""
+    words = ["Dreaming", "Dreaming", "dreaming", "Sleeping"]
+    scripts = [good(word) for word in words]
+    async with RawServer(*scripts, good("success")) as server, server.client() as client:
+        for word in words:
+            image = await client.get(REF)
+            assert (image.status, image.done) == (word, False)
+        waiter = client.wait_for(REF, wait=wait_backoff(1))
+        assert (await waiter).done
+    warnings = [r.getMessage() for r in caplog.records if r.levelno >= logging.WARNING]
+    assert [re.findall(r"'(\w+)'", warning) for warning in warnings] in (
+        [["Dreaming"], ["dreaming"], ["Sleeping"]],
+        [["Dreaming"], ["Sleeping"]],
+    )
+
+
+async def test_hostile_status_words(caplog: pytest.LogCaptureFixture) -> None:
+    """A thousand different and huge words fill neither the log nor the memory."""
+    bodies = [envelope(task(f"{n}\n\x1b[31m" + "w" * 10_000)) for n in range(300)]
+    async with (
+        RawServer(*(say(http(body)) for body in bodies)) as server,
+        server.client() as client,
+    ):
+        for _ in bodies:
+            await client.get(REF)
+    messages = [record.getMessage() for record in caplog.records]
+    assert 0 < len(messages) <= 100
+    assert max(map(len, messages)) < 200
+    assert not any("\n" in message or "\x1b" in message for message in messages)
+
+
+async def test_connections_are_kept_and_shared() -> None:
+    """Calls one after another use one connection."""
+    async with RawServer() as server, server.client() as client:
+        for _ in range(10):
+            await client.get(REF)
+            await client.wait_for(VideoRef(ID))
+        assert server.count == 20
+        assert len(server.lines) == 1
+
+
+@pytest.mark.parametrize("how", [FIN, RST])
+@pytest.mark.parametrize("pause", [0.0, 0.01, 5.0, 100.0])
+async def test_a_hundred_stale_connections(how: Any, pause: float) -> None:
+    """Connections that the server closed while idle cost no call anything."""
+    async with (
+        RawServer(good(delay=1)) as server,
+        server.client(concurrency=100, attempts=1) as client,
+    ):
+        for _ in range(3):
+            ends = await together(*(client.get(REF) for _ in range(100)))
+            assert {type(end) for end in ends} == {ImageTask}
+            server.hang_up(how)
+            await asyncio.sleep(pause)
+        assert server.count == 300, "no request went out on a dead connection"
+        assert client.statistics().failures == 0
+
+
+async def test_stale_connections_that_look_alive() -> None:
+    """Servers that hang up only when asked again cost no attempt either; each only once."""
+
+    def choose(heard: Heard) -> Script:
+        return good(delay=1) if heard.number < 100 or heard.connection >= 100 else say(FIN)
+
+    async with (
+        RawServer(choose=choose) as server,
+        server.client(concurrency=100, attempts=1) as client,
+    ):
+        await together(*(client.get(REF) for _ in range(100)))
+        assert len(server.lines) == 100
+        assert (await client.get(REF)).done
+        assert 102 <= server.count <= 201
+        ends = await together(*(client.get(REF) for _ in range(100)))
+        assert {type(end) for end in ends} == {ImageTask}
+        assert server.count == 100 + 100 + 101
+        assert client.statistics().failures == 0
+
+
+async def test_a_server_restart() -> None:
+    """The client needs no restart when the server had one."""
+    async with RawServer() as server, server.client(attempts=4) as client:
+        await client.get(REF)
+        await server.__aexit__(None, None, None)
+        call = asyncio.ensure_future(client.get(REF))
+        await asyncio.sleep(0.05)
+        await server.__aenter__()
+        assert (await call).done
+
+
+async def test_cookies_are_not_kept() -> None:
+    """What a server wants remembered is not."""
+    cookie = {"Set-Cookie": "session=1; Path=/"}
+    async with (
+        RawServer(say(http(envelope(task()), headers=cookie))) as server,
+        server.client() as client,
+    ):
+        for _ in range(2):
+            await client.get(REF)
+        assert server.heard[1].header("Cookie") is None
+
+
+async def test_a_session_that_its_owner_closed() -> None:
+    """The error says whose session it is; it is a mistake, and not repeated."""
+    async with RawServer() as server:
+        async with aiohttp.ClientSession() as session:
+            client = server.client(session=session)
+            await client.get(REF)
+        with pytest.raises(RuntimeError, match="session given to the Client is closed"):
+            await client.get(REF)
+        await client.aclose()
+        assert client.statistics().in_flight == 0
+        assert server.count == 1
+
+
+async def test_many_clients() -> None:
+    """Clients come and go without a trace."""
+    async with RawServer() as server:
+        for _ in range(50):
+            async with server.client() as client:
+                await client.get(REF)
+        await asyncio.sleep(0.01)
+        assert server.open == 0
+
+
+def test_the_repr_says_where_and_whether() -> None:
+    """Address and state, and nothing else."""
+    assert repr(Client(KEY, base_url="https://example.org/a/")) == (
+        "<Client https://example.org/a open>"
+    )

@@ -1,0 +1,274 @@
+"""The errors: one tree, whole after a pickle, and readable."""
+
+from __future__ import annotations
+
+import copy
+import pickle
+import re
+
+import pytest
+
+import aitoearn_async
+from aitoearn_async import (
+    AiToEarnError,
+    ApiError,
+    AuthenticationError,
+    ClientClosedError,
+    ConnectionFailedError,
+    ContractError,
+    ImageRef,
+    ImageTask,
+    InvalidRequestError,
+    RateLimitError,
+    RequestTimeoutError,
+    ServerError,
+    ServiceUnreachableError,
+    TaskFailedError,
+    TaskNotFoundError,
+    TransportError,
+    UnexpectedResponseError,
+    VideoError,
+    VideoRef,
+    VideoTask,
+    WaitTimeoutError,
+    errors,
+)
+
+IMAGE = ImageTask(log_id="66", status="failed", error_message="the prompt was refused")
+VIDEO = VideoTask(id="67", status="FAILURE", error=VideoError(message="no capacity"))
+RUNNING = VideoTask(id="67", status="InProgress", model="sora-2")
+MAYBE = "The task may still be running."
+
+# Every class, most of them in several moods, and what it says of itself.
+SAYS: list[tuple[AiToEarnError, str]] = [
+    (AiToEarnError("plain"), "plain"),
+    (ApiError(12300, "Invalid model", "r-1"), "Invalid model (code 12300, request r-1)"),
+    (ApiError(12300), "the service gave no reason (code 12300)"),
+    (AuthenticationError(401, "Unauthorized", "r-1"), "Unauthorized (code 401, request r-1)"),
+    (TaskNotFoundError(404, "任务不存在", "r-1"), "任务不存在 (code 404, request r-1)"),
+    (InvalidRequestError(10002, "Validation failed"), "Validation failed (code 10002)"),
+    (RateLimitError(429, "slow down", None, 429, retry_after=7.5), "slow down (HTTP 429)"),
+    (ServerError(500, "Internal", "r-1", transient=False), "Internal (code 500, request r-1)"),
+    (ServerError(502, "bad gateway", "r-1", 502), "bad gateway (HTTP 502, request r-1)"),
+    (TransportError("it broke", "r-1", 418), "it broke (request r-1)"),
+    (TransportError("it broke"), "it broke"),
+    (ConnectionFailedError("refused", label="no connection"), "refused"),
+    (RequestTimeoutError("no answer within 30 s", "r-1"), "no answer within 30 s (request r-1)"),
+    (UnexpectedResponseError("a page", "r", 302, retry_after=1.0), "a page (request r)"),
+    (
+        ContractError("Expected `str`, got `int` - at `$.data.status`", "r-1"),
+        "the answer breaks the contract: Expected `str`, got `int` - at `$.data.status`,"
+        " request r-1",
+    ),
+    (TaskFailedError(IMAGE), "image:66 failed: the prompt was refused"),
+    (TaskFailedError(VIDEO), "video:67 failed: no capacity"),
+    (
+        TaskFailedError(VideoTask(id="67", status="FAILURE", error=VideoError(message=""))),
+        "video:67 failed: the service gave no reason",
+    ),
+    (
+        WaitTimeoutError(VideoRef("67"), RUNNING, 1800.0, 12, {"InProgress": 11, "HTTP 502": 1}),
+        "video:67 had not ended after 30 min: asked 12 times and saw InProgress ×11,"
+        f" HTTP 502 ×1. {MAYBE}",
+    ),
+    (
+        WaitTimeoutError(ImageRef("66"), None, 0.0, 0, {}),
+        f"image:66 had not ended after 0.0 s: never asked. {MAYBE}",
+    ),
+    (
+        WaitTimeoutError(ImageRef("66"), None, 1.25, 1, {"code 500": 1}),
+        f"image:66 had not ended after 1.2 s: asked once and saw code 500 ×1. {MAYBE}",
+    ),
+    (
+        ServiceUnreachableError(ImageRef("66"), None, 119.0, 31, {"no connection": 31}),
+        "image:66 was given up after 119.0 s, because the service gave no good answer:"
+        f" asked 31 times and saw no connection ×31. {MAYBE}",
+    ),
+    (
+        ClientClosedError(),
+        "the client is closed; make a new Client, and close it when all its calls ended",
+    ),
+]
+ERRORS = [error for error, _ in SAYS]
+each_error = pytest.mark.parametrize("error", ERRORS, ids=lambda error: type(error).__name__)
+
+
+def drawn() -> dict[str, str]:
+    """Class -> base class, as the docstring of the module draws them."""
+    assert errors.__doc__ is not None
+    bases: dict[str, str] = {}
+    above = {0: "AiToEarnError"}
+    for line in errors.__doc__.splitlines():
+        if found := re.match(r"    ((?:│   |    )*)[├└]── (\w+)", line):
+            depth = len(found[1]) // 4 + 1
+            above[depth] = found[2]
+            bases[found[2]] = above[depth - 1]
+            for other in re.findall(r"\(also an? (\w+)\)", line):
+                bases[f"{found[2]} also"] = other
+    return bases
+
+
+def public_base(cls: type) -> type:
+    """The nearest first base class that has a public name."""
+    base: type = cls.__bases__[0]
+    return public_base(base) if base.__name__.startswith("_") else base
+
+
+def test_the_tree_is_as_drawn() -> None:
+    """The tree in the docstring is the tree of classes, and all of it is public."""
+    real: dict[str, str] = {}
+    for name in aitoearn_async.__all__:
+        cls = getattr(aitoearn_async, name)
+        if isinstance(cls, type) and issubclass(cls, AiToEarnError) and cls is not AiToEarnError:
+            real[name] = public_base(cls).__name__
+            for other in cls.__mro__:
+                if other in (TimeoutError, RuntimeError):
+                    real[f"{name} also"] = other.__name__
+    assert drawn() == real
+    assert {type(error).__name__ for error in ERRORS} == {"AiToEarnError", *drawn()} - {
+        name for name in drawn() if name.endswith(" also")
+    }
+
+
+def test_all_errors_are_public() -> None:
+    """No class of the module is left out of the package's front door."""
+    own = {
+        name
+        for name, value in vars(errors).items()
+        if isinstance(value, type) and issubclass(value, Exception) and name[0] != "_"
+    }
+    assert own <= set(aitoearn_async.__all__)
+
+
+@pytest.mark.parametrize(("error", "text"), SAYS, ids=[type(error).__name__ for error, _ in SAYS])
+def test_what_an_error_says(error: AiToEarnError, text: str) -> None:
+    """An error reads as a sentence, and its repr is the class with that sentence."""
+    assert str(error) == text
+    assert repr(error) == f"{type(error).__name__}({text!r})"
+
+
+def check_same(found: AiToEarnError, error: AiToEarnError) -> None:
+    assert type(found) is type(error)
+    assert found is not error
+    assert found.args == error.args
+    assert vars(found) == vars(error)
+    assert str(found) == str(error)
+    assert repr(found) == repr(error)
+    assert found.label == error.label
+    assert found.transient == error.transient
+
+
+@each_error
+@pytest.mark.parametrize("protocol", range(pickle.HIGHEST_PROTOCOL + 1))
+def test_pickle(error: AiToEarnError, protocol: int) -> None:
+    """An error comes back from a pickle with all its attributes."""
+    check_same(pickle.loads(pickle.dumps(error, protocol)), error)
+
+
+@each_error
+def test_copy(error: AiToEarnError) -> None:
+    """An error comes back from a copy with all its attributes."""
+    check_same(copy.copy(error), error)
+    check_same(copy.deepcopy(error), error)
+
+
+@each_error
+def test_notes_and_attributes_of_others_travel_along(error: AiToEarnError) -> None:
+    """Notes, and what a user hung onto an error, survive pickles and copies."""
+    error = copy.copy(error)
+    error.add_note("while waiting for the poster")
+    vars(error)["job"] = 7
+    for found in (pickle.loads(pickle.dumps(error)), copy.copy(error), copy.deepcopy(error)):
+        check_same(found, error)
+        assert found.__notes__ == ["while waiting for the poster"]
+        assert vars(found)["job"] == 7
+
+
+class OutOfCreditsError(ApiError):
+    """A user's own, with arguments of its own."""
+
+    def __init__(self, needed: int, *, owned: int) -> None:
+        super().__init__(12001, f"{needed - owned} credits short")
+        self.needed = needed
+
+
+class SlowError(WaitTimeoutError):
+    """A user's own that takes what its base takes."""
+
+
+class GaveUpError(RequestTimeoutError):
+    """A user's own that is a TimeoutError too, and takes keywords alone."""
+
+    def __init__(self, *, after: int) -> None:
+        super().__init__(f"gave up after {after}", "r-1", label="given up")
+
+
+@pytest.mark.parametrize("protocol", range(pickle.HIGHEST_PROTOCOL + 1))
+def test_subclasses_of_users_pickle(protocol: int) -> None:
+    """A subclass pickles and copies without a line of its own, whatever its arguments."""
+    for error in (
+        OutOfCreditsError(9, owned=4),
+        SlowError(VideoRef("67"), RUNNING, 3.0, 2, {"InProgress": 2}),
+        GaveUpError(after=5),
+    ):
+        check_same(pickle.loads(pickle.dumps(error, protocol)), error)
+        check_same(copy.copy(error), error)
+    assert str(OutOfCreditsError(9, owned=4)) == "5 credits short (code 12001)"
+
+
+@each_error
+def test_raised_and_caught(error: AiToEarnError) -> None:
+    """An error can be raised, caught as the root, and keeps its cause."""
+    cause = OSError("the cable")
+    with pytest.raises(AiToEarnError) as caught:
+        raise copy.copy(error) from cause
+    assert caught.value.__cause__ is cause
+    check_same(caught.value, error)
+
+
+def test_also() -> None:
+    """Timeouts are caught as timeouts, and a closed client is an error of the program."""
+    for error in ERRORS:
+        timeouts = (RequestTimeoutError, WaitTimeoutError)
+        assert isinstance(error, TimeoutError) is isinstance(error, timeouts)
+        assert isinstance(error, RuntimeError) is isinstance(error, ClientClosedError)
+        assert not isinstance(error, ConnectionError)
+
+
+def test_transient() -> None:
+    """Trouble is worth another try, a definite answer is not, and one error may differ."""
+    assert {type(error).__name__ for error in ERRORS if type(error).transient} == {
+        *("RateLimitError", "ServerError", "TransportError", "ConnectionFailedError"),
+        *("RequestTimeoutError", "UnexpectedResponseError"),
+    }
+    assert ServerError(500).transient
+    assert not ServerError(500, transient=False).transient
+    assert not ConnectionFailedError("expired certificate", transient=False).transient
+    assert ServerError.transient
+
+
+def test_labels() -> None:
+    """An error has a name of two or three words, for a count of what was seen."""
+    assert [error.label for error in ERRORS if type(error) not in (AiToEarnError, ApiError)] == [
+        *("code 401", "code 404", "code 10002", "HTTP 429", "code 500", "HTTP 502"),
+        *("TransportError", "TransportError", "no connection", "RequestTimeoutError"),
+        *("UnexpectedResponseError", "broken answer"),
+        *("TaskFailedError", "TaskFailedError", "TaskFailedError"),
+        *("WaitTimeoutError", "WaitTimeoutError", "WaitTimeoutError", "ServiceUnreachableError"),
+        "ClientClosedError",
+    ]
+
+
+def test_a_timeout_has_no_errno() -> None:
+    """An error that is a TimeoutError does not mistake its facts for those of the system."""
+    error = RequestTimeoutError("no answer", "r-1", 504)
+    assert (error.errno, error.strerror, error.filename) == (None, None, None)
+    assert error.args == ("no answer",)
+
+
+def test_what_was_seen_is_a_copy() -> None:
+    """The counts in an error do not change when the wait that made it goes on counting."""
+    seen = {"InProgress": 1}
+    error = WaitTimeoutError(VideoRef("67"), None, 1.0, 1, seen)
+    seen["InProgress"] = 2
+    assert error.seen == {"InProgress": 1}

@@ -1,0 +1,313 @@
+"""The API key: sent to one origin, and to be seen nowhere else.
+
+A key with a marker in it goes through everything that can succeed or fail; then all that
+came of it is searched for the marker.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import copy
+import gzip
+import logging
+import pickle
+import traceback
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+
+import aiohttp
+import pytest
+
+from aitoearn_async import (
+    AiToEarnError,
+    Client,
+    ClientClosedError,
+    ImageTask,
+    RequestTimeoutError,
+    VideoRef,
+    wait_backoff,
+)
+from tests.support.raw_server import (
+    FIN,
+    KEY,
+    REF,
+    RST,
+    STALL,
+    RawServer,
+    Script,
+    envelope,
+    good,
+    http,
+    refuse,
+    say,
+    task,
+    together,
+    unused_url,
+)
+
+MARKER = "0123456789-marker"
+assert MARKER in KEY
+
+
+@pytest.fixture(autouse=True)
+async def nothing_logged(
+    caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]
+) -> AsyncIterator[None]:
+    """With every logger at DEBUG and the loop in debug mode, no log and no output has it."""
+    caplog.set_level(logging.DEBUG)
+    for name in ("aitoearn_async", "aiohttp", "aiohttp.client", "asyncio"):
+        caplog.set_level(logging.DEBUG, name)
+    loop = asyncio.get_running_loop()
+    loop.set_debug(True)
+    told: list[str] = []
+    loop.set_exception_handler(lambda _, context: told.append(repr(context)))
+    yield
+    for record in caplog.records:
+        assert_clean(record.getMessage(), repr(record.args), str(record.exc_text))
+        assert_clean(logging.Formatter("%(message)s").format(record))
+    assert_clean(*told, *capfd.readouterr())
+
+
+def assert_clean(*texts: str) -> None:
+    for text in texts:
+        assert MARKER not in text.lower(), text
+
+
+def chain(error: BaseException) -> Iterator[BaseException]:
+    """An error, what it came of, and what was going on meanwhile."""
+    seen: list[BaseException] = []
+    rest: list[BaseException | None] = [error]
+    while rest:
+        one = rest.pop()
+        if one is None or any(one is other for other in seen):
+            continue
+        seen.append(one)
+        yield one
+        rest += [one.__cause__, one.__context__]
+        if isinstance(one, BaseExceptionGroup):
+            rest += one.exceptions
+
+
+def assert_error_clean(error: BaseException) -> None:
+    """No way of showing or storing an error has the key."""
+    for one in chain(error):
+        assert_clean(str(one), repr(one), repr(vars(one)), repr(one.args))
+        assert_clean(*getattr(one, "__notes__", ()))
+    for shown in (
+        traceback.TracebackException.from_exception(error, capture_locals=True),
+        traceback.TracebackException.from_exception(error, capture_locals=True, compact=True),
+    ):
+        assert_clean("".join(shown.format()))
+    if isinstance(error, AiToEarnError):
+        stored = pickle.dumps(error)
+        assert MARKER.encode() not in stored
+        assert str(pickle.loads(stored)) == str(error)
+        assert str(copy.copy(error)) == str(error)
+
+
+ECHO = f"you sent {KEY}".encode()
+
+TROUBLE: dict[str, tuple[Script, ...]] = {
+    "wrong key": (refuse(401),),
+    "wrong key, echoed": (refuse(401, f"the key {KEY} is not valid"),),
+    "key echoed late": (refuse(12300, "x" * 190 + KEY),),
+    "unknown": (refuse(404),),
+    "trouble": (refuse(500, f"trouble with {KEY}"),),
+    "a page": (say(http(b"<html>", 502)),),
+    "a page that echoes": (say(http(ECHO, 502)),),
+    "a page that echoes late": (say(http(b" " * 985 + ECHO, 502)),),
+    "JSON that echoes": (say(http(b'{"code": "' + KEY.encode() + b'"}')),),
+    "no JSON": (say(http(ECHO)),),
+    "a redirect that echoes": (say(http(b"", 302, {"Location": f"https://{KEY}.org/{KEY}"})),),
+    "a redirect": (say(http(b"", 307, {"Location": f"https://example.org/?key={KEY}"})),),
+    "not HTTP": (say(ECHO, FIN),),
+    "a header that echoes": (say(http(b"", headers={"X": f"{KEY}\0"})),),
+    "two lengths": (say(http(b"", headers={"Content-Length": KEY})),),
+    "reset": (say(RST),),
+    "cut": (say(http(ECHO, length=1000), FIN),),
+    "bad gzip": (say(http(ECHO, headers={"Content-Encoding": "gzip"})),),
+    "too large": (say(http(gzip.compress(b" " * 2000), headers={"Content-Encoding": "gzip"})),),
+    "stray": (good(id="another"),),
+    "stray that echoes": (good(id=KEY),),
+    "stall": (say(STALL),),
+    "half a stall": (say(http(ECHO, length=1000), STALL),),
+}
+
+USES: dict[str, Callable[[Client], Awaitable[object]]] = {
+    "get": lambda client: client.get(REF),
+    "wait": lambda client: _wait(client),
+}
+
+
+async def _wait(client: Client) -> object:
+    return await client.wait_for(REF, timeout=20, patience=10, wait=wait_backoff(1))
+
+
+@pytest.mark.parametrize("own_session", [True, False], ids=["own session", "caller's session"])
+@pytest.mark.parametrize("use", USES.values(), ids=USES)
+@pytest.mark.parametrize("scripts", TROUBLE.values(), ids=TROUBLE)
+async def test_errors(
+    scripts: tuple[Script, ...], use: Callable[[Client], Awaitable[object]], own_session: bool
+) -> None:
+    """No error has the key, not even when the other side says it."""
+    async with RawServer(*scripts) as server, aiohttp.ClientSession() as session:
+        async with server.client(
+            session=None if own_session else session, request_timeout=2, max_response_bytes=1500
+        ) as client:
+            with pytest.raises(AiToEarnError) as caught:
+                await use(client)
+            assert_clean(repr(client), str(client), repr(client.statistics()))
+        assert MARKER.encode() in server.raw, "the key was sent"
+    assert_error_clean(caught.value)
+
+
+async def test_nobody_there() -> None:
+    """A refused connection shows the address, and no key."""
+    async with Client(KEY, base_url=await unused_url(), attempts=2) as client:
+        for use in USES.values():
+            with pytest.raises(AiToEarnError) as caught:
+                await use(client)
+            assert_error_clean(caught.value)
+
+
+async def test_success() -> None:
+    """Nor has anything of a call that went well."""
+    async with (
+        RawServer(good("generating"), good("Dreaming"), good()) as server,
+        server.client() as client,
+    ):
+        waiter = client.wait_for(REF, wait=wait_backoff(1))
+        found = [task async for task in waiter]
+        assert len(found) == 3
+        assert_clean(repr(found), repr(waiter), str(waiter), repr(client), repr(vars(waiter)))
+        assert_clean(repr(asyncio.ensure_future(_nothing(client))))
+        await asyncio.sleep(0)
+
+
+async def _nothing(client: Client) -> Client:
+    return client
+
+
+async def test_a_failed_task() -> None:
+    """A task's failure knows the task, and no key."""
+    async with RawServer(good("failed")) as server, server.client() as client:
+        with pytest.raises(AiToEarnError) as caught:
+            await client.wait_for(REF)
+        assert_error_clean(caught.value)
+
+
+STALLS: dict[str, Script] = {
+    "before the head": say(STALL),
+    "in the head": say(b"HTTP/1.1 200", STALL),
+    "in the body": say(http(b"{", length=100), STALL),
+    "between polls": good("generating"),
+    "between tries": refuse(500),
+}
+
+
+@pytest.mark.parametrize("script", STALLS.values(), ids=STALLS)
+@pytest.mark.parametrize("use", USES.values(), ids=USES)
+async def test_cancelled(use: Callable[[Client], Awaitable[object]], script: Script) -> None:
+    """A cancellation passes through the frames of the request, which hold no readable key."""
+    async with RawServer(script) as server, server.client(attempts=50) as client:
+        running = asyncio.ensure_future(use(client))
+        await asyncio.sleep(0.2)
+        assert_clean(repr(running), repr(running.get_stack()))
+        if running.done():
+            return
+        running.cancel()
+        with pytest.raises(asyncio.CancelledError) as caught:
+            await running
+        assert_error_clean(caught.value)
+
+
+@pytest.mark.parametrize("script", STALLS.values(), ids=STALLS)
+@pytest.mark.parametrize("use", USES.values(), ids=USES)
+async def test_timed_out_by_the_caller(
+    use: Callable[[Client], Awaitable[object]], script: Script
+) -> None:
+    """Nor has the `TimeoutError` of `asyncio.timeout`, with the cancellation it came of."""
+    async with RawServer(script) as server, server.client(attempts=50) as client:
+        try:
+            async with asyncio.timeout(0.2):
+                await use(client)
+        except TimeoutError as exc:
+            assert_error_clean(exc)
+
+
+@pytest.mark.parametrize("script", STALLS.values(), ids=STALLS)
+async def test_closed(script: Script) -> None:
+    """Nor has the error of a client that was closed under a call."""
+    async with RawServer(script) as server:
+        async with server.client(attempts=50) as client:
+            running = asyncio.ensure_future(_wait(client))
+            await asyncio.sleep(0.2)
+        with pytest.raises(ClientClosedError) as caught:
+            await running
+        assert_error_clean(caught.value)
+
+
+async def _group(client: Client) -> None:
+    async with asyncio.TaskGroup() as group:
+        for _ in range(3):
+            group.create_task(client.get(REF))
+
+
+async def test_in_a_group() -> None:
+    """Nor has a group of errors."""
+    async with (
+        RawServer(say(STALL)) as server,
+        server.client(request_timeout=1, attempts=1) as client,
+    ):
+        with pytest.raises(ExceptionGroup) as caught:
+            await _group(client)
+        assert caught.group_contains(RequestTimeoutError)
+        assert_error_clean(caught.value)
+
+
+async def test_misuse() -> None:
+    """Nor has a mistake of the caller's."""
+    async with RawServer() as server, aiohttp.ClientSession() as session:
+        client = server.client(session=session)
+        await session.close()
+        with pytest.raises(RuntimeError) as caught:
+            await client.get(REF)
+        assert_error_clean(caught.value)
+        await client.aclose()
+        with pytest.raises(ClientClosedError) as closed:
+            await client.get(REF)
+        assert_error_clean(closed.value)
+
+
+async def test_other_origins_hear_nothing() -> None:
+    """Redirects, media addresses and base URLs of others never get the key."""
+    async with RawServer() as other:
+        places = {
+            "Location": other.url,
+            "Link": f"<{other.url}>; rel=preload",
+            "Refresh": other.url,
+        }
+        found = envelope(task(images=[{"url": other.url}], response={"url": other.url}))
+        scripts = say(http(b"", 302, places)), say(http(found, headers=places))
+        async with RawServer(*scripts) as server, server.client() as client:
+            with pytest.raises(AiToEarnError):
+                await client.get(REF)
+            image = await client.get(REF)
+            assert isinstance(image, ImageTask)
+            assert (await client.wait_for(REF)).images
+            await together(client.get(VideoRef(REF.id)))
+        assert other.lines == []
+        assert other.raw == b""
+
+
+async def test_the_key_itself_is_not_shown_by_what_holds_it() -> None:
+    """Digging through a client's attributes shows no key."""
+    async with RawServer() as server, server.client() as client:
+        await client.get(REF)
+        seen: list[object] = [client]
+        for one in seen:
+            assert_clean(repr(one), str(one) if not isinstance(one, str) else "")
+            if type(one).__module__.startswith("aitoearn_async"):
+                slots = (getattr(one, name, None) for name in getattr(one, "__slots__", ()))
+                held = [*getattr(one, "__dict__", {}).values(), *slots]
+                seen += [more for more in held if not any(more is other for other in seen)]
+        assert len(seen) > 10

@@ -1,0 +1,213 @@
+"""The public surface as strict type checkers see it, and as it then behaves.
+
+mypy and basedpyright read this file in their own steps; a wrong type is an error there. The
+same lines run here against the emulator, so that types and behaviour cannot drift apart.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import tomllib
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any, assert_type
+
+import tenacity
+
+from aitoearn_async import (
+    CHINA,
+    INTERNATIONAL,
+    AiToEarnError,
+    AnyRef,
+    AnyTask,
+    ApiError,
+    Batch,
+    BatchStatistics,
+    Client,
+    ClientStatistics,
+    ContractError,
+    Image,
+    ImageRef,
+    ImageTask,
+    Outcome,
+    ServiceUnreachableError,
+    TaskFailedError,
+    TaskRef,
+    TaskState,
+    TransportError,
+    VideoError,
+    VideoInput,
+    VideoRef,
+    VideoTask,
+    Waiter,
+    WaitTimeoutError,
+    parse_ref,
+    wait_backoff,
+)
+from aitoearn_async.emulator import Emulator
+
+
+def test_refs() -> None:
+    """Refs are of their kinds, and text gives either."""
+    image, video = ImageRef("66"), VideoRef("67")
+    assert_type(image.id, str)
+    assert_type(image.kind, str)
+    assert_type(str(video), str)
+    assert_type(parse_ref("image:66"), ImageRef | VideoRef)
+    assert_type(sorted([image, image]), list[ImageRef])
+    either: AnyRef = parse_ref("video:67")
+    if isinstance(either, ImageRef):
+        assert_type(either, ImageRef)
+    else:
+        assert_type(either, VideoRef)
+    generic: TaskRef[ImageTask] = image
+    assert_type(generic.id, str)
+    hosts: list[str] = [CHINA, INTERNATIONAL]
+    assert len(hosts) == 2
+
+
+def image_fields(task: ImageTask) -> None:
+    assert_type(task.log_id, str)
+    assert_type(task.status, str)
+    assert_type(task.state, TaskState)
+    assert_type(task.done, bool)
+    assert_type(task.duration_ms, float | None)
+    assert_type(task.points, float | None)
+    assert_type(task.request, dict[str, Any] | None)
+    assert_type(task.response, dict[str, Any] | None)
+    assert_type(task.images, list[Image] | None)
+    assert_type(task.failure, str | None)
+    assert_type(task.ref, ImageRef)
+    for image in task.images or []:
+        assert_type(image.url, str | None)
+
+
+def video_fields(task: VideoTask) -> None:
+    assert_type(task.id, str)
+    assert_type(task.model, str | None)
+    assert_type(task.input, VideoInput | None)
+    assert_type(task.video_url, str | None)
+    assert_type(task.error, VideoError | None)
+    assert_type(task.failure, str | None)
+    assert_type(task.ref, VideoRef)
+    if task.input is not None:
+        assert_type(task.input.image, str | list[str] | None)
+
+
+async def test_get(aitoearn_client: Client, aitoearn_service: Emulator) -> None:
+    """A ref brings the task of its kind."""
+    image = await aitoearn_client.get(aitoearn_service.add_image())
+    assert_type(image, ImageTask)
+    image_fields(image)
+    video = await aitoearn_client.get(aitoearn_service.add_video())
+    assert_type(video, VideoTask)
+    video_fields(video)
+    assert_type(aitoearn_client.statistics(), ClientStatistics)
+    assert_type(aitoearn_client.statistics().requests, int)
+
+
+async def test_wait_for(aitoearn_client: Client, aitoearn_service: Emulator) -> None:
+    """A wait gives the task of its kind, awaited, iterated, or as a task of asyncio."""
+    image, video = aitoearn_service.add_image(), aitoearn_service.add_video()
+    waiter = aitoearn_client.wait_for(image)
+    assert_type(waiter, Waiter[ImageTask])
+    assert_type(waiter.latest, ImageTask | None)
+    assert_type(waiter.trouble, ApiError | TransportError | ContractError | None)
+    assert_type(waiter.polls, int)
+    assert_type(waiter.elapsed, float)
+    assert_type(waiter.ref.id, str)
+    assert_type(await waiter, ImageTask)
+    assert_type(await aitoearn_client.wait_for(video, timeout=None, patience=None), VideoTask)
+    async for clip in aitoearn_client.wait_for(video, wait=tenacity.wait_fixed(1)):
+        assert_type(clip, VideoTask)
+    async for picture in aitoearn_client.wait_for(image, wait=wait_backoff(1, maximum=5)):
+        assert_type(picture, ImageTask)
+    job = asyncio.create_task(aitoearn_client.wait_for(video))
+    assert_type(job, asyncio.Task[VideoTask])
+    assert_type(await job, VideoTask)
+    both = asyncio.gather(aitoearn_client.wait_for(image), aitoearn_client.wait_for(video))
+    assert_type(await both, tuple[ImageTask, VideoTask])
+    async with asyncio.TaskGroup() as group:
+        assert_type(group.create_task(aitoearn_client.wait_for(image)), asyncio.Task[ImageTask])
+    assert_type(await asyncio.wait_for(aitoearn_client.wait_for(image), 60), ImageTask)
+
+
+async def test_many(aitoearn_client: Client, aitoearn_service: Emulator) -> None:
+    """A batch of one kind gives the outcomes of that kind."""
+    refs = [aitoearn_service.add_image() for _ in range(2)]
+    batch = aitoearn_client.as_completed(refs)
+    assert_type(batch, Batch[ImageTask])
+    async with batch as entered:
+        assert_type(entered, Batch[ImageTask])
+        async for outcome in entered:
+            assert_type(outcome, Outcome[ImageTask])
+            assert_type(outcome.task, ImageTask | None)
+            assert_type(outcome.error, AiToEarnError | None)
+            assert_type(outcome.ok, bool)
+            assert_type(outcome.polls, int)
+            assert_type(outcome.elapsed, float)
+            assert_type(outcome.unwrap(), ImageTask)
+    assert_type(batch.statistics(), BatchStatistics)
+
+    async def lazily() -> AsyncIterator[VideoRef]:
+        yield aitoearn_service.add_video()
+
+    assert_type(await aitoearn_client.wait_all(lazily()), list[Outcome[VideoTask]])
+
+
+async def test_either_kind(aitoearn_client: Client, aitoearn_service: Emulator) -> None:
+    """A ref that may be of either kind brings a task of either kind, with what both have."""
+    refs: list[AnyRef] = [aitoearn_service.add_image(), aitoearn_service.add_video()]
+    for ref in refs:
+        got: AnyTask = await aitoearn_client.get(ref)
+        waited: AnyTask = await aitoearn_client.wait_for(ref)
+        assert_type(waited.ref, ImageRef | VideoRef)
+        assert_type(waited.failure, str | None)
+        assert got.ref == waited.ref == ref
+        async for seen in aitoearn_client.wait_for(ref):
+            # mypy, not basedpyright, joins the two kinds to their base, which is not public.
+            same: AnyTask = seen  # type: ignore[assignment]
+            assert same.ref == ref
+        job = asyncio.create_task(aitoearn_client.wait_for(ref))
+        assert (await job).done
+    for outcome in await aitoearn_client.wait_all(refs):
+        ended: AnyTask = outcome.unwrap()  # type: ignore[assignment]
+        assert ended.done
+
+
+def test_errors() -> None:
+    """Errors carry their facts, with types."""
+    video = VideoTask(id="67", status="FAILURE")
+    api = ApiError(500)
+    assert_type(api.code, int)
+    assert_type(api.message, str)
+    assert_type(api.request_id, str | None)
+    assert_type(api.http_status, int)
+    assert_type(api.retry_after, float | None)
+    assert_type(api.transient, bool)
+    assert_type(api.label, str)
+    transport = TransportError("it broke")
+    assert_type(transport.http_status, int | None)
+    assert_type(transport.retry_after, float | None)
+    assert_type(ContractError("x").message, str)
+    assert_type(TaskFailedError(video).task, ImageTask | VideoTask)
+    for error in (
+        WaitTimeoutError(VideoRef("67"), video, 1.0, 1, {}),
+        ServiceUnreachableError(VideoRef("67"), video, 1.0, 1, {}),
+    ):
+        assert_type(error.ref, ImageRef | VideoRef)
+        assert_type(error.latest, ImageTask | VideoTask | None)
+        assert_type(error.elapsed, float)
+        assert_type(error.polls, int)
+        assert_type(error.seen, dict[str, int])
+        timeout: TimeoutError | ServiceUnreachableError = error
+        assert timeout is error
+
+
+def test_the_checkers_read_this_file() -> None:
+    """Both type checkers are strict and are set up to read this folder."""
+    tools = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text())["tool"]
+    assert tools["mypy"]["strict"] is True
+    assert {"aitoearn_async", "tests"} <= set(tools["mypy"]["files"])
+    assert tools["basedpyright"]["typeCheckingMode"] == "strict"
+    assert {"aitoearn_async", "tests/typing"} <= set(tools["basedpyright"]["include"])
