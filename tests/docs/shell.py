@@ -1,0 +1,181 @@
+"""Runs the shell blocks of the documentation, or checks what must not be run.
+
+A block that calls nothing but the package's own command line and a few harmless tools is run
+by a real shell, against an emulator in another thread. Installing things is only looked at:
+whether the extras exist, and the commands that come after it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import functools
+import os
+import re
+import shlex
+import subprocess
+import sys
+import threading
+import tomllib
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from queue import SimpleQueue
+
+from typer.testing import CliRunner
+
+from aitoearn_async import parse_ref
+from aitoearn_async.cli.commands import app
+from aitoearn_async.emulator import Emulator
+
+from .pages import ROOT
+
+_LITERAL_ID = re.compile(r'\b(image|video)(?:Ref\("|:)([0-9a-f]{24})\b', re.IGNORECASE)
+_OPERATORS = {"&&", "||", "|", ";"}
+_HARMLESS = {"aitoearn-async", "echo", "printf", "cat", "sort", "xargs", "head"}
+
+
+def add_tasks(service: Emulator, text: str, *, ended: bool = False) -> None:
+    """Let the service have the tasks that a text names by a literal id."""
+    for kind, id in _LITERAL_ID.findall(text):
+        ref = parse_ref(f"{kind.lower()}:{id}")
+        add = service.add_image if ref.kind == "image" else service.add_video
+        with contextlib.suppress(ValueError):  # there already
+            add(*["success"] * ended, id=ref.id)
+
+
+def run(code: str, folder: Path, *, run_it: bool = True) -> None:
+    """Run a block, or check each of its commands."""
+    commands = [
+        command for line in code.replace("\\\n", " ").splitlines() for command in _commands(line)
+    ]
+    if run_it and all(Path(command[0]).name in _HARMLESS for command in commands):
+        _run_in_shell(code, folder)
+        return
+    for command in commands:
+        program = Path(command[0]).name
+        assert program in _CHECKS, f"{program}: neither run nor checked by us"
+        _CHECKS[program](command)
+
+
+def _commands(line: str) -> Iterator[list[str]]:
+    lexer = shlex.shlex(line, posix=True, punctuation_chars="&|;")
+    lexer.whitespace_split = True
+    command: list[str] = []
+    for word in [*lexer, ";"]:
+        if word not in _OPERATORS:
+            command.append(word)
+        elif command:
+            yield command
+            command = []
+
+
+def _run_in_shell(code: str, folder: Path) -> None:
+    with _service(code) as service:
+        scripts = Path(sys.executable).parent
+        environment = {
+            "AITOEARN_API_KEY": service.api_key,
+            "AITOEARN_BASE_URL": service.url,
+            "PATH": f"{scripts}{os.pathsep}{os.environ['PATH']}",
+            "HOME": str(folder),
+            "PYTHONPATH": os.pathsep.join(sys.path),
+        }
+        done = subprocess.run(
+            ["bash", "-euo", "pipefail", "-c", code],
+            cwd=folder,
+            env=environment,
+            capture_output=True,
+            text=True,
+            timeout=30,
+            check=False,
+        )
+    assert done.returncode == 0, f"exit code {done.returncode}\n{done.stdout}\n{done.stderr}"
+
+
+@contextlib.contextmanager
+def _service(text: str) -> Iterator[Emulator]:
+    """An emulator in real time, in a thread of its own, with the tasks that a text names."""
+    started: SimpleQueue[tuple[Emulator, asyncio.AbstractEventLoop, asyncio.Event]] = SimpleQueue()
+
+    async def serve() -> None:
+        enough = asyncio.Event()
+        async with Emulator() as service:
+            add_tasks(service, text, ended=True)
+            started.put((service, asyncio.get_running_loop(), enough))
+            await enough.wait()
+
+    def main() -> None:
+        with asyncio.Runner() as runner:
+            runner.run(serve())
+
+    thread = threading.Thread(target=main)
+    thread.start()
+    service, loop, enough = started.get(timeout=10)
+    try:
+        yield service
+    finally:
+        loop.call_soon_threadsafe(enough.set)
+        thread.join(10)
+
+
+@functools.cache
+def help_of(*command: str) -> str:
+    """What the command line says of itself."""
+    result = CliRunner().invoke(app, [*command, "--help"], env={"COLUMNS": "100"})
+    assert result.exit_code == 0, result.output
+    return result.output
+
+
+def _check_cli(command: list[str]) -> None:
+    """The command and its options are in the help."""
+    usage = help_of(*command[1:2])
+    for word in command[1:]:
+        option = word.partition("=")[0]
+        if option.startswith("--"):
+            assert re.search(rf"(?<!\S){re.escape(option)}\b", usage), f"no {option}"
+
+
+def _check_pip(command: list[str]) -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    assert command[1] == "install"
+    for word in command[2:]:
+        if word.startswith("-"):
+            assert word in ("-e", "-q", "-U"), f"no option {word}"
+            continue
+        name, _, extras = word.removesuffix("]").partition("[")
+        assert name in (".", project["name"]), f"who is {name}?"
+        for extra in filter(None, extras.split(",")):
+            assert extra in project["optional-dependencies"], f"no extra [{extra}]"
+
+
+def _check_python(command: list[str]) -> None:
+    assert command[1:] == ["-m", "venv", ".venv"]
+
+
+def _check_export(command: list[str]) -> None:
+    for word in command[1:]:
+        name = word.partition("=")[0]
+        assert name in ("AITOEARN_API_KEY", "AITOEARN_BASE_URL"), f"who reads {name}?"
+
+
+def _check_mkdocs(command: list[str]) -> None:
+    assert command[1] in ("build", "serve")
+    assert (ROOT / command[command.index("-f") + 1]).is_file()
+
+
+def _check_tool(command: list[str]) -> None:
+    for word in command[1:]:
+        if "/" in word or word.endswith(".py"):
+            assert (ROOT / word).exists(), f"there is no {word}"
+
+
+_CHECKS: dict[str, Callable[[list[str]], None]] = {
+    "aitoearn-async": _check_cli,
+    "pip": _check_pip,
+    "python3": _check_python,
+    "export": _check_export,
+    "mkdocs": _check_mkdocs,
+    "pytest": _check_tool,
+    "ruff": _check_tool,
+    "mypy": _check_tool,
+    "basedpyright": _check_tool,
+}

@@ -1,0 +1,191 @@
+"""Every code block of the documentation is run, or says in its page why not.
+
+A page is run from top to bottom in one namespace, as a reader would. What is in the
+namespace from the start: `service`, an emulator on virtual time, and `client`, a client of
+it. Tasks that a page names by a literal id are there. `await` works outside of functions.
+"""
+
+from __future__ import annotations
+
+import ast
+import asyncio
+import contextlib
+import inspect
+import io
+import re
+import shutil
+import socket
+import sys
+import tomllib
+import warnings
+from collections.abc import Coroutine
+from pathlib import Path
+from types import CodeType
+from typing import Any
+
+import pytest
+
+from aitoearn_async import Client
+from aitoearn_async.emulator import Emulator, VirtualTimeLoop
+
+from . import shell
+from .pages import ROOT, Block, blocks, pages
+from .shell import add_tasks
+
+_SHOWN_ONLY = {"json", "text", "mermaid"}
+"""Languages in which there is nothing to run. Claims made in them have tests of their own."""
+
+_FILES = Path(__file__).with_name("files")
+"""Files that the reader has."""
+
+_AUTO_MODE = 'asyncio_mode = "auto"'
+"""What a page says if its tests need it, here or on a page that it points to."""
+
+_CONFIGURATION = """\
+[tool.pytest.ini_options]
+asyncio_default_fixture_loop_scope = "function"
+"""
+
+_PAGES = [page for page in pages() if list(blocks(page))]
+
+
+@pytest.mark.parametrize("page", _PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_page(page: Path, pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:
+    says_so = _AUTO_MODE in page.read_text(encoding="utf-8")
+    pytester.makepyprojecttoml(_CONFIGURATION + _AUTO_MODE * says_so)
+    with _Reader(pytester, monkeypatch) as reader:
+        for block in blocks(page):
+            try:
+                reader.read(block)
+            except Exception as exc:
+                exc.add_note(f"in {block.where}")
+                raise
+
+
+class _Reader:
+    """Somebody who types a page into a computer, block by block."""
+
+    def __init__(self, pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.pytester = pytester
+        self.monkeypatch = monkeypatch
+        self.printed: str | None = None
+
+    def __enter__(self) -> _Reader:
+        self.runner = asyncio.Runner(loop_factory=VirtualTimeLoop)
+        self.service = self._run(_started())
+        self.monkeypatch.setenv("AITOEARN_API_KEY", self.service.api_key)
+        self.monkeypatch.setenv("AITOEARN_BASE_URL", self.service.url)
+        self.monkeypatch.setattr(asyncio, "run", self._run)
+        self.monkeypatch.setattr(socket, "getaddrinfo", _no_internet)
+        self.monkeypatch.syspath_prepend(str(self.pytester.path))
+        shutil.copytree(_FILES, self.pytester.path, dirs_exist_ok=True)
+        self.client = Client()
+        self.names: dict[str, Any] = {
+            "__name__": "__main__",
+            "service": self.service,
+            "client": self.client,
+        }
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._run(self.client.aclose())
+        self._run(self.service.aclose())
+        self.runner.close()
+        for file in self.pytester.path.glob("*.py"):
+            sys.modules.pop(file.stem, None)
+
+    def _run(self, main: Coroutine[Any, Any, Any], **_: Any) -> Any:
+        """In place of `asyncio.run`: on the loop of the emulator, which goes on after it."""
+        return self.runner.run(main)
+
+    def read(self, block: Block) -> None:
+        if block.prints:
+            self._compare(block)
+            return
+        if block.not_run is not None:
+            assert block.not_run, "say why it is not run"
+        if block.language == "sh":
+            shell.run(block.code, self.pytester.path, run_it=block.not_run is None)
+        elif block.not_run is not None:
+            compile(block.code, block.where, "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
+        elif block.language == "python":
+            self._python(block)
+        elif block.language == "toml":
+            tomllib.loads(block.code)
+            self._write(block)
+        else:
+            assert block.language in _SHOWN_ONLY, f"a block in {block.language!r}: not run by us"
+
+    def _compare(self, block: Block) -> None:
+        assert self.printed is not None, "there is no Python block before it"
+        pattern = ".*?".join(re.escape(part) for part in block.code.strip().split("..."))
+        said = self.printed.strip()
+        assert re.fullmatch(pattern, said, re.DOTALL), f"it really says:\n{said}"
+
+    def _python(self, block: Block) -> None:
+        if block.title is not None:
+            self._write(block)
+            if Path(block.title).name.startswith("test_"):
+                self._pytest(block)
+                return
+        self._add_tasks(block.code)
+        names = self.names if block.title is None else {"__name__": Path(block.title).stem}
+        # Line breaks in front, so that a traceback names the line of the page.
+        code = compile(
+            "\n" * (block.line - 1) + block.code,
+            str(block.page),
+            "exec",
+            flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT,
+            dont_inherit=True,
+        )
+        with contextlib.redirect_stdout(io.StringIO()) as out:
+            if "asyncio.run(" in block.code:
+                exec(code, names)
+            else:
+                self._run(_in_the_loop(code, names))
+        if not block.hidden:
+            self.printed = out.getvalue()
+
+    def _write(self, block: Block) -> None:
+        if block.title is not None:
+            file = self.pytester.path / block.title
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_text(block.code, encoding="utf-8")
+
+    def _pytest(self, block: Block) -> None:
+        functions = [node for node in ast.walk(ast.parse(block.code)) if _is_test(node)]
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # until its own configuration is read
+            result = self.pytester.runpytest_inprocess("-p", "no:cacheprovider", str(block.title))
+        passed = result.parseoutcomes()
+        assert functions, "a test file without a test"
+        assert set(passed) == {"passed"}, result.stdout.str()
+        assert passed["passed"] >= len(functions)
+
+    def _add_tasks(self, text: str) -> None:
+        async def add() -> None:
+            add_tasks(self.service, text)
+
+        self._run(add())
+
+
+def _is_test(node: ast.AST) -> bool:
+    functions = ast.FunctionDef | ast.AsyncFunctionDef
+    return isinstance(node, functions) and node.name.startswith("test_")
+
+
+async def _in_the_loop(code: CodeType, names: dict[str, Any]) -> None:
+    """As in `python -m asyncio`: a loop is running, and `await` works anywhere."""
+    coroutine = eval(code, names)
+    if code.co_flags & inspect.CO_COROUTINE:
+        await coroutine
+
+
+def _no_internet(host: str, *_: Any, **__: Any) -> None:
+    raise OSError(f"a page of the documentation wants to talk to {host}")
+
+
+async def _started() -> Emulator:
+    service = Emulator()
+    await service.start()
+    return service
