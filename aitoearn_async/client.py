@@ -230,8 +230,8 @@ class Client:
             timeout: Seconds from the first poll to `WaitTimeoutError`; None for no limit.
             wait: The delays between polls: any tenacity wait strategy.
             patience: Seconds that the service may stay unreachable, or keep failing for this
-                task, until `ServiceUnreachableError`; renewed by each good answer; None for
-                no limit.
+                task, until `ServiceUnreachableError`; renewed by each good answer, and not
+                used up by 429s; None for no limit.
             raise_on_failure: Whether awaiting a task that failed raises `TaskFailedError`, or
                 returns it. An iteration always yields it.
 

@@ -74,7 +74,8 @@ class ApiError(AiToEarnError):
         code: The service's business code (`code`); the HTTP status where a proxy answered
             without one.
         message: The service's own words (`message`). Their language follows `language=`.
-        request_id: The id the request went out with, to quote to the service's support.
+        request_id: The id the request went out with, to quote to the service's support. All
+            polls of one wait have the same.
         http_status: The real HTTP status. The service says no with a 200 most of the time.
         retry_after: How long the service asks to be left alone, in seconds, if it does.
     """
@@ -260,7 +261,8 @@ class WaitTimeoutError(_WaitError, TimeoutError):
 
     Attributes:
         ref: The task.
-        latest: The task as of the last good poll; None if there was none.
+        latest: The task as of the last good poll that read more than its status; None if
+            there was no good poll.
         elapsed: How long the wait lasted, in seconds.
         polls: How often the service was asked.
         seen: What came back, and how often: `{"InProgress": 12, "HTTP 502": 3}`.
@@ -276,7 +278,8 @@ class ServiceUnreachableError(_WaitError):
 
     Attributes:
         ref: The task.
-        latest: The task as of the last good poll; None if there was none.
+        latest: The task as of the last good poll that read more than its status; None if
+            there was no good poll.
         elapsed: How long the wait lasted, in seconds.
         polls: How often the service was asked.
         seen: What came back, and how often: `{"generating": 2, "no connection": 31}`.

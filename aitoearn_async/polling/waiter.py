@@ -77,7 +77,10 @@ class Waiter(Coroutine[Any, Any, T], AsyncIterator[T]):
 
     @property
     def latest(self) -> T | None:
-        """The task as of the last good poll; None before the first."""
+        """The task as of the last poll that had news of it; None before the first good one.
+
+        A poll that finds the status unchanged reads no further.
+        """
         return self._wait.latest
 
     @property
