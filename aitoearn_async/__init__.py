@@ -4,7 +4,7 @@ Everything public stands here; the rooms behind it may move.
 """
 
 from ._version import __version__
-from .client import Client, ClientStatistics
+from .client import Client
 from .contract.models import AnyTask, Image, ImageTask, VideoError, VideoInput, VideoTask
 from .contract.refs import AnyRef, ImageRef, TaskRef, VideoRef, parse_ref
 from .contract.status import TaskState
@@ -26,6 +26,7 @@ from .errors import (
     UnexpectedResponseError,
     WaitTimeoutError,
 )
+from .poller import ClientStatistics
 from .polling.batch import Batch, BatchStatistics
 from .polling.outcome import Outcome
 from .polling.schedule import WaitStrategy, wait_backoff

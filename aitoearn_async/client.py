@@ -11,14 +11,12 @@ from collections.abc import AsyncIterable, Callable, Iterable
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, TypeVar
 
-import msgspec
-
 from .arguments import count, positive, strategy, time_limit
 from .contract.endpoints import endpoint_of
 from .contract.models import Task
 from .contract.refs import TaskRef
 from .errors import AiToEarnError
-from .poller import Poller
+from .poller import ClientStatistics, Poller
 from .polling.batch import Batch, BatchStatistics
 from .polling.outcome import Outcome
 from .polling.schedule import WaitStrategy, cadence
@@ -42,19 +40,6 @@ if TYPE_CHECKING:
     from aiohttp import ClientSession
 
 T = TypeVar("T", bound=Task)
-
-
-class ClientStatistics(msgspec.Struct, frozen=True, kw_only=True):
-    """What a client has done and is doing, at one moment."""
-
-    requests: int
-    """Requests begun."""
-    failures: int
-    """Requests that brought no task: refused, broken off, unreadable."""
-    in_flight: int
-    """Requests under way now."""
-    queued: int
-    """Requests waiting now for a place among `concurrency`, or for their turn."""
 
 
 class Client:
@@ -133,7 +118,7 @@ class Client:
             lifetime=self._lifetime,
             limits=self._limits,
         )
-        self._poller = Poller(self._http)
+        self._poller = Poller(self._http, self._limits)
 
     async def __aenter__(self) -> Client:
         self._lifetime.enter()
@@ -164,12 +149,7 @@ class Client:
 
     def statistics(self) -> ClientStatistics:
         """What the client has done so far and is doing now."""
-        return ClientStatistics(
-            requests=self._limits.begun,
-            failures=self._poller.failures,
-            in_flight=self._limits.in_flight,
-            queued=self._limits.queued,
-        )
+        return self._poller.statistics()
 
     async def get(self, ref: TaskRef[T]) -> T:
         """Ask once how a task stands.
@@ -312,8 +292,7 @@ class Client:
     ) -> list[Outcome[T]]:
         """Wait for many tasks, and get their outcomes in the order asked.
 
-        As `as_completed`, of which the arguments are; but what ends the whole batch is
-        raised, and the outcomes so far are lost.
+        As `as_completed`, with its arguments; but what ends the batch loses its outcomes.
 
         Returns:
             One `Outcome` for each ref.

@@ -14,6 +14,8 @@ import secrets
 import sys
 from typing import Any, TypeVar
 
+import msgspec
+
 from .contract.endpoints import Endpoint, endpoint_of
 from .contract.envelope import Broken, Refusal, glance, read, refusal
 from .contract.models import Task
@@ -22,6 +24,7 @@ from .contract.status import is_known
 from .errors import AiToEarnError, ContractError, UnexpectedResponseError
 from .polling.step import Reply, Wait
 from .session.http import Answer, Http
+from .session.limits import Limits
 
 T = TypeVar("T", bound=Task)
 
@@ -31,20 +34,39 @@ _MOST_STRANGE_WORDS = 100
 _ETAG = re.compile(r'(W/)?"([!#-~]{1,200})"')
 
 
+class ClientStatistics(msgspec.Struct, frozen=True, kw_only=True):
+    """What a client has done and is doing, at one moment."""
+
+    requests: int
+    """Requests begun."""
+    failures: int
+    """Requests that brought no task: refused, broken off, unreadable."""
+    in_flight: int
+    """Requests under way now."""
+    queued: int
+    """Requests waiting now for a place among `concurrency`, or for their turn."""
+
+
 class Poller:
-    """Polls one service.
+    """Polls one service."""
 
-    Attributes:
-        failures: How many polls brought no task.
-    """
-
-    def __init__(self, http: Http) -> None:
-        self.failures = 0
+    def __init__(self, http: Http, limits: Limits) -> None:
         self._http = http
+        self._limits = limits
+        self._failures = 0
         self._name = secrets.token_hex(6)
         self._numbers = itertools.count(1)
         self._echoes_request_ids = False
         self._strange_words: set[str] = set()
+
+    def statistics(self) -> ClientStatistics:
+        """What was polled so far, and is being polled now."""
+        return ClientStatistics(
+            requests=self._limits.begun,
+            failures=self._failures,
+            in_flight=self._limits.in_flight,
+            queued=self._limits.queued,
+        )
 
     async def fetch(self, ref: TaskRef[T], before: float) -> T:
         """Ask once, and read the answer whole; over by `before`, in loop time.
@@ -139,7 +161,7 @@ class Poller:
         return self._http.refused(no.code, no.message, answer, request_id)
 
     def _note(self, ref: TaskRef[Any], error: AiToEarnError) -> None:
-        self.failures += 1
+        self._failures += 1
         error.add_note(f"asked for {ref}")
         logger.debug("%s: %s", ref, error)
 

@@ -29,7 +29,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "poller": {"contract", "errors", "session", "polling"},
     "arguments": {"polling"},
     "client": {"arguments", "contract", "errors", "session", "polling", "poller"},
-    "__init__": {"_version", "contract", "errors", "session", "polling", "client"},
+    "__init__": {"_version", "contract", "errors", "session", "polling", "poller", "client"},
     "cli": set(),
     "emulator": set(),
     "pytest_plugin": set(),
@@ -45,10 +45,10 @@ PUBLIC = {
 
 # Package -> where it may be imported, outside of `if TYPE_CHECKING`.
 OTHERS: dict[str, set[str]] = {
-    "aiohttp": {"session/http.py", "session/classify.py", "emulator"},
+    "aiohttp": {"session/http.py", "session/connection.py", "session/classify.py", "emulator"},
     "yarl": {"session/http.py", "session/address.py"},
     "multidict": {"emulator"},
-    "msgspec": {"contract", "polling", "client.py", "emulator", "cli"},
+    "msgspec": {"contract", "polling", "poller.py", "emulator", "cli"},
     "tenacity": {"session/retry.py", "polling/schedule.py", "cli"},
     "typer": {"cli"},
     "rich": {"cli"},

@@ -74,6 +74,7 @@ class Desk:
         return f"{int(time.time()):08x}{noise:010x}{next(self._counter) % (1 << 24):06x}"
 
     def add(self, row: Row) -> None:
+        """Take in a task."""
         if _key(row.ref) in self._rows:
             raise ValueError(f"there is a task {row.ref} already")
         for word in row.life.words:
@@ -81,18 +82,22 @@ class Desk:
         self._rows[_key(row.ref)] = row
 
     def set_status(self, ref: AnyRef, word: str, now: float) -> None:
+        """Let a task have this status from now on."""
         row = self._rows[_key(ref)]
         self._check_word(ref, word)
         row.life.cut(now - row.born, word)
 
     def remove(self, ref: AnyRef) -> None:
+        """Forget a task."""
         del self._rows[_key(ref)]
 
     def add_fault(self, fault: Fault, ref: AnyRef | None, times: int | None) -> None:
+        """Queue a fault up, for a task or for all."""
         key = None if ref is None else _key(ref)
         self._faults.setdefault(key, deque()).append(_Pending(fault, times))
 
     def clear_faults(self) -> None:
+        """Forget all faults."""
         self._faults.clear()
 
     def take_fault(self, ref: AnyRef | None) -> Fault | None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import heapq
 import math
+import random
 from collections import deque
 from typing import Generic, TypeVar
 
@@ -14,6 +15,10 @@ from ..contract.models import Task
 from .step import Wait
 
 T = TypeVar("T", bound=Task)
+
+_FIRST_POLLS_PER_SECOND = 1000
+_LONGEST_SPREAD = 10.0
+"""Seconds within which the first poll of a ref comes, however many others there are."""
 
 
 class Agenda(Generic[T]):
@@ -90,3 +95,17 @@ class Agenda(Generic[T]):
         if self._doomed and self._doomed[0].due <= now:
             return heapq.heappop(self._doomed)
         return self._begun.popleft()
+
+
+class Spread:
+    """When first polls are due, where there are many: what begins together stays together."""
+
+    def __init__(self) -> None:
+        self._last = -math.inf
+
+    def next(self, now: float) -> float:
+        """When one more is due: a little after the last; all mixed, once that is far off."""
+        self._last = max(self._last + 1 / _FIRST_POLLS_PER_SECOND, now)
+        if self._last < now + _LONGEST_SPREAD:
+            return self._last
+        return now + _LONGEST_SPREAD * random.random()

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import asyncio
 import math
-import random
 from collections import deque
 from collections.abc import AsyncIterable, AsyncIterator, Callable, Coroutine, Iterable
 from types import TracebackType
@@ -23,7 +22,7 @@ from ..contract.models import AnyTask, Task
 from ..contract.refs import TaskRef
 from ..contract.status import TaskState
 from ..errors import AiToEarnError, AuthenticationError, ConnectionFailedError, TaskFailedError
-from .agenda import Agenda
+from .agenda import Agenda, Spread
 from .gauge import Gauge
 from .intake import Intake
 from .outcome import Outcome
@@ -34,9 +33,6 @@ T = TypeVar("T", bound=Task)
 
 _MOST_READY = 1024
 """Outcomes that may lie there unread before the polling pauses."""
-_FIRST_POLLS_PER_SECOND = 1000
-_LONGEST_SPREAD = 10.0
-"""Seconds within which the first poll of a ref comes, however many others there are."""
 _SECONDS_BETWEEN_REPORTS = 1.0
 _AT_A_TIME = 200
 """Ends dealt with in one turn of the loop, however many come at once."""
@@ -108,7 +104,7 @@ class Batch(AsyncIterator[Outcome[T]]):
         self._idle: deque[asyncio.Future[Wait[T]]] = deque()
         self._workers = 0
         self._in_flight = 0
-        self._first = -math.inf  # when the last of the first polls is due
+        self._spread = Spread()
         self._tasks: set[asyncio.Task[None]] = set()
         self._alarm: asyncio.Handle | None = None
         self._alarm_at = math.inf
@@ -200,19 +196,12 @@ class Batch(AsyncIterator[Outcome[T]]):
             self._repeats[ref] = self._repeats.get(ref, 0) + 1
         else:
             wait = self._held[ref] = Wait(due=0.0, ref=ref)
-            self._agenda.add(wait, self._first_due(self._loop.time()))
+            now, is_large = self._loop.time(), len(self._held) > self._concurrency
+            self._agenda.add(wait, self._spread.next(now) if is_large else now)
             self._arm()
         self._owed += 1
         if self._admitted is not None:
             self._admitted(ref)
-
-    def _first_due(self, now: float) -> float:
-        # Spread out, where there are many: what begins together is due together.
-        if len(self._held) <= self._concurrency:
-            return now
-        self._first = max(self._first + 1 / _FIRST_POLLS_PER_SECOND, now)
-        spread = self._first - now
-        return now + (spread if spread < _LONGEST_SPREAD else _LONGEST_SPREAD * random.random())
 
     # Who is polled when: one alarm for all of them.
 

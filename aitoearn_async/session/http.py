@@ -27,6 +27,7 @@ from ..errors import (
 )
 from .address import Key
 from .classify import Phase, Verdict, classify
+from .connection import Request, Response, spend_dead_connections
 from .lifetime import Bound, Lifetime
 from .limits import Limits
 from .retry import retry_after
@@ -192,9 +193,9 @@ class Http:
             self._session = aiohttp.ClientSession(
                 connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=_KEEP_ALIVE),
                 cookie_jar=aiohttp.DummyCookieJar(),
-                request_class=_Request,
-                response_class=_Response,
-                middlewares=(_spend_dead_connections,),
+                request_class=Request,
+                response_class=Response,
+                middlewares=(spend_dead_connections,),
             )
         elif self._session.closed:
             raise RuntimeError("the aiohttp session given to the Client is closed")
@@ -304,55 +305,3 @@ def _origin(location: str, base: URL) -> str:
         return str(base.join(URL(location)).origin())
     except (ValueError, TypeError):
         return "an address that is none"
-
-
-_USED = "_aitoearn_used"
-
-
-class _Request(aiohttp.ClientRequest):
-    """A request that knows the connection it went out on."""
-
-    wire: ResponseHandler | None = None
-    on_used_connection = False
-
-    async def send(self, conn: Any) -> aiohttp.ClientResponse:
-        wire = cast("ResponseHandler", conn.protocol)
-        self.wire = wire
-        self.on_used_connection = getattr(wire, _USED, False)
-        if wire.should_close:
-            # Bytes came in while it lay idle: they would pass for the answer to this request.
-            raise aiohttp.ServerDisconnectedError("unasked bytes on an idle connection")
-        setattr(wire, _USED, True)
-        return await super().send(conn)
-
-
-class _Response(aiohttp.ClientResponse):
-    """A response that knows the connection it came in on."""
-
-    wire: ResponseHandler | None = None
-
-
-class _Lost(aiohttp.ClientConnectionError):
-    """The connection was lost. aiohttp repeats what it calls by other names, unasked."""
-
-
-async def _spend_dead_connections(
-    request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType
-) -> aiohttp.ClientResponse:
-    """Take the next connection when a pooled one turns out dead; that costs no attempt.
-
-    A server closes idle connections when it likes, so this is no sign of trouble. It ends:
-    each turn uses up a connection of the pool, and a fresh one is not forgiven.
-    """
-    request = cast("_Request", request)
-    while True:
-        try:
-            response = await handler(request)
-        except aiohttp.ClientConnectorError:
-            raise
-        except (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError) as exc:
-            if not request.on_used_connection:
-                raise _Lost(str(exc)) from None
-        else:
-            cast("_Response", response).wire = request.wire
-            return response
