@@ -5,7 +5,15 @@ Everything public stands here; the rooms behind it may move.
 
 from ._version import __version__
 from .client import Client
-from .contract.models import AnyTask, Image, ImageTask, VideoError, VideoInput, VideoTask
+from .contract.models import (
+    AnyTask,
+    Image,
+    ImageTask,
+    Task,
+    VideoError,
+    VideoInput,
+    VideoTask,
+)
 from .contract.refs import AnyRef, ImageRef, TaskRef, VideoRef, parse_ref
 from .contract.status import TaskState
 from .errors import (
@@ -57,6 +65,7 @@ __all__ = [
     "RequestTimeoutError",
     "ServerError",
     "ServiceUnreachableError",
+    "Task",
     "TaskFailedError",
     "TaskNotFoundError",
     "TaskRef",

@@ -28,7 +28,7 @@ from .session.limits import Limits
 
 T = TypeVar("T", bound=Task)
 
-logger = logging.getLogger("aitoearn_async")
+logger: logging.Logger = logging.getLogger("aitoearn_async")
 
 _MOST_STRANGE_WORDS = 100
 _ETAG = re.compile(r'(W/)?"([!#-~]{1,200})"')

@@ -1,8 +1,8 @@
 """For users' own tests: the emulator and a client as fixtures, and a mark for virtual time.
 
-pytest loads this file in every run where the package is installed. So it imports next to
-nothing, changes nothing for tests that do not ask, and does without pytest-asyncio until
-one does.
+pytest loads this file in every run where the package is installed. So it imports nothing
+beyond the package, changes nothing for tests that do not ask, and does without pytest-asyncio
+until one does.
 """
 
 from __future__ import annotations

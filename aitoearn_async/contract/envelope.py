@@ -98,7 +98,7 @@ class _RefusalWire(msgspec.Struct, rename="camel"):
     # No `data`: it is `{}` here, and of no interest.
     code: int
     message: msgspec.Raw = msgspec.Raw()
-    request_id: str | None = None
+    request_id: msgspec.Raw = msgspec.Raw()
 
 
 class _MendableWire(msgspec.Struct):
@@ -112,7 +112,7 @@ _text_decoder = msgspec.json.Decoder(str)
 
 def _refusal(body: bytes) -> Refusal:
     wire = _refusal_decoder.decode(body)
-    return Refusal(wire.code, _text(wire.message), wire.request_id)
+    return Refusal(wire.code, _text(wire.message), _text(wire.request_id) or None)
 
 
 def _text(raw: msgspec.Raw) -> str:
@@ -164,7 +164,7 @@ def _moment(value: object) -> datetime | None:
 # The decoder recurses in C: on a thread with a small stack (musl's default is 128 KiB) some
 # 400 levels end the process. So an answer with many brackets is flattened first, a pass a
 # level or two, to see how deep it is. Ordinary answers have too few brackets to get there.
-_SAFE_DEPTH = 128
+_SAFE_DEPTH = 64
 _MOST_BRACKETS = 100_000
 _STRING = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"?', re.DOTALL)
 _NOT_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))

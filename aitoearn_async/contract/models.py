@@ -7,12 +7,13 @@ Unknown fields are ignored. Nothing here decodes; see `envelope`.
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from datetime import datetime
 from typing import Annotated, Any
 
 from msgspec import Meta, Struct, field
 
-from .refs import ImageRef, VideoRef
+from .refs import AnyRef, ImageRef, VideoRef
 from .status import TaskState, state_of
 
 Moment = Annotated[datetime, Meta(tz=True)]
@@ -24,6 +25,16 @@ class Task(Struct, frozen=True, kw_only=True, rename="camel"):
 
     status: str
     """The service's own word, as sent."""
+
+    @property
+    @abstractmethod
+    def ref(self) -> AnyRef:
+        """This task's name."""
+
+    @property
+    @abstractmethod
+    def failure(self) -> str | None:
+        """The service's reason for a failed task, whichever field it stands in."""
 
     @property
     def state(self) -> TaskState:

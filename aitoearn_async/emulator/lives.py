@@ -33,7 +33,7 @@ class Life:
     def __init__(self, stages: Sequence[str | Stage]) -> None:
         if not stages or not isinstance(stages[-1], str):
             raise ValueError("the last word of a life stays for ever: give it without seconds")
-        self.begins = [0.0]
+        self.begins: list[float] = [0.0]
         self.words: list[str] = []
         for stage in stages[:-1]:
             word, seconds = _checked(stage)

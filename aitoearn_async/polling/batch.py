@@ -185,8 +185,7 @@ class Batch(AsyncIterator[Outcome[T]]):
         )
 
     def __repr__(self) -> str:
-        ended = sum(self._ends.values())
-        return f"<Batch {self._state} pending={len(self._held)} ended={ended}>"
+        return f"<Batch {self._state} pending={len(self._held)} ended={sum(self._ends.values())}>"
 
     # What comes in.
 

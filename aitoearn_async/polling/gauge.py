@@ -11,9 +11,9 @@ class Gauge:
     __slots__ = ("_buckets", "_second", "_since", "lag", "polls", "unchanged")
 
     def __init__(self) -> None:
-        self.polls = 0
-        self.unchanged = 0
-        self.lag = 0.0
+        self.polls: int = 0
+        self.unchanged: int = 0
+        self.lag: float = 0.0
         self._buckets = [0] * _SECONDS
         self._second = 0
         self._since: float | None = None

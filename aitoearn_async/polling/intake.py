@@ -33,7 +33,7 @@ class Intake(Generic[T]):
     ) -> None:
         if not isinstance(source, AsyncIterable | Iterable):
             raise TypeError(f"expected refs, in an iterable of any kind, not {source!r:.80}")
-        self.done = False
+        self.done: bool = False
         self.failure: Exception | None = None
         self._source = source
         self._admit = admit

@@ -63,10 +63,10 @@ class Terms:
     __slots__ = ("pace", "patience", "timeout", "wait")
 
     def __init__(self, timeout: float, patience: float, wait: WaitStrategy) -> None:
-        self.timeout = timeout  # seconds from the first poll; infinity for no limit
-        self.patience = patience  # seconds of trouble; infinity for no limit
-        self.wait = wait
-        self.pace = 0.0  # how long a poll takes, in seconds: the slowest, of late
+        self.timeout: float = timeout  # seconds from the first poll; infinity for no limit
+        self.patience: float = patience  # seconds of trouble; infinity for no limit
+        self.wait: WaitStrategy = wait
+        self.pace: float = 0.0  # how long a poll takes, in seconds: the slowest, of late
 
 
 class Wait(msgspec.Struct, Generic[T], order=True, gc=False):

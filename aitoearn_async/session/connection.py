@@ -18,7 +18,7 @@ class Request(aiohttp.ClientRequest):
     """A request that knows the connection it went out on."""
 
     wire: ResponseHandler | None = None
-    on_used_connection = False
+    on_used_connection: bool = False
 
     async def send(self, conn: Any) -> aiohttp.ClientResponse:
         wire = cast("ResponseHandler", conn.protocol)

@@ -25,7 +25,7 @@ class Lifetime:
     """One client's life: not yet used, in use on one loop, closed."""
 
     def __init__(self) -> None:
-        self.closed = False
+        self.closed: bool = False
         self._loop: asyncio.AbstractEventLoop | None = None
         self._under_way: set[Bound] = set()
 

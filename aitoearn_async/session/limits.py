@@ -25,9 +25,9 @@ class Limits:
         self._interval = 1 / requests_per_second if requests_per_second else 0.0
         self._turn = asyncio.Lock()
         self._next_start = 0.0
-        self.begun = 0
-        self.in_flight = 0
-        self.queued = 0
+        self.begun: int = 0
+        self.in_flight: int = 0
+        self.queued: int = 0
 
     def __str__(self) -> str:
         rate = self.requests_per_second

@@ -117,3 +117,23 @@ async def test_a_connector_with_one_place() -> None:
     ):
         ends = [(await together(client.get(REF)))[0] for _ in range(5)]
         assert {type(end) for end in ends} == {TaskNotFoundError, ImageTask}
+
+
+async def test_a_mistake_in_a_middleware() -> None:
+    """A `RuntimeError` of the caller's own code is his to see, and no reason to try again."""
+    calls = 0
+
+    async def broken(_: object, __: object) -> aiohttp.ClientResponse:
+        nonlocal calls
+        calls += 1
+        raise RuntimeError("broken middleware")
+
+    async with (
+        RawServer() as server,
+        aiohttp.ClientSession(middlewares=[broken]) as session,
+        server.client(session=session) as client,
+    ):
+        with pytest.raises(RuntimeError, match="broken middleware"):
+            await client.get(REF)
+        assert calls == 1
+        assert client.statistics().in_flight == 0

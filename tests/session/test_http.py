@@ -95,9 +95,8 @@ TIMEOUT: dict[str, tuple[Part, ...]] = {
 }
 
 NOT_HTTP: dict[str, tuple[Part, ...]] = {
-    "garbage": (b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" * 20, FIN),
-    "HTTP/0.9": (BODY, FIN),
-    "two lengths": (WHOLE.replace(b"\r\n\r\n", b"\r\nContent-Length: 5\r\n\r\n"),),
+    "garbage": (b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" * 20 + b"\r\n\r\n", FIN),
+    "HTTP/0.9": (BODY + b"\r\n\r\n", FIN),
     "a length and chunks": (
         WHOLE.replace(b"\r\n\r\n", b"\r\nTransfer-Encoding: chunked\r\n\r\n"),
         FIN,
@@ -107,8 +106,13 @@ NOT_HTTP: dict[str, tuple[Part, ...]] = {
     "a NUL in a header": (http(BODY, headers={"X-Name": "a\0b"}), FIN),
     "a header of 9 kB": (http(BODY, headers={"X-Name": "x" * 9000}), FIN),
     "200 headers": (http(BODY, headers={f"X-{n}": "x" for n in range(200)}), FIN),
-    "less announced than sent": (http(BODY, length=len(BODY) - 1), FIN),
     "a status of two digits": (WHOLE.replace(b"200", b"20", 1), FIN),
+}
+
+# Of these aiohttp's parsers, the one in C and the one in Python, think differently.
+DOUBTFUL: dict[str, tuple[Part, ...]] = {
+    "two lengths": (WHOLE.replace(b"\r\n\r\n", b"\r\nContent-Length: 5\r\n\r\n"),),
+    "less announced than sent": (http(BODY, length=len(BODY) - 1), FIN),
 }
 
 
@@ -158,6 +162,14 @@ async def test_what_is_not_http(parts: tuple[Part, ...]) -> None:
     assert error.transient
     assert error.http_status is None
     assert error.label == "not HTTP"
+
+
+@pytest.mark.parametrize("parts", DOUBTFUL.values(), ids=DOUBTFUL)
+async def test_what_is_http_to_some(parts: tuple[Part, ...]) -> None:
+    """An answer of doubtful length is the right one or worth another try, never a wrong one."""
+    async with RawServer(say(*parts), good()) as server, server.client(attempts=2) as client:
+        assert (await client.get(REF)).log_id == ID
+        assert server.count <= 2
 
 
 async def test_nobody_listens() -> None:

@@ -179,6 +179,20 @@ async def test_cancelled_waiters_leave_no_gap(which: list[int], moment: float) -
         assert (client.statistics().in_flight, client.statistics().queued) == (0, 0)
 
 
+async def test_a_cancelled_turn_gives_its_place_back() -> None:
+    """Whoever is cancelled while he waits for his turn takes no place with him."""
+    async with RawServer() as server:
+        async with server.client(requests_per_second=1, concurrency=1) as client:
+            for _ in range(5):
+                await client.get(REF)
+                late = asyncio.ensure_future(client.get(REF))
+                await asyncio.sleep(0.5)
+                late.cancel()
+                await together(late)
+                assert late.cancelled()
+        assert server.count == 5
+
+
 async def test_the_rate_and_the_places_together() -> None:
     """Each limit holds, whichever is the tighter."""
     crowd = Crowd(delay=0.55)
