@@ -32,12 +32,12 @@ _SEPARATORS = str.maketrans("", "", " _-")
 
 def state_of(word: str) -> TaskState:
     """The state a status word stands for; `RUNNING` for words that are not known."""
-    return _STATES.get(_plain(word), TaskState.RUNNING)
+    return _STATES.get(word) or _STATES.get(_plain(word), TaskState.RUNNING)
 
 
 def is_known(word: str) -> bool:
     """Whether the word is one this version has heard of."""
-    return _plain(word) in _STATES
+    return word in _STATES or _plain(word) in _STATES
 
 
 def _plain(word: str) -> str:

@@ -1,7 +1,7 @@
-"""Connections: which one a request went out on, and what to do about a dead one.
+"""Connections: which one a request went out on, and whether it can have been dead by then.
 
 aiohttp keeps them; here is only what it leaves open: bytes that arrive on an idle connection,
-and its habit of repeating a request unasked. How requests are made is in `http`.
+and its habit of repeating a request unasked. What is done about a lost one is in `http`.
 """
 
 from __future__ import annotations
@@ -14,50 +14,50 @@ from aiohttp.client_proto import ResponseHandler
 _USED = "_aitoearn_used"
 
 
-class Request(aiohttp.ClientRequest):
-    """A request that knows the connection it went out on."""
+class Lost(aiohttp.ClientConnectionError):
+    """The connection was lost. aiohttp repeats, unasked, what it calls by other names.
 
-    wire: ResponseHandler | None = None
-    on_used_connection: bool = False
+    Attributes:
+        was_used: Whether it had been in use before, and so may have been dead when taken.
+    """
+
+    def __init__(self, what: object, *, was_used: bool) -> None:
+        super().__init__(str(what))
+        self.was_used = was_used
+
+
+_LOSSES = (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError, ConnectionError)
+
+
+class Request(aiohttp.ClientRequest):
+    """A request that looks at the connection it is to go out on."""
 
     async def send(self, conn: Any) -> aiohttp.ClientResponse:
         wire = cast("ResponseHandler", conn.protocol)
-        self.wire = wire
-        self.on_used_connection = getattr(wire, _USED, False)
+        was_used = getattr(wire, _USED, False)
         if wire.should_close:
             # Bytes came in while it lay idle: they would pass for the answer to this request.
-            raise aiohttp.ServerDisconnectedError("unasked bytes on an idle connection")
-        setattr(wire, _USED, True)
-        return await super().send(conn)
+            raise Lost("unasked bytes on an idle connection", was_used=was_used)
+        try:
+            response = await super().send(conn)
+        except _LOSSES as exc:
+            raise Lost(exc, was_used=was_used) from None
+        if was_used:
+            cast("Response", response).on_used_connection = True
+        else:
+            setattr(wire, _USED, True)
+        return response
 
 
 class Response(aiohttp.ClientResponse):
     """A response that knows the connection it came in on."""
 
     wire: ResponseHandler | None = None
+    on_used_connection: bool = False
 
-
-class _Lost(aiohttp.ClientConnectionError):
-    """The connection was lost. aiohttp repeats what it calls by other names, unasked."""
-
-
-async def spend_dead_connections(
-    request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType
-) -> aiohttp.ClientResponse:
-    """Take the next connection when a pooled one turns out dead; that costs no attempt.
-
-    A server closes idle connections when it likes, so this is no sign of trouble. It ends:
-    each turn uses up a connection of the pool, and a fresh one is not forgiven.
-    """
-    request = cast("Request", request)
-    while True:
+    async def start(self, connection: Any) -> aiohttp.ClientResponse:
+        self.wire = connection.protocol
         try:
-            response = await handler(request)
-        except aiohttp.ClientConnectorError:
-            raise
-        except (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError) as exc:
-            if not request.on_used_connection:
-                raise _Lost(str(exc)) from None
-        else:
-            cast("Response", response).wire = request.wire
-            return response
+            return await super().start(connection)
+        except _LOSSES as exc:
+            raise Lost(exc, was_used=self.on_used_connection) from None

@@ -15,6 +15,8 @@ from urllib.request import getproxies, proxy_bypass
 
 import aiohttp
 from aiohttp.client_proto import ResponseHandler
+from aiohttp.hdrs import CONTENT_ENCODING
+from multidict import CIMultiDict, istr
 from yarl import URL
 
 from .._version import __version__
@@ -27,8 +29,8 @@ from ..errors import (
 )
 from .address import Key
 from .classify import Phase, Verdict, classify
-from .connection import Request, Response, spend_dead_connections
-from .lifetime import Bound, Lifetime
+from .connection import Lost, Request, Response
+from .lifetime import Lifetime
 from .limits import Limits
 from .retry import retry_after
 
@@ -38,6 +40,7 @@ USER_AGENT = "aitoearn-async/{} (aiohttp/{}; Python/{}.{})".format(
 MOST_BYTES = 64 * 1024 * 1024
 """The decoded size of an answer. The service echoes submitted images, so they can be large."""
 
+_REQUEST_ID = istr("X-Request-Id")
 # aiohttp's own timeouts are imprecise from 5 s on, and its total includes nothing of ours.
 _NO_TIMEOUT = aiohttp.ClientTimeout(total=None, sock_connect=None)
 # Below the 65 s after which the service's proxy hangs up, above the 10 s between two polls.
@@ -90,13 +93,13 @@ class Http:
         self.base_url = base_url
         self._base = str(base_url)
         self._key = key
-        self._headers = {
-            "X-Api-Key": key,
-            "Accept": "application/json",
-            # Whatever packages are installed: a bomb of the others is a thousand times tighter.
-            "Accept-Encoding": "gzip" if session is None or session.auto_decompress else "identity",
-            **headers,
-        }
+        # Of encodings this one only, whatever else is installed: a bomb of the others is a
+        # thousand times tighter.
+        encoding = "gzip" if session is None or session.auto_decompress else "identity"
+        self._headers = CIMultiDict[str](
+            {"X-Api-Key": key, "Accept": "application/json", "Accept-Encoding": encoding}
+        )
+        self._headers.update(headers)
         self._session = session
         self._is_ours = session is None
         self._options = options
@@ -121,53 +124,30 @@ class Http:
             TransportError: No whole answer came.
             ClientClosedError: The client is closed, or was meanwhile.
         """
-        answer = await self._exchange(path, request_id, before, etag)
+        sent = None
+        answer: Answer | TransportError
+        try:
+            with self._lifetime.bound(before) as bound:
+                await self._limits.enter()
+                try:
+                    sent = bound.tighten(self._request_timeout)
+                    answer = await self._request(path, request_id, etag, sent)
+                finally:
+                    self._limits.leave()
+        except TimeoutError:
+            answer = self._timed_out(request_id, sent)
         if isinstance(answer, Answer):
             return answer
         # Raised out here, where no frame and no context holds a header.
         raise answer
 
-    async def _exchange(
-        self, path: str, request_id: str, before: float | None, etag: str | None
-    ) -> Answer | TransportError:
-        started = None
-        try:
-            async with self._lifetime.bound(before) as bound:
-                await self._limits.enter()
-                try:
-                    started = self._start_clock(bound)
-                    answer = await self._request(path, request_id, etag)
-                finally:
-                    self._limits.leave()
-        except TimeoutError:
-            return self._timed_out(request_id, started)
-        return answer._replace(sent=started) if isinstance(answer, Answer) else answer
-
-    def _start_clock(self, bound: Bound) -> float:
-        started = self._lifetime.enter().time()
-        bound.tighten(started + self._request_timeout)
-        return started
-
     async def _request(
-        self, path: str, request_id: str, etag: str | None
+        self, path: str, request_id: str, etag: str | None, sent: float
     ) -> Answer | TransportError:
-        session = self._open_session()
-        headers = {**self._headers, "X-Request-Id": request_id}
-        if etag is not None:
-            headers["If-None-Match"] = etag
-        if self._renew_next:
-            self._renew_next = False
-            headers["Connection"] = "close"
+        headers = self._headers_for(request_id, etag)
         response: aiohttp.ClientResponse | None = None
         try:
-            response = await session.get(
-                URL(self._base + path, encoded=True),
-                headers=headers,
-                allow_redirects=False,
-                raise_for_status=False,
-                timeout=_NO_TIMEOUT,
-                **self._options,
-            )
+            response = await self._respond(URL(self._base + path, encoded=True), headers)
             body = await self._read(response)
         except BaseException as exc:
             if response is not None:
@@ -175,11 +155,47 @@ class Http:
             if isinstance(exc, RuntimeError) or not isinstance(exc, Exception):
                 raise  # a mistake in the use of aiohttp, a cancellation: not the wire's doing
             return self._failed(exc, request_id)
-        return Answer(response.status, response.headers, body, getattr(response, "wire", None))
+        wire = getattr(response, "wire", None)
+        return Answer(response.status, response.headers, body, wire, sent)
+
+    def _headers_for(self, request_id: str, etag: str | None) -> CIMultiDict[str]:
+        headers = self._headers.copy()
+        headers[_REQUEST_ID] = request_id
+        if etag is not None:
+            headers["If-None-Match"] = etag
+        if self._renew_next:
+            self._renew_next = False
+            headers["Connection"] = "close"
+        return headers
+
+    async def _respond(self, url: URL, headers: CIMultiDict[str]) -> aiohttp.ClientResponse:
+        session = self._session or self._open_session()
+        if session.closed:
+            raise RuntimeError("the aiohttp session given to the Client is closed")
+        while True:
+            try:
+                return await session.get(
+                    url,
+                    headers=headers,
+                    allow_redirects=False,
+                    raise_for_status=False,
+                    timeout=_NO_TIMEOUT,
+                    **self._options,
+                )
+            except Lost as lost:
+                # A server closes idle connections when it likes: no sign of trouble, and no
+                # attempt. It ends: each turn uses up one of the pool, and a fresh connection
+                # is not forgiven.
+                if not lost.was_used:
+                    raise
 
     async def _read(self, response: aiohttp.ClientResponse) -> bytes:
         length = response.content_length
-        if length is not None and length <= self._most_bytes and not _is_encoded(response):
+        if (
+            length is not None
+            and length <= self._most_bytes
+            and CONTENT_ENCODING not in response.headers
+        ):
             return await response.read()
         body = bytearray()
         async for chunk in response.content.iter_any():
@@ -189,16 +205,12 @@ class Http:
         return bytes(body)
 
     def _open_session(self) -> aiohttp.ClientSession:
-        if self._session is None:
-            self._session = aiohttp.ClientSession(
-                connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=_KEEP_ALIVE),
-                cookie_jar=aiohttp.DummyCookieJar(),
-                request_class=Request,
-                response_class=Response,
-                middlewares=(spend_dead_connections,),
-            )
-        elif self._session.closed:
-            raise RuntimeError("the aiohttp session given to the Client is closed")
+        self._session = aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=_KEEP_ALIVE),
+            cookie_jar=aiohttp.DummyCookieJar(),
+            request_class=Request,
+            response_class=Response,
+        )
         return self._session
 
     async def aclose(self) -> None:
@@ -294,10 +306,6 @@ def environment_proxy(url: URL) -> str | None:
 
 class _TooLarge(Exception):
     """The answer goes on past the cap."""
-
-
-def _is_encoded(response: aiohttp.ClientResponse) -> bool:
-    return "Content-Encoding" in response.headers
 
 
 def _origin(location: str, base: URL) -> str:

@@ -8,6 +8,7 @@ business of this file.
 from __future__ import annotations
 
 import asyncio
+import math
 from types import TracebackType
 
 from ..errors import ClientClosedError
@@ -28,6 +29,8 @@ class Lifetime:
         self.closed: bool = False
         self._loop: asyncio.AbstractEventLoop | None = None
         self._under_way: set[Bound] = set()
+        self._alarm: asyncio.TimerHandle | None = None
+        self._alarm_at = math.inf
 
     def enter(self) -> asyncio.AbstractEventLoop:
         """The running loop, which becomes the client's own on first use.
@@ -52,8 +55,8 @@ class Lifetime:
         self._loop = loop
 
     def bound(self, until: float | None) -> Bound:
-        """A bound for what happens inside `async with`; `until` is in seconds of loop time."""
-        return Bound(self.enter(), until, self._under_way)
+        """A bound for what happens inside `with`; `until` is in seconds of loop time."""
+        return Bound(self, self.enter(), math.inf if until is None else until)
 
     async def sleep_until(self, when: float) -> None:
         """Sleep to a moment of loop time.
@@ -62,7 +65,7 @@ class Lifetime:
             ClientClosedError: The client was closed meanwhile.
         """
         loop = self.enter()
-        async with Bound(loop, None, self._under_way):
+        with self.bound(None):
             wake = loop.create_future()
             timer = loop.call_at(when, _wake, wake)
             try:
@@ -77,14 +80,47 @@ class Lifetime:
             ClientClosedError: The client closed, or was closed already.
         """
         loop = self.enter()
-        async with Bound(loop, None, self._under_way):
+        with self.bound(None):
             await loop.create_future()
 
     def close(self) -> None:
         """End what is under way; refuse what comes."""
         self.closed = True
+        if self._alarm is not None:
+            self._alarm.cancel()
         for bound in tuple(self._under_way):
             bound.close()
+
+    # One timer for all bounds, at the first end or before it. A timer for each, nearly all of
+    # them cancelled again, would be a good part of what a poll costs.
+
+    def begin(self, bound: Bound) -> None:
+        """Note that a bound holds from now on."""
+        self._under_way.add(bound)
+        self.ring_by(bound.until)
+
+    def end(self, bound: Bound) -> None:
+        """Note that a bound holds no longer."""
+        self._under_way.discard(bound)
+
+    def ring_by(self, moment: float) -> None:
+        """See to it that bounds are looked at by then."""
+        if moment >= self._alarm_at or self._loop is None:
+            return
+        if self._alarm is not None:
+            self._alarm.cancel()
+        self._alarm_at = moment
+        self._alarm = self._loop.call_at(moment, self._ring)
+
+    def _ring(self) -> None:
+        now, self._alarm, self._alarm_at = self._alarm_at, None, math.inf
+        following = math.inf
+        for bound in self._under_way:
+            if bound.until <= now:
+                bound.expire(_PASSES)
+            else:
+                following = min(following, bound.until)
+        self.ring_by(following)
 
 
 def _wake(future: asyncio.Future[None]) -> None:
@@ -102,45 +138,41 @@ class Bound:
         ClientClosedError: On leaving, when the client was closed under it.
     """
 
-    __slots__ = ("_cancelling", "_end", "_loop", "_task", "_timer", "_under_way", "_until")
+    __slots__ = ("_cancelling", "_end", "_lifetime", "_loop", "_passing", "_task", "until")
 
-    def __init__(
-        self, loop: asyncio.AbstractEventLoop, until: float | None, under_way: set[Bound]
-    ) -> None:
+    def __init__(self, lifetime: Lifetime, loop: asyncio.AbstractEventLoop, until: float) -> None:
+        self.until: float = until
+        self._lifetime = lifetime
         self._loop = loop
-        self._until = until
-        self._under_way = under_way
-        self._timer: asyncio.Handle | None = None
+        self._passing: asyncio.Handle | None = None
         self._end: type[TimeoutError | ClientClosedError] | None = None
 
-    async def __aenter__(self) -> Bound:
+    def __enter__(self) -> Bound:
         task = asyncio.current_task()
         if task is None:
             raise RuntimeError("a Client can only be used inside an asyncio task")
         self._task = task
         self._cancelling = task.cancelling()
-        self._under_way.add(self)
-        if self._until is not None:
-            self._timer = self._loop.call_at(self._until, self._expire, _PASSES)
+        self._lifetime.begin(self)
         return self
 
-    def tighten(self, until: float) -> None:
-        """Move the end forward; a later one than now set changes nothing."""
-        if self._until is not None:
-            if until >= self._until:
-                return
-            assert self._timer is not None
-            self._timer.cancel()
-        self._until = until
-        self._timer = self._loop.call_at(until, self._expire, _PASSES)
+    def tighten(self, seconds: float) -> float:
+        """Let it end so many seconds from now, if that is earlier. Returns the moment it is."""
+        now = self._loop.time()
+        if now + seconds < self.until:
+            self.until = now + seconds
+            self._lifetime.ring_by(self.until)
+        return now
 
     def close(self) -> None:
         """End it now, because the client closes."""
         self._cancel(ClientClosedError)
 
-    def _expire(self, passes: int) -> None:
+    def expire(self, passes: int) -> None:
+        """End it after so many turns of the loop, because its time is over."""
+        self.until = math.inf
         if passes:
-            self._timer = self._loop.call_soon(self._expire, passes - 1)
+            self._passing = self._loop.call_soon(self.expire, passes - 1)
         else:
             self._cancel(TimeoutError)
 
@@ -149,15 +181,15 @@ class Bound:
             self._end = end
             self._task.cancel()
 
-    async def __aexit__(
+    def __exit__(
         self,
         exc_type: type[BaseException] | None,
         exc: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        self._under_way.discard(self)
-        if self._timer is not None:
-            self._timer.cancel()
+        self._lifetime.end(self)
+        if self._passing is not None:
+            self._passing.cancel()
         if self._end is None:
             return
         # As in `asyncio.timeout`: the cancellation is ours to turn into an error only if
