@@ -6,6 +6,7 @@ import os
 import re
 import warnings
 from collections.abc import Iterable
+from typing import Any
 
 import typer
 
@@ -51,8 +52,13 @@ def seconds_of(option: str, text: str) -> float | None:
     return hours * 3600 + minutes * 60 + seconds
 
 
-def client_of(base_url: str | None, language: str | None) -> Client:
+def client_of(base_url: str | None, language: str | None, **limits: Any) -> Client:
     """The client that the environment and the options describe.
+
+    Args:
+        base_url: The address, if not the default one.
+        language: The language, if any.
+        limits: What else `Client` is to be given.
 
     Raises:
         typer.BadParameter: Something is missing or cannot be used.
@@ -64,7 +70,7 @@ def client_of(base_url: str | None, language: str | None) -> Client:
     try:
         with warnings.catch_warnings(record=True) as warned:
             warnings.simplefilter("always", UserWarning)
-            client = Client(base_url=base_url or None, language=language or None)
+            client = Client(base_url=base_url or None, language=language or None, **limits)
     except ValueError as error:
         raise typer.BadParameter(str(error)) from None
     for warning in warned:

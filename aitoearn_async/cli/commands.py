@@ -7,25 +7,32 @@ Each command checks its arguments, then runs one coroutine to its end. Whatever 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import io
 import os
+import signal
 import sys
-from collections.abc import Callable, Coroutine
-from typing import Annotated, Any, NoReturn
+from collections import Counter
+from collections.abc import Callable, Coroutine, Iterator
+from typing import Annotated, Any, NamedTuple, NoReturn
 
 import msgspec
 import typer
 
-from aitoearn_async import AiToEarnError, AnyRef, AnyTask, Client, __version__
+from aitoearn_async import AiToEarnError, AnyRef, AnyTask, Client, TaskRef, __version__, parse_ref
 
 from . import demo as stage
+from . import lists, progress, record
 from .arguments import BASE_URL, KEY, client_of, refs_of, seconds_of
-from .screens import Json, complain, console, say, screen_for
+from .screens import complain, console, say, screen_for, screen_for_list
 from .standing import Exit, exit_of, failure_of, worst
+from .sweep import Sweep
 from .view import card, complaint, left
 from .watch import Watch
 
 PROGRAM = "aitoearn-async"
+HANDFUL = 20
+"""Tasks up to which `wait` shows each of them."""
 
 _EPILOG = f"""\
 The API key is read from the environment variable {KEY}, and from nowhere else: an
@@ -35,7 +42,7 @@ option would show it to everyone who lists processes.
 Exit status:
   0    every task succeeded
   1    a task failed
-  2    the command was not understood, or there is no key
+  2    the command was not understood, there is no key, or a file cannot be used
   3    given up: out of time, or no good answer for too long
   4    the service refused, or cannot be reached or understood
   130  interrupted
@@ -77,12 +84,34 @@ def _interrupted() -> Exit:
 def _run(work: Coroutine[Any, Any, Exit], interrupted: Callable[[], Exit]) -> NoReturn:
     status = Exit.BROKEN_PIPE
     try:
-        status = asyncio.run(work)
+        status = asyncio.run(_until_told(work))
     except* KeyboardInterrupt:
-        status = interrupted()
+        status = Exit.INTERRUPTED
     except* BrokenPipeError:
         _hush()
-    raise typer.Exit(status)
+    raise typer.Exit(interrupted() if status is Exit.INTERRUPTED else status)
+
+
+async def _until_told(work: Coroutine[Any, Any, Exit]) -> Exit:
+    """Do the work, until SIGTERM says no. asyncio itself sees to SIGINT in the same way."""
+    loop, task = asyncio.get_running_loop(), asyncio.current_task()
+    assert task is not None
+    told = False
+
+    def stop(*_: object) -> None:
+        nonlocal told
+        told = True
+        loop.call_soon_threadsafe(task.cancel)
+
+    before = signal.signal(signal.SIGTERM, stop)
+    try:
+        return await work
+    except asyncio.CancelledError:
+        if not told:
+            raise
+        return Exit.INTERRUPTED
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _hush() -> None:
@@ -124,8 +153,24 @@ def get(
 @app.command()
 def wait(
     refs: Annotated[
-        list[str], typer.Argument(metavar="REF", help="The tasks: image:ID, video:ID.")
-    ],
+        list[str] | None, typer.Argument(metavar="REF", help="The tasks: image:ID, video:ID.")
+    ] = None,
+    file: Annotated[
+        str | None,
+        typer.Option(
+            lists.OPTION,
+            metavar="FILE",
+            help="More tasks, one a line, after those named as REF; - is standard input.",
+        ),
+    ] = None,
+    out: Annotated[
+        str | None,
+        typer.Option(
+            record.OPTION,
+            metavar="FILE",
+            help="Add outcomes to this file, as JSON, and leave out what has ended in it.",
+        ),
+    ] = None,
     as_json: AsJson = False,
     timeout: Annotated[
         str,
@@ -135,24 +180,99 @@ def wait(
         str,
         typer.Option(metavar="DURATION", help="How long there may be no good answer."),
     ] = "5m",
+    concurrency: Annotated[int, typer.Option(min=1, help="Requests at the same time.")] = 64,
+    rate: Annotated[
+        float | None, typer.Option(min=0.001, help="Most requests to begin in a second.")
+    ] = None,
+    max_pending: Annotated[
+        int, typer.Option(min=1, help="Tasks of a long list to wait for at the same time.")
+    ] = 100_000,
     base_url: BaseUrl = None,
     language: Language = None,
 ) -> None:
     """Wait until tasks have ended, all of them at once.
 
-    On a terminal there is a line for each task, in a pipe one for each change of status, with
-    --json one for each outcome. Interrupting the wait does not stop the tasks.
+    Up to 20 tasks named as REF: on a terminal there is a line for each task, in a pipe one
+    for each change of status, with --json one for each outcome.
+
+    More than 20, or --file, or --out: on a terminal there is a bar, in a pipe a line for each
+    outcome, and one on stderr every ten seconds. In a FILE of tasks blank lines and what
+    follows a # count for nothing. It is read to its end before anything starts.
+
+    With --out outcomes go to that file and not to stdout. The same command, started again,
+    goes on where it was, however it ended: tasks that succeeded or failed are not asked for
+    again, those that were given up or refused are, and of several lines for a task the last
+    one counts. The exit status is that of the whole list, earlier runs included.
+
+    Interrupting the wait does not stop the tasks.
     """
-    asked = refs_of(refs)
-    limits = seconds_of("--timeout", timeout), seconds_of("--patience", patience)
-    client = client_of(base_url, language)
-    watch = Watch(client.wait_for(ref, timeout=limits[0], patience=limits[1]) for ref in asked)
+    limits = _Limits(
+        seconds_of("--timeout", timeout), seconds_of("--patience", patience), max_pending
+    )
+    if not refs and file is None:
+        raise typer.BadParameter("name a task, or a --file of them", param_hint="REF")
+    listed = dict.fromkeys(map(str, refs_of(refs or ())))
+    few = len(listed) <= HANDFUL and file is None and out is None
+    if file is not None:
+        listed |= lists.read(file)
+    client = client_of(base_url, language, concurrency=concurrency, requests_per_second=rate)
+    if few:
+        _watch(client, listed, limits, as_json=as_json)
+    _sweep(client, listed, out, limits, as_json=as_json)
+
+
+class _Limits(NamedTuple):
+    timeout: float | None
+    patience: float | None
+    max_pending: int
+
+
+def _watch(client: Client, listed: lists.Listed, limits: _Limits, *, as_json: bool) -> NoReturn:
+    watch = Watch(
+        client.wait_for(parse_ref(text), timeout=limits.timeout, patience=limits.patience)
+        for text in listed
+    )
+
+    async def work() -> Exit:
+        async with client:
+            with screen_for(watch.look, as_json=as_json) as screen:
+                return worst(standing.exit for standing in await watch.run(screen))
 
     def interrupted() -> Exit:
         complain(left(watch.look()))
         return Exit.INTERRUPTED
 
-    _run(_wait(client, watch, as_json=as_json), interrupted)
+    _run(work(), interrupted)
+
+
+def _sweep(
+    client: Client, listed: lists.Listed, out: str | None, limits: _Limits, *, as_json: bool
+) -> NoReturn:
+    total = len(listed)
+    ends: Counter[Exit] = Counter()
+    with contextlib.ExitStack() as stack:
+        kept = stack.enter_context(record.Record(out)) if out is not None else None
+        if kept is not None:
+            ends = kept.strike_off(listed)
+        refs: Iterator[TaskRef[AnyTask]] = map(parse_ref, listed)
+        batch = client.as_completed(refs, **limits._asdict())
+        sweep = Sweep(batch, total, ends, kept)
+
+        async def work() -> Exit:
+            screen = screen_for_list(sweep.look, as_json=as_json, recorded=kept is not None)
+            async with client:
+                with screen:
+                    error = await sweep.run(screen)
+            stand = sweep.look()
+            if error is not None:
+                complain(f"{error}; {progress.left(stand, out)}")
+            return worst([*stand.ends, exit_of(error)])
+
+        def interrupted() -> Exit:
+            complain(f"interrupted; {progress.left(sweep.look(), out)}")
+            return Exit.INTERRUPTED
+
+        _run(work(), interrupted)
 
 
 @app.command()
@@ -188,12 +308,6 @@ async def _get(client: Client, ref: AnyRef, *, as_json: bool) -> Exit:
     else:
         console().print(card(task), soft_wrap=True)
     return exit_of(failure_of(task))
-
-
-async def _wait(client: Client, watch: Watch, *, as_json: bool) -> Exit:
-    async with client:
-        with Json() if as_json else screen_for(watch.look) as screen:
-            return worst(await watch.run(screen))
 
 
 async def _serve(port: int, dialect: stage.Dialect) -> Exit:

@@ -8,16 +8,14 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
-from tenacity import RetryCallState
-
-from aitoearn_async import AiToEarnError, AnyRef, Client, wait_backoff
+from aitoearn_async import AnyRef, Client, Waiter, wait_backoff
 from aitoearn_async.emulator import Emulator, Fault
 
 from .screens import console, on_terminal, say, screen_for
 from .standing import Exit, Standing
-from .view import account, counted, summary
+from .view import account, counted, ends_of, summary
 from .watch import Watch
 
 Dialect = Literal["observed", "published"]
@@ -63,24 +61,6 @@ export AITOEARN_API_KEY={key}
 # Tasks to get or wait for; their lives begin now:"""
 
 
-class Noting:
-    """The demo's delays between polls. On the way it notes what the polls came to.
-
-    All but the last one, that is: no delay follows it.
-    """
-
-    def __init__(self) -> None:
-        self.seen: Counter[str] = Counter()
-        self._backoff = wait_backoff(0.3, 1.5, 1.0)
-
-    def __call__(self, state: RetryCallState) -> float:
-        assert state.outcome is not None
-        error = state.outcome.exception()
-        what = error.label if isinstance(error, AiToEarnError) else state.outcome.result().status
-        self.seen[what] += 1
-        return self._backoff(state)
-
-
 def add(service: Emulator, scene: Scene) -> AnyRef:
     """Put a task on the server; its life begins now."""
     stages: list[str | tuple[str, float]] = [*scene.life, scene.end]
@@ -97,17 +77,25 @@ async def play() -> Exit:
     out = console()
     async with Emulator() as service, Client(service.api_key, base_url=service.url) as client:
         out.print(_OPENING.format(url=service.url), "", sep="\n")
-        notes = {add(service, scene): Noting() for scene in DEMO}
-        watch = Watch(client.wait_for(ref, wait=note) for ref, note in notes.items())
+        pace = wait_backoff(0.3, 1.5, 1.0)
+        waiters = [client.wait_for(add(service, scene), wait=pace) for scene in DEMO]
+        watch = Watch(waiters)
         with screen_for(watch.look, passing=True) as screen:
             standings = await watch.run(screen)
 
     if not on_terminal():
         out.print()
-    seen = [counted(notes[standing.ref].seen) for standing in standings]
-    for part in (account(standings, seen), "", summary(standings), "", _CLOSING):
+    met = [_on_the_way(waiter) for waiter in waiters]
+    ended = summary(ends_of(standings), len(standings))
+    for part in (account(standings, met), "", ended, "", _CLOSING):
         out.print(part)
     return Exit.SUCCEEDED if _as_planned(standings) else Exit.SERVICE
+
+
+def _on_the_way(waiter: Waiter[Any]) -> str:
+    """What its polls came to, but for the last."""
+    last = [waiter.latest.status] if waiter.latest else []
+    return counted(Counter(waiter.seen) - Counter(last))
 
 
 def _as_planned(standings: list[Standing]) -> bool:

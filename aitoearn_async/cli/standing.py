@@ -8,10 +8,11 @@ from typing import Any, NamedTuple
 
 from aitoearn_async import (
     AiToEarnError,
-    AnyRef,
     AnyTask,
+    Outcome,
     ServiceUnreachableError,
     TaskFailedError,
+    TaskRef,
     TaskState,
     Waiter,
     WaitTimeoutError,
@@ -30,18 +31,19 @@ class Exit(enum.IntEnum):
     BROKEN_PIPE = 141
 
 
-_EXITS: tuple[tuple[type[AiToEarnError], Exit], ...] = (
+_EXITS: tuple[tuple[type[Exception], Exit], ...] = (
     (TaskFailedError, Exit.FAILED),
     (WaitTimeoutError, Exit.GAVE_UP),
     (ServiceUnreachableError, Exit.GAVE_UP),
     (AiToEarnError, Exit.SERVICE),
+    (OSError, Exit.USAGE),
 )
 
 
 class Standing(NamedTuple):
     """One task as far as it is known, and how asking for it goes."""
 
-    ref: AnyRef
+    ref: TaskRef[AnyTask]
     task: AnyTask | None
     """As of the last good poll."""
     trouble: str | None
@@ -71,7 +73,7 @@ def standing_of(waiter: Waiter[Any], error: AiToEarnError | None = None) -> Stan
     """
     task: AnyTask | None = waiter.latest
     return Standing(
-        ref=waiter.ref,  # type: ignore[arg-type]
+        ref=waiter.ref,
         task=task,
         trouble=waiter.trouble.label if waiter.trouble else None,
         polls=waiter.polls,
@@ -80,16 +82,28 @@ def standing_of(waiter: Waiter[Any], error: AiToEarnError | None = None) -> Stan
     )
 
 
+def standing_after(outcome: Outcome[AnyTask]) -> Standing:
+    """How a wait stood at its end."""
+    return Standing(
+        ref=outcome.ref,
+        task=outcome.task,
+        trouble=None,
+        polls=outcome.polls,
+        elapsed=outcome.elapsed,
+        error=outcome.error,
+    )
+
+
 def failure_of(task: AnyTask | None) -> TaskFailedError | None:
     """The error that a failed task is."""
     return TaskFailedError(task) if task is not None and task.state is TaskState.FAILED else None
 
 
-def exit_of(error: AiToEarnError | None) -> Exit:
+def exit_of(error: Exception | None) -> Exit:
     """The exit status for an error, or for none."""
     return next((exit for kind, exit in _EXITS if isinstance(error, kind)), Exit.SUCCEEDED)
 
 
-def worst(standings: Iterable[Standing]) -> Exit:
-    """The exit status of a command that waited for all of these."""
-    return max((standing.exit for standing in standings), default=Exit.SUCCEEDED)
+def worst(ends: Iterable[Exit]) -> Exit:
+    """The exit status of a command that met all of these ends."""
+    return max(ends, default=Exit.SUCCEEDED)

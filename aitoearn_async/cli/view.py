@@ -7,7 +7,7 @@ through `shown` first, since its words go to a terminal that obeys escape sequen
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -18,10 +18,10 @@ from rich.text import Text
 
 from aitoearn_async import (
     AiToEarnError,
-    AnyRef,
     AnyTask,
     ImageTask,
     ServiceUnreachableError,
+    TaskRef,
     TaskState,
     VideoTask,
     WaitTimeoutError,
@@ -42,6 +42,8 @@ _ENDS = {
     Exit.SERVICE: "refused",
 }
 _MOST_OF_A_PROMPT = 200
+
+NOTHING_LEFT = "all tasks had ended"
 
 
 def shown(text: str) -> str:
@@ -94,7 +96,7 @@ def outcome_json(standing: Standing) -> bytes:
     )
 
 
-def complaint(ref: AnyRef, error: AiToEarnError) -> str:
+def complaint(ref: TaskRef[AnyTask], error: AiToEarnError) -> str:
     """What went wrong with a task, beginning with its name."""
     message = str(error)
     return message if message.startswith(f"{ref} ") else f"{ref}: {message}"
@@ -104,7 +106,7 @@ def left(standings: Sequence[Standing]) -> str:
     """What an interrupted wait leaves behind."""
     running = [str(standing.ref) for standing in standings if not standing.ended]
     if not running:
-        return "interrupted; all tasks had ended"
+        return f"interrupted; {NOTHING_LEFT}"
     return f"interrupted; not known to have ended: {' '.join(running)}"
 
 
@@ -127,7 +129,7 @@ def frame(standings: Sequence[Standing], room: int) -> RenderableType:
     parts: list[RenderableType] = [table]
     if hidden := len(standings) - len(shown_first):
         parts.append(Text(f"and {hidden} more", style="dim"))
-    return Group(*parts, "", summary(standings))
+    return Group(*parts, "", summary(ends_of(standings), len(standings)))
 
 
 def status(standing: Standing) -> Text:
@@ -157,30 +159,34 @@ def _end(standing: Standing) -> str:
     return f"{shown(standing.task.status)}{': ' * bool(reason)}{reason}"
 
 
-def summary(standings: Sequence[Standing]) -> Text:
+def ends_of(standings: Iterable[Standing]) -> Counter[Exit]:
     """How many have ended, and how."""
-    ended = Counter(standing.exit for standing in standings if standing.ended)
-    text = Text(f"{ended.total()} of {len(standings)} ended")
+    return Counter(standing.exit for standing in standings if standing.ended)
+
+
+def summary(ends: Counter[Exit], total: int) -> Text:
+    """How many of all have ended, and how, in a line."""
+    text = Text(f"{ends.total():,} of {total:,} ended")
     for exit, word in _ENDS.items():
-        if ended[exit]:
+        if ends[exit]:
             text.append(" · ", style="dim")
-            text.append(f"{ended[exit]} {word}", style=_STYLES[exit])
+            text.append(f"{ends[exit]:,} {word}", style=_STYLES[exit])
     return text
 
 
-def account(standings: Sequence[Standing], seen: Sequence[str]) -> Table:
+def account(standings: Sequence[Standing], met: Sequence[str]) -> Table:
     """The last word on a set of waits.
 
     Args:
         standings: How they ended.
-        seen: What each of them met before that.
+        met: What each of them met before that.
     """
     table = _table("kind", "id", "ended", ">polls", ">time", "~met on the way")
-    for standing, met in zip(standings, seen, strict=True):
+    for standing, words in zip(standings, met, strict=True):
         word = standing.task.status if standing.task else _ENDS[standing.exit]
         ended = Text(shown(word), style=_STYLES[standing.exit])
         ref = standing.ref
-        table.add_row(ref.kind, ref.id, ended, *_effort(standing), Text(met))
+        table.add_row(ref.kind, ref.id, ended, *_effort(standing), Text(words))
     return table
 
 
@@ -228,6 +234,11 @@ def results(task: AnyTask) -> list[str]:
         return [shown(task.video_url)] if task.video_url else []
     made = [image.url or _inline(image.b64_json) for image in task.images or ()]
     return [shown(where) for where in made if where]
+
+
+def made(task: AnyTask) -> str:
+    """What a task has made, after its name."""
+    return " ".join([str(task.ref), *results(task)])
 
 
 def _inline(data: str | None) -> str:

@@ -1,12 +1,13 @@
-"""Waits for many tasks at once and tells a screen how it goes. Writes nothing itself.
+"""Waits for a handful of tasks at once and tells a screen how it goes. Writes nothing itself.
 
-This is the place to put `Client.as_completed` in, once nobody needs to see every status.
+Each status of each task is seen here. A long list, of which only the ends are, is `sweep`'s.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
+import contextlib
+from collections.abc import AsyncGenerator, Iterable
 from typing import Any
 
 from aitoearn_async import AiToEarnError, TaskRef, Waiter
@@ -35,14 +36,9 @@ class Watch:
 
     async def run(self, screen: Screen) -> list[Standing]:
         """Wait for all of them; how they ended."""
-        drawing = asyncio.create_task(_draw(screen))
-        try:
-            async with asyncio.TaskGroup() as group:
-                for waiter in self._waiters:
-                    group.create_task(self._follow(waiter, screen))
-        finally:
-            drawing.cancel()
-            await asyncio.wait([drawing])
+        async with drawn(screen), asyncio.TaskGroup() as group:
+            for waiter in self._waiters:
+                group.create_task(self._follow(waiter, screen))
         return self.look()
 
     async def _follow(self, waiter: Waiter[Any], screen: Screen) -> None:
@@ -56,6 +52,17 @@ class Watch:
         end = standing_of(waiter, error)
         self._ends[waiter.ref] = end
         screen.ended(end)
+
+
+@contextlib.asynccontextmanager
+async def drawn(screen: Screen) -> AsyncGenerator[None]:
+    """Within this block a screen is told that time passes."""
+    async with asyncio.TaskGroup() as group:
+        drawing = group.create_task(_draw(screen))
+        try:
+            yield
+        finally:
+            drawing.cancel()
 
 
 async def _draw(screen: Screen) -> None:

@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 import io
 import os
+import re
 import subprocess
 import sys
 import threading
@@ -20,6 +21,18 @@ import pytest
 
 from aitoearn_async.__main__ import main
 from aitoearn_async.emulator import Emulator
+
+FORKS = """
+import os, sys
+import aitoearn_async.cli
+from aitoearn_async.__main__ import main
+for _ in sys.stdin:
+    if child := os.fork():
+        print(child, flush=True)
+        print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
+    else:
+        main()
+"""
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -108,6 +121,21 @@ def invoke(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Result]:
     return run
 
 
+def plain(text: str) -> str:
+    """What is left of a text without what a terminal would obey."""
+    return re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", text)
+
+
+def everything(control: int) -> bytes:
+    """What a terminal is sent, until nobody has it open any more."""
+    seen = b""
+    # Linux reports the end of a terminal as an error.
+    with contextlib.suppress(OSError):
+        while chunk := os.read(control, 4096):
+            seen += chunk
+    return seen
+
+
 def _text(stream: io.TextIOWrapper) -> str:
     stream.flush()
     assert isinstance(stream.buffer, io.BytesIO)
@@ -115,13 +143,40 @@ def _text(stream: io.TextIOWrapper) -> str:
 
 
 @contextlib.contextmanager
-def spawn(*args: str, **options: Any) -> Iterator[subprocess.Popen[str]]:
+def spawn(*args: str, code: str | None = None, **options: Any) -> Iterator[subprocess.Popen[str]]:
     """Runs a command in a process of its own, and ends it if the test does not."""
-    command = [sys.executable, "-m", "aitoearn_async", *args]
+    program = ["-m", "aitoearn_async"] if code is None else ["-c", code]
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **options}
     env = {**os.environ, "PYTHONUNBUFFERED": ""}
-    with subprocess.Popen(command, text=True, env=env, **pipes) as process:
+    with subprocess.Popen(
+        [sys.executable, *program, *args], text=True, env=env, **pipes
+    ) as process:
         try:
             yield process
         finally:
             process.kill()
+
+
+class Run(NamedTuple):
+    """A command in a process that was forked."""
+
+    id: int
+    status: Callable[[], int]
+    """Waits for its end."""
+
+
+@contextlib.contextmanager
+def forks(*args: str) -> Iterator[Callable[[], Run]]:
+    """Runs a command again and again, in processes that need not import anything first."""
+    streams = {"stdin": subprocess.PIPE, "stderr": subprocess.DEVNULL}
+    with spawn(*args, code=FORKS, **streams) as process:
+        orders, news = process.stdin, process.stdout
+        assert orders is not None
+        assert news is not None
+
+        def start() -> Run:
+            orders.write("\n")
+            orders.flush()
+            return Run(int(news.readline()), lambda: int(news.readline()))
+
+        yield start

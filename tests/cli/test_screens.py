@@ -25,7 +25,7 @@ from aitoearn_async import (
 from aitoearn_async.cli import demo, view
 from aitoearn_async.cli.standing import Exit, Standing, worst
 
-from .conftest import Result, Service, Tty
+from .conftest import Result, Service, Tty, plain
 
 Invoke = Callable[..., Result]
 REF = ImageRef("66f0c1d2e3a4b5c6d7e8f901")
@@ -38,10 +38,6 @@ def standing(
     task: AnyTask | None = None, error: AiToEarnError | None = None, trouble: str | None = None
 ) -> Standing:
     return Standing(REF, task, trouble, 3, 4.1, error)
-
-
-def plain(text: str) -> str:
-    return re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", text)
 
 
 def drawn(standings: list[Standing], room: int = 20, width: int = 80) -> list[str]:
@@ -96,9 +92,9 @@ def test_the_summary_counts_every_kind_of_end() -> None:
         standing(None, ServerError(500)),
         standing(RUNNING),
     ]
-    summary = view.summary(ends).plain
+    summary = view.summary(view.ends_of(ends), len(ends)).plain
     assert summary == "4 of 5 ended · 1 succeeded · 1 failed · 1 given up · 1 refused"
-    assert worst(ends) is Exit.SERVICE
+    assert worst(view.ends_of(ends)) is Exit.SERVICE
 
 
 @pytest.mark.parametrize(

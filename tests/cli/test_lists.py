@@ -1,0 +1,117 @@
+"""Lists of tasks in files: what is read, what is refused, and what it does to the command."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import typer
+
+from aitoearn_async.cli import lists
+
+from .conftest import Result, Service, spawn
+
+Invoke = Callable[..., Result]
+
+
+def test_comments_blank_lines_and_repeats_are_passed_over() -> None:
+    """What is left of a list is each ref once, in order, and nothing else."""
+    lines = ["# mine\n", "\n", "video:b  # the cat\n", "  image:a\t\r\n", "video:b\n", "image:c"]
+    assert list(lists.refs_in(lines, "x")) == ["video:b", "image:a", "image:c"]
+
+
+def test_bad_lines_are_named_by_number() -> None:
+    """Bad lines are named by number, but no more than a few of them."""
+    with pytest.raises(typer.BadParameter) as caught:
+        lists.refs_in(["image:a", "#", "audio:a", "image:b", "image:"], "x.txt")
+    first, second = caught.value.message.splitlines()
+    assert first.startswith("x.txt, line 3: not a task: 'audio:a'")
+    assert second.startswith("x.txt, line 5: not a task id")
+    with pytest.raises(typer.BadParameter) as caught:
+        lists.refs_in(["66f0c1d2e3a4b5c6d7e8f901"] * 9, "x.txt")
+    assert len(caught.value.message.splitlines()) == 5
+
+
+@pytest.mark.parametrize(
+    ("content", "named"),
+    [
+        (b"image:a\n\n# x\nimage:a b\n", "refs.txt, line 4: not a task id: 'a b'"),
+        (b"image:a\nimage:\xff\xfe\n", "refs.txt, line 2: not a task id: '\\udcff\\udcfe'"),
+        (b"\x00\x01", "refs.txt, line 1"),
+        (None, "refs.txt: No such file"),
+    ],
+    ids=["bad", "not UTF-8", "binary", "missing"],
+)
+def test_a_list_that_cannot_be_used(
+    service: Service, invoke: Invoke, tmp_path: Path, content: bytes | None, named: str
+) -> None:
+    """A list that cannot be used makes 2, before anything is asked or made."""
+    file, out = tmp_path / "refs.txt", tmp_path / "out.jsonl"
+    if content is not None:
+        file.write_bytes(content)
+    result = invoke("wait", "image:a", "--file", str(file), "--out", str(out))
+    assert (result.status, result.out) == (2, "")
+    assert named in result.err
+    assert "--file" in result.err
+    assert not service.emulator.requests
+    assert not out.exists()
+
+
+def test_a_list_and_refs(service: Service, invoke: Invoke, tmp_path: Path) -> None:
+    """Refs that are named come before those of a file, and none is asked for twice."""
+    refs = [str(service.do(service.emulator.add_image, "success")) for _ in range(3)]
+    file = tmp_path / "refs.txt"
+    file.write_text("\ufeff" + "\n".join(refs[1:]))
+    assert len(invoke("wait", refs[0], refs[1], "--file", str(file)).lines) == 3
+    assert len(service.emulator.requests) == 3
+
+
+def test_a_list_on_standard_input(service: Service) -> None:
+    """A list can come from a pipe; lines come out of one, and how it went on stderr."""
+    made = service.do(service.emulator.add_image, "success", images=["u:1"])
+    failed = service.do(service.emulator.add_image, "failed", error_message="No.")
+    with spawn("wait", "--file", "-", stdin=-1) as process:
+        out, err = process.communicate(f"# two\n{made}\n\n{failed}\n", timeout=20)
+    assert process.returncode == 1
+    assert sorted(line.split(" after ")[0] for line in out.splitlines()) == sorted(
+        [f"{made} success", f"{failed} failed"]
+    )
+    complaint, summary = err.splitlines()
+    assert complaint == f"{failed} failed: No."
+    assert summary.startswith("2 of 2 ended · 1 succeeded · 1 failed · ")
+
+
+def test_a_bad_line_on_standard_input() -> None:
+    """Of a pipe, too, a bad line is named, though it be the last."""
+    with spawn("wait", "--file", "-", stdin=-1) as process:
+        out, err = process.communicate("image:a\nimage", timeout=20)
+    assert (process.returncode, out) == (2, "")
+    assert "standard input, line 2: not a task: 'image'" in err
+
+
+def test_an_empty_list(service: Service, invoke: Invoke, tmp_path: Path) -> None:
+    """Where there is nothing to wait for, all of it has succeeded."""
+    file = tmp_path / "refs.txt"
+    file.write_text("# nothing today\n")
+    for tty in (False, True):
+        assert invoke("wait", "--file", str(file), tty=tty).status == 0
+    assert not service.emulator.requests
+
+
+def test_many_refs_are_a_list(service: Service, invoke: Invoke) -> None:
+    """More refs than a screen has room for are waited for as a list is."""
+    refs = [str(service.do(service.emulator.add_image, "success")) for _ in range(21)]
+    assert invoke("wait", *refs[:20]).err == ""
+    result = invoke("wait", *refs, "--concurrency", "4", "--rate", "200", "--max-pending", "7")
+    assert (result.status, len(result.lines)) == (0, 21)
+    assert result.err.startswith("21 of 21 ended · 21 succeeded")
+
+
+@pytest.mark.parametrize(
+    "args", [("--concurrency", "0"), ("--rate", "0"), ("--rate", "nan"), ("--max-pending", "0")]
+)
+def test_limits_that_are_none(service: Service, invoke: Invoke, args: tuple[str, ...]) -> None:
+    """A limit that is out of its range makes 2."""
+    result = invoke("wait", "image:a", *args)
+    assert (result.status, result.out) == (2, "")

@@ -1,0 +1,337 @@
+"""The results file: what a run adds to it, and where the next one goes on."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import io
+import json
+import os
+import random
+import signal
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+import typer
+
+from aitoearn_async import AnyTask, Batch, ImageRef, Outcome, ServerError
+from aitoearn_async.cli.record import Record
+from aitoearn_async.cli.screens import Screen
+from aitoearn_async.cli.standing import Exit
+from aitoearn_async.cli.sweep import Sweep
+from aitoearn_async.emulator import Fault
+
+from .conftest import Result, Service, forks, spawn
+
+Invoke = Callable[..., Result]
+NOBODY = "image:66f0c1d2e3a4b5c6d7e8f901"
+
+
+class Files:
+    """A list of tasks, and the results file that goes with it."""
+
+    def __init__(self, folder: Path) -> None:
+        self.list = folder / "refs.txt"
+        self.out = folder / "out.jsonl"
+        self.args = ("wait", "--file", str(self.list), "--out", str(self.out))
+
+    def ask_for(self, *refs: object) -> None:
+        self.list.write_text("".join(f"{ref}\n" for ref in refs))
+
+    @property
+    def outcomes(self) -> list[dict[str, Any]]:
+        return [json.loads(line) for line in self.out.read_bytes().splitlines()]
+
+    @property
+    def states(self) -> list[tuple[str, str | None]]:
+        return [(outcome["ref"], outcome["state"]) for outcome in self.outcomes]
+
+
+@pytest.fixture
+def files(tmp_path: Path) -> Files:
+    return Files(tmp_path)
+
+
+def line(ref: str, state: str | None = "succeeded") -> bytes:
+    return b'{"ref":"%s","state":%s}\n' % (ref.encode(), json.dumps(state).encode())
+
+
+def test_a_line_is_what_json_prints(service: Service, invoke: Invoke, files: Files) -> None:
+    """A line of the file is that of `--json`, and stdout has nothing."""
+    ref = service.do(service.emulator.add_image, "failed", error_message="不")
+    files.ask_for(ref)
+    result = invoke(*files.args, "--json")
+    assert (result.status, result.out) == (1, "")
+    assert result.err.startswith("1 of 1 ended · 1 failed · ")
+    (kept,), (printed,) = files.outcomes, map(json.loads, invoke("wait", "--json", str(ref)).lines)
+    assert kept | {"elapsed": 0} == printed | {"elapsed": 0}
+
+
+def test_what_has_ended_is_not_asked_for_again(
+    service: Service, invoke: Invoke, files: Files
+) -> None:
+    """A second run asks for what was given up or refused, and for nothing that has ended."""
+    made = service.do(service.emulator.add_image, "success")
+    failed = service.do(service.emulator.add_image, "failed")
+    slow = service.do(service.emulator.add_video, "InProgress")
+    files.ask_for(made, failed, slow, NOBODY, made)
+    assert invoke(*files.args, "--timeout", "0.3").status == 4
+    first = files.out.read_bytes()
+    assert sorted(ref for ref, _ in files.states) == sorted(map(str, [made, failed, slow, NOBODY]))
+
+    service.do(service.emulator.set_status, slow, "SUCCESS")
+    service.do(service.emulator.add_image, "success", id=NOBODY.partition(":")[2])
+    service.emulator.requests.clear()
+    result = invoke(*files.args)
+    assert {request.ref for request in service.emulator.requests} == {slow, ImageRef(NOBODY[6:])}
+    assert files.out.read_bytes().startswith(first)
+    assert sorted(files.states[4:]) == sorted([(str(slow), "succeeded"), (NOBODY, "succeeded")])
+    assert result.err.startswith("4 of 4 ended · 3 succeeded · 1 failed · ")
+    assert result.status == 1
+
+    service.emulator.requests.clear()
+    assert invoke(*files.args).status == 1
+    assert not service.emulator.requests
+    assert len(files.outcomes) == 6
+
+
+@pytest.mark.parametrize("cut", [1, 4, 8, 9, 20, -2, -1, None])
+def test_a_line_that_was_cut_off(tmp_path: Path, cut: int | None) -> None:
+    """What is left of a line goes, unless only its end is missing; the next has its own line."""
+    path = tmp_path / "out.jsonl"
+    path.write_bytes(line("image:a") + line("image:b", "failed")[:cut])
+    listed = dict.fromkeys(["image:a", "image:b", "image:c"])
+    with Record(str(path)) as record:
+        ends = record.strike_off(listed)
+        record.append(line("image:c").rstrip())
+    whole = cut in (-1, None)
+    assert list(listed) == (["image:c"] if whole else ["image:b", "image:c"])
+    assert ends == Counter({Exit.SUCCEEDED: 1, **({Exit.FAILED: 1} if whole else {})})
+    middle = line("image:b", "failed") if whole else b""
+    assert path.read_bytes() == line("image:a") + middle + line("image:c")
+
+
+def test_lines_that_do_not_settle_a_task(tmp_path: Path) -> None:
+    """A task is settled by an end; not by a wait for it that was, and not by other tasks."""
+    path = tmp_path / "out.jsonl"
+    path.write_bytes(
+        line("image:a", "running") + line("image:b", None) + line("image:c") + line("image:a")
+    )
+    listed = dict.fromkeys(["image:a", "image:b"])
+    with Record(str(path)) as record:
+        assert record.strike_off(listed) == {Exit.SUCCEEDED: 1}
+    assert list(listed) == ["image:b"]
+
+
+@pytest.mark.parametrize(
+    ("content", "named"),
+    [
+        (b"image:a\nimage:b\n", "line 1"),
+        (b"dear diary", "line 1"),
+        (line("image:a") + b"\n", "line 2"),
+        (line("image:a")[:-9] + b"\n" + line("image:b"), "line 1"),
+        (line("image:a", "elated"), "line 1"),
+        (line("image:a") + bytes(9), "line 2"),
+    ],
+    ids=["list", "diary", "blank", "torn within", "state", "zeros"],
+)
+def test_a_file_of_something_else(tmp_path: Path, content: bytes, named: str) -> None:
+    """A file with anything else in it is refused, and left as it is."""
+    path = tmp_path / "out.jsonl"
+    path.write_bytes(content)
+    with (
+        Record(str(path)) as record,
+        pytest.raises(typer.BadParameter, match=f"{named} is no outcome"),
+    ):
+        record.strike_off({})
+    assert path.read_bytes() == content
+
+
+def test_a_file_that_cannot_be_opened(
+    service: Service, invoke: Invoke, files: Files, tmp_path: Path
+) -> None:
+    """A results file that cannot be had makes 2, and says why."""
+    files.ask_for("image:a")
+    fifo = tmp_path / "fifo"
+    os.mkfifo(fifo)
+    reader = os.open(fifo, os.O_RDONLY | os.O_NONBLOCK)
+    for out in (tmp_path, tmp_path / "no" / "where", fifo):
+        result = invoke(*files.args[:3], "--out", str(out))
+        assert result.status == 2
+        assert f"--out: {out}: " in result.err
+    os.close(reader)
+    assert not service.emulator.requests
+
+
+def test_two_runs_at_once(service: Service, invoke: Invoke, files: Files) -> None:
+    """While one run writes to a file no other does; afterwards the next one may."""
+    files.ask_for(service.do(service.emulator.add_image, "success"))
+    with Record(str(files.out)):
+        result = invoke(*files.args)
+    assert result.status == 2
+    assert "another run is writing to it" in result.err
+    assert not service.emulator.requests
+    assert invoke(*files.args).status == 0
+
+
+def test_a_file_system_without_locks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where files cannot be locked they can be written to all the same."""
+
+    def flock(*_: object) -> None:
+        raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+
+    monkeypatch.setattr("fcntl.flock", flock)
+    with Record(str(tmp_path / "out.jsonl")) as record:
+        assert record.strike_off({}) == {}
+
+
+def test_a_disk_that_is_full(
+    service: Service, invoke: Invoke, files: Files, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A line that cannot be written ends the run, which says what is left."""
+    files.ask_for(*(service.do(service.emulator.add_image, "success") for _ in range(2)))
+
+    def full(self: io.FileIO, _: object) -> int:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(io, "FileIO", type("Full", (io.FileIO,), {"write": full}))
+    result = invoke(*files.args)
+    assert result.status == 2
+    assert "No space left on device" in result.err
+    assert "2 of 2 not known to have ended; " in result.err
+
+
+def test_a_wrong_key_ends_it_all(
+    service: Service, invoke: Invoke, files: Files, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A key the service does not know makes 4, once, and leaves all tasks to the next run."""
+    monkeypatch.setenv("AITOEARN_API_KEY", "not-the-key")
+    files.ask_for(*(service.do(service.emulator.add_image, "success") for _ in range(30)))
+    result = invoke(*files.args)
+    assert result.status == 4
+    last = result.err.splitlines()[-1]
+    assert last.endswith(
+        f"; 30 of 30 not known to have ended; start again to go on with {files.out}"
+    )
+    assert files.outcomes == []
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_ctrl_c(service: Service, files: Files, number: signal.Signals) -> None:
+    """Told to stop, it says what is left and makes 130; what had ended is in the file by then."""
+    made = service.do(service.emulator.add_image, "success")
+    slow = service.do(service.emulator.add_video, "InProgress")
+    files.ask_for(slow, made)
+    with spawn(*files.args) as process:
+        while not (files.out.exists() and files.out.read_bytes().endswith(b"\n")):
+            time.sleep(0.02)
+        process.send_signal(number)
+        out, err = process.communicate(timeout=20)
+    assert (process.returncode, out) == (130, "")
+    stand, said = err.splitlines()
+    assert stand.startswith("1 of 2 ended · 1 succeeded · ")
+    assert said == (
+        f"interrupted; 1 of 2 not known to have ended; start again to go on with {files.out}"
+    )
+    assert files.states == [(str(made), "succeeded")]
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_ctrl_c_in_this_process(
+    service: Service, invoke: Invoke, files: Files, number: signal.Signals
+) -> None:
+    """A run that is told to stop is over at once, on a terminal too, and leaves no handler."""
+    made = service.do(service.emulator.add_image, "success")
+    files.ask_for(service.do(service.emulator.add_video, "InProgress"), made)
+    handlers = signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)
+
+    def tell() -> None:
+        while not (files.out.exists() and files.out.read_bytes()):
+            time.sleep(0.01)
+        time.sleep(0.2)  # a frame or two
+        os.kill(os.getpid(), number)
+
+    teller = threading.Thread(target=tell)
+    teller.start()
+    result = invoke(*files.args, tty=True)
+    teller.join()
+    assert result.status == 130
+    assert result.err.startswith("interrupted; 1 of 2 not known to have ended")
+    assert (signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)) == handlers
+
+
+async def test_what_has_ended_is_kept_when_told_to_stop(tmp_path: Path) -> None:
+    """Outcomes that nobody had taken when the run was told to stop are written all the same."""
+    ended = [
+        Outcome[AnyTask](ref=ImageRef(id), task=None, error=ServerError(500), polls=1, elapsed=1.0)
+        for id in "ab"
+    ]
+    path = tmp_path / "out.jsonl"
+    with Record(str(path)) as record:
+        batch = cast("Batch[AnyTask]", _Interrupted(ended))
+        sweep = Sweep(batch, total=3, ends=Counter(), record=record)
+        with pytest.raises(asyncio.CancelledError):
+            await sweep.run(Screen())
+    assert sweep.look().left == 1
+    assert [json.loads(line)["ref"] for line in path.read_bytes().splitlines()] == [
+        "image:a",
+        "image:b",
+    ]
+
+
+class _Interrupted:
+    """A batch whose reader is told to stop just when some tasks have ended."""
+
+    def __init__(self, ended: list[Outcome[AnyTask]]) -> None:
+        self.ended = ended
+        self.told = False
+
+    def statistics(self) -> Any:
+        return SimpleNamespace(ready=len(self.ended))
+
+    async def __aenter__(self) -> _Interrupted:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        assert self.told
+
+    def __aiter__(self) -> _Interrupted:
+        return self
+
+    async def __anext__(self) -> Outcome[AnyTask]:
+        if not self.told:
+            self.told = True
+            raise asyncio.CancelledError
+        return self.ended.pop(0)
+
+
+def test_kill_9_at_ten_moments(service: Service, files: Files) -> None:
+    """However often it is killed, in the end each task has one line, and each line is whole."""
+    rng = random.Random()
+    refs = [
+        service.do(
+            service.emulator.add_image,
+            *((("generating", rng.uniform(0.1, 3.0)),) if number % 4 else ()),
+            rng.choice(["success", "failed"]),
+            images=[{"b64_json": "iVBO" * (50_000 if number % 8 == 0 else 1)}],
+        )
+        for number in range(60)
+    ]
+    files.ask_for(*refs, *refs[:5])
+    service.do(service.emulator.fault, Fault(status=502), refs[0])
+    with forks(*files.args) as start:
+        for _ in range(10):
+            run = start()
+            time.sleep(rng.uniform(0.01, 0.4))
+            os.kill(run.id, signal.SIGKILL)
+            assert run.status() in (-signal.SIGKILL, 0, 1)
+        assert start().status() in (0, 1)
+    assert sorted(ref for ref, _ in files.states) == sorted(map(str, refs))
+    assert {state for _, state in files.states} <= {"succeeded", "failed"}
+    assert files.out.read_bytes().endswith(b"\n")
