@@ -1,0 +1,5 @@
+"""What the package costs, measured: `python -m benchmarks` lists what there is.
+
+A benchmark is a module with a function `run(smoke)` that returns a `Report`, and a row in
+`__main__`.
+"""

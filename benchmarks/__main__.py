@@ -1,0 +1,42 @@
+"""`python -m benchmarks NAME [--smoke] [--json FILE]`; without a name: what there is."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import sys
+from pathlib import Path
+
+from .report import Report
+
+BENCHMARKS = {
+    "overhead": ("benchmarks.overhead", "client CPU of one poll, against the same by hand"),
+    "import": ("benchmarks.import_time", "import time, against that of the dependencies"),
+}
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    parser.add_argument("name", nargs="?", choices=BENCHMARKS, metavar="NAME")
+    parser.add_argument("--smoke", action="store_true", help="a tiny run: shows that it works")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the result here too")
+    parser.add_argument("--names", action="store_true", help="print the names and nothing else")
+    arguments = parser.parse_args()
+    if arguments.names:
+        print(*BENCHMARKS, sep="\n")
+        return 0
+    if arguments.name is None:
+        width = max(map(len, BENCHMARKS))
+        for name, (_, what) in BENCHMARKS.items():
+            print(f"{name:{width}}  {what}")
+        return 0
+    module = importlib.import_module(BENCHMARKS[arguments.name][0])
+    report: Report = module.run(arguments.smoke)
+    report.show(arguments.name, smoke=arguments.smoke)
+    if arguments.json is not None:
+        arguments.json.write_bytes(report.to_json(arguments.name, smoke=arguments.smoke))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

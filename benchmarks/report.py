@@ -1,0 +1,139 @@
+"""What a benchmark found: for people as tables, for programs as JSON, with the machine's facts."""
+
+from __future__ import annotations
+
+import os
+import platform
+import statistics
+import sys
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from textwrap import fill
+
+import msgspec
+
+Cell = str | int | float
+
+
+class Table(msgspec.Struct):
+    """Rows under headings."""
+
+    columns: list[str]
+    rows: list[list[Cell]]
+    title: str = ""
+
+
+class Expectation(msgspec.Struct):
+    """A figure, and the most it should be."""
+
+    what: str
+    figure: float
+    at_most: float
+
+    @property
+    def met(self) -> bool:
+        return self.figure <= self.at_most
+
+
+class Report(msgspec.Struct):
+    """What a benchmark found. `figures` are for programs: plain names, numbers."""
+
+    method: str
+    tables: list[Table]
+    figures: dict[str, float]
+    expectations: list[Expectation] = []
+
+    def show(self, name: str, *, smoke: bool) -> None:
+        print(f"{name}{'  (smoke run: the figures mean nothing)' if smoke else ''}\n")
+        print(fill(" ".join(self.method.split()), 98), end="\n\n")
+        for table in self.tables:
+            _show_table(table)
+        for expected in self.expectations:
+            verdict = "yes" if expected.met else "NO"
+            print(f"{expected.what}: {expected.figure:.3f}, <= {expected.at_most:g}? {verdict}")
+        print("\n" + "; ".join(f"{key} {value}" for key, value in machine().items()))
+
+    def to_json(self, name: str, *, smoke: bool) -> bytes:
+        found = {
+            "name": name,
+            "smoke": smoke,
+            "machine": machine(),
+            "method": " ".join(self.method.split()),
+            "figures": self.figures,
+            "expectations": [
+                {"what": e.what, "figure": e.figure, "at_most": e.at_most, "met": e.met}
+                for e in self.expectations
+            ],
+            "tables": self.tables,
+        }
+        return msgspec.json.format(msgspec.json.encode(found), indent=2) + b"\n"
+
+
+class Spread(msgspec.Struct):
+    """The middle of some figures, and where the middle half of them lies."""
+
+    median: float
+    low: float
+    high: float
+
+    @classmethod
+    def of(cls, figures: Sequence[float]) -> Spread:
+        if len(figures) < 2:
+            return cls(figures[0], figures[0], figures[0])
+        low, median, high = statistics.quantiles(figures, n=4, method="inclusive")
+        return cls(median, low, high)
+
+
+def machine() -> dict[str, str]:
+    """Where and with what it was measured."""
+    return {
+        "date": datetime.now(UTC).date().isoformat(),
+        "cpu": _cpu_model(),
+        "cores": str(os.cpu_count()),
+        "system": f"{platform.system()} {platform.machine()}",
+        "python": f"{platform.python_implementation()} {platform.python_version()}",
+        "aiohttp": version("aiohttp"),
+        "http parser": "C" if _has_c_parser() else "Python",
+        "msgspec": version("msgspec"),
+        "tenacity": version("tenacity"),
+    }
+
+
+def _cpu_model() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        lines = []
+    for line in lines:
+        if line.startswith("model name"):
+            return line.partition(":")[2].strip()
+    return platform.processor() or "unknown"
+
+
+def _has_c_parser() -> bool:
+    from aiohttp import http_parser
+
+    return bool(http_parser.HttpResponseParser is not http_parser.HttpResponseParserPy)
+
+
+def _show_table(table: Table) -> None:
+    cells = [table.columns, *([_text(cell) for cell in row] for row in table.rows)]
+    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+    if table.title:
+        print(table.title)
+    for number, row in enumerate(cells):
+        first, *rest = (
+            text.ljust(width) if column == 0 else text.rjust(width)
+            for column, (text, width) in enumerate(zip(row, widths, strict=True))
+        )
+        print("  ".join([first, *rest]).rstrip())
+        if number == 0:
+            print("  ".join("-" * width for width in widths))
+    print(flush=True)
+    sys.stdout.flush()
+
+
+def _text(cell: Cell) -> str:
+    return f"{cell:.3f}" if isinstance(cell, float) else str(cell)
