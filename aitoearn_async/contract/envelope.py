@@ -98,7 +98,7 @@ class _RefusalWire(msgspec.Struct, rename="camel"):
     # No `data`: it is `{}` here, and of no interest.
     code: int
     message: msgspec.Raw = msgspec.Raw()
-    request_id: msgspec.Raw = msgspec.Raw()
+    request_id: str | None = None
 
 
 class _MendableWire(msgspec.Struct):
@@ -112,7 +112,7 @@ _text_decoder = msgspec.json.Decoder(str)
 
 def _refusal(body: bytes) -> Refusal:
     wire = _refusal_decoder.decode(body)
-    return Refusal(wire.code, _text(wire.message), _text(wire.request_id) or None)
+    return Refusal(wire.code, _text(wire.message), wire.request_id)
 
 
 def _text(raw: msgspec.Raw) -> str:

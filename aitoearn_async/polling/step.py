@@ -60,13 +60,14 @@ class Reply(NamedTuple, Generic[T]):
 class Terms:
     """What waits that were asked alike have in common."""
 
-    __slots__ = ("pace", "patience", "timeout", "wait")
+    __slots__ = ("answered", "pace", "patience", "timeout", "wait")
 
     def __init__(self, timeout: float, patience: float, wait: WaitStrategy) -> None:
         self.timeout: float = timeout  # seconds from the first poll; infinity for no limit
         self.patience: float = patience  # seconds of trouble; infinity for no limit
         self.wait: WaitStrategy = wait
         self.pace: float = 0.0  # how long a poll takes, in seconds: the slowest, of late
+        self.answered: bool = False  # one of them has had a good answer, so the key is valid
 
 
 class Wait(msgspec.Struct, Generic[T], order=True, gc=False):
@@ -195,6 +196,7 @@ def _after_reply(wait: Wait[T], terms: Terms, reply: Reply[T], now: float) -> De
     wait.status, wait.memo = reply.status, reply.memo
     wait.trouble = wait.trouble_since = None
     wait.doubted = False
+    terms.answered = True
     if reply.task is not None:
         wait.latest = reply.task
         if reply.task.done:
@@ -208,7 +210,7 @@ def _after_trouble(
     _count(wait, error.label, as_before=False)
     wait.memo, wait.trouble = None, error
     if _is_definite(error):
-        if not _needs_confirmation(wait, error):
+        if not _needs_confirmation(wait, terms, error):
             return GiveUpAt(now, error)
         wait.doubted = True
     # One who is told to slow down has reached the service: no reason to lose patience.
@@ -222,10 +224,13 @@ def _is_definite(error: PollError) -> bool:
     return isinstance(error, ApiError | ConnectionFailedError) and not error.transient
 
 
-def _needs_confirmation(wait: Wait[Any], error: PollError) -> bool:
-    # The service also says 401 when it fails to look the account up.
-    contradicts = isinstance(error, AuthenticationError) or type(error) is ApiError
-    return contradicts and wait.status is not None and not wait.doubted
+def _needs_confirmation(wait: Wait[Any], terms: Terms, error: PollError) -> bool:
+    if wait.doubted:
+        return False
+    if isinstance(error, AuthenticationError):
+        # The service also says 401 when it fails to look the account up.
+        return terms.answered
+    return type(error) is ApiError and wait.status is not None
 
 
 def _next(

@@ -113,7 +113,7 @@ def test_only_a_new_word_is_a_change() -> None:
     """The first good poll is news, the same word again is none, another one is."""
     limits = terms()
     wait = begun(limits)
-    answers = [
+    answers: list[Reply[ImageTask] | PollError] = [
         reply("queued"),
         reply("queued"),
         unchanged("queued"),
@@ -175,7 +175,7 @@ def test_trouble_costs_one_poll(error: PollError) -> None:
     assert wait.trouble is error
     assert wait.trouble_since == START
     step(wait, limits, reply(), START + 11, START + 11)
-    assert wait.trouble is wait.trouble_since is None
+    assert (wait.trouble, wait.trouble_since) == (None, None)
 
 
 @pytest.mark.parametrize("error", PASSING, ids=repr)
@@ -185,7 +185,8 @@ def test_patience_runs_out(error: PollError) -> None:
     wait = begun(limits)
     assert step(wait, limits, error, START, START) == PollAt(START + 60)
     last = step(wait, limits, error, START + 60, START + 60)
-    assert last == PollAt(pytest.approx(START + 100, abs=0.1))
+    assert isinstance(last, PollAt)
+    assert last.moment == pytest.approx(START + 100, abs=0.1)
     decision = step(wait, limits, error, START + 99.9, START + 99.9)
     assert isinstance(decision, GiveUpAt)
     assert decision.moment == START + 100

@@ -1,0 +1,259 @@
+"""A batch and its time: deadlines, patience, what is due, and what is overdue."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from collections.abc import AsyncIterator
+
+import pytest
+import tenacity
+
+from aitoearn_async import (
+    ImageRef,
+    ImageTask,
+    RateLimitError,
+    ServerError,
+    ServiceUnreachableError,
+    TaskNotFoundError,
+    WaitTimeoutError,
+)
+from aitoearn_async.emulator import VirtualTimeLoop
+from aitoearn_async.polling.step import Reply, Wait
+from tests.polling.model import Service, as_image, batch, collect, images, now, run
+
+TIMELY = 0.05
+FOREVER = 1e9
+
+
+def endless(refs: list[ImageRef]) -> dict[ImageRef, float]:
+    return dict.fromkeys(refs, FOREVER)
+
+
+async def test_ten_thousand_deadlines() -> None:
+    """Each wait ends at its own, however many end, and few enough at a time to see others."""
+    refs = images(10_000)
+    begun = now()
+    timeouts: list[float] = []
+    async with batch(refs, Service(endless(refs)), timeout=300, concurrency=64) as waiting:
+        async for outcome in waiting:
+            assert isinstance(outcome.error, WaitTimeoutError)
+            timeouts.append(outcome.elapsed)
+    assert len(timeouts) == len(refs)
+    assert 300 <= min(timeouts) <= max(timeouts) <= 300 + TIMELY
+    assert now() - begun < 400
+
+
+async def test_deadlines_when_hardly_any_poll_goes_out() -> None:
+    """With four polls a second for two thousand tasks, most of them overdue, all end in time."""
+    refs = images(2_000)
+    service = Service(endless(refs), latency=1.0)
+    # Half begin within the first 250 s: each ends 400 s after that.
+    outcomes = await collect(batch(refs, service, timeout=400, concurrency=4))
+    assert len(outcomes) == len(refs)
+    for outcome in outcomes:
+        assert isinstance(outcome.error, WaitTimeoutError)
+        assert 400 <= outcome.elapsed <= 400 + TIMELY
+
+
+class HangingService(Service):
+    """A service that does not answer any more, once it is told to; nor hears of deadlines."""
+
+    hangs = False
+
+    async def poll(self, wait: Wait[ImageTask], end: float) -> Reply[ImageTask]:
+        return await super().poll(wait, FOREVER + now() if self.hangs else end)
+
+
+async def test_deadlines_while_all_workers_hang() -> None:
+    """Those that wait for a worker end in time; those that one polls, with their poll."""
+    refs = images(1_000)
+    service = HangingService(endless(refs))
+    begun = now()
+    late = 0
+    async with batch(refs, service, timeout=100, concurrency=16) as waiting:
+        asyncio.get_running_loop().call_later(50, setattr, service, "hangs", True)
+        asyncio.get_running_loop().call_later(50, setattr, service, "latency", FOREVER)
+        for _ in range(1_000 - 16):
+            outcome = await anext(waiting)
+            late += outcome.elapsed > 100 + TIMELY
+        assert now() - begun < 110
+        assert waiting.statistics().in_flight == 16
+    assert not late
+
+
+async def test_patience_is_each_tasks_own() -> None:
+    """A task the service keeps failing for is given up, in time; the others go on."""
+    refs = images(50)
+    service = Service(
+        dict.fromkeys(refs, 1000.0),
+        trouble=lambda ref, number: ServerError(500) if ref == refs[7] and number > 3 else None,
+    )
+    outcomes = await collect(batch(refs, service, patience=100))
+    assert outcomes[0].ref == refs[7]
+    assert isinstance(outcomes[0].error, ServiceUnreachableError)
+    assert outcomes[0].elapsed == pytest.approx(15.3 + 100, abs=TIMELY + 0.1)
+    assert outcomes[0].task is not None
+    assert all(outcome.ok for outcome in outcomes[1:])
+
+
+async def test_patience_that_runs_out_while_all_workers_hang() -> None:
+    """A wait that is only to be given up needs no worker for it."""
+    refs = images(12)
+    service = HangingService(
+        endless(refs),
+        trouble=lambda ref, number: ServerError(503, retry_after=500) if ref == refs[0] else None,
+    )
+    async with batch(refs, service, patience=100, concurrency=4) as waiting:
+        asyncio.get_running_loop().call_later(50, setattr, service, "hangs", True)
+        asyncio.get_running_loop().call_later(50, setattr, service, "latency", FOREVER)
+        outcome = await anext(waiting)
+        assert isinstance(outcome.error, ServiceUnreachableError)
+        assert outcome.elapsed == pytest.approx(100, abs=TIMELY)
+
+
+async def test_a_definite_answer_is_told_at_once() -> None:
+    """That there is no such task does not queue up behind the polls that are overdue."""
+    refs = images(2_000)
+    answered = math.nan
+
+    def trouble(ref: ImageRef, number: int) -> TaskNotFoundError | None:
+        nonlocal answered
+        if (ref, number) != (refs[0], 2):
+            return None
+        answered = now()
+        return TaskNotFoundError(404)
+
+    service = Service(endless(refs), latency=1.0, trouble=trouble)
+    async with batch(refs, service, concurrency=4) as waiting:
+        outcome = await anext(waiting)
+        assert outcome.ref == refs[0]
+        assert now() == answered
+        assert waiting.statistics().lag > 100
+
+
+async def test_no_time_at_all() -> None:
+    """timeout=0 asks nothing and ends everything, soon."""
+    refs = images(3_000)
+    service = Service()
+    begun = now()
+    outcomes = await collect(batch(refs, service, timeout=0))
+    assert len(outcomes) == len(refs)
+    assert {type(outcome.error) for outcome in outcomes} == {WaitTimeoutError}
+    assert {outcome.elapsed for outcome in outcomes} == {0.0}
+    assert not service.polls
+    assert now() - begun < 3.1
+
+
+async def test_no_limit() -> None:
+    """Without a timeout and patience, weeks of trouble end well."""
+    [ref] = images(1)
+    service = Service(
+        {ref: 2e6}, trouble=lambda ref, number: ServerError(500) if number < 400 else None
+    )
+    [outcome] = await collect(batch([ref], service, wait=tenacity.wait_fixed(3600)))
+    assert outcome.ok
+    assert outcome.polls > 500
+
+
+async def test_the_service_is_left_alone_when_it_asks_to_be() -> None:
+    """The next poll of a task that is told to slow down is no sooner than asked."""
+    refs = images(100)
+    service = Service(
+        trouble=lambda ref, number: RateLimitError(429, retry_after=60) if number == 1 else None
+    )
+    begun = now()
+    outcomes = await collect(batch(refs, service, patience=5, concurrency=100))
+    assert all(outcome.ok for outcome in outcomes)
+    assert service.starts[99] < begun + 1
+    assert begun + 60 <= service.starts[100]
+    assert len({round(start - begun, 1) for start in service.starts[100:200]}) > 20
+
+
+@pytest.mark.parametrize(("count", "share"), [(5_000, 0.04), (30_000, 0.02)])
+async def test_first_polls_of_many_are_spread_out(count: int, share: float) -> None:
+    """No tenth of a second has more than its share of them, and all are over in 10 s."""
+    refs = images(count)
+    service = Service(dict.fromkeys(refs, 0.0), latency=0.001)
+    begun = now()
+    await collect(batch(refs, service, concurrency=64))
+    assert len(service.starts) == count
+    starts = sorted(service.starts)
+    most = max(
+        sum(begun + tenth / 10 <= start < begun + (tenth + 1) / 10 for start in starts)
+        for tenth in range(100)
+    )
+    assert most <= share * count
+    assert starts[-1] - begun <= 10.1
+
+
+async def test_first_polls_of_few_are_at_once() -> None:
+    """What the workers can do at once, they do at once; also later on, when room frees up."""
+    refs = images(64)
+    service = Service(dict.fromkeys(refs, 0.0))
+    begun = now()
+    await collect(batch(refs[:32], service, concurrency=32))
+    assert now() - begun == pytest.approx(0.1, abs=0.01)
+
+    async def source() -> AsyncIterator[ImageRef]:
+        for ref in refs:
+            yield ref
+            await asyncio.sleep(0.5)
+
+    begun = now()
+    service = Service(dict.fromkeys(refs, 0.0))
+    await collect(batch(source(), service, concurrency=1))
+    delays = [start - begun - 0.5 * number for number, start in enumerate(service.starts)]
+    assert delays == pytest.approx([0.0] * 64, abs=0.01)
+
+
+async def test_everyone_is_served_in_turn() -> None:
+    """When there are more tasks than polls, none is polled twice more often than another."""
+    refs = images(500)
+    service = Service(endless(refs), latency=1.0)
+    await collect(batch(refs, service, timeout=1000, concurrency=10))
+    assert max(service.polls.values()) - min(service.polls.values()) <= 2
+    assert max(service.polls.values()) <= 1000 / 50 + 1
+
+
+class SettableLoop(VirtualTimeLoop):
+    """A loop whose clock can be put forward, as by code that holds the loop."""
+
+    ahead = 0.0
+
+    def time(self) -> float:
+        return super().time() + self.ahead
+
+
+class AwkwardService(Service):
+    """A task that has run out of time just before its poll begins, and has then ended."""
+
+    def __init__(self, slow: ImageRef) -> None:
+        super().__init__(endless([slow]), latency=0.0)
+        self.slow = slow
+
+    async def poll(self, wait: Wait[ImageTask], end: float) -> Reply[ImageTask]:
+        loop = asyncio.get_running_loop()
+        assert isinstance(loop, SettableLoop)
+        if as_image(wait.ref) == self.slow or wait.polls == 0:
+            return await super().poll(wait, end)
+        # It is back at the moment at which the slow one is handed to a worker; and when it is
+        # done, so is the other's time.
+        await asyncio.sleep(0)
+        loop.ahead += 0.03
+        return await super().poll(wait, end)
+
+
+def test_time_that_runs_out_on_the_way_to_a_worker() -> None:
+    """It is an end like any other: there is one outcome, and no poll after it."""
+    slow, other = images(2)
+    service = AwkwardService(slow)
+
+    async def main() -> None:
+        refs = [slow, other]
+        strategy = tenacity.wait_fixed(9.98)
+        outcomes = await collect(batch(refs, service, timeout=10, wait=strategy, concurrency=2))
+        assert {outcome.ref for outcome in outcomes} == set(refs)
+        assert len(outcomes) == 2
+
+    run(main, SettableLoop)

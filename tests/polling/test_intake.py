@@ -1,0 +1,155 @@
+"""Reading refs: from every kind of source, one at a time, and none before there is room."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Iterator
+from typing import Any
+
+import pytest
+
+from aitoearn_async.polling.intake import Intake
+
+
+class Countdown:
+    """An iterator that is neither a generator nor a container."""
+
+    def __init__(self, start: int) -> None:
+        self.left = start
+
+    def __iter__(self) -> Iterator[int]:
+        return self
+
+    def __next__(self) -> int:
+        if not self.left:
+            raise StopIteration
+        self.left -= 1
+        return self.left
+
+
+class Queue:
+    """An async iterator that is no generator, as of a message queue."""
+
+    def __init__(self, items: Iterable[int]) -> None:
+        self.items = deque(items)
+
+    def __aiter__(self) -> AsyncIterator[int]:
+        return self
+
+    async def __anext__(self) -> int:
+        await asyncio.sleep(0.01)
+        if not self.items:
+            raise StopAsyncIteration
+        return self.items.popleft()
+
+
+async def numbers(count: int) -> AsyncIterator[int]:
+    for number in range(count):
+        yield number
+
+
+SOURCES: list[Callable[[int], Iterable[int] | AsyncIterable[int]]] = [
+    lambda count: list(range(count)),
+    lambda count: tuple(range(count)),
+    lambda count: set(range(count)),
+    lambda count: dict.fromkeys(range(count)).keys(),
+    lambda count: (number for number in range(count)),
+    Countdown,
+    numbers,
+    lambda count: Queue(range(count)),
+]
+
+
+@pytest.mark.parametrize("count", [0, 1, 200])
+@pytest.mark.parametrize("source", SOURCES)
+async def test_every_kind_of_source(
+    source: Callable[[int], Iterable[int] | AsyncIterable[int]], count: int
+) -> None:
+    """All of it is read, each item once, and then it is done and says so."""
+    taken: list[int] = []
+    said: list[bool] = []
+    intake = Intake(source(count), taken.append, lambda: True, lambda: said.append(True))
+    assert not intake.done
+    await intake.run()
+    assert sorted(taken) == list(range(count))
+    assert intake.done
+    assert intake.failure is None
+    assert said == [True]
+
+
+@pytest.mark.parametrize("source", SOURCES)
+async def test_nothing_is_read_without_room(
+    source: Callable[[int], Iterable[int] | AsyncIterable[int]],
+) -> None:
+    """No item is taken before there is room for it, and each room is filled once."""
+    taken: list[int] = []
+    room = 0
+    intake = Intake(source(100), taken.append, lambda: len(taken) < room, lambda: None)
+    reading = asyncio.create_task(intake.run())
+    for room in (0, 1, 2, 30, 99, 150):
+        intake.make_room()
+        intake.make_room()
+        await asyncio.sleep(10)
+        assert len(taken) == min(room, 100)
+    assert intake.done
+    await reading
+
+
+async def test_a_fast_source_does_not_hold_the_loop() -> None:
+    """Others have their turn while a source without an end is read."""
+    taken: list[int] = []
+    intake = Intake(iter(int, 1), taken.append, lambda: True, lambda: None)
+    reading = asyncio.create_task(intake.run())
+    for turn in range(1, 20):
+        await asyncio.sleep(0)
+        assert len(taken) <= turn * 64
+    reading.cancel()
+    await asyncio.wait([reading])
+    assert not intake.done
+
+
+async def failing_later() -> AsyncIterator[int]:
+    yield 1
+    raise LookupError("lost")
+
+
+def failing() -> Iterator[int]:
+    yield 1
+    raise LookupError("lost")
+
+
+class FailingAtOnce:
+    def __iter__(self) -> Iterator[int]:
+        raise LookupError("lost")
+
+
+@pytest.mark.parametrize(
+    ("source", "count"), [(failing_later(), 1), (failing(), 1), (FailingAtOnce(), 0)]
+)
+async def test_what_a_source_raises_is_kept(source: Any, count: int) -> None:
+    """A source that fails is done; what it gave before counts, and the error is there."""
+    taken: list[int] = []
+    intake: Intake[int] = Intake(source, taken.append, lambda: True, lambda: None)
+    await intake.run()
+    assert len(taken) == count
+    assert intake.done
+    assert isinstance(intake.failure, LookupError)
+
+
+async def test_what_is_refused_ends_it() -> None:
+    """An item that is not taken is the source's failure."""
+
+    def refuse(item: int) -> None:
+        raise TypeError(f"not {item}")
+
+    intake = Intake([1, 2], refuse, lambda: True, lambda: None)
+    await intake.run()
+    assert str(intake.failure) == "not 1"
+
+
+@pytest.mark.parametrize("source", [None, 5, object(), len])
+def test_no_source_at_all(source: Any) -> None:
+    """What cannot be iterated is refused at once."""
+    with pytest.raises(TypeError, match="iterable"):
+        Intake(source, print, lambda: True, lambda: None)
