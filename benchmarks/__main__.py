@@ -11,6 +11,8 @@ from .report import Report
 
 BENCHMARKS = {
     "overhead": ("benchmarks.overhead", "client CPU of one poll, against the same by hand"),
+    "bandwidth": ("benchmarks.bandwidth", "bytes received for polls of an unchanged task"),
+    "memory": ("benchmarks.memory", "memory of a waiting task, against gather of single waits"),
     "import": ("benchmarks.import_time", "import time, against that of the dependencies"),
 }
 

@@ -50,6 +50,7 @@ def names_in(text: str) -> list[str]:
 
 # The reference.
 
+
 def test_every_public_name_has_its_place_in_the_reference() -> None:
     reference = "".join(path.read_text("utf-8") for path in DOCS.glob("reference/*.md"))
     documented = re.findall(r"^::: aitoearn_async\.(\w+)$", reference, re.M)
