@@ -48,7 +48,7 @@ Exit status:
   130  interrupted
 Of several, the highest up to 4 counts."""
 
-app = typer.Typer(
+app: typer.Typer = typer.Typer(
     add_completion=False,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
