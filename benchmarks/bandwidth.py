@@ -1,0 +1,104 @@
+"""Bytes a client receives for the polls of a task that does not change."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+from typing import Any
+
+import tenacity
+
+from aitoearn_async import Client
+from aitoearn_async.emulator import Emulator
+
+from .report import Cell, Expectation, Report, Table
+
+MOST = 1000.0
+_LARGE = 4_200_000
+
+METHOD = """
+The emulator in its observed dialect (ETag and 304, as the service's own), behind a TCP relay that
+counts every byte it passes to the client, headers included. One task stays unchanged; its answer
+echoes an image of 4.2 MB that was submitted, or an ordinary request. `wait_for` polls without
+pausing; the bytes of the first poll, and those of each after it, are told apart. `get`, which
+reads the whole answer each time, stands beside it.
+"""
+
+
+class _Relay:
+    """Passes bytes between a client and a server, and counts those that the client receives."""
+
+    def __init__(self, port: int) -> None:
+        self._port = port
+        self.received = 0
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        answers, requests = await asyncio.open_connection("127.0.0.1", self._port)
+        upward = asyncio.create_task(_pump(reader, requests))
+        try:
+            while data := await answers.read(65536):
+                self.received += len(data)
+                writer.write(data)
+                await writer.drain()
+        except OSError:
+            pass
+        finally:
+            upward.cancel()
+            requests.close()
+            writer.close()
+
+
+async def _pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    with contextlib.suppress(OSError):
+        while data := await reader.read(65536):
+            writer.write(data)
+            await writer.drain()
+    writer.close()
+
+
+@contextlib.asynccontextmanager
+async def _counted(service: Emulator) -> AsyncIterator[tuple[_Relay, Client]]:
+    relay = _Relay(int(service.url.rpartition(":")[2]))
+    server = await asyncio.start_server(relay.serve, "127.0.0.1", 0)
+    address = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    async with server, Client(service.api_key, base_url=address) as client:
+        yield relay, client
+
+
+async def _measure(size: int, polls: int) -> tuple[float, float, float]:
+    """Bytes of the first poll of a wait, of each later one, and of each `get`."""
+    image = {"image": "data:image/png;base64," + "A" * size} if size else {}
+    async with Emulator() as service:
+        ref = service.add_image("generating", request={"prompt": "a cat", **image})
+        async with _counted(service) as (relay, client):
+            marks: dict[int, int] = {}
+
+            def at_once(state: tenacity.RetryCallState) -> float:
+                marks[state.attempt_number] = relay.received
+                if state.attempt_number == polls:
+                    service.set_status(ref, "success")
+                return 0.0
+
+            wait: Any = at_once
+            await client.wait_for(ref, wait=wait)
+            before = relay.received
+            await client.get(ref)
+            return marks[1], (marks[polls] - marks[1]) / (polls - 1), relay.received - before
+
+
+def run(smoke: bool) -> Report:
+    polls = 5 if smoke else 100
+    rows: list[list[Cell]] = []
+    figures: dict[str, float] = {}
+    expectations: list[Expectation] = []
+    for name, size in (("large", _LARGE), ("ordinary", 0)):
+        first, later, whole = asyncio.run(_measure(size, polls))
+        rows.append([name, polls, *(f"{figure:,.0f}" for figure in (first, later, whole))])
+        figures[f"{name}_first"], figures[f"{name}_later"] = first, later
+        figures[f"{name}_get"] = whole
+        if size:
+            what = "bytes a poll after the first, large answer"
+            expectations.append(Expectation(what, later, MOST))
+    columns = ["answer", "polls", "bytes of the first", "of each after it", "of a get"]
+    return Report(METHOD, [Table(columns, rows)], figures, expectations)
