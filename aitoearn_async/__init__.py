@@ -24,6 +24,7 @@ from .errors import (
     ConnectionFailedError,
     ContractError,
     InvalidRequestError,
+    NotAskedError,
     RateLimitError,
     RequestTimeoutError,
     ServerError,
@@ -35,11 +36,13 @@ from .errors import (
     WaitTimeoutError,
 )
 from .poller import ClientStatistics
-from .polling.batch import Batch, BatchStatistics
+from .polling.batch import Batch
+from .polling.gauge import BatchStatistics
 from .polling.outcome import Outcome
 from .polling.schedule import WaitStrategy, wait_backoff
 from .polling.waiter import Waiter
 from .session.address import CHINA, INTERNATIONAL
+from .session.breaker import BreakerState
 
 __all__ = [
     "CHINA",
@@ -51,6 +54,7 @@ __all__ = [
     "AuthenticationError",
     "Batch",
     "BatchStatistics",
+    "BreakerState",
     "Client",
     "ClientClosedError",
     "ClientStatistics",
@@ -60,6 +64,7 @@ __all__ = [
     "ImageRef",
     "ImageTask",
     "InvalidRequestError",
+    "NotAskedError",
     "Outcome",
     "RateLimitError",
     "RequestTimeoutError",

@@ -11,15 +11,15 @@ from collections.abc import AsyncIterable, Callable, Iterable
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from .arguments import count, positive, strategy, time_limit
-from .contract.endpoints import endpoint_of
+from .arguments import count, positive, strategy, terms, time_limit
 from .contract.models import Task
 from .contract.refs import TaskRef
 from .errors import AiToEarnError
 from .poller import ClientStatistics, Poller
-from .polling.batch import Batch, BatchStatistics
+from .polling.batch import Batch
+from .polling.gauge import BatchStatistics
 from .polling.outcome import Outcome
-from .polling.schedule import WaitStrategy, cadence
+from .polling.schedule import WaitStrategy
 from .polling.step import Terms
 from .polling.waiter import Waiter
 from .session.address import (
@@ -29,10 +29,11 @@ from .session.address import (
     checked_key,
     checked_proxy,
 )
+from .session.health import Health
 from .session.http import MOST_BYTES, USER_AGENT, Http, environment_proxy
 from .session.lifetime import Lifetime
 from .session.limits import Limits
-from .session.retry import repeat
+from .session.retry import Budget, repeat
 
 if TYPE_CHECKING:
     from ssl import SSLContext
@@ -107,6 +108,7 @@ class Client:
         self._own_wait = strategy(wait)
         self._lifetime = Lifetime()
         self._limits = Limits(count("concurrency", concurrency), requests_per_second)
+        health = Health(address.host or "", self._limits)
         self._http = Http(
             base_url=address,
             key=key,
@@ -117,8 +119,10 @@ class Client:
             most_bytes=count("max_response_bytes", max_response_bytes),
             lifetime=self._lifetime,
             limits=self._limits,
+            health=health,
         )
-        self._poller = Poller(self._http, self._limits)
+        self._budget = Budget()
+        self._poller = Poller(self._http, self._limits, health)
 
     async def __aenter__(self) -> Client:
         self._lifetime.enter()
@@ -157,7 +161,7 @@ class Client:
         Transient trouble (a lost connection, a timeout, HTTP 5xx, code 500, 429) is met with
         up to `attempts` requests in all, with exponential backoff, or as long between them
         as the service asks for (`Retry-After`), and no further than `attempts` times
-        `request_timeout` from now.
+        `request_timeout` from now. When most of the client's calls fail, it repeats one in ten.
 
         Args:
             ref: The task: an `ImageRef` or a `VideoRef`.
@@ -174,6 +178,7 @@ class Client:
             ClientClosedError: The client is closed.
         """
         before = self._lifetime.enter().time() + self._attempts * self._request_timeout
+        self._budget.earn()
         try:
             return await self._poller.fetch(ref, before)
         except AiToEarnError as error:
@@ -185,6 +190,7 @@ class Client:
             first,
             attempts=self._attempts,
             before=before,
+            budget=self._budget,
             sleep_until=self._lifetime.sleep_until,
         )
 
@@ -335,16 +341,4 @@ class Client:
     def _terms(
         self, timeout: float | None, patience: float | None, wait: WaitStrategy | None
     ) -> Callable[[TaskRef[Any]], Terms]:
-        """What a call asks for, checked; one `Terms` for each kind of task."""
-        limits = time_limit("timeout", timeout), time_limit("patience", patience)
-        delays = strategy(wait) or self._own_wait
-        made: dict[type, Terms] = {}
-
-        def terms_of(ref: TaskRef[Any]) -> Terms:
-            terms = made.get(type(ref))
-            if terms is None:
-                endpoint_of(ref)
-                terms = made[type(ref)] = Terms(*limits, delays or cadence(ref.kind))
-            return terms
-
-        return terms_of
+        return terms(timeout, patience, strategy(wait) or self._own_wait)

@@ -10,7 +10,8 @@
     ├── TransportError               no usable answer came
     │   ├── ConnectionFailedError      no connection, or it broke
     │   ├── RequestTimeoutError        no answer in time                   (also a TimeoutError)
-    │   └── UnexpectedResponseError    an answer that is not the service's
+    │   ├── UnexpectedResponseError    an answer that is not the service's
+    │   └── NotAskedError              not sent: the service is down, or wants to be left alone
     ├── ContractError                an answer that breaks the service's own contract
     ├── TaskFailedError              the task itself failed
     ├── WaitTimeoutError             the wait's deadline passed            (also a TimeoutError)
@@ -77,7 +78,8 @@ class ApiError(AiToEarnError):
         request_id: The id the request went out with, to quote to the service's support. All
             polls of one wait have the same.
         http_status: The real HTTP status. The service says no with a 200 most of the time.
-        retry_after: How long the service asks to be left alone, in seconds, if it does.
+        retry_after: How long the service asks to be left alone, in seconds, if it does. After
+            a 429 that does not say it, how long the client leaves it alone.
     """
 
     def __init__(
@@ -189,6 +191,19 @@ class UnexpectedResponseError(TransportError):
     A proxy's HTML page, a redirect (never followed: the key stays here), an answer for
     another task, an answer that is too large.
     """
+
+
+class NotAskedError(TransportError):
+    """The request was not sent, because of what others of this client have just met.
+
+    The service is down, as the answers to many tasks say, and is asked by a probe now and then
+    until it is back; or it has asked to be left alone for a while (429, `Retry-After`), and
+    then `retry_after` says for how long still. The last trouble there was is the `__cause__`.
+    """
+
+    @property
+    def label(self) -> str:
+        return "not asked"
 
 
 class ContractError(AiToEarnError):

@@ -6,6 +6,7 @@ if they are for the task that was asked for. When to poll, and how often, is not
 
 from __future__ import annotations
 
+import asyncio
 import itertools
 import logging
 import math
@@ -21,8 +22,10 @@ from .contract.envelope import Broken, Refusal, glance, read, refusal
 from .contract.models import Task
 from .contract.refs import TaskRef
 from .contract.status import is_known
-from .errors import AiToEarnError, ContractError, UnexpectedResponseError
+from .errors import AiToEarnError, ContractError, NotAskedError, UnexpectedResponseError
 from .polling.step import Reply, Wait
+from .session.breaker import BreakerState
+from .session.health import Health
 from .session.http import Answer, Http
 from .session.limits import Limits
 
@@ -45,14 +48,23 @@ class ClientStatistics(msgspec.Struct, frozen=True, kw_only=True):
     """Requests under way now."""
     queued: int
     """Requests waiting now for a place among `concurrency`, or for their turn."""
+    breaker: BreakerState
+    """Whether the service is down, as far as all the client's requests can tell."""
+    outages: int
+    """How often it has been down."""
+    held: int
+    """Requests that were not sent, because it was down or had asked to be left alone."""
+    paused_for: float
+    """Seconds for which it has asked to be left alone, from now (429, `Retry-After`)."""
 
 
 class Poller:
     """Polls one service."""
 
-    def __init__(self, http: Http, limits: Limits) -> None:
+    def __init__(self, http: Http, limits: Limits, health: Health) -> None:
         self._http = http
         self._limits = limits
+        self._health = health
         self._failures = 0
         self._name = secrets.token_hex(6)
         self._numbers = itertools.count(1)
@@ -66,6 +78,10 @@ class Poller:
             failures=self._failures,
             in_flight=self._limits.in_flight,
             queued=self._limits.queued,
+            breaker=self._health.state,
+            outages=self._health.outages,
+            held=self._health.held,
+            paused_for=self._health.paused_for(),
         )
 
     async def fetch(self, ref: TaskRef[T], before: float) -> T:
@@ -93,13 +109,16 @@ class Poller:
         answer = await self._ask(ref, endpoint, request_id, before, etag)
         if answer.status == 304 and etag is not None and known is not None:
             if _same(etag, answer.headers.get("ETag")):
+                self._health.good(answer.term)
                 return Reply(known, None, etag, answer.sent)
             # Unchanged since some other answer: that says nothing of the one we have.
+            self._health.neither(answer.term)
             answer = await self._ask(ref, endpoint, request_id, before)
         memo = _etag(answer.headers.get("ETag"))
         if known is not None and answer.status == 200:
             seen = glance(answer.body, endpoint)
             if seen and seen.status == known and _is_for(ref, seen.id):
+                self._health.good(answer.term)
                 return Reply(known, None, memo, answer.sent)
         task = self._task(ref, endpoint, request_id, answer)
         # One copy of a word for all the waits that hold it.
@@ -116,6 +135,10 @@ class Poller:
         until = None if before == math.inf else before
         try:
             return await self._http.get(endpoint.path + ref.id, request_id, until, etag)
+        except NotAskedError:
+            # Nothing was waited for. Others on the loop have their turn before the next is held.
+            await asyncio.sleep(0)
+            raise
         except AiToEarnError as error:
             self._note(ref, error)
             raise
@@ -123,8 +146,10 @@ class Poller:
     def _task(self, ref: TaskRef[T], endpoint: Endpoint[T], request_id: str, answer: Answer) -> T:
         result = self._read(ref, endpoint, request_id, answer)
         if isinstance(result, AiToEarnError):
+            self._health.bad(answer.term, ref.id, result)
             self._note(ref, result)
             raise result
+        self._health.good(answer.term)
         if not is_known(result.status):
             self._notice(result.status)
         return result

@@ -246,7 +246,7 @@ async def test_trouble_costs_polls_and_no_task(
 ) -> None:
     """Faults of every kind, for some tasks now and then: all end well, each once."""
     refs = [aitoearn_service.add_image(("generating", 60), "success") for _ in range(80)]
-    for ref, fault in zip(refs, itertools.cycle(TROUBLE), strict=False):
+    for ref, fault in zip(refs[::2], itertools.cycle(TROUBLE), strict=False):
         aitoearn_service.fault(fault, ref=ref, times=2)
     outcomes = await aitoearn_client.wait_all(refs)
     assert all(outcome.ok for outcome in outcomes)

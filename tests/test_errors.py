@@ -19,6 +19,7 @@ from aitoearn_async import (
     ImageRef,
     ImageTask,
     InvalidRequestError,
+    NotAskedError,
     RateLimitError,
     RequestTimeoutError,
     ServerError,
@@ -55,6 +56,10 @@ SAYS: list[tuple[AiToEarnError, str]] = [
     (ConnectionFailedError("refused", label="no connection"), "refused"),
     (RequestTimeoutError("no answer within 30 s", "r-1"), "no answer within 30 s (request r-1)"),
     (UnexpectedResponseError("a page", "r", 302, retry_after=1.0), "a page (request r)"),
+    (
+        NotAskedError("not asked, because it is down", retry_after=2.0),
+        "not asked, because it is down",
+    ),
     (
         ContractError("Expected `str`, got `int` - at `$.data.status`", "r-1"),
         "the answer breaks the contract: Expected `str`, got `int` - at `$.data.status`,"
@@ -239,7 +244,7 @@ def test_transient() -> None:
     """Trouble is worth another try, a definite answer is not, and one error may differ."""
     assert {type(error).__name__ for error in ERRORS if type(error).transient} == {
         *("RateLimitError", "ServerError", "TransportError", "ConnectionFailedError"),
-        *("RequestTimeoutError", "UnexpectedResponseError"),
+        *("RequestTimeoutError", "UnexpectedResponseError", "NotAskedError"),
     }
     assert ServerError(500).transient
     assert not ServerError(500, transient=False).transient
@@ -252,7 +257,7 @@ def test_labels() -> None:
     assert [error.label for error in ERRORS if type(error) not in (AiToEarnError, ApiError)] == [
         *("code 401", "code 404", "code 10002", "HTTP 429", "code 500", "HTTP 502"),
         *("TransportError", "TransportError", "no connection", "RequestTimeoutError"),
-        *("UnexpectedResponseError", "broken answer"),
+        *("UnexpectedResponseError", "not asked", "broken answer"),
         *("TaskFailedError", "TaskFailedError", "TaskFailedError"),
         *("WaitTimeoutError", "WaitTimeoutError", "WaitTimeoutError", "ServiceUnreachableError"),
         "ClientClosedError",

@@ -16,14 +16,18 @@ from collections.abc import AsyncIterable, AsyncIterator, Callable, Coroutine, I
 from types import TracebackType
 from typing import Any, TypeVar, cast
 
-import msgspec
-
 from ..contract.models import AnyTask, Task
 from ..contract.refs import TaskRef
 from ..contract.status import TaskState
-from ..errors import AiToEarnError, AuthenticationError, ConnectionFailedError, TaskFailedError
+from ..errors import (
+    AiToEarnError,
+    AuthenticationError,
+    ConnectionFailedError,
+    NotAskedError,
+    TaskFailedError,
+)
 from .agenda import Agenda, Spread
-from .gauge import Gauge
+from .gauge import BatchStatistics, Gauge
 from .intake import Intake
 from .outcome import Outcome
 from .step import Decision, Ended, GiveUpAt, Reply, Terms, Wait, begin, give_up, step
@@ -36,33 +40,6 @@ _MOST_READY = 1024
 _SECONDS_BETWEEN_REPORTS = 1.0
 _AT_A_TIME = 200
 """Ends dealt with in one turn of the loop, however many come at once."""
-
-
-class BatchStatistics(msgspec.Struct, frozen=True, kw_only=True):
-    """How a batch stands, at one moment."""
-
-    pending: int
-    """Tasks that wait for their next poll."""
-    in_flight: int
-    """Tasks that are being polled."""
-    ready: int
-    """Outcomes that nobody has taken yet."""
-    succeeded: int
-    """Tasks that succeeded."""
-    failed: int
-    """Tasks that failed."""
-    unresolved: int
-    """Tasks that were given up or refused."""
-    polls: int
-    """Polls that came back, with whatever."""
-    unchanged: int
-    """Good polls of them that brought nothing new."""
-    polls_per_second: float
-    """Over the last eight seconds."""
-    lag: float
-    """How much later than due polls go out, of late: seconds. High: the rate is too low."""
-    exhausted: bool
-    """Whether all refs have been read."""
 
 
 class Batch(AsyncIterator[Outcome[T]]):
@@ -277,9 +254,10 @@ class Batch(AsyncIterator[Outcome[T]]):
             self._in_flight -= 1
         now = self._loop.time()
         decision: Decision[T] = step(wait, terms, answer, asked, now)
-        lag = (answer.sent if isinstance(answer, Reply) else asked) - due
-        unchanged = isinstance(answer, Reply) and not decision.changed
-        self._gauge.note(now, lag, unchanged=unchanged)
+        if not isinstance(answer, NotAskedError):
+            lag = (answer.sent if isinstance(answer, Reply) else asked) - due
+            unchanged = isinstance(answer, Reply) and not decision.changed
+            self._gauge.note(now, lag, unchanged=unchanged)
         self._act(wait, decision, now)
 
     def _act(self, wait: Wait[T], decision: Decision[T], now: float) -> None:

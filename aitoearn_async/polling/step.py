@@ -9,6 +9,7 @@ and every case can be tested as a value. The rules it holds:
 - A wait ends early only on a definite answer, its deadline, or when trouble has lasted for
   all of its patience. A refusal that contradicts earlier good answers needs a second one.
 - The last sleep before an end is shortened so that one last poll still fits in.
+- A poll that was held back, since the service is down, is no poll; the wait keeps its cadence.
 - What the service asks for (`Retry-After`) is never undercut, not even for that last poll.
 """
 
@@ -29,6 +30,7 @@ from ..errors import (
     AuthenticationError,
     ConnectionFailedError,
     ContractError,
+    NotAskedError,
     RateLimitError,
     ServiceUnreachableError,
     TransportError,
@@ -42,6 +44,8 @@ PollError = ApiError | TransportError | ContractError
 """What a poll can come to, other than a reply."""
 
 _MOST_KINDS_SEEN = 12
+_MOST_HELD = 30.0
+"""Seconds until a poll that was held, because the service is down, is tried again."""
 
 
 class Reply(NamedTuple, Generic[T]):
@@ -184,6 +188,8 @@ def step(
         asked: When it began.
         now: When it came back.
     """
+    if isinstance(answer, NotAskedError):
+        return _after_silence(wait, terms, answer, asked, now)
     terms.pace = max(now - asked, 0.75 * terms.pace)
     if isinstance(answer, Reply):
         return _after_reply(wait, terms, answer, now)
@@ -219,6 +225,23 @@ def _after_trouble(
     return _next(wait, terms, error, now, changed=False)
 
 
+def _after_silence(
+    wait: Wait[T], terms: Terms, error: NotAskedError, asked: float, now: float
+) -> Decision[T]:
+    """The service was not asked: that is no poll, but may use patience up all the same."""
+    wait.trouble = error
+    if error.retry_after is not None:
+        # It is there, and wants to be left alone. This poll is due as soon as that is over.
+        moment = now + _asked_for(error)
+        return _poll_at(wait, terms, moment, moment, now, changed=False)
+    if wait.trouble_since is None:
+        wait.trouble_since = asked
+    # The usual delay keeps tasks as spread out as they were. But one that is asked for once an
+    # hour need not wait an hour more, for a poll that was due now.
+    delay = min(_delay(wait, terms, error, now), _MOST_HELD * random.uniform(0.8, 1.0))
+    return _poll_at(wait, terms, now + delay, now, now, changed=False)
+
+
 def _is_definite(error: PollError) -> bool:
     """The service itself said no, or cannot be trusted to be the service."""
     return isinstance(error, ApiError | ConnectionFailedError) and not error.transient
@@ -236,15 +259,21 @@ def _needs_confirmation(wait: Wait[Any], terms: Terms, error: PollError) -> bool
 def _next(
     wait: Wait[T], terms: Terms, outcome: T | PollError | None, now: float, changed: bool
 ) -> Decision[T]:
-    delay = delay_after(
-        terms.wait,
-        polls=wait.polls,
-        started=wait.started,
-        now=now,
-        outcome=wait.latest if outcome is None else outcome,
-    )
+    delay = _delay(wait, terms, wait.latest if outcome is None else outcome, now)
     earliest = now + _asked_for(outcome)
-    moment = max(now + delay, earliest)
+    return _poll_at(wait, terms, max(now + delay, earliest), earliest, now, changed)
+
+
+def _delay(wait: Wait[T], terms: Terms, outcome: object, now: float) -> float:
+    return delay_after(
+        terms.wait, polls=max(wait.polls, 1), started=wait.started, now=now, outcome=outcome
+    )
+
+
+def _poll_at(
+    wait: Wait[T], terms: Terms, moment: float, earliest: float, now: float, changed: bool
+) -> Decision[T]:
+    """Poll at a moment; or at an earlier one, as the last poll before the end; or give up."""
     end = wait.end(terms)
     # A poll that begins later than this would not be back before the end.
     last = end - 1.25 * terms.pace - 0.02

@@ -30,6 +30,7 @@ from ..errors import (
 from .address import Key
 from .classify import Phase, Verdict, classify
 from .connection import Lost, Request, Response
+from .health import Health
 from .lifetime import Lifetime
 from .limits import Limits
 from .retry import retry_after
@@ -55,6 +56,8 @@ class Answer(NamedTuple):
     body: bytes
     wire: ResponseHandler | None
     sent: float = math.nan
+    term: int = 0
+    """What `Health` wants handed in with what the answer means."""
 
     def __repr__(self) -> str:
         # It stands among the locals of tracebacks, where nobody wants megabytes of body.
@@ -85,6 +88,7 @@ class Http:
         most_bytes: int,
         lifetime: Lifetime,
         limits: Limits,
+        health: Health,
     ) -> None:
         if session is not None and not isinstance(session, aiohttp.ClientSession):
             raise TypeError(f"session= is an aiohttp.ClientSession, not {session!r:.60}")
@@ -107,6 +111,7 @@ class Http:
         self._most_bytes = most_bytes
         self._lifetime = lifetime
         self._limits = limits
+        self._health = health
         self._renew_next = False
 
     async def get(
@@ -121,28 +126,46 @@ class Http:
             etag: Goes out as `If-None-Match`; the answer may then be a 304.
 
         Raises:
+            NotAskedError: The service is down, or has asked to be left alone.
             TransportError: No whole answer came.
             ClientClosedError: The client is closed, or was meanwhile.
         """
-        sent = None
-        answer: Answer | TransportError
+        term, sent = self._health.admit(), None
+        answer: Answer | TransportError | None = None
         try:
             with self._lifetime.bound(before) as bound:
                 await self._limits.enter()
                 try:
+                    if not self._health.is_current(term):
+                        term = self._health.admit()
                     sent = bound.tighten(self._request_timeout)
-                    answer = await self._request(path, request_id, etag, sent)
+                    answer = await self._request(path, request_id, etag, sent, term)
                 finally:
                     self._limits.leave()
         except TimeoutError:
             answer = self._timed_out(request_id, sent)
+        finally:
+            if not isinstance(answer, Answer):
+                self._tell_health(term, path, answer, sent)
         if isinstance(answer, Answer):
             return answer
+        assert answer is not None
         # Raised out here, where no frame and no context holds a header.
         raise answer
 
+    def _tell_health(
+        self, term: int, path: str, error: TransportError | None, sent: float | None
+    ) -> None:
+        """What no answer says of the service. Of a good one, those speak who can read it."""
+        waited = 0.0 if sent is None else self._lifetime.now() - sent
+        had_little_time = waited < 0.99 * self._request_timeout
+        if error is None or (isinstance(error, RequestTimeoutError) and had_little_time):
+            self._health.neither(term)  # broken off by the caller, or by his deadline
+        else:
+            self._health.bad(term, path, error)
+
     async def _request(
-        self, path: str, request_id: str, etag: str | None, sent: float
+        self, path: str, request_id: str, etag: str | None, sent: float, term: int
     ) -> Answer | TransportError:
         headers = self._headers_for(request_id, etag)
         response: aiohttp.ClientResponse | None = None
@@ -156,7 +179,7 @@ class Http:
                 raise  # a mistake in the use of aiohttp, a cancellation: not the wire's doing
             return self._failed(exc, request_id)
         wire = getattr(response, "wire", None)
-        return Answer(response.status, response.headers, body, wire, sent)
+        return Answer(response.status, response.headers, body, wire, sent, term)
 
     def _headers_for(self, request_id: str, etag: str | None) -> CIMultiDict[str]:
         headers = self._headers.copy()
@@ -249,7 +272,7 @@ class Http:
         if started is None:
             text = f"still waiting for its turn ({self._limits})"
         else:
-            waited = self._lifetime.enter().time() - started
+            waited = self._lifetime.now() - started
             text = f"no answer from {self.base_url.host} within {waited:.1f} s"
         return RequestTimeoutError(text, request_id, label=verdict.label)
 

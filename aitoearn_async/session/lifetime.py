@@ -50,6 +50,10 @@ class Lifetime:
             raise ClientClosedError
         return loop
 
+    def now(self) -> float:
+        """Loop time."""
+        return asyncio.get_running_loop().time()
+
     def _settle(self, loop: asyncio.AbstractEventLoop) -> None:
         if self._loop is not None and not self.closed:
             raise RuntimeError(

@@ -7,6 +7,12 @@ stands before it. Which request is worth sending is decided elsewhere.
 from __future__ import annotations
 
 import asyncio
+import math
+
+from .pace import Ramp
+
+_CROWD = 20
+"""Requests that wait for their turn where the pace is too slow, and not just uneven."""
 
 
 class Limits:
@@ -25,6 +31,9 @@ class Limits:
         self._interval = 1 / requests_per_second if requests_per_second else 0.0
         self._turn = asyncio.Lock()
         self._next_start = 0.0
+        self._felt = -math.inf  # when the pace last was too slow
+        self.ramp: Ramp | None = None
+        """The pace after trouble, while it lasts."""
         self.begun: int = 0
         self.in_flight: int = 0
         self.queued: int = 0
@@ -39,7 +48,7 @@ class Limits:
         self.queued += 1
         try:
             await self._places.acquire()
-            if self._interval:
+            if self._interval or self.ramp is not None:
                 try:
                     await self._pace()
                 except BaseException:
@@ -55,11 +64,26 @@ class Limits:
         self.in_flight -= 1
         self._places.release()
 
+    def is_calm(self) -> bool:
+        """Whether requests go out as they come, and not at the pace after trouble."""
+        if self.ramp is not None and self.ramp.is_over(_now(), self._felt):
+            self.ramp = None
+        return self.ramp is None
+
     async def _pace(self) -> None:
         # Whoever sleeps holds the lock, so those behind queue up in order, and one who is
         # cancelled leaves no gap.
         async with self._turn:
-            loop = asyncio.get_running_loop()
-            if (wait := self._next_start - loop.time()) > 0:
+            if (wait := self._next_start - _now()) > 0:
                 await asyncio.sleep(wait)
-            self._next_start = loop.time() + self._interval
+                if self.queued >= min(_CROWD, self.concurrency // 2):
+                    self._felt = _now()
+            now = _now()
+            interval = self._interval
+            if not self.is_calm() and self.ramp is not None:
+                interval = max(interval, self.ramp.interval(now))
+            self._next_start = now + interval
+
+
+def _now() -> float:
+    return asyncio.get_running_loop().time()

@@ -23,6 +23,32 @@ T = TypeVar("T")
 MOST_RETRY_AFTER = 300.0
 """Seconds. A service that asks for more is asked again anyway: the header is often junk."""
 
+_SAVINGS = 50.0
+_EARNED = 0.1
+
+
+class Budget:
+    """What a client may still repeat: one request for every ten, and some put by at first.
+
+    One failure in a hundred is repeated as it comes. When most fail, repeating them all would
+    treble the load on a service that cannot bear what it has.
+    """
+
+    def __init__(self) -> None:
+        self._left = _SAVINGS
+
+    def earn(self) -> None:
+        """A request is to be sent, for the first time."""
+        self._left = min(self._left + _EARNED, _SAVINGS)
+
+    def spend(self) -> bool:
+        """Take what a repetition costs. Returns whether it was there."""
+        if self._left < 1:
+            return False
+        self._left -= 1
+        return True
+
+
 _backoff = wait_random_exponential(multiplier=0.5, max=8)
 
 
@@ -32,6 +58,7 @@ async def repeat(
     *,
     attempts: int,
     before: float,
+    budget: Budget,
     sleep_until: Callable[[float], Awaitable[None]],
 ) -> T:
     """Go on after a first failure.
@@ -41,6 +68,7 @@ async def repeat(
         first: How the first attempt failed.
         attempts: How many there may be in all, the first included.
         before: Loop time after which no further one is begun, nor slept for.
+        budget: What all calls of the client may repeat.
         sleep_until: Sleeps to a moment of loop time.
 
     Raises:
@@ -60,7 +88,8 @@ async def repeat(
         await sleep_until(loop.time() + seconds)
 
     def stop(state: RetryCallState) -> bool:
-        return stop_attempts(state) or loop.time() + state.upcoming_sleep >= before
+        late = loop.time() + state.upcoming_sleep >= before
+        return late or stop_attempts(state) or not (_is_asked_for(state) or budget.spend())
 
     stop_attempts = stop_after_attempt(attempts)
     retrying = AsyncRetrying(
@@ -76,6 +105,12 @@ async def repeat(
 
 def _worth_another_try(error: BaseException) -> bool:
     return isinstance(error, AiToEarnError) and error.transient
+
+
+def _is_asked_for(state: RetryCallState) -> bool:
+    """Whether the service itself says when to come again: that is not a matter of the budget."""
+    error = state.outcome.exception() if state.outcome else None
+    return getattr(error, "retry_after", None) is not None
 
 
 def _delay(state: RetryCallState) -> float:

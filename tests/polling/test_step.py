@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tenacity import wait_fixed
+from tenacity import RetryCallState, wait_fixed
 
 from aitoearn_async import (
     ApiError,
@@ -18,6 +18,7 @@ from aitoearn_async import (
     ImageRef,
     ImageTask,
     InvalidRequestError,
+    NotAskedError,
     RateLimitError,
     RequestTimeoutError,
     ServerError,
@@ -350,3 +351,98 @@ def test_every_wait_keeps_its_limits(
         assert isinstance(decision, PollAt)
         assert now <= decision.moment < wait.end(limits)
         moment = decision.moment
+
+
+DOWN = NotAskedError("the service is down")
+ALONE = NotAskedError("it wants to be left alone", retry_after=60.0)
+
+
+@pytest.mark.parametrize("held", [DOWN, ALONE])
+def test_a_poll_that_was_held_is_no_poll(held: NotAskedError) -> None:
+    """It is not counted, and leaves what is known as it was; the next is due in its turn."""
+    asked = terms()
+    wait = begun(asked)
+    step(wait, asked, reply(), START, START + 2)
+    pace = asked.pace
+    decision = step(wait, asked, held, START + 12, START + 12)
+    assert isinstance(decision, PollAt)
+    assert decision.moment >= START + 22
+    assert (wait.polls, wait.status, wait.memo, wait.seen) == (
+        1,
+        "generating",
+        "etag",
+        {"generating": 1},
+    )
+    assert wait.trouble is held
+    assert asked.pace == pace, "it says nothing of how long a poll takes"
+
+
+def test_the_first_poll_can_be_held_too() -> None:
+    """The strategy is asked for the delay after a first poll, not after none."""
+    numbers: list[int] = []
+
+    def strategy(state: RetryCallState) -> float:
+        numbers.append(state.attempt_number)
+        return 7.0
+
+    asked = Terms(math.inf, 300.0, strategy)
+    wait = begun(asked)
+    assert step(wait, asked, DOWN, START, START) == PollAt(START + 7)
+    assert numbers == [1]
+    assert wait.polls == 0
+
+
+def test_a_poll_that_was_held_does_not_wait_for_hours() -> None:
+    """It was due already. Half a minute later it is tried again, however long the usual delay."""
+    asked = terms(delay=3600.0)
+    wait = begun(asked)
+    decision = step(wait, asked, DOWN, START, START)
+    assert isinstance(decision, PollAt)
+    assert START + 24 <= decision.moment <= START + 30
+    decision = step(wait, asked, ALONE, START, START)
+    assert isinstance(decision, PollAt)
+    assert START + 60 <= decision.moment <= START + 72
+
+
+def test_a_service_that_is_down_costs_patience() -> None:
+    """From when it was first not asked; a good answer renews it."""
+    asked = terms(patience=25.0)
+    wait = begun(asked)
+    step(wait, asked, DOWN, START, START)
+    assert wait.end(asked) == START + 25
+    step(wait, asked, DOWN, START + 10, START + 10)
+    assert wait.end(asked) == START + 25
+    step(wait, asked, reply(), START + 20, START + 20)
+    assert wait.end(asked) == math.inf
+    step(wait, asked, DOWN, START + 30, START + 30)
+    last = step(wait, asked, DOWN, START + 54.99, START + 54.99)
+    assert isinstance(last, GiveUpAt)
+    assert last.moment == pytest.approx(START + 55)
+    assert isinstance(last.error, ServiceUnreachableError)
+    assert last.error.__cause__ is DOWN
+
+
+def test_a_service_that_wants_to_be_left_alone_costs_none() -> None:
+    """And it is left alone for as long as it wants."""
+    asked = terms(patience=25.0)
+    wait = begun(asked)
+    decision = step(wait, asked, ALONE, START, START)
+    assert isinstance(decision, PollAt)
+    assert START + 60 <= decision.moment <= START + 72
+    assert wait.trouble_since is None
+
+
+def test_the_deadline_comes_while_the_service_is_down() -> None:
+    """A last poll is brought forward; where it is held as well, the end comes at its time."""
+    asked = terms(timeout=25.0)
+    wait = begun(asked)
+    moment, now = START, START
+    while True:
+        decision = step(wait, asked, DOWN, now, now)
+        if isinstance(decision, GiveUpAt):
+            break
+        assert isinstance(decision, PollAt)
+        moment = now = decision.moment
+    assert moment == pytest.approx(START + 25 - 0.02, abs=0.01)
+    assert isinstance(decision.error, WaitTimeoutError)
+    assert decision.moment == START + 25

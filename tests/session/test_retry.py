@@ -109,7 +109,7 @@ async def test_retry_after(value: str, seconds: float | None) -> None:
     """Seconds and dates are obeyed, up to 300 s and with jitter; anything else is ignored."""
     pause = await pause_after(busy(value))
     if seconds is None:
-        assert pause <= 0.51, "the ordinary backoff"
+        assert 0.99 <= pause <= 1.21, "a pause of the client's own"
     else:
         assert seconds - 0.01 <= pause <= 1.2 * seconds + 0.01
 
@@ -151,7 +151,7 @@ async def test_retry_after_spreads_those_who_come_back() -> None:
         back = [heard.at - server.heard[0].at for heard in server.heard[100:]]
         assert len(back) == 100
         assert min(back) >= 60
-        assert max(back) <= 72.1
+        assert max(back) <= 75
         assert max(back) - min(back) > 8
 
 
@@ -237,14 +237,12 @@ async def test_a_definite_answer_after_trouble() -> None:
 
 async def test_the_backoff() -> None:
     """Each pause is random, the most it can be doubles up to 8 s, and no two calls agree."""
-    async with (
-        RawServer(say(RST)) as server,
-        server.client(attempts=9, request_timeout=1000, concurrency=20) as client,
-    ):
-        gaps: list[list[float]] = []
+    gaps: list[list[float]] = []
+    async with RawServer(say(RST)) as server:
         for _ in range(20):
             first = server.count
-            await together(client.get(REF))
+            async with server.client(attempts=9, request_timeout=1000) as client:
+                await together(client.get(REF))
             at = [heard.at for heard in server.heard[first:]]
             gaps.append([after - before for before, after in pairwise(at)])
     caps = [0.5, 1, 2, 4, 8, 8, 8, 8]

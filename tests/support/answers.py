@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import gzip
 
 import pytest
@@ -35,6 +36,7 @@ async def failure_of(*parts: Part, **options: object) -> AiToEarnError:
         with pytest.raises(AiToEarnError) as caught:
             await client.get(REF)
         assert server.count == 1, "one request a call"
+        await asyncio.sleep(client.statistics().paused_for)
         assert (await client.get(REF)).log_id == ID
         assert server.count == 2
         statistics = client.statistics()

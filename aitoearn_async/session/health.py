@@ -1,0 +1,176 @@
+"""Trouble is shared knowledge: what one request learns of the service, all others go by.
+
+Reads from what requests came to whether the service is down (`breaker`) or has asked to be
+left alone (429, `Retry-After`), holds requests back meanwhile, and sets the pace (`pace`) at
+which they go out again. It logs a line when that changes. What a held request does then is for
+whoever wanted it to decide.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import math
+
+from ..errors import (
+    AiToEarnError,
+    AuthenticationError,
+    ConnectionFailedError,
+    NotAskedError,
+    RateLimitError,
+    RequestTimeoutError,
+    ServerError,
+    UnexpectedResponseError,
+)
+from .breaker import Breaker, BreakerState
+from .limits import Limits
+from .pace import UsualRate, after_complaint, after_outage
+
+logger: logging.Logger = logging.getLogger("aitoearn_async")
+
+_FIRST_PAUSE, _LAST_PAUSE = 1.0, 30.0
+"""Seconds, where the service complains and does not say for how long; doubled each time."""
+
+
+class Health:
+    """What one client knows of how its service is.
+
+    Args:
+        name: The service, for the log.
+        limits: Where requests wait for their turn; it is given the pace.
+    """
+
+    def __init__(self, name: str, limits: Limits) -> None:
+        self.held: int = 0
+        """Requests that were not sent."""
+        self._name = name
+        self._limits = limits
+        self._breaker = Breaker()
+        self._usual = UsualRate()
+        self._before_outage = 0.0
+        self._trouble: AiToEarnError | None = None
+        self._paused_until = -math.inf
+        self._pause = _FIRST_PAUSE
+
+    @property
+    def state(self) -> BreakerState:
+        """Whether the service is down, as far as is known."""
+        self._see_whether_recovered()
+        return self._breaker.state
+
+    @property
+    def outages(self) -> int:
+        """How often it has been down."""
+        return self._breaker.outages
+
+    def paused_for(self) -> float:
+        """Seconds for which the service has asked to be left alone, from now."""
+        return max(0.0, self._paused_until - _now())
+
+    def is_current(self, term: int) -> bool:
+        """Whether what `admit` once returned still lets a request go."""
+        return self._breaker.is_current(term) and _now() >= self._paused_until
+
+    def admit(self) -> int:
+        """Let a request go on its way. Returns what to hand in with what it came to.
+
+        Raises:
+            NotAskedError: It is not to be sent now.
+        """
+        now = _now()
+        if now < self._paused_until:
+            raise self._held(
+                f"{self._name} has asked to be left alone", retry_after=self._paused_until - now
+            )
+        if self._breaker.state is BreakerState.RECOVERING:
+            self._see_whether_recovered()
+        term = self._breaker.admit(now)
+        if term is None:
+            raise self._held(f"{self._name} is down, for {now - self._breaker.since:.0f} s so far")
+        return term
+
+    def good(self, term: int) -> None:
+        """A request brought what was asked for."""
+        now = _now()
+        self._usual.note(now)
+        self._pause = _FIRST_PAUSE
+        self._answered(term, now)
+
+    def bad(self, term: int, task: str, error: AiToEarnError) -> None:
+        """A request brought an error."""
+        now = _now()
+        sign = _sign(error)
+        if sign is True:
+            self._answered(term, now)
+        elif sign is None:
+            self._breaker.neither(term)
+        else:
+            own = None if isinstance(error, ConnectionFailedError) else task
+            self._trouble = error.with_traceback(None)
+            if self._breaker.bad(term, own, now):
+                self._down(now, error)
+        if isinstance(error, RateLimitError) and error.retry_after is None:
+            error.retry_after = self._own_pause(now)
+        if (asked := getattr(error, "retry_after", None)) is not None:
+            self._pause_for(asked, now)
+
+    def neither(self, term: int) -> None:
+        """A request was broken off by the caller."""
+        self._breaker.neither(term)
+
+    def _held(self, why: str, retry_after: float | None = None) -> NotAskedError:
+        self.held += 1
+        error = NotAskedError(f"not asked, because {why}", retry_after=retry_after)
+        error.__cause__ = self._trouble
+        return error
+
+    def _answered(self, term: int, now: float) -> None:
+        if self._breaker.good(term):
+            outage = now - self._breaker.since
+            logger.info("%s answers again, after %.0f s", self._name, outage)
+            self._limits.ramp = after_outage(now, self._before_outage)
+
+    def _down(self, now: float, error: AiToEarnError) -> None:
+        if math.isclose(self._breaker.since, now):
+            self._before_outage = self._usual.last()
+        self._limits.ramp = None
+        logger.warning("%s is down (%s): asked by probes alone", self._name, error.label)
+
+    def _own_pause(self, now: float) -> float:
+        """How long to leave the service alone, where it complains and does not say."""
+        if now < self._paused_until:
+            return self._paused_until - now  # it was under way when the first complaint came
+        pause, self._pause = self._pause, min(2 * self._pause, _LAST_PAUSE)
+        return pause
+
+    def _pause_for(self, seconds: float, now: float) -> None:
+        until = now + seconds  # whoever is held adds something of his own, at random
+        if until <= self._paused_until:
+            return
+        if now >= self._paused_until:
+            logger.warning("%s asks to be left alone: no request for %.0f s", self._name, seconds)
+        self._paused_until = until
+        ramp, usual = self._limits.ramp, self._usual.last()
+        too_many = usual if ramp is None else min(usual or math.inf, 1 / ramp.interval(now))
+        self._limits.ramp = after_complaint(until, too_many)
+
+    def _see_whether_recovered(self) -> None:
+        if self._breaker.state is BreakerState.RECOVERING and self._limits.is_calm():
+            self._breaker.recovered()
+            logger.info("%s is well again", self._name)
+
+
+def _sign(error: AiToEarnError) -> bool | None:
+    """What an error says of the service: it is well, in trouble, or nothing at all."""
+    if isinstance(error, ConnectionFailedError):
+        return False if error.transient else None
+    if isinstance(error, RequestTimeoutError | ServerError):
+        return False
+    # Proxies' pages, and what the service says when it cannot look the key up.
+    if isinstance(error, UnexpectedResponseError | RateLimitError | AuthenticationError):
+        return None
+    return True
+
+
+def _now() -> float:
+    return asyncio.get_running_loop().time()

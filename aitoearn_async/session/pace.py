@@ -1,0 +1,91 @@
+"""How fast requests may follow each other after trouble: first few, then more.
+
+Ten thousand tasks that were held must not arrive together at a service that has just come
+back. Pure arithmetic on loop time; who sleeps for how long is in `limits`.
+"""
+
+from __future__ import annotations
+
+import math
+
+_SECONDS = 20.0
+"""Over which the rate of good answers is averaged: some periods of the usual cadences."""
+_FEW = 20.0
+"""Requests a second that no service is hurt by."""
+_FEWEST = 5.0
+_OUTAGE, _COMPLAINT = 1.2, 0.5
+"""What is allowed afterwards, at most: so many times the usual."""
+_AFTER_OUTAGE, _AFTER_COMPLAINT = 60.0, 10.0
+"""Seconds until that most begins to grow, where there still is more to do."""
+_DOUBLES_IN = 20.0
+_CALM = 1.0
+"""Seconds without a crowd, after which no pace is needed any longer."""
+
+
+class UsualRate:
+    """How many good answers come in a second, while they come."""
+
+    __slots__ = ("_at", "_since", "_sum")
+
+    def __init__(self) -> None:
+        self._sum = 0.0
+        self._since = math.nan
+        self._at = -math.inf
+
+    def note(self, now: float) -> None:
+        """A good answer came."""
+        if not self._sum:
+            self._since = now
+        self._sum = self._sum * math.exp((self._at - now) / _SECONDS) + 1.0
+        self._at = now
+
+    def last(self) -> float:
+        """Good answers a second, as of the last of them."""
+        if self._at <= self._since or not self._sum:
+            return 0.0
+        # Against what an even stream of one a second would have added up to by now. Within
+        # the first second that would make a great rate of a few that came together.
+        age = max(1.0, self._at - self._since)
+        return self._sum / -math.expm1(-age / _SECONDS) / _SECONDS
+
+
+class Ramp:
+    """The requests a second to allow from a moment on: twice as many every half second.
+
+    Args:
+        now: The moment.
+        most: Where the doubling ends, for a while.
+        steady: For how long, in seconds. If the pace is still felt then, there is more to do
+            than there was, and the most allowed grows too.
+    """
+
+    def __init__(self, now: float, most: float, steady: float) -> None:
+        self._began = now
+        self._most = most
+        self._steady = steady
+        self._first = min(most, max(_FEW, most / 10 if most < math.inf else 0.0))
+
+    def interval(self, now: float) -> float:
+        """Seconds between the starts of two requests."""
+        age = max(0.0, now - self._began)
+        # Powers overflow within minutes or hours; by then every bound has long been reached.
+        doublings = min(max(0.0, age - self._steady) / _DOUBLES_IN, 60.0)
+        return 1 / min(self._most * 2**doublings, self._first * 4 ** min(age, 60.0))
+
+    def is_over(self, now: float, felt: float) -> bool:
+        """Whether it has served its purpose; `felt`: when it last was too slow."""
+        return now - max(felt, self._began) > _CALM
+
+
+def after_outage(now: float, usual: float) -> Ramp:
+    """Up to somewhat more than usual: those held get their turn, and nobody a flood.
+
+    Too few answers before the outage say little of how many there will be, and set no bound.
+    """
+    return Ramp(now, usual * _OUTAGE if usual >= _FEW else math.inf, _AFTER_OUTAGE)
+
+
+def after_complaint(now: float, too_many: float) -> Ramp:
+    """Up to half of what was too much; of a few, where that is not known."""
+    most = max((too_many or _FEW) * _COMPLAINT, _FEWEST)
+    return Ramp(now, most, _AFTER_COMPLAINT)
