@@ -13,6 +13,7 @@ BENCHMARKS = {
     "overhead": ("benchmarks.overhead", "client CPU of one poll, against the same by hand"),
     "bandwidth": ("benchmarks.bandwidth", "bytes received for polls of an unchanged task"),
     "memory": ("benchmarks.memory", "memory of a waiting task, against gather of single waits"),
+    "outage": ("benchmarks.outage", "what an outage costs the service, and when all is well again"),
     "import": ("benchmarks.import_time", "import time, against that of the dependencies"),
 }
 

@@ -1,0 +1,204 @@
+"""An outage of the service under thousands of waiting tasks: what it is spared, and how soon
+everybody is served again.
+
+Virtual time, real requests over real sockets: the server stands on the same event loop, whose
+clock jumps. So no figure here depends on how fast the machine is.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from bisect import bisect_left
+from collections import Counter
+from collections.abc import AsyncIterator
+
+import tenacity
+
+from aitoearn_async import Client, ImageRef
+from aitoearn_async.emulator import VirtualTimeLoop
+
+from .report import Expectation, Report, Table
+
+METHOD = """
+Tasks are polled every ten seconds by one batch, in virtual time, over real sockets: the server
+stands on the same event loop, whose clock jumps, so no figure depends on the machine. After
+three periods (a period is the ten seconds and the latency) the service is down for a minute: it
+answers 503, or refuses connections. What it says is decided when it says it, after the latency.
+Counted are requests that reach it, against as many as it gets while all is well. "Peak" is the
+busiest second afterwards; "again" the time from the outage's end until every task has had a
+good answer.
+"""
+
+KEY = "benchmark-key"
+CADENCE = 10.0
+OUTAGE = 60.0
+PERIODS_BEFORE = PERIODS_AFTER = 3
+KINDS = ("503", "refused")
+LATENCIES = (0.05, 0.5, 5.0)
+COUNTS = (10_000, 100_000)
+
+_REQUEST = re.compile(
+    rb"GET /api/ai/image/task/(\w+) HTTP.*?\r\nx-request-id: ([!-~]+)\r\n", re.S | re.I
+)
+
+
+class Scenario:
+    """What the service goes through; times are loop time."""
+
+    def __init__(self, latency: float, kind: str, began: float) -> None:
+        self.latency = latency
+        self.kind = kind
+        self.period = CADENCE + latency
+        self.down_from = began + PERIODS_BEFORE * self.period
+        self.down_to = self.down_from + OUTAGE
+        self.arrivals: list[float] = []
+        self.answered_again: dict[bytes, float] = {}
+
+    def is_down(self, moment: float) -> bool:
+        return self.down_from <= moment < self.down_to
+
+
+class Service(asyncio.Protocol):
+    """Answers each request after the latency."""
+
+    def __init__(self, scenario: Scenario) -> None:
+        self._scenario = scenario
+        self._loop = asyncio.get_running_loop()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        self._transport = transport
+
+    def data_received(self, data: bytes) -> None:
+        found = _REQUEST.search(data)
+        assert found, data
+        self._scenario.arrivals.append(self._loop.time())
+        task_id, request_id = found.groups()
+        self._loop.call_later(self._scenario.latency, self._answer, task_id, request_id)
+
+    def _answer(self, task_id: bytes, request_id: bytes) -> None:
+        now = self._loop.time()
+        if self._scenario.is_down(now):
+            head = b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: %d\r\n\r\n"
+            body = b"<html>down</html>"
+        else:
+            if now >= self._scenario.down_to:
+                self._scenario.answered_again.setdefault(task_id, now)
+            head = (
+                b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n"
+            )
+            body = b'{"data":{"logId":"%s","status":"generating"},"code":0,"requestId":"%s"}' % (
+                task_id,
+                request_id,
+            )
+        self._transport.write(head % len(body) + body)
+
+
+async def _serve(scenario: Scenario, port: int = 0) -> asyncio.Server:
+    loop = asyncio.get_running_loop()
+    return await loop.create_server(lambda: Service(scenario), "127.0.0.1", port, backlog=4096)
+
+
+async def _over(seconds: float, count: int) -> AsyncIterator[ImageRef]:
+    """Refs that come in evenly, so that their polls are spread from the beginning."""
+    for number in range(count):
+        yield ImageRef(f"{number:024x}")
+        if number % 100 == 99:
+            await asyncio.sleep(100 * seconds / count)
+
+
+async def outage(count: int, latency: float, kind: str) -> dict[str, float]:
+    """One outage under so many tasks; its figures."""
+    loop = asyncio.get_running_loop()
+    scenario = Scenario(latency, kind, loop.time())
+    server = await _serve(scenario)
+    port = server.sockets[0].getsockname()[1]
+    async with (
+        Client(
+            KEY,
+            base_url=f"http://127.0.0.1:{port}",
+            concurrency=64 + int(2 * latency * count / CADENCE),
+        ) as client,
+        client.as_completed(
+            _over(scenario.period, count),
+            timeout=None,
+            wait=tenacity.wait_random(0.9 * CADENCE, 1.1 * CADENCE),
+        ) as batch,
+    ):
+        await asyncio.sleep(scenario.down_from - loop.time())
+        if kind == "refused":
+            server.close()
+            await asyncio.sleep(scenario.down_to - loop.time())
+            server = await _serve(scenario, port)
+        until = scenario.down_to + PERIODS_AFTER * scenario.period
+        await asyncio.sleep(until - loop.time())
+        standing = batch.statistics()
+        figures = _figures(scenario, count)
+        figures["lost"] = count - standing.pending - standing.in_flight
+        figures["outages"] = client.statistics().outages
+    server.close()
+    await asyncio.sleep(2 * latency + 1)  # what is still to be said to those who have left
+    return figures
+
+
+def _figures(scenario: Scenario, count: int) -> dict[str, float]:
+    moments = scenario.arrivals
+    down = scenario.down_from, scenario.down_to
+
+    def between(begin: float, end: float) -> int:
+        return bisect_left(moments, end) - bisect_left(moments, begin)
+
+    healthy = between(down[0] - scenario.period, down[0]) / scenario.period
+    seconds = Counter(int(moment - down[1]) for moment in moments if moment >= down[1])
+    again = max(scenario.answered_again.values()) - down[1]
+    return {
+        "healthy": healthy,
+        "in_outage": between(*down) / (healthy * OUTAGE),
+        "peak_after": max(seconds.values()) / healthy,
+        "again": again,
+        "again_periods": again / scenario.period,
+        "unanswered": count - len(scenario.answered_again),
+    }
+
+
+def run(smoke: bool) -> Report:
+    rows: list[list[str | int | float]] = []
+    figures: dict[str, float] = {}
+    expectations: list[Expectation] = []
+    for count in (200,) if smoke else COUNTS:
+        for latency in (0.05,) if smoke else LATENCIES:
+            for kind in KINDS:
+                with asyncio.Runner(loop_factory=lambda: VirtualTimeLoop(settle=0.0)) as runner:
+                    found = runner.run(outage(count, latency, kind))
+                name = f"{count:,} tasks, {latency:g} s, {kind}"
+                rows.append(_row(count, latency, kind, found))
+                key = f"{count}.{latency:g}.{kind}"
+                figures.update({f"{key}.{what}": value for what, value in found.items()})
+                expectations += _expected(name, latency, found)
+    columns = ["tasks", "latency", "down", "usual/s", "in outage", "peak", "again", "lost"]
+    return Report(METHOD, [Table(columns, rows)], figures, expectations)
+
+
+def _row(count: int, latency: float, kind: str, found: dict[str, float]) -> list[str | int | float]:
+    return [
+        f"{count:,}",
+        f"{latency:g} s",
+        kind,
+        f"{found['healthy']:,.0f}",
+        f"{100 * found['in_outage']:.2f} %",
+        f"{found['peak_after']:.2f} x",
+        f"{found['again']:.1f} s = {found['again_periods']:.2f} periods",
+        f"{found['lost'] + found['unanswered']:.0f}",
+    ]
+
+
+def _expected(name: str, latency: float, found: dict[str, float]) -> list[Expectation]:
+    return [
+        Expectation(
+            f"{name}: requests in the outage, %", 100 * found["in_outage"], 5 if latency >= 5 else 2
+        ),
+        Expectation(f"{name}: peak afterwards, x usual", found["peak_after"], 1.5),
+        Expectation(f"{name}: all answered again, periods", found["again_periods"], 1.5),
+        Expectation(f"{name}: tasks lost", found["lost"] + found["unanswered"], 0),
+    ]

@@ -1,0 +1,171 @@
+"""The service, or a proxy, asks to be left alone: 429, `Retry-After` in every form."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
+
+import pytest
+import tenacity
+
+from aitoearn_async import ImageRef, NotAskedError, RateLimitError, WaitTimeoutError
+from tests.support.raw_server import Heard, RawServer, Script, good, http, say
+
+from .harness import Row, Trial
+
+ROW = Row(
+    13,
+    "It asks to be left alone: 429, with and without `Retry-After`, and with nonsense in it",
+    "The whole client pauses, for as long as it says and some more, at random, and five minutes "
+    "at most. Nonsense counts as nothing said. Deadlines go on, patience is not used up.",
+)
+
+NOW = datetime(2026, 11, 6, 8, 49, 37, tzinfo=UTC)
+DATE = format_datetime(NOW, usegmt=True)
+
+
+def later(seconds: float) -> str:
+    return format_datetime(NOW + timedelta(seconds=seconds), usegmt=True)
+
+
+def busy(*values: str, status: int = 429) -> bytes:
+    head, body = http(b"busy", status).split(b"\r\n\r\n")
+    lines = [f"Retry-After: {value}" for value in values] + [f"Date: {DATE}"]
+    return b"\r\n".join([head, *(line.encode() for line in lines)]) + b"\r\n\r\n" + body
+
+
+def refs(count: int) -> list[ImageRef]:
+    return [ImageRef(f"{number:024x}") for number in range(count)]
+
+
+# What the header says, and for how many seconds nobody asks. None: a second, as if unsaid.
+SAID: dict[str, tuple[tuple[str, ...], float | None]] = {
+    "seconds": (("60",), 60),
+    "zero": (("0",), 0),
+    "a date": ((later(90),), 90),
+    "a date that has passed": ((later(-90),), 0),
+    "far too long": (("999999999",), 300),
+    "longer than any number of seconds": (("1000000000",), None),
+    "a date in years": ((later(1e8),), 300),
+    "1e9": (("1e9",), None),
+    "nan": (("nan",), None),
+    "inf": (("inf",), None),
+    "negative": (("-5",), None),
+    "junk": (("in a while",), None),
+    "digits of another script": (("\u0661\u0662",), None),
+    "two of them": (("60", "90"), 60),
+    "none": ((), None),
+}
+
+
+@pytest.mark.parametrize(("values", "seconds"), SAID.values(), ids=SAID)
+@pytest.mark.parametrize("status", [429, 503])
+async def test_everybody_waits(
+    trial: Trial, values: tuple[str, ...], seconds: float | None, status: int
+) -> None:
+    """One task's answer, and none of twenty asks before the time; all do soon after."""
+    if seconds is None:
+        seconds = 1.0 if status == 429 else 0.0
+    async with (
+        RawServer(say(busy(*values, status=status)), good()) as server,
+        server.client(concurrency=1, wait=tenacity.wait_fixed(1)) as client,
+    ):
+        await trial.ends(
+            lambda ref: client.wait_for(ref, patience=None), *refs(20), status="success"
+        )
+        moments = [heard.at - server.heard[0].at for heard in server.heard[1:]]
+    assert min(moments) >= seconds - 0.001
+    assert max(moments) <= 1.2 * seconds + 5
+    trial.wire(server, exactly=21)
+
+
+async def test_those_told_the_same_do_not_return_together(trial: Trial) -> None:
+    """A thousand tasks, told to wait a minute, come back over more than a fifth of it."""
+    async with (
+        RawServer(say(busy("60")), good("generating")) as server,
+        server.client(concurrency=64) as client,
+        client.as_completed(refs(1000), wait=tenacity.wait_fixed(3600), timeout=None) as batch,
+    ):
+        await asyncio.sleep(200)
+        assert batch.statistics().pending == 1000
+        moments = sorted(heard.at - server.heard[0].at for heard in server.heard)
+    held = [moment for moment in moments if moment > 1]
+    trial.figure("spread of the return, share of the pause", (held[-1] - held[0]) / 60)
+    assert held[0] >= 59
+    assert held[-1] - held[0] >= 0.2 * 60
+    busiest = max(sum(1 for m in held if at <= m < at + 1) for at in held[::10])
+    trial.figure("tasks in the busiest second, of 1,000", busiest, 250)
+
+
+async def test_the_deadline_wins(trial: Trial) -> None:
+    """A wait whose time is over sooner does not ask again, and raises in time."""
+    loop = asyncio.get_running_loop()
+    async with RawServer(say(busy("120"))) as server, server.client() as client:
+        begun = loop.time()
+        with trial.on_time(begun + 30, early=0.0):
+            (end,) = await trial.ends(lambda ref: client.wait_for(ref, timeout=30), *refs(1))
+        assert isinstance(end, WaitTimeoutError)
+        assert end.seen == {"HTTP 429": 1}
+    trial.wire(server, exactly=1)
+
+
+async def test_patience_is_not_used_up(trial: Trial) -> None:
+    """Neither by a 429 nor by what is held because of it."""
+    answers = [say(busy("100"))] * 10 + [good()]
+    async with RawServer(*answers) as server, server.client() as client:
+        await trial.ends(
+            lambda ref: client.wait_for(ref, timeout=None, patience=50), *refs(1), status="success"
+        )
+    trial.wire(server, exactly=11)
+
+
+async def test_a_call_in_the_pause_says_how_long_it_lasts(trial: Trial) -> None:
+    """`get` is not sent, and the client's statistics say why."""
+    async with (
+        RawServer(say(busy("60")), good()) as server,
+        server.client(attempts=1) as client,
+    ):
+        (first,) = await trial.ends(client.get, *refs(1))
+        (second,) = await trial.ends(client.get, *refs(1))
+        assert isinstance(first, RateLimitError)
+        assert isinstance(second, NotAskedError)
+        assert second.retry_after is not None
+        assert 59 < second.retry_after <= 60
+        statistics = client.statistics()
+        assert 59 < statistics.paused_for <= 60
+        assert statistics.held == 1
+        await asyncio.sleep(61)
+        assert client.statistics().paused_for == 0
+        await trial.ends(client.get, *refs(1), status="success")
+    trial.wire(server, exactly=2)
+
+
+async def test_it_recovers_from_a_limit_of_the_service(
+    trial: Trial, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Where a proxy allows twenty a second and the client would ask fifty: it slows down, gets
+    nearly all that is allowed, and a line tells of each pause."""
+    window: list[float] = []
+
+    def limited(heard: Heard) -> Script:
+        window[:] = [moment for moment in window if moment > heard.at - 1]
+        if len(window) >= 20:
+            return say(http(b"", 429))
+        window.append(heard.at)
+        return good("generating")
+
+    async with (
+        RawServer(choose=limited) as server,
+        server.client(concurrency=64) as client,
+        client.as_completed(refs(500), wait=tenacity.wait_fixed(10), timeout=None) as batch,
+    ):
+        await asyncio.sleep(300)
+        assert batch.statistics().pending + batch.statistics().in_flight == 500
+        complaints = server.count - batch.statistics().unchanged
+        trial.figure("requests refused, share", (complaints - 500) / server.count, 0.25)
+        assert server.count > 300 * 20 * 0.4
+    lines = [r for r in caplog.records if "asks to be left alone" in r.getMessage()]
+    assert 1 <= len(lines) <= 60
+    assert all(line.levelno == logging.WARNING for line in lines)
