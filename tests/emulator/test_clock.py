@@ -59,6 +59,21 @@ async def test_timers_run_in_order_each_at_its_own_time() -> None:
     assert seen == pytest.approx([1, 2, 7, 30, 600])
 
 
+@pytest.mark.parametrize("days", [1, 100, 1_000, 100_000])
+async def test_timers_late_in_the_life_of_a_machine(days: int) -> None:
+    """However large the time has grown, what is due is done, and not before."""
+    loop = virtual_loop()
+    await asyncio.sleep(86_400 * days)
+    began = loop.time()
+    for delay in (0, 1e-9, 1 / 3, 7.7):
+        due = loop.time() + delay
+        done = loop.create_future()
+        loop.call_at(due, done.set_result, None)
+        await done
+        assert due <= loop.time() <= due + 1e-5
+    assert loop.time() - began == pytest.approx(1 / 3 + 7.7, abs=1e-5)
+
+
 async def test_a_timeout_is_exact() -> None:
     """What never comes ends at its deadline, not a moment later."""
     began = virtual_loop().time()
