@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import math
 import selectors
 import socket
 import time
@@ -66,6 +67,16 @@ class VirtualTimeLoop(asyncio.SelectorEventLoop):
     def time(self) -> float:
         """Seconds on this loop's clock."""
         return self._jumper.now
+
+    @property
+    def _clock_resolution(self) -> float:
+        # What asyncio adds to the time before it asks whether a timer is due. The one of the
+        # real clock, 1 ns, is lost in floats of half a year and more: no timer would ever be.
+        return math.ulp(self.time())
+
+    @_clock_resolution.setter
+    def _clock_resolution(self, resolution: float) -> None:
+        """What asyncio believes to know."""
 
     @contextlib.contextmanager
     def real_time(self) -> Generator[None]:

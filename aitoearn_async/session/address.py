@@ -7,6 +7,7 @@ All of it is checked once, when the client is made, and wrong input is refused w
 from __future__ import annotations
 
 import ipaddress
+import unicodedata
 import warnings
 
 from yarl import URL
@@ -15,6 +16,9 @@ CHINA = "https://aitoearn.cn"
 """The published host for China."""
 INTERNATIONAL = "https://aitoearn.ai"
 """The published host for everywhere else."""
+
+_NO_URL = (ValueError, TypeError, LookupError)
+"""What yarl raises for what is none; the last for some of them where no host is."""
 
 
 class Key(str):
@@ -70,9 +74,9 @@ def checked_base_url(text: str) -> URL:
     """
     try:
         url = URL(text)
-    except (ValueError, TypeError) as exc:
-        raise ValueError(f"base_url={text!r:.100} is not a URL: {exc}") from None
-    wrong = _what_is_wrong(url)
+        wrong = _what_is_wrong(url)
+    except _NO_URL as exc:
+        raise ValueError(f"base_url={_shown(text, exc)}; write it like {INTERNATIONAL!r}") from None
     if not text.isprintable() or " " in text:
         wrong = "has a blank or a control character in it"
     if wrong:
@@ -97,9 +101,9 @@ def checked_proxy(address: str | None) -> str | None:
         return None
     try:
         url = URL(address)
-    except (ValueError, TypeError):
+    except _NO_URL:
         url = URL()
-    if url.scheme not in ("http", "https") or not url.host:
+    if url.scheme not in ("http", "https") or not _has_a_host(url):
         # Not the address itself: a password may stand in it.
         raise ValueError("proxy= is no http(s) address; write it like 'http://proxy:3128'")
     return address
@@ -108,13 +112,28 @@ def checked_proxy(address: str | None) -> str | None:
 def _what_is_wrong(url: URL) -> str | None:
     if url.scheme not in ("http", "https"):
         return "does not begin with http:// or https://"
-    if not url.host:
+    if not _has_a_host(url):
         return "has no host"
     if url.raw_user is not None or url.raw_password is not None:
         return "has credentials in it"
     if url.raw_query_string or url.raw_fragment:
         return "has a query or a fragment"
     return None
+
+
+def _shown(text: object, exc: Exception) -> str:
+    """What is wrong with an address that is none; without it, where it may hold a password."""
+    if "@" in unicodedata.normalize("NFKC", str(text)):
+        return " is not a URL"
+    return f"{text!r:.100} is not a URL: {exc!s:.100}"
+
+
+def _has_a_host(url: URL) -> bool:
+    """Whether it names a host; and the same one once it is read again, as for each request."""
+    try:
+        return bool(url.host) and URL(str(url)).host == url.host
+    except _NO_URL:
+        return False
 
 
 def _is_near(host: str) -> bool:

@@ -299,6 +299,7 @@ def cost(body: bytes) -> float:
     return min(times)
 
 
+@pytest.mark.usefixtures("untraced")  # the time is to be the reader's, not the tracer's
 @pytest.mark.parametrize("flood", FLOODS.values(), ids=FLOODS)
 def test_cost_grows_with_size_alone(flood: Callable[[int], bytes]) -> None:
     """Four times the bytes cost four times the time: no body makes the reader go back and forth."""
@@ -306,6 +307,7 @@ def test_cost_grows_with_size_alone(flood: Callable[[int], bytes]) -> None:
     assert large < 8 * small + 0.05
 
 
+@pytest.mark.usefixtures("untraced")
 @pytest.mark.parametrize("name", ["lists", "objects", "openings", "backslashes"])
 def test_six_megabytes(name: str) -> None:
     """A flood of 6 MB holds the loop up for a moment, not for seconds."""

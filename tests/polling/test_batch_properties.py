@@ -33,6 +33,9 @@ from aitoearn_async.polling import batch as batch_module
 from aitoearn_async.polling.step import PollError
 from tests.polling.model import CreepingLoop, Service, as_image, batch, images, now, run
 
+# Thousands of runs, each over lines that other tests cover: to trace them doubles the time.
+pytestmark = pytest.mark.usefixtures("untraced")
+
 REFS = images(40)
 
 # A 401 or a bad certificate at the start ends the batch; the rest is one task's affair.

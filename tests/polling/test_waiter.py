@@ -25,6 +25,7 @@ from aitoearn_async import (
     WaitTimeoutError,
 )
 from aitoearn_async.emulator import Emulator, Fault
+from tests.support.clock import ROUNDING
 
 HOUR = 3600.0
 
@@ -104,7 +105,7 @@ async def test_an_hour_of_polling(aitoearn_service: Emulator, aitoearn_client: C
     ref = aitoearn_service.add_image(("generating", HOUR), "success")
     begun = now()
     await aitoearn_client.wait_for(ref, timeout=None)
-    assert HOUR <= now() - begun <= HOUR + 10.5
+    assert HOUR - ROUNDING <= now() - begun <= HOUR + 10.5
     gaps = [
         b.at - a.at
         for a, b in zip(aitoearn_service.requests, aitoearn_service.requests[1:], strict=False)
@@ -134,7 +135,7 @@ async def test_the_deadline_is_exact(aitoearn_service: Emulator, aitoearn_client
     begun = now()
     with pytest.raises(WaitTimeoutError) as caught:
         await aitoearn_client.wait_for(ref, timeout=95)
-    assert 95 <= now() - begun <= 95.05
+    assert 95 - ROUNDING <= now() - begun <= 95.05
     assert 94.5 < aitoearn_service.requests[-1].at - begun < 95
     error = caught.value
     assert isinstance(error, TimeoutError)
@@ -166,7 +167,7 @@ async def test_a_hanging_poll_does_not_move_the_deadline(
     begun = now()
     with pytest.raises(WaitTimeoutError) as caught:
         await aitoearn_client.wait_for(ref, timeout=12)
-    assert 12 <= now() - begun <= 12.05
+    assert 12 - ROUNDING <= now() - begun <= 12.05
     assert caught.value.latest is None
     assert caught.value.seen == {"no answer in time": 1}
 
@@ -232,7 +233,7 @@ async def test_patience_runs_out(aitoearn_service: Emulator, aitoearn_client: Cl
         await waiter
     error = caught.value
     since = next(r.at for r in aitoearn_service.requests[1:])
-    assert 120 <= now() - since <= 120.05
+    assert 120 - ROUNDING <= now() - since <= 120.05
     assert error.latest is not None
     assert error.seen == {"generating": 1, "HTTP 502": error.polls - 1}
     assert isinstance(error.__cause__, ServerError)
