@@ -188,7 +188,23 @@ def _opened(text: bytes) -> int:
     return text.count(b"[") + text.count(b"{")
 
 
-_SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
+# The first half of a pair that is alone, past all text that is in order. An answer cut between
+# the halves of a pair is half an answer, not one with half a pair in it.
+_HALF_A_PAIR = re.compile(
+    rb"""
+    (?: [^\\]++
+      | \\ [^u]
+      | \\u (?! [dD][89a-fA-F])
+      | \\u [dD][89abAB] [0-9a-fA-F]{2} \\u [dD][c-fC-F] [0-9a-fA-F]{2}
+    )*+
+    \\u [dD] (?:
+        [c-fC-F]
+      | [89abAB] [0-9a-fA-F]{2}
+        (?! (?: \\ (?: u (?: [dD] (?: [c-fC-F] [0-9a-fA-F]? )? )? )? )? \Z )
+    )
+    """,
+    re.DOTALL | re.VERBOSE,
+)
 
 
 def _not_decodable(body: bytes, exc: Exception) -> Broken:
@@ -196,7 +212,7 @@ def _not_decodable(body: bytes, exc: Exception) -> Broken:
         return Broken("invalid UTF-8 in a text field", is_json=True)
     if isinstance(exc, RecursionError):
         return Broken("nested too deeply", is_json=True)
-    if _SURROGATE.search(body):
+    if _HALF_A_PAIR.match(body):
         return Broken("half a surrogate pair in a text field", is_json=True)
     return Broken(_brief(exc), is_json=False)
 

@@ -44,6 +44,10 @@ NO_JSON = {
     "an unknown escape": answer(status=rb"suc\xess"),
     "JSONP": b"callback(" + answer() + b")",
     "gzip": b"\x1f\x8b\x08\x00\x00\x00\x00\x00",
+    "cut after a pair of surrogates": answer(status=rb"\ud83d\ude00")[:-40],
+    "cut between surrogates": b'{"data":{"logId":"66","status":"\\ud83d\\',
+    "cut in the second surrogate": b'{"data":{"logId":"66","status":"\\ud83d\\ude0',
+    "cut after what only looks like one": b'{"data":{"logId":"66","status":"\\\\ud83d',
 }
 BROKEN_JSON = {
     "null": b"null",
@@ -63,6 +67,9 @@ BROKEN_JSON = {
     "no status": b'{"code":0,"data":{"logId":"66"}}',
     "points past all floats": answer(b',"points":1e400'),
     "half a surrogate pair in a field": answer(status=rb"\ud800"),
+    "halves of two pairs": answer(status=rb"\ud83d\ud83d\ude00"),
+    "the wrong half of a pair": answer(status=rb"\ude00\ud83d"),
+    "half a surrogate pair, then a cut": answer(status=rb"\ud83d-")[:-27],
     "half a surrogate pair in an echo": answer(rb',"request":{"prompt":"\udfff"}'),
     "half a surrogate pair in what is skipped": answer(rb',"x":"\uD83D"'),
     "invalid UTF-8 in a field": answer(status=b"\xff"),
@@ -279,6 +286,7 @@ FLOODS: dict[str, Callable[[int], bytes]] = {
     "brackets in texts": lambda size: answer(b',"x":["' + b'[","' * (size // 4) + b'"]'),
     "digits": lambda size: b'{"data":{},"code":' + b"1" * size + b"}",
     "half pairs": lambda size: answer(status=b"\\ud800" * (size // 6)),
+    "whole pairs": lambda size: answer(status=b"\\ud83d\\ude00" * (size // 12))[:-5],
     "doubled keys": lambda size: b'{"code":0' + b',"code":0' * (size // 9) + b"}",
     "moments": lambda size: answer(b',"xAt":5' * (size // 8) + b',"startedAt":"junk"'),
     "words": lambda size: b'{"data":{},"code":5,"message":[' + b'"a",' * (size // 4) + b"1]}",
