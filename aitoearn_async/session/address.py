@@ -7,6 +7,7 @@ All of it is checked once, when the client is made, and wrong input is refused w
 from __future__ import annotations
 
 import ipaddress
+import re
 import warnings
 
 from yarl import URL
@@ -15,6 +16,10 @@ CHINA = "https://aitoearn.cn"
 """The published host for China."""
 INTERNATIONAL = "https://aitoearn.ai"
 """The published host for everywhere else."""
+
+
+_TELLING = 6
+"""Characters of a key that are too many to be seen. Fewer are its kind: `sk-`."""
 
 
 class Key(str):
@@ -46,6 +51,16 @@ def checked_key(key: str | None) -> Key:
     if len(key) > 512 or not all("!" <= character <= "~" for character in key):
         raise ValueError("the API key is not one: 1-512 printable ASCII characters, no blanks")
     return Key(key)
+
+
+def without_key(text: str, key: str) -> str:
+    """Text from outside with the key taken out, also where it was cut in the middle of one."""
+    text = re.sub(re.escape(key), "<API key>", text, flags=re.IGNORECASE)
+    lower = key.lower()
+    for length in range(len(key) - 1, _TELLING - 1, -1):
+        if text[-length:].lower() == lower[:length]:
+            return text[:-length] + "<API key>"
+    return text
 
 
 def checked_header(name: str, value: str) -> str:

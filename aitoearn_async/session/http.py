@@ -27,7 +27,7 @@ from ..errors import (
     TransportError,
     UnexpectedResponseError,
 )
-from .address import Key
+from .address import Key, without_key
 from .classify import Phase, Verdict, classify
 from .connection import Lost, Request, Response
 from .lifetime import Lifetime
@@ -292,7 +292,7 @@ class Http:
 
     def scrubbed(self, text: str) -> str:
         """Text from outside, fit to be shown: short, printable, without the key."""
-        text = text.replace(self._key, "<API key>")[:200]
+        text = without_key(text, self._key)[:200]
         return "".join(c if c.isprintable() else "?" for c in text)
 
 

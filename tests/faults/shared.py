@@ -1,0 +1,60 @@
+"""What several rows ask of a fault: that it costs a poll, and only that."""
+
+from __future__ import annotations
+
+from aitoearn_async import AiToEarnError, TransportError, VideoRef, wait_backoff
+from tests.support.raw_server import ID, REF, Part, RawServer, good, say
+
+from .harness import Trial
+
+VIDEO = VideoRef(ID)
+TIMEOUT = 10.0
+"""Of the requests here, in seconds."""
+
+
+async def costs_a_poll(
+    trial: Trial, *parts: Part, error: type[AiToEarnError], status: int | None = None
+) -> AiToEarnError:
+    """A fault once, to `get` and to a wait; and one without end. Returns what that comes to.
+
+    Args:
+        trial: Keeps the books.
+        parts: What the server does when it has the fault.
+        error: What it is when all attempts are used up. Transient.
+        status: The `http_status` of the error.
+    """
+    async with (
+        RawServer(say(*parts), good()) as server,
+        server.client(attempts=2, request_timeout=TIMEOUT) as client,
+    ):
+        await trial.ends(client.get, REF, status="success")
+        await trial.ends(client.get, REF, status="success")
+    trial.wire(server, exactly=3)
+    waiting = good("generating"), say(*parts), good()
+    async with (
+        RawServer(*waiting) as server,
+        server.client(request_timeout=TIMEOUT, wait=wait_backoff(1)) as client,
+    ):
+        await trial.ends(client.wait_for, REF, status="success")
+    trial.wire(server, exactly=3)
+    async with RawServer(say(*parts)) as server:
+        async with server.client(attempts=3, request_timeout=TIMEOUT) as client:
+            (end,) = await trial.ends(client.get, REF)
+        statistics = client.statistics()
+    trial.wire(server, exactly=3)
+    assert (statistics.requests, statistics.failures) == (3, 3)
+    assert (statistics.in_flight, statistics.queued) == (0, 0)
+    assert type(end) is error
+    assert end.transient
+    if isinstance(end, TransportError):
+        assert end.http_status == status
+    return end
+
+
+async def is_no_matter(trial: Trial, *parts: Part) -> None:
+    """An answer that is odd, but whole: taken at once, three times over."""
+    async with RawServer(say(*parts)) as server, server.client(attempts=1) as client:
+        for _ in range(3):
+            await trial.ends(client.get, REF, status="success")
+        assert client.statistics().failures == 0
+    trial.wire(server, exactly=3)
