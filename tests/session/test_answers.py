@@ -8,106 +8,15 @@ import zlib
 import pytest
 
 from aitoearn_async import (
-    AiToEarnError,
-    ApiError,
-    AuthenticationError,
     ConnectionFailedError,
     ContractError,
-    RateLimitError,
-    ServerError,
     UnexpectedResponseError,
 )
-from tests.support.answers import BARE, BODY, CHUNKED, ZIPPED, encoded, failure_of, page
-from tests.support.raw_server import FIN, REF, Part, RawServer, envelope, http, say, task
+from tests.support.answers import BARE, BODY, CHUNKED, ZIPPED, encoded, failure_of
+from tests.support.raw_server import REF, RawServer, envelope, http, say, task
 
 BOMB = gzip.compress(b" " * 5_000_000)
 DEFLATED_BOMB = zlib.compress(b" " * 5_000_000)
-
-NO_JSON: dict[str, tuple[Part, ...]] = {
-    "a page": (page(200),),
-    "nothing": (http(b""),),
-    "blanks": (http(b"  \r\n "),),
-    "cut where the connection's end is the end": (BARE + b"\r\n" + BODY[:-3], FIN),
-    "HTTP/1.0, cut": (BARE.replace(b"1.1", b"1.0") + b"\r\n" + BODY[:20], FIN),
-    "gzip, cut, of the length announced": (encoded(ZIPPED[:-20], "gzip"),),
-    "an encoding nobody knows": (encoded(b"\x8b\x07\x80", "br-9"),),
-    "UTF-16": (http(BODY.decode().encode("utf-16")),),
-    "two answers in one": (http(BODY + BODY),),
-}
-
-STATUSES: dict[int, tuple[type[AiToEarnError], bool]] = {
-    101: (UnexpectedResponseError, True),
-    204: (UnexpectedResponseError, True),
-    205: (UnexpectedResponseError, True),
-    206: (UnexpectedResponseError, True),
-    300: (UnexpectedResponseError, False),
-    304: (UnexpectedResponseError, True),
-    400: (UnexpectedResponseError, False),
-    401: (AuthenticationError, False),
-    403: (UnexpectedResponseError, False),
-    404: (UnexpectedResponseError, False),
-    407: (UnexpectedResponseError, False),
-    408: (UnexpectedResponseError, True),
-    413: (UnexpectedResponseError, False),
-    425: (UnexpectedResponseError, True),
-    429: (RateLimitError, True),
-    431: (UnexpectedResponseError, False),
-    500: (ServerError, True),
-    502: (ServerError, True),
-    503: (ServerError, True),
-    504: (ServerError, True),
-    511: (ServerError, True),
-    599: (ServerError, True),
-    600: (UnexpectedResponseError, True),
-    999: (UnexpectedResponseError, True),
-}
-
-
-@pytest.mark.parametrize("parts", NO_JSON.values(), ids=NO_JSON)
-async def test_what_is_not_json(parts: tuple[Part, ...]) -> None:
-    """A page, nothing, or half an answer under a 200 is worth another try."""
-    error = await failure_of(*parts)
-    assert type(error) is UnexpectedResponseError
-    assert error.transient
-    assert error.http_status == 200
-
-
-@pytest.mark.parametrize("cut", range(len(BODY)))
-async def test_json_cut_anywhere(cut: int) -> None:
-    """An answer cut at any byte is never taken for a whole one."""
-    error = await failure_of(http(BODY[:cut]))
-    assert type(error) is UnexpectedResponseError
-    assert error.transient
-
-
-@pytest.mark.parametrize(("status", "expected"), STATUSES.items())
-async def test_a_status_without_the_services_words(
-    status: int, expected: tuple[type[AiToEarnError], bool]
-) -> None:
-    """What speaks for the service is judged by its HTTP status, and quoted in short."""
-    bodiless = status in (101, 204, 304)
-    answer = http(b"", status) if bodiless else page(status)
-    error = await failure_of(answer.replace(b"Content-Length: 0\r\n", b"") if bodiless else answer)
-    assert (type(error), error.transient) == expected
-    assert getattr(error, "http_status", None) == status
-    assert error.label == f"HTTP {status}"
-    assert f"HTTP {status}" in str(error)
-    assert len(str(error)) < 400
-
-
-@pytest.mark.parametrize("status", [200, 400, 404, 500, 503])
-async def test_the_services_own_words_count_whatever_the_status(status: int) -> None:
-    """A refusal in the service's own envelope is understood under every HTTP status."""
-    error = await failure_of(http(envelope(code=12302, message="任务不存在"), status))
-    assert isinstance(error, ApiError)
-    assert (error.code, error.message, error.http_status) == (12302, "任务不存在", status)
-
-
-async def test_a_long_page_is_quoted_in_short() -> None:
-    """Neither the length nor the control characters of a page get into a message."""
-    error = await failure_of(http(b"<p>\x1b[31m\x00" + b"long " * 5000, 502))
-    assert len(str(error)) < 400
-    assert str(error).isprintable()
 
 
 @pytest.mark.parametrize(
