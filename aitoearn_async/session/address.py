@@ -123,13 +123,23 @@ def checked_proxy(address: str | None) -> str | None:
 def _what_is_wrong(url: URL) -> str | None:
     if url.scheme not in ("http", "https"):
         return "does not begin with http:// or https://"
-    if not url.host:
+    if not url.raw_host:
         return "has no host"
+    if not _is_name(url):
+        return "has a host that cannot be one"
     if url.raw_user is not None or url.raw_password is not None:
         return "has credentials in it"
     if url.raw_query_string or url.raw_fragment:
         return "has a query or a fragment"
     return None
+
+
+def _is_name(url: URL) -> bool:
+    """Whether the host can be looked up at all; else every request would fail, for no reason."""
+    try:
+        return bool((url.host or "").encode("idna"))
+    except UnicodeError:
+        return False
 
 
 def _is_near(host: str) -> bool:
