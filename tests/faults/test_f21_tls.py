@@ -1,16 +1,28 @@
-"""Certificates: what is verified, and what an invalid one means."""
+"""Certificates and handshakes: what is verified, and what an invalid one means."""
 
 from __future__ import annotations
 
+import asyncio
+import socket
 import ssl
+import warnings
 from pathlib import Path
 from typing import Any
 
 import aiohttp
 import pytest
 
-from aitoearn_async import ConnectionFailedError
-from tests.support.raw_server import FIN, KEY, REF, RST, RawServer, good, say
+from aitoearn_async import Client, ConnectionFailedError, wait_backoff
+from tests.support.raw_server import FIN, KEY, REF, RST, End, RawServer, good, say
+
+from .harness import Row, Trial
+
+ROW = Row(
+    21,
+    "TLS: an expired, self-signed or foreign certificate, an old version, a reset in the handshake",
+    "What cannot be trusted is final: one handshake, no second try, and the key is not sent. "
+    "A handshake that breaks off is trouble like any other, and is tried again.",
+)
 
 CERTIFICATES = Path(__file__).parents[1] / "support" / "certificates"
 
@@ -27,19 +39,27 @@ def trusting(name: str) -> ssl.SSLContext:
     return ssl.create_default_context(cafile=str(CERTIFICATES / f"{name}.pem"))
 
 
-async def test_a_certificate_the_caller_trusts() -> None:
+async def test_a_certificate_the_caller_trusts(trial: Trial) -> None:
     """`ssl=` says whom to trust."""
-    async with RawServer(good("generating"), good(), tls=served("valid")) as server:
-        async with server.client(ssl=trusting("valid")) as client:
-            assert (await client.wait_for(REF)).done
+    scripts = good("generating"), good()
+    async with (
+        RawServer(*scripts, tls=served("valid")) as server,
+        server.client(ssl=trusting("valid"), wait=wait_backoff(1)) as client,
+    ):
+        await trial.ends(client.wait_for, REF, status="success")
         assert server.heard[0].header("X-Api-Key") == KEY
         assert len(server.lines) == 1
+    trial.wire(server, exactly=2)
 
 
-async def test_verification_switched_off() -> None:
+async def test_verification_switched_off(trial: Trial) -> None:
     """`ssl=False` asks for no certificate at all."""
-    async with RawServer(tls=served("other-host")) as server, server.client(ssl=False) as client:
-        assert (await client.get(REF)).done
+    async with (
+        RawServer(tls=served("other-host")) as server,
+        server.client(ssl=False) as client,
+    ):
+        await trial.ends(client.get, REF, status="success")
+    trial.wire(server, exactly=1)
 
 
 INVALID: dict[str, tuple[str, dict[str, Any]]] = {
@@ -52,71 +72,124 @@ INVALID: dict[str, tuple[str, dict[str, Any]]] = {
 
 @pytest.mark.parametrize(("name", "options"), INVALID.values(), ids=INVALID)
 @pytest.mark.parametrize("own_session", [True, False], ids=["own session", "caller's session"])
-async def test_an_invalid_certificate_is_fatal(
-    name: str, options: dict[str, Any], own_session: bool
+async def test_an_invalid_certificate_is_final(
+    trial: Trial, name: str, options: dict[str, Any], own_session: bool
 ) -> None:
     """One handshake, no second try, and the key is not sent; a wait ends too."""
     async with RawServer(tls=served(name)) as server, aiohttp.ClientSession() as session:
         if not own_session:
             options = {**options, "session": session}
-        async with server.client(**options) as client:
-            with pytest.raises(ConnectionFailedError, match="certificate") as caught:
-                await client.get(REF)
-            assert not caught.value.transient
+        async with server.client(attempts=3, **options) as client:
+            for number, call in enumerate((client.get, client.wait_for), 1):
+                (error,) = await trial.ends(call, REF)
+                assert type(error) is ConnectionFailedError
+                assert "certificate" in str(error)
+                assert not error.transient
+                assert client.statistics().requests == number
+    trial.wire(server, exactly=0)
+    trial.no_key_in(server.raw)
+
+
+async def test_a_batch_ends_with_an_invalid_certificate(trial: Trial) -> None:
+    """No task would fare better."""
+    async with RawServer(tls=served("valid")) as server, server.client(concurrency=4) as client:
+        (error,) = await trial.ends(lambda ref: client.wait_all([ref] * 50), REF)
+        assert type(error) is ConnectionFailedError
+    trial.wire(server, exactly=0)
+
+
+def shake_hands(listening: socket.socket) -> str:
+    """A server that speaks nothing newer than TLS 1.1. Returns what it has to complain of.
+
+    In a thread of its own: asyncio's servers hang up on such a client without a word.
+    """
+    context = served("valid")
+    context.set_ciphers("ALL:@SECLEVEL=0")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        context.minimum_version = ssl.TLSVersion.TLSv1
+        context.maximum_version = ssl.TLSVersion.TLSv1_1
+    connection, _ = listening.accept()
+    with connection:
+        try:
+            context.wrap_socket(connection, server_side=True).close()
+        except ssl.SSLError as exc:
+            return str(exc.reason)
+    return "nothing"
+
+
+async def test_tls_1_1(trial: Trial) -> None:
+    """No common version: the server is not asked again, and hears no key."""
+    loop = asyncio.get_running_loop()
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        hands = loop.run_in_executor(None, shake_hands, listening)
+        url = "https://127.0.0.1:{1}".format(*listening.getsockname())
+        async with Client(KEY, base_url=url, ssl=trusting("valid"), attempts=3) as client:
+            (error,) = await trial.ends(client.get, REF)
             assert client.statistics().requests == 1
-            with pytest.raises(ConnectionFailedError, match="certificate"):
-                await client.wait_for(REF)
-            assert client.statistics().requests == 2
-        assert server.heard == []
+        assert "PROTOCOL" in (await hands)
+    assert type(error) is ConnectionFailedError
+    assert not error.transient
+    assert error.label == "no TLS"
 
 
-async def test_no_common_version() -> None:
-    """A server with whom no encryption can be agreed on is not asked again."""
-    alert = b"\x15\x03\x01\x00\x02\x02\x46"  # fatal: protocol_version
-    async with RawServer(greet=[alert, FIN]) as server:
-        async with server.client(base_url=server.url.replace("http:", "https:")) as client:
-            with pytest.raises(ConnectionFailedError) as caught:
-                await client.get(REF)
-            assert not caught.value.transient
-            assert caught.value.label == "no TLS"
+NO_TLS: dict[str, bytes] = {
+    "an alert: no common version": b"\x15\x03\x01\x00\x02\x02\x46",
+    "an alert: handshake failure": b"\x15\x03\x03\x00\x02\x02\x28",
+    "plain HTTP": b"HTTP/1.1 400 Bad Request\r\n\r\n",
+}
+
+
+@pytest.mark.parametrize("greeting", NO_TLS.values(), ids=NO_TLS)
+async def test_a_server_with_which_there_is_no_tls(trial: Trial, greeting: bytes) -> None:
+    """It is not asked again, and hears no key."""
+    async with RawServer(greet=[greeting, FIN]) as server:
+        url = server.url.replace("http:", "https:")
+        async with server.client(base_url=url, attempts=3) as client:
+            (error,) = await trial.ends(client.get, REF)
+            assert type(error) is ConnectionFailedError
+            assert not error.transient
+            assert error.label == "no TLS"
         assert len(server.lines) == 1
+        trial.no_key_in(server.raw)
+
+
+HELLO = bytes.fromhex("160303007a020000760303") + bytes(20)
+"""How a server's hello begins."""
 
 
 @pytest.mark.parametrize("end", [FIN, RST])
-async def test_hung_up_in_the_handshake(end: Any) -> None:
+@pytest.mark.parametrize("before", [b"", HELLO], ids=["at once", "in the hello"])
+async def test_hung_up_in_the_handshake(trial: Trial, end: End, before: bytes) -> None:
     """A connection lost in the handshake is trouble like any other, and tried again."""
-    async with RawServer(greet=[end]) as server:
+    async with RawServer(greet=[before, 0.1, end] if before else [end]) as server:
         url = server.url.replace("http:", "https:")
         async with server.client(base_url=url, attempts=3) as client:
-            with pytest.raises(ConnectionFailedError) as caught:
-                await client.get(REF)
-            assert caught.value.transient
+            (error,) = await trial.ends(client.get, REF)
+            assert type(error) is ConnectionFailedError
+            assert error.transient
             assert client.statistics().requests == 3
         assert len(server.lines) == 3
+        trial.no_key_in(server.raw)
 
 
-async def test_https_to_a_plain_server() -> None:
-    """A server that does not speak TLS hears no key."""
-    async with RawServer(greet=[b"HTTP/1.1 400 Bad Request\r\n\r\n", FIN]) as server:
-        async with server.client(base_url=server.url.replace("http:", "https:")) as client:
-            with pytest.raises(ConnectionFailedError):
-                await client.get(REF)
-        assert KEY.encode() not in server.raw
-
-
-async def test_http_to_a_tls_server() -> None:
+async def test_http_to_a_tls_server(trial: Trial) -> None:
     """A server that only speaks TLS does not answer to plain HTTP."""
     async with (
         RawServer(tls=served("valid")) as server,
-        server.client(base_url=server.url.replace("https:", "http:")) as client,
+        server.client(base_url=server.url.replace("https:", "http:"), attempts=2) as client,
     ):
-        with pytest.raises(ConnectionFailedError):
-            await client.get(REF)
+        (error,) = await trial.ends(client.get, REF)
+        assert type(error) is ConnectionFailedError
+    trial.wire(server, exactly=0)
 
 
-async def test_a_reset_on_an_encrypted_connection() -> None:
+async def test_a_reset_on_an_encrypted_connection(trial: Trial) -> None:
     """Encrypted connections break, and are repaired, as others."""
-    async with RawServer(say(RST), say(FIN), good(), tls=served("valid")) as server:
-        async with server.client(ssl=trusting("valid")) as client:
-            assert (await client.get(REF)).done
-        assert server.count == 3
+    scripts = say(RST), say(FIN), good()
+    async with (
+        RawServer(*scripts, tls=served("valid")) as server,
+        server.client(ssl=trusting("valid")) as client,
+    ):
+        await trial.ends(client.get, REF, status="success")
+    trial.wire(server, exactly=3)
