@@ -14,7 +14,7 @@ from tests.support.answers import BODY, CHUNK, CHUNKED, HEAD
 from tests.support.raw_server import KEY, REF, STALL, Part, RawServer, good, say
 
 from .harness import Row, Trial
-from .shared import TIMEOUT
+from .shared import TIMEOUT, ends_at_its_bound
 
 ROW = Row(
     3,
@@ -50,6 +50,11 @@ async def test_a_request_ends_on_time(trial: Trial, parts: tuple[Part, ...]) -> 
         assert server.open == 0, "the connection is given up"
         await trial.ends(client.get, REF, status="success")
     trial.wire(server, exactly=2)
+
+
+async def test_a_request_of_a_wait_ends_on_time(trial: Trial) -> None:
+    """Long before the wait does, and the next poll has an answer."""
+    await ends_at_its_bound(trial, STALL)
 
 
 async def test_every_attempt_has_its_time(trial: Trial) -> None:

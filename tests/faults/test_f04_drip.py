@@ -11,7 +11,7 @@ from tests.support.answers import BODY, CHUNK, CHUNKED, HEAD, WHOLE, ZIPPED, enc
 from tests.support.raw_server import REF, STALL, Part, RawServer, drip, good, http, say
 
 from .harness import Row, Trial
-from .shared import TIMEOUT, is_no_matter
+from .shared import TIMEOUT, ends_at_its_bound, is_no_matter
 
 ROW = Row(
     4,
@@ -54,6 +54,12 @@ async def test_a_drip_does_not_move_the_end(trial: Trial, parts: tuple[Part, ...
         assert server.open == 0
         await trial.ends(client.get, REF, status="success")
     trial.wire(server, exactly=2)
+
+
+@pytest.mark.parametrize("what", ["the head", "the body", "interim answers without end"])
+async def test_a_drip_in_a_wait(trial: Trial, what: str) -> None:
+    """Long before the wait does, and the next poll has an answer."""
+    await ends_at_its_bound(trial, *TOO_SLOW[what])
 
 
 async def test_a_drip_does_not_move_a_deadline(trial: Trial) -> None:
