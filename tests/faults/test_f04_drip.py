@@ -32,7 +32,6 @@ TOO_SLOW: dict[str, tuple[Part, ...]] = {
     "trailers": (CHUNKED + CHUNK + b"0\r\n", *drip(b"X-Sum: 1\r\n" * 9, 0.5)),
     "headers without end": (HEAD[:-2], *drip(b"X: y\r\n" * 40, 0.5, 6)),
     "interim answers without end": tuple(drip(b"HTTP/1.1 102 Wait\r\n\r\n" * 40, 0.5, 21)),
-    "blanks before the status line": tuple(drip(b"\r\n" * 40, 0.5, 2)),
     "all but the last byte": (*drip(WHOLE[:-1], 0.01), STALL),
     "more announced than comes": (http(BODY, length=len(BODY) + 1), STALL),
     "one byte too late": (WHOLE[:-1], TIMEOUT + 0.1, WHOLE[-1:]),

@@ -136,7 +136,10 @@ async def test_what_is_refused(trial: Trial) -> None:
 async def test_what_never_gets_anywhere(trial: Trial) -> None:
     """It is over when its time is, and was kept nowhere."""
     for name, cost in (await costs(trial, ENDLESS, request_timeout=0.3)).items():
-        assert cost.end.startswith(("RequestTimeoutError", "UnexpectedResponse")), (name, cost.end)
+        # Or sooner: aiohttp's parser in Python has limits that the one in C has not.
+        assert cost.end.startswith(
+            ("RequestTimeoutError", "UnexpectedResponseError", "ConnectionFailedError")
+        ), (name, cost.end)
         trial.figure("peak of memory for what never ends, MB", cost.peak / MB, 8)
         trial.figure("event loop held up at a stretch, ms of CPU", cost.held * 1000, 50)
 
