@@ -108,7 +108,7 @@ class Client:
         self._own_wait = strategy(wait)
         self._lifetime = Lifetime()
         self._limits = Limits(count("concurrency", concurrency), requests_per_second)
-        health = Health(address.host or "", self._limits)
+        health = Health(address.host or "", self._limits, self._lifetime.now)
         self._http = Http(
             base_url=address,
             key=key,

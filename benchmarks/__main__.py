@@ -1,4 +1,4 @@
-"""`python -m benchmarks NAME [--smoke] [--json FILE]`; without a name: what there is."""
+"""`python -m benchmarks NAME [--smoke] [--json FILE] [--page FILE]`; without a name: what is."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ BENCHMARKS = {
     "memory": ("benchmarks.memory", "memory of a waiting task, against gather of single waits"),
     "outage": ("benchmarks.outage", "what an outage costs the service, and when all is well again"),
     "import": ("benchmarks.import_time", "import time, against that of the dependencies"),
+    "faults": ("benchmarks.faults", "what the SDK survives: the fault suite, and its books"),
 }
 
 
@@ -23,6 +24,7 @@ def main() -> int:
     parser.add_argument("name", nargs="?", choices=BENCHMARKS, metavar="NAME")
     parser.add_argument("--smoke", action="store_true", help="a tiny run: shows that it works")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the result here too")
+    parser.add_argument("--page", type=Path, metavar="FILE", help="write its page of the docs")
     parser.add_argument("--names", action="store_true", help="print the names and nothing else")
     arguments = parser.parse_args()
     if arguments.names:
@@ -38,7 +40,11 @@ def main() -> int:
     report.show(arguments.name, smoke=arguments.smoke)
     if arguments.json is not None:
         arguments.json.write_bytes(report.to_json(arguments.name, smoke=arguments.smoke))
-    return 0
+    if arguments.page is not None:
+        if not report.page:
+            parser.error(f"{arguments.name} has no page")
+        arguments.page.write_text(report.page, encoding="utf-8")
+    return int(report.failed)
 
 
 if __name__ == "__main__":

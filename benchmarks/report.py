@@ -44,6 +44,10 @@ class Report(msgspec.Struct):
     tables: list[Table]
     figures: dict[str, float]
     expectations: list[Expectation] = []
+    page: str = ""
+    """The same as a page of the documentation, of those that have one."""
+    failed: bool = False
+    """Whether what was run did not do what it should, whatever the figures."""
 
     def show(self, name: str, *, smoke: bool) -> None:
         print(f"{name}{'  (smoke run: the figures mean nothing)' if smoke else ''}\n")

@@ -32,10 +32,7 @@ from tests.support.raw_server import (
     ID,
     KEY,
     REF,
-    RST,
-    Heard,
     RawServer,
-    Script,
     envelope,
     good,
     http,
@@ -250,43 +247,6 @@ async def test_connections_are_kept_and_shared() -> None:
             await client.wait_for(VideoRef(ID))
         assert server.count == 20
         assert len(server.lines) == 1
-
-
-@pytest.mark.parametrize("how", [FIN, RST])
-@pytest.mark.parametrize("pause", [0.0, 0.01, 5.0, 100.0])
-async def test_a_hundred_stale_connections(how: Any, pause: float) -> None:
-    """Connections that the server closed while idle cost no call anything."""
-    async with (
-        RawServer(good(delay=1)) as server,
-        server.client(concurrency=100, attempts=1) as client,
-    ):
-        for _ in range(3):
-            ends = await together(*(client.get(REF) for _ in range(100)))
-            assert {type(end) for end in ends} == {ImageTask}
-            server.hang_up(how)
-            await asyncio.sleep(pause)
-        assert server.count == 300, "no request went out on a dead connection"
-        assert client.statistics().failures == 0
-
-
-async def test_stale_connections_that_look_alive() -> None:
-    """Servers that hang up only when asked again cost no attempt either; each only once."""
-
-    def choose(heard: Heard) -> Script:
-        return good(delay=1) if heard.number < 100 or heard.connection >= 100 else say(FIN)
-
-    async with (
-        RawServer(choose=choose) as server,
-        server.client(concurrency=100, attempts=1) as client,
-    ):
-        await together(*(client.get(REF) for _ in range(100)))
-        assert len(server.lines) == 100
-        assert (await client.get(REF)).done
-        assert 102 <= server.count <= 201
-        ends = await together(*(client.get(REF) for _ in range(100)))
-        assert {type(end) for end in ends} == {ImageTask}
-        assert server.count == 100 + 100 + 101
-        assert client.statistics().failures == 0
 
 
 async def test_a_server_restart() -> None:

@@ -166,15 +166,15 @@ def _moment(value: object) -> datetime | None:
 # level or two, to see how deep it is. Ordinary answers have too few brackets to get there.
 _SAFE_DEPTH = 64
 _MOST_BRACKETS = 100_000
-_STRING = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"?', re.DOTALL)
-_NOT_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
+_NO_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
+_NEITHER = bytes(set(_NO_BRACKETS) - set(b'"'))
 
 
 def _too_deep(body: bytes) -> str | None:
     if _opened(body) <= _SAFE_DEPTH:
         return None
-    brackets = _STRING.sub(b"", body).translate(None, _NOT_BRACKETS)
-    if _opened(brackets) > _MOST_BRACKETS:
+    brackets = _brackets(body)
+    if brackets is None or _opened(brackets) > _MOST_BRACKETS:
         return f"more than {_MOST_BRACKETS:,} lists and objects"
     for _ in range(_SAFE_DEPTH):
         if not brackets:
@@ -184,11 +184,38 @@ def _too_deep(body: bytes) -> str | None:
     return "nested too deeply" if _opened(brackets) > _SAFE_DEPTH // 2 else None
 
 
+def _brackets(body: bytes) -> bytes | None:
+    """The brackets of an answer without those in its texts; None if they are too many by far."""
+    outside = body.replace(b"\\\\", b"").replace(b'\\"', b"").translate(None, _NEITHER)
+    # A text that ends where the next one begins is as good as one, and one with nothing in it
+    # as good as none. Then every text but the first has a bracket before it.
+    outside = outside.replace(b'""', b"")
+    if outside.count(b'"') > 4 * _MOST_BRACKETS + 2:
+        return None
+    return b"".join(outside.split(b'"')[::2])
+
+
 def _opened(text: bytes) -> int:
     return text.count(b"[") + text.count(b"{")
 
 
-_SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
+# The first half of a pair that is alone, past all text that is in order. An answer cut between
+# the halves of a pair is half an answer, not one with half a pair in it.
+_HALF_A_PAIR = re.compile(
+    rb"""
+    (?: [^\\]++
+      | \\ [^u]
+      | \\u (?! [dD][89a-fA-F])
+      | \\u [dD][89abAB] [0-9a-fA-F]{2} \\u [dD][c-fC-F] [0-9a-fA-F]{2}
+    )*+
+    \\u [dD] (?:
+        [c-fC-F]
+      | [89abAB] [0-9a-fA-F]{2}
+        (?! (?: \\ (?: u (?: [dD] (?: [c-fC-F] [0-9a-fA-F]? )? )? )? )? \Z )
+    )
+    """,
+    re.DOTALL | re.VERBOSE,
+)
 
 
 def _not_decodable(body: bytes, exc: Exception) -> Broken:
@@ -196,7 +223,7 @@ def _not_decodable(body: bytes, exc: Exception) -> Broken:
         return Broken("invalid UTF-8 in a text field", is_json=True)
     if isinstance(exc, RecursionError):
         return Broken("nested too deeply", is_json=True)
-    if _SURROGATE.search(body):
+    if _HALF_A_PAIR.match(body):
         return Broken("half a surrogate pair in a text field", is_json=True)
     return Broken(_brief(exc), is_json=False)
 

@@ -7,6 +7,7 @@ All of it is checked once, when the client is made, and wrong input is refused w
 from __future__ import annotations
 
 import ipaddress
+import re
 import unicodedata
 import warnings
 
@@ -19,6 +20,10 @@ INTERNATIONAL = "https://aitoearn.ai"
 
 _NO_URL = (ValueError, TypeError, LookupError)
 """What yarl raises for what is none; the last for some of them where no host is."""
+
+
+_TELLING = 6
+"""Characters of a key that are too many to be seen. Fewer are its kind: `sk-`."""
 
 
 class Key(str):
@@ -50,6 +55,16 @@ def checked_key(key: str | None) -> Key:
     if len(key) > 512 or not all("!" <= character <= "~" for character in key):
         raise ValueError("the API key is not one: 1-512 printable ASCII characters, no blanks")
     return Key(key)
+
+
+def without_key(text: str, key: str) -> str:
+    """Text from outside with the key taken out, also where it was cut in the middle of one."""
+    text = re.sub(re.escape(key), "<API key>", text, flags=re.IGNORECASE)
+    lower = key.lower()
+    for length in range(len(key) - 1, _TELLING - 1, -1):
+        if text[-length:].lower() == lower[:length]:
+            return text[:-length] + "<API key>"
+    return text
 
 
 def checked_header(name: str, value: str) -> str:
@@ -114,6 +129,8 @@ def _what_is_wrong(url: URL) -> str | None:
         return "does not begin with http:// or https://"
     if not _has_a_host(url):
         return "has no host"
+    if not _is_name(url):
+        return "has a host that cannot be one"
     if url.raw_user is not None or url.raw_password is not None:
         return "has credentials in it"
     if url.raw_query_string or url.raw_fragment:
@@ -133,6 +150,14 @@ def _has_a_host(url: URL) -> bool:
     try:
         return bool(url.host) and URL(str(url)).host == url.host
     except _NO_URL:
+        return False
+
+
+def _is_name(url: URL) -> bool:
+    """Whether the host can be looked up at all; else every request would fail, for no reason."""
+    try:
+        return bool((url.host or "").encode("idna"))
+    except UnicodeError:
         return False
 
 

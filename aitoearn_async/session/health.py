@@ -8,9 +8,9 @@ whoever wanted it to decide.
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import math
+from collections.abc import Callable
 
 from ..errors import (
     AiToEarnError,
@@ -38,11 +38,13 @@ class Health:
     Args:
         name: The service, for the log.
         limits: Where requests wait for their turn; it is given the pace.
+        now: Tells the time.
     """
 
-    def __init__(self, name: str, limits: Limits) -> None:
+    def __init__(self, name: str, limits: Limits, now: Callable[[], float]) -> None:
         self.held: int = 0
         """Requests that were not sent."""
+        self._now = now
         self._name = name
         self._limits = limits
         self._breaker = Breaker()
@@ -65,11 +67,11 @@ class Health:
 
     def paused_for(self) -> float:
         """Seconds for which the service has asked to be left alone, from now."""
-        return max(0.0, self._paused_until - _now())
+        return max(0.0, self._paused_until - self._now())
 
     def is_current(self, term: int) -> bool:
         """Whether what `admit` once returned still lets a request go."""
-        return self._breaker.is_current(term) and _now() >= self._paused_until
+        return self._breaker.is_current(term) and self._now() >= self._paused_until
 
     def admit(self) -> int:
         """Let a request go on its way. Returns what to hand in with what it came to.
@@ -77,7 +79,7 @@ class Health:
         Raises:
             NotAskedError: It is not to be sent now.
         """
-        now = _now()
+        now = self._now()
         if now < self._paused_until:
             raise self._held(
                 f"{self._name} has asked to be left alone", retry_after=self._paused_until - now
@@ -91,14 +93,14 @@ class Health:
 
     def good(self, term: int) -> None:
         """A request brought what was asked for."""
-        now = _now()
+        now = self._now()
         self._usual.note(now)
         self._pause = _FIRST_PAUSE
         self._answered(term, now)
 
     def bad(self, term: int, task: str, error: AiToEarnError) -> None:
         """A request brought an error."""
-        now = _now()
+        now = self._now()
         sign = _sign(error)
         if sign is True:
             self._answered(term, now)
@@ -170,7 +172,3 @@ def _sign(error: AiToEarnError) -> bool | None:
     if isinstance(error, UnexpectedResponseError | RateLimitError | AuthenticationError):
         return None
     return True
-
-
-def _now() -> float:
-    return asyncio.get_running_loop().time()

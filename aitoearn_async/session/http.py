@@ -6,6 +6,7 @@ this package's errors. What a body means, and whether to ask again, is not known
 
 from __future__ import annotations
 
+import asyncio
 import math
 import sys
 from collections.abc import Mapping
@@ -27,7 +28,7 @@ from ..errors import (
     TransportError,
     UnexpectedResponseError,
 )
-from .address import Key
+from .address import Key, without_key
 from .classify import Phase, Verdict, classify
 from .connection import Lost, Request, Response
 from .health import Health
@@ -40,6 +41,9 @@ USER_AGENT = "aitoearn-async/{} (aiohttp/{}; Python/{}.{})".format(
 )
 MOST_BYTES = 64 * 1024 * 1024
 """The decoded size of an answer. The service echoes submitted images, so they can be large."""
+
+_STRETCH = 256 * 1024
+"""Bytes that are unpacked at a stretch."""
 
 _REQUEST_ID = istr("X-Request-Id")
 # aiohttp's own timeouts are imprecise from 5 s on, and its total includes nothing of ours.
@@ -214,17 +218,19 @@ class Http:
 
     async def _read(self, response: aiohttp.ClientResponse) -> bytes:
         length = response.content_length
-        if (
-            length is not None
-            and length <= self._most_bytes
-            and CONTENT_ENCODING not in response.headers
-        ):
+        if length is not None and CONTENT_ENCODING not in response.headers:
+            if length > self._most_bytes:
+                raise _TooLarge
             return await response.read()
-        body = bytearray()
+        body, turn = bytearray(), _STRETCH
         async for chunk in response.content.iter_any():
             body += chunk
             if len(body) > self._most_bytes:
                 raise _TooLarge
+            if len(body) >= turn:
+                # What a small body unpacks to is all there at once: the loop has others to serve.
+                turn = len(body) + _STRETCH
+                await asyncio.sleep(0)
         return bytes(body)
 
     def _open_session(self) -> aiohttp.ClientSession:
@@ -315,7 +321,7 @@ class Http:
 
     def scrubbed(self, text: str) -> str:
         """Text from outside, fit to be shown: short, printable, without the key."""
-        text = text.replace(self._key, "<API key>")[:200]
+        text = without_key(text, self._key)[:200]
         return "".join(c if c.isprintable() else "?" for c in text)
 
 

@@ -21,6 +21,11 @@ because it arrives at this very instant. A turn reads what the sockets hold; the
 the parser and the reader theirs. It costs well under a millisecond.
 """
 
+_FEWEST_PASSES = 2
+_MOST_PASSING = 0.02
+"""Where turns are long, because some server floods the client with bytes, there are so few, or
+as many as begin within so many seconds: an end is not to come much later for it."""
+
 _GRAIN = 0.005
 """Seconds. Ends that lie closer together come together, so that thousands cost no more."""
 
@@ -128,10 +133,11 @@ class Lifetime:
 
     def _ring(self) -> None:
         now, self._alarm, self._alarm_at = self._alarm_at, None, math.inf
-        following = math.inf
+        following, loop = math.inf, asyncio.get_running_loop()
+        latest = loop.time() + _MOST_PASSING
         for bound in self._timed:
             if bound.until <= now:
-                bound.expire(_PASSES)
+                bound.expire(loop, _PASSES, latest)
             else:
                 following = min(following, bound.until)
         self._ring_by(max(following, now + _GRAIN))
@@ -182,11 +188,15 @@ class Bound:
         """End it now, because the client closes."""
         self._cancel(ClientClosedError)
 
-    def expire(self, passes: int) -> None:
-        """End it after so many turns of the loop, because its time is over."""
+    def expire(self, loop: asyncio.AbstractEventLoop, passes: int, latest: float) -> None:
+        """End it after so many turns of the loop, because its time is over.
+
+        After `latest`, in loop time, only a few turns are waited for.
+        """
         self.until = math.inf
-        if passes:
-            self._passing = self._loop.call_soon(self.expire, passes - 1)
+        few = passes <= _PASSES - _FEWEST_PASSES and loop.time() > latest
+        if passes and not few:
+            self._passing = loop.call_soon(self.expire, loop, passes - 1, latest)
         else:
             self._cancel(TimeoutError)
 

@@ -193,19 +193,6 @@ def test_each_field_dropped(kind: Kind) -> None:
 
 
 @each_kind
-def test_cut_at_every_byte(kind: Kind) -> None:
-    """Half an answer is never taken for a whole one, wherever it breaks off."""
-    for found in (typical(kind), {"data": {}, "code": 500, "message": "no", "requestId": "r"}):
-        body = msgspec.json.encode(found)
-        for length in range(len(body)):
-            result = read_as(kind, body[:length])
-            assert isinstance(result, Broken)
-            assert not result.is_json
-            assert glance(body[:length], endpoint_of(REFS[kind])) is None
-            assert refusal(body[:length]) is None
-
-
-@each_kind
 @settings(moderate, max_examples=100)
 @data
 def test_spoilt_bytes(kind: Kind, data: st.DataObject) -> None:

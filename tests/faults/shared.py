@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 from aitoearn_async import AiToEarnError, TransportError, VideoRef, wait_backoff
 from tests.support.raw_server import ID, REF, Part, RawServer, good, say
 
@@ -58,3 +60,18 @@ async def is_no_matter(trial: Trial, *parts: Part) -> None:
             await trial.ends(client.get, REF, status="success")
         assert client.statistics().failures == 0
     trial.wire(server, exactly=3)
+
+
+async def ends_at_its_bound(trial: Trial, *parts: Part) -> None:
+    """Within a wait, where nothing else would end it, a request is given up on time."""
+    async with (
+        RawServer(say(*parts), good()) as server,
+        server.client(request_timeout=TIMEOUT, wait=wait_backoff(1)) as client,
+    ):
+        call = asyncio.ensure_future(trial.ends(client.wait_for, REF, status="success"))
+        await asyncio.sleep(TIMEOUT - 0.05)
+        assert (server.count, server.open) == (1, 1), "not before its time"
+        await asyncio.sleep(0.1)
+        assert server.open == 0, "nor after it"
+        await call
+    trial.wire(server, exactly=2)

@@ -41,6 +41,7 @@ from aitoearn_async.session.address import (
     checked_key,
     checked_proxy,
 )
+from aitoearn_async.session.health import Health
 from aitoearn_async.session.http import MOST_BYTES, Answer, Http
 from aitoearn_async.session.lifetime import Lifetime
 from aitoearn_async.session.limits import Limits
@@ -104,6 +105,8 @@ def answer(data: bytes) -> None:
 
     The bytes are `STATUS\\nName: value\\n...\\n\\nBODY`.
     """
+    limits = Limits(64, None)
+    health = Health("127.0.0.1", limits, lambda: 0.0)
     http = Canned(
         base_url=URL("http://127.0.0.1"),
         key=Key(KEY),
@@ -113,10 +116,11 @@ def answer(data: bytes) -> None:
         request_timeout=30.0,
         most_bytes=MOST_BYTES,
         lifetime=Lifetime(),
-        limits=Limits(64, None),
+        limits=limits,
+        health=health,
     )
     http.answer = answer_of(data)
-    poller = Poller(http, Limits(64, None))
+    poller = Poller(http, limits, health)
     for ref in REFS:
         check_end(poller.fetch(ref, math.inf))
         for known in ("success", "generating"):

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from aitoearn_async import CHINA, INTERNATIONAL, Client
+from aitoearn_async.session.address import without_key
 from tests.support.raw_server import KEY, REF, RawServer
 
 
@@ -125,6 +126,10 @@ def test_default_addresses(monkeypatch: pytest.MonkeyPatch) -> None:
         "https://user:secret-word@[half",
         "https://user:secret-word@example.org:port",
         "https://user:secret-word\uff20example.org",
+        "https://a..org",
+        "https://.org",
+        f"https://{'x' * 64}.org",
+        "https://xn--a.org",
         "https://exa mple.org",
         "https://example.org\r\nX-Evil: 1",
         "javascript:alert(1)",
@@ -275,3 +280,23 @@ async def test_what_is_not_a_ref(ref: Any) -> None:
         with pytest.raises(TypeError, match="parse_ref"):
             client.wait_for(ref)
         assert server.lines == []
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("", ""),
+        ("no key", "no key"),
+        ("sk-", "sk-"),
+        ("your key sk-012345-a is not valid", "your key <API key> is not valid"),
+        ("SK-012345-A", "<API key>"),
+        ("sk-012345-ask-012345-a", "<API key><API key>"),
+        ("cut: sk-012345-", "cut: <API key>"),
+        ("cut: sk-012", "cut: <API key>"),
+        ("cut: Sk-01", "cut: Sk-01"),
+        ("sk-012345-b", "sk-012345-b"),
+    ],
+)
+def test_the_key_is_taken_out_of_what_is_shown(text: str, shown: str) -> None:
+    """Whole, in any case, and in part where the text ends; a few first letters tell nothing."""
+    assert without_key(text, "sk-012345-a") == shown

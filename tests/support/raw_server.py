@@ -1,6 +1,6 @@
 """A server that says exactly the bytes it is told to, and writes down what it hears.
 
-What happens to a request is a script: bytes to send, seconds to pause, and how to end.
+What happens to a request is a script: bytes to send, seconds to pause, floods, how to end.
 
     say(b"HTTP/1.1 200 OK\\r\\n", 0.5, RST)     half a head, a pause, a reset
     say(http(b"{}"))                           a whole answer; the connection stays open
@@ -45,7 +45,16 @@ class End(enum.Enum):
 
 FIN, RST, STALL = End.FIN, End.RST, End.STALL
 
-Part = bytes | float | End
+
+@dataclass(frozen=True)
+class Flood:
+    """The same bytes over and over, as fast as they are taken; for ever if not so many times."""
+
+    data: bytes
+    times: int = 2**62
+
+
+Part = bytes | float | End | Flood
 
 
 @dataclass(frozen=True)
@@ -180,10 +189,23 @@ class Line:
             if isinstance(part, End):
                 self.hang_up(part)
                 return False
-            if isinstance(part, bytes):
+            if isinstance(part, Flood):
+                if not await self._flood(part):
+                    return False
+            elif isinstance(part, bytes):
                 self.writer.write(part)
             elif part:
                 await asyncio.sleep(part)
+        return True
+
+    async def _flood(self, flood: Flood) -> bool:
+        """Returns whether all of it was taken."""
+        try:
+            for _ in range(flood.times):
+                self.writer.write(flood.data)
+                await self.writer.drain()
+        except ConnectionError:
+            return False
         return True
 
     def hang_up(self, how: End = RST) -> None:

@@ -1,0 +1,93 @@
+"""JSON that ends before its end, under a length that is right."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from aitoearn_async import UnexpectedResponseError
+from aitoearn_async.contract.endpoints import endpoint_of
+from aitoearn_async.contract.envelope import Broken, glance, read, refusal
+from tests.contract.samples import SAMPLES, Sample
+from tests.support.answers import BODY
+from tests.support.raw_server import REF, Heard, RawServer, Script, envelope, http, say, task
+
+from .harness import Row, Trial
+from .shared import costs_a_poll
+
+ROW = Row(
+    7,
+    "The JSON is cut, at any byte",
+    "Half an answer is never taken for a whole one, nor for a refusal, nor for a broken "
+    "contract: it costs a poll.",
+)
+
+MOST = 3_000
+"""Of a sample's bytes, so many at both ends are tried: one sample echoes a large picture."""
+
+
+def cuts(body: bytes) -> list[int]:
+    size = len(body)
+    return [cut for cut in range(size) if cut < MOST or cut >= size - MOST]
+
+
+@pytest.mark.parametrize("ascii_only", [False, True], ids=["UTF-8", "escaped"])
+def test_every_sample_cut_at_every_byte(trial: Trial, ascii_only: bool) -> None:
+    """Each recorded answer, and the same as servers write it that escape all but ASCII."""
+    tried = 0
+    for sample in SAMPLES.values():
+        body = sample.body.encode()
+        if not body.startswith(b"{"):
+            continue
+        if ascii_only:
+            body = json.dumps(json.loads(body) | {"more": "🎬 \\ud83d 你好"}).encode()
+        tried += check(sample, body)
+    assert tried > 30_000
+    trial.figure("offsets tried", tried)
+
+
+def check(sample: Sample, body: bytes) -> int:
+    endpoint = endpoint_of(sample.ref)
+    offsets = cuts(body)
+    for cut in offsets:
+        half = body[:cut]
+        result = read(half, endpoint)
+        assert isinstance(result, Broken), (sample.name, cut)
+        assert not result.is_json, (sample.name, cut, result.reason)
+        assert glance(half, endpoint) is None
+        assert refusal(half) is None
+    return len(offsets)
+
+
+STRANGE = {
+    "plain": BODY,
+    "emoji": envelope(task(request={"prompt": "🎬🎥"})),
+    "escaped": json.dumps(json.loads(envelope(task(request={"prompt": "🎬🎥"})))).encode(),
+    "a refusal": envelope(code=404, message="任务不存在"),
+}
+
+
+@pytest.mark.parametrize("body", STRANGE.values(), ids=STRANGE)
+async def test_cut_at_every_byte_on_the_wire(trial: Trial, body: bytes) -> None:
+    """One request each, and each time a transient error that says what came."""
+
+    def choose(heard: Heard) -> Script:
+        return say(http(body[: heard.number]))
+
+    async with RawServer(choose=choose) as server, server.client(attempts=1) as client:
+        for _ in range(len(body)):
+            (error,) = await trial.ends(client.get, REF)
+            assert type(error) is UnexpectedResponseError
+            assert error.transient
+            assert error.http_status == 200
+        assert client.statistics().failures == len(body)
+    trial.wire(server, exactly=len(body))
+
+
+@pytest.mark.parametrize("body", STRANGE.values(), ids=STRANGE)
+async def test_half_of_it_costs_a_poll(trial: Trial, body: bytes) -> None:
+    """To `get` and to a wait alike."""
+    await costs_a_poll(
+        trial, http(body[: len(body) // 2]), error=UnexpectedResponseError, status=200
+    )

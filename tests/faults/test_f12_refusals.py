@@ -1,0 +1,143 @@
+"""The service says no: HTTP 200 and a business code."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import pytest
+
+from aitoearn_async import (
+    AnyRef,
+    ApiError,
+    AuthenticationError,
+    ImageRef,
+    InvalidRequestError,
+    RateLimitError,
+    ServerError,
+    ServiceUnreachableError,
+    TaskNotFoundError,
+    wait_backoff,
+)
+from tests.support.raw_server import REF, Heard, RawServer, Script, good, http, refuse, say
+
+from .harness import Row, Trial
+
+ROW = Row(
+    12,
+    "The service refuses with a business code, known or unknown",
+    "Each known code is one error; an unknown one is an `ApiError` with its number and words. "
+    "What may pass is asked for again, what is final is not.",
+)
+
+
+class Case(NamedTuple):
+    """What a code is."""
+
+    error: type[ApiError]
+    transient: bool = False
+
+
+KNOWN: dict[int, Case] = {
+    400: Case(InvalidRequestError),
+    401: Case(AuthenticationError),
+    403: Case(AuthenticationError),
+    404: Case(TaskNotFoundError),
+    408: Case(ServerError, transient=True),
+    429: Case(RateLimitError, transient=True),
+    500: Case(ServerError, transient=True),
+    502: Case(ServerError, transient=True),
+    503: Case(ServerError, transient=True),
+    504: Case(ServerError, transient=True),
+    10002: Case(InvalidRequestError),
+    12302: Case(TaskNotFoundError),
+    19000: Case(AuthenticationError),
+}
+UNKNOWN = [1, -1, -500, 200, 402, 499, 600, 10001, 12300, 12801, 19001, 2**31, 2**64, 10**300]
+CASES = KNOWN | dict.fromkeys(UNKNOWN, Case(ApiError))
+
+
+def no(code: int) -> Script:
+    """Written by hand: no JSON library need like such numbers."""
+    return say(http(b'{"data":{},"code":%d,"message":"why","timestamp":5}' % code))
+
+
+@pytest.mark.parametrize(("code", "case"), CASES.items(), ids=lambda value: str(value)[:12])
+async def test_get(trial: Trial, code: int, case: Case) -> None:
+    """One error each, after one request if it is final, after `attempts` if it may pass."""
+    async with RawServer(no(code)) as server, server.client(attempts=3) as client:
+        (error,) = await trial.ends(client.get, REF)
+    assert type(error) is case.error
+    assert (error.code, error.message, error.http_status) == (code, "why", 200)
+    assert error.transient is case.transient
+    assert error.request_id == server.heard[-1].header("X-Request-Id")
+    trial.wire(server, exactly=3 if case.transient else 1)
+
+
+@pytest.mark.parametrize(("code", "case"), CASES.items(), ids=lambda value: str(value)[:12])
+async def test_the_first_poll_of_a_wait(trial: Trial, code: int, case: Case) -> None:
+    """A final no ends it at once; one that may pass costs a poll."""
+    async with RawServer(no(code), good()) as server, server.client() as client:
+        (end,) = await trial.ends(client.wait_for, REF)
+    if case.transient:
+        assert end.status == "success"
+    else:
+        assert type(end) is case.error
+    trial.wire(server, exactly=2 if case.transient else 1)
+
+
+DOUBTED = {code for code, case in CASES.items() if case.error in (ApiError, AuthenticationError)}
+
+
+@pytest.mark.parametrize(("code", "case"), CASES.items(), ids=lambda value: str(value)[:12])
+async def test_a_later_poll_of_a_wait(trial: Trial, code: int, case: Case) -> None:
+    """After good answers, a no that contradicts them is believed the second time."""
+    scripts = good("generating"), no(code), good("generating"), no(code), no(code)
+    async with RawServer(*scripts, good()) as server, server.client() as client:
+        (end,) = await trial.ends(client.wait_for, REF)
+    if case.transient:
+        assert end.status == "success"
+        trial.wire(server, exactly=6)
+    else:
+        assert type(end) is case.error
+        trial.wire(server, exactly=5 if code in DOUBTED else 2)
+
+
+async def test_a_refusal_ends_one_task_alone(trial: Trial) -> None:
+    """Each of these in a batch fails its own task; the others end as they would have."""
+    # A wrong key is everybody's; and so are 429 and the codes of a proxy, elsewhere in the table.
+    shared = AuthenticationError, RateLimitError, ServerError
+    codes = [500, *(code for code, case in CASES.items() if case.error not in shared)]
+    refs: list[AnyRef] = [ImageRef(str(number)) for number in range(3 * len(codes))]
+
+    def choose(heard: Heard) -> Script:
+        index, rest = divmod(int(heard.path.rpartition("/")[2]), 3)
+        return good() if rest else no(codes[index])
+
+    async with (
+        RawServer(choose=choose) as server,
+        server.client(wait=wait_backoff(10)) as client,
+    ):
+        outcomes = await client.wait_all(refs, patience=30)
+        trial.book(refs, outcomes)
+    for number, outcome in enumerate(outcomes):
+        index, rest = divmod(number, 3)
+        if rest:
+            assert outcome.ok
+            assert outcome.polls == 1
+        elif CASES[codes[index]].transient:
+            assert isinstance(outcome.error, ServiceUnreachableError)
+            assert getattr(outcome.error.__cause__, "code", None) == codes[index]
+        else:
+            assert type(outcome.error) is CASES[codes[index]].error
+            assert outcome.polls == 1
+    trial.wire(server, exactly=sum(outcome.polls for outcome in outcomes))
+
+
+@pytest.mark.parametrize("code", [401, 403, 19000])
+async def test_a_wrong_key_ends_a_batch(trial: Trial, code: int) -> None:
+    """No other task would fare better: the batch says so after its first answers."""
+    refs = [ImageRef(str(number)) for number in range(500)]
+    async with RawServer(refuse(code)) as server, server.client(concurrency=8) as client:
+        (error,) = await trial.ends(lambda _: client.wait_all(refs), refs[0])
+    assert type(error) is AuthenticationError
+    trial.wire(server, at_most=8)

@@ -1,0 +1,99 @@
+"""A process that asks a server, and tells what that cost: run by tests, with `child`.
+
+    python -m tests.faults.victim URL TIMES STACK OPTIONS
+
+Asks so many times, each time with a client made with OPTIONS (JSON), on a thread with a stack
+of so many bytes (0 for the main thread), and prints a JSON list with an object for each: what
+came of it, the peak of memory over what was there before, and the most CPU time for which the
+event loop was held up at a stretch. CPU time, since the machine has other things to do.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+from aitoearn_async import AiToEarnError, Client
+from tests.support.raw_server import ID, KEY, REF, RawServer, good
+
+from .harness import memory
+
+
+class Stopwatch:
+    """Ticks every millisecond, and notes what the thread did between two ticks."""
+
+    def __init__(self) -> None:
+        self.longest = 0.0
+        self._last = 0.0
+
+    async def tick(self) -> None:
+        self._last = time.thread_time()
+        while True:
+            await asyncio.sleep(0.001)
+            self.look()
+
+    def look(self) -> None:
+        now = time.thread_time()
+        self.longest = max(self.longest, now - self._last)
+        self._last = now
+
+
+async def ask(client: Client) -> str:
+    """What came of a request, in a word."""
+    try:
+        task = await client.get(REF)
+    except AiToEarnError as error:
+        return f"{type(error).__name__}: {error}"
+    return task.status if task.log_id == ID else "wrong"
+
+
+async def cost(url: str, options: dict[str, Any]) -> dict[str, object]:
+    """What one request comes to, and what it takes."""
+    watch = Stopwatch()
+    async with Client(KEY, base_url=url, **options) as client:
+        ticking = asyncio.ensure_future(watch.tick())
+        await asyncio.sleep(0.005)
+        start_peak_anew()
+        before, began = memory(), time.monotonic()
+        end = await ask(client)
+        seconds = time.monotonic() - began
+        watch.look()
+        peak = memory(peak=True) - before
+        ticking.cancel()
+    return {"end": end, "seconds": seconds, "peak": peak, "held": watch.longest}
+
+
+def start_peak_anew() -> None:
+    """Linux forgets how much memory there was at most so far."""
+    Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
+
+
+async def main(url: str, times: int, options: dict[str, Any]) -> list[dict[str, object]]:
+    """The costs, after a request that brings with it all that is imported late."""
+    async with RawServer(good()) as server, server.client() as client:
+        await ask(client)
+    return [await cost(url, options) for _ in range(times)]
+
+
+def run(url: str, times: str, stack: str, options: str) -> None:
+    """Print the costs."""
+
+    def go() -> None:
+        sys.stdout.write(json.dumps(asyncio.run(main(url, int(times), json.loads(options)))))
+
+    if stack == "0":
+        return go()
+    threading.stack_size(int(stack))
+    thread = threading.Thread(target=go)
+    thread.start()
+    thread.join()
+    return None
+
+
+if __name__ == "__main__":
+    run(*sys.argv[1:])
