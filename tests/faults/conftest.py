@@ -1,0 +1,61 @@
+"""The `trial` of every test here, and the record of all of them."""
+
+from __future__ import annotations
+
+import inspect
+import logging
+import os
+from collections.abc import AsyncIterator, Generator
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from .harness import RECORD, Entry, Trial
+
+HERE = Path(__file__).parent
+ENTRIES = pytest.StashKey[list[Entry]]()
+PASSED = pytest.StashKey[bool]()
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        is_ours = isinstance(item, pytest.Function) and HERE in item.path.parents
+        if is_ours and inspect.iscoroutinefunction(getattr(item, "function", None)):
+            item.add_marker(pytest.mark.usefixtures("left_as_found"))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item,
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    report = yield
+    item.stash[PASSED] = item.stash.get(PASSED, True) and report.passed
+    return report
+
+
+@pytest.fixture
+def trial(request: pytest.FixtureRequest, caplog: pytest.LogCaptureFixture) -> Generator[Trial]:
+    """The books of this test; what holds for every test is asserted when it is over."""
+    entry = Entry(row=request.module.ROW, test=request.node.nodeid)
+    request.config.stash.setdefault(ENTRIES, []).append(entry)
+    trial = Trial(entry)
+    with caplog.at_level(logging.DEBUG):
+        yield trial
+    trial.no_key_in(*(record.getMessage() for record in caplog.get_records("call")))
+    if request.node.stash.get(PASSED, False):
+        trial.check()  # else there is another error to be seen
+        entry.passed = True
+
+
+@pytest.fixture
+async def left_as_found(trial: Trial) -> AsyncIterator[None]:
+    """Nothing is there after the test that was not before."""
+    async with trial.left_as_found():
+        yield
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    entries = session.config.stash.get(ENTRIES, None)
+    if entries is not None and (path := os.environ.get(RECORD)):
+        Path(path).write_bytes(msgspec.json.format(msgspec.json.encode(entries)))
