@@ -139,7 +139,6 @@ class Client:
         """
         if self._lifetime.closed:
             return
-        self._lifetime.enter()
         self._lifetime.close()
         await self._http.aclose()
 
@@ -185,7 +184,7 @@ class Client:
             first,
             attempts=self._attempts,
             before=before,
-            sleep_until=self._lifetime.sleep_until,
+            lifetime=self._lifetime,
         )
 
     def wait_for(
@@ -233,7 +232,7 @@ class Client:
             self._terms(timeout, patience, wait)(ref),
             raise_on_failure=raise_on_failure,
             poll=self._poller.poll,
-            sleep_until=self._lifetime.sleep_until,
+            clock=self._lifetime,
         )
 
     def as_completed(
@@ -327,6 +326,7 @@ class Client:
             max_pending=count("max_pending", max_pending),
             concurrency=self._limits.concurrency,
             poll=self._poller.poll,
+            clock=self._lifetime,
             closed=self._lifetime.until_closed,
             admitted=admitted,
             progress=progress,

@@ -117,7 +117,7 @@ class Http:
         Args:
             path: Path below the base URL, safe to send as it is.
             request_id: Goes out as `X-Request-Id`.
-            before: Loop time at which it ends, the wait for a place included.
+            before: Moment of the client's clock at which it ends, the wait for a place included.
             etag: Goes out as `If-None-Match`; the answer may then be a 304.
 
         Raises:
@@ -249,7 +249,7 @@ class Http:
         if started is None:
             text = f"still waiting for its turn ({self._limits})"
         else:
-            waited = self._lifetime.enter().time() - started
+            waited = self._lifetime.time() - started
             text = f"no answer from {self.base_url.host} within {waited:.1f} s"
         return RequestTimeoutError(text, request_id, label=verdict.label)
 

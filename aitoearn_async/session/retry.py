@@ -6,7 +6,6 @@ gets here. What is worth repeating says the error itself. Polling on is another 
 
 from __future__ import annotations
 
-import asyncio
 import random
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import UTC, datetime
@@ -17,6 +16,7 @@ from tenacity import AsyncRetrying, RetryCallState, retry_if_exception, stop_aft
 from tenacity.wait import wait_random_exponential
 
 from ..errors import AiToEarnError
+from .lifetime import Lifetime
 
 T = TypeVar("T")
 
@@ -32,7 +32,7 @@ async def repeat(
     *,
     attempts: int,
     before: float,
-    sleep_until: Callable[[float], Awaitable[None]],
+    lifetime: Lifetime,
 ) -> T:
     """Go on after a first failure.
 
@@ -40,13 +40,12 @@ async def repeat(
         attempt: Sends the request once.
         first: How the first attempt failed.
         attempts: How many there may be in all, the first included.
-        before: Loop time after which no further one is begun, nor slept for.
-        sleep_until: Sleeps to a moment of loop time.
+        before: Moment after which no further one is begun, nor slept for.
+        lifetime: The client's, for its clock.
 
     Raises:
         AiToEarnError: How the last attempt failed.
     """
-    loop = asyncio.get_running_loop()
     failed: AiToEarnError | None = first
 
     async def attempt_or_first() -> T:
@@ -57,10 +56,10 @@ async def repeat(
         return await attempt()
 
     async def sleep(seconds: float) -> None:
-        await sleep_until(loop.time() + seconds)
+        await lifetime.sleep_until(lifetime.time() + seconds)
 
     def stop(state: RetryCallState) -> bool:
-        return stop_attempts(state) or loop.time() + state.upcoming_sleep >= before
+        return stop_attempts(state) or lifetime.time() + state.upcoming_sleep >= before
 
     stop_attempts = stop_after_attempt(attempts)
     retrying = AsyncRetrying(

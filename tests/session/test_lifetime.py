@@ -31,19 +31,6 @@ from tests.support.raw_server import (
 )
 
 
-class BlockableLoop(VirtualTimeLoop):
-    """A loop that user code can hold up: time passes, and nothing is read meanwhile."""
-
-    held = 0.0
-
-    def time(self) -> float:
-        return super().time() + self.held
-
-    def block(self, seconds: float) -> None:
-        """As `time.sleep` would, in no time."""
-        self.held += seconds
-
-
 async def test_use_after_close() -> None:
     """A closed client refuses every use, with one error."""
     async with RawServer() as server:
@@ -229,56 +216,6 @@ async def test_an_answer_at_the_very_moment() -> None:
         assert (await client.get(REF)).done
         with pytest.raises(RequestTimeoutError):
             await client.get(REF)
-
-
-@pytest.mark.parametrize("count", [1, 50])
-def test_answers_that_are_there_when_the_loop_comes_back(count: int) -> None:
-    """User code that holds the loop for an hour costs no answer that is already there."""
-
-    async def main() -> None:
-        loop = asyncio.get_running_loop()
-        assert isinstance(loop, BlockableLoop)
-
-        def answer_then_block(heard: Heard) -> Iterable[Part]:
-            yield from good()(heard)
-            if heard.number == count - 1:
-                loop.block(3600)
-
-        async with (
-            RawServer(answer_then_block) as server,
-            server.client(request_timeout=5, attempts=1) as client,
-        ):
-            tasks = await together(*(client.get(REF) for _ in range(count)))
-            assert [getattr(task, "status", task) for task in tasks] == ["success"] * count
-            assert server.count == count
-
-    with asyncio.Runner(loop_factory=BlockableLoop) as runner:
-        runner.run(main())
-
-
-def test_no_answer_is_there_when_the_loop_comes_back() -> None:
-    """A blocked loop does not make a request last longer than it must."""
-
-    async def main() -> None:
-        loop = asyncio.get_running_loop()
-        assert isinstance(loop, BlockableLoop)
-
-        def block(_: Heard) -> Iterable[Part]:
-            yield b"HTTP/1.1 200 OK\r\n"
-            loop.block(3600)
-            yield STALL
-
-        async with (
-            RawServer(block) as server,
-            server.client(request_timeout=5, attempts=1) as client,
-        ):
-            began = loop.time()
-            with pytest.raises(RequestTimeoutError):
-                await client.get(REF)
-            assert loop.time() - began < 3600.01
-
-    with asyncio.Runner(loop_factory=BlockableLoop) as runner:
-        runner.run(main())
 
 
 async def test_the_time_in_the_queue_is_not_the_requests() -> None:
