@@ -166,6 +166,43 @@ def test_it_sleeps_between_two_tries(trial: Trial) -> None:
     run(BlockableLoop, main())
 
 
+@pytest.mark.parametrize("jump", [HOUR, -HOUR, 61.0])
+async def test_connections_from_before_the_sleep(trial: Trial, wall: Wall, jump: float) -> None:
+    """Where only the wall's clock tells of it: dead connections are not used again.
+
+    Nobody answers on them any more, nor says so.
+    """
+    loop = asyncio.get_running_loop()
+    before = 5
+
+    def choose(heard: Heard) -> Iterable[Part]:
+        slept = wall.offset != 0
+        return (STALL,) if slept and heard.connection < before else good(delay=0.1)(heard)
+
+    async with RawServer(choose) as server, server.client() as client:
+        await trial.ends(client.get, *[REF] * before, status="success")
+        wall.offset = jump
+        await asyncio.sleep(0)
+        began = loop.time()
+        with trial.on_time(began + 0.1):
+            await trial.ends(client.get, *[REF] * 3, status="success")
+        await asyncio.sleep(1)
+        await trial.ends(client.get, *[REF] * 3, status="success")
+        assert {heard.connection for heard in server.heard[before:]} <= {5, 6, 7, 8}
+    trial.wire(server, exactly=before + 6)
+
+
+@pytest.mark.parametrize("pause", [0.0, 9.0, 14.0])
+async def test_connections_in_use_are_kept(trial: Trial, pause: float) -> None:
+    """Without a sleep they are used again."""
+    async with RawServer() as server, server.client() as client:
+        for _ in range(3):
+            await trial.ends(client.get, REF, status="success")
+            await asyncio.sleep(pause)
+        assert len(server.lines) == 1
+    trial.wire(server, exactly=3)
+
+
 @pytest.mark.parametrize("many", [False, True], ids=["wait_for", "wait_all"])
 def test_timers_that_come_early(trial: Trial, many: bool) -> None:
     """No wait ends before its time, and no poll comes before it is due."""
