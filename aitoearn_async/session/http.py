@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import sys
+import warnings
 from collections.abc import Mapping
 from ssl import SSLContext
 from typing import Any, NamedTuple, cast
@@ -212,6 +213,16 @@ class Http:
             response_class=Response,
         )
         return self._session
+
+    def __del__(self) -> None:
+        session = getattr(self, "_session", None)
+        if session is not None and self._is_ours and not session.closed:
+            warnings.warn(
+                f"a Client of {self.base_url} was dropped without being closed: use "
+                "`async with Client()`, or call aclose()",
+                ResourceWarning,
+                stacklevel=2,
+            )
 
     async def aclose(self) -> None:
         """Close our own session; a caller's stays open."""

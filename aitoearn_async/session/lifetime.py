@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import math
+import os
 from collections.abc import Callable
 from types import TracebackType
 
@@ -26,6 +27,15 @@ the parser and the reader theirs. It costs well under a millisecond.
 _GRAIN = 0.005
 """Seconds. Ends that lie closer together come together, so that thousands cost no more."""
 
+_ELSEWHERE = (
+    "this Client is in use on another event loop (another thread, or an earlier asyncio.run); "
+    "its connections live there. Make one Client per event loop"
+)
+_FORKED = (
+    "this Client is in use in the process that this one was forked from, and so are its "
+    "connections. Make one Client per process"
+)
+
 
 class Lifetime:
     """One client's life: not yet used, in use on one loop, closed."""
@@ -33,6 +43,7 @@ class Lifetime:
     def __init__(self) -> None:
         self.closed: bool = False
         self._loop: asyncio.AbstractEventLoop | None = None
+        self._process = 0
         self._clock: Clock | None = None
         self._under_way: set[Bound] = set()
         self._timed: set[Bound] = set()  # those of them that have an end
@@ -44,10 +55,10 @@ class Lifetime:
 
         Raises:
             ClientClosedError: The client is closed.
-            RuntimeError: The client is at home on another loop.
+            RuntimeError: The client is at home on another loop, or in another process.
         """
         loop = asyncio.get_running_loop()
-        if self._clock is None or self._loop is not loop:
+        if self._clock is None or self._loop is not loop or self._process != os.getpid():
             self._clock = self._settled(loop)
         if self.closed:
             raise ClientClosedError
@@ -55,11 +66,8 @@ class Lifetime:
 
     def _settled(self, loop: asyncio.AbstractEventLoop) -> Clock:
         if self._loop is not None and not self.closed:
-            raise RuntimeError(
-                "this Client is in use on another event loop (another thread, or an earlier "
-                "asyncio.run); its connections live there. Make one Client per event loop"
-            )
-        self._loop = loop
+            raise RuntimeError(_ELSEWHERE if self._process == os.getpid() else _FORKED)
+        self._loop, self._process = loop, os.getpid()
         return Clock(loop)
 
     def time(self) -> float:

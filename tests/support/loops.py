@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine
-from typing import Any
+from contextvars import Context
+from typing import Any, TypeVarTuple
 
 from aitoearn_async.emulator import VirtualTimeLoop
+
+Ts = TypeVarTuple("Ts")
 
 
 class BlockableLoop(VirtualTimeLoop):
@@ -32,7 +35,11 @@ class CoarseLoop(VirtualTimeLoop):
         return super().time() + self._looks * 1e-5
 
     def call_at(
-        self, when: float, callback: Any, *args: Any, context: Any = None
+        self,
+        when: float,
+        callback: Callable[[*Ts], object],
+        *args: *Ts,
+        context: Context | None = None,
     ) -> asyncio.TimerHandle:
         return super().call_at(when - 0.001, callback, *args, context=context)
 
