@@ -21,9 +21,7 @@ from aitoearn_async import (
     AiToEarnError,
     Client,
     ClientClosedError,
-    ImageTask,
     RequestTimeoutError,
-    VideoRef,
     wait_backoff,
 )
 from tests.support.raw_server import (
@@ -34,13 +32,10 @@ from tests.support.raw_server import (
     STALL,
     RawServer,
     Script,
-    envelope,
     good,
     http,
     refuse,
     say,
-    task,
-    together,
     unused_url,
 )
 
@@ -276,27 +271,6 @@ async def test_misuse() -> None:
         with pytest.raises(ClientClosedError) as closed:
             await client.get(REF)
         assert_error_clean(closed.value)
-
-
-async def test_other_origins_hear_nothing() -> None:
-    """Redirects, media addresses and base URLs of others never get the key."""
-    async with RawServer() as other:
-        places = {
-            "Location": other.url,
-            "Link": f"<{other.url}>; rel=preload",
-            "Refresh": other.url,
-        }
-        found = envelope(task(images=[{"url": other.url}], response={"url": other.url}))
-        scripts = say(http(b"", 302, places)), say(http(found, headers=places))
-        async with RawServer(*scripts) as server, server.client() as client:
-            with pytest.raises(AiToEarnError):
-                await client.get(REF)
-            image = await client.get(REF)
-            assert isinstance(image, ImageTask)
-            assert (await client.wait_for(REF)).images
-            await together(client.get(VideoRef(REF.id)))
-        assert other.lines == []
-        assert other.raw == b""
 
 
 async def test_the_key_itself_is_not_shown_by_what_holds_it() -> None:
