@@ -7,7 +7,7 @@ from typing import Any
 
 import tenacity
 
-from aitoearn_async import Client, ImageRef, ImageTask, Outcome
+from aitoearn_async import AnyRef, Client, ImageRef, ImageTask, Outcome
 from tests.support.raw_server import REF
 
 Call = Callable[[Client], Awaitable[object]]
@@ -51,3 +51,16 @@ def words(found: object) -> list[str]:
     several: list[Any] = found if isinstance(found, list) else [found]
     tasks = [one.unwrap() if isinstance(one, Outcome) else one for one in several]
     return [task.status for task in tasks]
+
+
+def about_ref(found: object) -> object:
+    """What a call came to for `REF` alone, at last."""
+    if not isinstance(found, list):
+        return found
+    return [one for one in found if one.ref == REF][-1]
+
+
+def ref_of(outcome: Outcome[Any]) -> AnyRef:
+    """Whose outcome it is."""
+    assert isinstance(outcome.ref, AnyRef)
+    return outcome.ref
