@@ -155,6 +155,32 @@ async def test_the_bound_of_a_request_is_exact(trial: Trial, seconds: float) -> 
     trial.wire(server, at_most=1)
 
 
+async def test_requests_that_end_one_after_the_other(trial: Trial) -> None:
+    """Ends that lie close together may come together, but not late."""
+    loop = asyncio.get_running_loop()
+    late: list[float] = []
+
+    async def one(client: Client) -> object:
+        began = loop.time()
+        try:
+            return await client.get(REF)
+        finally:
+            late.append(loop.time() - began - 5)
+
+    async with (
+        RawServer(say(STALL)) as server,
+        server.client(request_timeout=5, attempts=1, concurrency=300) as client,
+    ):
+        calls = []
+        for _ in range(300):
+            calls.append(asyncio.ensure_future(trial.ends(lambda _: one(client), REF)))
+            await asyncio.sleep(0.003)
+        await asyncio.gather(*calls)
+    assert min(late) >= -0.001
+    trial.figure("overshoot of 300 requests, s", max(late), MOST_OVERSHOOT)
+    trial.wire(server, exactly=300)
+
+
 async def test_no_limit(trial: Trial) -> None:
     """Without one a wait lasts as long as its task: here a month."""
     month = 30 * 86400.0
