@@ -113,6 +113,8 @@ class Lifetime:
         Raises:
             RuntimeError: The client is at home on another loop.
         """
+        if self.closed:
+            return
         self.enter()
         self.closed = True
         if self._alarm is not None:
