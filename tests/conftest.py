@@ -13,7 +13,7 @@ import pytest
 
 from aitoearn_async.emulator import VirtualTimeLoop
 
-pytest_plugins = ["aitoearn_async.pytest_plugin", "pytester"]
+pytest_plugins = ["aitoearn_async.pytest_plugin", "pytester", "tests.marker_key"]
 
 
 def pytest_asyncio_loop_factories() -> dict[str, Callable[[], asyncio.AbstractEventLoop]]:
