@@ -45,7 +45,7 @@ class Plan(msgspec.Struct):
     waiting: int = 10_000
     least: float = 15.0
     most: float = 60.0
-    timeout: float = 120.0
+    timeout: float = 240.0
     first_delay: float = 5.0
     last_delay: float = 30.0
     request_timeout: float = 5.0
@@ -61,11 +61,12 @@ METHOD = f"""
 {{minutes:.4g}} min: when one ends another is submitted, and at last those left are waited for.
 Each runs {{least:g}} to {{most:g}} s; {FAILING} % fail, {ENDLESS} % never end and are given up
 after {{timeout:g}} s. It is polled after {{first_delay:g}} to {{last_delay:g}} s, with requests
-of {{request_timeout:g}} s at most. The service is the emulator, in a process of its own; {_PERCENT:g}
-% of all requests meet trouble, of {len(TROUBLE)} kinds in equal shares: {_KINDS}. Every outcome is compared with what the task's number says: it is lost if
-there is none, wrong if it says anything else, and unheard if it is of a wait out of time though
-the task had ended. Memory, file descriptors and asyncio tasks of the client's process are noted
-every {{between_samples:g}} s; slopes are of a line through all of them from when the tasks
+of {{request_timeout:g}} s at most. The service is the emulator, in a process of its own;
+{_PERCENT:g} % of all requests meet trouble, of {len(TROUBLE)} kinds in equal shares: {_KINDS}.
+Every outcome is compared with what the task's number says: it is lost if there is none, wrong
+if it says anything else, and unheard if it is of a wait out of time though the task had ended.
+Memory, file descriptors and asyncio tasks of the client's process are noted every
+{{between_samples:g}} s; slopes are of a line through all of them from when the tasks
 first submitted had all ended until submitting stops. One run.
 """
 

@@ -109,24 +109,24 @@ class Watch(logging.Handler):
             if is_seen(text):
                 self._sightings.append(f"{where}: {text[:300]!r}")
 
-    def look_at_error(self, where: str, error: BaseException, *, below: int = 1) -> None:
-        """Search all that an error says, if it is not one of too many; below our own frame."""
+    def look_at_error(self, where: str, error: BaseException) -> None:
+        """Search all that an error says, if it is not one of too many."""
         self._errors += 1
         if self._errors <= MOST_ERRORS and not isinstance(error, StopAsyncIteration):
-            self.look(f"{type(error).__name__} of {where}", *told_by(error, below=below))
+            self.look(f"{type(error).__name__} of {where}", *told_by(error))
 
     def look_at(self, where: str, thing: object) -> None:
         """Search how a thing shows itself and what it is stored as."""
         if self._errors <= MOST_ERRORS:
             self.look(where, repr(thing), str(thing), *stored_by(thing))
         if isinstance(error := getattr(thing, "error", None), AiToEarnError):
-            self.look_at_error(where, error, below=0)
+            self.look_at_error(where, error)
 
     def emit(self, record: logging.LogRecord) -> None:
         with suppress(TypeError, ValueError):  # a test's own broken record
             self.look(f"the log of {record.name}", record.getMessage(), repr(record.args))
         if record.exc_info and (error := record.exc_info[1]) is not None:
-            self.look_at_error(f"the log of {record.name}", error, below=0)
+            self.look_at_error(f"the log of {record.name}", error)
 
     # How it gets to see it: around public calls, the output, the raw servers.
 

@@ -16,12 +16,12 @@ from types import TracebackType
 from ..errors import ClientClosedError
 from .clock import Alarm, Clock
 
-_PASSES = 16
+_PASSES = 6
 """Turns of the loop between a bound's end and the cancellation.
 
 An answer may already be there, unread, because user code held the loop for seconds or
-because it arrives at this very instant. A turn reads what the sockets hold; the rest give
-the parser and the reader theirs. It costs well under a millisecond.
+because it arrives at this very instant. A turn reads what the sockets hold; three more give
+the parser and the reader theirs. More would make a busy loop's ends late: its turns are long.
 """
 
 _GRAIN = 0.005

@@ -10,11 +10,14 @@ import copy
 import pickle
 import traceback
 from collections.abc import Iterator
+from pathlib import Path
 
+import aitoearn_async
 from aitoearn_async import AiToEarnError
 
 from .raw_server import KEY
 
+PACKAGE = str(Path(aitoearn_async.__file__).parent)
 MARKER = KEY[3:-7]
 """The middle of the key: enough to know it by, and not lost when it is cut at either end."""
 
@@ -40,19 +43,17 @@ def chain(error: BaseException) -> Iterator[BaseException]:
             rest += one.exceptions
 
 
-def told_by(error: BaseException, *, below: int = 0) -> Iterator[str | bytes]:
+def told_by(error: BaseException) -> Iterator[str | bytes]:
     """All that an error says: texts, attributes, notes, causes, locals of its frames, pickles.
 
-    Args:
-        error: The error.
-        below: How many frames there are that belong to whoever caught it, and do not count.
+    The frames of whoever called the package are his own: he has the key, after all.
     """
     for one in chain(error):
         yield from (str(one), repr(one), repr(vars(one)), repr(one.args))
         yield from getattr(one, "__notes__", ())
     frames = error.__traceback__
-    for _ in range(below):
-        frames = frames and frames.tb_next
+    while frames is not None and PACKAGE not in frames.tb_frame.f_code.co_filename:
+        frames = frames.tb_next
     for compact in (False, True):
         shown = traceback.TracebackException(
             type(error), error, frames, capture_locals=True, compact=compact
