@@ -30,6 +30,7 @@ import pytest
 
 from aitoearn_async import AiToEarnError, Batch, Client, Waiter
 from aitoearn_async.emulator import Emulator
+from aitoearn_async.session.http import Http
 from tests.support import raw_server
 from tests.support.sightings import is_seen, stored_by, told_by
 
@@ -62,6 +63,7 @@ class Watch(logging.Handler):
         for owner, names in CALLS.items():
             for name in names:
                 _put(owner, name, self._watched(getattr(owner, name), f"{owner.__name__}.{name}"))
+        self._watch_clients()
         self._watch_output()
         self._watch_servers()
 
@@ -140,9 +142,7 @@ class Watch(logging.Handler):
                 except BaseException as error:
                     self.look_at_error(name, error)
                     raise
-                if isinstance(one, Client):
-                    self._note_origins(one)
-                self.look_at(name, one if made is None else made)
+                self.look_at(name, made)
                 return made
 
             return plain
@@ -154,16 +154,23 @@ class Watch(logging.Handler):
             except BaseException as error:
                 self.look_at_error(name, error)
                 raise
+            self.look(name, repr(args[0]))
             self.look_at(name, found)
             return found
 
         return awaited
 
-    def _note_origins(self, client: Client) -> None:
-        http = client._http
-        for address in (str(http.base_url), http._options.get("proxy")):
-            if address is not None:
-                self._origins.add(urlsplit(address).port)
+    def _watch_clients(self) -> None:
+        # Not Client's own: one frame more, and its warnings would name the wrong line.
+        make = Http.__init__
+
+        def made(http: Http, **options: Any) -> None:
+            make(http, **options)
+            for address in (str(http.base_url), options["options"].get("proxy")):
+                if address is not None:
+                    self._origins.add(urlsplit(address).port)
+
+        _put(Http, "__init__", made)
 
     def _watch_output(self) -> None:
         read = pytest.CaptureFixture.readouterr
@@ -250,9 +257,9 @@ class Read:
         self._stream.close()
 
 
-PLAIN = {"Client.__init__", "Client.wait_for", "Client.as_completed", "Client.statistics"}
+PLAIN = {"Client.wait_for", "Client.as_completed", "Client.statistics"}
 CALLS: dict[type, tuple[str, ...]] = {
-    Client: ("__init__", "get", "wait_for", "as_completed", "wait_all", "aclose", "statistics"),
+    Client: ("get", "wait_for", "as_completed", "wait_all", "aclose", "statistics"),
     Waiter: ("_run", "__anext__"),
     Batch: ("__anext__", "__aexit__"),
 }

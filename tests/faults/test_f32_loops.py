@@ -232,6 +232,7 @@ async def test_outside_of_a_task(trial: Trial) -> None:
     trial.wire(server, exactly=0)
 
 
+@pytest.mark.shows_key  # to the server of clients that live in other processes
 async def test_a_fork(trial: Trial) -> None:
     """The child may not use what it shares with its parent, nor close it; nor need it."""
     async with RawServer() as server:
