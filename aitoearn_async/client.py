@@ -6,7 +6,6 @@ and one that sleeps. No room's rules belong here.
 
 from __future__ import annotations
 
-import os
 from collections.abc import AsyncIterable, Callable, Iterable
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -23,11 +22,10 @@ from .polling.schedule import WaitStrategy
 from .polling.step import Terms
 from .polling.waiter import Waiter
 from .session.address import (
-    INTERNATIONAL,
     checked_base_url,
     checked_header,
-    checked_key,
     checked_proxy,
+    readied_key,
 )
 from .session.health import Health
 from .session.http import MOST_BYTES, USER_AGENT, Http, environment_proxy
@@ -91,9 +89,10 @@ class Client:
         trust_env: bool = False,
         max_response_bytes: int = MOST_BYTES,
     ) -> None:
-        key = checked_key(os.environ.get("AITOEARN_API_KEY") if api_key is None else api_key)
-        if base_url is None:
-            base_url = os.environ.get("AITOEARN_BASE_URL") or INTERNATIONAL
+        # Whatever is raised from here on, a traceback that shows locals shows no key.
+        key, api_key = readied_key(api_key), None
+        if isinstance(key, ValueError):
+            raise key
         address = checked_base_url(base_url)
         headers = {"User-Agent": checked_header("user_agent", user_agent or USER_AGENT)}
         if language is not None:
@@ -108,7 +107,7 @@ class Client:
         self._own_wait = strategy(wait)
         self._lifetime = Lifetime()
         self._limits = Limits(count("concurrency", concurrency), requests_per_second)
-        health = Health(address.host or "", self._limits, self._lifetime.now)
+        health = Health(address.host or "", self._limits, self._lifetime.time)
         self._http = Http(
             base_url=address,
             key=key,
@@ -141,13 +140,12 @@ class Client:
 
         Closing twice does nothing. A `session` of yours stays open.
         """
-        if self._lifetime.closed:
-            return
-        self._lifetime.enter()
         self._lifetime.close()
         await self._http.aclose()
 
     def __repr__(self) -> str:
+        if not hasattr(self, "_http"):
+            return "<Client that was refused an argument>"
         state = "closed" if self._lifetime.closed else "open"
         return f"<Client {self._http.base_url} {state}>"
 
@@ -191,7 +189,7 @@ class Client:
             attempts=self._attempts,
             before=before,
             budget=self._budget,
-            sleep_until=self._lifetime.sleep_until,
+            lifetime=self._lifetime,
         )
 
     def wait_for(
@@ -239,7 +237,7 @@ class Client:
             self._terms(timeout, patience, wait)(ref),
             raise_on_failure=raise_on_failure,
             poll=self._poller.poll,
-            sleep_until=self._lifetime.sleep_until,
+            clock=self._lifetime,
         )
 
     def as_completed(
@@ -333,6 +331,7 @@ class Client:
             max_pending=count("max_pending", max_pending),
             concurrency=self._limits.concurrency,
             poll=self._poller.poll,
+            clock=self._lifetime,
             closed=self._lifetime.until_closed,
             admitted=admitted,
             progress=progress,

@@ -16,6 +16,7 @@ BENCHMARKS = {
     "outage": ("benchmarks.outage", "what an outage costs the service, and when all is well again"),
     "import": ("benchmarks.import_time", "import time, against that of the dependencies"),
     "faults": ("benchmarks.faults", "what the SDK survives: the fault suite, and its books"),
+    "soak": ("benchmarks.soak", "10,000 tasks at a time, with trouble mixed in, for an hour"),
 }
 
 
@@ -26,6 +27,8 @@ def main() -> int:
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the result here too")
     parser.add_argument("--page", type=Path, metavar="FILE", help="write its page of the docs")
     parser.add_argument("--names", action="store_true", help="print the names and nothing else")
+    parser.add_argument("--minutes", type=float, help="soak: for how long (default: 60)")
+    parser.add_argument("--chart", type=Path, metavar="FILE", help="soak: draw it here, as SVG")
     arguments = parser.parse_args()
     if arguments.names:
         print(*BENCHMARKS, sep="\n")
@@ -36,7 +39,9 @@ def main() -> int:
             print(f"{name:{width}}  {what}")
         return 0
     module = importlib.import_module(BENCHMARKS[arguments.name][0])
-    report: Report = module.run(arguments.smoke)
+    given = {"minutes": arguments.minutes, "chart": arguments.chart}
+    options = {name: value for name, value in given.items() if value is not None}
+    report: Report = module.run(arguments.smoke, **options)
     report.show(arguments.name, smoke=arguments.smoke)
     if arguments.json is not None:
         arguments.json.write_bytes(report.to_json(arguments.name, smoke=arguments.smoke))

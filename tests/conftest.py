@@ -15,7 +15,7 @@ import pytest
 
 from aitoearn_async.emulator import VirtualTimeLoop
 
-pytest_plugins = ["aitoearn_async.pytest_plugin", "pytester"]
+pytest_plugins = ["aitoearn_async.pytest_plugin", "pytester", "tests.marker_key"]
 
 
 # Ctrl-C is part of what is tested, and a shell has what it starts in the background ignore it.

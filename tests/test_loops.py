@@ -76,9 +76,11 @@ def test_loops(
 
     async def main() -> None:
         asyncio.get_running_loop().set_exception_handler(lambda _, about: complaints.append(about))
-        async with Emulator() as service:
-            async with Client(service.api_key, base_url=service.url, attempts=10) as client:
-                await story(client, service)
+        async with (
+            Emulator() as service,
+            Client(service.api_key, base_url=service.url, attempts=10) as client,
+        ):
+            await story(client, service)
         assert asyncio.all_tasks() == {asyncio.current_task()}
 
     with asyncio.Runner(loop_factory=loop_factory) as runner:

@@ -2,9 +2,8 @@
 
 A waiting task is an entry on the agenda and nothing else: no asyncio task, no timer, no
 coroutine. What to do after a poll is decided in `step`, as for a single wait; how the refs
-come in is in `intake`. An outcome is handed over and forgotten.
-
-All state changes between two awaits, so there are no locks.
+come in is in `intake`. An outcome is handed over and forgotten. All state changes between two
+awaits, so there are no locks.
 """
 
 from __future__ import annotations
@@ -27,6 +26,7 @@ from ..errors import (
     TaskFailedError,
 )
 from .agenda import Agenda, Spread
+from .clock import Alarm, Clock
 from .gauge import BatchStatistics, Gauge
 from .intake import Intake
 from .outcome import Outcome
@@ -62,6 +62,7 @@ class Batch(AsyncIterator[Outcome[T]]):
         max_pending: int,
         concurrency: int,
         poll: Poll[T],
+        clock: Clock,
         closed: Callable[[], Coroutine[Any, Any, None]],
         admitted: Callable[[TaskRef[T]], None] | None = None,
         progress: Callable[[BatchStatistics], None] | None,
@@ -70,6 +71,7 @@ class Batch(AsyncIterator[Outcome[T]]):
         self._terms_of = terms_of
         self._concurrency = concurrency
         self._poll = poll
+        self._clock = clock
         self._closed = closed
         self._admitted = admitted
         self._progress = progress
@@ -79,11 +81,10 @@ class Batch(AsyncIterator[Outcome[T]]):
         self._ready: deque[Outcome[T]] = deque()
         self._owed = 0  # outcomes: refs read, and their outcome not yet taken
         self._idle: deque[asyncio.Future[Wait[T]]] = deque()
-        self._workers = 0
-        self._in_flight = 0
+        self._workers = self._in_flight = 0
         self._spread = Spread()
         self._tasks: set[asyncio.Task[None]] = set()
-        self._alarm: asyncio.Handle | None = None
+        self._alarm: Alarm | None = None
         self._alarm_at = math.inf
         self._news: asyncio.Future[None] | None = None
         self._failure: BaseException | None = None
@@ -148,7 +149,7 @@ class Batch(AsyncIterator[Outcome[T]]):
 
     def statistics(self) -> BatchStatistics:
         """How the batch stands now. Costs next to nothing, so ask as often as you like."""
-        now = self._loop.time() if self._state != "not entered" else 0.0
+        now = self._clock.time() if self._state != "not entered" else 0.0
         return BatchStatistics(
             pending=len(self._held) - self._in_flight,
             in_flight=self._in_flight,
@@ -172,7 +173,7 @@ class Batch(AsyncIterator[Outcome[T]]):
             self._repeats[ref] = self._repeats.get(ref, 0) + 1
         else:
             wait = self._held[ref] = Wait(due=0.0, ref=ref)
-            now, is_large = self._loop.time(), len(self._held) > self._concurrency
+            now, is_large = self._clock.time(), len(self._held) > self._concurrency
             self._agenda.add(wait, self._spread.next(now) if is_large else now)
             self._arm()
         self._owed += 1
@@ -183,7 +184,7 @@ class Batch(AsyncIterator[Outcome[T]]):
 
     def _look(self) -> None:
         """Give what is due to workers; end what is out of time; set the alarm for the next."""
-        now = self._loop.time()
+        now = self._clock.time()
         for _ in range(_AT_A_TIME):
             if len(self._ready) >= _MOST_READY or self._is_over():
                 break
@@ -226,7 +227,7 @@ class Batch(AsyncIterator[Outcome[T]]):
             self._alarm = None
         if self._alarm is None and moment < math.inf and not self._is_over():
             self._alarm_at = moment
-            self._alarm = self._loop.call_at(moment, self._look)
+            self._alarm = self._clock.call_at(moment, self._look)
 
     # What a worker does.
 
@@ -240,7 +241,7 @@ class Batch(AsyncIterator[Outcome[T]]):
             wait = await hand
 
     async def _serve(self, wait: Wait[T]) -> None:
-        terms, asked, due = self._terms_of(wait.ref), self._loop.time(), wait.due
+        terms, asked, due = self._terms_of(wait.ref), self._clock.time(), wait.due
         if math.isnan(wait.started):
             first = begin(wait, terms, asked)
             if isinstance(first, GiveUpAt):
@@ -252,7 +253,7 @@ class Batch(AsyncIterator[Outcome[T]]):
             answer = await ask(self._poll, wait, terms)
         finally:
             self._in_flight -= 1
-        now = self._loop.time()
+        now = self._clock.time()
         decision: Decision[T] = step(wait, terms, answer, asked, now)
         if not isinstance(answer, NotAskedError):
             lag = (answer.sent if isinstance(answer, Reply) else asked) - due
@@ -280,13 +281,12 @@ class Batch(AsyncIterator[Outcome[T]]):
     def _end(self, wait: Wait[T], task: T | None, error: AiToEarnError | None) -> None:
         self._agenda.end(wait)
         del self._held[wait.ref]
-        begun = not math.isnan(wait.started)
         outcome = Outcome(
             ref=wait.ref,
             task=task,
             error=error,
             polls=wait.polls,
-            elapsed=self._loop.time() - wait.started if begun else 0.0,
+            elapsed=0.0 if math.isnan(wait.started) else self._clock.time() - wait.started,
         )
         times = 1 + self._repeats.pop(wait.ref, 0)
         self._ready.extend([outcome] * times)

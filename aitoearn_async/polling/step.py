@@ -58,7 +58,7 @@ class Reply(NamedTuple, Generic[T]):
     memo: str | None = None
     """What the one who polls wants to be reminded of next time. Means nothing here."""
     sent: float = math.nan
-    """When the request went out, in loop time; after any waiting for its turn."""
+    """When the request went out, after any waiting for its turn."""
 
 
 class Terms:
@@ -75,7 +75,7 @@ class Terms:
 
 
 class Wait(msgspec.Struct, Generic[T], order=True, gc=False):
-    """How one wait stands. Plain data, in few bytes; moments are loop time.
+    """How one wait stands. Plain data, in few bytes; moments are the client's clock's.
 
     Sorts by `due`, so that a heap of them is an agenda. No cycle can form through it, which
     is why the garbage collector need not look at a million of them.

@@ -15,12 +15,13 @@ from ..contract.models import Task
 from ..contract.refs import AnyRef, TaskRef
 from ..contract.status import TaskState
 from ..errors import ApiError, ContractError, TaskFailedError, TransportError
+from .clock import Clock
 from .step import Decision, Ended, GiveUpAt, PollError, Reply, Terms, Wait, begin, step
 
 T = TypeVar("T", bound=Task)
 
 Poll = Callable[[Wait[T], float], Awaitable[Reply[T]]]
-"""Asks once how a wait's task stands, by the given loop time (infinity for no limit)."""
+"""Asks once how a wait's task stands, by the given moment (infinity for no limit)."""
 
 
 async def ask(poll: Poll[T], wait: Wait[T], terms: Terms) -> Reply[T] | PollError:
@@ -30,10 +31,6 @@ async def ask(poll: Poll[T], wait: Wait[T], terms: Terms) -> Reply[T] | PollErro
     except (ApiError, TransportError, ContractError) as error:
         # Kept until the next poll: without the frames it came through.
         return error.with_traceback(None)
-
-
-def _not_begun() -> float:
-    raise RuntimeError("the wait has not begun")
 
 
 class Waiter(Coroutine[Any, Any, T], AsyncIterator[T]):
@@ -55,18 +52,17 @@ class Waiter(Coroutine[Any, Any, T], AsyncIterator[T]):
         *,
         raise_on_failure: bool,
         poll: Poll[T],
-        sleep_until: Callable[[float], Awaitable[None]],
+        clock: Clock,
     ) -> None:
         self._wait: Wait[T] = Wait(due=0.0, ref=ref)
         self._terms = terms
         self._raise_on_failure = raise_on_failure
         self._poll = poll
-        self._sleep_until = sleep_until
+        self._clock = clock
         self._decision: Decision[T] | None = None
         self._ended_at: float | None = None
         self._end_was_yielded = False
         self._in_use = False
-        self._now: Callable[[], float] = _not_begun
         self._coroutine: Coroutine[Any, Any, T] | None = None
         self._driver: asyncio.Task[Any] | None = None
 
@@ -101,9 +97,9 @@ class Waiter(Coroutine[Any, Any, T], AsyncIterator[T]):
     @property
     def elapsed(self) -> float:
         """How long the wait has lasted, in seconds from the first poll; 0 before it."""
-        if self._now is _not_begun:
+        if self._decision is None:
             return 0.0
-        until = self._now() if self._ended_at is None else self._ended_at
+        until = self._clock.time() if self._ended_at is None else self._ended_at
         return until - self._wait.started
 
     def __repr__(self) -> str:
@@ -157,18 +153,16 @@ class Waiter(Coroutine[Any, Any, T], AsyncIterator[T]):
         )
 
     def _begin(self) -> Decision[T]:
-        now = asyncio.get_running_loop().time
-        self._decision = begin(self._wait, self._terms, now())
-        self._now = now
+        self._decision = begin(self._wait, self._terms, self._clock.time())
         return self._decision
 
     async def _poll_at(self, moment: float) -> bool:
         """Sleep, poll, decide. Returns whether the poll brought news."""
-        if moment > self._now():
-            await self._sleep_until(moment)
-        asked = self._now()
+        if moment > self._clock.time():
+            await self._clock.sleep_until(moment)
+        asked = self._clock.time()
         answer = await ask(self._poll, self._wait, self._terms)
-        now = self._now()
+        now = self._clock.time()
         self._decision = after = step(self._wait, self._terms, answer, asked, now)
         if isinstance(after, Ended):
             self._ended_at = now
@@ -176,10 +170,10 @@ class Waiter(Coroutine[Any, Any, T], AsyncIterator[T]):
         return after.changed
 
     async def _give_up(self, decision: GiveUpAt) -> NoReturn:
-        if decision.moment > self._now():
-            await self._sleep_until(decision.moment)
+        if decision.moment > self._clock.time():
+            await self._clock.sleep_until(decision.moment)
         if self._ended_at is None:
-            self._ended_at = self._now()
+            self._ended_at = self._clock.time()
         raise decision.error.with_traceback(None)
 
     # A coroutine's own methods, so that create_task() and TaskGroup take a Waiter as it is.

@@ -7,9 +7,11 @@ All of it is checked once, when the client is made, and wrong input is refused w
 from __future__ import annotations
 
 import ipaddress
+import os
 import re
 import unicodedata
 import warnings
+from typing import NoReturn, SupportsIndex
 
 from yarl import URL
 
@@ -27,33 +29,41 @@ _TELLING = 6
 
 
 class Key(str):
-    """The API key. Sent as it is, never shown: its `repr` has nothing of it."""
+    """The API key. Sent as it is, never shown, never stored: its `repr` has nothing of it."""
 
     __slots__ = ()
 
     def __repr__(self) -> str:
         return "<API key>"
 
+    def __reduce_ex__(self, protocol: SupportsIndex) -> NoReturn:
+        raise TypeError(
+            "an API key, and a Client that holds one, is not pickled nor copied: make a Client "
+            "where it is needed"
+        )
 
-def checked_key(key: str | None) -> Key:
-    """The key, if it can be sent.
 
-    Raises:
-        ValueError: It is missing, empty, or holds what a header cannot carry.
+def readied_key(key: object) -> Key | ValueError:
+    """The key, or the environment's, if it can be sent; else the error to raise.
+
+    It is not raised here: a frame in its traceback would have the key among its locals, and
+    there are those who show them.
     """
+    if key is None:
+        key = os.environ.get("AITOEARN_API_KEY")
     if key is None or key == "":
-        raise ValueError(
+        return ValueError(
             "no API key: pass api_key=, or set AITOEARN_API_KEY to the key of your AiToEarn account"
         )
     if not isinstance(key, str):
-        raise ValueError(f"the API key is a str, not {type(key).__name__}")
+        return ValueError(f"the API key is a str, not {type(key).__name__}")
     if key != key.strip():
-        raise ValueError(
+        return ValueError(
             "the API key begins or ends with a blank or a line break (was it read from a "
             "file?): pass key.strip()"
         )
     if len(key) > 512 or not all("!" <= character <= "~" for character in key):
-        raise ValueError("the API key is not one: 1-512 printable ASCII characters, no blanks")
+        return ValueError("the API key is not one: 1-512 printable ASCII characters, no blanks")
     return Key(key)
 
 
@@ -79,14 +89,16 @@ def checked_header(name: str, value: str) -> str:
     return value
 
 
-def checked_base_url(text: str) -> URL:
-    """The service's address, without a slash at its end.
+def checked_base_url(text: str | None) -> URL:
+    """The service's address, or the environment's, or the default; no slash at its end.
 
     Warns once, at construction, when the key would travel readable over the internet.
 
     Raises:
         ValueError: It is no http(s) URL with a host, or has credentials, query or fragment.
     """
+    if text is None:
+        text = os.environ.get("AITOEARN_BASE_URL") or INTERNATIONAL
     try:
         url = URL(text)
         wrong = _what_is_wrong(url)

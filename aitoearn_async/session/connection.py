@@ -1,17 +1,24 @@
 """Connections: which one a request went out on, and whether it can have been dead by then.
 
 aiohttp keeps them; here is only what it leaves open: bytes that arrive on an idle connection,
-and its habit of repeating a request unasked. What is done about a lost one is in `http`.
+and its habit of repeating a request unasked; and that the machine may have slept since it
+was last used. What is done about a lost one is in `http`.
 """
 
 from __future__ import annotations
 
+import math
+import time
 from typing import Any, cast
 
 import aiohttp
 from aiohttp.client_proto import ResponseHandler
 
-_USED = "_aitoearn_used"
+_LAST_USED = "_aitoearn_last_used"
+_LONGEST_IDLE = 60.0
+"""Seconds by the wall's clock, which goes on while the machine sleeps, and with it aiohttp's
+timers. What was used longer ago lay idle all through a sleep, and the other side has forgotten
+it: a request on it would wait for an answer in vain."""
 
 
 class Lost(aiohttp.ClientConnectionError):
@@ -34,7 +41,10 @@ class Request(aiohttp.ClientRequest):
 
     async def send(self, conn: Any) -> aiohttp.ClientResponse:
         wire = cast("ResponseHandler", conn.protocol)
-        was_used = getattr(wire, _USED, False)
+        last_used, now = getattr(wire, _LAST_USED, math.nan), time.time()
+        was_used = not math.isnan(last_used)
+        if was_used and not 0 <= now - last_used <= _LONGEST_IDLE:
+            raise Lost("a connection from before a sleep", was_used=True)
         if wire.should_close:
             # Bytes came in while it lay idle: they would pass for the answer to this request.
             raise Lost("unasked bytes on an idle connection", was_used=was_used)
@@ -42,10 +52,8 @@ class Request(aiohttp.ClientRequest):
             response = await super().send(conn)
         except _LOSSES as exc:
             raise Lost(exc, was_used=was_used) from None
-        if was_used:
-            cast("Response", response).on_used_connection = True
-        else:
-            setattr(wire, _USED, True)
+        cast("Response", response).on_used_connection = was_used
+        setattr(wire, _LAST_USED, now)
         return response
 
 

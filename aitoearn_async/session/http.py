@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import math
 import sys
+import warnings
 from collections.abc import Mapping
 from ssl import SSLContext
 from typing import Any, NamedTuple, cast
@@ -126,7 +127,7 @@ class Http:
         Args:
             path: Path below the base URL, safe to send as it is.
             request_id: Goes out as `X-Request-Id`.
-            before: Loop time at which it ends, the wait for a place included.
+            before: Moment of the client's clock at which it ends, the wait for a place included.
             etag: Goes out as `If-None-Match`; the answer may then be a 304.
 
         Raises:
@@ -161,7 +162,7 @@ class Http:
         self, term: int, path: str, error: TransportError | None, sent: float | None
     ) -> None:
         """What no answer says of the service. Of a good one, those speak who can read it."""
-        waited = 0.0 if sent is None else self._lifetime.now() - sent
+        waited = 0.0 if sent is None else self._lifetime.time() - sent
         had_little_time = waited < 0.99 * self._request_timeout
         if error is None or (isinstance(error, RequestTimeoutError) and had_little_time):
             self._health.neither(term)  # broken off by the caller, or by his deadline
@@ -242,6 +243,16 @@ class Http:
         )
         return self._session
 
+    def __del__(self) -> None:
+        session = getattr(self, "_session", None)
+        if session is not None and self._is_ours and not session.closed:
+            warnings.warn(
+                f"a Client of {self.base_url} was dropped without being closed: use "
+                "`async with Client()`, or call aclose()",
+                ResourceWarning,
+                stacklevel=2,
+            )
+
     async def aclose(self) -> None:
         """Close our own session; a caller's stays open."""
         if self._is_ours and self._session is not None:
@@ -278,7 +289,7 @@ class Http:
         if started is None:
             text = f"still waiting for its turn ({self._limits})"
         else:
-            waited = self._lifetime.now() - started
+            waited = self._lifetime.time() - started
             text = f"no answer from {self.base_url.host} within {waited:.1f} s"
         return RequestTimeoutError(text, request_id, label=verdict.label)
 

@@ -9,16 +9,19 @@ from __future__ import annotations
 
 import asyncio
 import math
+import os
+from collections.abc import Callable
 from types import TracebackType
 
 from ..errors import ClientClosedError
+from .clock import Alarm, Clock
 
-_PASSES = 16
+_PASSES = 6
 """Turns of the loop between a bound's end and the cancellation.
 
 An answer may already be there, unread, because user code held the loop for seconds or
-because it arrives at this very instant. A turn reads what the sockets hold; the rest give
-the parser and the reader theirs. It costs well under a millisecond.
+because it arrives at this very instant. A turn reads what the sockets hold; three more give
+the parser and the reader theirs. More would make a busy loop's ends late: its turns are long.
 """
 
 _FEWEST_PASSES = 2
@@ -29,6 +32,15 @@ as many as begin within so many seconds: an end is not to come much later for it
 _GRAIN = 0.005
 """Seconds. Ends that lie closer together come together, so that thousands cost no more."""
 
+_ELSEWHERE = (
+    "this Client is in use on another event loop (another thread, or an earlier asyncio.run); "
+    "its connections live there. Make one Client per event loop"
+)
+_FORKED = (
+    "this Client is in use in the process that this one was forked from, and so are its "
+    "connections. Make one Client per process"
+)
+
 
 class Lifetime:
     """One client's life: not yet used, in use on one loop, closed."""
@@ -36,55 +48,60 @@ class Lifetime:
     def __init__(self) -> None:
         self.closed: bool = False
         self._loop: asyncio.AbstractEventLoop | None = None
+        self._process = 0
+        self._clock: Clock | None = None
         self._under_way: set[Bound] = set()
         self._timed: set[Bound] = set()  # those of them that have an end
-        self._alarm: asyncio.TimerHandle | None = None
+        self._alarm: Alarm | None = None
         self._alarm_at = math.inf
 
-    def enter(self) -> asyncio.AbstractEventLoop:
-        """The running loop, which becomes the client's own on first use.
+    def enter(self) -> Clock:
+        """The client's clock, on the running loop, which becomes its own on first use.
 
         Raises:
             ClientClosedError: The client is closed.
-            RuntimeError: The client is at home on another loop.
+            RuntimeError: The client is at home on another loop, or in another process.
         """
         loop = asyncio.get_running_loop()
-        if self._loop is not loop:
-            self._settle(loop)
+        if self._clock is None or self._loop is not loop or self._process != os.getpid():
+            self._clock = self._settled(loop)
         if self.closed:
             raise ClientClosedError
-        return loop
+        return self._clock
 
-    def now(self) -> float:
-        """Loop time."""
-        return asyncio.get_running_loop().time()
-
-    def _settle(self, loop: asyncio.AbstractEventLoop) -> None:
+    def _settled(self, loop: asyncio.AbstractEventLoop) -> Clock:
         if self._loop is not None and not self.closed:
-            raise RuntimeError(
-                "this Client is in use on another event loop (another thread, or an earlier "
-                "asyncio.run); its connections live there. Make one Client per event loop"
-            )
-        self._loop = loop
+            raise RuntimeError(_ELSEWHERE if self._process == os.getpid() else _FORKED)
+        self._loop, self._process = loop, os.getpid()
+        return Clock(loop)
+
+    def time(self) -> float:
+        """Now, on the client's clock; also when it has been closed."""
+        return (self._clock or self.enter()).time()
+
+    def call_at(self, when: float, callback: Callable[[], object]) -> Alarm:
+        """Call at a moment of the client's clock."""
+        return (self._clock or self.enter()).call_at(when, callback)
 
     def bound(self, until: float | None) -> Bound:
-        """A bound for what happens inside `with`; `until` is in seconds of loop time."""
-        return Bound(self, self.enter(), math.inf if until is None else until)
+        """A bound for what happens inside `with`; `until` is a moment of the client's clock."""
+        self.enter()
+        return Bound(self, math.inf if until is None else until)
 
     async def sleep_until(self, when: float) -> None:
-        """Sleep to a moment of loop time.
+        """Sleep to a moment of the client's clock.
 
         Raises:
             ClientClosedError: The client was closed meanwhile.
         """
-        loop = self.enter()
+        clock = self.enter()
         with self.bound(None):
-            wake = loop.create_future()
-            timer = loop.call_at(when, _wake, wake)
+            wake: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+            alarm = clock.call_at(when, lambda: _wake(wake))
             try:
                 await wake
             finally:
-                timer.cancel()
+                alarm.cancel()
 
     async def until_closed(self) -> None:
         """Sleep until the client closes.
@@ -92,12 +109,18 @@ class Lifetime:
         Raises:
             ClientClosedError: The client closed, or was closed already.
         """
-        loop = self.enter()
         with self.bound(None):
-            await loop.create_future()
+            await asyncio.get_running_loop().create_future()
 
     def close(self) -> None:
-        """End what is under way; refuse what comes."""
+        """End what is under way; refuse what comes.
+
+        Raises:
+            RuntimeError: The client is at home on another loop.
+        """
+        if self.closed:
+            return
+        self.enter()
         self.closed = True
         if self._alarm is not None:
             self._alarm.cancel()
@@ -111,25 +134,25 @@ class Lifetime:
         """Note that a bound holds from now on."""
         self._under_way.add(bound)
         if bound.until < math.inf:
-            self.time(bound)
+            self.watch(bound)
 
     def end(self, bound: Bound) -> None:
         """Note that a bound holds no longer."""
         self._under_way.discard(bound)
         self._timed.discard(bound)
 
-    def time(self, bound: Bound) -> None:
+    def watch(self, bound: Bound) -> None:
         """See to it that a bound is looked at when its end has come."""
         self._timed.add(bound)
         self._ring_by(bound.until)
 
     def _ring_by(self, moment: float) -> None:
-        if moment >= self._alarm_at or self._loop is None:
+        if moment >= self._alarm_at:
             return
         if self._alarm is not None:
             self._alarm.cancel()
         self._alarm_at = moment
-        self._alarm = self._loop.call_at(moment, self._ring)
+        self._alarm = self.call_at(moment, self._ring)
 
     def _ring(self) -> None:
         now, self._alarm, self._alarm_at = self._alarm_at, None, math.inf
@@ -149,7 +172,7 @@ def _wake(future: asyncio.Future[None]) -> None:
 
 
 class Bound:
-    """What is inside ends by a moment of loop time, or when the client closes.
+    """What is inside ends by a moment of the client's clock, or when the client closes.
 
     Like `asyncio.timeout_at`, but an answer that is there at the moment itself is not lost.
 
@@ -158,12 +181,11 @@ class Bound:
         ClientClosedError: On leaving, when the client was closed under it.
     """
 
-    __slots__ = ("_cancelling", "_end", "_lifetime", "_loop", "_passing", "_task", "until")
+    __slots__ = ("_cancelling", "_end", "_lifetime", "_passing", "_task", "until")
 
-    def __init__(self, lifetime: Lifetime, loop: asyncio.AbstractEventLoop, until: float) -> None:
+    def __init__(self, lifetime: Lifetime, until: float) -> None:
         self.until: float = until
         self._lifetime = lifetime
-        self._loop = loop
         self._passing: asyncio.Handle | None = None
         self._end: type[TimeoutError | ClientClosedError] | None = None
 
@@ -178,10 +200,10 @@ class Bound:
 
     def tighten(self, seconds: float) -> float:
         """Let it end so many seconds from now, if that is earlier. Returns the moment it is."""
-        now = self._loop.time()
+        now = self._lifetime.time()
         if now + seconds < self.until:
             self.until = now + seconds
-            self._lifetime.time(self)
+            self._lifetime.watch(self)
         return now
 
     def close(self) -> None:

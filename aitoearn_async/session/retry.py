@@ -6,7 +6,6 @@ gets here. What is worth repeating says the error itself. Polling on is another 
 
 from __future__ import annotations
 
-import asyncio
 import random
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import UTC, datetime
@@ -17,6 +16,7 @@ from tenacity import AsyncRetrying, RetryCallState, retry_if_exception, stop_aft
 from tenacity.wait import wait_random_exponential
 
 from ..errors import AiToEarnError
+from .lifetime import Lifetime
 
 T = TypeVar("T")
 
@@ -59,7 +59,7 @@ async def repeat(
     attempts: int,
     before: float,
     budget: Budget,
-    sleep_until: Callable[[float], Awaitable[None]],
+    lifetime: Lifetime,
 ) -> T:
     """Go on after a first failure.
 
@@ -67,14 +67,13 @@ async def repeat(
         attempt: Sends the request once.
         first: How the first attempt failed.
         attempts: How many there may be in all, the first included.
-        before: Loop time after which no further one is begun, nor slept for.
+        before: Moment after which no further one is begun, nor slept for.
         budget: What all calls of the client may repeat.
-        sleep_until: Sleeps to a moment of loop time.
+        lifetime: The client's, for its clock.
 
     Raises:
         AiToEarnError: How the last attempt failed.
     """
-    loop = asyncio.get_running_loop()
     failed: AiToEarnError | None = first
 
     async def attempt_or_first() -> T:
@@ -85,10 +84,10 @@ async def repeat(
         return await attempt()
 
     async def sleep(seconds: float) -> None:
-        await sleep_until(loop.time() + seconds)
+        await lifetime.sleep_until(lifetime.time() + seconds)
 
     def stop(state: RetryCallState) -> bool:
-        late = loop.time() + state.upcoming_sleep >= before
+        late = lifetime.time() + state.upcoming_sleep >= before
         return late or stop_attempts(state) or not (_is_asked_for(state) or budget.spend())
 
     stop_attempts = stop_after_attempt(attempts)

@@ -170,6 +170,7 @@ async def test_a_demo_that_goes_otherwise_fails(monkeypatch: pytest.MonkeyPatch)
         assert await demo.play() is Exit.SERVICE
 
 
+@pytest.mark.shows_key
 async def test_the_emulator_serves_until_cancelled(capsys: pytest.CaptureFixture[str]) -> None:
     """The sample tasks are there as long as the emulator is."""
     serving = asyncio.create_task(demo.serve(0, "observed"))

@@ -115,6 +115,7 @@ def batch(
         max_pending=max_pending,
         concurrency=concurrency,
         poll=service.poll,
+        clock=LoopClock(),
         closed=closed or never,
         progress=progress,
     )
@@ -152,6 +153,19 @@ def as_image(ref: object) -> ImageRef:
 def images(count: int) -> list[ImageRef]:
     """So many refs, in their own order."""
     return [ImageRef(f"{number:06}") for number in range(count)]
+
+
+class LoopClock:
+    """The loop's own clock, as a batch is handed one."""
+
+    def time(self) -> float:
+        return now()
+
+    def call_at(self, when: float, callback: Callable[[], object]) -> asyncio.TimerHandle:
+        return asyncio.get_running_loop().call_at(when, callback)
+
+    async def sleep_until(self, when: float) -> None:
+        await asyncio.sleep(when - now())
 
 
 def now() -> float:

@@ -32,22 +32,6 @@ def endless(refs: list[ImageRef]) -> dict[ImageRef, float]:
     return dict.fromkeys(refs, FOREVER)
 
 
-@pytest.mark.usefixtures("untraced")
-async def test_ten_thousand_deadlines() -> None:
-    """Each wait ends at its own, however many end, and few enough at a time to see others."""
-    refs = images(10_000)
-    begun = now()
-    timeouts: list[float] = []
-    service, strategy = Service(endless(refs)), tenacity.wait_fixed(60)
-    async with batch(refs, service, timeout=300, wait=strategy, concurrency=64) as waiting:
-        async for outcome in waiting:
-            assert isinstance(outcome.error, WaitTimeoutError)
-            timeouts.append(outcome.elapsed)
-    assert len(timeouts) == len(refs)
-    assert 300 - ROUNDING <= min(timeouts) <= max(timeouts) <= 300 + TIMELY
-    assert now() - begun < 400
-
-
 async def test_deadlines_when_hardly_any_poll_goes_out() -> None:
     """With four polls a second for two thousand tasks, most of them overdue, all end in time."""
     refs = images(2_000)

@@ -19,40 +19,6 @@ def clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("AITOEARN_BASE_URL", raising=False)
 
 
-@pytest.mark.parametrize(
-    "key",
-    [
-        "",
-        " ",
-        " key",
-        "key\n",
-        "key\r\n",
-        "\tkey",
-        "two words",
-        "key\r\nX-Evil: 1",
-        "nul\0",
-        "\x7f",
-        "bell\x07",
-        "clé",
-        "密钥",
-        "\ud800",
-        "x" * 513,
-        b"bytes",
-        5,
-        ["key"],
-        True,
-    ],
-)
-def test_keys_that_cannot_be_sent(key: Any) -> None:
-    """A wrong key is refused at once, and not shown."""
-    with pytest.raises(ValueError, match="key") as caught:
-        Client(key)
-    secret = str(key).strip()
-    if len(secret) > 3:
-        assert secret not in str(caught.value)
-    assert caught.value.__cause__ is None
-
-
 @pytest.mark.parametrize("key", ["!", "~", "x" * 512, "sk-AZaz09+/=:._~!"])
 async def test_keys_go_out_as_they_are(key: str) -> None:
     """What a header can carry is carried."""
@@ -79,14 +45,6 @@ async def test_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
         assert server.heard[0].header("X-Api-Key") == "from-environment"
         assert other.heard[0].header("X-Api-Key") == "from-argument"
         assert server.count == 1
-
-
-@pytest.mark.parametrize("key", ["", "key\n", "two words"])
-def test_a_wrong_key_in_the_environment(key: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The environment's key is looked at as closely."""
-    monkeypatch.setenv("AITOEARN_API_KEY", key)
-    with pytest.raises(ValueError, match="API key"):
-        Client()
 
 
 def test_default_addresses(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -213,14 +171,6 @@ def test_no_warning_nearby(url: str) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         Client(KEY, base_url=url)
-
-
-@pytest.mark.parametrize("value", ["a\r\nX-Evil: 1", "a\nb", "nul\0", "中文", "x" * 257, 5, b"zh"])
-@pytest.mark.parametrize("name", ["language", "user_agent"])
-def test_header_values_that_cannot_be_sent(name: str, value: Any) -> None:
-    """Nothing but printable ASCII gets into a header."""
-    with pytest.raises((ValueError, TypeError), match=name):
-        Client(KEY, **{name: value})
 
 
 async def test_header_values_go_out() -> None:

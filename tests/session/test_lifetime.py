@@ -5,19 +5,13 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterable
 
-import aiohttp
 import pytest
 
 from aitoearn_async import (
-    AiToEarnError,
-    Client,
     ClientClosedError,
-    ConnectionFailedError,
     RequestTimeoutError,
 )
-from aitoearn_async.emulator import VirtualTimeLoop
 from tests.support.raw_server import (
-    KEY,
     REF,
     STALL,
     Heard,
@@ -27,58 +21,7 @@ from tests.support.raw_server import (
     refuse,
     say,
     together,
-    unused_url,
 )
-
-
-class BlockableLoop(VirtualTimeLoop):
-    """A loop that user code can hold up: time passes, and nothing is read meanwhile."""
-
-    held = 0.0
-
-    def time(self) -> float:
-        return super().time() + self.held
-
-    def block(self, seconds: float) -> None:
-        """As `time.sleep` would, in no time."""
-        self.held += seconds
-
-
-async def test_use_after_close() -> None:
-    """A closed client refuses every use, with one error."""
-    async with RawServer() as server:
-        async with server.client() as client:
-            waiter = client.wait_for(REF)
-        assert "closed" in repr(client)
-        with pytest.raises(ClientClosedError, match="new Client"):
-            await client.get(REF)
-        with pytest.raises(ClientClosedError):
-            await waiter
-        with pytest.raises(ClientClosedError):
-            await client.wait_for(REF)
-        with pytest.raises(ClientClosedError):
-            async for _ in client.wait_for(REF):
-                pass
-        with pytest.raises(ClientClosedError):
-            async with client:
-                pass
-        assert server.lines == []
-
-
-async def test_closing_twice() -> None:
-    """The second time there is nothing to do."""
-    async with RawServer() as server, server.client() as client:
-        await client.get(REF)
-        await together(client.aclose(), client.aclose())
-        await client.aclose()
-
-
-async def test_closing_without_use() -> None:
-    """A client that was never used has nothing to close, and is closed all the same."""
-    client = Client(KEY)
-    await client.aclose()
-    with pytest.raises(ClientClosedError):
-        await client.get(REF)
 
 
 async def test_closing_leaves_no_connection() -> None:
@@ -152,74 +95,6 @@ async def test_a_close_and_a_cancellation_at_once() -> None:
         await closing
 
 
-def test_made_outside_of_a_loop() -> None:
-    """A client may be made before there is a loop; its first use settles it there."""
-    with asyncio.Runner(loop_factory=VirtualTimeLoop) as runner:
-        server = RawServer()
-        runner.run(server.__aenter__())
-        client = server.client()
-
-        async def main() -> None:
-            async with client:
-                assert (await client.get(REF)).done
-            await server.__aexit__(None, None, None)
-
-        runner.run(main())
-
-
-def test_use_on_a_second_loop() -> None:
-    """A client at home on one loop says clearly that it cannot serve on another."""
-    client = None
-
-    async def first() -> None:
-        nonlocal client
-        async with aiohttp.ClientSession() as session:
-            client = Client(KEY, base_url=await unused_url(), session=session, attempts=1)
-            with pytest.raises(ConnectionFailedError):
-                await client.get(REF)
-
-    async def second() -> None:
-        assert client is not None
-        with pytest.raises(RuntimeError, match="another event loop") as caught:
-            await client.get(REF)
-        assert not isinstance(caught.value, AiToEarnError)
-        with pytest.raises(RuntimeError, match="one Client per event loop"):
-            await client.wait_for(REF)
-        with pytest.raises(RuntimeError, match="another event loop"):
-            await client.aclose()
-
-    for main in (first, second):
-        with asyncio.Runner(loop_factory=VirtualTimeLoop) as runner:
-            runner.run(main())
-
-
-def test_closed_on_another_loop() -> None:
-    """Once closed a client is closed on every loop."""
-    client = Client(KEY)
-    with asyncio.Runner(loop_factory=VirtualTimeLoop) as runner:
-        runner.run(client.aclose())
-    with asyncio.Runner(loop_factory=VirtualTimeLoop) as runner:
-        runner.run(client.aclose())
-        with pytest.raises(ClientClosedError):
-            runner.run(client.get(REF))
-
-
-async def test_use_from_another_thread() -> None:
-    """Another thread has another loop."""
-    async with RawServer() as server, server.client() as client:
-        await client.get(REF)
-
-        def elsewhere() -> None:
-            with (
-                asyncio.Runner(loop_factory=VirtualTimeLoop) as runner,
-                pytest.raises(RuntimeError, match="another thread"),
-            ):
-                runner.run(client.get(REF))
-
-        await asyncio.to_thread(elsewhere)
-        assert (await client.get(REF)).done
-
-
 async def test_an_answer_at_the_very_moment() -> None:
     """An answer that comes as the time runs out is taken; one that comes later is not."""
     async with (
@@ -229,56 +104,6 @@ async def test_an_answer_at_the_very_moment() -> None:
         assert (await client.get(REF)).done
         with pytest.raises(RequestTimeoutError):
             await client.get(REF)
-
-
-@pytest.mark.parametrize("count", [1, 50])
-def test_answers_that_are_there_when_the_loop_comes_back(count: int) -> None:
-    """User code that holds the loop for an hour costs no answer that is already there."""
-
-    async def main() -> None:
-        loop = asyncio.get_running_loop()
-        assert isinstance(loop, BlockableLoop)
-
-        def answer_then_block(heard: Heard) -> Iterable[Part]:
-            yield from good()(heard)
-            if heard.number == count - 1:
-                loop.block(3600)
-
-        async with (
-            RawServer(answer_then_block) as server,
-            server.client(request_timeout=5, attempts=1) as client,
-        ):
-            tasks = await together(*(client.get(REF) for _ in range(count)))
-            assert [getattr(task, "status", task) for task in tasks] == ["success"] * count
-            assert server.count == count
-
-    with asyncio.Runner(loop_factory=BlockableLoop) as runner:
-        runner.run(main())
-
-
-def test_no_answer_is_there_when_the_loop_comes_back() -> None:
-    """A blocked loop does not make a request last longer than it must."""
-
-    async def main() -> None:
-        loop = asyncio.get_running_loop()
-        assert isinstance(loop, BlockableLoop)
-
-        def block(_: Heard) -> Iterable[Part]:
-            yield b"HTTP/1.1 200 OK\r\n"
-            loop.block(3600)
-            yield STALL
-
-        async with (
-            RawServer(block) as server,
-            server.client(request_timeout=5, attempts=1) as client,
-        ):
-            began = loop.time()
-            with pytest.raises(RequestTimeoutError):
-                await client.get(REF)
-            assert loop.time() - began < 3600.01
-
-    with asyncio.Runner(loop_factory=BlockableLoop) as runner:
-        runner.run(main())
 
 
 async def test_the_time_in_the_queue_is_not_the_requests() -> None:
@@ -332,19 +157,3 @@ async def test_a_timeout_of_the_callers(seconds: float) -> None:
         assert task.cancelling() == 0
         server.hang_up()
         assert client.statistics().in_flight == 0
-
-
-async def test_use_outside_of_a_task() -> None:
-    """A coroutine driven by hand is told that it needs a task."""
-    async with RawServer() as server, server.client() as client:
-        ends: list[BaseException] = []
-
-        def by_hand() -> None:
-            try:
-                client.get(REF).send(None)
-            except RuntimeError as exc:
-                ends.append(exc)
-
-        asyncio.get_running_loop().call_soon(by_hand)
-        await asyncio.sleep(0.01)
-        assert "task" in str(ends[0])

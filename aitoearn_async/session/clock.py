@@ -1,0 +1,66 @@
+"""The client's clock: loop time that stands still while the machine sleeps.
+
+A laptop that was shut for an hour has not waited for an hour. On most systems the loop's own
+clock stops with the machine; where it runs on, the first timer to come much too late tells of
+the gap, and the gap is taken out: whatever waits has as long to go as it had before, so that
+nothing times out unheard and nothing is due all at once. What is timed is not known here.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from collections.abc import Callable
+
+_ASLEEP = 30.0
+"""Seconds that a timer must be late by. A loop that is merely held up comes back sooner, and
+for it no time is taken out: deadlines are exact."""
+
+
+class Clock:
+    """Tells the time, and calls at a time. As a loop does, and for as long as one lives."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
+        self._slept = 0.0
+
+    def time(self) -> float:
+        """Now, in seconds."""
+        return self._loop.time() - self._slept
+
+    def call_at(self, when: float, callback: Callable[[], object]) -> Alarm:
+        """Call at a moment of this clock: not before it, even if the loop's timer is early."""
+        alarm = Alarm(when, callback)
+        self._set(alarm)
+        return alarm
+
+    def _set(self, alarm: Alarm) -> None:
+        moment = alarm.when + self._slept
+        while moment - self._slept < alarm.when:  # rounding must not make it early
+            moment = math.nextafter(moment, math.inf)
+        alarm.timer = self._loop.call_at(moment, self._ring, alarm)
+
+    def _ring(self, alarm: Alarm) -> None:
+        late = self.time() - alarm.when
+        if late > _ASLEEP:
+            self._slept += late
+        elif late < 0:
+            self._set(alarm)
+            return
+        alarm.callback()
+
+
+class Alarm:
+    """One call to come."""
+
+    __slots__ = ("callback", "timer", "when")
+
+    def __init__(self, when: float, callback: Callable[[], object]) -> None:
+        self.when: float = when
+        self.callback: Callable[[], object] = callback
+        self.timer: asyncio.TimerHandle | None = None
+
+    def cancel(self) -> None:
+        """Let it not come."""
+        if self.timer is not None:
+            self.timer.cancel()

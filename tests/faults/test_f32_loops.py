@@ -1,0 +1,251 @@
+"""A client on a loop, in a thread or in a process that is not its own, or after its end."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import warnings
+
+import aiohttp
+import pytest
+
+from aitoearn_async import AiToEarnError, Client, ClientClosedError
+from aitoearn_async.emulator import VirtualTimeLoop
+from tests.support.raw_server import KEY, REF, RawServer, good, together
+
+from .calls import CALLS, Call, words
+from .harness import Row, Trial, child
+
+ROW = Row(
+    32,
+    "The loop is closed first, or another one; a fork; another thread; use after the close",
+    "A client belongs to one loop of one process until it is closed. Every other use is one "
+    "clear error that says so, and one that is dropped without a close says that.",
+)
+
+
+def complaints(recwarn: pytest.WarningsRecorder) -> list[str]:
+    """What is warned of when all that was dropped is gone, aiohttp's last words included."""
+    warnings.simplefilter("always")
+    said: list[str] = []
+    while True:
+        gc.collect()
+        if not recwarn.list:
+            return said
+        # They hold what they warn of.
+        said += [f"{warning.category.__name__}: {warning.message}" for warning in recwarn.list]
+        recwarn.clear()
+
+
+each_call = pytest.mark.parametrize("call", CALLS.values(), ids=CALLS)
+
+
+@each_call
+async def test_use_after_close(trial: Trial, call: Call) -> None:
+    """A closed client refuses every use, with one error, and sends nothing."""
+    async with RawServer() as server:
+        async with server.client() as client:
+            waiter, batch = client.wait_for(REF), client.as_completed([REF])
+        assert "closed" in repr(client)
+        ends = await trial.ends(lambda _: call(client), REF)
+        ends += await together(waiter, client.__aenter__())
+        async with batch:
+            ends += await together(anext(batch))
+        assert {type(end) for end in ends} == {ClientClosedError}
+        assert "new Client" in str(ends[0])
+        assert server.lines == []
+
+
+@pytest.mark.parametrize("used", [True, False], ids=["used", "never used"])
+async def test_closing_twice(trial: Trial, used: bool) -> None:
+    """The second time there is nothing to do, at the same time or later."""
+    async with RawServer() as server, server.client() as client:
+        if used:
+            await trial.ends(client.get, REF, status="success")
+        await asyncio.gather(client.aclose(), client.aclose())
+        await client.aclose()
+        await asyncio.sleep(0.01)
+        assert server.open == 0
+    trial.wire(server, exactly=int(used))
+
+
+def test_made_outside_of_a_loop() -> None:
+    """A client may be made before there is a loop; its first use settles it there."""
+    with asyncio.Runner(loop_factory=VirtualTimeLoop) as runner:
+        server = RawServer()
+        runner.run(server.__aenter__())
+        client = server.client()
+
+        async def main() -> None:
+            async with client:
+                assert (await client.get(REF)).done
+            await server.__aexit__(None, None, None)
+
+        runner.run(main())
+
+
+@each_call
+def test_a_second_loop(trial: Trial, call: Call) -> None:
+    """A client at home on one loop says clearly that it cannot serve on another.
+
+    Not even its close: the connections are the other loop's.
+    """
+    clients: list[Client] = []
+
+    async def first() -> None:
+        async with aiohttp.ClientSession() as session:
+            clients.append(Client(KEY, base_url="http://127.0.0.1:1", session=session, attempts=1))
+            await trial.ends(clients[0].get, REF)
+
+    async def second() -> None:
+        (client,) = clients
+        ends = await trial.ends(lambda _: call(client), REF, also=(RuntimeError,))
+        ends += await together(client.aclose(), client.__aenter__())
+        for end in ends:
+            assert type(end) is RuntimeError
+            assert "another event loop" in str(end)
+            assert "one Client per event loop" in str(end)
+        assert "open" in repr(client)
+
+    for main in (first, second, second):
+        with asyncio.Runner(loop_factory=VirtualTimeLoop) as runner:
+            runner.run(main())
+
+
+def test_closed_on_another_loop(trial: Trial) -> None:
+    """Once closed a client is closed on every loop."""
+    client = Client(KEY)
+    for _ in range(2):
+        with asyncio.Runner(loop_factory=VirtualTimeLoop) as runner:
+            runner.run(client.aclose())
+            ends = runner.run(trial.ends(client.get, REF))
+            assert [type(end) for end in ends] == [ClientClosedError]
+
+
+def test_the_loop_is_closed_first(trial: Trial, recwarn: pytest.WarningsRecorder) -> None:
+    """`asyncio.run` twice with one client: an error the second time, a warning at the end."""
+
+    clients: list[Client] = []
+
+    async def first() -> None:
+        async with RawServer(good()) as server:
+            clients.append(server.client())
+            await trial.ends(clients[0].get, REF, status="success")
+            trial.wire(server, exactly=1)
+
+    async def second() -> None:
+        (end,) = await trial.ends(clients[0].get, REF, also=(RuntimeError,))
+        assert "earlier asyncio.run" in str(end)
+
+    for main in (first, second):
+        with asyncio.Runner(loop_factory=VirtualTimeLoop) as runner:
+            runner.run(main())
+    clients.clear()
+    assert "was dropped without being closed" in complaints(recwarn)[0]
+
+
+async def test_dropped_without_a_close(trial: Trial, recwarn: pytest.WarningsRecorder) -> None:
+    """Python's warning for that says which client it was, and what to do; no other is needed."""
+    async with RawServer() as server:
+        client: Client | None = server.client()
+        assert client is not None
+        await trial.ends(client.get, REF, status="success")
+        server.hang_up()
+        client = None
+        said = complaints(recwarn)
+        assert said[0] == (
+            f"ResourceWarning: a Client of {server.url} was dropped without being closed: "
+            "use `async with Client()`, or call aclose()"
+        )
+        trial.no_key_in(*said)
+    trial.wire(server, exactly=1)
+
+
+@pytest.mark.parametrize("session", ["none", "closed", "a caller's"])
+async def test_dropped_with_nothing_to_close(
+    trial: Trial, recwarn: pytest.WarningsRecorder, session: str
+) -> None:
+    """A client that was not used, that is closed, or whose session is the caller's: no word."""
+    async with RawServer() as server, aiohttp.ClientSession() as callers:
+        client: Client | None = server.client(session=callers if session == "a caller's" else None)
+        assert client is not None
+        if session != "none":
+            await trial.ends(client.get, REF, status="success")
+        if session == "closed":
+            await client.aclose()
+        client = None
+        assert complaints(recwarn) == []
+
+
+async def test_another_thread(trial: Trial) -> None:
+    """Another thread has another loop. The client goes on in its own."""
+    async with RawServer() as server, server.client() as client:
+        await trial.ends(client.get, REF, status="success")
+
+        def elsewhere(call: Call) -> BaseException:
+            with (
+                asyncio.Runner(loop_factory=VirtualTimeLoop) as runner,
+                pytest.raises(RuntimeError, match="another thread") as caught,
+            ):
+                runner.run(_whole(call, client))
+            return caught.value
+
+        for call in CALLS.values():
+            assert not isinstance(await asyncio.to_thread(elsewhere, call), AiToEarnError)
+        await trial.ends(client.get, REF, status="success")
+        assert len(server.lines) == 1
+    trial.wire(server, exactly=2)
+
+
+async def _whole(call: Call, client: Client) -> object:
+    return await call(client)
+
+
+async def test_another_thread_that_asks_the_loop(trial: Trial) -> None:
+    """`asyncio.run_coroutine_threadsafe` is the way, and works with every call."""
+    loop = asyncio.get_running_loop()
+    async with RawServer() as server, server.client() as client:
+        for call in CALLS.values():
+
+            def elsewhere(call: Call = call) -> object:
+                return asyncio.run_coroutine_threadsafe(_whole(call, client), loop).result(10)
+
+            found = await asyncio.to_thread(elsewhere)
+            assert set(words(found)) == {"success"}
+    trial.wire(server, exactly=7)
+
+
+async def test_outside_of_a_task(trial: Trial) -> None:
+    """A coroutine driven by hand is told that it needs a task."""
+    async with RawServer() as server, server.client() as client:
+        ends: list[BaseException] = []
+
+        def by_hand() -> None:
+            try:
+                client.get(REF).send(None)
+            except RuntimeError as exc:
+                ends.append(exc)
+
+        asyncio.get_running_loop().call_soon(by_hand)
+        await asyncio.sleep(0.01)
+        assert "task" in str(ends[0])
+    trial.wire(server, exactly=0)
+
+
+@pytest.mark.shows_key  # to the server of clients that live in other processes
+async def test_a_fork(trial: Trial) -> None:
+    """The child may not use what it shares with its parent, nor close it; nor need it."""
+    async with RawServer() as server:
+        found = await child("tests.faults.forked", server.url)
+        assert found["exit"] == 0
+        for place, why in (("the same loop", "forked from"), ("another loop", "forked from")):
+            for call, end in found["child"][place].items():
+                assert end.startswith("RuntimeError: "), (place, call, end)
+                assert why in end
+        assert found["child"]["a client of its own"] == {"get": "done"}
+        assert set(found["parent"].values()) == {"done"}
+        by_line = [
+            sum(heard.connection == line.number for heard in server.heard) for line in server.lines
+        ]
+        assert by_line[1] == 1, "the child's own client has a connection of its own"
+    trial.wire(server, exactly=1 + 1 + 7)
