@@ -10,7 +10,6 @@ import itertools
 import logging
 import math
 import re
-import secrets
 import sys
 from typing import Any, TypeVar
 
@@ -40,7 +39,7 @@ class ClientStatistics(msgspec.Struct, frozen=True, kw_only=True):
     requests: int
     """Requests begun."""
     failures: int
-    """Requests that brought no task: refused, broken off, unreadable."""
+    """Requests that brought nothing: refused, broken off, unreadable."""
     in_flight: int
     """Requests under way now."""
     queued: int
@@ -53,8 +52,7 @@ class Poller:
     def __init__(self, http: Http, limits: Limits) -> None:
         self._http = http
         self._limits = limits
-        self._failures = 0
-        self._name = secrets.token_hex(6)
+        self._name = http.name
         self._numbers = itertools.count(1)
         self._echoes_request_ids = False
         self._strange_words: set[str] = set()
@@ -63,7 +61,7 @@ class Poller:
         """What was polled so far, and is being polled now."""
         return ClientStatistics(
             requests=self._limits.begun,
-            failures=self._failures,
+            failures=self._limits.failed,
             in_flight=self._limits.in_flight,
             queued=self._limits.queued,
         )
@@ -115,7 +113,9 @@ class Poller:
     ) -> Answer:
         until = None if before == math.inf else before
         try:
-            return await self._http.get(endpoint.path + ref.id, request_id, until, etag)
+            return await self._http.send(
+                "GET", endpoint.path + ref.id, request_id, until, etag=etag
+            )
         except AiToEarnError as error:
             self._note(ref, error)
             raise
@@ -161,7 +161,7 @@ class Poller:
         return self._http.refused(no.code, no.message, answer, request_id)
 
     def _note(self, ref: TaskRef[Any], error: AiToEarnError) -> None:
-        self._failures += 1
+        self._limits.failed += 1
         error.add_note(f"asked for {ref}")
         logger.debug("%s: %s", ref, error)
 

@@ -26,6 +26,23 @@ MOST_RETRY_AFTER = 300.0
 _backoff = wait_random_exponential(multiplier=0.5, max=8)
 
 
+async def persist(
+    attempt: Callable[[], Awaitable[T]],
+    *,
+    attempts: int,
+    before: float,
+    sleep_until: Callable[[float], Awaitable[None]],
+) -> T:
+    """Send a request; again, while the trouble looks passing. Arguments as of `repeat`."""
+    try:
+        return await attempt()
+    except AiToEarnError as error:
+        if not error.transient or attempts == 1:
+            raise
+        first = error
+    return await repeat(attempt, first, attempts=attempts, before=before, sleep_until=sleep_until)
+
+
 async def repeat(
     attempt: Callable[[], Awaitable[T]],
     first: AiToEarnError,
