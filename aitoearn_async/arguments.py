@@ -7,8 +7,13 @@ from __future__ import annotations
 
 import math
 import sys
+from collections.abc import Callable
+from typing import Any
 
-from .polling.schedule import WaitStrategy
+from .contract.endpoints import MOST_ROWS, endpoint_of
+from .contract.refs import TaskRef
+from .polling.schedule import WaitStrategy, cadence
+from .polling.step import Terms
 
 
 def time_limit(name: str, seconds: float | None) -> float:
@@ -34,6 +39,13 @@ def count(name: str, value: int) -> int:
     return value
 
 
+def page_size(size: int) -> int:
+    """How many rows to ask for at a time."""
+    if count("page_size", size) > MOST_ROWS:
+        raise ValueError(f"page_size={size!r}: the service gives {MOST_ROWS:,} at most")
+    return size
+
+
 def strategy(wait: WaitStrategy | None) -> WaitStrategy | None:
     """A wait strategy, or none."""
     if wait is not None and not callable(wait):
@@ -41,6 +53,26 @@ def strategy(wait: WaitStrategy | None) -> WaitStrategy | None:
             f"wait={wait!r:.60}: give a tenacity wait strategy, such as tenacity.wait_fixed(5)"
         )
     return wait
+
+
+def terms(
+    timeout: float | None, patience: float | None, wait: WaitStrategy | None
+) -> Callable[[TaskRef[Any]], Terms]:
+    """What a wait asks for, checked; one `Terms` for each kind of task.
+
+    The function it returns raises TypeError for what is no ref.
+    """
+    limits = time_limit("timeout", timeout), time_limit("patience", patience)
+    made: dict[type, Terms] = {}
+
+    def terms_of(ref: TaskRef[Any]) -> Terms:
+        found = made.get(type(ref))
+        if found is None:
+            endpoint_of(ref)
+            found = made[type(ref)] = Terms(*limits, wait or cadence(ref.kind))
+        return found
+
+    return terms_of
 
 
 def _is_finite(value: object) -> bool:

@@ -11,15 +11,16 @@ from collections.abc import AsyncIterable, Callable, Iterable
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from .arguments import count, positive, strategy, time_limit
-from .contract.endpoints import endpoint_of
+from .arguments import count, positive, strategy, terms, time_limit
 from .contract.models import Task
 from .contract.refs import TaskRef
-from .errors import AiToEarnError
+from .exchange import Exchange
+from .finder import Finder
+from .making import Making
 from .poller import ClientStatistics, Poller
 from .polling.batch import Batch, BatchStatistics
 from .polling.outcome import Outcome
-from .polling.schedule import WaitStrategy, cadence
+from .polling.schedule import WaitStrategy
 from .polling.step import Terms
 from .polling.waiter import Waiter
 from .session.address import (
@@ -28,11 +29,13 @@ from .session.address import (
     checked_header,
     checked_key,
     checked_proxy,
+    environment_proxy,
 )
-from .session.http import MOST_BYTES, USER_AGENT, Http, environment_proxy
+from .session.http import MOST_BYTES, USER_AGENT, Http
 from .session.lifetime import Lifetime
 from .session.limits import Limits
-from .session.retry import repeat
+from .session.retry import persist
+from .submitter import Submitter
 
 if TYPE_CHECKING:
     from ssl import SSLContext
@@ -42,7 +45,7 @@ if TYPE_CHECKING:
 T = TypeVar("T", bound=Task)
 
 
-class Client:
+class Client(Making):
     """A connection to AiToEarn, for one event loop.
 
     Use it as `async with Client() as client:`, or call `aclose()` when done.
@@ -119,6 +122,9 @@ class Client:
             limits=self._limits,
         )
         self._poller = Poller(self._http, self._limits)
+        exchange = Exchange(self._http, self._limits, self._lifetime, self._attempts)
+        self._finder = Finder(exchange)
+        self._submitter = Submitter(exchange, self._finder)
 
     async def __aenter__(self) -> Client:
         self._lifetime.enter()
@@ -174,15 +180,8 @@ class Client:
             ClientClosedError: The client is closed.
         """
         before = self._lifetime.enter().time() + self._attempts * self._request_timeout
-        try:
-            return await self._poller.fetch(ref, before)
-        except AiToEarnError as error:
-            if not error.transient or self._attempts == 1:
-                raise
-            first = error
-        return await repeat(
+        return await persist(
             lambda: self._poller.fetch(ref, before),
-            first,
             attempts=self._attempts,
             before=before,
             sleep_until=self._lifetime.sleep_until,
@@ -228,13 +227,7 @@ class Client:
             ConnectionFailedError: The service's certificate is not valid.
             ClientClosedError: The client is closed, or was meanwhile.
         """
-        return Waiter(
-            ref,
-            self._terms(timeout, patience, wait)(ref),
-            raise_on_failure=raise_on_failure,
-            poll=self._poller.poll,
-            sleep_until=self._lifetime.sleep_until,
-        )
+        return self._waiter(ref, self._terms(timeout, patience, wait), raise_on_failure)
 
     def as_completed(
         self,
@@ -335,16 +328,15 @@ class Client:
     def _terms(
         self, timeout: float | None, patience: float | None, wait: WaitStrategy | None
     ) -> Callable[[TaskRef[Any]], Terms]:
-        """What a call asks for, checked; one `Terms` for each kind of task."""
-        limits = time_limit("timeout", timeout), time_limit("patience", patience)
-        delays = strategy(wait) or self._own_wait
-        made: dict[type, Terms] = {}
+        return terms(timeout, patience, strategy(wait) or self._own_wait)
 
-        def terms_of(ref: TaskRef[Any]) -> Terms:
-            terms = made.get(type(ref))
-            if terms is None:
-                endpoint_of(ref)
-                terms = made[type(ref)] = Terms(*limits, delays or cadence(ref.kind))
-            return terms
-
-        return terms_of
+    def _waiter(
+        self, ref: TaskRef[T], terms: Callable[[TaskRef[Any]], Terms], raise_on_failure: bool
+    ) -> Waiter[T]:
+        return Waiter(
+            ref,
+            terms(ref),
+            raise_on_failure=raise_on_failure,
+            poll=self._poller.poll,
+            sleep_until=self._lifetime.sleep_until,
+        )
