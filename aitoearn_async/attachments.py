@@ -15,6 +15,7 @@ import msgspec
 
 from .contract.formats import HEAD_BYTES, media_type_of
 from .contract.requests import TaskRequest, shown
+from .contract.rules import listed
 
 R = TypeVar("R")
 
@@ -41,12 +42,12 @@ def _pack(request: TaskRequest[R]) -> tuple[TaskRequest[R], bytes]:
     changes: dict[str, Any] = {}
     left = MOST_BYTES
     for name, medium, value in request.sources():
-        many = isinstance(value, list | tuple)
+        many = listed(value)
         texts: list[str] = []
-        for source in value if many else [value]:
+        for source in [value] if many is None else many:
             texts.append(_text(name, medium, source, left))
             left -= len(texts[-1])
-        changes[name] = texts if many else texts[0]
+        changes[name] = texts[0] if many is None else texts
     if changes:
         request = msgspec.structs.replace(request, **changes)
     body = msgspec.json.encode(request)

@@ -288,7 +288,7 @@ class _WaitError(AiToEarnError):
         seen: Mapping[str, int],
     ) -> None:
         super().__init__()
-        self.ref: AnyRef = ref
+        self.ref: AnyRef = ref  # pyright: ignore[reportIncompatibleVariableOverride]
         self.latest = latest
         self.elapsed = elapsed
         self.polls = polls

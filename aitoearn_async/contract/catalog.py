@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 from msgspec import Struct
 
 from .requests import EditImage, GenerateImage, GenerateVideo, TaskRequest
+from .rules import listed
 
 
 class Model(Struct, frozen=True, kw_only=True, rename="camel"):
@@ -146,7 +147,8 @@ def _mode(model: VideoModel, request: GenerateVideo) -> Iterator[str]:
 
 
 def _count(value: object) -> int:
-    return len(value) if isinstance(value, list | tuple) else int(value is not None)
+    values = listed(value)
+    return int(value is not None) if values is None else len(values)
 
 
 def _plain(value: object) -> object:

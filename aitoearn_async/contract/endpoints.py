@@ -119,8 +119,12 @@ def _submit(path: str, ref: type[R], id_name: str, catalog: Catalog[Any]) -> Sub
         bases=(Receipt,),
         frozen=True,
     )
-    decoder = msgspec.json.Decoder(Envelope[receipt])  # type: ignore[valid-type]
-    return Submit(path=path, ref=ref, decoder=decoder, catalog=catalog)
+    return Submit(
+        path=path,
+        ref=ref,
+        decoder=msgspec.json.Decoder(Envelope[receipt]),  # type: ignore[valid-type]
+        catalog=catalog,
+    )
 
 
 _SUBMITS: dict[type[TaskRequest[Any]], Submit[Any]] = {

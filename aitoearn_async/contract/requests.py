@@ -215,7 +215,7 @@ class GenerateVideo(TaskRequest[VideoRef], frozen=True, kw_only=True, omit_defau
     def _contradiction(self) -> str | None:
         if self.size is not None and (self.resolution is not None or self.ratio is not None):
             return "size= says what resolution= and ratio= say: give size alone, or those two"
-        if self.image_tail is not None and rules.is_list(self.image) and len(self.image) > 1:  # type: ignore[arg-type]
+        if self.image_tail is not None and len(rules.listed(self.image) or ()) > 1:
             return "image_tail= is the last frame of a video with one first frame: give one image="
         return None
 
@@ -240,9 +240,9 @@ def shown(value: object) -> str:
         return f"'{kind},...' ({len(value):,} characters)"
     if isinstance(value, bytes | bytearray):
         return f"<{len(value):,} bytes>"
-    if isinstance(value, list | tuple):
-        more = [f"... ({len(value):,} in all)"] * (len(value) > 4)
-        return f"[{', '.join([*map(shown, value[:4]), *more])}]"
+    if (values := rules.listed(value)) is not None:
+        more = [f"... ({len(values):,} in all)"] * (len(values) > 4)
+        return f"[{', '.join([*map(shown, values[:4]), *more])}]"
     if isinstance(value, str) and len(value) > 200:
         return f"{value[:200]!r}... ({len(value):,} characters)"
     text = repr(value)

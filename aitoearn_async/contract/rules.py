@@ -10,6 +10,7 @@ import math
 import re
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any, cast
 
 import msgspec
 
@@ -108,21 +109,22 @@ def several(rule: Rule) -> Rule:
     """A list, not empty, of what a rule is for."""
 
     def each(value: object) -> str | None:
-        if not is_list(value):
+        values = listed(value)
+        if values is None:
             return "give a list"
-        if not value:
+        if not values:
             return "the list is empty; leave it out"
-        return next(filter(None, map(rule, value)), None)  # type: ignore[call-overload]
+        return next(filter(None, map(rule, values)), None)
 
     return each
 
 
 def one_or_more(rule: Rule) -> Rule:
     """What a rule is for, or a list of it."""
-    listed = several(rule)
-    return lambda value: listed(value) if is_list(value) else rule(value)
+    each = several(rule)
+    return lambda value: rule(value) if listed(value) is None else each(value)
 
 
-def is_list(value: object) -> bool:
-    """Whether it is a list or a tuple; text is neither."""
-    return isinstance(value, list | tuple)
+def listed(value: object) -> list[Any] | None:
+    """What is in a list or a tuple; None for anything else, text included."""
+    return list(cast("list[Any]", value)) if isinstance(value, list | tuple) else None

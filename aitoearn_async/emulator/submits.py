@@ -9,7 +9,7 @@ import base64
 import struct
 import zlib
 from collections.abc import Callable, Collection, Mapping
-from typing import Any, Final
+from typing import Any, Final, TypeGuard
 
 import msgspec
 
@@ -38,12 +38,20 @@ def _whole(low: int, high: int) -> _Rule:
     return lambda value: type(value) is int and low <= value <= high
 
 
-def _texts(value: Any) -> bool:
-    return isinstance(value, list) and all(isinstance(each, str) for each in value)
+def _list_of(rule: _Rule) -> _Rule:
+    return lambda value: _is_list(value) and all(map(rule, value))
+
+
+def _is_list(value: Any) -> TypeGuard[list[Any]]:
+    return isinstance(value, list)
 
 
 def _text_or_texts(value: Any) -> bool:
     return isinstance(value, str) or _texts(value)
+
+
+_any_text = _text(0)
+_texts = _list_of(_any_text)
 
 
 def _number(value: Any) -> bool:
@@ -54,13 +62,9 @@ def _format(value: Any) -> bool:
     return value in ("url", "b64_json")
 
 
-def _tools(value: Any) -> bool:
-    return isinstance(value, list) and all(
-        isinstance(tool, dict) and tool.get("type") == "web_search" for tool in value
-    )
+def _tool(value: Any) -> bool:
+    return isinstance(value, dict) and value == {"type": "web_search"}
 
-
-_any_text = _text(0)
 
 _IMAGE: Final[dict[str, _Rule]] = {
     "prompt": _text(1, 4000),
@@ -92,7 +96,7 @@ _VIDEO: Final[dict[str, _Rule]] = {
     "duration": _number,
     "seed": lambda value: type(value) is int,
     "watermark": lambda value: isinstance(value, bool),
-    "tools": _tools,
+    "tools": _list_of(_tool),
     "metadata": lambda value: isinstance(value, dict),
 }
 
@@ -115,10 +119,10 @@ class Route:
     def judge(self, body: bytes, groups: Collection[str]) -> int | dict[str, Any]:
         """The fields of a body that can be used, or the code to refuse it with."""
         try:
-            fields = msgspec.json.decode(body)
+            fields = msgspec.json.decode(body, type=dict[str, Any])
         except (ValueError, RecursionError):
             return BAD_REQUEST
-        if not isinstance(fields, dict) or not all(fields.get(name) for name in self._required):
+        if not all(fields.get(name) for name in self._required):
             return BAD_REQUEST
         known = {name: value for name, value in fields.items() if name in self._rules}
         if not all(self._rules[name](value) for name, value in known.items()):
