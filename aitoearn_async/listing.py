@@ -164,8 +164,9 @@ class VideoList(AsyncIterator[VideoTask]):
 
     def _skip(self, position: int, error: ApiError | ContractError) -> None:
         self.skipped += 1
-        logger.warning("row %d of the list of videos is left out: %s", position, error)
-        if self._report is not None:
+        if self._report is None:
+            logger.warning("row %d of the list of videos is left out: %s", position, error)
+        else:
             self._report(SkippedVideo(position, error.with_traceback(None)))
 
     def _is_new(self, id: str) -> bool:

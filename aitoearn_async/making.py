@@ -128,8 +128,8 @@ class Making:
 
         Nothing is sent before the first is asked for, and no more than a page is held. A page
         that fails because of one row (code 12302 or 500) is asked for again in smaller ones,
-        until that row stands alone; it is left out, counted, logged and reported. If pages
-        without rows fail too, it is the service that fails, and that is raised.
+        until that row stands alone; it is left out, counted and reported. If pages without
+        rows fail too, it is the service that fails, and that is raised.
 
         Tasks made meanwhile are not in it, and do not make others come twice, unless more
         than 10,000 are made between two pages. If tasks are removed meanwhile, others can be
@@ -137,7 +137,8 @@ class Making:
 
         Args:
             page_size: How many to ask for at a time, 1 to 1,000.
-            skipped: Called for each row that is left out. What it raises ends the iteration.
+            skipped: Called for each row that is left out; None: a warning is logged. What it
+                raises ends the iteration, which can be taken up again behind that row.
 
         Returns:
             A `VideoList`: an async iterator of `VideoTask`.
