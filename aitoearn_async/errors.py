@@ -268,7 +268,7 @@ class TaskFailedError(AiToEarnError):
     def __init__(self, task: AnyTask) -> None:
         super().__init__()
         self.task = task
-        self.ref = task.ref
+        self.ref: AnyRef = task.ref  # pyright: ignore[reportIncompatibleVariableOverride]
 
     def __str__(self) -> str:
         return f"{self.task.ref} failed: {self.task.failure or 'the service gave no reason'}"
