@@ -58,7 +58,8 @@ class Client(Making):
             adds to requests (headers, cookies, a proxy) is added to these too.
         language: Of the service's messages (`Accept-Language`): `"zh-CN"` for Chinese.
         request_timeout: Seconds for one request, from its start on the wire.
-        attempts: How often `get` asks in all, when it meets transient trouble.
+        attempts: How often one question is asked in all, when it meets transient trouble; a
+            submit only where it was not taken. Waits have their `patience` instead.
         concurrency: Requests under way at the same time.
         requests_per_second: Most requests to begin in a second, evenly spaced; None for no
             limit.

@@ -57,8 +57,9 @@ class Making:
             ValueError: A file is no image, or too large: the body may have 50 MiB. Or, with
                 `check`, the model does not accept the request. Nothing was sent.
             OSError: A file cannot be read. Nothing was sent.
-            SubmitUncertainError: It was sent, and what became of it is not known. Cancelling
-                such a call puts a note of the same words on the `CancelledError`.
+            SubmitUncertainError: It was sent, and what became of it is not known; also if the
+                client was closed meanwhile. Cancelling such a call puts a note of the same
+                words on the `CancelledError`.
             ApiError: The service refuses: a wrong key, an invalid request (400), an unknown
                 model (12300) or group (12801). No task was made.
             TransportError: The service could not be reached. No task was made.
