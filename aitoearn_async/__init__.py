@@ -5,6 +5,7 @@ Everything public stands here; the rooms behind it may move.
 
 from ._version import __version__
 from .client import Client
+from .contract.catalog import EditModel, ImageModel, Model, VideoDefaults, VideoModel
 from .contract.models import (
     AnyTask,
     Image,
@@ -15,6 +16,13 @@ from .contract.models import (
     VideoTask,
 )
 from .contract.refs import AnyRef, ImageRef, TaskRef, VideoRef, parse_ref
+from .contract.requests import (
+    EditImage,
+    GenerateImage,
+    GenerateVideo,
+    MediaSource,
+    TaskRequest,
+)
 from .contract.status import TaskState
 from .errors import (
     AiToEarnError,
@@ -29,12 +37,14 @@ from .errors import (
     RequestTimeoutError,
     ServerError,
     ServiceUnreachableError,
+    SubmitUncertainError,
     TaskFailedError,
     TaskNotFoundError,
     TransportError,
     UnexpectedResponseError,
     WaitTimeoutError,
 )
+from .listing import SkippedVideo, VideoList
 from .poller import ClientStatistics
 from .polling.batch import Batch
 from .polling.gauge import BatchStatistics
@@ -60,25 +70,38 @@ __all__ = [
     "ClientStatistics",
     "ConnectionFailedError",
     "ContractError",
+    "EditImage",
+    "EditModel",
+    "GenerateImage",
+    "GenerateVideo",
     "Image",
+    "ImageModel",
     "ImageRef",
     "ImageTask",
     "InvalidRequestError",
+    "MediaSource",
+    "Model",
     "NotAskedError",
     "Outcome",
     "RateLimitError",
     "RequestTimeoutError",
     "ServerError",
     "ServiceUnreachableError",
+    "SkippedVideo",
+    "SubmitUncertainError",
     "Task",
     "TaskFailedError",
     "TaskNotFoundError",
     "TaskRef",
+    "TaskRequest",
     "TaskState",
     "TransportError",
     "UnexpectedResponseError",
+    "VideoDefaults",
     "VideoError",
     "VideoInput",
+    "VideoList",
+    "VideoModel",
     "VideoRef",
     "VideoTask",
     "WaitStrategy",

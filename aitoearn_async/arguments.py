@@ -10,7 +10,7 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
-from .contract.endpoints import endpoint_of
+from .contract.endpoints import MOST_ROWS, endpoint_of
 from .contract.refs import TaskRef
 from .polling.schedule import WaitStrategy, cadence
 from .polling.step import Terms
@@ -37,6 +37,13 @@ def count(name: str, value: int) -> int:
     if not isinstance(value, int) or isinstance(value, bool) or value < 1:
         raise ValueError(f"{name}={value!r}: give a whole number, 1 or more")
     return value
+
+
+def page_size(size: int) -> int:
+    """How many rows to ask for at a time."""
+    if count("page_size", size) > MOST_ROWS:
+        raise ValueError(f"page_size={size!r}: the service gives {MOST_ROWS:,} at most")
+    return size
 
 
 def strategy(wait: WaitStrategy | None) -> WaitStrategy | None:

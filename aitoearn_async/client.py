@@ -13,7 +13,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from .arguments import count, positive, strategy, terms, time_limit
 from .contract.models import Task
 from .contract.refs import TaskRef
-from .errors import AiToEarnError
+from .exchange import Exchange
+from .finder import Finder
+from .making import Making
 from .poller import ClientStatistics, Poller
 from .polling.batch import Batch
 from .polling.gauge import BatchStatistics
@@ -25,13 +27,15 @@ from .session.address import (
     checked_base_url,
     checked_header,
     checked_proxy,
+    environment_proxy,
     readied_key,
 )
 from .session.health import Health
-from .session.http import MOST_BYTES, USER_AGENT, Http, environment_proxy
+from .session.http import MOST_BYTES, USER_AGENT, Http
 from .session.lifetime import Lifetime
 from .session.limits import Limits
-from .session.retry import Budget, repeat
+from .session.retry import Budget, persist
+from .submitter import Submitter
 
 if TYPE_CHECKING:
     from ssl import SSLContext
@@ -41,7 +45,7 @@ if TYPE_CHECKING:
 T = TypeVar("T", bound=Task)
 
 
-class Client:
+class Client(Making):
     """A connection to AiToEarn, for one event loop.
 
     Use it as `async with Client() as client:`, or call `aclose()` when done.
@@ -54,7 +58,8 @@ class Client:
             adds to requests (headers, cookies, a proxy) is added to these too.
         language: Of the service's messages (`Accept-Language`): `"zh-CN"` for Chinese.
         request_timeout: Seconds for one request, from its start on the wire.
-        attempts: How often `get` asks in all, when it meets transient trouble.
+        attempts: How often one question is asked in all, when it meets transient trouble; a
+            submit only where it was not taken. Waits have their `patience` instead.
         concurrency: Requests under way at the same time.
         requests_per_second: Most requests to begin in a second, evenly spaced; None for no
             limit.
@@ -122,6 +127,11 @@ class Client:
         )
         self._budget = Budget()
         self._poller = Poller(self._http, self._limits, health)
+        exchange = Exchange(
+            self._http, self._limits, health, self._lifetime, self._attempts, self._budget
+        )
+        self._finder = Finder(exchange)
+        self._submitter = Submitter(exchange, self._finder)
 
     async def __aenter__(self) -> Client:
         self._lifetime.enter()
@@ -176,16 +186,8 @@ class Client:
             ClientClosedError: The client is closed.
         """
         before = self._lifetime.enter().time() + self._attempts * self._request_timeout
-        self._budget.earn()
-        try:
-            return await self._poller.fetch(ref, before)
-        except AiToEarnError as error:
-            if not error.transient or self._attempts == 1:
-                raise
-            first = error
-        return await repeat(
+        return await persist(
             lambda: self._poller.fetch(ref, before),
-            first,
             attempts=self._attempts,
             before=before,
             budget=self._budget,
@@ -232,13 +234,7 @@ class Client:
             ConnectionFailedError: The service's certificate is not valid.
             ClientClosedError: The client is closed, or was meanwhile.
         """
-        return Waiter(
-            ref,
-            self._terms(timeout, patience, wait)(ref),
-            raise_on_failure=raise_on_failure,
-            poll=self._poller.poll,
-            clock=self._lifetime,
-        )
+        return self._waiter(ref, self._terms(timeout, patience, wait), raise_on_failure)
 
     def as_completed(
         self,
@@ -341,3 +337,14 @@ class Client:
         self, timeout: float | None, patience: float | None, wait: WaitStrategy | None
     ) -> Callable[[TaskRef[Any]], Terms]:
         return terms(timeout, patience, strategy(wait) or self._own_wait)
+
+    def _waiter(
+        self, ref: TaskRef[T], terms: Callable[[TaskRef[Any]], Terms], raise_on_failure: bool
+    ) -> Waiter[T]:
+        return Waiter(
+            ref,
+            terms(ref),
+            raise_on_failure=raise_on_failure,
+            poll=self._poller.poll,
+            clock=self._lifetime,
+        )

@@ -13,6 +13,7 @@
     │   ├── UnexpectedResponseError    an answer that is not the service's
     │   └── NotAskedError              not sent: the service is down, or wants to be left alone
     ├── ContractError                an answer that breaks the service's own contract
+    ├── SubmitUncertainError         a submit whose fate is open: it may have made a task
     ├── TaskFailedError              the task itself failed
     ├── WaitTimeoutError             the wait's deadline passed            (also a TimeoutError)
     ├── ServiceUnreachableError      the wait's patience ran out
@@ -27,11 +28,13 @@ holds the API key, nor an exception that does.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import datetime
 from typing import TYPE_CHECKING, Any, ClassVar
 
 if TYPE_CHECKING:
     from .contract.models import AnyTask
     from .contract.refs import AnyRef
+    from .contract.requests import TaskRequest
 
 
 class AiToEarnError(Exception):
@@ -39,9 +42,11 @@ class AiToEarnError(Exception):
 
     Attributes:
         transient: Whether the same call may well succeed a little later.
+        ref: The task, if the error ended a wait for it. Else None.
     """
 
     transient: bool = False
+    ref: AnyRef | None = None
 
     @property
     def label(self) -> str:
@@ -227,6 +232,47 @@ class ContractError(AiToEarnError):
         return f"the answer breaks the contract: {self.message}{_quoted(self.request_id)}"
 
 
+class SubmitUncertainError(AiToEarnError):
+    """A submit was sent, and no answer says what became of it. It is not sent again.
+
+    It may have made a task, which then runs and costs credits. The trouble itself is the
+    `__cause__`. A video can be looked for with `client.list_videos()`: newest first, with the
+    prompt in `input` and the time in `submitted_at`. The service has no such list of images.
+
+    Attributes:
+        request: What was sent, files as data URIs.
+        reason: What happened, in words.
+        request_id: The id the request went out with.
+        sent_at: When, by this machine's clock.
+    """
+
+    def __init__(
+        self,
+        request: TaskRequest[Any],
+        reason: str,
+        request_id: str | None = None,
+        sent_at: datetime | None = None,
+    ) -> None:
+        super().__init__(reason)
+        self.request = request
+        self.reason = reason
+        self.request_id = request_id
+        self.sent_at = sent_at
+
+    def __str__(self) -> str:
+        at = f" at {self.sent_at:%Y-%m-%d %H:%M:%S} UTC" if self.sent_at else ""
+        return (
+            f"the submit was sent{at} and may have made a task: {self.reason}. "
+            f"It is not sent again. {_LOOK_FOR[self.request.kind]} Sent: {self.request!r}"
+        )
+
+
+_LOOK_FOR = {
+    "image": "The service has no list of images: look at your account before you repeat it.",
+    "video": "Look for it with client.list_videos() before you repeat it.",
+}
+
+
 class TaskFailedError(AiToEarnError):
     """The task ended in failure.
 
@@ -237,6 +283,7 @@ class TaskFailedError(AiToEarnError):
     def __init__(self, task: AnyTask) -> None:
         super().__init__()
         self.task = task
+        self.ref: AnyRef = task.ref  # pyright: ignore[reportIncompatibleVariableOverride]
 
     def __str__(self) -> str:
         return f"{self.task.ref} failed: {self.task.failure or 'the service gave no reason'}"
@@ -256,7 +303,7 @@ class _WaitError(AiToEarnError):
         seen: Mapping[str, int],
     ) -> None:
         super().__init__()
-        self.ref = ref
+        self.ref: AnyRef = ref  # pyright: ignore[reportIncompatibleVariableOverride]
         self.latest = latest
         self.elapsed = elapsed
         self.polls = polls

@@ -11,7 +11,6 @@ import itertools
 import logging
 import math
 import re
-import secrets
 import sys
 from typing import Any, TypeVar
 
@@ -43,7 +42,7 @@ class ClientStatistics(msgspec.Struct, frozen=True, kw_only=True):
     requests: int
     """Requests begun."""
     failures: int
-    """Requests that brought no task: refused, broken off, unreadable."""
+    """Requests that brought nothing: refused, broken off, unreadable."""
     in_flight: int
     """Requests under way now."""
     queued: int
@@ -65,8 +64,7 @@ class Poller:
         self._http = http
         self._limits = limits
         self._health = health
-        self._failures = 0
-        self._name = secrets.token_hex(6)
+        self._name = http.name
         self._numbers = itertools.count(1)
         self._echoes_request_ids = False
         self._strange_words: set[str] = set()
@@ -75,7 +73,7 @@ class Poller:
         """What was polled so far, and is being polled now."""
         return ClientStatistics(
             requests=self._limits.begun,
-            failures=self._failures,
+            failures=self._limits.failed,
             in_flight=self._limits.in_flight,
             queued=self._limits.queued,
             breaker=self._health.state,
@@ -134,7 +132,9 @@ class Poller:
     ) -> Answer:
         until = None if before == math.inf else before
         try:
-            return await self._http.get(endpoint.path + ref.id, request_id, until, etag)
+            return await self._http.send(
+                "GET", endpoint.path + ref.id, request_id, until, etag=etag
+            )
         except NotAskedError:
             # Nothing was waited for. Others on the loop have their turn before the next is held.
             await asyncio.sleep(0)
@@ -186,7 +186,7 @@ class Poller:
         return self._http.refused(no.code, no.message, answer, request_id)
 
     def _note(self, ref: TaskRef[Any], error: AiToEarnError) -> None:
-        self._failures += 1
+        self._limits.failed += 1
         error.add_note(f"asked for {ref}")
         logger.debug("%s: %s", ref, error)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import pickle
 import re
+from datetime import UTC, datetime
 
 import pytest
 
@@ -16,6 +17,8 @@ from aitoearn_async import (
     ClientClosedError,
     ConnectionFailedError,
     ContractError,
+    GenerateImage,
+    GenerateVideo,
     ImageRef,
     ImageTask,
     InvalidRequestError,
@@ -24,6 +27,7 @@ from aitoearn_async import (
     RequestTimeoutError,
     ServerError,
     ServiceUnreachableError,
+    SubmitUncertainError,
     TaskFailedError,
     TaskNotFoundError,
     TransportError,
@@ -64,6 +68,23 @@ SAYS: list[tuple[AiToEarnError, str]] = [
         ContractError("Expected `str`, got `int` - at `$.data.status`", "r-1"),
         "the answer breaks the contract: Expected `str`, got `int` - at `$.data.status`,"
         " request r-1",
+    ),
+    (
+        SubmitUncertainError(
+            GenerateVideo(model="m", prompt="a cat"),
+            "the connection was lost (request r-1)",
+            "r-1",
+            datetime(2026, 11, 25, 8, 30, tzinfo=UTC),
+        ),
+        "the submit was sent at 2026-11-25 08:30:00 UTC and may have made a task: the connection"
+        " was lost (request r-1). It is not sent again. Look for it with client.list_videos()"
+        " before you repeat it. Sent: GenerateVideo(model='m', prompt='a cat')",
+    ),
+    (
+        SubmitUncertainError(GenerateImage(model="m", prompt="a cat"), "no answer"),
+        "the submit was sent and may have made a task: no answer. It is not sent again. The"
+        " service has no list of images: look at your account before you repeat it. Sent:"
+        " GenerateImage(model='m', prompt='a cat')",
     ),
     (TaskFailedError(IMAGE), "image:66 failed: the prompt was refused"),
     (TaskFailedError(VIDEO), "video:67 failed: no capacity"),
@@ -258,6 +279,7 @@ def test_labels() -> None:
         *("code 401", "code 404", "code 10002", "HTTP 429", "code 500", "HTTP 502"),
         *("TransportError", "TransportError", "no connection", "RequestTimeoutError"),
         *("UnexpectedResponseError", "not asked", "broken answer"),
+        *("SubmitUncertainError", "SubmitUncertainError"),
         *("TaskFailedError", "TaskFailedError", "TaskFailedError"),
         *("WaitTimeoutError", "WaitTimeoutError", "WaitTimeoutError", "ServiceUnreachableError"),
         "ClientClosedError",

@@ -1,20 +1,18 @@
 """The commands: arguments in, exit status out. What happens in between is elsewhere.
 
-Each command checks its arguments, then runs one coroutine to its end. Whatever ends it early
-(Ctrl-C, a reader who has left) becomes an exit status in `_run`, and in no other place.
+Each command checks its arguments, then runs one coroutine to its end. Those that look at tasks
+are here; those that make some are in `make`, those that find things in `find`.
 """
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import io
 import os
-import signal
 import sys
 from collections import Counter
-from collections.abc import Callable, Coroutine, Iterator
-from typing import Annotated, Any, NamedTuple, NoReturn
+from collections.abc import Iterator
+from typing import Annotated, NamedTuple, NoReturn
 
 import msgspec
 import typer
@@ -22,8 +20,9 @@ import typer
 from aitoearn_async import AiToEarnError, AnyRef, AnyTask, Client, TaskRef, __version__, parse_ref
 
 from . import demo as stage
-from . import lists, progress, record
-from .arguments import BASE_URL, KEY, client_of, refs_of, seconds_of
+from . import find, lists, make, progress, record
+from .arguments import KEY, client_of, refs_of, seconds_of
+from .running import AsJson, BaseUrl, Language, Patience, Timeout, interrupted, run_to_exit
 from .screens import complain, console, say, screen_for, screen_for_list
 from .standing import Exit, exit_of, failure_of, worst
 from .sweep import Sweep
@@ -45,6 +44,7 @@ Exit status:
   2    the command was not understood, there is no key, or a file cannot be used
   3    given up: out of time, or no good answer for too long
   4    the service refused, or cannot be reached or understood
+  5    a submit was sent, and it is not known whether it made a task
   130  interrupted
 Of several, the highest up to 4 counts."""
 
@@ -57,15 +57,6 @@ app: typer.Typer = typer.Typer(
     epilog=_EPILOG,
 )
 
-BaseUrl = Annotated[
-    str | None,
-    typer.Option(metavar="URL", envvar=BASE_URL, help="The service's address."),
-]
-Language = Annotated[
-    str | None, typer.Option(metavar="TAG", help="Of the service's messages, such as zh-CN.")
-]
-AsJson = Annotated[bool, typer.Option("--json", help="JSON, an object a line.")]
-
 
 def run() -> None:
     """Run the command line, and exit with its status."""
@@ -74,50 +65,6 @@ def run() -> None:
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")
     app(prog_name=PROGRAM)
-
-
-def _interrupted() -> Exit:
-    complain("interrupted")
-    return Exit.INTERRUPTED
-
-
-def _run(work: Coroutine[Any, Any, Exit], interrupted: Callable[[], Exit]) -> NoReturn:
-    status = Exit.BROKEN_PIPE
-    try:
-        status = asyncio.run(_until_told(work))
-    except* KeyboardInterrupt:
-        status = Exit.INTERRUPTED
-    except* BrokenPipeError:
-        _hush()
-    raise typer.Exit(interrupted() if status is Exit.INTERRUPTED else status)
-
-
-async def _until_told(work: Coroutine[Any, Any, Exit]) -> Exit:
-    """Do the work, until SIGTERM says no. asyncio itself sees to SIGINT in the same way."""
-    loop, task = asyncio.get_running_loop(), asyncio.current_task()
-    assert task is not None
-    told = False
-
-    def stop(*_: object) -> None:
-        nonlocal told
-        told = True
-        loop.call_soon_threadsafe(task.cancel)
-
-    before = signal.signal(signal.SIGTERM, stop)
-    try:
-        return await work
-    except asyncio.CancelledError:
-        if not told:
-            raise
-        return Exit.INTERRUPTED
-    finally:
-        signal.signal(signal.SIGTERM, before)
-
-
-def _hush() -> None:
-    # What is still buffered would be tried once more at exit, and complained about.
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, sys.stdout.fileno())
 
 
 def _print_version(wanted: bool) -> None:
@@ -135,7 +82,13 @@ def _program(
         ),
     ] = False,
 ) -> None:
-    """Look at AiToEarn's image and video tasks, and wait for them."""
+    """Make images and videos with AiToEarn, look at its tasks, and wait for them."""
+
+
+app.add_typer(make.generate, name="generate")
+app.add_typer(make.edit, name="edit")
+app.command()(find.videos)
+app.command()(find.models)
 
 
 @app.command()
@@ -147,7 +100,7 @@ def get(
 ) -> None:
     """Ask once how a task stands."""
     (asked,) = refs_of([ref])
-    _run(_get(client_of(base_url, language), asked, as_json=as_json), _interrupted)
+    run_to_exit(_get(client_of(base_url, language), asked, as_json=as_json), interrupted)
 
 
 @app.command()
@@ -172,14 +125,8 @@ def wait(
         ),
     ] = None,
     as_json: AsJson = False,
-    timeout: Annotated[
-        str,
-        typer.Option(metavar="DURATION", help="For each task: 90, 1.5s, 10m, 1h30m, or none."),
-    ] = "30m",
-    patience: Annotated[
-        str,
-        typer.Option(metavar="DURATION", help="How long there may be no good answer."),
-    ] = "5m",
+    timeout: Timeout = "30m",
+    patience: Patience = "5m",
     concurrency: Annotated[int, typer.Option(min=1, help="Requests at the same time.")] = 64,
     rate: Annotated[
         float | None, typer.Option(min=0.001, help="Most requests to begin in a second.")
@@ -242,7 +189,7 @@ def _watch(client: Client, listed: lists.Listed, limits: _Limits, *, as_json: bo
         complain(left(watch.look()))
         return Exit.INTERRUPTED
 
-    _run(work(), interrupted)
+    run_to_exit(work(), interrupted)
 
 
 def _sweep(
@@ -272,13 +219,13 @@ def _sweep(
             complain(f"interrupted; {progress.left(sweep.look(), out)}")
             return Exit.INTERRUPTED
 
-        _run(work(), interrupted)
+        run_to_exit(work(), interrupted)
 
 
 @app.command()
 def demo() -> None:
     """Show it all in a few seconds, without an account."""
-    _run(stage.play(), _interrupted)
+    run_to_exit(stage.play(), interrupted)
 
 
 @app.command()
@@ -293,7 +240,7 @@ def emulator(
 
     It has a few tasks to try things on. What it prints can be read by a shell.
     """
-    _run(_serve(port, dialect), lambda: Exit.SUCCEEDED)
+    run_to_exit(_serve(port, dialect), lambda: Exit.SUCCEEDED)
 
 
 async def _get(client: Client, ref: AnyRef, *, as_json: bool) -> Exit:

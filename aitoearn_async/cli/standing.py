@@ -11,6 +11,7 @@ from aitoearn_async import (
     AnyTask,
     Outcome,
     ServiceUnreachableError,
+    SubmitUncertainError,
     TaskFailedError,
     TaskRef,
     TaskState,
@@ -27,6 +28,7 @@ class Exit(enum.IntEnum):
     USAGE = 2
     GAVE_UP = 3
     SERVICE = 4
+    UNCERTAIN = 5
     INTERRUPTED = 130
     BROKEN_PIPE = 141
 
@@ -35,6 +37,7 @@ _EXITS: tuple[tuple[type[Exception], Exit], ...] = (
     (TaskFailedError, Exit.FAILED),
     (WaitTimeoutError, Exit.GAVE_UP),
     (ServiceUnreachableError, Exit.GAVE_UP),
+    (SubmitUncertainError, Exit.UNCERTAIN),
     (AiToEarnError, Exit.SERVICE),
     (OSError, Exit.USAGE),
 )

@@ -20,6 +20,7 @@ from aitoearn_async import (
     AiToEarnError,
     AnyTask,
     ImageTask,
+    Model,
     ServiceUnreachableError,
     TaskRef,
     TaskState,
@@ -239,6 +240,25 @@ def results(task: AnyTask) -> list[str]:
 def made(task: AnyTask) -> str:
     """What a task has made, after its name."""
     return " ".join([str(task.ref), *results(task)])
+
+
+def row(task: VideoTask) -> str:
+    """A task of a list in a line."""
+    about = (task.model or "", _moment(task.submitted_at), _text(task.input and task.input.prompt))
+    return "  ".join([str(task.ref), *filter(None, map(shown, (task.status, *about)))])
+
+
+def offer(kind: str, model: Model) -> str:
+    """What a model accepts, in a line."""
+    lists = [
+        (name, getattr(model, name, None) or ())
+        for name in ("modes", "sizes", "qualities", "styles", "resolutions", "aspect_ratios")
+    ]
+    lists.append(("seconds", [f"{each:g}" for each in getattr(model, "durations", None) or ()]))
+    said = [f"{name.replace('_', ' ')} {', '.join(words)}" for name, words in lists if words]
+    if (most := getattr(model, "max_input_images", None)) is not None:
+        said.append(f"images {most} at most")
+    return shown(f"{kind}  {model.name}  {'; '.join(said)}")
 
 
 def _inline(data: str | None) -> str:

@@ -69,6 +69,30 @@ def read(body: bytes, endpoint: Endpoint[TaskT]) -> Envelope[TaskT] | Refusal | 
     return envelope if envelope.code == 0 else _refusal(body)
 
 
+def read_plain(
+    body: bytes, decoder: msgspec.json.Decoder[Envelope[T]]
+) -> Envelope[T] | Refusal | Broken:
+    """Decode an answer that is no task: nothing in it is worth mending."""
+    deep = _too_deep(body)
+    if deep:
+        return Broken(deep, is_json=True)
+    try:
+        envelope = decoder.decode(body)
+        return envelope if envelope.code == 0 else _refusal(body)
+    except msgspec.ValidationError as exc:
+        return refusal(body) or Broken(_brief(exc), is_json=True)
+    except (ValueError, RecursionError) as exc:
+        return _not_decodable(body, exc)
+
+
+def read_row(row: bytes, endpoint: Endpoint[TaskT]) -> TaskT | Broken:
+    """Decode a task that stands in a list, as it would be read if it stood alone."""
+    result = read(b'{"code":0,"data":%b}' % row, endpoint)
+    if isinstance(result, Envelope):
+        return result.data
+    return result if isinstance(result, Broken) else Broken("no task", is_json=True)
+
+
 def glance(body: bytes, endpoint: Endpoint[Any]) -> Glance | None:
     """Decode id and status of a good answer; None where there is more to be said of it.
 

@@ -12,9 +12,12 @@ import re
 import string
 import time
 from collections import deque
-from dataclasses import dataclass
-from typing import Final
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+from urllib.parse import parse_qsl
 
+import msgspec
 from multidict import CIMultiDict, CIMultiDictProxy
 
 from aitoearn_async import AnyRef, ImageRef, VideoRef
@@ -22,11 +25,18 @@ from aitoearn_async import AnyRef, ImageRef, VideoRef
 from . import dialects, wire
 from .dialects import Dialect, Row
 from .faults import Fault
+from .models import MODELS
+from .submits import BAD_REQUEST, SUBMITS, receipt
 
 _ROUTES: Final[dict[str, type[ImageRef] | type[VideoRef]]] = {
     "/api/ai/image/task/": ImageRef,
     "/api/ai/video/generations/": VideoRef,
 }
+VIDEO_LIST: Final = "/api/ai/video/generations"
+MOST_BYTES: Final = 50 * 1024 * 1024
+"""What the service reads of a body; past it, it fails."""
+
+_Refusal = tuple[int, str | None]
 _OBJECT_ID: Final = re.compile(r"[0-9a-fA-F]{24}")
 _REQUEST_ID_ALPHABET: Final = string.digits + string.ascii_lowercase
 
@@ -44,6 +54,8 @@ class Request:
     """When it came, in seconds on the event loop's clock."""
     ref: AnyRef | None
     """The task it asks for, whether or not there is one; `None` if that is no valid id."""
+    body: bytes = field(default=b"", repr=False)
+    """What came with it, as far as it was read."""
 
 
 @dataclass(slots=True)
@@ -54,12 +66,18 @@ class _Pending:
     times: int | None
 
 
+Create = Callable[[type[AnyRef], Mapping[str, Any]], AnyRef]
+"""Makes a task of this kind, from the body of a submit."""
+
+
 class Desk:
     """The service without its sockets."""
 
-    def __init__(self, dialect: Dialect, api_key: str) -> None:
+    def __init__(self, dialect: Dialect, api_key: str, create: Create) -> None:
         self.dialect = dialect
         self.api_key = api_key
+        self.groups: set[str] = set()
+        self._create = create
         self._rows: dict[AnyRef, Row] = {}
         self._faults: dict[AnyRef | None, deque[_Pending]] = {}
         self._random = random.Random()
@@ -86,6 +104,10 @@ class Desk:
         row = self._rows[_key(ref)]
         self._check_word(ref, word)
         row.life.cut(now - row.born, word)
+
+    def spoil_row(self, ref: AnyRef, code: int | None) -> None:
+        """Let a task fail whatever it stands in."""
+        self._rows[_key(ref)].broken = code
 
     def remove(self, ref: AnyRef) -> None:
         """Forget a task."""
@@ -124,38 +146,76 @@ class Desk:
         return wire.Answer(body, 200, headers)
 
     def _body(self, request: Request, request_id: str, fault: Fault | None, now: float) -> bytes:
-        code, message = self._refusal(request)
+        said = self._say(request, fault, now)
         if fault is not None and fault.code is not None:
-            code, message = fault.code, fault.message
-        if code:
-            language = request.headers.get("Accept-Language", "")
-            words = dialects.message_for(code, language) if message is None else message
-            return dialects.error(code, words, request_id)
-        assert request.ref is not None
-        row = self._rows[_key(request.ref)]
-        if fault is not None and fault.echo is not None:
-            return dialects.success(dialects.task_json(row, now, echo=fault.echo), request_id)
-        return dialects.success(dialects.task_json(row, now), request_id)
+            said = fault.code, fault.message
+        if isinstance(said, bytes):
+            return dialects.success(said, request_id)
+        code, message = said
+        language = request.headers.get("Accept-Language", "")
+        words = dialects.message_for(code, language) if message is None else message
+        return dialects.error(code, words, request_id)
 
-    def _refusal(self, request: Request) -> tuple[int, str | None]:
-        """The code to refuse with, 0 if there is no reason to, and words of its own if any.
+    def _say(self, request: Request, fault: Fault | None, now: float) -> bytes | _Refusal:
+        """The data to answer with; or the code to refuse with, and words of its own if any.
 
-        The order of the questions is the service's: route, key, form of the id, task.
+        The order of the questions is the service's: route, key, form, content.
         """
-        path = request.path.partition("?")[0]
-        kind = _split(path)[0]
-        if kind is None or request.method not in ("GET", "HEAD"):
+        path, _, query = request.path.partition("?")
+        reads = request.method in ("GET", "HEAD")
+        if reads and path in MODELS:
+            return msgspec.json.encode(MODELS[path])
+        lists = reads and path == VIDEO_LIST
+        submits = request.method == "POST" and path in SUBMITS
+        if not (lists or submits or (reads and _split(path)[0] is not None)):
             route = request.path.removeprefix("/api")
             return dialects.NOT_FOUND, f"Cannot {request.method} {route}"
         # The service joins repeated headers, and two keys joined are not a key.
         if request.headers.getall("X-Api-Key", []) != [self.api_key]:
             return dialects.UNAUTHORIZED, None
-        ref = request.ref
-        if ref is not None and _key(ref) in self._rows:
-            return 0, None
+        if submits:
+            return self._submit(path, request.body, fault)
+        return self._list(query, now) if lists else self._one(request.ref, fault, now)
+
+    def _one(self, ref: AnyRef | None, fault: Fault | None, now: float) -> bytes | _Refusal:
+        row = None if ref is None else self._rows.get(_key(ref))
+        if row is not None:
+            if row.broken is not None:
+                return row.broken, None
+            return dialects.task_json(row, now, echo=fault.echo if fault is not None else None)
         if ref is None or not _OBJECT_ID.fullmatch(ref.id):
             return dialects.MALFORMED_ID, None
         return self.dialect.unknown[ref.kind], None
+
+    def _submit(self, path: str, body: bytes, fault: Fault | None) -> bytes | _Refusal:
+        if len(body) > MOST_BYTES:
+            return 500, None
+        fields = SUBMITS[path].judge(body, self.groups)
+        if isinstance(fields, int):
+            return fields, None
+        if fault is not None and not fault.loses_only_the_answer:
+            return b"null"  # which nobody gets to see
+        return receipt(self._create(SUBMITS[path].kind, fields))
+
+    def _list(self, query: str, now: float) -> bytes | _Refusal:
+        asked = _pagination(query)
+        if asked is None:
+            return BAD_REQUEST, None
+        page, size = asked
+        rows = [row for row in self._rows.values() if isinstance(row.ref, VideoRef)][::-1]
+        shown = rows[(page - 1) * size : page * size]
+        for row in shown:
+            if row.broken is not None:
+                return row.broken, None
+        return msgspec.json.encode(
+            {
+                "page": page,
+                "pageSize": size,
+                "totalPages": -(-len(rows) // size),
+                "total": len(rows),
+                "list": [msgspec.Raw(dialects.task_json(row, now)) for row in shown],
+            }
+        )
 
     def _check_word(self, ref: AnyRef, word: str) -> None:
         words = self.dialect.image_words
@@ -173,6 +233,17 @@ def ref_of(path: str) -> AnyRef | None:
         return kind(id) if kind is not None else None
     except ValueError:
         return None
+
+
+def _pagination(query: str) -> tuple[int, int] | None:
+    """Page and page size; `None` if the service finds them invalid."""
+    pairs = parse_qsl(query, keep_blank_values=True)
+    fields = {"page": "1", "pageSize": "10", **dict(pairs)}
+    numbers = [fields["page"], fields["pageSize"]]
+    if len(dict(pairs)) != len(pairs) or not all(re.fullmatch(r"[0-9]{1,9}", n) for n in numbers):
+        return None
+    page, size = map(int, numbers)
+    return (page, size) if page >= 1 and 1 <= size <= 1000 else None
 
 
 def _split(path: str) -> tuple[type[ImageRef] | type[VideoRef] | None, str]:

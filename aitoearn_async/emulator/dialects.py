@@ -62,7 +62,9 @@ _MESSAGES: Final = {
     NOT_FOUND: ("任务不存在",),
     500: ("Internal server error",),
     MALFORMED_ID: ("Validation failed", "参数验证失败"),
+    12300: ("Invalid model", "无效的模型"),
     12302: ("Invalid AI task ID", "无效的 AI 任务 ID"),
+    12801: ("Material group not found", "素材组不存在"),
 }
 
 
@@ -118,6 +120,8 @@ class Row:
     overlay: Mapping[str, Any]
     """What the test wants there, whatever the rest says."""
     created: datetime = field(default_factory=lambda: datetime.now(UTC))
+    broken: int | None = None
+    """The code with which it fails whatever it stands in."""
     encoded: tuple[int, bytes] | None = None
     """The JSON of one stage: an echoed source image makes it megabytes."""
 

@@ -26,6 +26,10 @@ _ENDINGS: Final = (
 _HEADLESS: Final = frozenset(["reset", "close", "raw"])
 
 
+# Endings that spoil an answer the service has given.
+_ON_THE_WAY: Final = frozenset([None, "truncate", "garbage", "echo"])
+
+
 @dataclass(frozen=True, kw_only=True)
 class Fault:
     """One thing that goes wrong with an answer.
@@ -51,6 +55,11 @@ class Fault:
         reset: Reset the connection (TCP RST) in place of an answer.
         close: Close the connection (TCP FIN) in place of an answer.
         raw: Send these bytes in place of the whole HTTP response, then close.
+        creates: Whether a submit that meets it creates its task all the same: the answer is
+            lost, not the request. Default: yes if the service's own answer is spoiled on its
+            way (`delay`, `headers`, `truncate`, `garbage`, `echo`, `stall="body"`), no if it
+            never gives one. A connection that ends with no task created (`reset`, `close`)
+            does so while the body is still on its way.
 
     Raises:
         ValueError: There is nothing in it, or more than one ending, or a value makes no
@@ -71,6 +80,7 @@ class Fault:
     reset: bool = False
     close: bool = False
     raw: bytes | None = None
+    creates: bool | None = None
 
     def __post_init__(self) -> None:
         for problem in self._problems():
@@ -80,6 +90,18 @@ class Fault:
     def ending(self) -> str | None:
         """The name of the argument that says how the answer ends; `None`: it ends well."""
         return next(iter(self._endings()), None)
+
+    @property
+    def loses_only_the_answer(self) -> bool:
+        """Whether a submit that meets it creates its task; see `creates`."""
+        if self.creates is not None:
+            return self.creates
+        return self.ending in _ON_THE_WAY or self.stall == "body"
+
+    @property
+    def interrupts(self) -> bool:
+        """Whether it ends the connection before the body of a submit is read."""
+        return (self.reset or self.close) and not self.loses_only_the_answer
 
     def _endings(self) -> list[str]:
         # By identity, since `truncate=0` is an ending and equals False.

@@ -20,6 +20,7 @@ from .desk import Desk, Request, ref_of
 from .dialects import DIALECTS, Row
 from .faults import Fault
 from .lives import Life, Stage
+from .submits import images_made, video_input
 
 _GRACE: Final = 0.1
 """Seconds for which closing waits for a client that does not read its answer."""
@@ -49,6 +50,8 @@ class Emulator:
 
     Attributes:
         requests: Every request received so far, oldest first, for tests to count.
+        created: The tasks that submits created so far, oldest first.
+        groups: The ids of media groups that a submit may name; there are none.
 
     Raises:
         ValueError: The key is empty or the dialect unknown.
@@ -67,9 +70,12 @@ class Emulator:
         if dialect not in DIALECTS:
             raise ValueError(f"no dialect {dialect!r}: take one of {', '.join(DIALECTS)}")
         self.requests: list[Request] = []
+        self.created: list[AnyRef] = []
         self._host = host
         self._port = port
-        self._desk = Desk(DIALECTS[dialect], api_key)
+        self._desk = Desk(DIALECTS[dialect], api_key, self._create)
+        self.groups: set[str] = self._desk.groups
+        self._lives: dict[str, tuple[str | Stage, ...]] = {"image": (), "video": ()}
         self._listener: asyncio.Server | None = None
         self._protocol: web.Server | None = None
         self._closing = asyncio.Event()
@@ -226,6 +232,35 @@ class Emulator:
         )
         return ref
 
+    def script(self, kind: Literal["image", "video"], *life: str | Stage) -> None:
+        """Let the tasks that submits create from now on have this life.
+
+        Without a life they have that of `add_image` or `add_video`.
+
+        Raises:
+            ValueError: The kind is unknown, or the life is malformed.
+        """
+        if kind not in self._lives:
+            raise ValueError(f"a kind is 'image' or 'video', not {kind!r}")
+        if life:
+            Life(life)
+        self._lives[kind] = life
+
+    def spoil_row(self, ref: AnyRef, code: int | None = 12302) -> None:
+        """Let a task fail whatever it stands in: its own answers, and each page of the list.
+
+        The service does so with tasks whose result was never stored (12302), and with rows
+        that its own schema rejects (500).
+
+        Args:
+            ref: The task.
+            code: The code it fails with; `None`: it does not.
+
+        Raises:
+            KeyError: There is no such task.
+        """
+        self._desk.spoil_row(ref, code)
+
     def set_status(self, ref: AnyRef, word: str) -> None:
         """Let a task have this status from now on, whatever its life had in store.
 
@@ -262,11 +297,25 @@ class Emulator:
         """Forget all faults. What already stalls goes on stalling."""
         self._desk.clear_faults()
 
+    def _create(self, kind: type[AnyRef], fields: Mapping[str, Any]) -> AnyRef:
+        ref: AnyRef
+        if kind is ImageRef:
+            id = self._desk.fresh_id()
+            images = images_made(fields, id)
+            ref = self.add_image(*self._lives["image"], id=id, request=fields, images=images)
+        else:
+            about = video_input(fields)
+            ref = self.add_video(*self._lives["video"], model=fields["model"], input=about)
+        self.created.append(ref)
+        return ref
+
     async def _handle(self, call: web.BaseRequest) -> web.StreamResponse:
         ref = ref_of(call.path)
-        request = Request(call.method, call.raw_path, call.headers, _now(), ref)
-        self.requests.append(request)
         fault = self._desk.take_fault(ref)
+        at, cut = _now(), fault is not None and fault.interrupts
+        body = b"" if cut or call.method != "POST" else await call.content.read()
+        request = Request(call.method, call.raw_path, call.headers, at, ref, body)
+        self.requests.append(request)
         if fault is not None and fault.delay:
             await self._pause(fault.delay)
         answer = self._desk.answer(request, fault, _now())

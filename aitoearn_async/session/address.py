@@ -12,6 +12,7 @@ import re
 import unicodedata
 import warnings
 from typing import NoReturn, SupportsIndex
+from urllib.request import getproxies, proxy_bypass
 
 from yarl import URL
 
@@ -181,3 +182,19 @@ def _is_near(host: str) -> bool:
         name = host.rstrip(".").lower()
         return "." not in name or name.endswith((".localhost", ".local", ".internal"))
     return address.is_loopback or address.is_private or address.is_link_local
+
+
+def environment_proxy(url: URL) -> str | None:
+    """The proxy that `HTTP_PROXY`, `HTTPS_PROXY` and `NO_PROXY` name for an address, if any."""
+    if proxy_bypass(url.host or ""):
+        return None
+    proxy = getproxies().get(url.scheme)
+    return f"http://{proxy}" if proxy and "://" not in proxy else proxy
+
+
+def origin_of(location: str, base: URL) -> str:
+    """Where a `Location` leads, no further than host and port."""
+    try:
+        return str(base.join(URL(location)).origin())
+    except (ValueError, TypeError):
+        return "an address that is none"

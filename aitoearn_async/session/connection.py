@@ -1,8 +1,9 @@
-"""Connections: which one a request went out on, and whether it can have been dead by then.
+"""Connections: which one a request went out on, and how much of it went.
 
 aiohttp keeps them; here is only what it leaves open: bytes that arrive on an idle connection,
-and its habit of repeating a request unasked; and that the machine may have slept since it
-was last used. What is done about a lost one is in `http`.
+its habit of repeating a request unasked, whether the other side can have a request whole, and
+that the machine may have slept since a connection was last used. What is done about a lost one
+is in `http`.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import time
 from typing import Any, cast
 
 import aiohttp
+from aiohttp.abc import AbstractStreamWriter
 from aiohttp.client_proto import ResponseHandler
 
 _LAST_USED = "_aitoearn_last_used"
@@ -69,3 +71,34 @@ class Response(aiohttp.ClientResponse):
             return await super().start(connection)
         except _LOSSES as exc:
             raise Lost(exc, was_used=self.on_used_connection) from None
+
+
+_PIECE = 256 * 1024
+
+
+class Body(aiohttp.Payload):
+    """The JSON of a request that must not be sent twice. It can be written once.
+
+    Attributes:
+        whole: Whether its last byte may have gone out. As long as it has not, nobody can have
+            read the request, whatever else went wrong.
+    """
+
+    def __init__(self, data: bytes) -> None:
+        super().__init__(data, content_type="application/json")
+        self._size = len(data)
+        self._begun = False
+        self.whole: bool = False
+
+    def decode(self, encoding: str = "utf-8", errors: str = "strict") -> str:
+        return str(self._value, encoding, errors)
+
+    async def write(self, writer: AbstractStreamWriter) -> None:
+        if self._begun:
+            raise RuntimeError("this request must not be sent twice")
+        self._begun = True
+        data = memoryview(self._value)
+        for start in range(0, len(data), _PIECE):
+            # Noted before the last piece is handed on: nobody can say when it left.
+            self.whole = start + _PIECE >= len(data)
+            await writer.write(bytes(data[start : start + _PIECE]))

@@ -1,4 +1,4 @@
-"""One GET on the wire: the only file that opens aiohttp sessions.
+"""One request on the wire: the only file that opens aiohttp sessions.
 
 It sends the key, keeps connections, reads answers up to a cap, and says what went wrong in
 this package's errors. What a body means, and whether to ask again, is not known here.
@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import asyncio
 import math
+import secrets
 import sys
 import warnings
 from collections.abc import Mapping
 from ssl import SSLContext
 from typing import Any, NamedTuple, cast
-from urllib.request import getproxies, proxy_bypass
 
 import aiohttp
 from aiohttp.client_proto import ResponseHandler
@@ -29,9 +29,9 @@ from ..errors import (
     TransportError,
     UnexpectedResponseError,
 )
-from .address import Key, without_key
+from .address import Key, origin_of, without_key
 from .classify import Phase, Verdict, classify
-from .connection import Lost, Request, Response
+from .connection import Body, Lost, Request, Response
 from .health import Health
 from .lifetime import Lifetime
 from .limits import Limits
@@ -51,6 +51,8 @@ _REQUEST_ID = istr("X-Request-Id")
 _NO_TIMEOUT = aiohttp.ClientTimeout(total=None, sock_connect=None)
 # Below the 65 s after which the service's proxy hangs up, above the 10 s between two polls.
 _KEEP_ALIVE = 15.0
+_SLOWEST = 128 * 1024
+"""Bytes a second that a line must carry, for a body to arrive in its time: a megabit."""
 
 
 class Answer(NamedTuple):
@@ -70,7 +72,7 @@ class Answer(NamedTuple):
 
 
 class Http:
-    """GET requests to one service, with one key.
+    """Requests to one service, with one key.
 
     Args:
         base_url: The service, checked.
@@ -100,6 +102,8 @@ class Http:
         if not isinstance(options.get("ssl", True), SSLContext | bool | aiohttp.Fingerprint):
             raise TypeError("ssl= is an ssl.SSLContext, or False to verify nothing")
         self.base_url = base_url
+        self.name: str = secrets.token_hex(6)
+        """How all of this client's request ids begin."""
         self._base = str(base_url)
         self._key = key
         # Of encodings this one only, whatever else is installed: a bomb of the others is a
@@ -110,6 +114,7 @@ class Http:
         )
         self._headers.update(headers)
         self._session = session
+        self._fresh: aiohttp.ClientSession | None = None  # each request on a new connection
         self._is_ours = session is None
         self._options = options
         self._request_timeout = request_timeout
@@ -119,16 +124,29 @@ class Http:
         self._health = health
         self._renew_next = False
 
-    async def get(
-        self, path: str, request_id: str, before: float | None, etag: str | None = None
+    async def send(
+        self,
+        method: str,
+        path: str,
+        request_id: str,
+        before: float | None,
+        *,
+        etag: str | None = None,
+        body: Body | None = None,
     ) -> Answer:
-        """One request, one answer: sent once, but for connections that were dead when taken.
+        """One request, one answer.
+
+        It is sent once. Without a body it is sent again if the connection turns out to have
+        been dead when it was taken; with one it goes out on a connection of its own, unless
+        the session is the caller's.
 
         Args:
+            method: `GET` or `POST`.
             path: Path below the base URL, safe to send as it is.
             request_id: Goes out as `X-Request-Id`.
             before: Moment of the client's clock at which it ends, the wait for a place included.
             etag: Goes out as `If-None-Match`; the answer may then be a 304.
+            body: What to send. How far it got is noted on it.
 
         Raises:
             NotAskedError: The service is down, or has asked to be left alone.
@@ -143,15 +161,17 @@ class Http:
                 try:
                     if not self._health.is_current(term):
                         term = self._health.admit()
-                    sent = bound.tighten(self._request_timeout)
-                    answer = await self._request(path, request_id, etag, sent, term)
+                    sent = bound.tighten(self.time_for(body))
+                    answer = await self._request(method, path, request_id, etag, body, sent, term)
                 finally:
                     self._limits.leave()
         except TimeoutError:
             answer = self._timed_out(request_id, sent)
         finally:
             if not isinstance(answer, Answer):
-                self._tell_health(term, path, answer, sent)
+                waited = 0.0 if sent is None else self._lifetime.time() - sent
+                had_little_time = waited < 0.99 * self.time_for(body)
+                self._tell_health(term, path, answer, had_little_time)
         if isinstance(answer, Answer):
             return answer
         assert answer is not None
@@ -159,24 +179,35 @@ class Http:
         raise answer
 
     def _tell_health(
-        self, term: int, path: str, error: TransportError | None, sent: float | None
+        self, term: int, path: str, error: TransportError | None, had_little_time: bool
     ) -> None:
-        """What no answer says of the service. Of a good one, those speak who can read it."""
-        waited = 0.0 if sent is None else self._lifetime.time() - sent
-        had_little_time = waited < 0.99 * self._request_timeout
+        """What no answer says of the service. Of an answer, those speak who can read it."""
         if error is None or (isinstance(error, RequestTimeoutError) and had_little_time):
             self._health.neither(term)  # broken off by the caller, or by his deadline
         else:
-            self._health.bad(term, path, error)
+            self._health.bad(term, path.partition("?")[0], error)
+
+    def time_for(self, body: Body | None) -> float:
+        """Seconds that one request may take: `request_timeout`, and time to send its body."""
+        size = (body.size or 0) if body is not None else 0
+        return self._request_timeout + size / _SLOWEST
 
     async def _request(
-        self, path: str, request_id: str, etag: str | None, sent: float, term: int
+        self,
+        method: str,
+        path: str,
+        request_id: str,
+        etag: str | None,
+        body: Body | None,
+        sent: float,
+        term: int,
     ) -> Answer | TransportError:
         headers = self._headers_for(request_id, etag)
         response: aiohttp.ClientResponse | None = None
         try:
-            response = await self._respond(URL(self._base + path, encoded=True), headers)
-            body = await self._read(response)
+            url = URL(self._base + path, encoded=True)
+            response = await self._respond(method, url, headers, body)
+            content = await self._read(response)
         except BaseException as exc:
             if response is not None:
                 response.close()
@@ -184,7 +215,7 @@ class Http:
                 raise  # a mistake in the use of aiohttp, a cancellation: not the wire's doing
             return self._failed(exc, request_id)
         wire = getattr(response, "wire", None)
-        return Answer(response.status, response.headers, body, wire, sent, term)
+        return Answer(response.status, response.headers, content, wire, sent, term)
 
     def _headers_for(self, request_id: str, etag: str | None) -> CIMultiDict[str]:
         headers = self._headers.copy()
@@ -196,15 +227,19 @@ class Http:
             headers["Connection"] = "close"
         return headers
 
-    async def _respond(self, url: URL, headers: CIMultiDict[str]) -> aiohttp.ClientResponse:
-        session = self._session or self._open_session()
+    async def _respond(
+        self, method: str, url: URL, headers: CIMultiDict[str], body: Body | None
+    ) -> aiohttp.ClientResponse:
+        session = self._session_for(body)
         if session.closed:
             raise RuntimeError("the aiohttp session given to the Client is closed")
         while True:
             try:
-                return await session.get(
+                return await session.request(
+                    method,
                     url,
                     headers=headers,
+                    data=body,
                     allow_redirects=False,
                     raise_for_status=False,
                     timeout=_NO_TIMEOUT,
@@ -213,9 +248,16 @@ class Http:
             except Lost as lost:
                 # A server closes idle connections when it likes: no sign of trouble, and no
                 # attempt. It ends: each turn uses up one of the pool, and a fresh connection
-                # is not forgiven.
-                if not lost.was_used:
+                # is not forgiven. With a body it is for the caller to say what may be sent.
+                if body is not None or not lost.was_used:
                     raise
+
+    def _session_for(self, body: Body | None) -> aiohttp.ClientSession:
+        if not self._is_ours or body is None:
+            self._session = self._session or _session(keepalive_timeout=_KEEP_ALIVE)
+            return self._session
+        self._fresh = self._fresh or _session(force_close=True)
+        return self._fresh
 
     async def _read(self, response: aiohttp.ClientResponse) -> bytes:
         length = response.content_length
@@ -234,18 +276,10 @@ class Http:
                 await asyncio.sleep(0)
         return bytes(body)
 
-    def _open_session(self) -> aiohttp.ClientSession:
-        self._session = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=_KEEP_ALIVE),
-            cookie_jar=aiohttp.DummyCookieJar(),
-            request_class=Request,
-            response_class=Response,
-        )
-        return self._session
-
     def __del__(self) -> None:
-        session = getattr(self, "_session", None)
-        if session is not None and self._is_ours and not session.closed:
+        if not getattr(self, "_is_ours", False):
+            return
+        if any(session is not None and not session.closed for session in self._sessions()):
             warnings.warn(
                 f"a Client of {self.base_url} was dropped without being closed: use "
                 "`async with Client()`, or call aclose()",
@@ -253,10 +287,14 @@ class Http:
                 stacklevel=2,
             )
 
+    def _sessions(self) -> tuple[aiohttp.ClientSession | None, ...]:
+        return getattr(self, "_session", None), getattr(self, "_fresh", None)
+
     async def aclose(self) -> None:
-        """Close our own session; a caller's stays open."""
-        if self._is_ours and self._session is not None:
-            await self._session.close()
+        """Close our own sessions; a caller's stays open."""
+        for session in self._sessions():
+            if self._is_ours and session is not None:
+                await session.close()
 
     def drop(self, answer: Answer) -> None:
         """Give up the connection an answer came on: what it sends belongs to somebody else."""
@@ -322,7 +360,7 @@ class Http:
 
     def _reason(self, verdict: Verdict, answer: Answer) -> str:
         if 300 <= answer.status < 400 and answer.status != 304:
-            target = self.scrubbed(_origin(answer.headers.get("Location", ""), self.base_url))
+            target = self.scrubbed(origin_of(answer.headers.get("Location", ""), self.base_url))
             return f"{verdict.text}, to {target}; is base_url= right?"
         return f"{verdict.text}; it begins {self._excerpt(answer.body)!r}"
 
@@ -336,20 +374,14 @@ class Http:
         return "".join(c if c.isprintable() else "?" for c in text)
 
 
-def environment_proxy(url: URL) -> str | None:
-    """The proxy that `HTTP_PROXY`, `HTTPS_PROXY` and `NO_PROXY` name for an address, if any."""
-    if proxy_bypass(url.host or ""):
-        return None
-    proxy = getproxies().get(url.scheme)
-    return f"http://{proxy}" if proxy and "://" not in proxy else proxy
+def _session(**connector: Any) -> aiohttp.ClientSession:
+    return aiohttp.ClientSession(
+        connector=aiohttp.TCPConnector(limit=0, **connector),
+        cookie_jar=aiohttp.DummyCookieJar(),
+        request_class=Request,
+        response_class=Response,
+    )
 
 
 class _TooLarge(Exception):
     """The answer goes on past the cap."""
-
-
-def _origin(location: str, base: URL) -> str:
-    try:
-        return str(base.join(URL(location)).origin())
-    except (ValueError, TypeError):
-        return "an address that is none"

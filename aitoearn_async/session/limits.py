@@ -37,6 +37,8 @@ class Limits:
         self.begun: int = 0
         self.in_flight: int = 0
         self.queued: int = 0
+        self.failed: int = 0
+        """Requests that came to nothing, as those say who know what they were for."""
 
     def __str__(self) -> str:
         rate = self.requests_per_second

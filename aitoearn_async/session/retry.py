@@ -52,6 +52,27 @@ class Budget:
 _backoff = wait_random_exponential(multiplier=0.5, max=8)
 
 
+async def persist(
+    attempt: Callable[[], Awaitable[T]],
+    *,
+    attempts: int,
+    before: float,
+    budget: Budget,
+    lifetime: Lifetime,
+) -> T:
+    """Send a request; again, while the trouble looks passing. Arguments as of `repeat`."""
+    budget.earn()
+    try:
+        return await attempt()
+    except AiToEarnError as error:
+        if not error.transient or attempts == 1:
+            raise
+        first = error
+    return await repeat(
+        attempt, first, attempts=attempts, before=before, budget=budget, lifetime=lifetime
+    )
+
+
 async def repeat(
     attempt: Callable[[], Awaitable[T]],
     first: AiToEarnError,

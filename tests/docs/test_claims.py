@@ -190,7 +190,8 @@ def test_the_command_line_has_the_commands_and_options_the_page_has() -> None:
     usage = help_of()
     commands = re.findall(r"^  (\w+)  ", usage.partition("Commands:")[2].partition("Exit")[0], re.M)
     assert set(commands) <= set(re.findall(r"^## (\w+)$", page, re.M))
-    helps = usage + "".join(help_of(command) for command in commands)
+    makers = [("generate", "image"), ("generate", "video"), ("edit", "image")]
+    helps = usage + "".join(help_of(*each) for each in [*((name,) for name in commands), *makers])
     assert set(re.findall(r"--\w[\w-]*", page)) == set(re.findall(r"--\w[\w-]*", helps))
 
 

@@ -41,6 +41,7 @@ from aitoearn_async.session.address import (
     checked_proxy,
     readied_key,
 )
+from aitoearn_async.session.connection import Body
 from aitoearn_async.session.health import Health
 from aitoearn_async.session.http import MOST_BYTES, Answer, Http
 from aitoearn_async.session.lifetime import Lifetime
@@ -93,9 +94,17 @@ class Canned(Http):
 
     answer: Answer
 
-    async def get(
-        self, path: str, request_id: str, before: float | None, etag: str | None = None
+    async def send(
+        self,
+        method: str,
+        path: str,
+        request_id: str,
+        before: float | None,
+        *,
+        etag: str | None = None,
+        body: Body | None = None,
     ) -> Answer:
+        assert method == "GET"
         assert etag is None or (etag.isascii() and etag.isprintable())
         return self.answer
 

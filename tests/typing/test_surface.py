@@ -9,6 +9,8 @@ from __future__ import annotations
 import asyncio
 import tomllib
 from collections.abc import AsyncIterator
+from datetime import datetime
+from io import BytesIO
 from pathlib import Path
 from typing import Any, assert_type
 
@@ -26,17 +28,29 @@ from aitoearn_async import (
     Client,
     ClientStatistics,
     ContractError,
+    EditImage,
+    EditModel,
+    GenerateImage,
+    GenerateVideo,
     Image,
+    ImageModel,
     ImageRef,
     ImageTask,
+    MediaSource,
     Outcome,
     ServiceUnreachableError,
+    SkippedVideo,
+    SubmitUncertainError,
     TaskFailedError,
     TaskRef,
+    TaskRequest,
     TaskState,
     TransportError,
+    VideoDefaults,
     VideoError,
     VideoInput,
+    VideoList,
+    VideoModel,
     VideoRef,
     VideoTask,
     Waiter,
@@ -175,6 +189,46 @@ async def test_either_kind(aitoearn_client: Client, aitoearn_service: Emulator) 
         assert ended.done
 
 
+async def test_making(aitoearn_client: Client, aitoearn_service: Emulator) -> None:
+    """A request says what its submit and its run bring."""
+    image = GenerateImage(model="gpt-image-2", prompt="x", n=1, response_format="url")
+    edit = EditImage(
+        model="gpt-image-2", prompt="x", image=["https://x/y.png", b"\x89PNG\r\n\x1a\n"]
+    )
+    video = GenerateVideo(model="sora-2", prompt="x", image="https://x/y.png", metadata={"a": 1})
+    sources: list[MediaSource] = [Path("x.png"), b"x", BytesIO(b"x"), "https://x/y.png"]
+    assert EditImage(model="m", prompt="x", image=sources).image == sources
+    assert_type(await aitoearn_client.submit(image), ImageRef)
+    assert_type(await aitoearn_client.submit(edit, check=True), ImageRef)
+    assert_type(await aitoearn_client.submit(video), VideoRef)
+    assert_type(await aitoearn_client.run(image), ImageTask)
+    assert_type(await aitoearn_client.run(edit, timeout=None), ImageTask)
+    assert_type(await aitoearn_client.run(video, raise_on_failure=False), VideoTask)
+    refs: list[TaskRef[VideoTask]] = []
+    await aitoearn_client.run(video, submitted=refs.append)
+    generic: TaskRequest[ImageRef] = image
+    assert_type(generic.kind, str)
+    assert_type(video.duration, float | None)
+    assert_type(aitoearn_service.created, list[ImageRef | VideoRef])
+
+
+async def test_finding(aitoearn_client: Client) -> None:
+    """Lists are of what they say."""
+    skipped: list[SkippedVideo] = []
+    videos = aitoearn_client.list_videos(page_size=5, skipped=skipped.append)
+    assert_type(videos, VideoList)
+    assert_type(videos.skipped, int)
+    assert_type(videos.total, int | None)
+    async for task in videos:
+        assert_type(task, VideoTask)
+    assert_type(await aitoearn_client.image_models(), list[ImageModel])
+    assert_type(await aitoearn_client.edit_models(), list[EditModel])
+    for model in await aitoearn_client.video_models():
+        assert_type(model, VideoModel)
+        assert_type(model.durations, list[float] | None)
+        assert_type(model.defaults, VideoDefaults | None)
+
+
 def test_errors() -> None:
     """Errors carry their facts, with types."""
     video = VideoTask(id="67", status="FAILURE")
@@ -191,6 +245,12 @@ def test_errors() -> None:
     assert_type(transport.retry_after, float | None)
     assert_type(ContractError("x").message, str)
     assert_type(TaskFailedError(video).task, ImageTask | VideoTask)
+    assert_type(TaskFailedError(video).ref, ImageRef | VideoRef)
+    assert_type(AiToEarnError().ref, ImageRef | VideoRef | None)
+    uncertain = SubmitUncertainError(GenerateVideo(model="m", prompt="x"), "no answer")
+    assert_type(uncertain.request, TaskRequest[Any])
+    assert_type(uncertain.reason, str)
+    assert_type(uncertain.sent_at, datetime | None)
     for error in (
         WaitTimeoutError(VideoRef("67"), video, 1.0, 1, {}),
         ServiceUnreachableError(VideoRef("67"), video, 1.0, 1, {}),

@@ -1,0 +1,76 @@
+"""The models the emulator has, in the service's own spelling. Data, and nothing else."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+_GPT_IMAGE: Final[dict[str, Any]] = {
+    "name": "gpt-image-2",
+    "description": "GPT Image 2",
+    "summary": "Follows long prompts, and writes legibly.",
+    "tags": ["text", {"en-US": "precise", "zh-CN": "精确"}],
+    "sizes": ["1024x1024", "1536x1024", "1024x1536", "auto"],
+}
+_SEEDREAM: Final[dict[str, Any]] = {
+    "name": "doubao-seedream-4-5",
+    "description": "Seedream 4.5",
+    "summary": "Large, photographic pictures.",
+    "tags": [],
+    "mainTag": "photo",
+    "sizes": ["2K", "4K", "2048x2048", "2560x1440", "1440x2560"],
+}
+
+MODELS: Final[dict[str, list[dict[str, Any]]]] = {
+    "/api/ai/models/image/generation": [
+        {**_GPT_IMAGE, "qualities": ["auto", "low", "medium", "high"], "styles": []},
+        {**_SEEDREAM, "qualities": [], "styles": []},
+    ],
+    "/api/ai/models/image/edit": [
+        {**_GPT_IMAGE, "maxInputImages": 16},
+        {**_SEEDREAM, "maxInputImages": 10},
+    ],
+    "/api/ai/models/video/generation": [
+        {
+            "name": "sora-2",
+            "description": "Sora 2",
+            "summary": "Films with sound.",
+            "tags": ["sound"],
+            "channel": "openai",
+            "modes": ["text2video", "image2video"],
+            "resolutions": ["720p"],
+            "durations": [4, 8, 12],
+            "maxInputImages": 1,
+            "aspectRatios": ["16:9", "9:16"],
+            "defaults": {"resolution": "720p", "aspectRatio": "16:9", "duration": 4},
+        },
+        {
+            "name": "doubao-seedance-2-0",
+            "description": "Seedance 2.0",
+            "tags": [],
+            "channel": "volcengine",
+            "modes": ["text2video", "image2video", "flf2video", "multi-ref", "video2video"],
+            "resolutions": ["480p", "720p", "1080p"],
+            "durations": [4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15],
+            "maxInputImages": 9,
+            "inputConstraints": {
+                "images": {"maxCount": 9, "formats": ["jpeg", "png", "webp"], "maxSizeMb": 30},
+                "videos": {"maxCount": 3, "minDuration": 2, "maxTotalDuration": 15},
+                "audios": {"maxCount": 3, "formats": ["mp3", "wav"], "maxTotalDuration": 15},
+            },
+            "aspectRatios": ["16:9", "4:3", "1:1", "3:4", "9:16", "21:9"],
+            "defaults": {"resolution": "720p", "duration": 5},
+        },
+        {
+            "name": "wan2.6-i2v",
+            "description": "Wan 2.6",
+            "tags": [],
+            "channel": "dashscope",
+            "modes": ["image2video"],
+            "resolutions": ["720P", "1080P"],
+            "durations": [5, 10, 15],
+            "maxInputImages": 1,
+            "aspectRatios": [],
+            "defaults": {"resolution": "1080P", "duration": 5},
+        },
+    ],
+}

@@ -1,0 +1,110 @@
+"""One submit, from a request to a ref. It spends credits, so it is sent once.
+
+What is decided here is only this: after trouble, whether the service can have taken the
+submit. It cannot, as long as the last byte of the body has not gone out (there was no
+connection, the upload broke off), or if it said so itself: any refusal but a failure of its
+own. Then the submit may be repeated, or the trouble is raised as it is. In every other case
+the fate of the submit is open, and that is what is raised.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any, TypeVar
+
+from .attachments import packed
+from .contract.endpoints import Submit, submit_of
+from .contract.refs import TaskRef
+from .contract.requests import TaskRequest
+from .errors import (
+    AiToEarnError,
+    ApiError,
+    ContractError,
+    ServerError,
+    SubmitUncertainError,
+    UnexpectedResponseError,
+)
+from .exchange import Exchange
+from .finder import Finder
+from .session.connection import Body
+from .session.http import Answer
+
+R = TypeVar("R", bound=TaskRef[Any])
+
+_OPEN_STATUSES = frozenset([304, 408, 425])
+"""Below 500, but not surely said before the request was acted on."""
+
+
+class Submitter:
+    """Submits to one service."""
+
+    def __init__(self, exchange: Exchange, finder: Finder) -> None:
+        self._exchange = exchange
+        self._finder = finder
+
+    async def submit(self, request: TaskRequest[R], *, check: bool) -> R:
+        """Submit once.
+
+        Raises:
+            SubmitUncertainError: It may have been taken, or not.
+            AiToEarnError: It was not taken.
+        """
+        row = submit_of(request)
+        self._exchange.now()
+        if check:
+            await self._finder.check(request, row.catalog)
+        sent, data = await packed(request)
+
+        async def attempt(before: float) -> R:
+            return await self._attempt(row, sent, data, before)
+
+        return await self._exchange.persist(
+            attempt, seconds=self._exchange.http.time_for(Body(data))
+        )
+
+    async def _attempt(
+        self, row: Submit[R], request: TaskRequest[R], data: bytes, before: float
+    ) -> R:
+        request_id = self._exchange.request_id()
+        body = Body(data)
+        at = datetime.now(UTC)
+        try:
+            answer = await self._exchange.send(row.path, body, request_id, before)
+        except AiToEarnError as error:
+            self._exchange.note(row.path, error)
+            if not body.whole:
+                raise
+            raise SubmitUncertainError(request, str(error), request_id, at) from error
+        except BaseException as exc:  # a cancellation: it must go its way, but not in silence
+            if body.whole:
+                exc.add_note(str(SubmitUncertainError(request, _LEFT, request_id, at)))
+            raise
+        result = self._read(row, answer, request_id)
+        if not isinstance(result, AiToEarnError):
+            return result
+        self._exchange.note(row.path, result)
+        if not body.whole or _is_no(result, answer):
+            raise result
+        raise SubmitUncertainError(request, str(result), request_id, at) from result
+
+    def _read(self, row: Submit[R], answer: Answer, request_id: str) -> R | AiToEarnError:
+        receipt = self._exchange.read(row.path, answer, row.decoder, request_id)
+        if isinstance(receipt, AiToEarnError):
+            return receipt
+        try:
+            return row.ref(receipt.id)
+        except ValueError:
+            told = self._exchange.http.scrubbed(receipt.id)
+            return ContractError(f"a submit is answered with the id {told!r:.60}", request_id)
+
+
+_LEFT = "the call was ended while it was under way"
+
+
+def _is_no(error: AiToEarnError, answer: Answer) -> bool:
+    """Whether an answer says for certain that the submit was not taken."""
+    if answer.status >= 500 or answer.status in _OPEN_STATUSES:
+        return False
+    if isinstance(error, ApiError):
+        return not isinstance(error, ServerError)
+    return isinstance(error, UnexpectedResponseError) and 300 <= answer.status < 500

@@ -1,0 +1,204 @@
+"""The commands that make and find things: what they send, print and exit with."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from aitoearn_async.emulator import Fault
+
+from .conftest import Result, Service
+
+Invoke = Callable[..., Result]
+PNG = b"\x89PNG\r\n\x1a\n" + bytes(20)
+IMAGE = ["generate", "image", "--model", "gpt-image-2", "a cat"]
+VIDEO = ["generate", "video", "--model", "sora-2", "a cat"]
+
+
+@pytest.fixture(autouse=True)
+def quick(service: Service) -> None:
+    service.do(service.emulator.script, "image", "success")
+    service.do(service.emulator.script, "video", "SUCCESS")
+
+
+def test_generate_image(service: Service, invoke: Invoke) -> None:
+    options = ["--n", "2", "--size", "1024x1024", "--quality", "high", "--format", "url"]
+    result = invoke(*IMAGE, *options)
+    (ref,) = service.emulator.created
+    assert (result.status, result.err) == (0, f"submitted {ref}\n")
+    assert result.lines[-1].startswith(f"{ref} success after ")
+    assert f"https://media.example/{ref.id}-1.png" in result.out
+    assert json.loads(service.emulator.requests[0].body) == {
+        "model": "gpt-image-2",
+        "prompt": "a cat",
+        "n": 2,
+        "size": "1024x1024",
+        "quality": "high",
+        "response_format": "url",
+    }
+
+
+def test_generate_video(service: Service, invoke: Invoke, tmp_path: Path) -> None:
+    path = tmp_path / "a.png"
+    path.write_bytes(PNG)
+    result = invoke(
+        *VIDEO,
+        *("--image", str(path), "--duration", "4", "--resolution", "720p", "--ratio", "16:9"),
+        *("--reference", "https://x/y.png", "--seed", "7", "--mode", "pro", "--check"),
+    )
+    assert result.status == 0
+    assert "SUCCESS after" in result.out
+    post = next(each for each in service.emulator.requests if each.method == "POST")
+    sent = json.loads(post.body)
+    assert sent.pop("image").startswith("data:image/png;base64,")
+    assert sent == {
+        "model": "sora-2",
+        "prompt": "a cat",
+        "duration": 4,
+        "resolution": "720p",
+        "ratio": "16:9",
+        "images": ["https://x/y.png"],
+        "seed": 7,
+        "mode": "pro",
+    }
+
+
+def test_edit_image(service: Service, invoke: Invoke, tmp_path: Path) -> None:
+    path = tmp_path / "a.png"
+    path.write_bytes(PNG)
+    result = invoke(
+        *("edit", "image", "--model", "gpt-image-2", "--image", str(path)),
+        *("--image", "https://x/y.png", "--mask", str(path), "bluer", "--json"),
+    )
+    outcome = json.loads(result.out)
+    assert (result.status, outcome["state"]) == (0, "succeeded")
+    sent = json.loads(service.emulator.requests[0].body)
+    assert [text[:14] for text in sent["image"]] == ["data:image/png", "https://x/y.pn"]
+    assert sent["mask"] == sent["image"][0]
+
+
+def test_no_wait(service: Service, invoke: Invoke) -> None:
+    plain, as_json = invoke(*IMAGE, "--no-wait"), invoke(*IMAGE, "--no-wait", "--json")
+    first, second = service.emulator.created
+    assert (plain.status, plain.out, plain.err) == (0, f"{first}\n", "")
+    assert json.loads(as_json.out) == {"ref": str(second)}
+    assert len(service.emulator.requests) == 2
+
+
+def test_how_it_can_end(service: Service, invoke: Invoke) -> None:
+    service.do(service.emulator.script, "image", "failed")
+    assert invoke(*IMAGE).status == 1
+    service.do(service.emulator.script, "image", ("generating", 60.0), "success")
+    late = invoke(*IMAGE, "--timeout", "0.2")
+    assert late.status == 3
+    assert str(service.emulator.created[-1]) in late.err
+    refused = invoke("generate", "image", "--model", "none", "x")
+    assert (refused.status, "12300" in refused.err) == (4, True)
+
+
+def test_an_uncertain_submit(service: Service, invoke: Invoke) -> None:
+    service.do(service.emulator.fault, Fault(reset=True, creates=True))
+    result = invoke(*VIDEO)
+    assert (result.status, result.out) == (5, "")
+    assert "may have made a task" in result.err
+    assert "list_videos()" in result.err
+    assert len(service.emulator.created) == 1
+
+
+@pytest.mark.parametrize(
+    ("more", "said"),
+    [
+        (["--n", "0"], "n=0: give a whole number from 1 to 10"),
+        (["--timeout", "soon"], "is no duration"),
+        (["--format", "png"], "--format"),
+        (["--check", "--size", "1x1"], "size='1x1': gpt-image-2 takes 1024x1024"),
+    ],
+)
+def test_what_is_refused_here(service: Service, invoke: Invoke, more: list[str], said: str) -> None:
+    result = invoke(*IMAGE, *more)
+    assert result.status == 2
+    assert said in " ".join(result.err.replace("│", " ").split())
+    assert service.emulator.created == []
+
+
+def test_files_that_cannot_be_used(service: Service, invoke: Invoke, tmp_path: Path) -> None:
+    (tmp_path / "page.png").write_text("<html>")
+    for name, said in (("none.png", "No such file"), ("page.png", "not an image")):
+        result = invoke(
+            *("edit", "image", "--model", "m", "--image", str(tmp_path / name), "bluer")
+        )
+        assert (result.status, said in result.err) == (2, True)
+    assert service.emulator.requests == []
+
+
+def test_videos(service: Service, invoke: Invoke) -> None:
+    assert invoke("videos").lines == []
+    refs = [service.do(service.emulator.add_video, "SUCCESS") for _ in range(30)]
+    lines = invoke("videos").lines
+    assert [line.split()[0] for line in lines] == [str(ref) for ref in refs[:9:-1]]
+    assert lines[0].endswith("a cat")
+    assert len(invoke("videos", "--limit", "0", "--page-size", "7").lines) == 30
+    rows = [json.loads(line) for line in invoke("videos", "--json", "--limit", "3").lines]
+    assert [each["id"] for each in rows] == [ref.id for ref in refs[:26:-1]]
+    service.do(service.emulator.spoil_row, refs[28])
+    result = invoke("videos", "--limit", "3")
+    assert (result.status, len(result.lines)) == (4, 3)
+    assert result.err.startswith("task 2 of the list cannot be shown: ")
+    assert len(result.err.splitlines()) == 1
+
+
+def test_videos_of_a_service_that_says_no(
+    service: Service, invoke: Invoke, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AITOEARN_API_KEY", "wrong")
+    assert invoke("videos").status == 4
+
+
+def test_models(service: Service, invoke: Invoke) -> None:
+    result = invoke("models")
+    assert result.status == 0
+    assert [line.split()[:2] for line in result.lines] == [
+        ["image", "gpt-image-2"],
+        ["image", "doubao-seedream-4-5"],
+        ["edit", "gpt-image-2"],
+        ["edit", "doubao-seedream-4-5"],
+        ["video", "sora-2"],
+        ["video", "doubao-seedance-2-0"],
+        ["video", "wan2.6-i2v"],
+    ]
+    assert "modes text2video, image2video; resolutions 720p; " in result.out
+    assert "seconds 4, 8, 12; images 1 at most" in result.out
+    (first, _) = map(json.loads, invoke("models", "edit", "--json").lines)
+    assert (first["for"], first["model"]["maxInputImages"]) == ("edit", 16)
+    service.do(service.emulator.fault, Fault(code=403))
+    assert invoke("models", "video").status == 4
+
+
+@pytest.mark.parametrize("wait", [True, False])
+def test_interrupted(service: Service, invoke: Invoke, wait: bool) -> None:
+    """Ctrl-C names the task, or says that there may be one."""
+    if wait:
+        service.do(service.emulator.script, "video", ("InProgress", 60.0), "SUCCESS")
+    else:
+        service.do(service.emulator.fault, Fault(stall="head", creates=True))
+
+    def interrupt() -> None:
+        while len(service.emulator.requests) < 1 + wait:
+            time.sleep(0.01)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    helper = threading.Thread(target=interrupt)
+    helper.start()
+    result = invoke(*VIDEO)
+    helper.join()
+    (ref,) = service.emulator.created
+    assert result.status == 130
+    assert (f"not known to have ended: {ref}" in result.err) is wait
+    assert ("interrupted; the submit was sent at" in result.err) is not wait
