@@ -1,0 +1,67 @@
+"""What is too slow, or needs too many interpreters, for every commit.
+
+    nox -f .ci/noxfile.py                       all of it
+    nox -f .ci/noxfile.py -l                    what there is
+    nox -f .ci/noxfile.py -s "tests-3.13"       one of them
+    nox -f .ci/noxfile.py -s fuzz -- --seconds 3600
+
+Interpreters that are not installed are passed over. Nothing here is needed by `.ci/run`.
+That the package works on uvloop is part of the tests.
+"""
+
+from __future__ import annotations
+
+import nox
+
+nox.needs_version = ">=2025.2.9"
+nox.options.error_on_missing_interpreters = False
+nox.options.reuse_venv = "yes"
+
+PYTHONS = ["3.11", "3.12", "3.13", "3.14"]
+
+
+@nox.session(python=PYTHONS)
+def tests(session: nox.Session) -> None:
+    """The tests, on each Python, with the newest dependencies."""
+    session.install("-e", ".[dev]")
+    session.run("pytest", "-q", *session.posargs)
+
+
+@nox.session(python=PYTHONS[0])
+def lowest(session: nox.Session) -> None:
+    """The tests, with the lowest versions of the dependencies that pyproject.toml allows."""
+    session.install("uv")
+    bounds = session.create_tmp() + "/lowest.txt"
+    resolve = ["uv", "pip", "compile", "--quiet", "--resolution=lowest-direct", "--extra=dev"]
+    session.run(*resolve, f"--output-file={bounds}", "pyproject.toml")
+    session.install("-r", bounds)
+    session.install("--no-deps", "-e", ".")
+    session.run("pytest", "-q", *session.posargs)
+
+
+@nox.session
+def debug(session: nox.Session) -> None:
+    """The tests, in asyncio's debug mode: slow callbacks apart, whatever it minds is an error."""
+    session.install("-e", ".[dev]")
+    session.run("pytest", "-q", "--no-cov", *session.posargs, env={"PYTHONASYNCIODEBUG": "1"})
+
+
+@nox.session(name="pure-python")
+def pure_python(session: nox.Session) -> None:
+    """The tests, with aiohttp's parser in Python."""
+    session.install("-e", ".[dev]")
+    session.run("pytest", "-q", "--no-cov", *session.posargs, env={"AIOHTTP_NO_EXTENSIONS": "1"})
+
+
+@nox.session(python=PYTHONS[0])
+def fuzz(session: nox.Session) -> None:
+    """A minute of fuzzing, or what is asked for: see `python -m tests.fuzz --help`."""
+    session.install("-e", ".[dev]", "atheris>=3")
+    session.run("python", "-m", "tests.fuzz", *session.posargs)
+
+
+@nox.session(python=PYTHONS[0])
+def mutation(session: nox.Session) -> None:
+    """Break the pure modules in every small way; the tests have to notice. About half an hour."""
+    session.install("-e", ".[dev]", "mutmut>=3.8")
+    session.run("python", "-m", "tests.mutation", *session.posargs)
