@@ -97,6 +97,25 @@ async def test_broken_json(body: bytes) -> None:
     assert result.reason in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("body", "broken"),
+    [
+        (answer(status=b"\xff"), Broken("invalid UTF-8 in a text field", is_json=True)),
+        (
+            answer(status=rb"\ud800"),
+            Broken("half a surrogate pair in a text field", is_json=True),
+        ),
+        (
+            b"<html>",
+            Broken("JSON is malformed: invalid character (byte 0)", is_json=False),
+        ),
+    ],
+)
+def test_what_is_wrong_is_said(body: bytes, broken: Broken) -> None:
+    """In the words of the decoder where they help, and in better ones where they do not."""
+    assert read(body, ENDPOINT) == broken
+
+
 async def get(body: bytes) -> object:
     async with (
         replaying(Reply(body)) as server,

@@ -350,3 +350,9 @@ def test_every_wait_keeps_its_limits(
         assert isinstance(decision, PollAt)
         assert now <= decision.moment < wait.end(limits)
         moment = decision.moment
+
+
+def test_what_is_known_of_a_task_that_was_glanced_at() -> None:
+    """Its latest is the whole task, or, where none was read since a change, id and status."""
+    wait = Wait(START, ImageRef("66"), status="generating")
+    assert wait.latest_known() == ImageTask(log_id="66", status="generating")
