@@ -91,6 +91,7 @@ def test_no_time_at_all_means_no_poll() -> None:
     assert isinstance(decision, GiveUpAt)
     assert decision.moment == START
     assert isinstance(decision.error, WaitTimeoutError)
+    assert decision.error.ref == REF
     assert decision.error.polls == 0
 
 
@@ -247,6 +248,7 @@ def test_retry_after_past_the_deadline_ends_in_time() -> None:
     assert isinstance(decision, GiveUpAt)
     assert decision.moment == START + 30
     assert isinstance(decision.error, WaitTimeoutError)
+    assert decision.error.ref == REF
 
 
 def test_the_last_sleep_is_clipped() -> None:
@@ -293,6 +295,7 @@ def test_the_deadline_speaks_for_itself_under_trouble() -> None:
     decision = step(begun(limits), limits, ServerError(500), START, START + 11)
     assert isinstance(decision, GiveUpAt)
     assert isinstance(decision.error, WaitTimeoutError)
+    assert decision.error.ref == REF
     assert isinstance(decision.error.__cause__, ServerError)
 
 
@@ -357,6 +360,8 @@ def test_what_is_known_of_a_task_that_was_glanced_at() -> None:
     """Its latest is the whole task, or, where none was read since a change, id and status."""
     wait = Wait(START, ImageRef("66"), status="generating")
     assert wait.latest_known() == ImageTask(log_id="66", status="generating")
+    whole = wait.latest = ImageTask(log_id="66", status="generating", points=3)
+    assert wait.latest_known() is whole
 
 
 def test_what_was_seen_is_counted_word_by_word() -> None:
@@ -420,3 +425,4 @@ def test_out_of_time_and_patience_at_once_is_out_of_time() -> None:
     decision = step(wait, limits, ServerError(500), START + 100, START + 100)
     assert isinstance(decision, GiveUpAt)
     assert isinstance(decision.error, WaitTimeoutError)
+    assert decision.error.ref == REF
