@@ -53,6 +53,13 @@ def pure_python(session: nox.Session) -> None:
     session.run("pytest", "-q", "--no-cov", *session.posargs, env={"AIOHTTP_NO_EXTENSIONS": "1"})
 
 
+@nox.session
+def secrets(session: nox.Session) -> None:
+    """The tests, at debug level, with a search for the API key in all that they bring forth."""
+    session.install("-e", ".[dev]")
+    session.run("pytest", "-q", "--marker-key", "--no-cov", "--timeout=600", *session.posargs)
+
+
 @nox.session(python=PYTHONS[0])
 def fuzz(session: nox.Session) -> None:
     """A minute of fuzzing, or what is asked for: see `python -m tests.fuzz --help`."""
@@ -62,6 +69,7 @@ def fuzz(session: nox.Session) -> None:
 
 @nox.session(python=PYTHONS[0])
 def mutation(session: nox.Session) -> None:
-    """Break the pure modules in every small way; the tests have to notice. About half an hour."""
+    """Break the pure modules in every small way; the tests have to notice. Takes a while."""
     session.install("-e", ".[dev]", "mutmut>=3.8")
-    session.run("python", "-m", "tests.mutation", *session.posargs)
+    session.run("mutmut", "run", *session.posargs)
+    session.run("mutmut", "results")

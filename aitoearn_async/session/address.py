@@ -102,7 +102,8 @@ def checked_base_url(text: str | None) -> URL:
         text = os.environ.get("AITOEARN_BASE_URL") or INTERNATIONAL
     try:
         url = URL(text)
-        wrong = _what_is_wrong(url)
+        base = url.with_path(url.raw_path.rstrip("/"), encoded=True)
+        wrong = _what_is_wrong(url) or _what_is_wrong(base)
     except _NO_URL as exc:
         raise ValueError(f"base_url={_shown(text, exc)}; write it like {INTERNATIONAL!r}") from None
     if not text.isprintable() or " " in text:
@@ -116,7 +117,7 @@ def checked_base_url(text: str | None) -> URL:
             UserWarning,
             stacklevel=3,
         )
-    return url.with_path(url.raw_path.rstrip("/"), encoded=True)
+    return base
 
 
 def checked_proxy(address: str | None) -> str | None:

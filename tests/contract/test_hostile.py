@@ -109,6 +109,25 @@ async def test_broken_json(body: bytes) -> None:
     assert result.reason in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("body", "broken"),
+    [
+        (answer(status=b"\xff"), Broken("invalid UTF-8 in a text field", is_json=True)),
+        (
+            answer(status=rb"\ud800"),
+            Broken("half a surrogate pair in a text field", is_json=True),
+        ),
+        (
+            b"<html>",
+            Broken("JSON is malformed: invalid character (byte 0)", is_json=False),
+        ),
+    ],
+)
+def test_what_is_wrong_is_said(body: bytes, broken: Broken) -> None:
+    """In the words of the decoder where they help, and in better ones where they do not."""
+    assert read(body, ENDPOINT) == broken
+
+
 async def get(body: bytes) -> object:
     async with (
         replaying(Reply(body)) as server,
@@ -212,6 +231,69 @@ thread.join()
 def test_deep_nesting_on_a_small_stack() -> None:
     """On a thread with 128 KiB of stack no depth ends the process, closed or left open."""
     run = subprocess.run([sys.executable, "-c", DEEP], capture_output=True, text=True, check=False)
+    assert (run.returncode, run.stdout, run.stderr) == (0, "done\n", "")
+
+
+DEEP_CLIENT = """
+import asyncio, threading
+from aiohttp import web
+from aitoearn_async import AiToEarnError, Client, ImageRef
+
+PLACES = [
+    '{"data":{"logId":"1","status":"success","request":{"x":%s}},"code":0}',
+    '{"data":{"logId":"1","status":"success","startedAt":5,"x":%s},"code":0}',
+    '{"data":{},"code":5,"message":%s}',
+]
+BODIES = [
+    (place % (opening * depth + "1" + closing * depth)).encode()
+    for place in PLACES
+    for opening, closing in [("[", "]"), ('[{"a":', "}]"), ('{"a":[', "]}")]
+    for depth in (100, 155, 157, 158, 159, 160, 187, 190, 192, 300, 1_000)
+]
+
+async def ask(url):
+    # In asyncio's debug mode: how long things take is not the matter here.
+    asyncio.get_running_loop().slow_callback_duration = 60
+    async with Client("k", base_url=url, attempts=1) as client:
+        for number in range(len(BODIES)):
+            ref = ImageRef(str(number))
+            for call in (client.get(ref), client.wait_for(ref, patience=0)):
+                try:
+                    await call
+                except AiToEarnError:
+                    pass
+
+async def main():
+    async def say(request):
+        body = BODIES[int(request.path.rpartition("/")[2])]
+        return web.Response(body=body, content_type="application/json")
+
+    runner = web.ServerRunner(web.Server(say))
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    url = "http://{}:{}".format(*runner.addresses[0])
+    over, loop = asyncio.Event(), asyncio.get_running_loop()
+
+    def go():
+        asyncio.run(ask(url))
+        loop.call_soon_threadsafe(over.set)
+
+    threading.stack_size(128 * 1024)
+    threading.Thread(target=go, daemon=True).start()
+    await over.wait()
+    await runner.cleanup()
+    print("done")
+
+BODIES = [body.replace(b'"1"', b'"%d"' % n) for n, body in enumerate(BODIES)]
+asyncio.run(main())
+"""
+
+
+def test_deep_nesting_under_a_client_on_a_small_stack() -> None:
+    """Nor does it with a client, its event loop and its awaits on that stack already."""
+    run = subprocess.run(
+        [sys.executable, "-c", DEEP_CLIENT], capture_output=True, text=True, check=False
+    )
     assert (run.returncode, run.stdout, run.stderr) == (0, "done\n", "")
 
 

@@ -1,12 +1,11 @@
 """Fuzz a target, guided by coverage, until its time is over or its promise is broken.
 
     python -m tests.fuzz --seconds 3600
-    python -m tests.fuzz body --seconds 600 --keep
+    python -m tests.fuzz body --seconds 600
     python -m tests.fuzz body --replay crash-2fd4e1c67a2d
 
 Needs atheris, which `nox -f .ci/noxfile.py -s fuzz` installs. Several targets share the time,
-one after the other. With --keep, what was news is added to the corpus, as few and as short
-inputs as will do.
+one after the other.
 An input that breaks a promise is left in the working directory, as `crash-...`: fix what it
 shows, then put it into the corpus, whose files are tried in every run of the tests.
 """
@@ -15,7 +14,6 @@ from __future__ import annotations
 
 import argparse
 import hashlib
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -35,7 +33,6 @@ def main() -> int:
     )
     parser.add_argument("targets", nargs="*", metavar="TARGET", help="all, if none is named")
     parser.add_argument("--seconds", type=int, default=60, help="for all targets together")
-    parser.add_argument("--keep", action="store_true", help="add to the corpus")
     parser.add_argument("--replay", type=Path, help="try this one input, without a fuzzer")
     parser.add_argument("--worker", nargs=argparse.REMAINDER, help=argparse.SUPPRESS)
     options = parser.parse_args()
@@ -46,7 +43,7 @@ def main() -> int:
         replay(targets, options.replay.read_bytes())
         return 0
     seconds = max(1, options.seconds // len(targets))
-    return max([fuzz(target, seconds, keep=options.keep) for target in targets])
+    return max([fuzz(target, seconds) for target in targets])
 
 
 def replay(targets: Sequence[str], data: bytes) -> None:
@@ -57,31 +54,15 @@ def replay(targets: Sequence[str], data: bytes) -> None:
         print(f"{target}: its promise is kept", file=sys.stderr)
 
 
-def fuzz(target: str, seconds: int, *, keep: bool) -> int:
+def fuzz(target: str, seconds: int) -> int:
     """Run the fuzzer in a process of its own, which it ends as it likes."""
-    from tests.fuzz.seeds import CORPUS, LARGEST, corpus, seeds
+    from tests.fuzz.seeds import LARGEST, corpus, seeds
 
     print(f"=== {target}, for {seconds} s", file=sys.stderr)
     with tempfile.TemporaryDirectory() as folder:
-        found = Path(folder, "found")
-        found.mkdir()
         for data in [*seeds(target), *corpus(target).values()]:
-            Path(found, hashlib.sha1(data).hexdigest()).write_bytes(data)
-        length = f"-max_len={LARGEST}"
-        status = worker(target, str(found), length, f"-max_total_time={seconds}")
-        if keep and status == 0:
-            least = Path(folder, "least")
-            least.mkdir()
-            status = worker(target, "-merge=1", length, str(least), str(found))
-            known = {hashlib.sha1(data).hexdigest() for data in seeds(target)}
-            shutil.rmtree(CORPUS / target, ignore_errors=True)
-            (CORPUS / target).mkdir(parents=True)
-            for file in least.iterdir():
-                data = file.read_bytes()
-                name = hashlib.sha1(data).hexdigest()
-                if name not in known:
-                    (CORPUS / target / name[:12]).write_bytes(data)
-    return status
+            Path(folder, hashlib.sha1(data).hexdigest()).write_bytes(data)
+        return worker(target, folder, f"-max_len={LARGEST}", f"-max_total_time={seconds}")
 
 
 def worker(target: str, *arguments: str) -> int:

@@ -8,7 +8,7 @@ from pathlib import Path
 from tests.contract.samples import SAMPLES, Sample
 
 CORPUS = Path(__file__).with_name("corpus")
-"""A folder for each target; in it, inputs that have once been news, or once a bug."""
+"""A folder for each target; in it, inputs that have once been a bug."""
 
 LARGEST = 4096
 """Bytes. The one large sample is large in its middle, where nothing new is."""
@@ -46,5 +46,5 @@ def whole(sample: Sample) -> bytes:
 
 
 def corpus(target: str) -> dict[str, bytes]:
-    """What has been kept of earlier runs, by name."""
+    """What earlier runs came upon, by name."""
     return {file.name: file.read_bytes() for file in sorted((CORPUS / target).glob("*"))}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from typing import Any
 
 import pytest
@@ -91,3 +92,26 @@ def test_a_strategy_that_says_no_delay_is_named(delay: Any) -> None:
     """A strategy that returns nonsense is an error that shows it."""
     with pytest.raises(ValueError, match=r"wait strategy .*returned"):
         after(lambda state: delay)
+
+
+def test_the_backoff_that_is_meant_unless_said_otherwise() -> None:
+    """Half as much again each time, up to half a minute, a fifth of it left to chance."""
+    backoff = wait_backoff(2)
+    assert (backoff.factor, backoff.maximum, backoff.jitter) == (1.5, 30.0, 0.2)
+
+
+@pytest.mark.parametrize(
+    ("numbers", "message"),
+    [
+        ({"initial": -1}, "initial= and maximum= are seconds, 0 or more"),
+        ({"initial": math.inf}, "initial= and maximum= are seconds, 0 or more"),
+        ({"initial": 1, "maximum": math.inf}, "initial= and maximum= are seconds, 0 or more"),
+        ({"initial": 1, "factor": 0.9}, "factor= is 1 or more"),
+        ({"initial": 1, "factor": math.inf}, "factor= is 1 or more"),
+        ({"initial": 1, "jitter": 1.1}, "jitter= is a share, from 0 to 1"),
+    ],
+)
+def test_numbers_out_of_range_are_named(numbers: dict[str, float], message: str) -> None:
+    """The message says which, and what it may be."""
+    with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
+        wait_backoff(**numbers)

@@ -92,6 +92,7 @@ def test_no_time_at_all_means_no_poll() -> None:
     assert isinstance(decision, GiveUpAt)
     assert decision.moment == START
     assert isinstance(decision.error, WaitTimeoutError)
+    assert decision.error.ref == REF
     assert decision.error.polls == 0
 
 
@@ -248,6 +249,7 @@ def test_retry_after_past_the_deadline_ends_in_time() -> None:
     assert isinstance(decision, GiveUpAt)
     assert decision.moment == START + 30
     assert isinstance(decision.error, WaitTimeoutError)
+    assert decision.error.ref == REF
 
 
 def test_the_last_sleep_is_clipped() -> None:
@@ -294,6 +296,7 @@ def test_the_deadline_speaks_for_itself_under_trouble() -> None:
     decision = step(begun(limits), limits, ServerError(500), START, START + 11)
     assert isinstance(decision, GiveUpAt)
     assert isinstance(decision.error, WaitTimeoutError)
+    assert decision.error.ref == REF
     assert isinstance(decision.error.__cause__, ServerError)
 
 
@@ -314,6 +317,7 @@ def test_a_count_of_what_was_seen_stays_small() -> None:
     for n in range(1000):
         step(wait, limits, reply(f"word-{n}"), START, START)
     assert len(wait.seen) <= 13
+    assert wait.seen["other"] > 900
     assert sum(wait.seen.values()) == wait.polls == 1000
 
 
@@ -446,3 +450,77 @@ def test_the_deadline_comes_while_the_service_is_down() -> None:
     assert moment == pytest.approx(START + 25 - 0.02, abs=0.01)
     assert isinstance(decision.error, WaitTimeoutError)
     assert decision.moment == START + 25
+
+
+def test_what_is_known_of_a_task_that_was_glanced_at() -> None:
+    """Its latest is the whole task, or, where none was read since a change, id and status."""
+    wait = Wait(START, ImageRef("66"), status="generating")
+    assert wait.latest_known() == ImageTask(log_id="66", status="generating")
+    whole = wait.latest = ImageTask(log_id="66", status="generating", points=3)
+    assert wait.latest_known() is whole
+
+
+def test_what_was_seen_is_counted_word_by_word() -> None:
+    """Also of one word alone, for which nothing is kept."""
+    limits = terms()
+    wait = begun(limits)
+    for answer in (reply(), unchanged(), unchanged()):
+        step(wait, limits, answer, START, START)
+        assert wait.counts is None
+    assert wait.seen == {"generating": 3}
+    after: list[Reply[ImageTask] | PollError]
+    after = [reply("queued"), unchanged("queued"), ServerError(503), reply("queued")]
+    for end in after:
+        step(wait, limits, end, START, START)
+    assert wait.seen == {"generating": 3, "queued": 3, "code 503": 1}
+
+
+def test_a_strategy_hears_what_a_poll_came_to() -> None:
+    """The task, the last known one where nothing changed, or the error; and what time it is."""
+    heard: list[tuple[int, float | None, object]] = []
+
+    def strategy(state: RetryCallState) -> float:
+        assert state.outcome is not None
+        outcome = state.outcome.exception() or state.outcome.result()
+        heard.append((state.attempt_number, state.seconds_since_start, outcome))
+        return 10
+
+    limits = Terms(math.inf, 300, strategy)
+    wait = begun(limits)
+    first, error = reply(), ServerError(500)
+    for seconds, answer in ((1, first), (11, unchanged()), (21, error)):
+        step(wait, limits, answer, START + seconds, START + seconds)
+    assert heard == [(1, 1, first.task), (2, 11, first.task), (3, 21, error)]
+
+
+def test_only_a_poll_that_comes_too_late_is_clipped() -> None:
+    """And one that is clipped still tells of a change, and asks for the whole answer."""
+    limits = terms(timeout=100)
+    wait = begun(limits)
+    step(wait, limits, reply(), START, START)
+    assert wait.clipped_to is None
+    assert wait.known == "generating"
+    decision = step(wait, limits, reply("queued"), START + 95, START + 95)
+    assert isinstance(decision, PollAt)
+    assert decision.changed is True
+    assert wait.clipped_to == START + 100
+    assert wait.known is None
+
+
+def test_a_service_that_asks_for_no_time_gets_none() -> None:
+    """Retry-After: 0 leaves the delay as it is."""
+    limits = terms(delay=0.5)
+    wait = begun(limits)
+    decision = step(wait, limits, RateLimitError(429, retry_after=0), START, START)
+    assert decision == PollAt(START + 0.5)
+
+
+def test_out_of_time_and_patience_at_once_is_out_of_time() -> None:
+    """Where both end at the same moment, the deadline is what was asked for."""
+    limits = terms(timeout=100, patience=100)
+    wait = begun(limits)
+    step(wait, limits, ServerError(500), START, START)
+    decision = step(wait, limits, ServerError(500), START + 100, START + 100)
+    assert isinstance(decision, GiveUpAt)
+    assert isinstance(decision.error, WaitTimeoutError)
+    assert decision.error.ref == REF

@@ -79,6 +79,7 @@ def test_default_addresses(monkeypatch: pytest.MonkeyPatch) -> None:
         "https://[half",
         "https://[:1]:1",
         "https://[:1]",
+        "https://[:::01]:443/1",
         "https://[::1]@",
         "https://" + 1000 * "\u2100",
         "https://user:secret-word@[half",

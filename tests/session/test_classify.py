@@ -194,3 +194,17 @@ def test_an_unknown_code_under_a_status_that_says_enough(
     verdict = classify(Phase.ANSWER, status=status, code=77777)
     assert verdict.error is error
     assert verdict.transient is error.transient
+
+
+def test_how_it_is_said() -> None:
+    """The words of what is no row of a table."""
+    said = classify(Phase.ANSWER, status=503)
+    assert (said.label, said.text) == ("HTTP 503", "a proxy before the service has no answer")
+    said = classify(Phase.ANSWER, status=1000)
+    assert (said.label, said.text) == ("not HTTP", "a status that is no status")
+    assert classify(Phase.ANSWER).label == "HTTP 200"
+    assert classify(Phase.ANSWER, code=401).text == ""
+    broken_off = caused(aiohttp.ClientConnectorSSLError(KEY_, OSError()), ssl.SSLEOFError())
+    assert classify(Phase.EXCHANGE, exception=broken_off).text == "the TLS handshake broke off"
+    with pytest.raises(TypeError, match=r"^the phase EXCHANGE needs the exception$"):
+        classify(Phase.EXCHANGE)
