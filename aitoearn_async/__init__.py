@@ -23,7 +23,9 @@ from .errors import (
     ClientClosedError,
     ConnectionFailedError,
     ContractError,
+    DownloadError,
     InvalidRequestError,
+    MediaAddressError,
     RateLimitError,
     RequestTimeoutError,
     ServerError,
@@ -35,7 +37,8 @@ from .errors import (
     WaitTimeoutError,
 )
 from .poller import ClientStatistics
-from .polling.batch import Batch, BatchStatistics
+from .polling.batch import Batch
+from .polling.gauge import BatchStatistics
 from .polling.outcome import Outcome
 from .polling.schedule import WaitStrategy, wait_backoff
 from .polling.waiter import Waiter
@@ -56,10 +59,12 @@ __all__ = [
     "ClientStatistics",
     "ConnectionFailedError",
     "ContractError",
+    "DownloadError",
     "Image",
     "ImageRef",
     "ImageTask",
     "InvalidRequestError",
+    "MediaAddressError",
     "Outcome",
     "RateLimitError",
     "RequestTimeoutError",

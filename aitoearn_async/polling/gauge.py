@@ -1,8 +1,39 @@
-"""How fast a batch polls, and how late. A few numbers, cheap to keep and to read."""
+"""How a batch stands, how fast it polls and how late. Numbers, cheap to keep and to read."""
 
 from __future__ import annotations
 
+import msgspec
+
 _SECONDS = 8
+
+
+class BatchStatistics(msgspec.Struct, frozen=True, kw_only=True):
+    """How a batch stands, at one moment."""
+
+    pending: int
+    """Tasks that wait for their next poll."""
+    in_flight: int
+    """Tasks that are being polled."""
+    ready: int
+    """Outcomes that nobody has taken yet."""
+    succeeded: int
+    """Tasks that succeeded."""
+    failed: int
+    """Tasks that failed."""
+    unresolved: int
+    """Tasks that were given up or refused."""
+    polls: int
+    """Polls that came back, with whatever."""
+    unchanged: int
+    """Good polls of them that brought nothing new."""
+    polls_per_second: float
+    """Over the last eight seconds."""
+    lag: float
+    """How much later than due polls go out, of late: seconds. High: the rate is too low."""
+    exhausted: bool
+    """Whether all refs have been read."""
+    saving: int = 0
+    """Outcomes of tasks that have succeeded, whose files are being saved or are to be."""
 
 
 class Gauge:

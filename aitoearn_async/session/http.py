@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from ssl import SSLContext
 from typing import Any, NamedTuple, cast
 from urllib.request import getproxies, proxy_bypass
@@ -294,6 +294,11 @@ class Http:
         """Text from outside, fit to be shown: short, printable, without the key."""
         text = text.replace(self._key, "<API key>")[:200]
         return "".join(c if c.isprintable() else "?" for c in text)
+
+
+def proxies(fixed: str | None, *, trust_env: bool) -> Callable[[URL], str | None]:
+    """What tells the proxy for an address: the caller's, or that of the environment."""
+    return environment_proxy if trust_env and fixed is None else lambda url: fixed
 
 
 def environment_proxy(url: URL) -> str | None:
