@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from aitoearn_async import (
     AiToEarnError,
     AnyTask,
+    DownloadError,
     Outcome,
     ServiceUnreachableError,
     TaskFailedError,
@@ -27,6 +29,7 @@ class Exit(enum.IntEnum):
     USAGE = 2
     GAVE_UP = 3
     SERVICE = 4
+    NOT_SAVED = 5
     INTERRUPTED = 130
     BROKEN_PIPE = 141
 
@@ -35,6 +38,7 @@ _EXITS: tuple[tuple[type[Exception], Exit], ...] = (
     (TaskFailedError, Exit.FAILED),
     (WaitTimeoutError, Exit.GAVE_UP),
     (ServiceUnreachableError, Exit.GAVE_UP),
+    (DownloadError, Exit.NOT_SAVED),
     (AiToEarnError, Exit.SERVICE),
     (OSError, Exit.USAGE),
 )
@@ -52,10 +56,16 @@ class Standing(NamedTuple):
     elapsed: float
     error: AiToEarnError | None = None
     """How the wait ended, if not in success."""
+    paths: tuple[Path, ...] = ()
+    """The files that were saved."""
+    saving: bool = False
+    """Whether its files are on their way."""
 
     @property
     def ended(self) -> bool:
-        """Whether nothing more is asked."""
+        """Whether nothing more is done."""
+        if self.saving:
+            return False
         return self.error is not None or (self.task is not None and self.task.done)
 
     @property
@@ -91,6 +101,7 @@ def standing_after(outcome: Outcome[AnyTask]) -> Standing:
         polls=outcome.polls,
         elapsed=outcome.elapsed,
         error=outcome.error,
+        paths=outcome.paths,
     )
 
 
