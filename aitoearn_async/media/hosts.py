@@ -186,8 +186,11 @@ class Hosts:
             factory = guarded_socket if guarded else None
             session = self._sessions[guarded] = aiohttp.ClientSession(
                 # A connection for each file: what is left over on one that lay idle would pass
-                # for the beginning of the next.
-                connector=aiohttp.TCPConnector(limit=0, force_close=True, socket_factory=factory),
+                # for the beginning of the next. And a name is asked for each time: where one of
+                # its addresses is out of order, the next attempt may be told another.
+                connector=aiohttp.TCPConnector(
+                    limit=0, force_close=True, use_dns_cache=False, socket_factory=factory
+                ),
                 cookie_jar=aiohttp.DummyCookieJar(),
                 request_class=Request,
                 response_class=Response,

@@ -22,7 +22,12 @@ _CARRIERS = (
     (ipaddress.IPv6Network("2002::/16"), 80),  # 6to4
 )
 _UNICAST = ipaddress.IPv6Network("2000::/3")
-_TEREDO = ipaddress.IPv6Network("2001::/32")
+# What older Pythons take for global, or for global in part: protocols' own networks, Teredo
+# among them, a retired relay, and those for documentation.
+_SPECIAL = tuple(
+    ipaddress.ip_network(text)
+    for text in ("192.0.0.0/24", "192.88.99.0/24", "2001::/23", "2001:db8::/32", "3fff::/20")
+)
 
 _OPTION = "private_media=True allows it"
 
@@ -48,13 +53,14 @@ def is_outside(address: Address) -> bool:
     Not: loopback, private, link-local, shared, reserved, multicast or unspecified ones, nor
     an IPv6 address that carries such a one in it.
     """
+    if any(address in network for network in _SPECIAL):
+        return False
     if isinstance(address, ipaddress.IPv4Address):
         return address.is_global and not address.is_multicast
     for network, shift in _CARRIERS:
         if address in network:
             return is_outside(ipaddress.IPv4Address(int(address) >> shift & 0xFFFFFFFF))
-    # What older Pythons call global depends on their tables; outside of this is nothing.
-    return address in _UNICAST and address not in _TEREDO and address.is_global
+    return address in _UNICAST and address.is_global
 
 
 def literal(host: str) -> Address | None:
