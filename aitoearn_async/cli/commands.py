@@ -1,21 +1,19 @@
 """The commands: arguments in, exit status out. What happens in between is elsewhere.
 
-Each command checks its arguments, then runs one coroutine to its end. Whatever ends it early
-(Ctrl-C, a reader who has left) becomes an exit status in `_run`, and in no other place.
+Each command checks its arguments, then runs one coroutine to its end. What ends it early is
+`process`'s to know.
 """
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import io
 import os
-import signal
 import sys
 from collections import Counter
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Any, NamedTuple, NoReturn
+from typing import Annotated, NamedTuple, NoReturn
 
 import msgspec
 import typer
@@ -26,6 +24,8 @@ from . import demo as stage
 from . import lists, progress, record
 from .arguments import BASE_URL, KEY, PRIVATE_MEDIA, client_of, refs_of, seconds_of
 from .fetch import Fetch, fetched, fetched_json
+from .process import interrupted as _interrupted
+from .process import run_to_its_end as _run
 from .screens import complain, console, say, screen_for, screen_for_list
 from .standing import Exit, exit_of, failure_of, worst
 from .sweep import Sweep
@@ -83,50 +83,6 @@ def run() -> None:
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")
     app(prog_name=PROGRAM)
-
-
-def _interrupted() -> Exit:
-    complain("interrupted")
-    return Exit.INTERRUPTED
-
-
-def _run(work: Coroutine[Any, Any, Exit], interrupted: Callable[[], Exit]) -> NoReturn:
-    status = Exit.BROKEN_PIPE
-    try:
-        status = asyncio.run(_until_told(work))
-    except* KeyboardInterrupt:
-        status = Exit.INTERRUPTED
-    except* BrokenPipeError:
-        _hush()
-    raise typer.Exit(interrupted() if status is Exit.INTERRUPTED else status)
-
-
-async def _until_told(work: Coroutine[Any, Any, Exit]) -> Exit:
-    """Do the work, until SIGTERM says no. asyncio itself sees to SIGINT in the same way."""
-    loop, task = asyncio.get_running_loop(), asyncio.current_task()
-    assert task is not None
-    told = False
-
-    def stop(*_: object) -> None:
-        nonlocal told
-        told = True
-        loop.call_soon_threadsafe(task.cancel)
-
-    before = signal.signal(signal.SIGTERM, stop)
-    try:
-        return await work
-    except asyncio.CancelledError:
-        if not told:
-            raise
-        return Exit.INTERRUPTED
-    finally:
-        signal.signal(signal.SIGTERM, before)
-
-
-def _hush() -> None:
-    # What is still buffered would be tried once more at exit, and complained about.
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, sys.stdout.fileno())
 
 
 def _print_version(wanted: bool) -> None:
@@ -233,12 +189,8 @@ def wait(
     few = len(listed) <= HANDFUL and file is None and out is None
     if file is not None:
         listed |= lists.read(file)
-    client = client_of(
-        *(base_url, language),
-        concurrency=concurrency,
-        requests_per_second=rate,
-        private_media=private_media,
-    )
+    rates = {"concurrency": concurrency, "requests_per_second": rate}
+    client = client_of(base_url, language, private_media=private_media, **rates)
     if few:
         _watch(client, listed, limits, directory, as_json=as_json)
     _sweep(client, listed, out, limits, directory, as_json=as_json)
