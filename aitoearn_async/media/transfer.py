@@ -144,15 +144,15 @@ class Transfer:
         if size > self._order.most:
             raise Trouble(f"it is larger than {self._order.most:,} bytes (max_bytes=)", stale=True)
 
-    def _check_kind(self, head: bytes, what: str) -> str:
+    def _check_kind(self, head: bytes, what: str, *, stale: bool = False) -> str:
         media = media_type_of(head)
         if media is None or media not in SUFFIXES or not media.startswith(f"{self._kind}/"):
             found = media or ("nothing" if not head else "something else")
-            raise Trouble(f"{what} is no {self._kind} but {found}", stale=True)
+            raise Trouble(f"{what} is no {self._kind} but {found}", stale=stale)
         return SUFFIXES[media]
 
     def _finish(self, part: Part) -> Path:
-        return part.finish(self._check_kind(part.head(HEAD_BYTES), "it"))
+        return part.finish(self._check_kind(part.head(HEAD_BYTES), "it", stale=True))
 
 
 def _decode(part: Part, data: str, most: int) -> None:

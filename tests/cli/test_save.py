@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import signal
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -159,7 +160,7 @@ def test_ctrl_c(service: Service, tmp_path: Path) -> None:
     service.do(lambda: service.emulator.fault(Fault(stall="body"), times=None, media=True))
     with spawn("download", str(film), "--save", str(tmp_path)) as process:
         while not files(service):
-            pass
+            time.sleep(0.01)
         process.send_signal(signal.SIGINT)
         out, err = process.communicate(timeout=20)
     assert (process.returncode, out) == (130, "")

@@ -173,6 +173,17 @@ async def test_a_link_that_lies_there(name: str, tmp_path: Path) -> None:
     assert victim.read_text() == "precious"
 
 
+async def test_a_link_to_nowhere(tmp_path: Path) -> None:
+    """Nothing is made at its other end either."""
+    directory = tmp_path / "there"
+    directory.mkdir()
+    (directory / PART).symlink_to(tmp_path / "victim")
+    async with RawServer(serve()) as server, client_for(server) as client:
+        with pytest.raises(DownloadError):
+            await client.download(film_at(address(server)), directory, timeout=5)
+    assert names(tmp_path) == ["there"]
+
+
 async def test_a_pipe_that_lies_there(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / PART)
     async with RawServer(serve()) as server, client_for(server) as client:
@@ -211,20 +222,25 @@ async def test_another_process_has_it(tmp_path: Path) -> None:
             assert await saving == [tmp_path / NAME]
 
 
-def test_a_part_that_vanished(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Who has locked what has no name any more is told that somebody else was there."""
+@pytest.mark.parametrize("another", [False, True])
+def test_a_part_that_was_finished_meanwhile(
+    another: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who opens a part and locks it when it has got its name does not write to it."""
     part = disk.Part(tmp_path, "film", [".mp4"])
     lock = fcntl.flock
 
     def too_late(*args: int) -> None:
         (tmp_path / ".film.part").rename(tmp_path / "film.mp4")
+        if another:
+            (tmp_path / ".film.part").write_bytes(b"begun by somebody else")
         lock(*args)
 
     monkeypatch.setattr(fcntl, "flock", too_late)
     with pytest.raises(Busy):
         part.open()
     part.leave()
-    assert names(tmp_path) == ["film.mp4"]
+    assert names(tmp_path) == [".film.part"] * another + ["film.mp4"]
 
 
 def test_a_part_in_short_writes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,6 +9,7 @@ import traceback
 from collections.abc import Callable
 from pathlib import Path
 
+import aiohttp
 import pytest
 
 from aitoearn_async import (
@@ -56,6 +57,7 @@ from .storage import (
 NAME = f"video-{ID}.mp4"
 PART = f".video-{ID}.part"
 NOTE = f"{PART}.json"
+PAGE = b"<!doctype html><title>Sign in</title>" * 100
 
 
 async def download(directory: Path, *scripts: Script, **options: object) -> RawServer:
@@ -102,6 +104,21 @@ async def test_a_film(tmp_path: Path) -> None:
     assert heard.path == f"/store/there.bin?{SECRET}"
     assert KEY.encode() not in server.raw
     assert b"x-api-key" not in server.raw.lower()
+
+
+async def test_a_session_of_the_callers_is_for_the_service(tmp_path: Path) -> None:
+    """Files are fetched without it, and with nothing of what it adds."""
+    mine = {"Authorization": "Bearer mine", "X-Api-Key": "mine", "Cookie": "mine=1"}
+    async with aiohttp.ClientSession(headers=mine) as session, Emulator() as service:
+        async with RawServer(serve()) as server:
+            options = {"session": session, "base_url": service.url, "private_media": True}
+            async with Client(service.api_key, **options) as client:  # type: ignore[arg-type]
+                await client.download(film_at(address(server)), tmp_path)
+                await client.get(service.add_image())
+            assert b"mine" not in server.raw
+            assert service.api_key.encode() not in server.raw
+        assert service.requests[0].headers["Authorization"] == "Bearer mine"
+        assert not session.closed
 
 
 async def test_pictures_of_all_sources(tmp_path: Path) -> None:
@@ -170,6 +187,31 @@ async def test_the_next_call_goes_on(tmp_path: Path) -> None:
         assert server.open == 0
     assert names(tmp_path) == [NAME]
     assert (tmp_path / NAME).read_bytes() == FILM
+
+
+async def test_a_page_in_between(tmp_path: Path) -> None:
+    """Something else in place of the rest is not written, and costs nothing of what is there."""
+    page = say(http(PAGE, headers={"Content-Type": "text/html"}))
+    scripts = cut(500_000, end=STALL), page, serve()
+    async with RawServer(*scripts) as server, client_for(server) as client:
+        film = film_at(address(server))
+        with pytest.raises(DownloadError, match="not complete"):
+            await client.download(film, tmp_path, timeout=5)
+        size = (tmp_path / PART).stat().st_size
+        with pytest.raises(DownloadError, match="no video"):
+            await client.download(film, tmp_path)
+        assert (tmp_path / PART).stat().st_size == size
+        await client.download(film, tmp_path)
+        assert server.heard[2].header("Range") == f"bytes={size}-"
+    assert (tmp_path / NAME).read_bytes() == FILM
+
+
+async def test_a_page_without_an_end(tmp_path: Path) -> None:
+    """What is no film is known by its beginning, and not read on."""
+    endless = [http(PAGE[:100], length=10**9), *[PAGE, 1.0] * 50]
+    began = asyncio.get_running_loop().time()
+    assert "no video" in str(await failure(tmp_path, say(*endless)))  # type: ignore[arg-type]
+    assert asyncio.get_running_loop().time() - began < 5
 
 
 async def test_all_came_but_the_name(tmp_path: Path) -> None:
@@ -286,7 +328,6 @@ async def test_part_of_another_address(tmp_path: Path) -> None:
     assert (tmp_path / NAME).read_bytes() == OTHER
 
 
-PAGE = b"<!doctype html><title>Sign in</title>" * 100
 WRONG: dict[str, tuple[Script, str]] = {
     "a page": (say(http(PAGE, headers={"Content-Type": "video/mp4"})), "no video"),
     "a picture": (serve(PICTURE), "no video but image/png"),
