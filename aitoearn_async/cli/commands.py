@@ -47,9 +47,9 @@ Exit status:
   2    the command was not understood, there is no key, or a file cannot be used
   3    given up: out of time, or no good answer for too long
   4    the service refused, or cannot be reached or understood
-  5    a task succeeded, but its files could not be saved
+  6    a task succeeded, but its files could not be saved
   130  interrupted
-Of several, the highest up to 5 counts."""
+Of several, the highest up to 6 counts."""
 
 app: typer.Typer = typer.Typer(
     add_completion=False,

@@ -29,7 +29,7 @@ class Exit(enum.IntEnum):
     USAGE = 2
     GAVE_UP = 3
     SERVICE = 4
-    NOT_SAVED = 5
+    NOT_SAVED = 6
     INTERRUPTED = 130
     BROKEN_PIPE = 141
 

@@ -70,14 +70,14 @@ def test_exit_statuses(service: Service, invoke: Invoke, tmp_path: Path) -> None
         lambda: service.emulator.fault(Fault(status=200, body="<p>"), lying, None, media=True)
     )
     unknown = "image:65ffffffffffffffffffffff"
-    ends = {str(good): 0, str(failed): 1, str(running): 3, unknown: 4, str(lying): 5}
+    ends = {str(good): 0, str(failed): 1, str(running): 3, unknown: 4, str(lying): 6}
     for ref, status in ends.items():
         result = invoke("download", ref, "--save", str(tmp_path))
         assert result.status == status, ref
         assert bool(result.err) == bool(status)
         assert ref in result.err or not status
         assert bool(result.out) != bool(status)
-    assert invoke("download", *ends, "--save", str(tmp_path)).status == 5
+    assert invoke("download", *ends, "--save", str(tmp_path)).status == 6
     assert invoke("download", "nonsense").status == 2
     assert invoke("download", str(good), "--timeout", "soon").status == 2
 
@@ -88,7 +88,7 @@ def test_what_is_inside_is_allowed_by_name(
     monkeypatch.delenv("AITOEARN_PRIVATE_MEDIA")
     film = service.do(service.emulator.add_video, "SUCCESS")
     result = invoke("download", str(film), "--save", str(tmp_path))
-    assert result.status == 5
+    assert result.status == 6
     assert "internal network" in result.err
     assert not files(service)
     for command in ("download", "wait"):
@@ -116,14 +116,14 @@ def test_wait_and_save(
 
 @pytest.mark.parametrize("many", [False, True])
 def test_wait_and_not_save(service: Service, invoke: Invoke, tmp_path: Path, many: bool) -> None:
-    """A task that succeeded and could not be saved makes 5."""
+    """A task that succeeded and could not be saved makes 6."""
     film = service.do(service.emulator.add_video, "SUCCESS")
     service.do(lambda: service.emulator.fault(Fault(status=404), times=None, media=True))
     refs = tmp_path / "refs.txt"
     refs.write_text(f"{film}\n")
     named = ("--file", str(refs)) if many else (str(film),)
     result = invoke("wait", *named, "--save", str(tmp_path / "out"), "--json")
-    assert result.status == 5
+    assert result.status == 6
     assert f"{film} could not be saved" in result.err
     said = json.loads(result.out)
     assert (said["state"], said["error"]["type"]) == ("succeeded", "DownloadError")
@@ -145,7 +145,7 @@ def test_a_record_goes_by_the_files(service: Service, invoke: Invoke, tmp_path: 
         return status, asked
 
     assert polls(*plain) == (1, {str(good), str(lying), str(bad)})
-    assert polls(*saving) == (5, {str(good), str(lying)})
+    assert polls(*saving) == (6, {str(good), str(lying)})
     assert polls(*saving) == (1, {str(lying)})
     assert polls(*saving) == (1, set())
     (tmp_path / "files" / f"image-{good.id}-1.png").unlink()
