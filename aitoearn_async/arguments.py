@@ -6,12 +6,16 @@ Addresses, keys and header values are `session.address`'s.
 from __future__ import annotations
 
 import math
+import os
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from .contract.endpoints import MOST_ROWS, endpoint_of
+from .contract.models import AnyTask, ImageTask, VideoTask
 from .contract.refs import TaskRef
+from .contract.status import TaskState
 from .polling.schedule import WaitStrategy, cadence
 from .polling.step import Terms
 
@@ -73,6 +77,24 @@ def terms(
         return found
 
     return terms_of
+
+
+def succeeded(task: AnyTask) -> AnyTask:
+    """A task that has something to save."""
+    if not isinstance(task, ImageTask | VideoTask):
+        raise TypeError(
+            f"expected an ImageTask or a VideoTask, not {task!r:.80}; wait for it first"
+        )
+    if task.state is not TaskState.SUCCEEDED:
+        raise ValueError(f"{task.ref} has made nothing: its status is {task.status!r:.60}")
+    return task
+
+
+def folder(name: str, path: str | os.PathLike[str]) -> Path:
+    """A directory, whether or not it is there."""
+    if not isinstance(path, str | os.PathLike) or not os.fspath(path):
+        raise TypeError(f"{name}={path!r:.80}: give the path of a directory")
+    return Path(path)
 
 
 def _is_finite(value: object) -> bool:

@@ -7,15 +7,20 @@ and one that sleeps. No room's rules belong here.
 from __future__ import annotations
 
 from collections.abc import AsyncIterable, Callable, Iterable
+from os import PathLike
+from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from .arguments import count, positive, strategy, terms, time_limit
-from .contract.models import Task
+from .arguments import count, folder, positive, strategy, succeeded, terms, time_limit
+from .contract.models import AnyTask, Task
 from .contract.refs import TaskRef
 from .exchange import Exchange
 from .finder import Finder
 from .making import Making
+from .media.hosts import Hosts
+from .media.keeper import MOST_BYTES as MOST_MEDIA_BYTES
+from .media.keeper import TIMEOUT, Keeper
 from .poller import ClientStatistics, Poller
 from .polling.batch import Batch
 from .polling.gauge import BatchStatistics
@@ -25,9 +30,9 @@ from .polling.step import Terms
 from .polling.waiter import Waiter
 from .session.address import (
     checked_base_url,
-    checked_header,
+    checked_headers,
     checked_proxy,
-    environment_proxy,
+    proxies,
     readied_key,
 )
 from .session.health import Health
@@ -69,6 +74,9 @@ class Client(Making):
         ssl: An `ssl.SSLContext` to verify the service with; False verifies nothing.
         user_agent: What to call yourself (`User-Agent`).
         trust_env: Use the proxy that `HTTP_PROXY`, `HTTPS_PROXY` and `NO_PROXY` name.
+        private_media: Let `download` and `save=` fetch files from internal networks too, such
+            as those of a storage of your own. Otherwise no address in one is connected to,
+            whatever a task, a redirect or a name server says.
         max_response_bytes: The decoded size past which an answer is given up. The service
             echoes submitted images with every answer, so leave room.
 
@@ -92,6 +100,7 @@ class Client(Making):
         ssl: SSLContext | bool | None = None,
         user_agent: str | None = None,
         trust_env: bool = False,
+        private_media: bool = False,
         max_response_bytes: int = MOST_BYTES,
     ) -> None:
         # Whatever is raised from here on, a traceback that shows locals shows no key.
@@ -99,14 +108,11 @@ class Client(Making):
         if isinstance(key, ValueError):
             raise key
         address = checked_base_url(base_url)
-        headers = {"User-Agent": checked_header("user_agent", user_agent or USER_AGENT)}
-        if language is not None:
-            headers["Accept-Language"] = checked_header("language", language)
+        headers = checked_headers(user_agent or USER_AGENT, language)
         if requests_per_second is not None:
             positive("requests_per_second", requests_per_second)
-        if trust_env and proxy is None:
-            proxy = environment_proxy(address)
-        options = {"proxy": checked_proxy(proxy), "ssl": ssl}
+        proxy_for = proxies(proxy, trust_env=trust_env)
+        options = {"proxy": checked_proxy(proxy_for(address)), "ssl": ssl}
         self._attempts = count("attempts", attempts)
         self._request_timeout = positive("request_timeout", request_timeout)
         self._own_wait = strategy(wait)
@@ -126,12 +132,19 @@ class Client(Making):
             health=health,
         )
         self._budget = Budget()
-        self._poller = Poller(self._http, self._limits, health)
-        exchange = Exchange(
-            self._http, self._limits, health, self._lifetime, self._attempts, self._budget
-        )
+        self._poller = Poller(self._http)
+        exchange = Exchange(self._http, self._lifetime, self._attempts, self._budget)
         self._finder = Finder(exchange)
         self._submitter = Submitter(exchange, self._finder)
+        hosts = Hosts(
+            plain=address.scheme == "http",
+            inside=private_media,
+            proxy_for=proxy_for,
+            ssl=ssl,
+            user_agent=headers["User-Agent"],
+            patience=self._request_timeout,
+        )
+        self._keeper = Keeper(hosts, self._poller.fetch, self._lifetime)
 
     async def __aenter__(self) -> Client:
         self._lifetime.enter()
@@ -152,6 +165,7 @@ class Client(Making):
         """
         self._lifetime.close()
         await self._http.aclose()
+        await self._keeper.aclose()
 
     def __repr__(self) -> str:
         if not hasattr(self, "_http"):
@@ -245,6 +259,7 @@ class Client(Making):
         patience: float | None = 300.0,
         max_pending: int = 100_000,
         progress: Callable[[BatchStatistics], None] | None = None,
+        save: str | PathLike[str] | None = None,
     ) -> Batch[T]:
         """Wait for many tasks, and get their outcomes in the order they end.
 
@@ -267,6 +282,9 @@ class Client(Making):
             max_pending: Refs that have been read and whose outcome has not been taken.
             progress: Called about once a second, and when the block is left, with the
                 batch's `statistics()`. What it raises ends the batch.
+            save: A directory. The files of each task that succeeds are saved there, as by
+                `download`, before its outcome is handed over with their `paths`. Where that
+                fails, the outcome has the task and a `DownloadError`.
 
         Returns:
             A `Batch`: an async context manager, and inside it an async iterator.
@@ -278,7 +296,7 @@ class Client(Making):
             ConnectionFailedError: The service's certificate is not valid.
             ClientClosedError: The client is closed, or was meanwhile.
         """
-        return self._batch(refs, None, timeout, wait, patience, max_pending, progress)
+        return self._batch(refs, None, timeout, wait, patience, max_pending, progress, save)
 
     async def wait_all(
         self,
@@ -289,6 +307,7 @@ class Client(Making):
         patience: float | None = 300.0,
         max_pending: int = 100_000,
         progress: Callable[[BatchStatistics], None] | None = None,
+        save: str | PathLike[str] | None = None,
     ) -> list[Outcome[T]]:
         """Wait for many tasks, and get their outcomes in the order asked.
 
@@ -305,10 +324,60 @@ class Client(Making):
             ClientClosedError: The client is closed, or was meanwhile.
         """
         asked: list[TaskRef[T]] = []
-        batch = self._batch(refs, asked.append, timeout, wait, patience, max_pending, progress)
+        batch = self._batch(
+            refs, asked.append, timeout, wait, patience, max_pending, progress, save
+        )
         async with batch:
             outcomes = {outcome.ref: outcome async for outcome in batch}
         return [outcomes[ref] for ref in asked]
+
+    async def download(
+        self,
+        task: AnyTask,
+        directory: str | PathLike[str],
+        *,
+        timeout: float | None = TIMEOUT,
+        max_bytes: int = MOST_MEDIA_BYTES,
+        progress: Callable[[int, int | None], None] | None = None,
+    ) -> list[Path]:
+        """Save what a succeeded task has made: its images, or its video.
+
+            task = await client.wait_for(ref)
+            paths = await client.download(task, "results")
+
+        Files are called `image-ID-1.png`, `image-ID-2.png`, ..., `video-ID.mp4`; the ending is
+        that of what they really are. A file has its name when it is complete, and not before:
+        one that is there is left alone. What there is of another one lies beside it, hidden,
+        and is gone on with by the next call. Transient trouble is met with further attempts,
+        and an address that has expired with one more poll of the task. The key is not sent.
+
+        Args:
+            task: A task that has succeeded. Of a video the video is saved and not its cover.
+            directory: Where to. It is made if it is not there.
+            timeout: Seconds for all of it; None for no limit.
+            max_bytes: The size past which a file is given up.
+            progress: Called with the bytes there are of the file that is being written, and
+                with how many it is to have, None if its host does not say. What it raises
+                ends the download.
+
+        Returns:
+            The files, in the order of the task's images.
+
+        Raises:
+            ValueError: The task has not succeeded, or a number is out of its range.
+            TypeError: `task` is no task.
+            MediaAddressError: A file stands at an address nothing is fetched from; see
+                `private_media`.
+            DownloadError: A file could not be saved for another reason.
+            ClientClosedError: The client is closed, or was meanwhile.
+        """
+        return await self._keeper.save(
+            succeeded(task),
+            folder("directory", directory),
+            timeout=time_limit("timeout", timeout),
+            most=count("max_bytes", max_bytes),
+            progress=progress,
+        )
 
     def _batch(
         self,
@@ -319,6 +388,7 @@ class Client(Making):
         patience: float | None,
         max_pending: int,
         progress: Callable[[BatchStatistics], None] | None,
+        save: str | PathLike[str] | None,
     ) -> Batch[T]:
         return Batch(
             refs,
@@ -331,6 +401,7 @@ class Client(Making):
             closed=self._lifetime.until_closed,
             admitted=admitted,
             progress=progress,
+            keep=None if save is None else self._keeper.into(folder("save", save)),
         )
 
     def _terms(

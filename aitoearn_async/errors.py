@@ -17,6 +17,8 @@
     ├── TaskFailedError              the task itself failed
     ├── WaitTimeoutError             the wait's deadline passed            (also a TimeoutError)
     ├── ServiceUnreachableError      the wait's patience ran out
+    ├── DownloadError                a succeeded task's files could not be saved
+    │   └── MediaAddressError          one of them stands where nothing is fetched from
     └── ClientClosedError            the client was closed                 (also a RuntimeError)
 
 Wrong arguments are not in the tree: they are a `ValueError` or `TypeError` at the call.
@@ -348,6 +350,46 @@ class ServiceUnreachableError(_WaitError):
     """
 
     _reason = "was given up after {elapsed}, because the service gave no good answer"
+
+
+class DownloadError(AiToEarnError):
+    """The task succeeded, but a file it made could not be saved. The task is as good as before.
+
+    Files that were complete stay, and what there is of another one is gone on with by the next
+    call, where the media host allows it.
+
+    Attributes:
+        message: What happened. Of an address it names the host, and nothing else.
+        task: The succeeded task, as of when its addresses were last asked for.
+        retry_after: How long the media host asks to be left alone, in seconds, if it does.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        task: AnyTask,
+        *,
+        retry_after: float | None = None,
+        transient: bool | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.message = message
+        self.task = task
+        self.ref: AnyRef = task.ref  # pyright: ignore[reportIncompatibleVariableOverride]
+        self.retry_after = retry_after
+        if transient is not None:
+            self.transient = transient
+
+    def __str__(self) -> str:
+        return f"{self.ref} could not be saved: {self.message}"
+
+
+class MediaAddressError(DownloadError):
+    """A file stands at an address that nothing is fetched from, or a redirect leads to one.
+
+    Into an internal network (`private_media=True` allows it), to plain http from a service
+    that is https, with a login in it, or to no http address at all. Nothing was sent there.
+    """
 
 
 class ClientClosedError(AiToEarnError, RuntimeError):

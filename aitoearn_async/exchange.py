@@ -16,10 +16,8 @@ import msgspec
 from .contract.envelope import Broken, Envelope, Refusal, read_plain, refusal
 from .errors import AiToEarnError, ContractError, UnexpectedResponseError
 from .session.connection import Body
-from .session.health import Health
 from .session.http import Answer, Http
 from .session.lifetime import Lifetime
-from .session.limits import Limits
 from .session.retry import Budget, persist
 
 T = TypeVar("T")
@@ -30,18 +28,8 @@ logger: logging.Logger = logging.getLogger("aitoearn_async")
 class Exchange:
     """Asks one service, a request at a time."""
 
-    def __init__(
-        self,
-        http: Http,
-        limits: Limits,
-        health: Health,
-        lifetime: Lifetime,
-        attempts: int,
-        budget: Budget,
-    ) -> None:
+    def __init__(self, http: Http, lifetime: Lifetime, attempts: int, budget: Budget) -> None:
         self.http = http
-        self._limits = limits
-        self._health = health
         self._lifetime = lifetime
         self._attempts = attempts
         self._budget = budget
@@ -117,9 +105,9 @@ class Exchange:
         result = self._read(answer, decoder, request_id)
         if isinstance(result, AiToEarnError):
             # Whatever the query: a page that cannot be had is no sign of more than itself.
-            self._health.bad(answer.term, path.partition("?")[0], result)
+            self.http.health.bad(answer.term, path.partition("?")[0], result)
         else:
-            self._health.good(answer.term)
+            self.http.health.good(answer.term)
         return result
 
     def _read(
@@ -148,7 +136,7 @@ class Exchange:
 
     def note(self, what: object, error: AiToEarnError) -> None:
         """Count a request that came to nothing."""
-        self._limits.failed += 1
+        self.http.limits.failed += 1
         logger.debug("%s: %s", what, error)
 
     async def send(self, path: str, body: Body, request_id: str, before: float) -> Answer:

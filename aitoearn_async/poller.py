@@ -24,9 +24,7 @@ from .contract.status import is_known
 from .errors import AiToEarnError, ContractError, NotAskedError, UnexpectedResponseError
 from .polling.step import Reply, Wait
 from .session.breaker import BreakerState
-from .session.health import Health
 from .session.http import Answer, Http
-from .session.limits import Limits
 
 T = TypeVar("T", bound=Task)
 
@@ -60,10 +58,10 @@ class ClientStatistics(msgspec.Struct, frozen=True, kw_only=True):
 class Poller:
     """Polls one service."""
 
-    def __init__(self, http: Http, limits: Limits, health: Health) -> None:
+    def __init__(self, http: Http) -> None:
         self._http = http
-        self._limits = limits
-        self._health = health
+        self._limits = http.limits
+        self._health = http.health
         self._name = http.name
         self._numbers = itertools.count(1)
         self._echoes_request_ids = False

@@ -46,7 +46,8 @@ async def aitoearn_client(aitoearn_service: Emulator) -> AsyncIterator[Client]:
     """An `aitoearn_async.Client` of `aitoearn_service`."""
     from aitoearn_async import Client
 
-    async with Client(aitoearn_service.api_key, base_url=aitoearn_service.url) as client:
+    key, url = aitoearn_service.api_key, aitoearn_service.url
+    async with Client(key, base_url=url, private_media=True) as client:
         yield client
 
 

@@ -17,11 +17,13 @@ from aitoearn_async import (
     ClientClosedError,
     ConnectionFailedError,
     ContractError,
+    DownloadError,
     GenerateImage,
     GenerateVideo,
     ImageRef,
     ImageTask,
     InvalidRequestError,
+    MediaAddressError,
     NotAskedError,
     RateLimitError,
     RequestTimeoutError,
@@ -40,6 +42,7 @@ from aitoearn_async import (
 )
 
 IMAGE = ImageTask(log_id="66", status="failed", error_message="the prompt was refused")
+DONE = ImageTask(log_id="66", status="success")
 VIDEO = VideoTask(id="67", status="FAILURE", error=VideoError(message="no capacity"))
 RUNNING = VideoTask(id="67", status="InProgress", model="sora-2")
 MAYBE = "The task may still be running."
@@ -110,6 +113,12 @@ SAYS: list[tuple[AiToEarnError, str]] = [
         "image:66 was given up after 119.0 s, because the service gave no good answer:"
         f" asked 31 times and saw no connection ×31. {MAYBE}",
     ),
+    (DownloadError("disk full", DONE, transient=False), "image:66 could not be saved: disk full"),
+    (
+        DownloadError("media.example answered HTTP 503", DONE, retry_after=7.0, transient=True),
+        "image:66 could not be saved: media.example answered HTTP 503",
+    ),
+    (MediaAddressError("it is inside", DONE), "image:66 could not be saved: it is inside"),
     (
         ClientClosedError(),
         "the client is closed; make a new Client, and close it when all its calls ended",
@@ -282,6 +291,9 @@ def test_labels() -> None:
         *("SubmitUncertainError", "SubmitUncertainError"),
         *("TaskFailedError", "TaskFailedError", "TaskFailedError"),
         *("WaitTimeoutError", "WaitTimeoutError", "WaitTimeoutError", "ServiceUnreachableError"),
+        "DownloadError",
+        "DownloadError",
+        "MediaAddressError",
         "ClientClosedError",
     ]
 

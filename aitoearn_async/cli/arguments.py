@@ -16,6 +16,7 @@ from .screens import complain
 
 KEY = "AITOEARN_API_KEY"
 BASE_URL = "AITOEARN_BASE_URL"
+PRIVATE_MEDIA = "AITOEARN_PRIVATE_MEDIA"
 
 _UNITS = re.compile(r"(?:(\d{1,6})h)?(?:(\d{1,6})m)?(?:(\d{1,9}(?:\.\d+)?)s)?", re.ASCII)
 _PLAIN = re.compile(r"\d{1,9}(?:\.\d+)?", re.ASCII)

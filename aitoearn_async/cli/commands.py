@@ -12,6 +12,7 @@ import os
 import sys
 from collections import Counter
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Annotated, NamedTuple, NoReturn
 
 import msgspec
@@ -22,12 +23,22 @@ from aitoearn_async import AiToEarnError, AnyRef, AnyTask, Client, TaskRef, __ve
 from . import demo as stage
 from . import find, lists, make, progress, record
 from .arguments import KEY, client_of, refs_of, seconds_of
-from .running import AsJson, BaseUrl, Language, Patience, Timeout, interrupted, run_to_exit
+from .fetch import Fetch, fetched, fetched_json
+from .running import (
+    AsJson,
+    BaseUrl,
+    Language,
+    Patience,
+    PrivateMedia,
+    Timeout,
+    interrupted,
+    run_to_exit,
+)
 from .screens import complain, console, say, screen_for, screen_for_list
 from .standing import Exit, exit_of, failure_of, worst
 from .sweep import Sweep
 from .view import card, complaint, left
-from .watch import Watch
+from .watch import Save, Watch
 
 PROGRAM = "aitoearn-async"
 HANDFUL = 20
@@ -45,8 +56,9 @@ Exit status:
   3    given up: out of time, or no good answer for too long
   4    the service refused, or cannot be reached or understood
   5    a submit was sent, and it is not known whether it made a task
+  6    a task succeeded, but its files could not be saved
   130  interrupted
-Of several, the highest up to 4 counts."""
+Of several, the highest up to 6 counts."""
 
 app: typer.Typer = typer.Typer(
     add_completion=False,
@@ -124,6 +136,10 @@ def wait(
             help="Add outcomes to this file, as JSON, and leave out what has ended in it.",
         ),
     ] = None,
+    save: Annotated[
+        str | None,
+        typer.Option(metavar="DIR", help="Save the files of tasks that succeed there."),
+    ] = None,
     as_json: AsJson = False,
     timeout: Timeout = "30m",
     patience: Patience = "5m",
@@ -134,6 +150,7 @@ def wait(
     max_pending: Annotated[
         int, typer.Option(min=1, help="Tasks of a long list to wait for at the same time.")
     ] = 100_000,
+    private_media: PrivateMedia = False,
     base_url: BaseUrl = None,
     language: Language = None,
 ) -> None:
@@ -151,21 +168,26 @@ def wait(
     again, those that were given up or refused are, and of several lines for a task the last
     one counts. The exit status is that of the whole list, earlier runs included.
 
+    With --save a task has ended when its files are in DIR. With --out as well, one that
+    succeeded in an earlier run is asked for again where they are not.
+
     Interrupting the wait does not stop the tasks.
     """
     limits = _Limits(
         seconds_of("--timeout", timeout), seconds_of("--patience", patience), max_pending
     )
+    directory = Path(save) if save else None
     if not refs and file is None:
         raise typer.BadParameter("name a task, or a --file of them", param_hint="REF")
     listed = dict.fromkeys(map(str, refs_of(refs or ())))
     few = len(listed) <= HANDFUL and file is None and out is None
     if file is not None:
         listed |= lists.read(file)
-    client = client_of(base_url, language, concurrency=concurrency, requests_per_second=rate)
+    rates = {"concurrency": concurrency, "requests_per_second": rate}
+    client = client_of(base_url, language, private_media=private_media, **rates)
     if few:
-        _watch(client, listed, limits, as_json=as_json)
-    _sweep(client, listed, out, limits, as_json=as_json)
+        _watch(client, listed, limits, directory, as_json=as_json)
+    _sweep(client, listed, out, limits, directory, as_json=as_json)
 
 
 class _Limits(NamedTuple):
@@ -174,11 +196,19 @@ class _Limits(NamedTuple):
     max_pending: int
 
 
-def _watch(client: Client, listed: lists.Listed, limits: _Limits, *, as_json: bool) -> NoReturn:
-    watch = Watch(
+def _watch(
+    client: Client,
+    listed: lists.Listed,
+    limits: _Limits,
+    directory: Path | None,
+    *,
+    as_json: bool,
+) -> NoReturn:
+    waiters = [
         client.wait_for(parse_ref(text), timeout=limits.timeout, patience=limits.patience)
         for text in listed
-    )
+    ]
+    watch = Watch(waiters, None if directory is None else _saver(client, directory))
 
     async def work() -> Exit:
         async with client:
@@ -192,17 +222,27 @@ def _watch(client: Client, listed: lists.Listed, limits: _Limits, *, as_json: bo
     run_to_exit(work(), interrupted)
 
 
+def _saver(client: Client, directory: Path) -> Save:
+    return lambda task: client.download(task, directory)
+
+
 def _sweep(
-    client: Client, listed: lists.Listed, out: str | None, limits: _Limits, *, as_json: bool
+    client: Client,
+    listed: lists.Listed,
+    out: str | None,
+    limits: _Limits,
+    directory: Path | None,
+    *,
+    as_json: bool,
 ) -> NoReturn:
     total = len(listed)
     ends: Counter[Exit] = Counter()
     with contextlib.ExitStack() as stack:
         kept = stack.enter_context(record.Record(out)) if out is not None else None
         if kept is not None:
-            ends = kept.strike_off(listed)
+            ends = kept.strike_off(listed, directory)
         refs: Iterator[TaskRef[AnyTask]] = map(parse_ref, listed)
-        batch = client.as_completed(refs, **limits._asdict())
+        batch = client.as_completed(refs, save=directory, **limits._asdict())
         sweep = Sweep(batch, total, ends, kept)
 
         async def work() -> Exit:
@@ -220,6 +260,39 @@ def _sweep(
             return Exit.INTERRUPTED
 
         run_to_exit(work(), interrupted)
+
+
+@app.command()
+def download(
+    refs: Annotated[
+        list[str], typer.Argument(metavar="REF", help="The tasks: image:ID, video:ID.")
+    ],
+    save: Annotated[str, typer.Option(metavar="DIR", help="Where to.")] = ".",
+    as_json: AsJson = False,
+    timeout: Annotated[
+        str,
+        typer.Option(metavar="DURATION", help="For each task: 90, 1.5s, 10m, 1h30m, or none."),
+    ] = "10m",
+    private_media: PrivateMedia = False,
+    base_url: BaseUrl = None,
+    language: Language = None,
+) -> None:
+    """Save the files of tasks that have succeeded.
+
+    Prints where they are, a path a line. Files are called image-ID-1.png, image-ID-2.png and
+    so on, or video-ID.mp4. Those that are there are left alone, and what there is of others is
+    gone on with. A task that still runs is not waited for: see wait --save.
+    """
+    asked = refs_of(refs)
+    seconds = seconds_of("--timeout", timeout)
+    client = client_of(base_url, language, private_media=private_media)
+    fetch = Fetch(client, asked, Path(save), seconds)
+
+    def interrupted() -> Exit:
+        complain(f"interrupted; not saved: {' '.join(map(str, fetch.left)) or 'none'}")
+        return Exit.INTERRUPTED
+
+    run_to_exit(fetch.run(fetched_json if as_json else fetched), interrupted)
 
 
 @app.command()

@@ -57,6 +57,7 @@ _SERVING = """\
 # AiToEarn, played on this machine. In another terminal:
 export AITOEARN_BASE_URL={url}
 export AITOEARN_API_KEY={key}
+export AITOEARN_PRIVATE_MEDIA=1
 
 # Tasks to get or wait for; their lives begin now:"""
 

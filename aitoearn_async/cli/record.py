@@ -12,6 +12,7 @@ import os
 import stat
 import sys
 from collections import Counter
+from pathlib import Path
 from types import TracebackType
 from typing import Self
 
@@ -35,6 +36,19 @@ class Line(msgspec.Struct):
 
     ref: str
     state: TaskState | None
+    paths: list[str] = []
+    """The files that were saved."""
+
+    def is_final(self, directory: Path | None) -> bool:
+        """Whether there is nothing left to do: the task has ended, and its files are there.
+
+        Args:
+            directory: Where they have to be; None if nobody wants them.
+        """
+        if directory is None or self.state is not TaskState.SUCCEEDED:
+            return self.state in _FINAL
+        names = [os.path.basename(path) for path in self.paths]
+        return bool(names) and all((directory / name).is_file() for name in names)
 
 
 _decoder = msgspec.json.Decoder(Line)
@@ -76,8 +90,13 @@ class Record:
     ) -> None:
         self._file.close()
 
-    def strike_off(self, listed: Listed) -> Counter[Exit]:
+    def strike_off(self, listed: Listed, directory: Path | None = None) -> Counter[Exit]:
         """Take off a list what has ended for good, and see that the last line is whole.
+
+        Args:
+            listed: The list.
+            directory: Where files are to be saved. A task that succeeded stays on the list
+                where any of them is not there.
 
         Returns:
             How many of the list succeeded, and how many failed.
@@ -94,7 +113,7 @@ class Record:
                 if line is None:
                     break
                 end, whole = end + len(text), text.endswith(b"\n")
-                if line.state in _FINAL and line.ref in listed:
+                if line.state and line.is_final(directory) and line.ref in listed:
                     del listed[line.ref]
                     ends[_FINAL[line.state]] += 1
         self._file.truncate(end)

@@ -15,7 +15,7 @@ from typing import Annotated, Any, NamedTuple, NoReturn
 
 import typer
 
-from .arguments import BASE_URL
+from .arguments import BASE_URL, PRIVATE_MEDIA
 from .screens import complain
 from .standing import Exit
 
@@ -25,6 +25,12 @@ BaseUrl = Annotated[
 ]
 Language = Annotated[
     str | None, typer.Option(metavar="TAG", help="Of the service's messages, such as zh-CN.")
+]
+PrivateMedia = Annotated[
+    bool,
+    typer.Option(
+        "--private-media", envvar=PRIVATE_MEDIA, help="Fetch files from internal networks too."
+    ),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="JSON, an object a line.")]
 

@@ -209,8 +209,8 @@ class Terminal(Redrawn):
         for standing in self._look():
             if standing.error is not None:
                 complain(view.complaint(standing.ref, standing.error))
-            elif standing.task is not None and standing.task.done:
-                say(view.made(standing.task))
+            elif standing.ended:
+                say(view.made(standing))
 
 
 class Bar(Redrawn):
@@ -240,8 +240,8 @@ class Bar(Redrawn):
             return
         if standing.error is not None:
             complain(view.complaint(standing.ref, standing.error))
-        elif standing.task is not None:
-            self._unsaid.append(view.made(standing.task))
+        else:
+            self._unsaid.append(view.made(standing))
 
     def draw(self) -> None:
         self._say()

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from aitoearn_async import (
     AiToEarnError,
     AnyTask,
+    DownloadError,
     Outcome,
     ServiceUnreachableError,
     SubmitUncertainError,
@@ -29,6 +31,7 @@ class Exit(enum.IntEnum):
     GAVE_UP = 3
     SERVICE = 4
     UNCERTAIN = 5
+    NOT_SAVED = 6
     INTERRUPTED = 130
     BROKEN_PIPE = 141
 
@@ -38,6 +41,7 @@ _EXITS: tuple[tuple[type[Exception], Exit], ...] = (
     (WaitTimeoutError, Exit.GAVE_UP),
     (ServiceUnreachableError, Exit.GAVE_UP),
     (SubmitUncertainError, Exit.UNCERTAIN),
+    (DownloadError, Exit.NOT_SAVED),
     (AiToEarnError, Exit.SERVICE),
     (OSError, Exit.USAGE),
 )
@@ -55,10 +59,16 @@ class Standing(NamedTuple):
     elapsed: float
     error: AiToEarnError | None = None
     """How the wait ended, if not in success."""
+    paths: tuple[Path, ...] = ()
+    """The files that were saved."""
+    saving: bool = False
+    """Whether its files are on their way."""
 
     @property
     def ended(self) -> bool:
-        """Whether nothing more is asked."""
+        """Whether nothing more is done."""
+        if self.saving:
+            return False
         return self.error is not None or (self.task is not None and self.task.done)
 
     @property
@@ -94,6 +104,7 @@ def standing_after(outcome: Outcome[AnyTask]) -> Standing:
         polls=outcome.polls,
         elapsed=outcome.elapsed,
         error=outcome.error,
+        paths=outcome.paths,
     )
 
 

@@ -19,6 +19,7 @@ from rich.text import Text
 from aitoearn_async import (
     AiToEarnError,
     AnyTask,
+    DownloadError,
     ImageTask,
     Model,
     ServiceUnreachableError,
@@ -35,12 +36,14 @@ _STYLES = {
     Exit.FAILED: "red",
     Exit.GAVE_UP: "yellow",
     Exit.SERVICE: "red",
+    Exit.NOT_SAVED: "yellow",
 }
 _ENDS = {
     Exit.SUCCEEDED: "succeeded",
     Exit.FAILED: "failed",
     Exit.GAVE_UP: "given up",
     Exit.SERVICE: "refused",
+    Exit.NOT_SAVED: "not saved",
 }
 _MOST_OF_A_PROMPT = 200
 
@@ -77,7 +80,7 @@ def line(standing: Standing) -> str | None:
     if not standing.task.done:
         return None if standing.ended else word
     polls = "1 poll" if standing.polls == 1 else f"{standing.polls} polls"
-    made = " ".join(results(standing.task))
+    made = " ".join(kept(standing))
     return f"{word} after {duration(standing.elapsed)}, {polls}{': ' * bool(made)}{made}"
 
 
@@ -93,6 +96,7 @@ def outcome_json(standing: Standing) -> bytes:
             "elapsed": round(standing.elapsed, 3),
             "task": task,
             "error": error and {"type": type(error).__name__, "message": str(error)},
+            "paths": [str(path) for path in standing.paths],
         }
     )
 
@@ -142,6 +146,8 @@ def status(standing: Standing) -> Text:
 def _status(standing: Standing) -> tuple[str, str]:
     if standing.ended:
         return _end(standing), _STYLES[standing.exit]
+    if standing.saving:
+        return "saving", ""
     if standing.trouble:
         return f"{shown(standing.trouble)}, trying again", "yellow"
     if standing.task is None:
@@ -154,6 +160,8 @@ def _end(standing: Standing) -> str:
         return "given up: out of time"
     if isinstance(standing.error, ServiceUnreachableError):
         return "given up: no good answer"
+    if isinstance(standing.error, DownloadError):
+        return f"not saved: {shown(standing.error.message)}"
     if standing.task is None or not standing.task.done:
         return shown(str(standing.error))
     reason = shown(standing.task.failure or "") if standing.error else ""
@@ -237,9 +245,16 @@ def results(task: AnyTask) -> list[str]:
     return [shown(where) for where in made if where]
 
 
-def made(task: AnyTask) -> str:
+def kept(standing: Standing) -> list[str]:
+    """Where what it has made is now: files, or else addresses."""
+    if standing.paths or standing.task is None:
+        return [shown(str(path)) for path in standing.paths]
+    return results(standing.task)
+
+
+def made(standing: Standing) -> str:
     """What a task has made, after its name."""
-    return " ".join([str(task.ref), *results(task)])
+    return " ".join([str(standing.ref), *kept(standing)])
 
 
 def row(task: VideoTask) -> str:

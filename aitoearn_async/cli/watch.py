@@ -7,13 +7,17 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncGenerator, Iterable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable
+from pathlib import Path
 from typing import Any
 
-from aitoearn_async import AiToEarnError, TaskRef, Waiter
+from aitoearn_async import AiToEarnError, AnyTask, TaskRef, TaskState, Waiter
 
 from .screens import Screen
 from .standing import Standing, standing_of
+
+Save = Callable[[AnyTask], Awaitable[list[Path]]]
+"""Saves what a task has made."""
 
 FRAME = 0.125
 """Seconds between two looks at how things stand."""
@@ -24,15 +28,21 @@ class Watch:
 
     Args:
         waiters: The waits, none of them begun.
+        save: What is done when a task has succeeded, if anything.
     """
 
-    def __init__(self, waiters: Iterable[Waiter[Any]]) -> None:
+    def __init__(self, waiters: Iterable[Waiter[Any]], save: Save | None = None) -> None:
         self._waiters = list(waiters)
+        self._save = save
         self._ends: dict[TaskRef[Any], Standing] = {}
 
     def look(self) -> list[Standing]:
         """How all of them stand now, in the order they were given in."""
-        return [self._ends.get(waiter.ref) or standing_of(waiter) for waiter in self._waiters]
+        return [self._ends.get(waiter.ref) or self._now(waiter) for waiter in self._waiters]
+
+    def _now(self, waiter: Waiter[Any]) -> Standing:
+        now = standing_of(waiter)
+        return now._replace(saving=self._save is not None and now.ended and now.error is None)
 
     async def run(self, screen: Screen) -> list[Standing]:
         """Wait for all of them; how they ended."""
@@ -43,13 +53,16 @@ class Watch:
 
     async def _follow(self, waiter: Waiter[Any], screen: Screen) -> None:
         error = None
+        paths: list[Path] = []
         try:
             async for task in waiter:
                 if not task.done:
                     screen.changed(standing_of(waiter))
+                elif self._save is not None and task.state is TaskState.SUCCEEDED:
+                    paths = await self._save(task)
         except AiToEarnError as raised:
             error = raised
-        end = standing_of(waiter, error)
+        end = standing_of(waiter, error)._replace(paths=tuple(paths))
         self._ends[waiter.ref] = end
         screen.ended(end)
 

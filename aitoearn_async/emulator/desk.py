@@ -22,7 +22,7 @@ from multidict import CIMultiDict, CIMultiDictProxy
 
 from aitoearn_async import AnyRef, ImageRef, VideoRef
 
-from . import dialects, wire
+from . import dialects, shelf, wire
 from .dialects import Dialect, Row
 from .faults import Fault
 from .models import MODELS
@@ -56,6 +56,8 @@ class Request:
     """The task it asks for, whether or not there is one; `None` if that is no valid id."""
     body: bytes = field(default=b"", repr=False)
     """What came with it, as far as it was read."""
+    media: bool = False
+    """Whether it asks for a file that the task has made, and not for the task."""
 
 
 @dataclass(slots=True)
@@ -79,7 +81,8 @@ class Desk:
         self.groups: set[str] = set()
         self._create = create
         self._rows: dict[AnyRef, Row] = {}
-        self._faults: dict[AnyRef | None, deque[_Pending]] = {}
+        self._shelf = shelf.Shelf()
+        self._faults: dict[tuple[AnyRef | None, bool], deque[_Pending]] = {}
         self._random = random.Random()
         self._counter = itertools.count()
 
@@ -113,26 +116,35 @@ class Desk:
         """Forget a task."""
         del self._rows[_key(ref)]
 
-    def add_fault(self, fault: Fault, ref: AnyRef | None, times: int | None) -> None:
-        """Queue a fault up, for a task or for all."""
+    def set_media(self, ref: AnyRef, number: int, content: bytes) -> None:
+        """Let a task's file be this from now on."""
+        self._shelf.put(self._rows[_key(ref)].ref, number, content)
+
+    def add_fault(
+        self, fault: Fault, ref: AnyRef | None, times: int | None, *, media: bool
+    ) -> None:
+        """Queue a fault up, for a task or for all; for asking how it stands, or for its files."""
         key = None if ref is None else _key(ref)
-        self._faults.setdefault(key, deque()).append(_Pending(fault, times))
+        self._faults.setdefault((key, media), deque()).append(_Pending(fault, times))
 
     def clear_faults(self) -> None:
         """Forget all faults."""
         self._faults.clear()
 
-    def take_fault(self, ref: AnyRef | None) -> Fault | None:
+    def take_fault(self, request: Request) -> Fault | None:
         """The fault this request meets, now met once more."""
         if not self._faults:
             return None
+        ref = request.ref
         for key in (None,) if ref is None else (_key(ref), None):
-            if queue := self._faults.get(key):
+            if queue := self._faults.get((key, request.media)):
                 return _count_down(queue)
         return None
 
     def answer(self, request: Request, fault: Fault | None, now: float) -> wire.Answer:
         """What the service itself says, before a fault below it spoils the answer."""
+        if request.media:
+            return self._file(request, now)
         request_id = request.headers.get("x-request-id") or self._fresh_request_id()
         body = self._body(request, request_id, fault, now)
         headers = CIMultiDict({"x-request-id": request_id, "Content-Type": wire.JSON})
@@ -144,6 +156,14 @@ class Desk:
             del headers["Content-Type"]
             return wire.Answer(b"", 304, headers)
         return wire.Answer(body, 200, headers)
+
+    def _file(self, request: Request, now: float) -> wire.Answer:
+        """A file of a task's: no key is asked for, and there is none before it has succeeded."""
+        place = shelf.place_of(request.path.partition("?")[0])
+        row = self._rows.get(_key(place[0])) if place else None
+        if place is None or row is None or not dialects.has_succeeded(row, now):
+            return shelf.missing()
+        return shelf.answer(self._shelf.get(row.ref, place[1]), row.ref, request.headers)
 
     def _body(self, request: Request, request_id: str, fault: Fault | None, now: float) -> bytes:
         said = self._say(request, fault, now)
@@ -226,8 +246,15 @@ class Desk:
         return "".join(self._random.choices(_REQUEST_ID_ALPHABET, k=21))
 
 
-def ref_of(path: str) -> AnyRef | None:
-    """The task a path (decoded, no query) asks for; `None` if it names none."""
+def asked_for(path: str) -> tuple[AnyRef | None, bool]:
+    """The task a path (decoded, no query) names, if any, and whether a file of it is asked for."""
+    if path.startswith(shelf.PATH):
+        place = shelf.place_of(path)
+        return place[0] if place else None, True
+    return _ref_of(path), False
+
+
+def _ref_of(path: str) -> AnyRef | None:
     kind, id = _split(path)
     try:
         return kind(id) if kind is not None else None

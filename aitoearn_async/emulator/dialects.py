@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import http
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
@@ -113,8 +113,8 @@ class Row:
     """When it was added, in seconds on the event loop's clock."""
     content: Mapping[str, Any]
     """What always stands in its answers."""
-    made: Mapping[str, Any]
-    """What stands there once it has succeeded."""
+    made: Callable[[], Mapping[str, Any]]
+    """What stands there once it has succeeded; it may name the server's own address."""
     refused: Mapping[str, Any]
     """What stands there once it has failed."""
     overlay: Mapping[str, Any]
@@ -148,12 +148,17 @@ def document(row: Row, stage: int) -> dict[str, Any]:
     word = row.life.words[stage]
     plain = word.lower()
     succeeded, failed = plain in SUCCESS_WORDS, plain in FAILURE_WORDS
-    result = row.made if succeeded else row.refused if failed else _NOTHING
+    result = row.made() if succeeded else row.refused if failed else _NOTHING
     changed = timedelta(seconds=row.life.begins[stage])
     shape = _image if isinstance(row.ref, ImageRef) else _video
     fields = shape(row, word, result, changed, ended=succeeded or failed)
     fields |= row.overlay
     return {name: value for name, value in fields.items() if value is not msgspec.UNSET}
+
+
+def has_succeeded(row: Row, now: float) -> bool:
+    """Whether a task has made what it was to make, at a moment on the event loop's clock."""
+    return row.life.words[row.life.stage(now - row.born)].lower() in SUCCESS_WORDS
 
 
 def _image(

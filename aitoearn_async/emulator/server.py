@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import Any, Final, Literal, Self
 
@@ -15,8 +16,8 @@ from aiohttp import web
 
 from aitoearn_async import AnyRef, ImageRef, VideoRef
 
-from . import wire
-from .desk import Desk, Request, ref_of
+from . import shelf, wire
+from .desk import Desk, Request, asked_for
 from .dialects import DIALECTS, Row
 from .faults import Fault
 from .lives import Life, Stage
@@ -157,7 +158,8 @@ class Emulator:
             life: `(word, seconds)`..., word. Default: `("generating", 2.0), "success"`.
             id: Its id; default: a fresh one of 24 hex digits.
             request: The submitted body, echoed in every answer.
-            images: What it makes: URLs, or objects like those of `images[]`.
+            images: What it makes: URLs, or objects like those of `images[]`. Default: a small
+                PNG, which the emulator serves.
             points: What it costs, in credits. Only the published dialect says so.
             error_message: Why it fails, if it does.
             fields: JSON fields laid over each answer, in the service's own spelling;
@@ -172,8 +174,12 @@ class Emulator:
             RuntimeError: No event loop is running.
         """
         ref = ImageRef(id or self._desk.fresh_id())
-        made = [{"url": image} if isinstance(image, str) else image for image in images or ()]
-        made = made or [{"url": f"https://media.example/{ref.id}.png"}]
+        given = [{"url": image} if isinstance(image, str) else image for image in images or ()]
+
+        def made() -> dict[str, Any]:
+            images = given or [{"url": self.media_url(ref)}]
+            return {"response": {"list": images}, "images": images}
+
         body = {"model": "gpt-image-2", "prompt": "a cat"} if request is None else request
         cost = {"points": points} if self._desk.dialect.points else {}
         self._desk.add(
@@ -182,7 +188,7 @@ class Emulator:
                 life=Life(life or (("generating", 2.0), "success")),
                 born=_now(),
                 content={**cost, "request": body},
-                made={"response": {"list": made}, "images": made},
+                made=made,
                 refused={"errorMessage": error_message},
                 overlay=fields or {},
             )
@@ -206,7 +212,7 @@ class Emulator:
             id: Its id; default: a fresh one of 24 hex digits.
             model: The model that makes it.
             input: What was asked for, echoed in every answer.
-            video_url: What it makes.
+            video_url: What it makes. Default: a small MP4, which the emulator serves.
             error_message: Why it fails, if it does.
             fields: JSON fields laid over each answer, in the service's own spelling;
                 `msgspec.UNSET` leaves one out.
@@ -225,7 +231,7 @@ class Emulator:
                 life=Life(life or (("InProgress", 2.0), "SUCCESS")),
                 born=_now(),
                 content={"model": model, "input": {"prompt": "a cat"} if input is None else input},
-                made={"videoUrl": video_url or f"https://media.example/{ref.id}.mp4"},
+                made=lambda: {"videoUrl": video_url or self.media_url(ref)},
                 refused={"error": {"message": error_message}},
                 overlay=fields or {},
             )
@@ -278,20 +284,46 @@ class Emulator:
         """
         self._desk.remove(ref)
 
-    def fault(self, fault: Fault, ref: AnyRef | None = None, times: int | None = 1) -> None:
+    def media_url(self, ref: AnyRef, number: int = 1) -> str:
+        """Where the emulator serves a file that a task has made, from its success on.
+
+        Args:
+            ref: The task.
+            number: Which of its images; each number has a picture of its own.
+        """
+        return self.url + shelf.address_of(ref, number)
+
+    def set_media(self, ref: AnyRef, content: bytes, number: int = 1) -> None:
+        """Let a file of a task be this from now on, in place of a small picture or film.
+
+        Raises:
+            KeyError: There is no such task.
+        """
+        self._desk.set_media(ref, number, content)
+
+    def fault(
+        self,
+        fault: Fault,
+        ref: AnyRef | None = None,
+        times: int | None = 1,
+        *,
+        media: bool = False,
+    ) -> None:
         """Let requests meet a fault. Faults queue up; those of a task come before the rest.
 
         Args:
             fault: What goes wrong.
             ref: Only requests for this task meet it; `None`: any request does.
             times: How many requests meet it; `None`: all until `clear_faults`.
+            media: Requests for files meet it, and not those for tasks. What the service says
+                in its own words (`code`, `echo`) does nothing to a file.
 
         Raises:
             ValueError: `times` is less than 1.
         """
         if times is not None and times < 1:
             raise ValueError(f"times is 1 or more, or None, not {times!r}")
-        self._desk.add_fault(fault, ref, times)
+        self._desk.add_fault(fault, ref, times, media=media)
 
     def clear_faults(self) -> None:
         """Forget all faults. What already stalls goes on stalling."""
@@ -301,7 +333,7 @@ class Emulator:
         ref: AnyRef
         if kind is ImageRef:
             id = self._desk.fresh_id()
-            images = images_made(fields, id)
+            images = images_made(fields, ImageRef(id), self.media_url)
             ref = self.add_image(*self._lives["image"], id=id, request=fields, images=images)
         else:
             about = video_input(fields)
@@ -310,11 +342,11 @@ class Emulator:
         return ref
 
     async def _handle(self, call: web.BaseRequest) -> web.StreamResponse:
-        ref = ref_of(call.path)
-        fault = self._desk.take_fault(ref)
-        at, cut = _now(), fault is not None and fault.interrupts
-        body = b"" if cut or call.method != "POST" else await call.content.read()
-        request = Request(call.method, call.raw_path, call.headers, at, ref, body)
+        ref, media = asked_for(call.path)
+        request = Request(call.method, call.raw_path, call.headers, _now(), ref, media=media)
+        fault = self._desk.take_fault(request)
+        if call.method == "POST" and not (fault is not None and fault.interrupts):
+            request = dataclasses.replace(request, body=await call.content.read())
         self.requests.append(request)
         if fault is not None and fault.delay:
             await self._pause(fault.delay)

@@ -6,8 +6,6 @@ Plain functions on plain data. The checks are those of the service's own schemas
 from __future__ import annotations
 
 import base64
-import struct
-import zlib
 from collections.abc import Callable, Collection, Mapping
 from typing import Any, Final, TypeGuard
 
@@ -15,11 +13,15 @@ import msgspec
 
 from aitoearn_async import AnyRef, ImageRef, VideoRef
 
+from . import pictures
 from .models import MODELS
 
 BAD_REQUEST: Final = 400
 INVALID_MODEL: Final = 12300
 NO_SUCH_GROUP: Final = 12801
+
+UrlOf = Callable[[AnyRef, int], str]
+"""Where a task's file with a number stands."""
 
 _Rule = Callable[[Any], bool]
 
@@ -167,20 +169,10 @@ def video_input(fields: Mapping[str, Any]) -> dict[str, Any]:
     return {name: fields[sent] for sent, name in _ECHOED.items() if sent in fields}
 
 
-def images_made(fields: Mapping[str, Any], id: str) -> list[str | dict[str, Any]]:
-    """What an image task makes (`images`)."""
-    count = fields.get("n", 1)
+def images_made(fields: Mapping[str, Any], ref: AnyRef, url_of: UrlOf) -> list[dict[str, Any]]:
+    """What an image task makes (`images`): at addresses of the emulator's, or in base64."""
+    numbers = range(1, fields.get("n", 1) + 1)
     if fields.get("response_format") == "b64_json":
-        return [{"b64_json": base64.b64encode(_png()).decode()}] * count
-    return [f"https://media.example/{id}-{number}.png" for number in range(count)]
-
-
-def _png() -> bytes:
-    """A grey pixel."""
-    header = struct.pack(">IIBBBBB", 1, 1, 8, 0, 0, 0, 0)
-    parts = [(b"IHDR", header), (b"IDAT", zlib.compress(b"\x00\x80")), (b"IEND", b"")]
-    chunks = [
-        struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
-        for name, data in parts
-    ]
-    return b"\x89PNG\r\n\x1a\n" + b"".join(chunks)
+        contents = [pictures.png(f"{ref}-{number}") for number in numbers]
+        return [{"b64_json": base64.b64encode(content).decode()} for content in contents]
+    return [{"url": url_of(ref, number)} for number in numbers]

@@ -29,6 +29,7 @@ from .agenda import Agenda, Spread
 from .clock import Alarm, Clock
 from .gauge import BatchStatistics, Gauge
 from .intake import Intake
+from .keeping import Keep, Keeping
 from .outcome import Outcome
 from .step import Decision, Ended, GiveUpAt, Reply, Terms, Wait, begin, give_up, step
 from .waiter import Poll, ask
@@ -66,7 +67,9 @@ class Batch(AsyncIterator[Outcome[T]]):
         closed: Callable[[], Coroutine[Any, Any, None]],
         admitted: Callable[[TaskRef[T]], None] | None = None,
         progress: Callable[[BatchStatistics], None] | None,
+        keep: Keep[T] | None = None,
     ) -> None:
+        self._keeping = Keeping(keep, self._deliver, self._arm, self._fail)
         self._intake = Intake(refs, self._admit, lambda: self._owed < max_pending, self._tell)
         self._terms_of = terms_of
         self._concurrency = concurrency
@@ -110,7 +113,7 @@ class Batch(AsyncIterator[Outcome[T]]):
         traceback: TracebackType | None,
     ) -> None:
         self._state = "closed"
-        tasks = tuple(self._tasks)
+        tasks = *self._tasks, *self._keeping.stop()
         self._stop()
         await asyncio.gather(*tasks, return_exceptions=True)
         if self._progress is not None and exc_type is None:
@@ -122,9 +125,9 @@ class Batch(AsyncIterator[Outcome[T]]):
     async def __anext__(self) -> Outcome[T]:
         self._check_open()
         while not self._ready:
-            if self._failure is not None:
+            if self._failure is not None and not self._keeping.held:
                 raise self._failure
-            if self._intake.done and not self._held:
+            if self._intake.done and not self._held and not self._keeping.held:
                 if self._intake.failure is not None:
                     raise self._intake.failure
                 raise StopAsyncIteration
@@ -154,6 +157,7 @@ class Batch(AsyncIterator[Outcome[T]]):
             pending=len(self._held) - self._in_flight,
             in_flight=self._in_flight,
             ready=len(self._ready),
+            saving=self._keeping.held,
             polls=self._gauge.polls,
             unchanged=self._gauge.unchanged,
             polls_per_second=self._gauge.per_second(now),
@@ -186,7 +190,7 @@ class Batch(AsyncIterator[Outcome[T]]):
         """Give what is due to workers; end what is out of time; set the alarm for the next."""
         now = self._clock.time()
         for _ in range(_AT_A_TIME):
-            if len(self._ready) >= _MOST_READY or self._is_over():
+            if self._is_crowded() or self._is_over():
                 break
             if (wait := self._agenda.take_expired(now)) is not None:
                 self._expire(wait, now)
@@ -195,6 +199,9 @@ class Batch(AsyncIterator[Outcome[T]]):
             else:
                 break
         self._arm(again=True)
+
+    def _is_crowded(self) -> bool:
+        return len(self._ready) >= _MOST_READY or self._keeping.is_full
 
     def _is_over(self) -> bool:
         return self._state != "open" or self._failure is not None
@@ -218,7 +225,7 @@ class Batch(AsyncIterator[Outcome[T]]):
     def _arm(self, *, again: bool = False) -> None:
         """Set the alarm, where it is not set for an earlier moment already."""
         moment = math.inf
-        if len(self._ready) < _MOST_READY:
+        if not self._is_crowded():
             moment = self._agenda.next_deadline()
             if self._has_hands():
                 moment = min(moment, self._agenda.next_due())
@@ -289,9 +296,12 @@ class Batch(AsyncIterator[Outcome[T]]):
             elapsed=0.0 if math.isnan(wait.started) else self._clock.time() - wait.started,
         )
         times = 1 + self._repeats.pop(wait.ref, 0)
-        self._ready.extend([outcome] * times)
         failed = "failed" if isinstance(error, TaskFailedError) else "unresolved"
         self._ends["succeeded" if error is None else failed] += times
+        self._keeping.take(outcome, times)
+
+    def _deliver(self, outcome: Outcome[T], times: int) -> None:
+        self._ready.extend([outcome] * times)
         self._tell()
 
     def _tell(self) -> None:
@@ -314,7 +324,11 @@ class Batch(AsyncIterator[Outcome[T]]):
         self._tasks.discard(task)
         stranger = RuntimeError("a task of this batch was cancelled, and not by the batch")
         exc = stranger if task.cancelled() else task.exception()
-        if exc is not None and not self._is_over():
+        if exc is not None:
+            self._fail(exc)
+
+    def _fail(self, exc: BaseException) -> None:
+        if not self._is_over():
             # A mistake in a hook or a strategy is to be found; ours need not keep frames.
             self._failure = exc.with_traceback(None) if isinstance(exc, AiToEarnError) else exc
             self._stop()

@@ -32,6 +32,8 @@ class BatchStatistics(msgspec.Struct, frozen=True, kw_only=True):
     """How much later than due polls go out, of late: seconds. High: the rate is too low."""
     exhausted: bool
     """Whether all refs have been read."""
+    saving: int = 0
+    """Outcomes of tasks that have succeeded, whose files are being saved or are to be."""
 
 
 class Gauge:

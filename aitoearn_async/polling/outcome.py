@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Generic, TypeVar
 
 import msgspec
@@ -17,6 +18,7 @@ class Outcome(msgspec.Struct, Generic[T_co], frozen=True, kw_only=True):
     """What came of one ref of a batch.
 
     Succeeded: `task`, and no `error`. Failed: the failed `task`, and a `TaskFailedError`.
+    Succeeded, but its files could not be saved: the `task`, and a `DownloadError`.
     Anything else: the `error`, and the task as of the last good poll, if there was one. A
     batch does not keep what did not change, so that task may hold no more than id and status.
     """
@@ -31,6 +33,8 @@ class Outcome(msgspec.Struct, Generic[T_co], frozen=True, kw_only=True):
     """How often the service was asked."""
     elapsed: float
     """Seconds from the first poll to the end."""
+    paths: tuple[Path, ...] = ()
+    """The files that were saved, where it was asked for (`save=`)."""
 
     @property
     def ok(self) -> bool:

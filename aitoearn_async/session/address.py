@@ -11,6 +11,7 @@ import os
 import re
 import unicodedata
 import warnings
+from collections.abc import Callable
 from typing import NoReturn, SupportsIndex
 from urllib.request import getproxies, proxy_bypass
 
@@ -88,6 +89,18 @@ def checked_header(name: str, value: str) -> str:
     if not fits or not 1 <= len(value) <= 256:
         raise ValueError(f"{name}= is 1-256 printable ASCII characters, not {value!r:.60}")
     return value
+
+
+def checked_headers(user_agent: str, language: str | None) -> dict[str, str]:
+    """The headers that a caller can choose, if they can be sent.
+
+    Raises:
+        ValueError: One of them is empty or holds anything but printable ASCII.
+    """
+    headers = {"User-Agent": checked_header("user_agent", user_agent)}
+    if language is not None:
+        headers["Accept-Language"] = checked_header("language", language)
+    return headers
 
 
 def checked_base_url(text: str | None) -> URL:
@@ -183,6 +196,11 @@ def _is_near(host: str) -> bool:
         name = host.rstrip(".").lower()
         return "." not in name or name.endswith((".localhost", ".local", ".internal"))
     return address.is_loopback or address.is_private or address.is_link_local
+
+
+def proxies(fixed: str | None, *, trust_env: bool) -> Callable[[URL], str | None]:
+    """What tells the proxy for an address: the caller's, or that of the environment."""
+    return environment_proxy if trust_env and fixed is None else lambda url: fixed
 
 
 def environment_proxy(url: URL) -> str | None:

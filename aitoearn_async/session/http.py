@@ -120,8 +120,8 @@ class Http:
         self._request_timeout = request_timeout
         self._most_bytes = most_bytes
         self._lifetime = lifetime
-        self._limits = limits
-        self._health = health
+        self.limits = limits
+        self.health = health
         self._renew_next = False
 
     async def send(
@@ -153,18 +153,18 @@ class Http:
             TransportError: No whole answer came.
             ClientClosedError: The client is closed, or was meanwhile.
         """
-        term, sent = self._health.admit(), None
+        term, sent = self.health.admit(), None
         answer: Answer | TransportError | None = None
         try:
             with self._lifetime.bound(before) as bound:
-                await self._limits.enter()
+                await self.limits.enter()
                 try:
-                    if not self._health.is_current(term):
-                        term = self._health.admit()
+                    if not self.health.is_current(term):
+                        term = self.health.admit()
                     sent = bound.tighten(self.time_for(body))
                     answer = await self._request(method, path, request_id, etag, body, sent, term)
                 finally:
-                    self._limits.leave()
+                    self.limits.leave()
         except TimeoutError:
             answer = self._timed_out(request_id, sent)
         finally:
@@ -183,9 +183,9 @@ class Http:
     ) -> None:
         """What no answer says of the service. Of an answer, those speak who can read it."""
         if error is None or (isinstance(error, RequestTimeoutError) and had_little_time):
-            self._health.neither(term)  # broken off by the caller, or by his deadline
+            self.health.neither(term)  # broken off by the caller, or by his deadline
         else:
-            self._health.bad(term, path.partition("?")[0], error)
+            self.health.bad(term, path.partition("?")[0], error)
 
     def time_for(self, body: Body | None) -> float:
         """Seconds that one request may take: `request_timeout`, and time to send its body."""
@@ -325,7 +325,7 @@ class Http:
     def _timed_out(self, request_id: str, started: float | None) -> TransportError:
         verdict = classify(Phase.EXCHANGE, exception=TimeoutError())
         if started is None:
-            text = f"still waiting for its turn ({self._limits})"
+            text = f"still waiting for its turn ({self.limits})"
         else:
             waited = self._lifetime.time() - started
             text = f"no answer from {self.base_url.host} within {waited:.1f} s"

@@ -79,8 +79,8 @@ async def repeat(
     *,
     attempts: int,
     before: float,
-    budget: Budget,
     lifetime: Lifetime,
+    budget: Budget | None = None,
 ) -> T:
     """Go on after a first failure.
 
@@ -89,8 +89,8 @@ async def repeat(
         first: How the first attempt failed.
         attempts: How many there may be in all, the first included.
         before: Moment after which no further one is begun, nor slept for.
-        budget: What all calls of the client may repeat.
         lifetime: The client's, for its clock.
+        budget: What all calls of the client may repeat; None for no such limit.
 
     Raises:
         AiToEarnError: How the last attempt failed.
@@ -109,7 +109,9 @@ async def repeat(
 
     def stop(state: RetryCallState) -> bool:
         late = lifetime.time() + state.upcoming_sleep >= before
-        return late or stop_attempts(state) or not (_is_asked_for(state) or budget.spend())
+        if late or stop_attempts(state):
+            return True
+        return budget is not None and not (_is_asked_for(state) or budget.spend())
 
     stop_attempts = stop_after_attempt(attempts)
     retrying = AsyncRetrying(
@@ -151,14 +153,15 @@ def retry_after(headers: Mapping[str, str]) -> float | None:
     value = headers.get("Retry-After", "").strip()
     if value.isascii() and value.isdigit() and len(value) <= 9:
         return min(float(value), MOST_RETRY_AFTER)
-    then = _http_date(value)
+    then = http_date(value)
     if then is None:
         return None
-    now = _http_date(headers.get("Date", "")) or datetime.now(UTC)
+    now = http_date(headers.get("Date", "")) or datetime.now(UTC)
     return min(max((then - now).total_seconds(), 0.0), MOST_RETRY_AFTER)
 
 
-def _http_date(text: str) -> datetime | None:
+def http_date(text: str) -> datetime | None:
+    """A moment as HTTP headers give it; None if it cannot be read."""
     try:
         moment = parsedate_to_datetime(text)
     except (ValueError, TypeError, OverflowError):

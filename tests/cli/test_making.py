@@ -34,7 +34,7 @@ def test_generate_image(service: Service, invoke: Invoke) -> None:
     (ref,) = service.emulator.created
     assert (result.status, result.err) == (0, f"submitted {ref}\n")
     assert result.lines[-1].startswith(f"{ref} success after ")
-    assert f"https://media.example/{ref.id}-1.png" in result.out
+    assert f"{service.emulator.media_url(ref, 2)}" in result.out
     assert json.loads(service.emulator.requests[0].body) == {
         "model": "gpt-image-2",
         "prompt": "a cat",

@@ -76,6 +76,7 @@ def _run_in_shell(code: str, folder: Path) -> None:
         environment = {
             "AITOEARN_API_KEY": service.api_key,
             "AITOEARN_BASE_URL": service.url,
+            "AITOEARN_PRIVATE_MEDIA": "1",
             "PATH": f"{scripts}{os.pathsep}{os.environ['PATH']}",
             "HOME": str(folder),
             "PYTHONPATH": os.pathsep.join(sys.path),
@@ -160,7 +161,8 @@ def _check_benchmark(command: list[str]) -> None:
 def _check_export(command: list[str]) -> None:
     for word in command[1:]:
         name = word.partition("=")[0]
-        assert name in ("AITOEARN_API_KEY", "AITOEARN_BASE_URL"), f"who reads {name}?"
+        known = ("AITOEARN_API_KEY", "AITOEARN_BASE_URL", "AITOEARN_PRIVATE_MEDIA")
+        assert name in known, f"who reads {name}?"
 
 
 def _check_mkdocs(command: list[str]) -> None:

@@ -2,7 +2,8 @@
 
 A page is run from top to bottom in one namespace, as a reader would. What is in the
 namespace from the start: `service`, an emulator on virtual time, and `client`, a client of
-it. Tasks that a page names by a literal id are there. `await` works outside of functions.
+it that may fetch files from it. Tasks that a page names by a literal id are there. `await`
+works outside of functions.
 """
 
 from __future__ import annotations
@@ -79,7 +80,7 @@ class _Reader:
         self.monkeypatch.setattr(socket, "getaddrinfo", _no_internet)
         self.monkeypatch.syspath_prepend(str(self.pytester.path))
         shutil.copytree(_FILES, self.pytester.path, dirs_exist_ok=True)
-        self.client = Client()
+        self.client = Client(private_media=True)  # the emulator is inside
         self.names: dict[str, Any] = {
             "__name__": "__main__",
             "service": self.service,

@@ -129,7 +129,7 @@ def answer(data: bytes) -> None:
         health=health,
     )
     http.answer = answer_of(data)
-    poller = Poller(http, limits, health)
+    poller = Poller(http)
     for ref in REFS:
         check_end(poller.fetch(ref, math.inf))
         for known in ("success", "generating"):

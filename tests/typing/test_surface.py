@@ -28,6 +28,7 @@ from aitoearn_async import (
     Client,
     ClientStatistics,
     ContractError,
+    DownloadError,
     EditImage,
     EditModel,
     GenerateImage,
@@ -36,6 +37,7 @@ from aitoearn_async import (
     ImageModel,
     ImageRef,
     ImageTask,
+    MediaAddressError,
     MediaSource,
     Outcome,
     ServiceUnreachableError,
@@ -229,6 +231,31 @@ async def test_finding(aitoearn_client: Client) -> None:
         assert_type(model.defaults, VideoDefaults | None)
 
 
+async def test_files(aitoearn_client: Client, aitoearn_service: Emulator, tmp_path: Path) -> None:
+    """Files are paths, of a task of either kind."""
+    image = await aitoearn_client.get(aitoearn_service.add_image("success"))
+    video = await aitoearn_client.get(aitoearn_service.add_video("SUCCESS"))
+    either: list[AnyTask] = [image, video]
+
+    def progress(size: int, total: int | None) -> None:
+        assert total is None or size <= total
+
+    for task in either:
+        paths = await aitoearn_client.download(
+            task,
+            str(tmp_path),
+            timeout=None,
+            max_bytes=10_000_000,
+            progress=progress,
+        )
+        assert_type(paths, list[Path])
+    refs = [aitoearn_service.add_image("success")]
+    async with aitoearn_client.as_completed(refs, save=tmp_path) as batch:
+        async for outcome in batch:
+            assert_type(outcome.paths, tuple[Path, ...])
+    assert_type(await aitoearn_client.wait_all(refs, save=tmp_path), list[Outcome[ImageTask]])
+
+
 def test_errors() -> None:
     """Errors carry their facts, with types."""
     video = VideoTask(id="67", status="FAILURE")
@@ -251,6 +278,11 @@ def test_errors() -> None:
     assert_type(uncertain.request, TaskRequest[Any])
     assert_type(uncertain.reason, str)
     assert_type(uncertain.sent_at, datetime | None)
+    download: DownloadError = MediaAddressError("x", video)
+    assert_type(download.task, ImageTask | VideoTask)
+    assert_type(download.ref, ImageRef | VideoRef)
+    assert_type(download.message, str)
+    assert_type(download.retry_after, float | None)
     for error in (
         WaitTimeoutError(VideoRef("67"), video, 1.0, 1, {}),
         ServiceUnreachableError(VideoRef("67"), video, 1.0, 1, {}),

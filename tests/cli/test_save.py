@@ -1,0 +1,168 @@
+"""`download`, and `--save`: files, what is printed of them, and the exit statuses."""
+
+from __future__ import annotations
+
+import json
+import signal
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from aitoearn_async.emulator import Fault
+
+from .conftest import Result, Service, spawn
+
+Invoke = Callable[..., Result]
+
+
+@pytest.fixture(autouse=True)
+def inside(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The emulator is on this machine."""
+    monkeypatch.setenv("AITOEARN_PRIVATE_MEDIA", "1")
+
+
+def files(service: Service) -> list[str]:
+    """Requests for files so far."""
+    return [request.path for request in service.emulator.requests if request.media]
+
+
+def test_download(service: Service, invoke: Invoke, tmp_path: Path) -> None:
+    """The paths, one a line, and nothing else."""
+    picture = service.do(service.emulator.add_image, "success")
+    film = service.do(service.emulator.add_video, "SUCCESS")
+    for _ in range(2):
+        result = invoke("download", str(picture), str(film), "--save", str(tmp_path / "new"))
+        assert (result.status, result.err) == (0, "")
+        assert sorted(result.lines) == [
+            str(tmp_path / "new" / f"image-{picture.id}-1.png"),
+            str(tmp_path / "new" / f"video-{film.id}.mp4"),
+        ]
+        assert all(Path(line).is_file() for line in result.lines)
+    assert len(files(service)) == 2
+
+
+def test_download_here(
+    service: Service, invoke: Invoke, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    film = service.do(service.emulator.add_video, "SUCCESS")
+    assert invoke("download", str(film)).lines == [f"video-{film.id}.mp4"]
+    assert (tmp_path / f"video-{film.id}.mp4").is_file()
+
+
+def test_download_as_json(service: Service, invoke: Invoke, tmp_path: Path) -> None:
+    film = service.do(service.emulator.add_video, "SUCCESS")
+    result = invoke("download", str(film), "--save", str(tmp_path), "--json")
+    said = json.loads(result.out)
+    assert said["ref"] == str(film)
+    assert said["paths"] == [str(tmp_path / f"video-{film.id}.mp4")]
+    assert said["error"] is None
+
+
+def test_exit_statuses(service: Service, invoke: Invoke, tmp_path: Path) -> None:
+    """Each end has its own, and the worst of several counts."""
+    add = service.emulator.add_image
+    good, failed = service.do(add, "success"), service.do(add, "failed")
+    running, lying = service.do(add, "generating"), service.do(add, "success")
+    service.do(
+        lambda: service.emulator.fault(Fault(status=200, body="<p>"), lying, None, media=True)
+    )
+    unknown = "image:65ffffffffffffffffffffff"
+    ends = {str(good): 0, str(failed): 1, str(running): 3, unknown: 4, str(lying): 6}
+    for ref, status in ends.items():
+        result = invoke("download", ref, "--save", str(tmp_path))
+        assert result.status == status, ref
+        assert bool(result.err) == bool(status)
+        assert ref in result.err or not status
+        assert bool(result.out) != bool(status)
+    assert invoke("download", *ends, "--save", str(tmp_path)).status == 6
+    assert invoke("download", "nonsense").status == 2
+    assert invoke("download", str(good), "--timeout", "soon").status == 2
+
+
+def test_what_is_inside_is_allowed_by_name(
+    service: Service, invoke: Invoke, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("AITOEARN_PRIVATE_MEDIA")
+    film = service.do(service.emulator.add_video, "SUCCESS")
+    result = invoke("download", str(film), "--save", str(tmp_path))
+    assert result.status == 6
+    assert "internal network" in result.err
+    assert not files(service)
+    for command in ("download", "wait"):
+        options = (command, str(film), "--save", str(tmp_path), "--private-media")
+        assert invoke(*options).status == 0
+
+
+@pytest.mark.parametrize("many", [False, True])
+@pytest.mark.parametrize("tty", [False, True])
+def test_wait_and_save(
+    service: Service, invoke: Invoke, tmp_path: Path, many: bool, tty: bool
+) -> None:
+    """A few tasks or a list of them: where the files are stands where the addresses stood."""
+    film = service.do(service.emulator.add_video, ("InProgress", 0.1), "SUCCESS")
+    refs = tmp_path / "refs.txt"
+    refs.write_text(f"{film}\n")
+    named = ("--file", str(refs)) if many else (str(film),)
+    result = invoke("wait", *named, "--save", str(tmp_path / "out"), tty=tty)
+    path = tmp_path / "out" / f"video-{film.id}.mp4"
+    assert result.status == 0
+    assert path.is_file()
+    assert str(path) in result.out.replace("\n", "")
+    assert "http://" not in result.out
+
+
+@pytest.mark.parametrize("many", [False, True])
+def test_wait_and_not_save(service: Service, invoke: Invoke, tmp_path: Path, many: bool) -> None:
+    """A task that succeeded and could not be saved makes 6."""
+    film = service.do(service.emulator.add_video, "SUCCESS")
+    service.do(lambda: service.emulator.fault(Fault(status=404), times=None, media=True))
+    refs = tmp_path / "refs.txt"
+    refs.write_text(f"{film}\n")
+    named = ("--file", str(refs)) if many else (str(film),)
+    result = invoke("wait", *named, "--save", str(tmp_path / "out"), "--json")
+    assert result.status == 6
+    assert f"{film} could not be saved" in result.err
+    said = json.loads(result.out)
+    assert (said["state"], said["error"]["type"]) == ("succeeded", "DownloadError")
+
+
+def test_a_record_goes_by_the_files(service: Service, invoke: Invoke, tmp_path: Path) -> None:
+    """With --save a task has ended when its files are there: then it is not asked for again."""
+    add = service.emulator.add_image
+    good, lying, bad = (service.do(add, life) for life in ("success", "success", "failed"))
+    service.do(lambda: service.emulator.fault(Fault(status=404), lying, 2, media=True))
+    out = tmp_path / "out.jsonl"
+    plain = ("wait", str(good), str(lying), str(bad), "--out", str(out))
+    saving = (*plain, "--save", str(tmp_path / "files"))
+
+    def polls(*command: str) -> tuple[int, set[str]]:
+        service.emulator.requests.clear()
+        status = invoke(*command).status
+        asked = {str(request.ref) for request in service.emulator.requests if not request.media}
+        return status, asked
+
+    assert polls(*plain) == (1, {str(good), str(lying), str(bad)})
+    assert polls(*saving) == (6, {str(good), str(lying)})
+    assert polls(*saving) == (1, {str(lying)})
+    assert polls(*saving) == (1, set())
+    (tmp_path / "files" / f"image-{good.id}-1.png").unlink()
+    assert polls(*saving) == (1, {str(good)})
+    assert polls(*plain) == (1, set())
+    assert polls(*plain, "--save", str(tmp_path / "others")) == (1, {str(good), str(lying)})
+
+
+def test_ctrl_c(service: Service, tmp_path: Path) -> None:
+    """It makes 130, says what is not saved, and leaves no file that looks whole."""
+    film = service.do(service.emulator.add_video, "SUCCESS")
+    service.do(lambda: service.emulator.fault(Fault(stall="body"), times=None, media=True))
+    with spawn("download", str(film), "--save", str(tmp_path)) as process:
+        while not files(service):
+            time.sleep(0.01)
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=20)
+    assert (process.returncode, out) == (130, "")
+    assert err == f"interrupted; not saved: {film}\n"
+    assert not [path for path in tmp_path.iterdir() if not path.name.startswith(".")]

@@ -1,0 +1,295 @@
+"""Disks that are full, read-only, shared or somebody's trap; processes that are killed.
+
+Whatever happens, a name that can be seen belongs to a complete file.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import fcntl
+import io
+import os
+import random
+import sys
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+
+from aitoearn_async import DownloadError
+from aitoearn_async.media import disk
+from aitoearn_async.media.disk import Busy, Note
+from tests.support.raw_server import ID, Heard, Part, RawServer, http
+
+from .storage import FILM, OTHER, address, client_for, etag_of, film_at, names, serve
+
+NAME = f"video-{ID}.mp4"
+PART = f".video-{ID}.part"
+NOTE = f"{PART}.json"
+ROOT = Path(__file__).parents[2]
+
+
+@asynccontextmanager
+async def child(
+    url: str, directory: Path, *options: str
+) -> AsyncIterator[asyncio.subprocess.Process]:
+    """A process of its own that downloads."""
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "tests.media.child", url, str(directory), *options),
+        cwd=ROOT,
+        stdout=asyncio.subprocess.PIPE,
+    )
+    try:
+        yield process
+    finally:
+        if process.returncode is None:
+            process.kill()
+        await process.wait()
+
+
+def size_of(path: Path) -> int:
+    return path.stat().st_size if path.exists() else 0
+
+
+async def grown(path: Path, size: int) -> None:
+    """Wait until a file has so many bytes, or there is none any more and it may be complete."""
+    for _ in range(5000):
+        if size_of(path) >= size:
+            return
+        if names(path.parent) == [NAME]:
+            return
+        await asyncio.sleep(0.002)
+
+
+@pytest.mark.timeout(180)
+async def test_killed_at_any_moment(tmp_path: Path) -> None:
+    """kill -9, again and again: never a wrong or partial file, and in the end the right one.
+
+    The file is another one now and then, so that what is there is not always to be gone on with.
+    """
+    chance = random.Random(5)
+    content = FILM
+    versions = {FILM, OTHER}
+
+    def slowly(heard: Heard) -> list[object]:
+        from .storage import answer
+
+        whole = answer(heard, content, etag_of(content), {})
+        step = 40_000
+        parts: list[object] = []
+        for start in range(0, len(whole), step):
+            parts += [whole[start : start + step], 0.01]
+        return parts
+
+    resumed = 0
+    async with RawServer(slowly) as server:  # type: ignore[arg-type]
+        for turn in range(10):
+            async with child(address(server), tmp_path) as process:
+                assert process.stdout is not None
+                assert await process.stdout.readline() == b"ready\n"
+                if turn % 2:
+                    # So that there is something to go on with, however slow the machine is.
+                    await grown(tmp_path / PART, chance.choice([1, 256 * 1024]))
+                await asyncio.sleep(chance.uniform(0.0, 0.05 if turn % 2 else 0.4))
+                process.kill()
+                await process.wait()
+            there = names(tmp_path)
+            assert set(there) <= {NAME, PART, NOTE}
+            if NAME in there:
+                assert (tmp_path / NAME).read_bytes() in versions
+                (tmp_path / NAME).unlink()
+            if chance.random() < 0.3:
+                content = OTHER if content is FILM else FILM
+        async with child(address(server), tmp_path) as process:
+            said, _ = await process.communicate()
+        assert b"saved" in said
+        resumed = sum(heard.header("Range") is not None for heard in server.heard)
+    assert resumed >= 3, "the processes were killed too early to tell anything"
+    assert names(tmp_path) == [NAME]
+    assert (tmp_path / NAME).read_bytes() == content
+
+
+@pytest.mark.parametrize("limit", [0, 10, 300_000, len(FILM) - 1])
+async def test_a_full_disk(limit: int, tmp_path: Path) -> None:
+    """A file that cannot grow on is no file; what there is of it can be gone on with."""
+    async with RawServer(serve()) as server:
+        async with child(address(server), tmp_path, f"limit={limit}") as process:
+            said, _ = await process.communicate()
+        assert b"File too large" in said
+        assert b"transient=False" in said
+        assert b"cause=OSError(27" in said
+        assert set(names(tmp_path)) <= {PART, NOTE}
+        async with client_for(server) as client:
+            await client.download(film_at(address(server)), tmp_path)
+    assert names(tmp_path) == [NAME]
+    assert (tmp_path / NAME).read_bytes() == FILM
+
+
+@pytest.mark.timeout(180)
+async def test_memory_does_not_grow_with_the_file(tmp_path: Path) -> None:
+    """160 MB cost a few."""
+    block = bytes(1_000_000)
+    head = http(b"", length=len(FILM) + 160 * len(block))
+    parts = [head, FILM, *[block] * 160]
+
+    async with (
+        RawServer(lambda _: Trickle(parts)) as server,
+        child(address(server), tmp_path) as process,
+    ):
+        said, _ = await process.communicate()
+    lines = said.decode().splitlines()
+    assert lines[1].startswith("saved")
+    assert (tmp_path / NAME).stat().st_size == len(FILM) + 160_000_000
+    assert int(lines[2].removeprefix("grew ")) < 24_000_000
+
+
+class Trickle:
+    """Parts with a breath between them, so that the server does not hold them all."""
+
+    def __init__(self, parts: list[bytes]) -> None:
+        self._parts = parts
+
+    def __iter__(self) -> Iterator[Part]:
+        for part in self._parts:
+            yield part
+            yield 0.005
+
+
+async def test_where_no_directory_can_be(tmp_path: Path) -> None:
+    """Below a file there is none, for no user: a DownloadError, and nothing asked for."""
+    (tmp_path / "file").write_text("x")
+    async with RawServer(serve()) as server, client_for(server) as client:
+        with pytest.raises(DownloadError, match="Not a directory") as caught:
+            await client.download(film_at(address(server)), tmp_path / "file" / "below")
+        assert isinstance(caught.value.__cause__, NotADirectoryError)
+        assert server.count == 0
+
+
+async def test_where_a_directory_has_the_name(tmp_path: Path) -> None:
+    (tmp_path / NAME).mkdir()
+    async with RawServer(serve()) as server, client_for(server) as client:
+        with pytest.raises(DownloadError):
+            await client.download(film_at(address(server)), tmp_path)
+    assert (tmp_path / NAME).is_dir()
+
+
+@pytest.mark.parametrize("name", [PART, NOTE])
+async def test_a_link_that_lies_there(name: str, tmp_path: Path) -> None:
+    """Nothing is written through a link that somebody has put where the part would be."""
+    victim = tmp_path / "victim"
+    victim.write_text("precious")
+    directory = tmp_path / "there"
+    directory.mkdir()
+    (directory / name).symlink_to(victim)
+    async with RawServer(serve()) as server, client_for(server) as client:
+        if name == PART:
+            with pytest.raises(DownloadError):
+                await client.download(film_at(address(server)), directory)
+        else:
+            await client.download(film_at(address(server)), directory)
+            assert (directory / NAME).read_bytes() == FILM
+    assert victim.read_text() == "precious"
+
+
+async def test_a_link_to_nowhere(tmp_path: Path) -> None:
+    """Nothing is made at its other end either."""
+    directory = tmp_path / "there"
+    directory.mkdir()
+    (directory / PART).symlink_to(tmp_path / "victim")
+    async with RawServer(serve()) as server, client_for(server) as client:
+        with pytest.raises(DownloadError):
+            await client.download(film_at(address(server)), directory, timeout=5)
+    assert names(tmp_path) == ["there"]
+
+
+async def test_a_pipe_that_lies_there(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / PART)
+    async with RawServer(serve()) as server, client_for(server) as client:
+        with pytest.raises(DownloadError, match="no regular file"):
+            await client.download(film_at(address(server)), tmp_path, timeout=5)
+    assert names(tmp_path) == [PART]
+
+
+@pytest.mark.parametrize("note", [b"", b"{", b"[]", b'{"etag":5}', b"\xff" * 100])
+async def test_a_note_that_is_none(note: bytes, tmp_path: Path) -> None:
+    """A part without a word on what it is a part of is begun again."""
+    (tmp_path / PART).write_bytes(b"x" * 5000)
+    (tmp_path / NOTE).write_bytes(note)
+    async with RawServer(serve()) as server, client_for(server) as client:
+        await client.download(film_at(address(server)), tmp_path)
+        assert server.heard[0].header("Range") is None
+    assert names(tmp_path) == [NAME]
+    assert (tmp_path / NAME).read_bytes() == FILM
+
+
+async def test_another_process_has_it(tmp_path: Path) -> None:
+    """While somebody else holds the part nothing is written to it, and it is tried again."""
+    with io.FileIO(tmp_path / PART, "w") as theirs:
+        fcntl.flock(theirs, fcntl.LOCK_EX)
+        theirs.write(b"theirs")
+        async with RawServer(serve()) as server, client_for(server) as client:
+            film = film_at(address(server))
+            with pytest.raises(DownloadError, match="another download") as caught:
+                await client.download(film, tmp_path, timeout=5)
+            assert caught.value.transient
+            assert server.count == 0
+            assert (tmp_path / PART).read_bytes() == b"theirs"
+            saving = asyncio.create_task(client.download(film, tmp_path))
+            await asyncio.sleep(2)
+            fcntl.flock(theirs, fcntl.LOCK_UN)
+            assert await saving == [tmp_path / NAME]
+
+
+@pytest.mark.parametrize("another", [False, True])
+def test_a_part_that_was_finished_meanwhile(
+    another: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who opens a part and locks it when it has got its name does not write to it."""
+    part = disk.Part(tmp_path, "film", [".mp4"])
+    lock = fcntl.flock
+
+    def too_late(*args: int) -> None:
+        (tmp_path / ".film.part").rename(tmp_path / "film.mp4")
+        if another:
+            (tmp_path / ".film.part").write_bytes(b"begun by somebody else")
+        lock(*args)
+
+    monkeypatch.setattr(fcntl, "flock", too_late)
+    with pytest.raises(Busy):
+        part.open()
+    part.leave()
+    assert names(tmp_path) == [".film.part"] * another + ["film.mp4"]
+
+
+def test_a_part_in_short_writes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A system may write less than it is given; the rest follows."""
+    part = disk.Part(tmp_path, "film", [".mp4"])
+    part.open()
+    part.restart(Note(etag='"1"'))
+    write = os.write
+    real = part._handle
+
+    class Short:
+        def __getattr__(self, name: str) -> object:
+            return getattr(real, name)
+
+        def write(self, data: memoryview) -> int:
+            assert real is not None
+            return write(real.fileno(), data[:7])
+
+    part._handle = Short()  # type: ignore[assignment]
+    part.append(b"0123456789" * 5)
+    part.append(b"!")
+    assert part.size == 51
+    assert part.head(60) == b"0123456789" * 5 + b"!"
+    assert part.finish(".mp4").read_bytes() == b"0123456789" * 5 + b"!"
+
+
+async def test_longest_names(tmp_path: Path) -> None:
+    """An id of 128 characters makes names that a file system takes."""
+    async with RawServer(serve()) as server, client_for(server) as client:
+        film = film_at(address(server))
+        film = type(film)(id="-" * 128, status="SUCCESS", video_url=film.video_url)
+        (path,) = await client.download(film, tmp_path)
+    assert path.name == f"video-{'-' * 128}.mp4"
