@@ -16,13 +16,12 @@ from collections.abc import AsyncIterable, AsyncIterator, Callable, Coroutine, I
 from types import TracebackType
 from typing import Any, TypeVar, cast
 
-import msgspec
-
 from ..contract.models import AnyTask, Task
 from ..contract.refs import TaskRef
 from ..contract.status import TaskState
 from ..errors import AiToEarnError, AuthenticationError, ConnectionFailedError, TaskFailedError
 from .agenda import Agenda, Spread
+from .gauge import BatchStatistics as BatchStatistics
 from .gauge import Gauge
 from .intake import Intake
 from .outcome import Outcome
@@ -36,33 +35,6 @@ _MOST_READY = 1024
 _SECONDS_BETWEEN_REPORTS = 1.0
 _AT_A_TIME = 200
 """Ends dealt with in one turn of the loop, however many come at once."""
-
-
-class BatchStatistics(msgspec.Struct, frozen=True, kw_only=True):
-    """How a batch stands, at one moment."""
-
-    pending: int
-    """Tasks that wait for their next poll."""
-    in_flight: int
-    """Tasks that are being polled."""
-    ready: int
-    """Outcomes that nobody has taken yet."""
-    succeeded: int
-    """Tasks that succeeded."""
-    failed: int
-    """Tasks that failed."""
-    unresolved: int
-    """Tasks that were given up or refused."""
-    polls: int
-    """Polls that came back, with whatever."""
-    unchanged: int
-    """Good polls of them that brought nothing new."""
-    polls_per_second: float
-    """Over the last eight seconds."""
-    lag: float
-    """How much later than due polls go out, of late: seconds. High: the rate is too low."""
-    exhausted: bool
-    """Whether all refs have been read."""
 
 
 class Batch(AsyncIterator[Outcome[T]]):
@@ -246,7 +218,7 @@ class Batch(AsyncIterator[Outcome[T]]):
                 moment = min(moment, self._agenda.next_due())
         if self._alarm is not None and (again or moment < self._alarm_at):
             self._alarm.cancel()
-            self._alarm = None
+            self._alarm, self._alarm_at = None, math.inf
         if self._alarm is None and moment < math.inf and not self._is_over():
             self._alarm_at = moment
             self._alarm = self._loop.call_at(moment, self._look)
@@ -257,10 +229,26 @@ class Batch(AsyncIterator[Outcome[T]]):
         while True:
             if not wait.over:  # its time can run out on the way here
                 await self._serve(wait)
-            hand: asyncio.Future[Wait[T]] = self._loop.create_future()
-            self._idle.append(hand)
-            self._look()
-            wait = await hand
+            wait = self._take() or await self._rest()
+
+    def _take(self) -> Wait[T] | None:
+        """What a worker that has its hands free can go on with, without a turn of the loop."""
+        if len(self._ready) >= _MOST_READY or self._is_over():
+            return None
+        now = self._loop.time()
+        if self._alarm_at <= now:
+            self._look()  # who is out of time comes first
+            return None
+        wait = self._agenda.take(now)
+        if self._alarm is None or self._has_hands():
+            self._arm()
+        return wait
+
+    async def _rest(self) -> Wait[T]:
+        hand: asyncio.Future[Wait[T]] = self._loop.create_future()
+        self._idle.append(hand)
+        self._arm()
+        return await hand
 
     async def _serve(self, wait: Wait[T]) -> None:
         terms, asked, due = self._terms_of(wait.ref), self._loop.time(), wait.due
@@ -292,6 +280,7 @@ class Batch(AsyncIterator[Outcome[T]]):
                 raise decision.error  # no other task will fare better: ends the batch
             wait.verdict = decision.error
             self._agenda.doom(wait, decision.moment)
+            self._arm()
         else:
             if wait.clipped_to is None:
                 wait.latest = None  # a million of them would be gigabytes

@@ -2,7 +2,36 @@
 
 from __future__ import annotations
 
+import msgspec
+
 _SECONDS = 8
+
+
+class BatchStatistics(msgspec.Struct, frozen=True, kw_only=True):
+    """How a batch stands, at one moment."""
+
+    pending: int
+    """Tasks that wait for their next poll."""
+    in_flight: int
+    """Tasks that are being polled."""
+    ready: int
+    """Outcomes that nobody has taken yet."""
+    succeeded: int
+    """Tasks that succeeded."""
+    failed: int
+    """Tasks that failed."""
+    unresolved: int
+    """Tasks that were given up or refused."""
+    polls: int
+    """Polls that came back, with whatever."""
+    unchanged: int
+    """Good polls of them that brought nothing new."""
+    polls_per_second: float
+    """Over the last eight seconds."""
+    lag: float
+    """How much later than due polls go out, of late: seconds. High: the rate is too low."""
+    exhausted: bool
+    """Whether all refs have been read."""
 
 
 class Gauge:
@@ -36,6 +65,8 @@ class Gauge:
 
     def _advance(self, now: float) -> None:
         second = int(now)
+        if second == self._second and self._since is not None:
+            return
         if self._since is None:
             self._since, self._second = now, second
         for passed in range(self._second + 1, min(second, self._second + _SECONDS) + 1):

@@ -41,6 +41,7 @@ MOST_BYTES = 64 * 1024 * 1024
 """The decoded size of an answer. The service echoes submitted images, so they can be large."""
 
 _REQUEST_ID = istr("X-Request-Id")
+_IF_NONE_MATCH = istr("If-None-Match")
 # aiohttp's own timeouts are imprecise from 5 s on, and its total includes nothing of ours.
 _NO_TIMEOUT = aiohttp.ClientTimeout(total=None, sock_connect=None)
 # Below the 65 s after which the service's proxy hangs up, above the 10 s between two polls.
@@ -91,7 +92,7 @@ class Http:
         if not isinstance(options.get("ssl", True), SSLContext | bool | aiohttp.Fingerprint):
             raise TypeError("ssl= is an ssl.SSLContext, or False to verify nothing")
         self.base_url = base_url
-        self._base = str(base_url)
+        self._base_path = base_url.raw_path.rstrip("/")
         self._key = key
         # Of encodings this one only, whatever else is installed: a bomb of the others is a
         # thousand times tighter.
@@ -147,8 +148,11 @@ class Http:
         headers = self._headers_for(request_id, etag)
         response: aiohttp.ClientResponse | None = None
         try:
-            response = await self._respond(URL(self._base + path, encoded=True), headers)
-            body = await self._read(response)
+            response = await self._respond(self._url(path), headers)
+            if self._is_plain(response):
+                body = await response.read()
+            else:
+                body = await self._read(response)
         except BaseException as exc:
             if response is not None:
                 response.close()
@@ -158,11 +162,15 @@ class Http:
         wire = getattr(response, "wire", None)
         return Answer(response.status, response.headers, body, wire, sent)
 
+    def _url(self, path: str) -> URL:
+        # Not from text: that would parse the service's own part anew each time.
+        return self.base_url.with_path(self._base_path + path, encoded=True)
+
     def _headers_for(self, request_id: str, etag: str | None) -> CIMultiDict[str]:
         headers = self._headers.copy()
         headers[_REQUEST_ID] = request_id
         if etag is not None:
-            headers["If-None-Match"] = etag
+            headers[_IF_NONE_MATCH] = etag
         if self._renew_next:
             self._renew_next = False
             headers["Connection"] = "close"
@@ -189,14 +197,16 @@ class Http:
                 if not lost.was_used:
                     raise
 
-    async def _read(self, response: aiohttp.ClientResponse) -> bytes:
+    def _is_plain(self, response: aiohttp.ClientResponse) -> bool:
+        """Whether it is known beforehand that all of it may be read."""
         length = response.content_length
-        if (
+        return (
             length is not None
             and length <= self._most_bytes
             and CONTENT_ENCODING not in response.headers
-        ):
-            return await response.read()
+        )
+
+    async def _read(self, response: aiohttp.ClientResponse) -> bytes:
         body = bytearray()
         async for chunk in response.content.iter_any():
             body += chunk
