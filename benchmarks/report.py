@@ -44,6 +44,8 @@ class Report(msgspec.Struct):
     tables: list[Table]
     figures: dict[str, float]
     expectations: list[Expectation] = []
+    against: dict[str, str] = {}
+    """Versions of what else was measured."""
 
     def show(self, name: str, *, smoke: bool) -> None:
         print(f"{name}{'  (smoke run: the figures mean nothing)' if smoke else ''}\n")
@@ -53,13 +55,16 @@ class Report(msgspec.Struct):
         for expected in self.expectations:
             verdict = "yes" if expected.met else "NO"
             print(f"{expected.what}: {expected.figure:.3f}, <= {expected.at_most:g}? {verdict}")
-        print("\n" + "; ".join(f"{key} {value}" for key, value in machine().items()))
+        print("\n" + "; ".join(f"{key} {value}" for key, value in self._machine().items()))
+
+    def _machine(self) -> dict[str, str]:
+        return {**machine(), **self.against}
 
     def to_json(self, name: str, *, smoke: bool) -> bytes:
         found = {
             "name": name,
             "smoke": smoke,
-            "machine": machine(),
+            "machine": self._machine(),
             "method": " ".join(self.method.split()),
             "figures": self.figures,
             "expectations": [
