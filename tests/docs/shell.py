@@ -26,6 +26,7 @@ from typer.testing import CliRunner
 from aitoearn_async import parse_ref
 from aitoearn_async.cli.commands import app
 from aitoearn_async.emulator import Emulator
+from benchmarks.__main__ import BENCHMARKS, COMMANDS
 
 from .pages import ROOT
 
@@ -148,7 +149,10 @@ def _check_pip(command: list[str]) -> None:
 
 
 def _check_python(command: list[str]) -> None:
-    assert command[1:] == ["-m", "venv", ".venv"]
+    if command[1:3] == ["-m", "benchmarks"]:
+        assert set(command[3:]) <= {*BENCHMARKS, *COMMANDS}, f"no benchmark: {command[3:]}"
+    else:
+        assert command[1:] == ["-m", "venv", ".venv"]
 
 
 def _check_export(command: list[str]) -> None:
@@ -171,6 +175,7 @@ def _check_tool(command: list[str]) -> None:
 _CHECKS: dict[str, Callable[[list[str]], None]] = {
     "aitoearn-async": _check_cli,
     "pip": _check_pip,
+    "python": _check_python,
     "python3": _check_python,
     "export": _check_export,
     "mkdocs": _check_mkdocs,
