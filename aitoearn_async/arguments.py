@@ -36,6 +36,13 @@ def positive(name: str, value: float) -> float:
     return float(value)
 
 
+def rate(requests_per_second: float | None) -> float | None:
+    """So many a second, or as many as come."""
+    if requests_per_second is None:
+        return None
+    return positive("requests_per_second", requests_per_second)
+
+
 def count(name: str, value: int) -> int:
     """A whole number from 1."""
     if not isinstance(value, int) or isinstance(value, bool) or value < 1:

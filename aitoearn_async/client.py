@@ -12,7 +12,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from .arguments import count, folder, positive, strategy, succeeded, terms, time_limit
+from .arguments import count, folder, positive, rate, strategy, succeeded, terms, time_limit
 from .contract.models import AnyTask, Task
 from .contract.refs import TaskRef
 from .exchange import Exchange
@@ -109,15 +109,13 @@ class Client(Making):
             raise key
         address = checked_base_url(base_url)
         headers = checked_headers(user_agent or USER_AGENT, language)
-        if requests_per_second is not None:
-            positive("requests_per_second", requests_per_second)
         proxy_for = proxies(proxy, trust_env=trust_env)
         options = {"proxy": checked_proxy(proxy_for(address)), "ssl": ssl}
         self._attempts = count("attempts", attempts)
         self._request_timeout = positive("request_timeout", request_timeout)
         self._own_wait = strategy(wait)
         self._lifetime = Lifetime()
-        self._limits = Limits(count("concurrency", concurrency), requests_per_second)
+        self._limits = Limits(count("concurrency", concurrency), rate(requests_per_second))
         health = Health(address.host or "", self._limits, self._lifetime.time)
         self._http = Http(
             base_url=address,

@@ -110,7 +110,9 @@ class Poller:
             # Unchanged since some other answer: that says nothing of the one we have.
             self._health.neither(answer.term)
             answer = await self._ask(ref, endpoint, request_id, before)
-        memo = _etag(answer.headers.get("ETag"))
+        memo = answer.headers.get("ETag")
+        if memo != etag:
+            memo = _etag(memo)
         if known is not None and answer.status == 200:
             seen = glance(answer.body, endpoint)
             if seen and seen.status == known and _is_for(ref, seen.id):

@@ -48,6 +48,8 @@ class Report(msgspec.Struct):
     """The same as a page of the documentation, of those that have one."""
     failed: bool = False
     """Whether what was run did not do what it should, whatever the figures."""
+    against: dict[str, str] = {}
+    """Versions of what else was measured."""
 
     def show(self, name: str, *, smoke: bool) -> None:
         print(f"{name}{'  (smoke run: the figures mean nothing)' if smoke else ''}\n")
@@ -57,13 +59,16 @@ class Report(msgspec.Struct):
         for expected in self.expectations:
             verdict = "yes" if expected.met else "NO"
             print(f"{expected.what}: {expected.figure:.3f}, <= {expected.at_most:g}? {verdict}")
-        print("\n" + "; ".join(f"{key} {value}" for key, value in machine().items()))
+        print("\n" + "; ".join(f"{key} {value}" for key, value in self._machine().items()))
+
+    def _machine(self) -> dict[str, str]:
+        return {**machine(), **self.against}
 
     def to_json(self, name: str, *, smoke: bool) -> bytes:
         found = {
             "name": name,
             "smoke": smoke,
-            "machine": machine(),
+            "machine": self._machine(),
             "method": " ".join(self.method.split()),
             "figures": self.figures,
             "expectations": [

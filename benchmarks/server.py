@@ -15,39 +15,15 @@ import re
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+
+from .dialects import dialect_of
 
 KEY = "benchmark-key"
 
-_REQUEST = re.compile(rb"GET /api/ai/(image/task|video/generations)/([\w-]+) HTTP/1\.[01]\r\n")
+_REQUEST = re.compile(rb"GET (\S+) HTTP/1\.[01]\r\n")
 _REQUEST_ID = re.compile(rb"\r\nx-request-id: ([!-~]+)\r\n", re.IGNORECASE)
 
-_IMAGE = (
-    b'{"data":{"logId":"%s","status":"%s","startedAt":"2026-06-01T10:00:00.000Z",'
-    b'%s"request":{"model":"gpt-image-2","prompt":"A lighthouse on a cliff at dusk, long '
-    b'exposure, oil on canvas","size":"1024x1024","n":1},'
-    b'"createdAt":"2026-06-01T10:00:00.000Z","updatedAt":"2026-06-01T10:00:42.000Z"},'
-    b'"code":0,"message":"\xe8\xaf\xb7\xe6\xb1\x82\xe6\x88\x90\xe5\x8a\x9f","requestId":"%s"}'
-)
-_VIDEO = (
-    b'{"data":{"id":"%s","model":"seedance-2-fast","status":"%s",%s"input":{"prompt":'
-    b'"A lighthouse on a cliff at dusk, waves below","duration":6,"aspectRatio":"16:9",'
-    b'"resolution":"720p"},"submittedAt":"2026-06-01T10:00:00.000Z",'
-    b'"startedAt":"2026-06-01T10:00:00.000Z"},'
-    b'"code":0,"message":"\xe8\xaf\xb7\xe6\xb1\x82\xe6\x88\x90\xe5\x8a\x9f","requestId":"%s"}'
-)
-_KINDS = {
-    b"image/task": (
-        _IMAGE,
-        (b"generating", b""),
-        (b"success", b'"duration":42000,"images":[{"url":"https://cdn.example/a.png"}],'),
-    ),
-    b"video/generations": (
-        _VIDEO,
-        (b"InProgress", b""),
-        (b"SUCCESS", b'"videoUrl":"https://cdn.example/v.mp4",'),
-    ),
-}
 _HEAD = (
     b"HTTP/1.1 200 OK\r\n"
     b"Access-Control-Allow-Origin: *\r\n"
@@ -59,13 +35,32 @@ _HEAD = (
     b"Connection: keep-alive\r\n"
     b"Keep-Alive: timeout=5\r\n\r\n"
 )
+EndOf = Callable[[bytes], bool | None]
+"""How the task with this id has ended: None while it runs, then whether it has succeeded."""
+
 _NOT_FOUND = b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n"
 
 
-class _Answering(asyncio.Protocol):
-    def __init__(self, polls_to_end: int, polls: dict[bytes, int]) -> None:
+class Lives:
+    """When a task is over: after so many polls, for so many of a hundred ids; the rest run on."""
+
+    def __init__(self, polls_to_end: int, ending: int) -> None:
         self._polls_to_end = polls_to_end
-        self._polls = polls
+        self._ending = ending
+        self._polls: dict[bytes, int] = {}
+
+    def end_of(self, task_id: bytes) -> bool | None:
+        """Count a poll. None while the task runs, then whether it has succeeded."""
+        if not self._polls_to_end or int(task_id[-6:], 16) % 100 >= self._ending:
+            return None
+        polls = self._polls.get(task_id, 0) + 1
+        self._polls[task_id] = polls % self._polls_to_end
+        return True if polls == self._polls_to_end else None
+
+
+class _Answering(asyncio.Protocol):
+    def __init__(self, end_of: EndOf) -> None:
+        self._end_of = end_of
         self._unread = b""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -78,56 +73,54 @@ class _Answering(asyncio.Protocol):
             self._transport.write(self._answer(request + b"\r\n"))
 
     def _answer(self, request: bytes) -> bytes:
-        asked = _REQUEST.match(request)
+        line = _REQUEST.match(request)
+        asked = dialect_of(line[1]) if line else None
         if asked is None:
             return _NOT_FOUND
-        kind, task_id = asked.groups()
-        template, running, ended = _KINDS[kind]
-        word, more = ended if self._is_over(task_id) else running
+        dialect, task_id = asked
         sent = _REQUEST_ID.search(request)
         request_id = sent[1] if sent else b"j9ut5nsyjzbr00eeacek6"
-        body = template % (task_id, word, more, request_id)
+        body = dialect.answer(task_id, request_id, end=self._end_of(task_id))
         return _HEAD % (request_id, len(body)) + body
-
-    def _is_over(self, task_id: bytes) -> bool:
-        if not self._polls_to_end:
-            return False
-        polls = self._polls.get(task_id, 0) + 1
-        self._polls[task_id] = polls % self._polls_to_end
-        return polls == self._polls_to_end
 
 
 @contextlib.contextmanager
-def answering(*, polls_to_end: int = 0) -> Iterator[str]:
+def answering(*, polls_to_end: int = 0, ending: int = 100) -> Iterator[str]:
     """Start the server; its address. It is gone when the block is left.
 
     Args:
         polls_to_end: After so many polls a task has succeeded; the next poll begins its life
             anew. 0: tasks run for ever.
+        ending: So many of a hundred tasks end at all: those whose id, modulo 100, is less.
     """
+    with started(
+        ["benchmarks.server", "--polls-to-end", str(polls_to_end), "--ending", str(ending)]
+    ) as line:
+        yield f"http://127.0.0.1:{int(line)}"
+
+
+@contextlib.contextmanager
+def started(arguments: list[str]) -> Iterator[str]:
+    """Run one of our modules as a process; the first line it says. It ends with the block."""
     process = subprocess.Popen(
-        [sys.executable, "-m", "benchmarks.server", "--polls-to-end", str(polls_to_end)],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
+        [sys.executable, "-m", *arguments], stdin=subprocess.PIPE, stdout=subprocess.PIPE
     )
     with process:
         assert process.stdin is not None
         assert process.stdout is not None
         try:
-            port = process.stdout.readline().strip()
-            if not port:
-                raise RuntimeError("the answering server did not start")
-            yield f"http://127.0.0.1:{int(port)}"
+            line = process.stdout.readline().decode().strip()
+            if not line:
+                raise RuntimeError(f"{arguments[0]} did not start")
+            yield line
         finally:
             process.stdin.close()
 
 
-async def _serve(polls_to_end: int) -> None:
+async def serve(end_of: EndOf) -> None:
+    """Answer, on a free port that is printed, until standard input is closed."""
     loop = asyncio.get_running_loop()
-    polls: dict[bytes, int] = {}
-    server = await loop.create_server(
-        lambda: _Answering(polls_to_end, polls), "127.0.0.1", 0, backlog=4096
-    )
+    server = await loop.create_server(lambda: _Answering(end_of), "127.0.0.1", 0, backlog=4096)
     print(server.sockets[0].getsockname()[1], flush=True)
     over = asyncio.Event()
 
@@ -145,5 +138,7 @@ async def _serve(polls_to_end: int) -> None:
 if __name__ == "__main__":
     parser = argparse.ArgumentParser()
     parser.add_argument("--polls-to-end", type=int, default=0)
+    parser.add_argument("--ending", type=int, default=100)
+    options = parser.parse_args()
     with contextlib.suppress(KeyboardInterrupt):
-        asyncio.run(_serve(parser.parse_args().polls_to_end))
+        asyncio.run(serve(Lives(options.polls_to_end, options.ending).end_of))

@@ -94,7 +94,7 @@ def test_metadata(installed: Installed) -> None:
     required = [line for line in metadata.get_all("Requires-Dist", []) if "extra ==" not in line]
     names = {line.partition(";")[0].rstrip("<>=.,0123456789") for line in required}
     assert names == {"aiohttp", "msgspec", "tenacity"}
-    assert set(metadata.get_all("Provides-Extra", [])) == {"cli", "dev", "docs", "testing"}
+    assert set(metadata.get_all("Provides-Extra", [])) == {"bench", "cli", "dev", "docs", "testing"}
     assert metadata.get_payload()
 
 

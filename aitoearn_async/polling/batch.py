@@ -231,7 +231,7 @@ class Batch(AsyncIterator[Outcome[T]]):
                 moment = min(moment, self._agenda.next_due())
         if self._alarm is not None and (again or moment < self._alarm_at):
             self._alarm.cancel()
-            self._alarm = None
+            self._alarm, self._alarm_at = None, math.inf
         if self._alarm is None and moment < math.inf and not self._is_over():
             self._alarm_at = moment
             self._alarm = self._clock.call_at(moment, self._look)
@@ -242,10 +242,26 @@ class Batch(AsyncIterator[Outcome[T]]):
         while True:
             if not wait.over:  # its time can run out on the way here
                 await self._serve(wait)
-            hand: asyncio.Future[Wait[T]] = self._loop.create_future()
-            self._idle.append(hand)
-            self._look()
-            wait = await hand
+            wait = self._take() or await self._rest()
+
+    def _take(self) -> Wait[T] | None:
+        """What a worker that has its hands free can go on with, without a turn of the loop."""
+        if self._is_crowded() or self._is_over():
+            return None
+        now = self._clock.time()
+        if self._alarm_at <= now:
+            self._look()  # who is out of time comes first
+            return None
+        wait = self._agenda.take(now)
+        if self._alarm is None or self._has_hands():
+            self._arm()
+        return wait
+
+    async def _rest(self) -> Wait[T]:
+        hand: asyncio.Future[Wait[T]] = self._loop.create_future()
+        self._idle.append(hand)
+        self._arm()
+        return await hand
 
     async def _serve(self, wait: Wait[T]) -> None:
         terms, asked, due = self._terms_of(wait.ref), self._clock.time(), wait.due
@@ -278,6 +294,7 @@ class Batch(AsyncIterator[Outcome[T]]):
                 raise decision.error  # no other task will fare better: ends the batch
             wait.verdict = decision.error
             self._agenda.doom(wait, decision.moment)
+            self._arm()
         else:
             if wait.clipped_to is None:
                 wait.latest = None  # a million of them would be gigabytes

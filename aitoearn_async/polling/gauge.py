@@ -67,6 +67,8 @@ class Gauge:
 
     def _advance(self, now: float) -> None:
         second = int(now)
+        if second == self._second and self._since is not None:
+            return
         if self._since is None:
             self._since, self._second = now, second
         for passed in range(self._second + 1, min(second, self._second + _SECONDS) + 1):

@@ -102,3 +102,13 @@ class Body(aiohttp.Payload):
             # Noted before the last piece is handed on: nobody can say when it left.
             self.whole = start + _PIECE >= len(data)
             await writer.write(bytes(data[start : start + _PIECE]))
+
+
+def open_session(**connector: Any) -> aiohttp.ClientSession:
+    """A session without cookies and without a limit of its own, whose connections are these."""
+    return aiohttp.ClientSession(
+        connector=aiohttp.TCPConnector(limit=0, **connector),
+        cookie_jar=aiohttp.DummyCookieJar(),
+        request_class=Request,
+        response_class=Response,
+    )

@@ -31,7 +31,7 @@ from ..errors import (
 )
 from .address import Key, origin_of, without_key
 from .classify import Phase, Verdict, classify
-from .connection import Body, Lost, Request, Response
+from .connection import Body, Lost, open_session
 from .health import Health
 from .lifetime import Lifetime
 from .limits import Limits
@@ -47,6 +47,7 @@ _STRETCH = 256 * 1024
 """Bytes that are unpacked at a stretch."""
 
 _REQUEST_ID = istr("X-Request-Id")
+_IF_NONE_MATCH = istr("If-None-Match")
 # aiohttp's own timeouts are imprecise from 5 s on, and its total includes nothing of ours.
 _NO_TIMEOUT = aiohttp.ClientTimeout(total=None, sock_connect=None)
 # Below the 65 s after which the service's proxy hangs up, above the 10 s between two polls.
@@ -104,7 +105,7 @@ class Http:
         self.base_url = base_url
         self.name: str = secrets.token_hex(6)
         """How all of this client's request ids begin."""
-        self._base = str(base_url)
+        self._base_path = base_url.raw_path.rstrip("/")
         self._key = key
         # Of encodings this one only, whatever else is installed: a bomb of the others is a
         # thousand times tighter.
@@ -205,8 +206,7 @@ class Http:
         headers = self._headers_for(request_id, etag)
         response: aiohttp.ClientResponse | None = None
         try:
-            url = URL(self._base + path, encoded=True)
-            response = await self._respond(method, url, headers, body)
+            response = await self._respond(method, self._url(path), headers, body)
             content = await self._read(response)
         except BaseException as exc:
             if response is not None:
@@ -217,11 +217,17 @@ class Http:
         wire = getattr(response, "wire", None)
         return Answer(response.status, response.headers, content, wire, sent, term)
 
+    def _url(self, path: str) -> URL:
+        path, _, query = path.partition("?")
+        # Not from text: that would parse the service's own part anew each time.
+        url = self.base_url.with_path(self._base_path + path, encoded=True)
+        return url.with_query(query) if query else url
+
     def _headers_for(self, request_id: str, etag: str | None) -> CIMultiDict[str]:
         headers = self._headers.copy()
         headers[_REQUEST_ID] = request_id
         if etag is not None:
-            headers["If-None-Match"] = etag
+            headers[_IF_NONE_MATCH] = etag
         if self._renew_next:
             self._renew_next = False
             headers["Connection"] = "close"
@@ -254,9 +260,9 @@ class Http:
 
     def _session_for(self, body: Body | None) -> aiohttp.ClientSession:
         if not self._is_ours or body is None:
-            self._session = self._session or _session(keepalive_timeout=_KEEP_ALIVE)
+            self._session = self._session or open_session(keepalive_timeout=_KEEP_ALIVE)
             return self._session
-        self._fresh = self._fresh or _session(force_close=True)
+        self._fresh = self._fresh or open_session(force_close=True)
         return self._fresh
 
     async def _read(self, response: aiohttp.ClientResponse) -> bytes:
@@ -372,15 +378,6 @@ class Http:
         """Text from outside, fit to be shown: short, printable, without the key."""
         text = without_key(text, self._key)[:200]
         return "".join(c if c.isprintable() else "?" for c in text)
-
-
-def _session(**connector: Any) -> aiohttp.ClientSession:
-    return aiohttp.ClientSession(
-        connector=aiohttp.TCPConnector(limit=0, **connector),
-        cookie_jar=aiohttp.DummyCookieJar(),
-        request_class=Request,
-        response_class=Response,
-    )
 
 
 class _TooLarge(Exception):

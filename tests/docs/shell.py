@@ -26,7 +26,7 @@ from typer.testing import CliRunner
 from aitoearn_async import parse_ref
 from aitoearn_async.cli.commands import app
 from aitoearn_async.emulator import Emulator
-from benchmarks.__main__ import BENCHMARKS
+from benchmarks.__main__ import BENCHMARKS, COMMANDS
 
 from .pages import ROOT
 
@@ -150,12 +150,10 @@ def _check_pip(command: list[str]) -> None:
 
 
 def _check_python(command: list[str]) -> None:
-    assert command[1:] == ["-m", "venv", ".venv"]
-
-
-def _check_benchmark(command: list[str]) -> None:
-    assert command[1:3] == ["-m", "benchmarks"]
-    assert command[3] in BENCHMARKS, f"there is no benchmark {command[3]}"
+    if command[1:3] == ["-m", "benchmarks"]:
+        assert command[3] in {*BENCHMARKS, *COMMANDS}, f"no benchmark: {command[3]}"
+    else:
+        assert command[1:] == ["-m", "venv", ".venv"]
 
 
 def _check_export(command: list[str]) -> None:
@@ -179,7 +177,7 @@ def _check_tool(command: list[str]) -> None:
 _CHECKS: dict[str, Callable[[list[str]], None]] = {
     "aitoearn-async": _check_cli,
     "pip": _check_pip,
-    "python": _check_benchmark,
+    "python": _check_python,
     "python3": _check_python,
     "export": _check_export,
     "mkdocs": _check_mkdocs,

@@ -6,6 +6,7 @@ Whatever happens, a name that can be seen belongs to a complete file.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import fcntl
 import io
 import os
@@ -92,7 +93,8 @@ async def test_killed_at_any_moment(tmp_path: Path) -> None:
                     # So that there is something to go on with, however slow the machine is.
                     await grown(tmp_path / PART, chance.choice([1, 256 * 1024]))
                 await asyncio.sleep(chance.uniform(0.0, 0.05 if turn % 2 else 0.4))
-                process.kill()
+                with contextlib.suppress(ProcessLookupError):  # it may have finished
+                    process.kill()
                 await process.wait()
             there = names(tmp_path)
             assert set(there) <= {NAME, PART, NOTE}

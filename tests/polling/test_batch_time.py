@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import math
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
+from typing import TypeVarTuple
 
 import pytest
 import tenacity
@@ -23,6 +25,8 @@ from aitoearn_async.emulator import VirtualTimeLoop
 from aitoearn_async.polling.step import Reply, Wait
 from tests.polling.model import Service, as_image, batch, collect, images, now, run
 from tests.support.clock import ROUNDING
+
+Ts = TypeVarTuple("Ts")
 
 TIMELY = 0.05
 FOREVER = 1e9
@@ -242,3 +246,36 @@ def test_time_that_runs_out_on_the_way_to_a_worker() -> None:
 
     run(main, SettableLoop)
     assert service.polls[other] == 1
+
+
+class CountingLoop(VirtualTimeLoop):
+    """Counts the timers that are set."""
+
+    timers = 0
+
+    def call_at(
+        self,
+        when: float,
+        callback: Callable[[*Ts], object],
+        *args: *Ts,
+        context: contextvars.Context | None = None,
+    ) -> asyncio.TimerHandle:
+        self.timers += 1
+        return super().call_at(when, callback, *args, context=context)
+
+
+def test_workers_that_are_all_busy_need_no_timer_to_go_on() -> None:
+    """What is due is taken by the worker that is free, at once: a timer a poll is for nothing."""
+    refs = images(40)
+    service = Service(dict.fromkeys(refs, 500.0), latency=1.0)
+
+    async def main() -> int:
+        loop = asyncio.get_running_loop()
+        assert isinstance(loop, CountingLoop)
+        strategy = tenacity.wait_none()
+        await collect(batch(refs, service, timeout=5000, wait=strategy, concurrency=4))
+        return loop.timers
+
+    timers = run(main, CountingLoop)
+    # Two for each poll are the service's own: its latency, and the end it is given.
+    assert timers < service.polls.total() * 2.1

@@ -1,0 +1,152 @@
+"""20,000 tasks with realistic lives, from their submission to their outcome, in real time."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import subprocess
+import sys
+import time
+from collections.abc import AsyncIterator
+
+import msgspec
+
+from aitoearn_async import AnyRef, Client, ImageRef, VideoRef
+
+from .lives import FAILING, PER_SECOND, SECONDS, SWEEP, VIDEOS, life_of
+from .report import Cell, Report, Table
+from .server import KEY, serve, started
+
+_COUNT = 20_000
+_LEAD = 3.0
+"""Seconds for the processes to start in."""
+
+METHOD = f"""
+{_COUNT:,} tasks are submitted at {PER_SECOND} a second, {VIDEOS} % of them videos, and waited for
+in one `client.as_completed` with nothing but its defaults, in real time, against a local server in
+a process of its own. Each life is always the same, drawn from an invented table: images take
+{SECONDS["image"][0]:.0f} to {SECONDS["image"][-1]:.0f} s, half of them {SECONDS["image"][2]:.0f} s
+or less; videos {SECONDS["video"][0]:.0f} to {SECONDS["video"][-1]:.0f} s, half of them
+{SECONDS["video"][2]:.0f} s or less, and as in the real service a video's end shows only every
+{SWEEP:.0f} s. {FAILING} % fail. The refs come from an async generator that yields each in its
+moment. Submitting itself sends nothing: server and client know when each task begins. Detection
+delay is from the moment a poll could have told the end to the moment the outcome was taken; both
+processes read one and the same clock. CPU is the client process's, user and system. One run.
+"""
+
+
+class Seen(msgspec.Struct):
+    """What was seen of one kind of task."""
+
+    tasks: int
+    wrong: int
+    polls: int
+    delays: list[float]
+    """Seconds: the median, the 99th percentile and the longest."""
+
+
+class Found(msgspec.Struct):
+    """What a run came to."""
+
+    wall: float
+    cpu: float
+    kinds: dict[str, Seen]
+
+
+def _task_id(number: int) -> str:
+    return f"66{number:022x}"
+
+
+def _number(task_id: str | bytes) -> int:
+    return int(task_id[2:], 16)
+
+
+async def _submitted(start: float, count: int) -> AsyncIterator[AnyRef]:
+    for number in range(count):
+        life = life_of(number)
+        if (early := start + life.submitted - time.monotonic()) > 0:
+            await asyncio.sleep(early)
+        yield (VideoRef if life.kind == "video" else ImageRef)(_task_id(number))
+
+
+async def _child(base_url: str, start: float, count: int) -> Found:
+    delays: dict[str, list[float]] = {"image": [], "video": []}
+    polls = dict.fromkeys(delays, 0)
+    wrong = dict.fromkeys(delays, 0)
+    await asyncio.sleep(start - time.monotonic())
+    cpu = time.process_time()
+    async with (
+        Client(KEY, base_url=base_url) as client,
+        client.as_completed(_submitted(start, count)) as batch,
+    ):
+        async for outcome in batch:
+            life = life_of(_number(outcome.ref.id))
+            delays[life.kind].append(time.monotonic() - start - life.ended)
+            polls[life.kind] += outcome.polls
+            wrong[life.kind] += outcome.ok is life.fails or outcome.task is None
+    cpu, wall = time.process_time() - cpu, time.monotonic() - start
+    kinds = {
+        kind: Seen(len(found), wrong[kind], polls[kind], _percentiles(found))
+        for kind, found in delays.items()
+    }
+    return Found(wall, cpu, kinds)
+
+
+def _percentiles(figures: list[float]) -> list[float]:
+    ordered = sorted(figures) or [0.0]
+    last = len(ordered) - 1
+    return [ordered[last // 2], ordered[round(last * 0.99)], ordered[-1]]
+
+
+def run(smoke: bool) -> Report:
+    count = 40 if smoke else _COUNT
+    # A smoke run begins late in the lives of its tasks: all but the last moments are over.
+    start = time.monotonic() + _LEAD - (360.0 if smoke else 0.0)
+    with started(["benchmarks.batch", "serve", str(start)]) as port:
+        command = [sys.executable, "-m", "benchmarks.batch", "wait"]
+        arguments = [f"http://127.0.0.1:{port}", str(start), str(count)]
+        said = subprocess.run([*command, *arguments], stdout=subprocess.PIPE, check=True).stdout
+    found = msgspec.json.decode(said, type=Found)
+    rows: list[list[Cell]] = []
+    figures = {"wall_seconds": found.wall, "cpu_seconds": found.cpu}
+    for kind, seen in found.kinds.items():
+        a_task = seen.polls / max(seen.tasks, 1)
+        shown = [f"{figure:.1f}" for figure in (a_task, *seen.delays)]
+        rows.append([kind, f"{seen.tasks:,}", seen.wrong, f"{seen.polls:,}", *shown])
+        figures |= {f"{kind}_tasks": seen.tasks, f"{kind}_wrong": seen.wrong}
+        figures[f"{kind}_polls_per_task"] = a_task
+        for word, seconds in zip(("p50", "p99", "max"), seen.delays, strict=True):
+            figures[f"{kind}_delay_{word}_seconds"] = seconds
+    polls = sum(seen.polls for seen in found.kinds.values())
+    figures["cpu_us_per_poll"] = found.cpu / polls * 1e6
+    columns = ["kind", "tasks", "wrong", "polls", "a task", "delay, s: p50", "p99", "max"]
+    whole: list[Cell] = [f"{found.wall:.0f}", f"{found.cpu:.1f}", f"{polls:,}"]
+    whole += [f"{found.cpu / found.wall * 100:.1f} %", f"{figures['cpu_us_per_poll']:.0f}"]
+    total = Table(["wall, s", "CPU, s", "polls", "of one core", "CPU µs a poll"], [whole])
+    return Report(METHOD, [Table(columns, rows), total], figures)
+
+
+async def _serve(start: float) -> None:
+    lives: dict[bytes, tuple[float, bool]] = {}
+
+    def end_of(task_id: bytes) -> bool | None:
+        if task_id not in lives:
+            life = life_of(_number(task_id))
+            lives[task_id] = start + life.ended, life.fails
+        ended, fails = lives[task_id]
+        return None if time.monotonic() < ended else not fails
+
+    await serve(end_of)
+
+
+if __name__ == "__main__":
+    with contextlib.suppress(KeyboardInterrupt):
+        if sys.argv[1] == "serve":
+            asyncio.run(_serve(float(sys.argv[2])))
+        else:
+            _base_url, _start, _count = sys.argv[2:]
+            print(
+                msgspec.json.encode(
+                    asyncio.run(_child(_base_url, float(_start), int(_count)))
+                ).decode()
+            )

@@ -1,0 +1,104 @@
+"""The page of published figures: what stands in it between two marks is made from the results.
+
+    <!-- figures: NAME -->      the tables of that benchmark, and what was expected of it
+    <!-- machine -->            where and with what they were measured
+    <!-- end -->                up to here
+
+Nothing is measured here, and no word is written but what the results hold.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import msgspec
+
+from .report import Cell, Table
+
+ROOT = Path(__file__).parents[1]
+RESULTS = ROOT / "benchmarks" / "results"
+PAGE = ROOT / "docs" / "explanation" / "performance.md"
+
+_MARKED = re.compile(
+    r"(?P<mark><!-- (?:figures: (?P<name>\w+)|machine) -->\n).*?(?P<end><!-- end -->)", re.DOTALL
+)
+
+
+class Expected(msgspec.Struct):
+    """A figure, and the most it should be."""
+
+    what: str
+    figure: float
+    at_most: float
+    met: bool
+
+
+class Result(msgspec.Struct):
+    """A report as it was kept."""
+
+    name: str
+    smoke: bool
+    machine: dict[str, str]
+    method: str
+    figures: dict[str, float]
+    expectations: list[Expected]
+    tables: list[Table]
+
+
+def results() -> dict[str, Result]:
+    """The published results, by benchmark."""
+    found = [
+        msgspec.json.decode(path.read_bytes(), type=Result)
+        for path in sorted(RESULTS.glob("*.json"))
+    ]
+    return {result.name: result for result in found}
+
+
+def filled(text: str, kept: dict[str, Result]) -> str:
+    """A page with the figures of these results."""
+
+    def fill(marked: re.Match[str]) -> str:
+        name = marked["name"]
+        return marked["mark"] + (_figures(kept[name]) if name else _machines(kept)) + marked["end"]
+
+    return _MARKED.sub(fill, text)
+
+
+def update() -> None:
+    """Bring the page up to date."""
+    PAGE.write_text(filled(PAGE.read_text(encoding="utf-8"), results()), encoding="utf-8")
+
+
+def _figures(result: Result) -> str:
+    parts = [f"{result.method}\n", *map(_table, result.tables)]
+    if result.expectations:
+        rows: list[list[Cell]] = [
+            [one.what, f"{one.figure:.3g}", f"{one.at_most:.3g}", "yes" if one.met else "**no**"]
+            for one in result.expectations
+        ]
+        parts.append(_table(Table(["expected", "found", "at most", "met"], rows)))
+    return "\n" + "\n".join(parts) + "\n"
+
+
+def _machines(kept: dict[str, Result]) -> str:
+    """Each fact once, where all results agree; else with the benchmarks it is of."""
+    facts: dict[str, dict[str, list[str]]] = {}
+    for name, result in kept.items():
+        for key, value in result.machine.items():
+            facts.setdefault(key, {}).setdefault(value, []).append(name)
+    rows: list[list[Cell]] = []
+    for key, values in facts.items():
+        for value, names in values.items():
+            rows.append([key, value if len(values) == 1 else f"{value} ({', '.join(names)})"])
+    return "\n" + _table(Table(["", "measured with"], rows)) + "\n"
+
+
+def _table(table: Table) -> str:
+    ruler = ["---", *["--:"] * (len(table.columns) - 1)]
+    cells = [table.columns, ruler, *([_text(cell) for cell in row] for row in table.rows)]
+    return "".join(f"| {' | '.join(row)} |\n" for row in cells)
+
+
+def _text(cell: Cell) -> str:
+    return f"{cell:.3f}" if isinstance(cell, float) else str(cell)

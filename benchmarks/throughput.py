@@ -1,0 +1,261 @@
+"""Client CPU of a poll, and polls a second, with 50, 500 and 5,000 tasks; against peers."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import gc
+import itertools
+import subprocess
+import sys
+import time
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AbstractAsyncContextManager
+
+import msgspec
+
+from aitoearn_async import Client, ImageRef, wait_backoff
+
+from .peers import WAYS, Missing, Poll, versions
+from .report import Cell, Expectation, Report, Spread, Table
+from .server import KEY, answering
+
+MOST_BY_HAND = 1.15
+LEAST_PEERS = 5.0
+MOST_GROWTH = 1.15
+SIZES = (50, 500, 5_000)
+_IN_FLIGHT = 64
+_OURS = "batch"
+
+METHOD = """
+So many image tasks that never end are polled without pausing, with at most 64 requests under way,
+against a local server in a process of its own, which never answers 304. Each way is a process of
+its own too, and stays open. "batch" is `client.as_completed`. "by hand" is an aiohttp session
+(TCPConnector(limit=0), DummyCookieJar, the key as its only header) and msgspec decoding the same
+Struct with a decoder built once. The peers poll their own API, which the same server also speaks,
+with the one call of theirs that asks how a task stands, set up as they come; aiohttp is named
+where it is their transport. All ways but "batch" are driven alike: a coroutine for each task, and
+a semaphore of 64 around the poll, which spares the peers the queues of their own connection pools.
+The ways take turns, backwards every other round. In its turn a way first polls a few hundred
+times, the batch each task once; then comes what is measured, a window of so many seconds: CPU time
+(user and system) of that process over its polls, and polls over the clock. Ratios are of one and
+the same round; shown are medians over the rounds, and the middle half of the ratios.
+"""
+
+
+class Turn(msgspec.Struct):
+    """What a way did in its turn."""
+
+    polls: int
+    cpu: float
+    wall: float
+
+
+# In the process of a way.
+
+Polled = AbstractAsyncContextManager[Callable[[], int]]
+"""Inside the block tasks are polled; how many polls there have been so far."""
+
+
+@contextlib.asynccontextmanager
+async def _driven(poll: Poll, size: int) -> AsyncIterator[Callable[[], int]]:
+    places = asyncio.Semaphore(_IN_FLIGHT)
+    polls = itertools.count()
+    done = 0
+
+    async def one(task_id: str) -> None:
+        nonlocal done
+        while True:
+            async with places:
+                await poll(task_id)
+            done = next(polls)
+
+    async with asyncio.TaskGroup() as group:
+        tasks = [group.create_task(one(_task_id(number))) for number in range(size)]
+        try:
+            yield lambda: done
+        finally:
+            for task in tasks:
+                task.cancel()
+
+
+@contextlib.asynccontextmanager
+async def _batch(client: Client, size: int) -> AsyncIterator[Callable[[], int]]:
+    refs = (ImageRef(_task_id(number)) for number in range(size))
+    at_once = wait_backoff(0.0)
+    async with client.as_completed(refs, wait=at_once, timeout=None) as batch:
+        yield lambda: batch.statistics().polls
+
+
+async def _turn(polled: Polled, warm_up: int, seconds: float) -> Turn:
+    async with polled as polls:
+        while polls() < warm_up:  # noqa: ASYNC110  they are counted, not announced
+            await asyncio.sleep(0.02)
+        gc.collect()
+        before, cpu, wall = polls(), time.process_time(), time.perf_counter()
+        await asyncio.sleep(seconds)
+        while polls() == before:  # noqa: ASYNC110  a machine that is busy with something else
+            await asyncio.sleep(0.02)
+        return Turn(polls() - before, time.process_time() - cpu, time.perf_counter() - wall)
+
+
+async def _obey(polled: Callable[[int], Polled], first: int) -> None:
+    """Take a turn for each line of standard input: `SIZE SECONDS`."""
+    _say("ready")
+    while line := await asyncio.to_thread(sys.stdin.readline):
+        size, seconds = line.split()
+        warm_up = max(int(size) * first, 200)
+        _say(msgspec.json.encode(await _turn(polled(int(size)), warm_up, float(seconds))).decode())
+
+
+async def _child(way: str, base_url: str) -> None:
+    if way == _OURS:
+        async with Client(KEY, base_url=base_url, concurrency=_IN_FLIGHT) as client:
+            await _obey(lambda size: _batch(client, size), first=1)
+        return
+    try:
+        async with WAYS[way].opened(base_url) as poll:
+            await _obey(lambda size: _driven(poll, size), first=0)
+    except Missing as missing:
+        _say(f"missing {missing}")
+
+
+def _say(line: str) -> None:
+    print(line, flush=True)
+
+
+def _task_id(number: int) -> str:
+    return f"66{number:022x}"
+
+
+# In the process that compares.
+
+
+class _Way:
+    """A process that polls in one way when told to."""
+
+    def __init__(self, name: str, base_url: str) -> None:
+        self.name = name
+        self._process = subprocess.Popen(
+            # One of them deprecates the call that polls. Nobody wants to read it, or to pay.
+            [sys.executable, "-W", "ignore", "-m", "benchmarks.throughput", name, base_url],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        word, _, self.missing = self._read().partition(" ")
+        if word not in {"ready", "missing"}:
+            raise RuntimeError(f"{name} did not start")
+
+    def turn(self, size: int, seconds: float) -> Turn:
+        assert self._process.stdin is not None
+        self._process.stdin.write(f"{size} {seconds}\n")
+        self._process.stdin.flush()
+        return msgspec.json.decode(self._read(), type=Turn)
+
+    def _read(self) -> str:
+        assert self._process.stdout is not None
+        return self._process.stdout.readline().strip()
+
+    def close(self) -> None:
+        self._process.communicate()
+
+
+@contextlib.contextmanager
+def _ways(base_url: str) -> Iterator[list[_Way]]:
+    with contextlib.ExitStack() as stack:
+        ways: list[_Way] = []
+        for name in (_OURS, *WAYS):
+            ways.append(_Way(name, base_url))
+            stack.callback(ways[-1].close)
+        yield ways
+
+
+def _rounds(ways: list[_Way], size: int, rounds: int, seconds: float) -> dict[str, list[Turn]]:
+    turns: dict[str, list[Turn]] = {way.name: [] for way in ways}
+    for number in range(rounds):
+        for way in ways if number % 2 else ways[::-1]:
+            turns[way.name].append(way.turn(size, seconds))
+    return turns
+
+
+class _Found(msgspec.Struct):
+    """What a way costs at one size."""
+
+    us: float
+    a_second: float
+    over_by_hand: Spread
+    """Its CPU over that of the same by hand."""
+    over_ours: Spread
+
+
+def _compare(turns: dict[str, list[Turn]]) -> dict[str, _Found]:
+    costs = {name: [turn.cpu / turn.polls for turn in took] for name, took in turns.items()}
+
+    def over(name: str, other: str) -> Spread:
+        return Spread.of([a / b for a, b in zip(costs[name], costs[other], strict=True)])
+
+    return {
+        name: _Found(
+            Spread.of(costs[name]).median * 1e6,
+            Spread.of([turn.polls / turn.wall for turn in took]).median,
+            over(name, "by hand"),
+            over(name, _OURS),
+        )
+        for name, took in turns.items()
+    }
+
+
+def _row(name: str, size: int, found: _Found) -> list[Cell]:
+    among = f"{found.over_by_hand.low:.2f} - {found.over_by_hand.high:.2f}"
+    cells = f"{found.us:.0f}", f"{found.a_second:,.0f}", f"{found.over_by_hand.median:.2f}"
+    return [name, f"{size:,}", *cells, among if name != "by hand" else ""]
+
+
+def _expectations(found: dict[int, dict[str, _Found]]) -> list[Expectation]:
+    expected = [
+        Expectation(
+            f"CPU of a poll in a batch of {size:,}, over the same by hand",
+            ways[_OURS].over_by_hand.median,
+            MOST_BY_HAND,
+        )
+        for size, ways in found.items()
+    ]
+    for size, ways in found.items():
+        peers = {name: way.over_ours.median for name, way in ways.items() if _is_peer(name)}
+        if peers:
+            best = min(peers, key=lambda name: peers[name])
+            what = f"share of the best peer's CPU ({best}) that a batch of {size:,} takes"
+            expected.append(Expectation(what, 1 / peers[best], 1 / LEAST_PEERS))
+    costs = [ways[_OURS].us for ways in found.values()]
+    what = f"CPU of a poll in a batch, the largest over the smallest, {SIZES[0]} to {SIZES[-1]:,}"
+    return [*expected, Expectation(what, max(costs) / min(costs), MOST_GROWTH)]
+
+
+def _is_peer(name: str) -> bool:
+    return name in WAYS and WAYS[name].package is not None
+
+
+def run(smoke: bool) -> Report:
+    rounds, seconds, sizes = (2, 0.1, (50,)) if smoke else (9, 1.0, SIZES)
+    rows: list[list[Cell]] = []
+    figures: dict[str, float] = {}
+    found: dict[int, dict[str, _Found]] = {}
+    with answering() as base_url, _ways(base_url) as ways:
+        there = [way for way in ways if not way.missing]
+        for size in sizes:
+            found[size] = _compare(_rounds(there, size, rounds, seconds))
+            for name, one in found[size].items():
+                rows.append(_row(name, size, one))
+                plain = name.replace(",", "").replace(" ", "_").replace(".", "_")
+                figures[f"{plain}_{size}_us"] = one.us
+                figures[f"{plain}_{size}_polls_per_second"] = one.a_second
+                figures[f"{plain}_{size}_ratio"] = one.over_by_hand.median
+        rows += [[way.name, "", "", "", "", way.missing] for way in ways if way.missing]
+    columns = ["way", "tasks", "CPU µs a poll", "polls a second", "over by hand", "middle half"]
+    return Report(METHOD, [Table(columns, rows)], figures, _expectations(found), against=versions())
+
+
+if __name__ == "__main__":
+    with contextlib.suppress(KeyboardInterrupt):
+        asyncio.run(_child(*sys.argv[1:]))
