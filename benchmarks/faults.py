@@ -21,6 +21,7 @@ import msgspec
 
 from tests.faults.harness import RECORD, ROOT, Entry, Figure, Row
 
+from .page import filled, results
 from .report import Cell, Expectation, Report, Table, machine
 
 METHOD = """
@@ -82,7 +83,7 @@ def record(smoke: bool) -> tuple[list[Entry], int]:
         paths = [str(path) for number in SMOKE for path in suite.glob(f"test_f{number:02}_*.py")]
     with tempfile.TemporaryDirectory() as scratch:
         file = Path(scratch) / "record.json"
-        command = [sys.executable, "-m", "pytest", "-q", "--no-cov", "--tb=short", *paths]
+        command = [sys.executable, "-m", "pytest", "-q", "-n0", "--no-cov", "--tb=short", *paths]
         run = subprocess.run(
             command, cwd=ROOT, env={**os.environ, RECORD: str(file)}, stdout=subprocess.PIPE
         )
@@ -177,6 +178,22 @@ and that the API key is seen nowhere but in requests to the API.
 Most tests run in virtual time, so that an hour of waiting takes a moment;
 those about memory and about holding up the event loop run in processes of their own, in real time.
 
+## An outage, measured
+
+<!-- table: outage -->
+<!-- end -->
+
+`python -m benchmarks outage` repeats it, in the better part of an hour.
+
+## Trouble without end
+
+![Memory, descriptors, tasks, minute by minute](charts/soak.svg)
+
+<!-- table: soak -->
+<!-- end -->
+
+`python -m benchmarks soak --minutes 60` does it for an hour.
+
 ## Run it yourself
 
 <!-- not run: it runs the tests that these tests are among -->
@@ -210,7 +227,8 @@ def page(rows: list[Account], total: Account) -> str:
         for account in rows
         for row in [account.row]
     )
-    return _PAGE.format(summary=summary, tests=len(total.entries), totals=totals, lines=lines)
+    text = _PAGE.format(summary=summary, tests=len(total.entries), totals=totals, lines=lines)
+    return filled(text, results())
 
 
 def _told(account: Account) -> str:

@@ -1,6 +1,7 @@
-"""The page of published figures: what stands in it between two marks is made from the results.
+"""The pages with published figures: what stands between two marks is made from the results.
 
     <!-- figures: NAME -->      the tables of that benchmark, and what was expected of it
+    <!-- table: NAME -->        its method and its first table, and no more
     <!-- machine -->            where and with what they were measured
     <!-- end -->                up to here
 
@@ -18,10 +19,12 @@ from .report import Cell, Table
 
 ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "benchmarks" / "results"
-PAGE = ROOT / "docs" / "explanation" / "performance.md"
+PAGES = tuple(ROOT / "docs" / "explanation" / name for name in ("performance.md", "survives.md"))
 
 _MARKED = re.compile(
-    r"(?P<mark><!-- (?:figures: (?P<name>\w+)|machine) -->\n).*?(?P<end><!-- end -->)", re.DOTALL
+    r"(?P<mark><!-- (?:(?P<what>figures|table): (?P<name>\w+)|machine) -->\n)"
+    r".*?(?P<end><!-- end -->)",
+    re.DOTALL,
 )
 
 
@@ -59,15 +62,21 @@ def filled(text: str, kept: dict[str, Result]) -> str:
     """A page with the figures of these results."""
 
     def fill(marked: re.Match[str]) -> str:
-        name = marked["name"]
-        return marked["mark"] + (_figures(kept[name]) if name else _machines(kept)) + marked["end"]
+        if marked["what"] is None:
+            text = _machines(kept)
+        else:
+            result = kept[marked["name"]]
+            text = _figures(result) if marked["what"] == "figures" else _first_table(result)
+        return marked["mark"] + text + marked["end"]
 
     return _MARKED.sub(fill, text)
 
 
 def update() -> None:
-    """Bring the page up to date."""
-    PAGE.write_text(filled(PAGE.read_text(encoding="utf-8"), results()), encoding="utf-8")
+    """Bring the pages up to date."""
+    kept = results()
+    for page in PAGES:
+        page.write_text(filled(page.read_text(encoding="utf-8"), kept), encoding="utf-8")
 
 
 def _figures(result: Result) -> str:
@@ -79,6 +88,10 @@ def _figures(result: Result) -> str:
         ]
         parts.append(_table(Table(["expected", "found", "at most", "met"], rows)))
     return "\n" + "\n".join(parts) + "\n"
+
+
+def _first_table(result: Result) -> str:
+    return f"\n{result.method}\n\n{_table(result.tables[0])}\n"
 
 
 def _machines(kept: dict[str, Result]) -> str:

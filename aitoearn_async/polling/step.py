@@ -280,8 +280,14 @@ def _poll_at(
     if moment <= last:
         wait.clipped_to = None
         return PollAt(moment, changed)
-    if wait.clipped_to == end or last <= now or last < earliest:
+    if wait.clipped_to == end or end <= max(now, earliest):
         return give_up(wait, terms, max(now, end), changed)
+    if last < max(now, earliest):
+        # By the pace there is no time for another. But the pace is that of the slowest, so where
+        # the next one is due before the end, it is tried; its request is bounded by the end.
+        if moment >= end:
+            return give_up(wait, terms, max(now, end), changed)
+        last = moment
     wait.clipped_to = end
     return PollAt(last, changed)
 

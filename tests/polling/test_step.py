@@ -281,11 +281,17 @@ def test_the_last_poll_fits_at_the_pace_of_the_others() -> None:
     assert third.error.seen == {"generating": 3}
 
 
-def test_no_poll_begins_that_cannot_end_in_time() -> None:
-    """When a poll takes longer than what is left, the rest is only waited for."""
+def test_one_more_is_tried_where_polls_take_longer_than_what_is_left() -> None:
+    """In its turn, if that is before the end; and after it, the rest is only waited for."""
     limits = terms(timeout=10, delay=1)
-    decision = step(begun(limits), limits, reply(), START, START + 6)
+    wait = begun(limits)
+    assert step(wait, limits, reply(), START, START + 6) == PollAt(START + 7, True)
+    decision = step(wait, limits, ServerError(500), START + 7, START + 8)
     assert isinstance(decision, GiveUpAt)
+    assert decision.moment == START + 10
+    limits = terms(timeout=10, delay=5)
+    decision = step(begun(limits), limits, reply(), START, START + 6)
+    assert isinstance(decision, GiveUpAt), "no time for one in its turn"
     assert decision.moment == START + 10
     assert decision.changed
 
@@ -524,3 +530,16 @@ def test_out_of_time_and_patience_at_once_is_out_of_time() -> None:
     assert isinstance(decision, GiveUpAt)
     assert isinstance(decision.error, WaitTimeoutError)
     assert decision.error.ref == REF
+
+
+def test_a_slow_poll_of_another_task_does_not_silence_this_one() -> None:
+    """The pace is shared. One that says that there is no time left does not end the polling of a
+    task that has been answered in no time at all, and whose next poll is due before its end."""
+    asked = terms(timeout=60.0)
+    wait, slow = begun(asked), begun(asked)
+    step(slow, asked, reply(), START, START + 55)
+    decision = step(wait, asked, reply(), START + 20, START + 20.1)
+    assert isinstance(decision, PollAt)
+    assert decision.moment == pytest.approx(START + 30.1)
+    assert decision.changed
+    assert isinstance(step(wait, asked, unchanged(), START + 31, START + 31.1), GiveUpAt)
