@@ -104,13 +104,14 @@ class Health:
         sign = _sign(error)
         if sign is True:
             self._answered(term, now)
-        elif sign is None:
+            return
+        if sign is None:
             self._breaker.neither(term)
         else:
             own = None if isinstance(error, ConnectionFailedError) else task
-            self._trouble = error.with_traceback(None)
             if self._breaker.bad(term, own, now):
                 self._down(now, error)
+        self._trouble = error.with_traceback(None)
         if isinstance(error, RateLimitError) and error.retry_after is None:
             error.retry_after = self._own_pause(now)
         if (asked := getattr(error, "retry_after", None)) is not None:
