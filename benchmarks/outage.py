@@ -156,6 +156,9 @@ def _figures(scenario: Scenario, count: int) -> dict[str, float]:
         "healthy": healthy,
         "in_outage": between(*down) / (healthy * OUTAGE),
         "peak_after": max(seconds.values()) / healthy,
+        "peak_of_three": max(sum(seconds[s + n] for n in range(3)) for s in [*seconds])
+        / healthy
+        / 3,
         "again": again,
         "again_periods": again / scenario.period,
         "unanswered": count - len(scenario.answered_again),

@@ -69,8 +69,6 @@ class Batch(AsyncIterator[Outcome[T]]):
         progress: Callable[[BatchStatistics], None] | None,
         keep: Keep[T] | None = None,
     ) -> None:
-        self._keeping = Keeping(keep, self._deliver, self._arm, self._fail)
-        self._intake = Intake(refs, self._admit, lambda: self._owed < max_pending, self._tell)
         self._terms_of = terms_of
         self._concurrency = concurrency
         self._poll = poll
@@ -94,6 +92,9 @@ class Batch(AsyncIterator[Outcome[T]]):
         self._ends = dict.fromkeys(("succeeded", "failed", "unresolved"), 0)
         self._gauge = Gauge()
         self._state = "not entered"
+        self._keeping = Keeping(keep, self._deliver, self._arm, self._fail)
+        # The last, since it may raise: what is half made can then be shown.
+        self._intake = Intake(refs, self._admit, lambda: self._owed < max_pending, self._tell)
 
     async def __aenter__(self) -> Batch[T]:
         if self._state != "not entered":

@@ -42,7 +42,8 @@ def test_a_minute_of_it(trial: Trial, latency: float, kind: str) -> None:
     trial.entry.submitted += count
     trial.entry.ended += count - int(found["lost"] + found["unanswered"])
     trial.figure("requests in the outage, % of usual", 100 * found["in_outage"], 2)
-    trial.figure("busiest second afterwards, of usual", found["peak_after"], 1.5)
+    # Of three seconds: in one of them are few requests of a thousand tasks, and much chance.
+    trial.figure("busiest three seconds afterwards, of usual", found["peak_of_three"], 1.5)
     trial.figure("all answered again after, in periods", found["again_periods"], 1.5)
     assert found["outages"] == 1
 

@@ -111,6 +111,7 @@ async def costs(
 @pytest.mark.parametrize(
     ("names", "cap"), [(["gzip"], CAP), (list(TOO_LARGE), CAP // 4)], ids=["default", "all"]
 )
+@pytest.mark.shows_key  # to the server of a client that lives in another process
 async def test_what_is_too_large(trial: Trial, names: list[str], cap: int) -> None:
     """Memory stays within the cap and 8 MB; the event loop is never held up for 50 ms."""
     bombs = {name: TOO_LARGE[name] for name in names}
@@ -121,6 +122,7 @@ async def test_what_is_too_large(trial: Trial, names: list[str], cap: int) -> No
         trial.figure("event loop held up at a stretch, ms of CPU", cost.held * 1000, 50)
 
 
+@pytest.mark.shows_key  # to the server of a client that lives in another process
 async def test_what_is_refused(trial: Trial) -> None:
     """What no parser takes is given up after a few kilobytes of it."""
     for name, cost in (await costs(trial, REFUSED, request_timeout=5)).items():
@@ -133,6 +135,7 @@ async def test_what_is_refused(trial: Trial) -> None:
         trial.figure("event loop held up at a stretch, ms of CPU", cost.held * 1000, 50)
 
 
+@pytest.mark.shows_key  # to the server of a client that lives in another process
 async def test_what_never_gets_anywhere(trial: Trial) -> None:
     """It is over when its time is, and was kept nowhere."""
     for name, cost in (await costs(trial, ENDLESS, request_timeout=0.3)).items():
@@ -144,6 +147,7 @@ async def test_what_never_gets_anywhere(trial: Trial) -> None:
         trial.figure("event loop held up at a stretch, ms of CPU", cost.held * 1000, 50)
 
 
+@pytest.mark.shows_key  # to the server of a client that lives in another process
 async def test_what_comes_in_a_million_pieces(trial: Trial) -> None:
     """Each costs the parser something; the time is kept all the same."""
     for name, cost in (await costs(trial, TINY, request_timeout=0.3)).items():

@@ -96,6 +96,7 @@ KNOWN = "ContractError", "UnexpectedResponseError", "ApiError", "success"
 
 
 @pytest.mark.parametrize("stack", [0, SMALL_STACK], ids=["main thread", "small stack"])
+@pytest.mark.shows_key  # to the server of a client that lives in another process
 async def test_deep_nesting(trial: Trial, stack: int) -> None:
     """No depth ends the process, wherever it stands and whatever the stack."""
     for name, cost in zip(DEEP, await read_by_a_child(trial, DEEP, stack), strict=True):
@@ -106,6 +107,7 @@ async def test_deep_nesting(trial: Trial, stack: int) -> None:
         trial.figure("event loop held up by deep nesting, ms of CPU", 1000 * cost["held"], 150)
 
 
+@pytest.mark.shows_key  # to the server of a client that lives in another process
 async def test_floods(trial: Trial) -> None:
     """Six megabytes of anything: a moment, and not much more memory than they take themselves."""
     for name, cost in zip(FLAT, await read_by_a_child(trial, FLAT, 0), strict=True):
