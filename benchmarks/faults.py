@@ -82,7 +82,7 @@ def record(smoke: bool) -> tuple[list[Entry], int]:
         paths = [str(path) for number in SMOKE for path in suite.glob(f"test_f{number:02}_*.py")]
     with tempfile.TemporaryDirectory() as scratch:
         file = Path(scratch) / "record.json"
-        command = [sys.executable, "-m", "pytest", "-q", "--no-cov", "--tb=short", *paths]
+        command = [sys.executable, "-m", "pytest", "-q", "--tb=short", *paths]
         run = subprocess.run(
             command, cwd=ROOT, env={**os.environ, RECORD: str(file)}, stdout=subprocess.PIPE
         )
