@@ -43,21 +43,21 @@ def lowest(session: nox.Session) -> None:
 def debug(session: nox.Session) -> None:
     """The tests, in asyncio's debug mode: slow callbacks apart, whatever it minds is an error."""
     session.install("-e", ".[dev]")
-    session.run("pytest", "-q", "--no-cov", *session.posargs, env={"PYTHONASYNCIODEBUG": "1"})
+    session.run("pytest", "-q", *session.posargs, env={"PYTHONASYNCIODEBUG": "1"})
 
 
 @nox.session(name="pure-python")
 def pure_python(session: nox.Session) -> None:
     """The tests, with aiohttp's parser in Python."""
     session.install("-e", ".[dev]")
-    session.run("pytest", "-q", "--no-cov", *session.posargs, env={"AIOHTTP_NO_EXTENSIONS": "1"})
+    session.run("pytest", "-q", *session.posargs, env={"AIOHTTP_NO_EXTENSIONS": "1"})
 
 
 @nox.session
 def secrets(session: nox.Session) -> None:
     """The tests, at debug level, with a search for the API key in all that they bring forth."""
     session.install("-e", ".[dev]")
-    session.run("pytest", "-q", "--marker-key", "--no-cov", "--timeout=600", *session.posargs)
+    session.run("pytest", "-q", "--marker-key", "--timeout=600", *session.posargs)
 
 
 @nox.session(python=PYTHONS[0])
