@@ -292,9 +292,19 @@ def download(
 
 
 @app.command()
-def demo() -> None:
-    """Show it all in a few seconds, without an account."""
-    run_to_exit(stage.play(), interrupted)
+def demo(
+    save: Annotated[
+        str | None,
+        typer.Option(metavar="DIR", help="Where to put the files; else among temporary ones."),
+    ] = None,
+) -> None:
+    """Show it all in a few seconds, without an account.
+
+    An emulator of the service is started; images and videos are submitted to it, watched and
+    saved. Nothing leaves this machine.
+    """
+    with stage.folder(save) as directory:
+        run_to_exit(stage.play(directory), interrupted)
 
 
 @app.command()
