@@ -38,7 +38,7 @@ from .screens import complain, console, say, screen_for, screen_for_list
 from .standing import Exit, exit_of, failure_of, worst
 from .sweep import Sweep
 from .view import card, complaint, left
-from .watch import Save, Watch
+from .watch import Watch, saver
 
 PROGRAM = "aitoearn-async"
 HANDFUL = 20
@@ -208,7 +208,7 @@ def _watch(
         client.wait_for(parse_ref(text), timeout=limits.timeout, patience=limits.patience)
         for text in listed
     ]
-    watch = Watch(waiters, None if directory is None else _saver(client, directory))
+    watch = Watch(waiters, saver(client, directory))
 
     async def work() -> Exit:
         async with client:
@@ -220,10 +220,6 @@ def _watch(
         return Exit.INTERRUPTED
 
     run_to_exit(work(), interrupted)
-
-
-def _saver(client: Client, directory: Path) -> Save:
-    return lambda task: client.download(task, directory)
 
 
 def _sweep(
@@ -296,9 +292,19 @@ def download(
 
 
 @app.command()
-def demo() -> None:
-    """Show it all in a few seconds, without an account."""
-    run_to_exit(stage.play(), interrupted)
+def demo(
+    save: Annotated[
+        str | None,
+        typer.Option(metavar="DIR", help="Where to put the files; else among temporary ones."),
+    ] = None,
+) -> None:
+    """Show it all in a few seconds, without an account.
+
+    An emulator of the service is started; images and videos are submitted to it, watched and
+    saved. Nothing leaves this machine.
+    """
+    with stage.folder(save) as directory:
+        run_to_exit(stage.play(directory), interrupted)
 
 
 @app.command()

@@ -25,11 +25,20 @@ from aitoearn_async import (
 )
 
 from .arguments import client_of, seconds_of
-from .running import AsJson, BaseUrl, Language, Limits, Patience, Timeout, run_to_exit
+from .running import (
+    AsJson,
+    BaseUrl,
+    Language,
+    Limits,
+    Patience,
+    PrivateMedia,
+    Timeout,
+    run_to_exit,
+)
 from .screens import complain, say, screen_for
 from .standing import Exit, exit_of, worst
 from .view import left
-from .watch import Watch
+from .watch import Watch, saver
 
 generate: typer.Typer = typer.Typer(no_args_is_help=True, help="Make something from words.")
 edit: typer.Typer = typer.Typer(no_args_is_help=True, help="Make something from pictures.")
@@ -48,6 +57,10 @@ Format = Annotated[
 Wait = Annotated[
     bool, typer.Option("--wait/--no-wait", help="Wait until the task has ended, or print its name.")
 ]
+Save = Annotated[
+    str | None,
+    typer.Option(metavar="DIR", help="Save what was made there, and print where it is."),
+]
 Check = Annotated[bool, typer.Option("--check", help="First compare with what the model accepts.")]
 
 
@@ -58,6 +71,7 @@ class Options(NamedTuple):
     check: bool
     as_json: bool
     limits: Limits
+    directory: Path | None
 
 
 @generate.command("image")
@@ -70,21 +84,25 @@ def generate_image(
     style: Annotated[str | None, typer.Option(help="One of the model's styles.")] = None,
     format: Format = None,
     wait: Wait = True,
+    save: Save = None,
     check: Check = False,
     as_json: AsJson = False,
     timeout: Timeout = "30m",
     patience: Patience = "5m",
+    private_media: PrivateMedia = False,
     base_url: BaseUrl = None,
     language: Language = None,
 ) -> None:
     """Make images from words.
 
-    It spends credits, and is sent once. Interrupting the wait does not stop the task.
+    It spends credits, and is sent once. Prints the addresses of what was made, or with --save
+    the paths. Interrupting the wait does not stop the task.
     """
     fields = {"n": n, "size": size, "quality": quality, "style": style, "response_format": format}
-    options = Options(wait, check, as_json, _limits(timeout, patience))
+    limits = _limits(timeout, patience)
+    options = Options(wait, check, as_json, limits, _directory(save, wait=wait))
     request = _request(GenerateImage, model=model, prompt=prompt, **fields)
-    _make(client_of(base_url, language), request, options)
+    _make(client_of(base_url, language, private_media=private_media), request, options)
 
 
 @generate.command("video")
@@ -110,16 +128,19 @@ def generate_video(
         str | None, typer.Option(metavar="ID", help="The media group to store it in.")
     ] = None,
     wait: Wait = True,
+    save: Save = None,
     check: Check = False,
     as_json: AsJson = False,
     timeout: Timeout = "30m",
     patience: Patience = "5m",
+    private_media: PrivateMedia = False,
     base_url: BaseUrl = None,
     language: Language = None,
 ) -> None:
     """Make a video from words, and from pictures if there are any.
 
-    It spends credits, and is sent once. Interrupting the wait does not stop the task.
+    It spends credits, and is sent once. Prints the addresses of what was made, or with --save
+    the paths. Interrupting the wait does not stop the task.
     """
     frames = _sources(image)
     fields: dict[str, Any] = {
@@ -135,9 +156,10 @@ def generate_video(
         "seed": seed,
         "group_id": group,
     }
-    options = Options(wait, check, as_json, _limits(timeout, patience))
+    limits = _limits(timeout, patience)
+    options = Options(wait, check, as_json, limits, _directory(save, wait=wait))
     request = _request(GenerateVideo, model=model, prompt=prompt, **fields)
-    _make(client_of(base_url, language), request, options)
+    _make(client_of(base_url, language, private_media=private_media), request, options)
 
 
 @edit.command("image")
@@ -154,16 +176,19 @@ def edit_image(
     size: Size = None,
     format: Format = None,
     wait: Wait = True,
+    save: Save = None,
     check: Check = False,
     as_json: AsJson = False,
     timeout: Timeout = "30m",
     patience: Patience = "5m",
+    private_media: PrivateMedia = False,
     base_url: BaseUrl = None,
     language: Language = None,
 ) -> None:
     """Make an image from others.
 
-    It spends credits, and is sent once. Interrupting the wait does not stop the task.
+    It spends credits, and is sent once. Prints the addresses of what was made, or with --save
+    the paths. Interrupting the wait does not stop the task.
     """
     pictures = _sources(image)
     fields: dict[str, Any] = {
@@ -172,13 +197,29 @@ def edit_image(
         "size": size,
         "response_format": format,
     }
-    options = Options(wait, check, as_json, _limits(timeout, patience))
+    limits = _limits(timeout, patience)
+    options = Options(wait, check, as_json, limits, _directory(save, wait=wait))
     request = _request(EditImage, model=model, prompt=prompt, **fields)
-    _make(client_of(base_url, language), request, options)
+    _make(client_of(base_url, language, private_media=private_media), request, options)
 
 
 def _limits(timeout: str, patience: str) -> Limits:
     return Limits(seconds_of("--timeout", timeout), seconds_of("--patience", patience))
+
+
+def _directory(save: str | None, *, wait: bool) -> Path | None:
+    if not save:
+        return None
+    # What can be known to go wrong afterwards is said before anything is paid for.
+    if not wait:
+        raise _no_place("with --no-wait there is nothing to save yet: see download")
+    if Path(save).exists() and not Path(save).is_dir():
+        raise _no_place(f"{save} is no directory")
+    return Path(save)
+
+
+def _no_place(message: str) -> typer.BadParameter:
+    return typer.BadParameter(message, param_hint="--save")
 
 
 def _source(text: str) -> str | Path:
@@ -234,8 +275,8 @@ class _Making:
 
     async def _wait(self, ref: TaskRef[Any]) -> Exit:
         complain(f"submitted {ref}")
-        watch = Watch([self._client.wait_for(ref, **self._options.limits._asdict())])
-        self._watch = watch
+        waiter = self._client.wait_for(ref, **self._options.limits._asdict())
+        self._watch = watch = Watch([waiter], saver(self._client, self._options.directory))
         with screen_for(watch.look, as_json=self._options.as_json) as screen:
             standings = await watch.run(screen)
         return worst(standing.exit for standing in standings)

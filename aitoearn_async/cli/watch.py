@@ -11,7 +11,7 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable
 from pathlib import Path
 from typing import Any
 
-from aitoearn_async import AiToEarnError, AnyTask, TaskRef, TaskState, Waiter
+from aitoearn_async import AiToEarnError, AnyTask, Client, TaskRef, TaskState, Waiter
 
 from .screens import Screen
 from .standing import Standing, standing_of
@@ -21,6 +21,11 @@ Save = Callable[[AnyTask], Awaitable[list[Path]]]
 
 FRAME = 0.125
 """Seconds between two looks at how things stand."""
+
+
+def saver(client: Client, directory: Path | None) -> Save | None:
+    """What saves into a directory; None if there is none."""
+    return None if directory is None else lambda task: client.download(task, directory)
 
 
 class Watch:

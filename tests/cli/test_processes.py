@@ -11,6 +11,7 @@ import re
 import signal
 import subprocess
 import sys
+import tempfile
 import termios
 import threading
 import time
@@ -130,8 +131,9 @@ def test_lines_are_flushed_and_ctrl_c_ends_a_wait(service: Service) -> None:
     assert err == f"interrupted; not known to have ended: {running}\n"
 
 
-def test_ctrl_c_ends_the_demo() -> None:
-    """Ctrl-C in the demo makes 130 and a line."""
+def test_ctrl_c_ends_the_demo(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Ctrl-C in the demo makes 130 and a line, and leaves no file behind."""
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
     with spawn("demo") as process:
         assert process.stdout is not None
         while "generating" not in process.stdout.readline():
@@ -139,6 +141,7 @@ def test_ctrl_c_ends_the_demo() -> None:
         process.send_signal(signal.SIGINT)
         _, err = process.communicate(timeout=20)
     assert (process.returncode, err) == (130, "interrupted\n")
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize("wait", [True, False])
@@ -202,6 +205,7 @@ def test_nobody_reads(
     """A pipe that is broken from the start makes 141, in lines and in renderables."""
     reading, writing = os.pipe()
     os.close(reading)
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     ref = service.do(service.emulator.add_image, "success")
     file = tmp_path / "refs.txt"
     file.write_text(str(ref))
@@ -215,8 +219,9 @@ def test_nobody_reads(
     assert exit.value.code == 141
 
 
-def test_the_demo_on_a_real_terminal() -> None:
+def test_the_demo_on_a_real_terminal(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """On a terminal the demo ends well, and gives the cursor back. Its few seconds are virtual."""
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
     control, terminal = pty.openpty()
     streams: dict[str, Any] = {"stdin": terminal, "stdout": terminal, "stderr": terminal}
     with spawn("demo", code=VIRTUALLY, **streams) as process:
@@ -227,6 +232,7 @@ def test_the_demo_on_a_real_terminal() -> None:
     assert process.returncode == 0
     assert b"HTTP 502, trying again" in seen
     assert b"5 of 5 ended" in seen
+    assert len(list(tmp_path.glob("aitoearn-demo-*/*"))) == 4
     assert seen.rindex(b"\x1b[?25h") > seen.rindex(b"\x1b[?25l")
     assert b"Traceback" not in seen
 

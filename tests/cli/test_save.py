@@ -1,4 +1,4 @@
-"""`download`, and `--save`: files, what is printed of them, and the exit statuses."""
+"""`download`, and `--save` of what waits: files, what is printed of them, and the exit statuses."""
 
 from __future__ import annotations
 
@@ -112,6 +112,87 @@ def test_wait_and_save(
     assert path.is_file()
     assert str(path) in result.out.replace("\n", "")
     assert "http://" not in result.out
+
+
+MAKERS: dict[str, tuple[str, ...]] = {
+    "image": ("generate", "image", "--model", "gpt-image-2", "--n", "2", "a cat"),
+    "video": ("generate", "video", "--model", "sora-2", "a cat"),
+    "edit": ("edit", "image", "--model", "gpt-image-2", "--image", "https://x/y.png", "bluer"),
+}
+
+
+@pytest.fixture
+def quick(service: Service) -> None:
+    """What is submitted has soon ended."""
+    service.do(service.emulator.script, "image", ("generating", 0.1), "success")
+    service.do(service.emulator.script, "video", ("InProgress", 0.1), "SUCCESS")
+
+
+def names_of(service: Service, kind: str) -> list[str]:
+    (ref,) = service.emulator.created
+    if kind == "video":
+        return [f"video-{ref.id}.mp4"]
+    return [f"image-{ref.id}-{number}.png" for number in range(1, 3 if kind == "image" else 2)]
+
+
+@pytest.mark.usefixtures("quick")
+@pytest.mark.parametrize("tty", [False, True])
+@pytest.mark.parametrize("kind", MAKERS)
+def test_make_and_save(
+    service: Service, invoke: Invoke, tmp_path: Path, kind: str, tty: bool
+) -> None:
+    """Where the files are stands where the addresses would."""
+    folder = tmp_path / "out"
+    result = invoke(*MAKERS[kind], "--save", str(folder), tty=tty)
+    assert result.status == 0
+    names = names_of(service, kind)
+    assert sorted(path.name for path in folder.iterdir()) == names
+    assert result.lines[-1].endswith(" ".join(str(folder / name) for name in names))
+    assert "http://" not in result.out
+
+
+@pytest.mark.usefixtures("quick")
+@pytest.mark.parametrize("kind", MAKERS)
+def test_make_and_save_as_json(service: Service, invoke: Invoke, tmp_path: Path, kind: str) -> None:
+    said = json.loads(invoke(*MAKERS[kind], "--save", str(tmp_path), "--json").out)
+    assert said["paths"] == [str(tmp_path / name) for name in names_of(service, kind)]
+    assert (said["state"], said["error"]) == ("succeeded", None)
+
+
+@pytest.mark.usefixtures("quick")
+@pytest.mark.parametrize("kind", MAKERS)
+def test_make_and_not_save(service: Service, invoke: Invoke, tmp_path: Path, kind: str) -> None:
+    """The picture is there and the file is not: 6, and the name to fetch it by later."""
+    service.do(lambda: service.emulator.fault(Fault(status=404), times=None, media=True))
+    result = invoke(*MAKERS[kind], "--save", str(tmp_path))
+    (ref,) = service.emulator.created
+    assert result.status == 6
+    assert f"{ref} could not be saved" in result.err
+    assert not [path for path in tmp_path.iterdir() if not path.name.startswith(".")]
+
+
+@pytest.mark.usefixtures("quick")
+def test_make_and_fetch_from_inside(
+    service: Service, invoke: Invoke, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without leave nothing is fetched from this machine."""
+    monkeypatch.delenv("AITOEARN_PRIVATE_MEDIA")
+    refused = invoke(*MAKERS["video"], "--save", str(tmp_path))
+    assert (refused.status, "internal network" in refused.err) == (6, True)
+    assert not files(service)
+    assert invoke(*MAKERS["video"], "--save", str(tmp_path), "--private-media").status == 0
+
+
+@pytest.mark.parametrize("kind", MAKERS)
+def test_what_cannot_be_saved_is_not_paid_for(
+    service: Service, invoke: Invoke, tmp_path: Path, kind: str
+) -> None:
+    """No submit, where it is plain that no file would come of it."""
+    (tmp_path / "file").touch()
+    for options in (("--no-wait", "--save", str(tmp_path)), ("--save", str(tmp_path / "file"))):
+        result = invoke(*MAKERS[kind], *options)
+        assert (result.status, "--save" in result.err) == (2, True)
+    assert service.emulator.requests == []
 
 
 @pytest.mark.parametrize("many", [False, True])

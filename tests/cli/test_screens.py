@@ -7,9 +7,12 @@ import contextlib
 import io
 import re
 import sys
+import tempfile
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
+import typer
 from rich.console import Console
 
 from aitoearn_async import (
@@ -114,7 +117,7 @@ def test_an_interrupted_wait_names_what_it_leaves() -> None:
 def test_wait_on_a_terminal(service: Service, invoke: Invoke) -> None:
     """On a terminal the rows are redrawn, then results and errors follow whole."""
     url = "https://media.example/" + "long/" * 30
-    made = service.do(service.emulator.add_image, ("generating", 0.3), "success", images=[url])
+    made = service.do(service.emulator.add_image, ("generating", 1.5), "success", images=[url])
     failed = service.do(service.emulator.add_image, "failed", error_message="No cats today.")
     result = invoke("wait", str(made), str(failed), tty=True)
     assert result.status == 1
@@ -144,14 +147,17 @@ def test_colours_forced_on_a_pipe_do_not_make_it_a_terminal(
 
 @pytest.mark.parametrize("kind", [Tty, io.TextIOWrapper])
 async def test_the_demo_goes_as_planned(
-    kind: type[io.TextIOWrapper], monkeypatch: pytest.MonkeyPatch
+    kind: type[io.TextIOWrapper], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    """The demo succeeds in a few seconds of its clock, failure and 502s included."""
+    """The demo succeeds in a few seconds of its clock, failure and 502s included.
+
+    What it says it has submitted it waits for, and what it says it has saved is there.
+    """
     out = kind(io.BytesIO(), encoding="utf-8")
     monkeypatch.setattr(sys, "stdout", out)
     monkeypatch.setattr(sys, "stderr", io.StringIO())
     began = asyncio.get_running_loop().time()
-    assert await demo.play() is Exit.SUCCEEDED
+    assert await demo.play(tmp_path / "files") is Exit.SUCCEEDED
     assert asyncio.get_running_loop().time() - began < 8
     out.flush()
     assert isinstance(out.buffer, io.BytesIO)
@@ -159,15 +165,50 @@ async def test_the_demo_goes_as_planned(
     assert "5 of 5 ended · 4 succeeded · 1 failed" in text
     assert "3 HTTP 502" in text
     assert "HTTP 502, trying again" in text or kind is not Tty
+    refs = re.findall(r"^submitted (\S+)  ", text, re.M)
+    assert len(set(refs)) == 5
+    assert all(ref.partition(":")[2] in text.partition("kind ")[2] for ref in refs)
+    saved = sorted(map(Path, re.findall(r"^  (/\S+)$", text, re.M)))
+    assert saved == sorted((tmp_path / "files").iterdir())
+    begins = [(path.suffix, path.read_bytes()[:8]) for path in saved]
+    assert begins.count((".png", b"\x89PNG\r\n\x1a\n")) == 2
+    assert [begin[4:] for suffix, begin in begins if suffix == ".mp4"] == [b"ftyp"] * 2
 
 
-async def test_a_demo_that_goes_otherwise_fails(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("trouble", ["it fails", "it cannot be saved"])
+async def test_a_demo_that_goes_otherwise_fails(
+    trouble: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     """A demo in which something else happens than planned does not claim success."""
-    surprise = demo.Scene("image", (), "success")
-    monkeypatch.setattr(demo, "add", lambda service, _: service.add_image("failed"))
-    monkeypatch.setattr(demo, "DEMO", (surprise,))
+    monkeypatch.setattr(demo, "DEMO", (demo.Scene("image", (), "success", "a cat"),))
+    if trouble == "it fails":
+        monkeypatch.setattr(demo.Scene, "stages", ("failed",))
+    else:
+        (tmp_path / "files").touch()
     with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
-        assert await demo.play() is Exit.SERVICE
+        assert await demo.play(tmp_path / "files") is Exit.SERVICE
+
+
+@pytest.mark.parametrize(("status", "stays"), [(0, True), (4, False), (130, False), (141, False)])
+def test_a_demo_litters_only_if_it_has_something_to_show(
+    status: int, stays: bool, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Its directory stays for whoever wants to open the files; without an end there is none."""
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+
+    def play(save: str | None) -> Path:
+        with contextlib.suppress(typer.Exit), demo.folder(save) as made:
+            made.mkdir(exist_ok=True)
+            (made / "a.png").touch()
+            raise typer.Exit(status)
+        return made
+
+    made = play(None)
+    assert made.parent == tmp_path
+    assert made.exists() is stays
+    mine = play(str(tmp_path / "mine"))
+    assert mine == tmp_path / "mine"
+    assert mine.exists()
 
 
 @pytest.mark.shows_key
