@@ -30,6 +30,12 @@ logger: logging.Logger = logging.getLogger("aitoearn_async")
 
 _FIRST_PAUSE, _LAST_PAUSE = 1.0, 30.0
 """Seconds, where the service complains and does not say for how long; doubled each time."""
+_SELDOM = 0.1
+"""The share of complaints among the last answers, some fifty, up to which one is an accident of
+something on the way, and no sign that this client asks too much."""
+_FADE = 0.98
+_SHORT = 5.0
+"""Seconds of a pause after which those held need not come back gradually."""
 
 
 class Health:
@@ -53,6 +59,7 @@ class Health:
         self._trouble: AiToEarnError | None = None
         self._paused_until = -math.inf
         self._pause = _FIRST_PAUSE
+        self._complaints = self._answers = 0.0  # of late: each counts less with each that follows
 
     @property
     def state(self) -> BreakerState:
@@ -96,6 +103,8 @@ class Health:
         now = self._now()
         self._usual.note(now)
         self._pause = _FIRST_PAUSE
+        self._complaints *= _FADE
+        self._answers = self._answers * _FADE + 1
         self._answered(term, now)
 
     def bad(self, term: int, task: str, error: AiToEarnError) -> None:
@@ -112,10 +121,9 @@ class Health:
             if self._breaker.bad(term, own, now):
                 self._down(now, error)
         self._trouble = error.with_traceback(None)
-        if isinstance(error, RateLimitError) and error.retry_after is None:
-            error.retry_after = self._own_pause(now)
-        if (asked := getattr(error, "retry_after", None)) is not None:
-            self._pause_for(asked, now)
+        asked = getattr(error, "retry_after", None)
+        if asked is not None or isinstance(error, RateLimitError):
+            self._complained(error, asked, now)
 
     def neither(self, term: int) -> None:
         """A request was broken off by the caller."""
@@ -139,6 +147,26 @@ class Health:
         self._limits.ramp = None
         logger.warning("%s is down (%s): asked by probes alone", self._name, error.label)
 
+    def _complained(self, error: AiToEarnError, asked: float | None, now: float) -> None:
+        """The service, or what stands before it, wants fewer requests."""
+        self._complaints = self._complaints * _FADE + 1
+        self._answers = self._answers * _FADE + 1
+        seldom = self._complaints / self._answers <= _SELDOM
+        if asked is None:
+            if seldom:
+                return  # it costs the task its poll, and nobody else anything
+            asked = self._own_pause(now)
+            if isinstance(error, RateLimitError):
+                error.retry_after = asked
+        if now >= self._paused_until:  # else it was under way when the first complaint came
+            logger.warning("%s asks to be left alone: no request for %.0f s", self._name, asked)
+            if not seldom:
+                self._limits.ramp = after_complaint(now + asked, self._too_many(now))
+            elif asked > _SHORT:
+                self._limits.ramp = after_outage(now + asked, self._usual.last())
+        # Whoever is held adds something of his own, at random.
+        self._paused_until = max(self._paused_until, now + asked)
+
     def _own_pause(self, now: float) -> float:
         """How long to leave the service alone, where it complains and does not say."""
         if now < self._paused_until:
@@ -146,16 +174,10 @@ class Health:
         pause, self._pause = self._pause, min(2 * self._pause, _LAST_PAUSE)
         return pause
 
-    def _pause_for(self, seconds: float, now: float) -> None:
-        until = now + seconds  # whoever is held adds something of his own, at random
-        if until <= self._paused_until:
-            return
-        if now >= self._paused_until:
-            logger.warning("%s asks to be left alone: no request for %.0f s", self._name, seconds)
-        self._paused_until = until
+    def _too_many(self, now: float) -> float:
+        """The requests a second that it complained of."""
         ramp, usual = self._limits.ramp, self._usual.last()
-        too_many = usual if ramp is None else min(usual or math.inf, 1 / ramp.interval(now))
-        self._limits.ramp = after_complaint(until, too_many)
+        return usual if ramp is None else min(usual or math.inf, 1 / ramp.interval(now))
 
     def _see_whether_recovered(self) -> None:
         if self._breaker.state is BreakerState.RECOVERING and self._limits.is_calm():

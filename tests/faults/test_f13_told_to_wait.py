@@ -169,3 +169,22 @@ async def test_it_recovers_from_a_limit_of_the_service(
     lines = [r for r in caplog.records if "asks to be left alone" in r.getMessage()]
     assert 1 <= len(lines) <= 60
     assert all(line.levelno == logging.WARNING for line in lines)
+
+
+@pytest.mark.parametrize("values", [(), ("1",)], ids=["unsaid", "a second"])
+async def test_one_in_three_hundred_is_an_accident(trial: Trial, values: tuple[str, ...]) -> None:
+    """It is obeyed, and slows nobody down afterwards: all tasks are asked about nearly as often."""
+
+    def choose(heard: Heard) -> Script:
+        return say(busy(*values)) if heard.number % 300 == 299 else good("generating")
+
+    async with (
+        RawServer(choose=choose) as server,
+        server.client() as client,
+        client.as_completed(refs(200), wait=tenacity.wait_random(4, 6), timeout=None) as batch,
+    ):
+        await asyncio.sleep(120)
+        standing = batch.statistics()
+        assert standing.pending + standing.in_flight == 200
+        trial.figure("polls missing, share", 1 - server.count / (200 * 24), 0.25)
+    trial.entry.requests += server.count
