@@ -195,7 +195,7 @@ _NEITHER = bytes(set(_NO_BRACKETS) - set(b'"'))
 
 
 def _too_deep(body: bytes) -> str | None:
-    if _opened(body) <= _SAFE_DEPTH:
+    if body.count(b"[") + body.count(b"{") <= _SAFE_DEPTH:
         return None
     brackets = _brackets(body)
     if brackets is None or _opened(brackets) > _MOST_BRACKETS:

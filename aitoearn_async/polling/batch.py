@@ -241,15 +241,16 @@ class Batch(AsyncIterator[Outcome[T]]):
 
     async def _work(self, wait: Wait[T]) -> None:
         while True:
-            if not wait.over:  # its time can run out on the way here
-                await self._serve(wait)
-            wait = self._take() or await self._rest()
+            if wait.over:  # its time can run out on the way here
+                now = self._clock.time()
+            else:
+                now = await self._serve(wait)
+            wait = self._take(now) or await self._rest()
 
-    def _take(self) -> Wait[T] | None:
+    def _take(self, now: float) -> Wait[T] | None:
         """What a worker that has its hands free can go on with, without a turn of the loop."""
         if self._is_crowded() or self._is_over():
             return None
-        now = self._clock.time()
         if self._alarm_at <= now:
             self._look()  # who is out of time comes first
             return None
@@ -264,12 +265,14 @@ class Batch(AsyncIterator[Outcome[T]]):
         self._arm()
         return await hand
 
-    async def _serve(self, wait: Wait[T]) -> None:
+    async def _serve(self, wait: Wait[T]) -> float:
+        """Poll for a wait, and act on what comes of it. Returns the moment when it came."""
         terms, asked, due = self._terms_of(wait.ref), self._clock.time(), wait.due
         if math.isnan(wait.started):
             first = begin(wait, terms, asked)
             if isinstance(first, GiveUpAt):
-                return self._act(wait, first, asked)
+                self._act(wait, first, asked)
+                return asked
             self._agenda.begin(wait)
         wait.due = math.inf  # while it is being polled
         self._in_flight += 1
@@ -284,6 +287,7 @@ class Batch(AsyncIterator[Outcome[T]]):
             unchanged = isinstance(answer, Reply) and not decision.changed
             self._gauge.note(now, lag, unchanged=unchanged)
         self._act(wait, decision, now)
+        return now
 
     def _act(self, wait: Wait[T], decision: Decision[T], now: float) -> None:
         if isinstance(decision, Ended):

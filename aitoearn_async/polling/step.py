@@ -118,6 +118,8 @@ class Wait(msgspec.Struct, Generic[T], order=True, gc=False):
 
     def end(self, terms: Terms) -> float:
         """When this wait ends if nothing changes: its deadline, or its patience with trouble."""
+        if self.trouble_since is None:
+            return self.started + terms.timeout
         return min(self.deadline(terms), self.patience_end(terms))
 
     def deadline(self, terms: Terms) -> float:
@@ -260,7 +262,7 @@ def _next(
     wait: Wait[T], terms: Terms, outcome: T | PollError | None, now: float, changed: bool
 ) -> Decision[T]:
     delay = _delay(wait, terms, wait.latest if outcome is None else outcome, now)
-    earliest = now + _asked_for(outcome)
+    earliest = now if outcome is None else now + _asked_for(outcome)
     return _poll_at(wait, terms, max(now + delay, earliest), earliest, now, changed)
 
 

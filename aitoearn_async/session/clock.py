@@ -22,11 +22,12 @@ class Clock:
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
+        self._loop_time = loop.time
         self._slept = 0.0
 
     def time(self) -> float:
         """Now, in seconds."""
-        return self._loop.time() - self._slept
+        return self._loop_time() - self._slept
 
     def call_at(self, when: float, callback: Callable[[], object]) -> Alarm:
         """Call at a moment of this clock: not before it, even if the loop's timer is early."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 import time
-from typing import Any, cast
+from typing import Any
 
 import aiohttp
 from aiohttp.abc import AbstractStreamWriter
@@ -42,7 +42,7 @@ class Request(aiohttp.ClientRequest):
     """A request that looks at the connection it is to go out on."""
 
     async def send(self, conn: Any) -> aiohttp.ClientResponse:
-        wire = cast("ResponseHandler", conn.protocol)
+        wire: ResponseHandler = conn.protocol
         last_used, now = getattr(wire, _LAST_USED, math.nan), time.time()
         was_used = not math.isnan(last_used)
         if was_used and not 0 <= now - last_used <= _LONGEST_IDLE:
@@ -54,7 +54,8 @@ class Request(aiohttp.ClientRequest):
             response = await super().send(conn)
         except _LOSSES as exc:
             raise Lost(exc, was_used=was_used) from None
-        cast("Response", response).on_used_connection = was_used
+        ours: Any = response
+        ours.on_used_connection = was_used
         setattr(wire, _LAST_USED, now)
         return response
 

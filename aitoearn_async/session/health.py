@@ -78,7 +78,9 @@ class Health:
 
     def is_current(self, term: int) -> bool:
         """Whether what `admit` once returned still lets a request go."""
-        return self._breaker.is_current(term) and self._now() >= self._paused_until
+        if not self._breaker.is_current(term):
+            return False
+        return self._paused_until == -math.inf or self._now() >= self._paused_until
 
     def admit(self) -> int:
         """Let a request go on its way. Returns what to hand in with what it came to.

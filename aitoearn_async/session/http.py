@@ -110,14 +110,21 @@ class Http:
         # Of encodings this one only, whatever else is installed: a bomb of the others is a
         # thousand times tighter.
         encoding = "gzip" if session is None or session.auto_decompress else "identity"
+        # Not a session's own headers, though that would cost less: those go to proxies too.
+        sent = {"X-Api-Key": key, "Accept": "application/json", "Accept-Encoding": encoding}
+        # An `istr` knows its lower case, which aiohttp asks for several times a request.
         self._headers = CIMultiDict[str](
-            {"X-Api-Key": key, "Accept": "application/json", "Accept-Encoding": encoding}
+            {istr(name): value for name, value in {**sent, **headers}.items()}
         )
-        self._headers.update(headers)
         self._session = session
         self._fresh: aiohttp.ClientSession | None = None  # each request on a new connection
         self._is_ours = session is None
-        self._options = options
+        self._options: dict[str, Any] = {
+            "allow_redirects": False,
+            "raise_for_status": False,
+            "timeout": _NO_TIMEOUT,
+            **options,
+        }
         self._request_timeout = request_timeout
         self._most_bytes = most_bytes
         self._lifetime = lifetime
@@ -218,10 +225,11 @@ class Http:
         return Answer(response.status, response.headers, content, wire, sent, term)
 
     def _url(self, path: str) -> URL:
-        path, _, query = path.partition("?")
         # Not from text: that would parse the service's own part anew each time.
-        url = self.base_url.with_path(self._base_path + path, encoded=True)
-        return url.with_query(query) if query else url
+        if "?" not in path:
+            return self.base_url.with_path(self._base_path + path, encoded=True)
+        path, _, query = path.partition("?")
+        return self.base_url.with_path(self._base_path + path, encoded=True).with_query(query)
 
     def _headers_for(self, request_id: str, etag: str | None) -> CIMultiDict[str]:
         headers = self._headers.copy()
@@ -242,14 +250,7 @@ class Http:
         while True:
             try:
                 return await session.request(
-                    method,
-                    url,
-                    headers=headers,
-                    data=body,
-                    allow_redirects=False,
-                    raise_for_status=False,
-                    timeout=_NO_TIMEOUT,
-                    **self._options,
+                    method, url, headers=headers, data=body, **self._options
                 )
             except Lost as lost:
                 # A server closes idle connections when it likes: no sign of trouble, and no
@@ -260,7 +261,8 @@ class Http:
 
     def _session_for(self, body: Body | None) -> aiohttp.ClientSession:
         if not self._is_ours or body is None:
-            self._session = self._session or open_session(keepalive_timeout=_KEEP_ALIVE)
+            if self._session is None:
+                self._session = open_session(keepalive_timeout=_KEEP_ALIVE)
             return self._session
         self._fresh = self._fresh or open_session(force_close=True)
         return self._fresh
