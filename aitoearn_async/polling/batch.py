@@ -39,8 +39,8 @@ T = TypeVar("T", bound=Task)
 _MOST_READY = 1024
 """Outcomes that may lie there unread before the polling pauses."""
 _SECONDS_BETWEEN_REPORTS = 1.0
-_AT_A_TIME = 200
-"""Ends dealt with in one turn of the loop, however many come at once."""
+_AT_A_TIME = 50
+"""Waits handed out or ended in one turn of the loop, however many are due at once."""
 
 
 class Batch(AsyncIterator[Outcome[T]]):
