@@ -77,6 +77,12 @@ export AITOEARN_API_KEY={key}
 export AITOEARN_PRIVATE_MEDIA=1
 
 # Tasks to get or wait for; their lives begin now:"""
+_ENDING = """\
+#
+# Or have something made:
+#   aitoearn-async generate image --model gpt-image-2 "a cat on a roof" --save .
+#
+# Ctrl-C ends it."""
 
 
 @contextlib.contextmanager
@@ -172,5 +178,5 @@ async def serve(port: int, dialect: Dialect) -> None:
         for scene in SAMPLES:
             add = service.add_image if scene.kind == "image" else service.add_video
             say(f"#   {add(*scene.stages)}   {scene.about}")
-        say("#\n# Ctrl-C ends it.")
+        say(_ENDING)
         await asyncio.Event().wait()
