@@ -42,6 +42,7 @@ class OnTheSecond(wait_backoff):
         return math.ceil(now() + self.initial) - now()
 
 
+@pytest.mark.timeout(300)  # ten seconds of computing, on a machine that may be busy
 async def test_a_hundred_thousand_over_two_hours() -> None:
     """All end, in the order they end, with no more tasks and timers of the loop than workers."""
     generator = random.Random(1)
@@ -170,6 +171,17 @@ async def test_a_hungry_consumer_leaves_the_loop_to_others() -> None:
     assert most_in_a_row <= 1024 + 200
 
 
+@pytest.fixture
+def small_heap() -> Iterator[None]:
+    """Nothing that was there before the test is looked at by the collector, or listed by it.
+
+    There are a million objects of pytest's, and a test collects a dozen times.
+    """
+    gc.freeze()
+    yield
+    gc.unfreeze()
+
+
 async def in_use() -> int:
     """Bytes allocated."""
     await asyncio.sleep(1)  # the loop itself still holds what woke the caller
@@ -184,6 +196,7 @@ def outcomes_about() -> int:
     return sum(type(thing) is Outcome for thing in gc.get_objects())
 
 
+@pytest.mark.usefixtures("small_heap")
 @pytest.mark.parametrize("leave_early", [False, True])
 @pytest.mark.parametrize("trouble", [False, True])
 async def test_memory_returns_to_base(leave_early: bool, trouble: bool) -> None:
@@ -217,6 +230,7 @@ async def test_memory_returns_to_base(leave_early: bool, trouble: bool) -> None:
     assert after - before < 10_000, f"{after - before} bytes after two batches"
 
 
+@pytest.mark.usefixtures("small_heap")
 async def test_a_waiting_task_costs_some_hundred_bytes() -> None:
     """What is held of a task that waits: its ref, its entry, its place in the agenda."""
     count = 10_000
@@ -236,6 +250,7 @@ async def test_a_waiting_task_costs_some_hundred_bytes() -> None:
     assert (after - before) / count < 512
 
 
+@pytest.mark.usefixtures("small_heap")
 async def test_an_outcome_taken_is_forgotten() -> None:
     """While a batch runs it holds no outcome that has been handed over."""
     refs = images(3_000)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import random
 from itertools import cycle, pairwise
 
@@ -124,6 +125,34 @@ def test_probes_that_hang_are_few() -> None:
     assert breaker.admit(now) is not None
     assert breaker.admit(now + 10) is None
     assert breaker.admit(now + 70) is not None, "one that was never heard of again"
+
+
+def test_each_probe_heard_of_makes_room_for_one() -> None:
+    """Failed or cancelled; and what was sent before the outage makes none."""
+    breaker = open_breaker()
+    now, terms = START, []
+
+    def admitted() -> int:
+        nonlocal now
+        count = 0
+        for _ in range(10):
+            now += 3
+            if (term := breaker.admit(now)) is not None:
+                terms.append(term)
+                count += 1
+        return count
+
+    assert admitted() == 5
+    breaker.bad(terms[0], None, now)
+    assert admitted() == 1
+    breaker.neither(terms[0])
+    assert admitted() == 1
+    breaker.neither(0)
+    assert admitted() == 0
+
+
+def test_before_the_first_outage_there_is_no_moment_of_one() -> None:
+    assert math.isnan(Breaker().since)
 
 
 def test_an_answered_probe_lets_all_go() -> None:
