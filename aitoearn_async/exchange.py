@@ -107,7 +107,7 @@ class Exchange:
             # Whatever the query: a page that cannot be had is no sign of more than itself.
             self.http.health.bad(answer.term, path.partition("?")[0], result)
         else:
-            self.http.health.good(answer.term)
+            self.http.health.good(answer.term, answer.sent)
         return result
 
     def _read(

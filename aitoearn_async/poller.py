@@ -105,7 +105,7 @@ class Poller:
         answer = await self._ask(ref, endpoint, request_id, before, etag)
         if answer.status == 304 and etag is not None and known is not None:
             if _same(etag, answer.headers.get("ETag")):
-                self._health.good(answer.term)
+                self._health.good(answer.term, answer.sent)
                 return Reply(known, None, etag, answer.sent)
             # Unchanged since some other answer: that says nothing of the one we have.
             self._health.neither(answer.term)
@@ -116,7 +116,7 @@ class Poller:
         if known is not None and answer.status == 200:
             seen = glance(answer.body, endpoint)
             if seen and seen.status == known and _is_for(ref, seen.id):
-                self._health.good(answer.term)
+                self._health.good(answer.term, answer.sent)
                 return Reply(known, None, memo, answer.sent)
         task = self._task(ref, endpoint, request_id, answer)
         # One copy of a word for all the waits that hold it.
@@ -149,7 +149,7 @@ class Poller:
             self._health.bad(answer.term, ref.id, result)
             self._note(ref, result)
             raise result
-        self._health.good(answer.term)
+        self._health.good(answer.term, answer.sent)
         if not is_known(result.status):
             self._notice(result.status)
         return result

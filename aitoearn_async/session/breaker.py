@@ -53,7 +53,8 @@ class Breaker:
         """How often it has opened."""
         self.since: float = math.nan
         """When the present or last outage began, in loop time."""
-        self._term = 0
+        self.term: int = 0
+        """What `admit` returns while requests go out; another in each state."""
         self._streak = 0
         self._of_task: dict[str, int] = {}
         self._probes = 0
@@ -64,7 +65,7 @@ class Breaker:
     def admit(self, now: float) -> int | None:
         """Let a request out. Returns what to hand in with its result; None: it is held."""
         if self.state is not BreakerState.OPEN:
-            return self._term
+            return self.term
         if self._probes >= _MOST_PROBES and now - self._probed_at < _FORGOTTEN:
             return None
         if now < self._next_probe:
@@ -73,15 +74,15 @@ class Breaker:
         self._probed_at = now
         self._next_probe = now + self._interval * random.uniform(0.75, 1.25)
         self._interval = min(self._interval * _FACTOR, _LAST_PROBE)
-        return self._term
+        return self.term
 
     def is_current(self, term: int) -> bool:
         """Whether nothing has changed since `admit` returned this."""
-        return term == self._term
+        return term == self.term
 
     def good(self, term: int) -> bool:
         """The service has answered. Returns whether that makes it count as back."""
-        if term != self._term:
+        if term != self.term:
             return False
         self._forget_failures()
         if self.state is not BreakerState.OPEN:
@@ -97,7 +98,7 @@ class Breaker:
             task: Whose request it was, if the trouble may be the task's own.
             now: Loop time.
         """
-        if term != self._term:
+        if term != self.term:
             return False
         if self.state is BreakerState.OPEN:
             self._probes -= 1
@@ -118,7 +119,7 @@ class Breaker:
 
     def neither(self, term: int) -> None:
         """A request came to something that says nothing of the service, or was cancelled."""
-        if term == self._term and self.state is BreakerState.OPEN:
+        if term == self.term and self.state is BreakerState.OPEN:
             self._probes -= 1
 
     def recovered(self) -> None:
@@ -135,7 +136,7 @@ class Breaker:
 
     def _enter(self, state: BreakerState) -> None:
         self.state = state
-        self._term += 1
+        self.term += 1
         self._probes = 0
         self._probed_at = -math.inf
         self._forget_failures()

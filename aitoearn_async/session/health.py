@@ -59,6 +59,7 @@ class Health:
         self._trouble: AiToEarnError | None = None
         self._paused_until = -math.inf
         self._pause = _FIRST_PAUSE
+        self._all_well = True  # so that nothing more need be asked, and no clock be read
         self._complaints = self._answers = 0.0  # of late: each counts less with each that follows
 
     @property
@@ -80,7 +81,7 @@ class Health:
         """Whether what `admit` once returned still lets a request go."""
         if not self._breaker.is_current(term):
             return False
-        return self._paused_until == -math.inf or self._now() >= self._paused_until
+        return self._all_well or self._now() >= self._paused_until
 
     def admit(self) -> int:
         """Let a request go on its way. Returns what to hand in with what it came to.
@@ -88,6 +89,8 @@ class Health:
         Raises:
             NotAskedError: It is not to be sent now.
         """
+        if self._all_well:
+            return self._breaker.term
         now = self._now()
         if now < self._paused_until:
             raise self._held(
@@ -98,23 +101,23 @@ class Health:
         term = self._breaker.admit(now)
         if term is None:
             raise self._held(f"{self._name} is down, for {now - self._breaker.since:.0f} s so far")
+        self._all_well = self._breaker.state is BreakerState.CLOSED
         return term
 
-    def good(self, term: int) -> None:
-        """A request brought what was asked for."""
-        now = self._now()
-        self._usual.note(now)
+    def good(self, term: int, sent: float) -> None:
+        """A request brought what was asked for; it went out at this moment."""
+        self._usual.note(sent)
         self._pause = _FIRST_PAUSE
         self._complaints *= _FADE
         self._answers = self._answers * _FADE + 1
-        self._answered(term, now)
+        self._answered(term)
 
     def bad(self, term: int, task: str, error: AiToEarnError) -> None:
         """A request brought an error."""
         now = self._now()
         sign = _sign(error)
         if sign is True:
-            self._answered(term, now)
+            self._answered(term)
             return
         if sign is None:
             self._breaker.neither(term)
@@ -137,13 +140,15 @@ class Health:
         error.__cause__ = self._trouble
         return error
 
-    def _answered(self, term: int, now: float) -> None:
+    def _answered(self, term: int) -> None:
         if self._breaker.good(term):
+            now = self._now()
             outage = now - self._breaker.since
             logger.info("%s answers again, after %.0f s", self._name, outage)
             self._limits.ramp = after_outage(now, self._before_outage)
 
     def _down(self, now: float, error: AiToEarnError) -> None:
+        self._all_well = False
         if math.isclose(self._breaker.since, now):
             self._before_outage = self._usual.last()
         self._limits.ramp = None
@@ -166,6 +171,7 @@ class Health:
                 self._limits.ramp = after_complaint(now + asked, self._too_many(now))
             elif asked > _SHORT:
                 self._limits.ramp = after_outage(now + asked, self._usual.last())
+        self._all_well = False
         # Whoever is held adds something of his own, at random.
         self._paused_until = max(self._paused_until, now + asked)
 

@@ -10,6 +10,8 @@ import math
 
 _SECONDS = 20.0
 """Over which the rate of good answers is averaged: some periods of the usual cadences."""
+_MOMENT = 0.01
+"""Seconds within which answers came together, as far as a rate can tell."""
 _FEW = 20.0
 """Requests a second that no service is hurt by."""
 _FEWEST = 5.0
@@ -34,6 +36,9 @@ class UsualRate:
 
     def note(self, now: float) -> None:
         """A good answer came."""
+        if now - self._at < _MOMENT:
+            self._sum += 1.0
+            return
         if not self._sum:
             self._since = now
         self._sum = self._sum * math.exp((self._at - now) / _SECONDS) + 1.0
@@ -41,8 +46,8 @@ class UsualRate:
 
     def last(self) -> float:
         """Good answers a second, as of the last of them."""
-        if self._at <= self._since or not self._sum:
-            return 0.0
+        if self._sum <= 1.0:
+            return 0.0  # of none, or of one
         # Against what an even stream of one a second would have added up to by now. Within
         # the first second that would make a great rate of a few that came together.
         age = max(1.0, self._at - self._since)
