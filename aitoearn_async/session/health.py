@@ -34,6 +34,9 @@ _SELDOM = 0.1
 """The share of complaints among the last answers, some fifty, up to which one is an accident of
 something on the way, and no sign that this client asks too much."""
 _FADE = 0.98
+_REST = 9.0
+"""So many times as long as it lasted, a pause for an accident is not followed by another one:
+accidents hold everybody up for a tenth of the time at most."""
 _SHORT = 5.0
 """Seconds of a pause after which those held need not come back gradually."""
 
@@ -159,9 +162,9 @@ class Health:
         self._complaints = self._complaints * _FADE + 1
         self._answers = self._answers * _FADE + 1
         seldom = self._complaints / self._answers <= _SELDOM
+        if seldom and (asked is None or now < self._paused_until + _REST * asked):
+            return  # it costs the task its poll, and nobody else anything
         if asked is None:
-            if seldom:
-                return  # it costs the task its poll, and nobody else anything
             asked = self._own_pause(now)
             if isinstance(error, RateLimitError):
                 error.retry_after = asked
