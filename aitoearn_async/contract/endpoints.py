@@ -160,6 +160,8 @@ VIDEO_LIST = "/api/ai/video/generations?page={page}&pageSize={size}"
 MOST_ROWS = 1000
 """The largest `pageSize`."""
 
-page_decoder = msgspec.json.Decoder(Envelope[Page])
-entries_decoder = msgspec.json.Decoder(Envelope[list[msgspec.Raw]])
+page_decoder: msgspec.json.Decoder[Envelope[Page]] = msgspec.json.Decoder(Envelope[Page])
+entries_decoder: msgspec.json.Decoder[Envelope[list[msgspec.Raw]]] = msgspec.json.Decoder(
+    Envelope[list[msgspec.Raw]]
+)
 """Of a catalog, its entries left as they are."""

@@ -107,7 +107,7 @@ class GenerateImage(TaskRequest[ImageRef], frozen=True, kw_only=True, omit_defau
     user: str | None = None
     """A name of yours for whom it is made."""
 
-    ref_type = ImageRef
+    ref_type: ClassVar[type[AnyRef]] = ImageRef
     _rules = {
         "n": rules.whole(1, 10),
         "quality": rules.text(),
@@ -138,7 +138,7 @@ class EditImage(TaskRequest[ImageRef], frozen=True, kw_only=True, omit_defaults=
     user: str | None = None
     """A name of yours for whom it is made."""
 
-    ref_type = ImageRef
+    ref_type: ClassVar[type[AnyRef]] = ImageRef
     _required = frozenset(["model", "prompt", "image"])
     _rules = {
         "image": rules.one_or_more(rules.media),
@@ -191,7 +191,7 @@ class GenerateVideo(TaskRequest[VideoRef], frozen=True, kw_only=True, omit_defau
     metadata: Mapping[str, Any] | None = None
     """Further parameters of the model's provider."""
 
-    ref_type = VideoRef
+    ref_type: ClassVar[type[AnyRef]] = VideoRef
     _rules = {
         "group_id": rules.text(),
         "image": rules.one_or_more(rules.media),
