@@ -14,9 +14,16 @@ from typing import TypeVar
 import msgspec
 
 from .contract.envelope import Broken, Envelope, Refusal, read_plain, refusal
-from .errors import AiToEarnError, ContractError, UnexpectedResponseError
+from .errors import (
+    AiToEarnError,
+    ContractError,
+    NotAskedError,
+    TransportError,
+    UnexpectedResponseError,
+)
+from .session.answer import Answer
 from .session.connection import Body
-from .session.http import Answer, Http
+from .session.http import Http
 from .session.lifetime import Lifetime
 from .session.retry import Budget, persist
 
@@ -83,11 +90,7 @@ class Exchange:
 
         async def attempt(before: float) -> T:
             request_id = self.request_id()
-            try:
-                answer = await self.http.send("GET", path, request_id, before)
-            except AiToEarnError as error:
-                self.note(path, error)
-                raise
+            answer = await self.http.send("GET", path, request_id, before)
             result = self.read(path, answer, decoder, request_id)
             if isinstance(result, AiToEarnError):
                 self.note(path, result)
@@ -99,9 +102,15 @@ class Exchange:
         return await self.persist(attempt, seconds=self.http.time_for(None))
 
     def read(
-        self, path: str, answer: Answer, decoder: msgspec.json.Decoder[Envelope[T]], request_id: str
+        self,
+        path: str,
+        answer: Answer | AiToEarnError,
+        decoder: msgspec.json.Decoder[Envelope[T]],
+        request_id: str,
     ) -> T | AiToEarnError:
         """What an answer comes to; the client's other requests profit from it too."""
+        if isinstance(answer, AiToEarnError):
+            return answer
         result = self._read(answer, decoder, request_id)
         if isinstance(result, AiToEarnError):
             # Whatever the query: a page that cannot be had is no sign of more than itself.
@@ -136,9 +145,12 @@ class Exchange:
 
     def note(self, what: object, error: AiToEarnError) -> None:
         """Count a request that came to nothing."""
-        self.http.limits.failed += 1
+        if not isinstance(error, NotAskedError):
+            self.http.limits.failed += 1
         logger.debug("%s: %s", what, error)
 
-    async def send(self, path: str, body: Body, request_id: str, before: float) -> Answer:
+    async def send(
+        self, path: str, body: Body, request_id: str, before: float
+    ) -> Answer | TransportError:
         """Send something, once. How far it got is noted on the body."""
         return await self.http.send("POST", path, request_id, before, body=body)

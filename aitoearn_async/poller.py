@@ -6,10 +6,8 @@ if they are for the task that was asked for. When to poll, and how often, is not
 
 from __future__ import annotations
 
-import asyncio
 import itertools
 import logging
-import math
 import re
 import sys
 from typing import Any, TypeVar
@@ -21,10 +19,17 @@ from .contract.envelope import Broken, Refusal, glance, read, refusal
 from .contract.models import Task
 from .contract.refs import TaskRef
 from .contract.status import is_known
-from .errors import AiToEarnError, ContractError, NotAskedError, UnexpectedResponseError
-from .polling.step import Reply, Wait
+from .errors import (
+    AiToEarnError,
+    ContractError,
+    NotAskedError,
+    TransportError,
+    UnexpectedResponseError,
+)
+from .polling.step import PollError, Reply, Wait
+from .session.answer import Answer
 from .session.breaker import BreakerState
-from .session.http import Answer, Http
+from .session.http import Http
 
 T = TypeVar("T", bound=Task)
 
@@ -88,67 +93,58 @@ class Poller:
         """
         endpoint = endpoint_of(ref)
         request_id = f"{self._name}-{next(self._numbers)}"
-        answer = await self._ask(ref, endpoint, request_id, before)
-        return self._task(ref, endpoint, request_id, answer)
+        answer = await self._http.send("GET", endpoint.path + ref.id, request_id, before)
+        task = self._task(ref, endpoint, request_id, answer)
+        if isinstance(task, AiToEarnError):
+            raise task
+        return task
 
-    async def poll(self, wait: Wait[T], before: float) -> Reply[T]:
-        """Ask once for a wait, and read no more than what is news to it.
-
-        Raises:
-            AiToEarnError: Nothing good came of it.
-        """
+    async def poll(self, wait: Wait[T], before: float) -> Reply[T] | PollError:
+        """Ask once for a wait, and read no more than what is news to it."""
         ref, known = wait.ref, wait.known
         endpoint = endpoint_of(ref)
         # The same all through a wait: it is part of the answer's bytes, so of its ETag.
         request_id = f"{self._name}-{ref.id}"
         etag = wait.memo if known is not None else None
-        answer = await self._ask(ref, endpoint, request_id, before, etag)
-        if answer.status == 304 and etag is not None and known is not None:
-            if _same(etag, answer.headers.get("ETag")):
-                self._health.good(answer.term, answer.sent)
-                return Reply(known, None, etag, answer.sent)
-            # Unchanged since some other answer: that says nothing of the one we have.
-            self._health.neither(answer.term)
-            answer = await self._ask(ref, endpoint, request_id, before)
-        memo = answer.headers.get("ETag")
-        if memo != etag:
-            memo = _etag(memo)
-        if known is not None and answer.status == 200:
-            seen = glance(answer.body, endpoint)
-            if seen and seen.status == known and _is_for(ref, seen.id):
-                self._health.good(answer.term, answer.sent)
-                return Reply(known, None, memo, answer.sent)
+        path = endpoint.path + ref.id
+        answer = await self._http.send("GET", path, request_id, before, etag=etag)
+        if isinstance(answer, Answer) and known is not None:
+            if answer.status == 304 and etag is not None:
+                if _same(etag, answer.headers.get("ETag")):
+                    self._health.good(answer.term, answer.sent)
+                    return Reply(known, None, etag, answer.sent)
+                # Unchanged since some other answer: that says nothing of the one we have.
+                self._health.neither(answer.term)
+                answer = await self._http.send("GET", path, request_id, before)
+            elif answer.status == 200:
+                seen = glance(answer.body, endpoint)
+                if seen is not None and seen.status == known and _is_for(ref, seen.id):
+                    self._health.good(answer.term, answer.sent)
+                    return Reply(known, None, _memo(answer, etag), answer.sent)
         task = self._task(ref, endpoint, request_id, answer)
+        if isinstance(task, AiToEarnError):
+            return task
+        assert isinstance(answer, Answer)
         # One copy of a word for all the waits that hold it.
-        return Reply(sys.intern(task.status), task, memo, answer.sent)
+        return Reply(sys.intern(task.status), task, _memo(answer, etag), answer.sent)
 
-    async def _ask(
+    def _task(
         self,
         ref: TaskRef[T],
         endpoint: Endpoint[T],
         request_id: str,
-        before: float,
-        etag: str | None = None,
-    ) -> Answer:
-        until = None if before == math.inf else before
-        try:
-            return await self._http.send(
-                "GET", endpoint.path + ref.id, request_id, until, etag=etag
-            )
-        except NotAskedError:
-            # Nothing was waited for. Others on the loop have their turn before the next is held.
-            await asyncio.sleep(0)
-            raise
-        except AiToEarnError as error:
-            self._note(ref, error)
-            raise
-
-    def _task(self, ref: TaskRef[T], endpoint: Endpoint[T], request_id: str, answer: Answer) -> T:
+        answer: Answer | TransportError,
+    ) -> T | PollError:
+        """What came of asking, of which all is told that have to know."""
+        if isinstance(answer, TransportError):
+            if not isinstance(answer, NotAskedError):
+                self._note(ref, answer)
+            return answer
         result = self._read(ref, endpoint, request_id, answer)
         if isinstance(result, AiToEarnError):
             self._health.bad(answer.term, ref.id, result)
             self._note(ref, result)
-            raise result
+            return result
         self._health.good(answer.term, answer.sent)
         if not is_known(result.status):
             self._notice(result.status)
@@ -156,7 +152,7 @@ class Poller:
 
     def _read(
         self, ref: TaskRef[T], endpoint: Endpoint[T], request_id: str, answer: Answer
-    ) -> T | AiToEarnError:
+    ) -> T | PollError:
         if not 200 <= answer.status < 300:
             no = refusal(answer.body)
             if no is None:
@@ -177,7 +173,7 @@ class Poller:
         self._echoes_request_ids = result.request_id == request_id
         return result.data
 
-    def _refused(self, no: Refusal, request_id: str, answer: Answer) -> AiToEarnError:
+    def _refused(self, no: Refusal, request_id: str, answer: Answer) -> PollError:
         # A refusal names no task. Where the service echoes our request ids, one with another
         # id is somebody else's.
         if self._echoes_request_ids and no.request_id not in (None, request_id):
@@ -206,9 +202,10 @@ def _stray(what: str, request_id: str) -> UnexpectedResponseError:
     return UnexpectedResponseError(f"{what}, not ours", request_id, 200, label="stray answer")
 
 
-def _etag(header: str | None) -> str | None:
-    """An ETag fit to be sent back."""
-    return header if header is not None and _ETAG.fullmatch(header) else None
+def _memo(answer: Answer, sent: str | None) -> str | None:
+    """An answer's ETag, if it is fit to be sent back."""
+    etag = answer.headers.get("ETag")
+    return etag if etag is None or etag == sent or _ETAG.fullmatch(etag) else None
 
 
 def _same(one: str, other: str | None) -> bool:

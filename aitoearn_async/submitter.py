@@ -19,6 +19,7 @@ from .contract.requests import TaskRequest
 from .errors import (
     AiToEarnError,
     ApiError,
+    ClientClosedError,
     ContractError,
     ServerError,
     SubmitUncertainError,
@@ -26,8 +27,8 @@ from .errors import (
 )
 from .exchange import Exchange
 from .finder import Finder
+from .session.answer import Answer
 from .session.connection import Body
-from .session.http import Answer
 
 R = TypeVar("R", bound=TaskRef[Any])
 
@@ -68,13 +69,11 @@ class Submitter:
         request_id = self._exchange.request_id()
         body = Body(data)
         at = datetime.now(UTC)
+        answer: Answer | AiToEarnError
         try:
             answer = await self._exchange.send(row.path, body, request_id, before)
-        except AiToEarnError as error:
-            self._exchange.note(row.path, error)
-            if not body.whole:
-                raise
-            raise SubmitUncertainError(request, str(error), request_id, at) from error
+        except ClientClosedError as error:
+            answer = error
         except BaseException as exc:  # a cancellation: it must go its way, but not in silence
             if body.whole:
                 exc.add_note(str(SubmitUncertainError(request, _LEFT, request_id, at)))
@@ -87,7 +86,9 @@ class Submitter:
             raise result
         raise SubmitUncertainError(request, str(result), request_id, at) from result
 
-    def _read(self, row: Submit[R], answer: Answer, request_id: str) -> R | AiToEarnError:
+    def _read(
+        self, row: Submit[R], answer: Answer | AiToEarnError, request_id: str
+    ) -> R | AiToEarnError:
         receipt = self._exchange.read(row.path, answer, row.decoder, request_id)
         if isinstance(receipt, AiToEarnError):
             return receipt
@@ -101,8 +102,10 @@ class Submitter:
 _LEFT = "the call was ended while it was under way"
 
 
-def _is_no(error: AiToEarnError, answer: Answer) -> bool:
+def _is_no(error: AiToEarnError, answer: Answer | AiToEarnError) -> bool:
     """Whether an answer says for certain that the submit was not taken."""
+    if not isinstance(answer, Answer):
+        return False
     if answer.status >= 500 or answer.status in _OPEN_STATUSES:
         return False
     if isinstance(error, ApiError):

@@ -77,6 +77,7 @@ OTHERS: dict[str, set[str]] = {
     "multidict": {"session/http.py", "emulator"},
     "msgspec": {
         *("contract", "polling", "poller.py", "media/disk.py", "emulator", "cli"),
+        "session/answer.py",
         *("attachments.py", "exchange.py", "finder.py", "listing.py"),
     },
     "tenacity": {"session/retry.py", "polling/schedule.py", "cli"},

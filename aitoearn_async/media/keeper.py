@@ -15,7 +15,7 @@ from ..contract.models import AnyTask
 from ..contract.results import Result, results_of
 from ..contract.status import TaskState
 from ..errors import AiToEarnError, ClientClosedError, DownloadError, MediaAddressError
-from ..session.lifetime import Lifetime
+from ..session.lifetime import Bound, Lifetime
 from ..session.retry import repeat
 from .disk import Busy
 from .hosts import Hosts, Trouble
@@ -71,7 +71,7 @@ class Keeper:
         order = Order(directory, now() + timeout, most, progress)
         saving = _Saving(task, order, self._hosts, self._refresh, self._lifetime)
         try:
-            with self._lifetime.bound(order.before):
+            with Bound(self._lifetime, order.before):
                 async with self._places:
                     return await saving.run()
         except TimeoutError:

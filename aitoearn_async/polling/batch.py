@@ -31,8 +31,8 @@ from .gauge import BatchStatistics, Gauge
 from .intake import Intake
 from .keeping import Keep, Keeping
 from .outcome import Outcome
-from .step import Decision, Ended, GiveUpAt, Reply, Terms, Wait, begin, give_up, step
-from .waiter import Poll, ask
+from .step import Decision, Ended, GiveUpAt, PollAt, Reply, Terms, Wait, begin, give_up, step
+from .waiter import Poll
 
 T = TypeVar("T", bound=Task)
 
@@ -240,22 +240,23 @@ class Batch(AsyncIterator[Outcome[T]]):
     # What a worker does.
 
     async def _work(self, wait: Wait[T]) -> None:
+        now = self._clock.time()
         while True:
-            if wait.over:  # its time can run out on the way here
-                now = self._clock.time()
-            else:
-                now = await self._serve(wait)
-            wait = self._take(now) or await self._rest()
+            if not wait.over:  # its time can run out on the way here
+                now = await self._serve(wait, now)
+            if (following := self._take(now)) is None:
+                following, now = await self._rest(), self._clock.time()
+            wait = following
 
     def _take(self, now: float) -> Wait[T] | None:
         """What a worker that has its hands free can go on with, without a turn of the loop."""
-        if self._is_crowded() or self._is_over():
+        if self._is_over() or self._is_crowded():
             return None
         if self._alarm_at <= now:
             self._look()  # who is out of time comes first
             return None
         wait = self._agenda.take(now)
-        if self._alarm is None or self._has_hands():
+        if self._has_hands():
             self._arm()
         return wait
 
@@ -265,45 +266,46 @@ class Batch(AsyncIterator[Outcome[T]]):
         self._arm()
         return await hand
 
-    async def _serve(self, wait: Wait[T]) -> float:
+    async def _serve(self, wait: Wait[T], asked: float) -> float:
         """Poll for a wait, and act on what comes of it. Returns the moment when it came."""
-        terms, asked, due = self._terms_of(wait.ref), self._clock.time(), wait.due
+        terms, due = self._terms_of(wait.ref), wait.due
         if math.isnan(wait.started):
             first = begin(wait, terms, asked)
             if isinstance(first, GiveUpAt):
                 self._act(wait, first, asked)
                 return asked
             self._agenda.begin(wait)
+            self._arm()
         wait.due = math.inf  # while it is being polled
         self._in_flight += 1
         try:
-            answer = await ask(self._poll, wait, terms)
+            answer = await self._poll(wait, wait.end(terms))
         finally:
             self._in_flight -= 1
         now = self._clock.time()
         decision: Decision[T] = step(wait, terms, answer, asked, now)
-        if not isinstance(answer, NotAskedError):
-            lag = (answer.sent if isinstance(answer, Reply) else asked) - due
-            unchanged = isinstance(answer, Reply) and not decision.changed
-            self._gauge.note(now, lag, unchanged=unchanged)
+        if isinstance(answer, Reply):
+            self._gauge.note(now, answer.sent - due, unchanged=not decision.changed)
+        elif not isinstance(answer, NotAskedError):
+            self._gauge.note(now, asked - due, unchanged=False)
         self._act(wait, decision, now)
         return now
 
     def _act(self, wait: Wait[T], decision: Decision[T], now: float) -> None:
-        if isinstance(decision, Ended):
+        if isinstance(decision, PollAt):
+            if wait.clipped_to is None:
+                wait.latest = None  # a million of them would be gigabytes
+            self._agenda.add(wait, decision.moment)
+        elif isinstance(decision, Ended):
             task: T = decision.task
             failed = task.state is TaskState.FAILED
             self._end(wait, task, TaskFailedError(cast("AnyTask", task)) if failed else None)
-        elif isinstance(decision, GiveUpAt):
+        else:
             if isinstance(decision.error, AuthenticationError | ConnectionFailedError):
                 raise decision.error  # no other task will fare better: ends the batch
             wait.verdict = decision.error
             self._agenda.doom(wait, decision.moment)
             self._arm()
-        else:
-            if wait.clipped_to is None:
-                wait.latest = None  # a million of them would be gigabytes
-            self._agenda.add(wait, decision.moment)
 
     # What comes out.
 
@@ -334,8 +336,6 @@ class Batch(AsyncIterator[Outcome[T]]):
         while True:
             await asyncio.sleep(_SECONDS_BETWEEN_REPORTS)
             progress(self.statistics())
-
-    # Its own tasks.
 
     def _spawn(self, coroutine: Coroutine[Any, Any, None]) -> None:
         task = self._loop.create_task(coroutine)

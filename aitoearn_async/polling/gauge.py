@@ -54,7 +54,8 @@ class Gauge:
         self.polls += 1
         self.unchanged += unchanged
         self.lag += (max(lag, 0.0) - self.lag) * 0.05
-        self._advance(now)
+        if now >= self._second + 1 or self._since is None:
+            self._advance(now)
         self._buckets[self._second % _SECONDS] += 1
 
     def per_second(self, now: float) -> float:

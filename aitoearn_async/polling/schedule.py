@@ -55,7 +55,7 @@ class wait_backoff(wait_base):
     def after(self, polls: int) -> float:
         """The delay after so many polls, in seconds."""
         try:
-            delay = min(self.initial * self.factor ** (polls - 1), self.maximum)
+            delay = min(self.initial * self.factor ** max(polls - 1, 0), self.maximum)
         except OverflowError:
             delay = self.maximum
         return delay * (1 - self.jitter * random.random())
@@ -75,13 +75,13 @@ def cadence(kind: str) -> WaitStrategy:
 
 
 def delay_after(
-    wait: WaitStrategy, *, polls: int, started: float, now: float, outcome: object
+    wait: WaitStrategy, polls: int, started: float, now: float, outcome: object
 ) -> float:
     """What a strategy says after a poll, in seconds.
 
     Args:
         wait: The strategy.
-        polls: Polls so far, this one included; the strategy's `attempt_number`.
+        polls: Polls so far, this one included; the strategy's `attempt_number`, at least 1.
         started: Loop time of the first poll.
         now: Loop time of this one's end; with `started`, its `seconds_since_start`.
         outcome: The task, or the exception, the poll came to; its `outcome`.
@@ -91,7 +91,7 @@ def delay_after(
     """
     if isinstance(wait, wait_backoff):
         return wait.after(polls)  # the default: not worth building a state for
-    state = _state(polls, started, now, outcome)
+    state = _state(max(polls, 1), started, now, outcome)
     delay: Any = wait(state)
     if not isinstance(delay, int | float) or not 0 <= delay < math.inf:
         raise ValueError(f"the wait strategy {wait!r:.80} returned {delay!r}, not seconds")

@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import math
 import random
-from typing import Any, Generic, NamedTuple, TypeVar, cast
+from typing import Any, Generic, TypeVar, cast
 
 import msgspec
 
@@ -48,7 +48,7 @@ _MOST_HELD = 30.0
 """Seconds until a poll that was held, because the service is down, is tried again."""
 
 
-class Reply(NamedTuple, Generic[T]):
+class Reply(msgspec.Struct, Generic[T]):
     """What a good poll came to."""
 
     status: str
@@ -145,21 +145,21 @@ class Wait(msgspec.Struct, Generic[T], order=True, gc=False):
         return self.latest
 
 
-class PollAt(NamedTuple):
+class PollAt(msgspec.Struct):
     """Poll again at `moment`. `changed`: the caller of an iterator is to hear of this poll."""
 
     moment: float
     changed: bool = False
 
 
-class Ended(NamedTuple, Generic[T]):
+class Ended(msgspec.Struct, Generic[T]):
     """The task has ended, as the service says."""
 
     task: T
     changed: bool = True
 
 
-class GiveUpAt(NamedTuple):
+class GiveUpAt(msgspec.Struct):
     """No further poll; raise the error at `moment`."""
 
     moment: float
@@ -190,17 +190,21 @@ def step(
         asked: When it began.
         now: When it came back.
     """
+    if isinstance(answer, Reply):
+        terms.pace = max(now - asked, 0.75 * terms.pace)
+        return _after_reply(wait, terms, answer, now)
     if isinstance(answer, NotAskedError):
         return _after_silence(wait, terms, answer, asked, now)
     terms.pace = max(now - asked, 0.75 * terms.pace)
-    if isinstance(answer, Reply):
-        return _after_reply(wait, terms, answer, now)
     return _after_trouble(wait, terms, answer, asked, now)
 
 
 def _after_reply(wait: Wait[T], terms: Terms, reply: Reply[T], now: float) -> Decision[T]:
     changed = reply.status != wait.status
-    _count(wait, reply.status, as_before=not changed or not wait.polls)
+    if changed or wait.counts is not None:
+        _count(wait, reply.status, as_before=not wait.polls)
+    else:
+        wait.polls += 1
     wait.status, wait.memo = reply.status, reply.memo
     wait.trouble = wait.trouble_since = None
     wait.doubted = False
@@ -240,7 +244,10 @@ def _after_silence(
         wait.trouble_since = asked
     # The usual delay keeps tasks as spread out as they were. But one that is asked for once an
     # hour need not wait an hour more, for a poll that was due now.
-    delay = min(_delay(wait, terms, error, now), _MOST_HELD * random.uniform(0.8, 1.0))
+    delay = min(
+        delay_after(terms.wait, wait.polls, wait.started, now, error),
+        _MOST_HELD * random.uniform(0.8, 1.0),
+    )
     return _poll_at(wait, terms, now + delay, now, now, changed=False)
 
 
@@ -261,15 +268,10 @@ def _needs_confirmation(wait: Wait[Any], terms: Terms, error: PollError) -> bool
 def _next(
     wait: Wait[T], terms: Terms, outcome: T | PollError | None, now: float, changed: bool
 ) -> Decision[T]:
-    delay = _delay(wait, terms, wait.latest if outcome is None else outcome, now)
+    known = wait.latest if outcome is None else outcome
+    moment = now + delay_after(terms.wait, wait.polls, wait.started, now, known)
     earliest = now if outcome is None else now + _asked_for(outcome)
-    return _poll_at(wait, terms, max(now + delay, earliest), earliest, now, changed)
-
-
-def _delay(wait: Wait[T], terms: Terms, outcome: object, now: float) -> float:
-    return delay_after(
-        terms.wait, polls=max(wait.polls, 1), started=wait.started, now=now, outcome=outcome
-    )
+    return _poll_at(wait, terms, max(moment, earliest), earliest, now, changed)
 
 
 def _poll_at(

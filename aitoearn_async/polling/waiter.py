@@ -14,23 +14,14 @@ from typing import Any, NoReturn, TypeVar, cast
 from ..contract.models import Task
 from ..contract.refs import AnyRef, TaskRef
 from ..contract.status import TaskState
-from ..errors import ApiError, ContractError, TaskFailedError, TransportError
+from ..errors import TaskFailedError
 from .clock import Clock
 from .step import Decision, Ended, GiveUpAt, PollError, Reply, Terms, Wait, begin, step
 
 T = TypeVar("T", bound=Task)
 
-Poll = Callable[[Wait[T], float], Awaitable[Reply[T]]]
+Poll = Callable[[Wait[T], float], Awaitable[Reply[T] | PollError]]
 """Asks once how a wait's task stands, by the given moment (infinity for no limit)."""
-
-
-async def ask(poll: Poll[T], wait: Wait[T], terms: Terms) -> Reply[T] | PollError:
-    """One poll of a wait; what can be the service's doing is an answer too."""
-    try:
-        return await poll(wait, wait.end(terms))
-    except (ApiError, TransportError, ContractError) as error:
-        # Kept until the next poll: without the frames it came through.
-        return error.with_traceback(None)
 
 
 class Waiter(Coroutine[Any, Any, T], AsyncIterator[T]):
@@ -161,7 +152,7 @@ class Waiter(Coroutine[Any, Any, T], AsyncIterator[T]):
         if moment > self._clock.time():
             await self._clock.sleep_until(moment)
         asked = self._clock.time()
-        answer = await ask(self._poll, self._wait, self._terms)
+        answer = await self._poll(self._wait, self._wait.end(self._terms))
         now = self._clock.time()
         self._decision = after = step(self._wait, self._terms, answer, asked, now)
         if isinstance(after, Ended):

@@ -84,7 +84,8 @@ class Breaker:
         """The service has answered. Returns whether that makes it count as back."""
         if term != self.term:
             return False
-        self._forget_failures()
+        if self._streak:
+            self._forget_failures()
         if self.state is not BreakerState.OPEN:
             return False
         self._enter(BreakerState.RECOVERING)
@@ -142,6 +143,5 @@ class Breaker:
         self._forget_failures()
 
     def _forget_failures(self) -> None:
-        if self._streak:
-            self._streak = 0
-            self._of_task.clear()
+        self._streak = 0
+        self._of_task.clear()

@@ -64,6 +64,7 @@ class Health:
         self._pause = _FIRST_PAUSE
         self._all_well = True  # so that nothing more need be asked, and no clock be read
         self._complaints = self._answers = 0.0  # of late: each counts less with each that follows
+        self._since_complaint = 0  # good answers
 
     @property
     def state(self) -> BreakerState:
@@ -86,41 +87,40 @@ class Health:
             return False
         return self._all_well or self._now() >= self._paused_until
 
-    def admit(self) -> int:
-        """Let a request go on its way. Returns what to hand in with what it came to.
+    def admit(self) -> int | NotAskedError:
+        """Let a request go on its way, or say why it is not to be sent now.
 
-        Raises:
-            NotAskedError: It is not to be sent now.
+        Returns what to hand in with what the request came to.
         """
         if self._all_well:
             return self._breaker.term
         now = self._now()
         if now < self._paused_until:
-            raise self._held(
+            return self._held(
                 f"{self._name} has asked to be left alone", retry_after=self._paused_until - now
             )
         if self._breaker.state is BreakerState.RECOVERING:
             self._see_whether_recovered()
         term = self._breaker.admit(now)
         if term is None:
-            raise self._held(f"{self._name} is down, for {now - self._breaker.since:.0f} s so far")
+            return self._held(f"{self._name} is down, for {now - self._breaker.since:.0f} s so far")
         self._all_well = self._breaker.state is BreakerState.CLOSED
         return term
 
     def good(self, term: int, sent: float) -> None:
         """A request brought what was asked for; it went out at this moment."""
         self._usual.note(sent)
-        self._pause = _FIRST_PAUSE
-        self._complaints *= _FADE
-        self._answers = self._answers * _FADE + 1
-        self._answered(term)
+        self._since_complaint += 1
+        if self._breaker.good(term):
+            self._is_back()
 
     def bad(self, term: int, task: str, error: AiToEarnError) -> None:
         """A request brought an error."""
         now = self._now()
         sign = _sign(error)
         if sign is True:
-            self._answered(term)
+            if self._breaker.good(term):
+                self._is_back()
             return
         if sign is None:
             self._breaker.neither(term)
@@ -143,12 +143,11 @@ class Health:
         error.__cause__ = self._trouble
         return error
 
-    def _answered(self, term: int) -> None:
-        if self._breaker.good(term):
-            now = self._now()
-            outage = now - self._breaker.since
-            logger.info("%s answers again, after %.0f s", self._name, outage)
-            self._limits.ramp = after_outage(now, self._before_outage)
+    def _is_back(self) -> None:
+        now = self._now()
+        outage = now - self._breaker.since
+        logger.info("%s answers again, after %.0f s", self._name, outage)
+        self._limits.ramp = after_outage(now, self._before_outage)
 
     def _down(self, now: float, error: AiToEarnError) -> None:
         self._all_well = False
@@ -159,9 +158,7 @@ class Health:
 
     def _complained(self, error: AiToEarnError, asked: float | None, now: float) -> None:
         """The service, or what stands before it, wants fewer requests."""
-        self._complaints = self._complaints * _FADE + 1
-        self._answers = self._answers * _FADE + 1
-        seldom = self._complaints / self._answers <= _SELDOM
+        seldom = self._share_of_complaints() <= _SELDOM
         if seldom and (asked is None or now < self._paused_until + _REST * asked):
             return  # it costs the task its poll, and nobody else anything
         if asked is None:
@@ -177,6 +174,18 @@ class Health:
         self._all_well = False
         # Whoever is held adds something of his own, at random.
         self._paused_until = max(self._paused_until, now + asked)
+
+    def _share_of_complaints(self) -> float:
+        """Among the last answers, with one more complaint."""
+        if self._since_complaint:
+            self._pause = _FIRST_PAUSE
+        faded = _FADE**self._since_complaint
+        self._answers = self._answers * faded + (1 - faded) / (1 - _FADE)
+        self._complaints *= faded
+        self._since_complaint = 0
+        self._complaints = self._complaints * _FADE + 1
+        self._answers = self._answers * _FADE + 1
+        return self._complaints / self._answers
 
     def _own_pause(self, now: float) -> float:
         """How long to leave the service alone, where it complains and does not say."""

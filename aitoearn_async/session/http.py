@@ -7,33 +7,32 @@ this package's errors. What a body means, and whether to ask again, is not known
 from __future__ import annotations
 
 import asyncio
-import math
 import secrets
 import sys
 import warnings
-from collections.abc import Mapping
+from collections.abc import Awaitable, Mapping
 from ssl import SSLContext
-from typing import Any, NamedTuple, cast
+from typing import Any, cast
 
 import aiohttp
-from aiohttp.client_proto import ResponseHandler
 from aiohttp.hdrs import CONTENT_ENCODING
 from multidict import CIMultiDict, istr
 from yarl import URL
 
 from .._version import __version__
 from ..errors import (
-    AiToEarnError,
     ApiError,
+    NotAskedError,
     RequestTimeoutError,
     TransportError,
     UnexpectedResponseError,
 )
 from .address import Key, origin_of, without_key
+from .answer import Answer
 from .classify import Phase, Verdict, classify
 from .connection import Body, Lost, open_session
 from .health import Health
-from .lifetime import Lifetime
+from .lifetime import Bound, Lifetime
 from .limits import Limits
 from .retry import retry_after
 
@@ -54,22 +53,7 @@ _NO_TIMEOUT = aiohttp.ClientTimeout(total=None, sock_connect=None)
 _KEEP_ALIVE = 15.0
 _SLOWEST = 128 * 1024
 """Bytes a second that a line must carry, for a body to arrive in its time: a megabit."""
-
-
-class Answer(NamedTuple):
-    """A whole answer, whatever it says."""
-
-    status: int
-    headers: Mapping[str, str]
-    body: bytes
-    wire: ResponseHandler | None
-    sent: float = math.nan
-    term: int = 0
-    """What `Health` wants handed in with what the answer means."""
-
-    def __repr__(self) -> str:
-        # It stands among the locals of tracebacks, where nobody wants megabytes of body.
-        return f"<Answer HTTP {self.status}, {len(self.body):,} bytes>"
+_CLOSED_SESSION = "the aiohttp session given to the Client is closed"
 
 
 class Http:
@@ -137,16 +121,17 @@ class Http:
         method: str,
         path: str,
         request_id: str,
-        before: float | None,
+        before: float,
         *,
         etag: str | None = None,
         body: Body | None = None,
-    ) -> Answer:
-        """One request, one answer.
+    ) -> Answer | TransportError:
+        """One request, and its answer, or what went wrong.
 
         It is sent once. Without a body it is sent again if the connection turns out to have
         been dead when it was taken; with one it goes out on a connection of its own, unless
-        the session is the caller's.
+        the session is the caller's. `NotAskedError` is returned where the service is down, or
+        has asked to be left alone.
 
         Args:
             method: `GET` or `POST`.
@@ -157,34 +142,54 @@ class Http:
             body: What to send. How far it got is noted on it.
 
         Raises:
-            NotAskedError: The service is down, or has asked to be left alone.
-            TransportError: No whole answer came.
             ClientClosedError: The client is closed, or was meanwhile.
         """
-        term, sent = self.health.admit(), None
-        answer: Answer | TransportError | None = None
+        clock = self._lifetime.enter()
+        term: int | TransportError = self.health.admit()
+        if not isinstance(term, TransportError) and not self.limits.enter_now():
+            term = await self._wait_for_turn(term, request_id, before)
+        if isinstance(term, TransportError):
+            # If nothing was waited for, others on the loop have their turn before the next is held.
+            await asyncio.sleep(0)
+            return term
+        sent = clock.time()
+        time = self._request_timeout if body is None else self.time_for(body)
+        result: Answer | TransportError | None = None
         try:
-            with self._lifetime.bound(before) as bound:
-                await self.limits.enter()
-                try:
-                    if not self.health.is_current(term):
-                        term = self.health.admit()
-                    sent = bound.tighten(self.time_for(body))
-                    answer = await self._request(method, path, request_id, etag, body, sent, term)
-                finally:
-                    self.limits.leave()
-        except TimeoutError:
-            answer = self._timed_out(request_id, sent)
+            with Bound(self._lifetime, min(before, sent + time)):
+                result = await self._exchange(method, path, request_id, etag, body)
+                result.sent, result.term = sent, term
+        except Exception as exc:
+            if isinstance(exc, RuntimeError):
+                raise  # a mistake in the use of aiohttp, or the client's end: not the wire's doing
+            result = self._failed(exc, request_id, clock.time() - sent)
         finally:
-            if not isinstance(answer, Answer):
-                waited = 0.0 if sent is None else self._lifetime.time() - sent
-                had_little_time = waited < 0.99 * self.time_for(body)
-                self._tell_health(term, path, answer, had_little_time)
-        if isinstance(answer, Answer):
-            return answer
-        assert answer is not None
-        # Raised out here, where no frame and no context holds a header.
-        raise answer
+            self.limits.leave()
+            if not isinstance(result, Answer):
+                self._tell_health(term, path, result, clock.time() - sent < 0.99 * time)
+        assert result is not None
+        return result
+
+    async def _wait_for_turn(
+        self, term: int, request_id: str, before: float
+    ) -> int | TransportError:
+        """Wait to be let in. Returns what `Health.admit` returned last."""
+        try:
+            with Bound(self._lifetime, before):
+                await self.limits.enter()
+        except BaseException as exc:
+            self.health.neither(term)
+            if not isinstance(exc, TimeoutError):
+                raise
+            label = classify(Phase.EXCHANGE, exception=exc).label
+            text = f"still waiting for its turn ({self.limits})"
+            return RequestTimeoutError(text, request_id, label=label)
+        if self.health.is_current(term):
+            return term
+        again = self.health.admit()
+        if isinstance(again, NotAskedError):
+            self.limits.leave()
+        return again
 
     def _tell_health(
         self, term: int, path: str, error: TransportError | None, had_little_time: bool
@@ -199,30 +204,6 @@ class Http:
         """Seconds that one request may take: `request_timeout`, and time to send its body."""
         size = (body.size or 0) if body is not None else 0
         return self._request_timeout + size / _SLOWEST
-
-    async def _request(
-        self,
-        method: str,
-        path: str,
-        request_id: str,
-        etag: str | None,
-        body: Body | None,
-        sent: float,
-        term: int,
-    ) -> Answer | TransportError:
-        headers = self._headers_for(request_id, etag)
-        response: aiohttp.ClientResponse | None = None
-        try:
-            response = await self._respond(method, self._url(path), headers, body)
-            content = await self._read(response)
-        except BaseException as exc:
-            if response is not None:
-                response.close()
-            if isinstance(exc, RuntimeError) or not isinstance(exc, Exception):
-                raise  # a mistake in the use of aiohttp, a cancellation: not the wire's doing
-            return self._failed(exc, request_id)
-        wire = getattr(response, "wire", None)
-        return Answer(response.status, response.headers, content, wire, sent, term)
 
     def _url(self, path: str) -> URL:
         # Not from text: that would parse the service's own part anew each time.
@@ -241,38 +222,53 @@ class Http:
             headers["Connection"] = "close"
         return headers
 
-    async def _respond(
-        self, method: str, url: URL, headers: CIMultiDict[str], body: Body | None
-    ) -> aiohttp.ClientResponse:
+    async def _exchange(
+        self, method: str, path: str, request_id: str, etag: str | None, body: Body | None
+    ) -> Answer:
         session = self._session_for(body)
-        if session.closed:
-            raise RuntimeError("the aiohttp session given to the Client is closed")
+        url, headers = self._url(path), self._headers_for(request_id, etag)
         while True:
             try:
-                return await session.request(
+                response = await session.request(
                     method, url, headers=headers, data=body, **self._options
                 )
+                break
             except Lost as lost:
                 # A server closes idle connections when it likes: no sign of trouble, and no
                 # attempt. It ends: each turn uses up one of the pool, and a fresh connection
                 # is not forgiven. With a body it is for the caller to say what may be sent.
                 if body is not None or not lost.was_used:
                     raise
+            except RuntimeError:
+                if session.closed:
+                    raise RuntimeError(_CLOSED_SESSION) from None
+                raise
+        try:
+            content = await self._read(response)
+        except BaseException:
+            response.close()
+            raise
+        wire = getattr(response, "wire", None)
+        return Answer(response.status, response.headers, content, wire)
 
     def _session_for(self, body: Body | None) -> aiohttp.ClientSession:
-        if not self._is_ours or body is None:
-            if self._session is None:
-                self._session = open_session(keepalive_timeout=_KEEP_ALIVE)
-            return self._session
-        self._fresh = self._fresh or open_session(force_close=True)
-        return self._fresh
+        if body is not None and self._is_ours:
+            self._fresh = self._fresh or open_session(force_close=True)
+            return self._fresh
+        if self._session is None:
+            self._session = open_session(keepalive_timeout=_KEEP_ALIVE)
+        return self._session
 
-    async def _read(self, response: aiohttp.ClientResponse) -> bytes:
+    def _read(self, response: aiohttp.ClientResponse) -> Awaitable[bytes]:
         length = response.content_length
-        if length is not None and CONTENT_ENCODING not in response.headers:
-            if length > self._most_bytes:
-                raise _TooLarge
-            return await response.read()
+        if length is None or CONTENT_ENCODING in response.headers:
+            return self._read_on(response)
+        if length > self._most_bytes:
+            raise _TooLarge
+        return response.read()
+
+    async def _read_on(self, response: aiohttp.ClientResponse) -> bytes:
+        """Read an answer whose size is not known beforehand."""
         body, turn = bytearray(), _STRETCH
         async for chunk in response.content.iter_any():
             body += chunk
@@ -311,7 +307,7 @@ class Http:
         elif answer.wire.transport is not None:
             answer.wire.transport.abort()
 
-    def _failed(self, exc: Exception, request_id: str) -> TransportError:
+    def _failed(self, exc: Exception, request_id: str, waited: float) -> TransportError:
         if isinstance(exc, _TooLarge):
             return UnexpectedResponseError(
                 f"the answer is larger than {self._most_bytes:,} bytes (max_response_bytes=)",
@@ -320,26 +316,18 @@ class Http:
                 transient=False,
             )
         verdict = classify(Phase.EXCHANGE, exception=exc)
-        # Not all of a ClientResponseError: its status is made up, and its URL nothing new.
-        said = exc.message if isinstance(exc, aiohttp.ClientResponseError) else str(exc)
-        detail = self.scrubbed(" ".join(said.split())) or type(exc).__name__
+        if verdict.error is RequestTimeoutError:
+            text = f"no answer from {self.base_url.host} within {waited:.1f} s"
+        else:
+            # Not all of a ClientResponseError: its status is made up, and its URL nothing new.
+            said = exc.message if isinstance(exc, aiohttp.ClientResponseError) else str(exc)
+            detail = self.scrubbed(" ".join(said.split())) or type(exc).__name__
+            text = f"{verdict.text}: {detail}"
         return cast("type[TransportError]", verdict.error)(
-            f"{verdict.text}: {detail}",
-            request_id,
-            label=verdict.label,
-            transient=verdict.transient,
+            text, request_id, label=verdict.label, transient=verdict.transient
         )
 
-    def _timed_out(self, request_id: str, started: float | None) -> TransportError:
-        verdict = classify(Phase.EXCHANGE, exception=TimeoutError())
-        if started is None:
-            text = f"still waiting for its turn ({self.limits})"
-        else:
-            waited = self._lifetime.time() - started
-            text = f"no answer from {self.base_url.host} within {waited:.1f} s"
-        return RequestTimeoutError(text, request_id, label=verdict.label)
-
-    def refused(self, code: int, message: str, answer: Answer, request_id: str) -> AiToEarnError:
+    def refused(self, code: int, message: str, answer: Answer, request_id: str) -> ApiError:
         """What an answer comes to in which the service says no, in its own words."""
         verdict = classify(Phase.ANSWER, status=answer.status, code=code)
         return cast("type[ApiError]", verdict.error)(
@@ -350,7 +338,7 @@ class Http:
             retry_after=retry_after(answer.headers),
         )
 
-    def rejection(self, answer: Answer, request_id: str) -> AiToEarnError:
+    def rejection(self, answer: Answer, request_id: str) -> ApiError | TransportError:
         """What an answer comes to that is not in the service's own words."""
         verdict = classify(Phase.ANSWER, status=answer.status)
         text = f"HTTP {answer.status}: {self._reason(verdict, answer)}"

@@ -41,19 +41,32 @@ _FORKED = (
     "connections. Make one Client per process"
 )
 
+_process = os.getpid()  # a call of the system's that is too dear for every poll
+
+
+def _note_process() -> None:
+    global _process
+    _process = os.getpid()
+
+
+if hasattr(os, "register_at_fork"):  # where there is none, there is no fork
+    os.register_at_fork(after_in_child=_note_process)
+
 
 class Lifetime:
     """One client's life: not yet used, in use on one loop, closed."""
 
     def __init__(self) -> None:
         self.closed: bool = False
-        self._loop: asyncio.AbstractEventLoop | None = None
+        self.loop: asyncio.AbstractEventLoop | None = None
+        """The loop it is in use on."""
         self._process = 0
         self._clock: Clock | None = None
-        self._under_way: set[Bound] = set()
-        self._timed: set[Bound] = set()  # those of them that have an end
         self._alarm: Alarm | None = None
-        self._alarm_at = math.inf
+        self.under_way: set[Bound] = set()
+        """The bounds that hold now."""
+        self.rings_at: float = math.inf
+        """When the first of them may have to end."""
 
     def enter(self) -> Clock:
         """The client's clock, on the running loop, which becomes its own on first use.
@@ -63,16 +76,16 @@ class Lifetime:
             RuntimeError: The client is at home on another loop, or in another process.
         """
         loop = asyncio.get_running_loop()
-        if self._clock is None or self._loop is not loop or self._process != os.getpid():
+        if self._clock is None or self.loop is not loop or self._process != _process:
             self._clock = self._settled(loop)
         if self.closed:
             raise ClientClosedError
         return self._clock
 
     def _settled(self, loop: asyncio.AbstractEventLoop) -> Clock:
-        if self._loop is not None and not self.closed:
-            raise RuntimeError(_ELSEWHERE if self._process == os.getpid() else _FORKED)
-        self._loop, self._process = loop, os.getpid()
+        if self.loop is not None and not self.closed:
+            raise RuntimeError(_ELSEWHERE if self._process == _process else _FORKED)
+        self.loop, self._process = loop, _process
         return Clock(loop)
 
     def time(self) -> float:
@@ -83,11 +96,6 @@ class Lifetime:
         """Call at a moment of the client's clock."""
         return (self._clock or self.enter()).call_at(when, callback)
 
-    def bound(self, until: float | None) -> Bound:
-        """A bound for what happens inside `with`; `until` is a moment of the client's clock."""
-        self.enter()
-        return Bound(self, math.inf if until is None else until)
-
     async def sleep_until(self, when: float) -> None:
         """Sleep to a moment of the client's clock.
 
@@ -95,7 +103,7 @@ class Lifetime:
             ClientClosedError: The client was closed meanwhile.
         """
         clock = self.enter()
-        with self.bound(None):
+        with Bound(self):
             wake: asyncio.Future[None] = asyncio.get_running_loop().create_future()
             alarm = clock.call_at(when, lambda: _wake(wake))
             try:
@@ -109,7 +117,8 @@ class Lifetime:
         Raises:
             ClientClosedError: The client closed, or was closed already.
         """
-        with self.bound(None):
+        self.enter()
+        with Bound(self):
             await asyncio.get_running_loop().create_future()
 
     def close(self) -> None:
@@ -124,46 +133,30 @@ class Lifetime:
         self.closed = True
         if self._alarm is not None:
             self._alarm.cancel()
-        for bound in tuple(self._under_way):
+        for bound in tuple(self.under_way):
             bound.close()
 
     # One timer for all bounds, at the first end or before it. A timer for each, nearly all of
     # them cancelled again, would be a good part of what a poll costs.
 
-    def begin(self, bound: Bound) -> None:
-        """Note that a bound holds from now on."""
-        self._under_way.add(bound)
-        if bound.until < math.inf:
-            self.watch(bound)
-
-    def end(self, bound: Bound) -> None:
-        """Note that a bound holds no longer."""
-        self._under_way.discard(bound)
-        self._timed.discard(bound)
-
-    def watch(self, bound: Bound) -> None:
-        """See to it that a bound is looked at when its end has come."""
-        self._timed.add(bound)
-        self._ring_by(bound.until)
-
-    def _ring_by(self, moment: float) -> None:
-        if moment >= self._alarm_at:
-            return
+    def ring_by(self, moment: float) -> None:
+        """Look at the bounds at this moment, which is before any at which they are looked at."""
         if self._alarm is not None:
             self._alarm.cancel()
-        self._alarm_at = moment
+        self.rings_at = moment
         self._alarm = self.call_at(moment, self._ring)
 
     def _ring(self) -> None:
-        now, self._alarm, self._alarm_at = self._alarm_at, None, math.inf
+        now, self._alarm, self.rings_at = self.rings_at, None, math.inf
         following, loop = math.inf, asyncio.get_running_loop()
         latest = loop.time() + _MOST_PASSING
-        for bound in self._timed:
+        for bound in self.under_way:
             if bound.until <= now:
                 bound.expire(loop, _PASSES, latest)
             else:
                 following = min(following, bound.until)
-        self._ring_by(max(following, now + _GRAIN))
+        if following < math.inf:
+            self.ring_by(max(following, now + _GRAIN))
 
 
 def _wake(future: asyncio.Future[None]) -> None:
@@ -174,7 +167,8 @@ def _wake(future: asyncio.Future[None]) -> None:
 class Bound:
     """What is inside ends by a moment of the client's clock, or when the client closes.
 
-    Like `asyncio.timeout_at`, but an answer that is there at the moment itself is not lost.
+    Like `asyncio.timeout_at`, but an answer that is there at the moment itself is not lost. To
+    be used after `Lifetime.enter`.
 
     Raises:
         TimeoutError: On leaving, when the moment has passed and ended what was inside.
@@ -183,28 +177,21 @@ class Bound:
 
     __slots__ = ("_cancelling", "_end", "_lifetime", "_passing", "_task", "until")
 
-    def __init__(self, lifetime: Lifetime, until: float) -> None:
+    def __init__(self, lifetime: Lifetime, until: float = math.inf) -> None:
         self.until: float = until
         self._lifetime = lifetime
         self._passing: asyncio.Handle | None = None
         self._end: type[TimeoutError | ClientClosedError] | None = None
 
-    def __enter__(self) -> Bound:
-        task = asyncio.current_task()
+    def __enter__(self) -> None:
+        task = asyncio.current_task(self._lifetime.loop)
         if task is None:
             raise RuntimeError("a Client can only be used inside an asyncio task")
         self._task = task
         self._cancelling = task.cancelling()
-        self._lifetime.begin(self)
-        return self
-
-    def tighten(self, seconds: float) -> float:
-        """Let it end so many seconds from now, if that is earlier. Returns the moment it is."""
-        now = self._lifetime.time()
-        if now + seconds < self.until:
-            self.until = now + seconds
-            self._lifetime.watch(self)
-        return now
+        self._lifetime.under_way.add(self)
+        if self.until < self._lifetime.rings_at:
+            self._lifetime.ring_by(self.until)
 
     def close(self) -> None:
         """End it now, because the client closes."""
@@ -233,7 +220,7 @@ class Bound:
         exc: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        self._lifetime.end(self)
+        self._lifetime.under_way.discard(self)
         if self._passing is not None:
             self._passing.cancel()
         if self._end is None:

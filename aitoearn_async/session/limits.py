@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import math
+from collections import deque
 
 from .pace import Ramp
 
@@ -27,7 +28,8 @@ class Limits:
     def __init__(self, concurrency: int, requests_per_second: float | None) -> None:
         self.concurrency = concurrency
         self.requests_per_second = requests_per_second
-        self._places = asyncio.Semaphore(concurrency)
+        self._places = concurrency  # that are free
+        self._queue: deque[asyncio.Future[None]] = deque()
         self._interval = 1 / requests_per_second if requests_per_second else 0.0
         self._turn = asyncio.Lock()
         self._next_start = 0.0
@@ -45,16 +47,28 @@ class Limits:
         paced = f", requests_per_second={rate:g}" if rate else ""
         return f"concurrency={self.concurrency}{paced}"
 
+    def enter_now(self) -> bool:
+        """Go in, where there is a place and nothing to wait for. Returns whether it did.
+
+        Nearly every request does, so this is no coroutine. It owes a `leave`, too.
+        """
+        if not self._places or self._queue or self._interval or self.ramp is not None:
+            return False
+        self._places -= 1
+        self.begun += 1
+        self.in_flight += 1
+        return True
+
     async def enter(self) -> None:
         """Wait for a place, and for its turn. Each `enter` that returns owes a `leave`."""
         self.queued += 1
         try:
-            await self._places.acquire()
+            await self._place()
             if self._interval or self.ramp is not None:
                 try:
                     await self._pace()
                 except BaseException:
-                    self._places.release()
+                    self._give()
                     raise
         finally:
             self.queued -= 1
@@ -64,7 +78,32 @@ class Limits:
     def leave(self) -> None:
         """Give the place back."""
         self.in_flight -= 1
-        self._places.release()
+        if self._queue:
+            self._give()
+        else:
+            self._places += 1
+
+    async def _place(self) -> None:
+        if self._places and not self._queue:
+            self._places -= 1
+            return
+        place: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._queue.append(place)
+        try:
+            await place
+        except asyncio.CancelledError:
+            if not place.cancelled():  # it was given at the same moment
+                self._give()
+            raise
+
+    def _give(self) -> None:
+        """Give a place to the first in the queue who still wants it."""
+        while self._queue:
+            place = self._queue.popleft()
+            if not place.done():
+                place.set_result(None)
+                return
+        self._places += 1
 
     def is_calm(self) -> bool:
         """Whether requests go out as they come, and not at the pace after trouble."""

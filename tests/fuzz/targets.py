@@ -41,9 +41,10 @@ from aitoearn_async.session.address import (
     checked_proxy,
     readied_key,
 )
+from aitoearn_async.session.answer import Answer
 from aitoearn_async.session.connection import Body
 from aitoearn_async.session.health import Health
-from aitoearn_async.session.http import MOST_BYTES, Answer, Http
+from aitoearn_async.session.http import MOST_BYTES, Http
 from aitoearn_async.session.lifetime import Lifetime
 from aitoearn_async.session.limits import Limits
 from aitoearn_async.session.retry import MOST_RETRY_AFTER
@@ -99,7 +100,7 @@ class Canned(Http):
         method: str,
         path: str,
         request_id: str,
-        before: float | None,
+        before: float,
         *,
         etag: str | None = None,
         body: Body | None = None,
@@ -145,14 +146,16 @@ def answer_of(data: bytes) -> Answer:
     text = [line.decode("utf-8", "surrogateescape") for line in lines]
     pairs = [line.replace("\r", "").replace("\0", "").partition(":") for line in text]
     headers = CIMultiDict((name.strip(), value.strip()) for name, _, value in pairs)
-    return Answer(status, CIMultiDictProxy(headers), content, None, 0.0)
+    return Answer(status, CIMultiDictProxy(headers), content, None, 0.0, 0)
 
 
 def check_end(call: Coroutine[Any, Any, object]) -> None:
     """The call comes to its end, and an error is one of ours, and sound."""
     try:
-        finish(call)
-    except AiToEarnError as error:
+        error = finish(call)
+    except AiToEarnError as raised:
+        error = raised
+    if isinstance(error, AiToEarnError):
         assert isinstance(error, ApiError | TransportError) or not error.transient
         check_error(error)
 

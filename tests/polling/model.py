@@ -66,7 +66,7 @@ class Service:
         self._at_once = 0
         self._born: dict[ImageRef, float] = {}
 
-    async def poll(self, wait: Wait[ImageTask], end: float) -> Reply[ImageTask]:
+    async def poll(self, wait: Wait[ImageTask], end: float) -> Reply[ImageTask] | PollError:
         """One poll, as `Batch` asks for it."""
         ref, sent = as_image(wait.ref), now()
         self.polls[ref] += 1
@@ -78,11 +78,11 @@ class Service:
             async with asyncio.timeout_at(None if end == math.inf else end):
                 await asyncio.sleep(self.latency)
         except TimeoutError:
-            raise RequestTimeoutError("too late", label="no answer in time") from None
+            return RequestTimeoutError("too late", label="no answer in time")
         finally:
             self._at_once -= 1
         if (error := self.trouble(ref, self.polls[ref])) is not None:
-            raise error
+            return error
         over = now() >= self._born[ref] + self.life.get(ref, 10.0)
         status = self.words.get(ref, "success") if over else "generating"
         known = status == wait.known

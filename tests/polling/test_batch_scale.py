@@ -13,7 +13,7 @@ import pytest
 import tenacity
 
 from aitoearn_async import ImageRef, ImageTask, Outcome, ServerError, wait_backoff
-from aitoearn_async.polling.step import Reply, Wait
+from aitoearn_async.polling.step import PollError, Reply, Wait
 from tests.polling.model import Service, as_image, batch, collect, images, now, timers
 
 HOUR = 3600.0
@@ -24,11 +24,11 @@ class Instant(Service):
 
     count = 0
 
-    async def poll(self, wait: Wait[ImageTask], end: float) -> Reply[ImageTask]:
+    async def poll(self, wait: Wait[ImageTask], end: float) -> Reply[ImageTask] | PollError:
         self.count += 1
         await asyncio.sleep(0)
         if (error := self.trouble(as_image(wait.ref), self.count)) is not None:
-            raise error
+            return error
         over = now() >= wait.started + self.life.get(wait.ref, 10.0)  # type: ignore[call-overload]
         status = "success" if over else "generating"
         task = None if status == wait.known else ImageTask(log_id=wait.ref.id, status=status)

@@ -22,7 +22,7 @@ from aitoearn_async import (
     WaitTimeoutError,
 )
 from aitoearn_async.emulator import VirtualTimeLoop
-from aitoearn_async.polling.step import Reply, Wait
+from aitoearn_async.polling.step import PollError, Reply, Wait
 from tests.polling.model import Service, as_image, batch, collect, images, now, run
 from tests.support.clock import ROUNDING
 
@@ -53,7 +53,7 @@ class HangingService(Service):
 
     hangs = False
 
-    async def poll(self, wait: Wait[ImageTask], end: float) -> Reply[ImageTask]:
+    async def poll(self, wait: Wait[ImageTask], end: float) -> Reply[ImageTask] | PollError:
         return await super().poll(wait, FOREVER + now() if self.hangs else end)
 
 
@@ -221,7 +221,7 @@ class AwkwardService(Service):
         super().__init__(life, latency=0.0)
         self.heavy = heavy
 
-    async def poll(self, wait: Wait[ImageTask], end: float) -> Reply[ImageTask]:
+    async def poll(self, wait: Wait[ImageTask], end: float) -> Reply[ImageTask] | PollError:
         loop = asyncio.get_running_loop()
         if as_image(wait.ref) == self.heavy and wait.polls == 1:
             assert isinstance(loop, SettableLoop)
