@@ -55,7 +55,7 @@ class wait_backoff(wait_base):
     def after(self, polls: int) -> float:
         """The delay after so many polls, in seconds."""
         try:
-            delay = min(self.initial * self.factor ** max(polls - 1, 0), self.maximum)
+            delay = min(self.initial * self.factor ** (polls - 1), self.maximum)
         except OverflowError:
             delay = self.maximum
         return delay * (1 - self.jitter * random.random())
@@ -91,7 +91,7 @@ def delay_after(
     """
     if isinstance(wait, wait_backoff):
         return wait.after(polls)  # the default: not worth building a state for
-    state = _state(max(polls, 1), started, now, outcome)
+    state = _state(polls, started, now, outcome)
     delay: Any = wait(state)
     if not isinstance(delay, int | float) or not 0 <= delay < math.inf:
         raise ValueError(f"the wait strategy {wait!r:.80} returned {delay!r}, not seconds")

@@ -245,7 +245,7 @@ def _after_silence(
     # The usual delay keeps tasks as spread out as they were. But one that is asked for once an
     # hour need not wait an hour more, for a poll that was due now.
     delay = min(
-        delay_after(terms.wait, wait.polls, wait.started, now, error),
+        delay_after(terms.wait, max(wait.polls, 1), wait.started, now, error),
         _MOST_HELD * random.uniform(0.8, 1.0),
     )
     return _poll_at(wait, terms, now + delay, now, now, changed=False)
