@@ -5,13 +5,12 @@ It does not know what happens to a wait that is due, or over.
 
 from __future__ import annotations
 
-import heapq
 import math
 import random
-from collections import deque
 from typing import Generic, TypeVar
 
 from ..contract.models import Task
+from .queues import Heap, Line
 from .step import Wait
 
 T = TypeVar("T", bound=Task)
@@ -33,30 +32,31 @@ class Agenda(Generic[T]):
 
     def __init__(self, timeout: float) -> None:
         self._timeout = timeout
-        self._heap: list[Wait[T]] = []
+        self._waiting: Heap[T] = Heap()
         # All have the same timeout, so they run out of time in the order they began in.
-        self._begun: deque[Wait[T]] = deque()
-        self._begun_over = 0
-        self._doomed: list[Wait[T]] = []
+        self._begun: Line[T] = Line()
+        self._doomed: Heap[T] = Heap()
 
     def __len__(self) -> int:
-        return len(self._heap)
+        return len(self._waiting)
 
     def add(self, wait: Wait[T], due: float) -> None:
         """Put a wait on the agenda. It must not be on it already."""
         wait.due = due
-        heapq.heappush(self._heap, wait)
+        self._waiting.push(wait)
 
     def next_due(self) -> float:
         """When the first wait is due; infinity if there is none."""
-        heap = self._heap
-        while heap and heap[0].over:
-            heapq.heappop(heap)
-        return heap[0].due if heap else math.inf
+        wait = self._waiting.first()
+        return math.inf if wait is None else wait.due
 
     def take(self, now: float) -> Wait[T] | None:
         """Take the first wait off the agenda, if it is due."""
-        return heapq.heappop(self._heap) if self.next_due() <= now else None
+        wait = self._waiting.first()
+        if wait is None or wait.due > now:
+            return None
+        self._waiting.pop()
+        return wait
 
     def begin(self, wait: Wait[T]) -> None:
         """Note that a wait has begun, and from now on has a deadline."""
@@ -66,35 +66,30 @@ class Agenda(Generic[T]):
     def doom(self, wait: Wait[T], moment: float) -> None:
         """Note when a wait will be over, with no poll before. It must not be on the agenda."""
         wait.due = moment
-        heapq.heappush(self._doomed, wait)
+        self._doomed.push(wait)
 
     def end(self, wait: Wait[T]) -> None:
         """Note that a wait is over."""
         wait.over = True
         if self._timeout < math.inf and not math.isnan(wait.started):
-            self._begun_over += 1
-            if self._begun_over > 1000 + len(self._begun) // 2:
-                self._begun = deque(wait for wait in self._begun if not wait.over)
-                self._begun_over = 0
+            self._begun.note_over()
 
     def next_deadline(self) -> float:
         """When the first wait runs out of time, or is doomed to end; infinity if none will."""
-        begun, doomed = self._begun, self._doomed
-        while begun and begun[0].over:
-            begun.popleft()
-            self._begun_over -= 1
-        while doomed and doomed[0].over:
-            heapq.heappop(doomed)
-        first = begun[0].started + self._timeout if begun else math.inf
-        return min(first, doomed[0].due) if doomed else first
+        begun, doomed = self._begun.first(), self._doomed.first()
+        first = math.inf if begun is None else begun.started + self._timeout
+        return first if doomed is None else min(first, doomed.due)
 
     def take_expired(self, now: float) -> Wait[T] | None:
         """Take the first wait that has come to its end. It stays on the agenda until over."""
-        if self.next_deadline() > now:
-            return None
-        if self._doomed and self._doomed[0].due <= now:
-            return heapq.heappop(self._doomed)
-        return self._begun.popleft()
+        doomed, begun = self._doomed.first(), self._begun.first()
+        if doomed is not None and doomed.due <= now:
+            self._doomed.pop()
+            return doomed
+        if begun is not None and begun.started + self._timeout <= now:
+            self._begun.pop()
+            return begun
+        return None
 
 
 class Spread:

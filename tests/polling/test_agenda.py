@@ -122,7 +122,7 @@ def test_what_is_over_is_forgotten() -> None:
         agenda.add(wait, number * 1e-6)
         assert agenda.take(number * 1e-6) is wait
         agenda.end(wait)
-        assert len(agenda._begun) <= 2100
+        assert len(agenda._begun) <= 3200
     assert len(agenda) == 0
     assert agenda.take_expired(TIMEOUT) is first
 
@@ -151,39 +151,7 @@ def test_first_polls_are_spread_out() -> None:
     assert spread.next(1000.0) == 1000.0, "what was long ago keeps nobody waiting"
 
 
-def test_those_over_are_cleared_out_once_they_are_many() -> None:
-    """At more than a thousand and half of all: seldom enough to cost next to nothing a wait."""
-    agenda: Agenda[ImageTask] = Agenda(TIMEOUT)
-    waits = [begun(agenda, f"{number}", float(number)) for number in range(3000)]
-    for _ in range(5000):
-        agenda.end(Wait(due=0.0, ref=ImageRef("never-begun")))
-    for _ in range(2500):
-        agenda.end(waits.pop())
-    assert len(agenda._begun) == 3000
-    agenda.end(waits.pop())
-    assert len(agenda._begun) == len(waits) == 499
-    waits += [begun(agenda, f"{number}", float(number)) for number in range(3000, 6000)]
-    for _ in range(2749):
-        agenda.end(waits.pop())
-    assert len(agenda._begun) == 3499
-    agenda.end(waits.pop())
-    assert len(agenda._begun) == len(waits) == 749
-
-
-def test_those_passed_by_are_no_longer_to_be_cleared_out() -> None:
-    agenda: Agenda[ImageTask] = Agenda(TIMEOUT)
-    waits = [begun(agenda, f"{number}", float(number)) for number in range(3000)]
-    for wait in waits[:500]:
-        agenda.end(wait)
-    assert agenda.next_deadline() == 500 + TIMEOUT
-    for _ in range(2250):
-        agenda.end(waits.pop())
-    assert len(agenda._begun) == 2500
-    agenda.end(waits.pop())
-    assert len(agenda._begun) == 249
-
-
 def test_without_a_limit_no_beginning_is_held() -> None:
     agenda: Agenda[ImageTask] = Agenda(math.inf)
     begun(agenda, "a", 0.0)
-    assert not agenda._begun
+    assert len(agenda._begun) == 0

@@ -1,0 +1,185 @@
+"""The two long queues against a plain list, cut into small pieces; and what is kept of them."""
+
+from __future__ import annotations
+
+import gc
+import random
+from collections.abc import Iterator
+
+import pytest
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+
+from aitoearn_async import ImageRef, ImageTask
+from aitoearn_async.polling.queues import Heap, Line
+from aitoearn_async.polling.step import Wait
+
+MANY = 50_000
+
+
+class Queue(RuleBasedStateMachine):
+    """What the machines have in common: waits that come, are taken, and are over."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.number = 0
+        self.here: list[Wait[ImageTask]] = []
+
+    def another(self, due: float) -> Wait[ImageTask]:
+        self.number += 1
+        self.here.append(Wait(due=due, ref=ImageRef(f"{self.number}")))
+        return self.here[-1]
+
+    @precondition(lambda self: self.here)
+    @rule(data=st.data())
+    def one_is_over(self, data: st.DataObject) -> None:
+        wait = self.here.pop(data.draw(st.integers(0, len(self.here) - 1)))
+        wait.over = True
+        self.note_over()
+
+    def note_over(self) -> None:
+        """For a queue that wants to know."""
+
+
+class HeapAsSortedList(Queue):
+    """Whatever is done in whatever order, the first is that of a sorted list."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.heap: Heap[ImageTask] = Heap(near=3, piece=2)
+
+    @rule(dues=st.lists(st.integers(0, 9).map(float), min_size=1, max_size=12))
+    def push(self, dues: list[float]) -> None:
+        for due in dues:
+            self.heap.push(self.another(due))
+
+    @precondition(lambda self: self.here)
+    @rule(again=st.none() | st.integers(0, 9))
+    def take_the_first(self, again: int | None) -> None:
+        first = min(self.here)
+        assert self.heap.first() is first
+        self.heap.pop()
+        if again is None:
+            self.here.remove(first)
+        else:
+            first.due = float(again)
+            self.heap.push(first)
+
+    @invariant()
+    def it_knows_the_first(self) -> None:
+        assert self.heap.first() is min(self.here, default=None)
+
+    @invariant()
+    def it_holds_them_all(self) -> None:
+        assert len(self.heap) >= len(self.here)
+
+
+class LineAsList(Queue):
+    """They leave in the order they came in, but for those that are over."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.line: Line[ImageTask] = Line(link=4)
+
+    @rule(count=st.integers(1, 12))
+    def append(self, count: int) -> None:
+        for _ in range(count):
+            self.line.append(self.another(0.0))
+
+    @precondition(lambda self: self.here)
+    @rule()
+    def take_the_first(self) -> None:
+        assert self.line.first() is self.here[0]
+        self.line.pop()
+        del self.here[0]
+
+    def note_over(self) -> None:
+        self.line.note_over()
+
+    @invariant()
+    def it_knows_the_first(self) -> None:
+        assert self.line.first() is (self.here[0] if self.here else None)
+
+    @invariant()
+    def it_holds_them_all(self) -> None:
+        assert len(self.line) >= len(self.here)
+
+
+for machine in (HeapAsSortedList, LineAsList):
+    machine.TestCase.settings = settings(
+        max_examples=60, stateful_step_count=40, deadline=None, derandomize=True
+    )
+TestHeapAsSortedList = HeapAsSortedList.TestCase
+TestLineAsList = LineAsList.TestCase
+
+
+def waits(count: int, *, seed: int = 1) -> Iterator[Wait[ImageTask]]:
+    chance = random.Random(seed)
+    return (Wait(due=chance.random(), ref=ImageRef(f"{number}")) for number in range(count))
+
+
+def seen_by_the_collector() -> int:
+    """How many waits a full collection looks at."""
+    gc.collect()
+    return sum(type(thing) is Wait for thing in gc.get_referents(*gc.get_objects()))
+
+
+@pytest.mark.parametrize("kind", [Heap, Line])
+def test_the_collector_does_not_look_at_the_bulk(
+    kind: type[Heap[ImageTask] | Line[ImageTask]],
+) -> None:
+    queue = kind()
+    add = queue.push if isinstance(queue, Heap) else queue.append
+    for wait in waits(MANY):
+        add(wait)
+    assert len(queue) == MANY
+    assert queue.first() is not None
+    assert seen_by_the_collector() < 10_000
+
+
+def test_a_run_lets_go_of_what_has_left_it() -> None:
+    """Else one that waits for long would keep thousands that have ended."""
+    heap: Heap[ImageTask] = Heap()
+    for wait in waits(8192):
+        heap.push(wait)
+    heap.push(Wait(due=2.0, ref=ImageRef("last")))
+    held = heap._runs
+    assert len(held) == 1
+    for _ in range(8192 - 100):
+        first = heap.first()
+        assert first is not None
+        heap.pop()
+    assert sum(len(run) for _, _, run, _ in held) < 400
+
+
+def test_each_is_taken_once_however_many_there_are() -> None:
+    heap: Heap[ImageTask] = Heap()
+    expected = list(waits(MANY))
+    for wait in expected:
+        heap.push(wait)
+    for wait in sorted(expected):
+        assert heap.first() is wait
+        heap.pop()
+    assert heap.first() is None
+    assert len(heap) == 0
+
+
+def test_what_is_over_is_dropped_from_a_line() -> None:
+    """Behind one that goes on for long, no more is kept than twice of what is not over."""
+    line: Line[ImageTask] = Line()
+    first, *others = waits(MANY)
+    line.append(first)
+    for wait in others:
+        line.append(wait)
+    for wait in others:
+        wait.over = True
+        line.note_over()
+    assert line.first() is first
+    assert len(line) < 4000
+    for wait in waits(MANY):
+        line.append(wait)
+        wait.over = True
+        line.note_over()
+    assert len(line) < 4000
+    assert len(line._links) < 10
