@@ -6,7 +6,9 @@ Async tests run on a loop that jumps to the next timer, so none of them really w
 from __future__ import annotations
 
 import asyncio
+import gc
 import inspect
+import os
 import signal
 import sys
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -27,10 +29,25 @@ def pytest_asyncio_loop_factories() -> dict[str, Callable[[], asyncio.AbstractEv
     return {"virtual": VirtualTimeLoop}
 
 
+def pytest_xdist_auto_num_workers() -> int:
+    """One more than there are processors.
+
+    Tests on virtual time, and those with processes of their own, wait a good deal: for bytes
+    that may be under way, for an interpreter that starts. Others compute meanwhile.
+    """
+    return (os.cpu_count() or 1) + 1
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if isinstance(item, pytest.Function) and inspect.iscoroutinefunction(item.function):
             item.add_marker(pytest.mark.usefixtures("nothing_left"))
+
+
+def pytest_collection_finish() -> None:
+    """Have the collector pass over all that pytest has collected, which is there to stay."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture

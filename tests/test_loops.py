@@ -25,13 +25,16 @@ async def one(client: Client, service: Emulator) -> None:
 
 
 async def many(client: Client, service: Emulator) -> None:
-    """A batch over trouble, every ref with its own end."""
-    good: list[AnyRef] = [service.add_video(("InProgress", 0.1), "SUCCESS") for _ in range(100)]
+    """A batch over trouble, every ref with its own end.
+
+    Only so many, since a client that was asked to be slow is so: in real time, here.
+    """
+    good: list[AnyRef] = [service.add_video(("InProgress", 0.1), "SUCCESS") for _ in range(20)]
     bad: AnyRef = service.add_image("failed")
-    for fault in TROUBLE * 5:
+    for fault in TROUBLE * 3:
         service.fault(fault)
     outcomes = await client.wait_all([*good, bad], wait=SOON)
-    assert [outcome.ok for outcome in outcomes] == [True] * 100 + [False]
+    assert [outcome.ok for outcome in outcomes] == [True] * 20 + [False]
 
 
 async def ends(client: Client, service: Emulator) -> None:

@@ -14,13 +14,13 @@ import re
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from typing import Any, NamedTuple, ParamSpec, TypeVar
 
 import pytest
 
 from aitoearn_async.__main__ import main
-from aitoearn_async.emulator import Emulator
+from aitoearn_async.emulator import Emulator, VirtualTimeLoop
 
 FORKS = """
 import os, sys
@@ -66,6 +66,35 @@ class Service:
         self._loop.close()
 
 
+class VirtualService(Service):
+    """An emulator on the loop that commands are run on too, so that none of them really waits.
+
+    There is no thread: it does nothing while no command does.
+    """
+
+    def __init__(self) -> None:
+        self.emulator = Emulator()
+        self._runner = asyncio.Runner(loop_factory=VirtualTimeLoop)
+
+    def run(self, main: Coroutine[Any, Any, T], **_: Any) -> T:
+        """In place of `asyncio.run`."""
+        return self._runner.run(main)
+
+    def do(self, method: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        async def call() -> T:
+            return method(*args, **kwargs)
+
+        return self._runner.run(call())
+
+    def __enter__(self) -> VirtualService:
+        self._runner.run(self.emulator.start())
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._runner.run(self.emulator.aclose())
+        self._runner.close()
+
+
 class Tty(io.TextIOWrapper):
     """A stream that says it is a terminal."""
 
@@ -83,12 +112,25 @@ class Result(NamedTuple):
         return self.out.splitlines()
 
 
+def lead_to(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AITOEARN_BASE_URL", service.emulator.url)
+    monkeypatch.setenv("AITOEARN_API_KEY", service.emulator.api_key)
+
+
 @pytest.fixture
 def service(monkeypatch: pytest.MonkeyPatch) -> Iterator[Service]:
     """The service, and an environment that leads to it."""
     with Service() as service:
-        monkeypatch.setenv("AITOEARN_BASE_URL", service.emulator.url)
-        monkeypatch.setenv("AITOEARN_API_KEY", service.emulator.api_key)
+        lead_to(service, monkeypatch)
+        yield service
+
+
+@pytest.fixture
+def virtual(monkeypatch: pytest.MonkeyPatch) -> Iterator[Service]:
+    """The same for commands that would wait for long, and are invoked in this process."""
+    with VirtualService() as service:
+        lead_to(service, monkeypatch)
+        monkeypatch.setattr(asyncio, "run", service.run)
         yield service
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import errno
 import io
 import json
@@ -52,6 +51,16 @@ class Files:
     @property
     def states(self) -> list[tuple[str, str | None]]:
         return [(outcome["ref"], outcome["state"]) for outcome in self.outcomes]
+
+    @property
+    def whole(self) -> int:
+        """How many lines are whole."""
+        return self.out.read_bytes().count(b"\n") if self.out.exists() else 0
+
+    def wait_for(self, lines: int) -> None:
+        """Wait until so many lines are whole."""
+        while self.whole < lines:
+            time.sleep(0.001)
 
 
 @pytest.fixture
@@ -313,30 +322,41 @@ class _Interrupted:
 
 
 def test_kill_9_at_ten_moments(service: Service, files: Files) -> None:
-    """However often it is killed, in the end each task has one line, and each line is whole."""
+    """However often it is killed, in the end each task has one line, and each line is whole.
+
+    Each time it has some lines to write, and is killed when some of them are there or none; and
+    never can it end before that, since other tasks still run.
+    """
     rng = random.Random()
     refs = [
         service.do(
             service.emulator.add_image,
-            *((("generating", rng.uniform(0.1, 3.0)),) if number % 4 else ()),
-            rng.choice(["success", "failed"]),
+            "generating",
             images=[{"b64_json": "iVBO" * (50_000 if number % 8 == 0 else 1)}],
         )
         for number in range(60)
     ]
     files.ask_for(*refs, *refs[:5])
     service.do(service.emulator.fault, Fault(status=502), refs[0])
+    running = rng.sample(refs, len(refs))
+
+    def end(count: int) -> None:
+        for _ in range(count):
+            word = rng.choice(["success", "failed"])
+            service.do(service.emulator.set_status, running.pop(), word)
+
     with forks(*files.args) as start:
-        killed = 0
         for _ in range(10):
+            before, ended = files.whole, rng.randint(1, 5)
+            end(ended)
             run = start()
-            time.sleep(rng.uniform(0.01, 0.4))
-            with contextlib.suppress(ProcessLookupError):  # it may have finished
-                os.kill(run.id, signal.SIGKILL)
-            status = run.status()
-            assert status in (-signal.SIGKILL, 0, 1)
-            killed += status == -signal.SIGKILL
-        assert killed >= 3, "else this proves nothing"
+            if more := rng.randint(0, ended):
+                files.wait_for(before + more)
+            time.sleep(rng.uniform(0, 0.002 if more else 0.2))
+            os.kill(run.id, signal.SIGKILL)
+            assert run.status() == -signal.SIGKILL
+        assert running
+        end(len(running))
         assert start().status() in (0, 1)
     assert sorted(ref for ref, _ in files.states) == sorted(map(str, refs))
     assert {state for _, state in files.states} <= {"succeeded", "failed"}

@@ -99,10 +99,10 @@ def test_what_is_inside_is_allowed_by_name(
 @pytest.mark.parametrize("many", [False, True])
 @pytest.mark.parametrize("tty", [False, True])
 def test_wait_and_save(
-    service: Service, invoke: Invoke, tmp_path: Path, many: bool, tty: bool
+    virtual: Service, invoke: Invoke, tmp_path: Path, many: bool, tty: bool
 ) -> None:
     """A few tasks or a list of them: where the files are stands where the addresses stood."""
-    film = service.do(service.emulator.add_video, ("InProgress", 0.1), "SUCCESS")
+    film = virtual.do(virtual.emulator.add_video, ("InProgress", 0.1), "SUCCESS")
     refs = tmp_path / "refs.txt"
     refs.write_text(f"{film}\n")
     named = ("--file", str(refs)) if many else (str(film),)
@@ -122,10 +122,10 @@ MAKERS: dict[str, tuple[str, ...]] = {
 
 
 @pytest.fixture
-def quick(service: Service) -> None:
+def quick(virtual: Service) -> None:
     """What is submitted has soon ended."""
-    service.do(service.emulator.script, "image", ("generating", 0.1), "success")
-    service.do(service.emulator.script, "video", ("InProgress", 0.1), "SUCCESS")
+    virtual.do(virtual.emulator.script, "image", ("generating", 0.1), "success")
+    virtual.do(virtual.emulator.script, "video", ("InProgress", 0.1), "SUCCESS")
 
 
 def names_of(service: Service, kind: str) -> list[str]:
@@ -139,13 +139,13 @@ def names_of(service: Service, kind: str) -> list[str]:
 @pytest.mark.parametrize("tty", [False, True])
 @pytest.mark.parametrize("kind", MAKERS)
 def test_make_and_save(
-    service: Service, invoke: Invoke, tmp_path: Path, kind: str, tty: bool
+    virtual: Service, invoke: Invoke, tmp_path: Path, kind: str, tty: bool
 ) -> None:
     """Where the files are stands where the addresses would."""
     folder = tmp_path / "out"
     result = invoke(*MAKERS[kind], "--save", str(folder), tty=tty)
     assert result.status == 0
-    names = names_of(service, kind)
+    names = names_of(virtual, kind)
     assert sorted(path.name for path in folder.iterdir()) == names
     assert result.lines[-1].endswith(" ".join(str(folder / name) for name in names))
     assert "http://" not in result.out
@@ -153,19 +153,19 @@ def test_make_and_save(
 
 @pytest.mark.usefixtures("quick")
 @pytest.mark.parametrize("kind", MAKERS)
-def test_make_and_save_as_json(service: Service, invoke: Invoke, tmp_path: Path, kind: str) -> None:
+def test_make_and_save_as_json(virtual: Service, invoke: Invoke, tmp_path: Path, kind: str) -> None:
     said = json.loads(invoke(*MAKERS[kind], "--save", str(tmp_path), "--json").out)
-    assert said["paths"] == [str(tmp_path / name) for name in names_of(service, kind)]
+    assert said["paths"] == [str(tmp_path / name) for name in names_of(virtual, kind)]
     assert (said["state"], said["error"]) == ("succeeded", None)
 
 
 @pytest.mark.usefixtures("quick")
 @pytest.mark.parametrize("kind", MAKERS)
-def test_make_and_not_save(service: Service, invoke: Invoke, tmp_path: Path, kind: str) -> None:
+def test_make_and_not_save(virtual: Service, invoke: Invoke, tmp_path: Path, kind: str) -> None:
     """The picture is there and the file is not: 6, and the name to fetch it by later."""
-    service.do(lambda: service.emulator.fault(Fault(status=404), times=None, media=True))
+    virtual.do(lambda: virtual.emulator.fault(Fault(status=404), times=None, media=True))
     result = invoke(*MAKERS[kind], "--save", str(tmp_path))
-    (ref,) = service.emulator.created
+    (ref,) = virtual.emulator.created
     assert result.status == 6
     assert f"{ref} could not be saved" in result.err
     assert not [path for path in tmp_path.iterdir() if not path.name.startswith(".")]
@@ -173,13 +173,13 @@ def test_make_and_not_save(service: Service, invoke: Invoke, tmp_path: Path, kin
 
 @pytest.mark.usefixtures("quick")
 def test_make_and_fetch_from_inside(
-    service: Service, invoke: Invoke, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    virtual: Service, invoke: Invoke, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Without leave nothing is fetched from this machine."""
     monkeypatch.delenv("AITOEARN_PRIVATE_MEDIA")
     refused = invoke(*MAKERS["video"], "--save", str(tmp_path))
     assert (refused.status, "internal network" in refused.err) == (6, True)
-    assert not files(service)
+    assert not files(virtual)
     assert invoke(*MAKERS["video"], "--save", str(tmp_path), "--private-media").status == 0
 
 

@@ -95,13 +95,18 @@ def _run_in_shell(code: str, folder: Path) -> None:
 
 @contextlib.contextmanager
 def _service(text: str) -> Iterator[Emulator]:
-    """An emulator in real time, in a thread of its own, with the tasks that a text names."""
+    """An emulator in real time, in a thread of its own, with the tasks that a text names.
+
+    What is submitted has ended when it is first asked about: pages are right, and not slow.
+    """
     started: SimpleQueue[tuple[Emulator, asyncio.AbstractEventLoop, asyncio.Event]] = SimpleQueue()
 
     async def serve() -> None:
         enough = asyncio.Event()
         async with Emulator() as service:
             add_tasks(service, text, ended=True)
+            service.script("image", "success")
+            service.script("video", "SUCCESS")
             started.put((service, asyncio.get_running_loop(), enough))
             await enough.wait()
 

@@ -11,8 +11,9 @@ import fcntl
 import io
 import os
 import random
+import signal
 import sys
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -21,13 +22,15 @@ import pytest
 from aitoearn_async import DownloadError
 from aitoearn_async.media import disk
 from aitoearn_async.media.disk import Busy, Note
-from tests.support.raw_server import ID, Heard, Part, RawServer, http
+from tests.support.raw_server import ID, STALL, Heard, Part, RawServer, http
 
-from .storage import FILM, OTHER, address, client_for, etag_of, film_at, names, serve
+from .storage import FILM, OTHER, address, answer, client_for, etag_of, film_at, names, serve
 
 NAME = f"video-{ID}.mp4"
 PART = f".video-{ID}.part"
 NOTE = f"{PART}.json"
+BLOCK = 256 * 1024
+"""Bytes that are written at a time."""
 ROOT = Path(__file__).parents[2]
 
 
@@ -53,63 +56,104 @@ def size_of(path: Path) -> int:
     return path.stat().st_size if path.exists() else 0
 
 
-async def grown(path: Path, size: int) -> None:
-    """Wait until a file has so many bytes, or there is none any more and it may be complete."""
-    for _ in range(5000):
-        if size_of(path) >= size:
-            return
-        if names(path.parent) == [NAME]:
-            return
-        await asyncio.sleep(0.002)
+async def until(condition: Callable[[], bool]) -> None:
+    while not condition():  # noqa: ASYNC110 - it comes about in another process
+        await asyncio.sleep(0.001)
+
+
+async def killed(process: asyncio.subprocess.Process) -> bool:
+    """Kill it. Returns whether it had not ended before."""
+    with contextlib.suppress(ProcessLookupError):
+        process.kill()
+    return await process.wait() == -signal.SIGKILL
+
+
+class Host:
+    """Has one file or another, and sends so much of it and no more."""
+
+    def __init__(self) -> None:
+        self.content = FILM
+        self.most = len(FILM)
+
+    def __call__(self, heard: Heard) -> list[Part]:
+        head, _, body = answer(heard, self.content, etag_of(self.content), {}).partition(
+            b"\r\n\r\n"
+        )
+        first = len(self.content) - len(body)
+        parts: list[Part] = [head + b"\r\n\r\n" + body[: max(0, self.most - first)]]
+        return parts if self.most == len(self.content) else [*parts, STALL]
+
+    def another(self) -> None:
+        self.content = OTHER if self.content is FILM else FILM
+
+
+MOMENTS = ("start", "block", "request", "block", "request") * 2
+"""When it is killed: some time after it has begun, or has asked, or has a block on the disk."""
 
 
 @pytest.mark.timeout(180)
-async def test_killed_at_any_moment(tmp_path: Path) -> None:
+async def test_killed_at_ten_moments(tmp_path: Path) -> None:
     """kill -9, again and again: never a wrong or partial file, and in the end the right one.
 
-    The file is another one now and then, so that what is there is not always to be gone on with.
+    It cannot have finished, since it is not sent all. The file is another one now and then, so
+    that what is there is not always to be gone on with.
     """
-    chance = random.Random(5)
-    content = FILM
-    versions = {FILM, OTHER}
+    chance, host = random.Random(), Host()
+    note = tmp_path / NOTE
 
-    def slowly(heard: Heard) -> list[object]:
-        from .storage import answer
+    def has_block() -> bool:
+        ours = note.exists() and etag_of(host.content)[1:-1] in note.read_text()
+        return ours and size_of(tmp_path / PART) >= BLOCK
 
-        whole = answer(heard, content, etag_of(content), {})
-        step = 40_000
-        parts: list[object] = []
-        for start in range(0, len(whole), step):
-            parts += [whole[start : start + step], 0.01]
-        return parts
-
-    resumed = 0
-    async with RawServer(slowly) as server:  # type: ignore[arg-type]
-        for turn in range(10):
+    async with RawServer(host) as server:
+        for moment in MOMENTS:
+            asked = server.count
+            host.most = chance.randrange(BLOCK if moment == "block" else 0, len(FILM))
             async with child(address(server), tmp_path) as process:
                 assert process.stdout is not None
                 assert await process.stdout.readline() == b"ready\n"
-                if turn % 2:
-                    # So that there is something to go on with, however slow the machine is.
-                    await grown(tmp_path / PART, chance.choice([1, 256 * 1024]))
-                await asyncio.sleep(chance.uniform(0.0, 0.05 if turn % 2 else 0.4))
-                with contextlib.suppress(ProcessLookupError):  # it may have finished
-                    process.kill()
-                await process.wait()
-            there = names(tmp_path)
-            assert set(there) <= {NAME, PART, NOTE}
-            if NAME in there:
-                assert (tmp_path / NAME).read_bytes() in versions
-                (tmp_path / NAME).unlink()
-            if chance.random() < 0.3:
-                content = OTHER if content is FILM else FILM
+                if moment != "start":
+                    await until(lambda asked=asked: server.count > asked)  # type: ignore[misc]
+                if moment == "block":
+                    await until(has_block)
+                await asyncio.sleep(chance.uniform(0.0, 0.1 if moment == "start" else 0.02))
+                assert await killed(process)
+            assert set(names(tmp_path)) <= {PART, NOTE}
+            if chance.random() < 0.3 and moment != "block":
+                host.another()
+        host.most = len(FILM)
         async with child(address(server), tmp_path) as process:
             said, _ = await process.communicate()
         assert b"saved" in said
         resumed = sum(heard.header("Range") is not None for heard in server.heard)
-    assert resumed >= 3, "the processes were killed too early to tell anything"
+    assert resumed >= MOMENTS.count("block"), "each block there was to be gone on with"
     assert names(tmp_path) == [NAME]
-    assert (tmp_path / NAME).read_bytes() == content
+    assert (tmp_path / NAME).read_bytes() == host.content
+
+
+@pytest.mark.timeout(180)
+async def test_killed_when_it_is_nearly_done(tmp_path: Path) -> None:
+    """Just before the file gets its name, or after: there is all of it, or it has none."""
+    chance, host = random.Random(), Host()
+    async with RawServer(host) as server:
+        for _ in range(5):
+            async with child(address(server), tmp_path) as process:
+                assert process.stdout is not None
+                assert await process.stdout.readline() == b"ready\n"
+                await until(
+                    lambda: size_of(tmp_path / PART) > BLOCK or NAME in names(tmp_path),
+                )
+                await asyncio.sleep(chance.uniform(0.0, 0.01))
+                await killed(process)
+            assert set(names(tmp_path)) <= {NAME, PART, NOTE}
+            if NAME in names(tmp_path):
+                assert (tmp_path / NAME).read_bytes() == host.content
+                (tmp_path / NAME).unlink()
+        async with child(address(server), tmp_path) as process:
+            said, _ = await process.communicate()
+    assert b"saved" in said
+    assert names(tmp_path) == [NAME]
+    assert (tmp_path / NAME).read_bytes() == host.content
 
 
 @pytest.mark.parametrize("limit", [0, 10, 300_000, len(FILM) - 1])

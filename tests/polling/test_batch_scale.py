@@ -42,7 +42,7 @@ class OnTheSecond(wait_backoff):
         return math.ceil(now() + self.initial) - now()
 
 
-@pytest.mark.timeout(300)  # ten seconds of computing, on a machine that may be busy
+@pytest.mark.usefixtures("untraced")
 async def test_a_hundred_thousand_over_two_hours() -> None:
     """All end, in the order they end, with no more tasks and timers of the loop than workers."""
     generator = random.Random(1)
@@ -85,7 +85,7 @@ async def test_ten_thousand_pending_are_neither_tasks_nor_timers() -> None:
 @pytest.mark.parametrize("max_pending", [1, 30, 1000])
 async def test_refs_are_read_as_room_frees_up(max_pending: int) -> None:
     """Never are more refs read than outcomes taken and room; and never is there room unused."""
-    count = max(20 * max_pending, 100)
+    count = max(5 * max_pending, 100)
     pulled = taken = 0
 
     def source() -> Iterator[ImageRef]:
@@ -172,14 +172,13 @@ async def test_a_hungry_consumer_leaves_the_loop_to_others() -> None:
 
 
 @pytest.fixture
-def small_heap() -> Iterator[None]:
+def small_heap() -> None:
     """Nothing that was there before the test is looked at by the collector, or listed by it.
 
-    There are a million objects of pytest's, and a test collects a dozen times.
+    There is what earlier tests have left in caches, and a test collects a dozen times.
     """
+    gc.collect()
     gc.freeze()
-    yield
-    gc.unfreeze()
 
 
 async def in_use() -> int:
