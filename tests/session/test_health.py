@@ -337,7 +337,7 @@ def test_what_is_no_complaint_holds_nobody(error: AiToEarnError) -> None:
     assert case.limits.ramp is None
 
 
-def test_a_complaint_that_does_not_say_for_how_long() -> None:
+def test_a_complaint_that_does_not_say_for_how_long(caplog: pytest.LogCaptureFixture) -> None:
     """A second at first; twice as long each time, up to half a minute; until an answer is good."""
     case = Case()
     for _ in range(2):
@@ -348,6 +348,7 @@ def test_a_complaint_that_does_not_say_for_how_long() -> None:
     error = RateLimitError(429)
     case.bad(error)
     assert error.retry_after == 1, "the task that was told so goes by it too"
+    assert len(caplog.records) == 2 * 7 + 1, "each came when the one before was over, and is told"
 
 
 def test_those_under_way_when_it_complained_make_it_no_longer() -> None:
