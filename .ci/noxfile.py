@@ -11,6 +11,9 @@ That the package works on uvloop is part of the tests.
 
 from __future__ import annotations
 
+import shutil
+from pathlib import Path
+
 import nox
 
 nox.needs_version = ">=2025.2.9"
@@ -18,11 +21,14 @@ nox.options.error_on_missing_interpreters = False
 nox.options.reuse_venv = "yes"
 
 PYTHONS = ["3.11", "3.12", "3.13", "3.14"]
+ROOT = Path(__file__).resolve().parent.parent
+"""Where each session goes first: nox begins where this file stands."""
 
 
 @nox.session(python=PYTHONS)
 def tests(session: nox.Session) -> None:
     """The tests, on each Python, with the newest dependencies."""
+    session.chdir(ROOT)
     session.install("-e", ".[dev]")
     session.run("pytest", "-q", *session.posargs)
 
@@ -30,6 +36,7 @@ def tests(session: nox.Session) -> None:
 @nox.session(python=PYTHONS[0])
 def lowest(session: nox.Session) -> None:
     """The tests, with the lowest versions of the dependencies that pyproject.toml allows."""
+    session.chdir(ROOT)
     session.install("uv")
     bounds = session.create_tmp() + "/lowest.txt"
     resolve = ["uv", "pip", "compile", "--quiet", "--resolution=lowest-direct", "--extra=dev"]
@@ -42,6 +49,7 @@ def lowest(session: nox.Session) -> None:
 @nox.session
 def debug(session: nox.Session) -> None:
     """The tests, in asyncio's debug mode: slow callbacks apart, whatever it minds is an error."""
+    session.chdir(ROOT)
     session.install("-e", ".[dev]")
     session.run("pytest", "-q", *session.posargs, env={"PYTHONASYNCIODEBUG": "1"})
 
@@ -49,6 +57,7 @@ def debug(session: nox.Session) -> None:
 @nox.session(name="pure-python")
 def pure_python(session: nox.Session) -> None:
     """The tests, with aiohttp's parser in Python."""
+    session.chdir(ROOT)
     session.install("-e", ".[dev]")
     session.run("pytest", "-q", *session.posargs, env={"AIOHTTP_NO_EXTENSIONS": "1"})
 
@@ -56,6 +65,7 @@ def pure_python(session: nox.Session) -> None:
 @nox.session
 def secrets(session: nox.Session) -> None:
     """The tests, at debug level, with a search for the API key in all that they bring forth."""
+    session.chdir(ROOT)
     session.install("-e", ".[dev]")
     session.run("pytest", "-q", "--marker-key", "--timeout=600", *session.posargs)
 
@@ -63,13 +73,20 @@ def secrets(session: nox.Session) -> None:
 @nox.session(python=PYTHONS[0])
 def fuzz(session: nox.Session) -> None:
     """A minute of fuzzing, or what is asked for: see `python -m tests.fuzz --help`."""
+    session.chdir(ROOT)
     session.install("-e", ".[dev]", "atheris>=3")
     session.run("python", "-m", "tests.fuzz", *session.posargs)
 
 
 @nox.session(python=PYTHONS[0])
 def mutation(session: nox.Session) -> None:
-    """Break the pure modules in every small way; the tests have to notice. Takes a while."""
+    """Break the pure modules in every small way; the tests have to notice. Takes ten minutes.
+
+    Of one module: nox -f .ci/noxfile.py -s mutation -- "aitoearn_async.session.breaker*"
+    """
+    session.chdir(ROOT)
     session.install("-e", ".[dev]", "mutmut>=3.8")
+    # What is there already would not be made anew where the configuration alone has changed.
+    shutil.rmtree("mutants", ignore_errors=True)
     session.run("mutmut", "run", *session.posargs)
     session.run("mutmut", "results")

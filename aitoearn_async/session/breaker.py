@@ -139,7 +139,6 @@ class Breaker:
         self.state = state
         self.term += 1
         self._probes = 0
-        self._probed_at = -math.inf
         self._forget_failures()
 
     def _forget_failures(self) -> None:

@@ -173,7 +173,7 @@ def test_readable_moments(text: object, moment: datetime) -> None:
             assert abs(found - moment) <= timedelta(microseconds=1)
 
 
-@pytest.mark.parametrize("junk", JUNK, ids=lambda junk: ascii(junk)[:30])
+@pytest.mark.parametrize("junk", JUNK, ids=lambda junk: ascii(junk)[:30].replace("\\", "%"))
 def test_junk_moments(junk: object) -> None:
     """A point in time that cannot be read is None, and costs nothing else of the task."""
     urls = [{"url": "https://x/1.png"}]

@@ -87,6 +87,17 @@ def test_a_strategy_sees_the_whole_state() -> None:
     assert seen == [(4, 3.5, "a task"), (5, 3.5, error)]
 
 
+def test_a_strategy_finds_all_that_a_state_has() -> None:
+    """Of a call there is none, but what stands in its place is of the type that is expected."""
+
+    def strategy(state: tenacity.RetryCallState) -> float:
+        assert isinstance(state.retry_object, tenacity.Retrying)
+        assert (state.fn, state.args, state.kwargs) == (None, (), {})
+        return 3
+
+    assert after(strategy) == 3
+
+
 @pytest.mark.parametrize("delay", [-1, math.nan, math.inf, "1", None])
 def test_a_strategy_that_says_no_delay_is_named(delay: Any) -> None:
     """A strategy that returns nonsense is an error that shows it."""

@@ -91,6 +91,7 @@ def test_no_time_at_all_means_no_poll() -> None:
     decision = begin(wait, terms(timeout=0), START)
     assert isinstance(decision, GiveUpAt)
     assert decision.moment == START
+    assert decision.changed is False
     assert isinstance(decision.error, WaitTimeoutError)
     assert decision.error.ref == REF
     assert decision.error.polls == 0
@@ -289,11 +290,25 @@ def test_one_more_is_tried_where_polls_take_longer_than_what_is_left() -> None:
     decision = step(wait, limits, ServerError(500), START + 7, START + 8)
     assert isinstance(decision, GiveUpAt)
     assert decision.moment == START + 10
-    limits = terms(timeout=10, delay=5)
-    decision = step(begun(limits), limits, reply(), START, START + 6)
-    assert isinstance(decision, GiveUpAt), "no time for one in its turn"
-    assert decision.moment == START + 10
-    assert decision.changed
+    for delay in (4, 5):
+        limits = terms(timeout=10, delay=delay)
+        decision = step(begun(limits), limits, reply(), START, START + 6)
+        assert isinstance(decision, GiveUpAt), "no time for one in its turn"
+        assert decision.moment == START + 10
+        assert decision.changed
+
+
+def test_the_last_poll_can_bring_news() -> None:
+    """Which are told of before it is given up."""
+    limits = terms(timeout=15, delay=10)
+    wait = begun(limits)
+    step(wait, limits, reply("queued"), START, START)
+    last = step(wait, limits, unchanged("queued"), START + 10, START + 10)
+    assert isinstance(last, PollAt)
+    for status, changed in (("running", True), ("running", False)):
+        end = step(wait, limits, reply(status), last.moment, last.moment)
+        assert isinstance(end, GiveUpAt)
+        assert (end.moment, end.changed) == (START + 15, changed)
 
 
 def test_the_deadline_speaks_for_itself_under_trouble() -> None:
@@ -377,6 +392,7 @@ def test_a_poll_that_was_held_is_no_poll(held: NotAskedError) -> None:
     decision = step(wait, asked, held, START + 12, START + 12)
     assert isinstance(decision, PollAt)
     assert decision.moment >= START + 22
+    assert decision.changed is False
     assert (wait.polls, wait.status, wait.memo, wait.seen) == (
         1,
         "generating",
@@ -388,30 +404,45 @@ def test_a_poll_that_was_held_is_no_poll(held: NotAskedError) -> None:
 
 
 def test_the_first_poll_can_be_held_too() -> None:
-    """The strategy is asked for the delay after a first poll, not after none."""
-    numbers: list[int] = []
+    """The strategy is asked for the delay after a first poll, not after none; and told why."""
+    heard: list[tuple[int, float | None, object]] = []
 
     def strategy(state: RetryCallState) -> float:
-        numbers.append(state.attempt_number)
+        assert state.outcome is not None
+        heard.append((state.attempt_number, state.seconds_since_start, state.outcome.exception()))
         return 7.0
 
     asked = Terms(math.inf, 300.0, strategy)
     wait = begun(asked)
-    assert step(wait, asked, DOWN, START, START) == PollAt(START + 7)
-    assert numbers == [1]
+    assert step(wait, asked, DOWN, START, START + 2) == PollAt(START + 9)
+    assert heard == [(1, 2, DOWN)]
     assert wait.polls == 0
 
 
 def test_a_poll_that_was_held_does_not_wait_for_hours() -> None:
     """It was due already. Half a minute later it is tried again, however long the usual delay."""
-    asked = terms(delay=3600.0)
+    asked = terms(delay=3600.0, patience=math.inf)
     wait = begun(asked)
-    decision = step(wait, asked, DOWN, START, START)
-    assert isinstance(decision, PollAt)
-    assert START + 24 <= decision.moment <= START + 30
+    moments = set()
+    for _ in range(200):
+        decision = step(wait, asked, DOWN, START, START)
+        assert isinstance(decision, PollAt)
+        moments.add(decision.moment)
+    assert START + 24 <= min(moments) < START + 26
+    assert START + 28 < max(moments) <= START + 30
     decision = step(wait, asked, ALONE, START, START)
     assert isinstance(decision, PollAt)
     assert START + 60 <= decision.moment <= START + 72
+
+
+def test_a_service_that_wants_to_be_left_alone_for_longer_than_there_is_time() -> None:
+    """Is not asked again, and the wait ends when its time is over."""
+    asked = terms(timeout=30)
+    decision = step(begun(asked), asked, ALONE, START, START + 1)
+    assert isinstance(decision, GiveUpAt)
+    assert (decision.moment, decision.changed) == (START + 30, False)
+    assert isinstance(decision.error, WaitTimeoutError)
+    assert decision.error.__cause__ is ALONE
 
 
 def test_a_service_that_is_down_costs_patience() -> None:

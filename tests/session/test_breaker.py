@@ -112,6 +112,25 @@ def test_only_probes_go_while_it_is_open() -> None:
     assert 25 <= len(moments) <= 45
 
 
+def test_no_two_clients_probe_in_step() -> None:
+    """A quarter more or less of a second before the first probe, of two between later ones."""
+    first: list[float] = []
+    later: list[float] = []
+    for _ in range(200):
+        breaker = open_breaker()
+        now = START
+        for number in range(5):
+            probed, term = next_probe(breaker, now)
+            assert not breaker.bad(term, None, probed)
+            if number in (0, 4):
+                (later if number else first).append(probed - now)
+            now = probed
+    assert 0.75 <= min(first) < 0.79
+    assert 1.21 < max(first) <= 1.26
+    assert 1.5 <= min(later) < 1.58
+    assert 2.42 < max(later) <= 2.51
+
+
 def test_probes_that_hang_are_few() -> None:
     """Five under way at most; until one is heard of, or a minute has passed."""
     breaker = open_breaker()
@@ -122,9 +141,10 @@ def test_probes_that_hang_are_few() -> None:
         now += 0.1
     assert len(terms) == 5
     breaker.neither(terms[0])
+    now = START + 60  # a whole number, so that a minute from now is one
     assert breaker.admit(now) is not None
-    assert breaker.admit(now + 10) is None
-    assert breaker.admit(now + 70) is not None, "one that was never heard of again"
+    assert breaker.admit(now + 59) is None
+    assert breaker.admit(now + 60) is not None, "one that was never heard of again"
 
 
 def test_each_probe_heard_of_makes_room_for_one() -> None:

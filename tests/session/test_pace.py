@@ -41,6 +41,13 @@ def test_nothing_is_known_of_no_answers_or_one() -> None:
     assert measured.last() == 0
 
 
+def test_two_answers_are_a_rate() -> None:
+    measured = UsualRate()
+    measured.note(START)
+    measured.note(START + 1)
+    assert measured.last() == pytest.approx(2, abs=0.01)
+
+
 def test_a_few_that_come_together_are_no_great_rate() -> None:
     measured = UsualRate()
     for number in range(20):
