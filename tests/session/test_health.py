@@ -46,23 +46,29 @@ class Case:
         """Good answers, one after the other."""
         for _ in range(count):
             self.now += every
-            self.health.good(self.health.admit(), self.now)
+            self.health.good(self.admit(), self.now)
 
     def bad(self, error: AiToEarnError, count: int = 1) -> None:
         """One and the same error, for so many tasks."""
         for _ in range(count):
             self.tasks += 1
-            self.health.bad(self.health.admit(), f"task {self.tasks}", error)
+            self.health.bad(self.admit(), f"task {self.tasks}", error)
+
+    def admit(self) -> int:
+        """The term of a request that is let out."""
+        term = self.health.admit()
+        assert not isinstance(term, NotAskedError)
+        return term
 
     def held(self) -> NotAskedError:
-        with pytest.raises(NotAskedError) as caught:
-            self.health.admit()
-        return caught.value
+        error = self.health.admit()
+        assert isinstance(error, NotAskedError)
+        return error
 
     def probe(self) -> int:
         """The next probe's term."""
         self.now += 3
-        return self.health.admit()
+        return self.admit()
 
     def pause(self) -> float:
         """How long the service is left alone from now, after a complaint that does not say."""
@@ -79,9 +85,10 @@ def same_pace(ramp: Ramp | None, other: Ramp, now: float) -> bool:
 
 
 def test_all_is_well_at_first() -> None:
-    health = Case().health
-    assert {health.admit() for _ in range(1000)} == {health.admit()}
-    assert health.is_current(health.admit())
+    case = Case()
+    health = case.health
+    assert {case.admit() for _ in range(1000)} == {case.admit()}
+    assert health.is_current(case.admit())
     assert health.state is BreakerState.CLOSED
     assert (health.held, health.outages, health.paused_for()) == (0, 0, 0.0)
 
@@ -101,7 +108,7 @@ async def test_no_clock_is_read_while_all_is_well() -> None:
     def readings_of_a_hundred() -> int:
         before = readings
         for _ in range(100):
-            term = case.health.admit()
+            term = case.admit()
             assert case.health.is_current(term)
             case.health.good(term, START)
         return readings - before
@@ -111,12 +118,12 @@ async def test_no_clock_is_read_while_all_is_well() -> None:
     await asyncio.sleep(3)
     assert readings_of_a_hundred() > 0
     await asyncio.sleep(3)
-    case.health.admit()
+    case.admit()
     assert readings_of_a_hundred() == 0
     case.bad(ServerError(503, retry_after=60))
     case.held()
     await asyncio.sleep(61)
-    case.health.admit()
+    case.admit()
     assert readings_of_a_hundred() == 0
 
 
@@ -178,7 +185,7 @@ def test_a_no_is_a_sign_of_life(error: AiToEarnError) -> None:
 def test_one_task_speaks_for_connections_alone(error: AiToEarnError, is_its_own: bool) -> None:
     """A 500 may be its own; nobody else's connection would have fared better."""
     case = Case()
-    term = case.health.admit()
+    term = case.admit()
     for _ in range(20):
         case.health.bad(term, "one and the same", error)
     assert (case.health.state is BreakerState.CLOSED) is is_its_own
@@ -187,7 +194,7 @@ def test_one_task_speaks_for_connections_alone(error: AiToEarnError, is_its_own:
 def test_who_is_held_is_told_why(caplog: pytest.LogCaptureFixture) -> None:
     case = Case()
     error = ServerError(503, http_status=503)
-    before = case.health.admit()
+    before = case.admit()
     try:
         raise error
     except ServerError:
@@ -266,13 +273,13 @@ async def test_it_is_well_when_the_pace_is_over(
     case = Case(asyncio.get_running_loop().time)
     case.bad(DOWN[0], 20)
     await asyncio.sleep(3)
-    case.health.good(case.health.admit(), START)
+    case.health.good(case.admit(), START)
     assert case.health.state is BreakerState.RECOVERING
-    assert case.health.is_current(case.health.admit())
+    assert case.health.is_current(case.admit())
     await asyncio.sleep(2)
     for _ in range(2):
         if by_a_request:
-            case.health.admit()
+            case.admit()
         else:
             assert case.health.state.value == "closed"
         told = [record.getMessage() for record in caplog.records]
@@ -286,7 +293,7 @@ async def test_it_is_well_when_the_pace_is_over(
 def test_a_complaint_holds_everybody(caplog: pytest.LogCaptureFixture) -> None:
     """For as long as it says; what is under way already may say so too, and is not told again."""
     case = Case()
-    term = case.health.admit()
+    term = case.admit()
     error = RateLimitError(429, retry_after=60)
     case.bad(error)
     assert case.health.paused_for() == 60
@@ -305,7 +312,7 @@ def test_a_complaint_holds_everybody(caplog: pytest.LogCaptureFixture) -> None:
     case.now += 1
     assert case.health.is_current(term)
     assert case.health.paused_for() == 0
-    assert case.health.admit() == term
+    assert case.admit() == term
     assert case.health.state is BreakerState.CLOSED
     assert [record.getMessage() for record in caplog.records] == [
         "example.org asks to be left alone: no request for 60 s"
@@ -353,7 +360,7 @@ def test_a_complaint_that_does_not_say_for_how_long(caplog: pytest.LogCaptureFix
 
 def test_those_under_way_when_it_complained_make_it_no_longer() -> None:
     case = Case()
-    term = case.health.admit()
+    term = case.admit()
     assert case.pause() == 1
     case.now += 0.25
     late = RateLimitError(429)
@@ -445,7 +452,7 @@ def test_the_pace_after_complaints() -> None:
     """Half of what was too much: of the usual at first, then of what was allowed since."""
     case = Case()
     case.good(2000, every=0.01)
-    term = case.health.admit()
+    term = case.admit()
     for number in range(20):
         case.health.bad(term, f"task {number}", RateLimitError(429))
     case.now += case.health.paused_for()
