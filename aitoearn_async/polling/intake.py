@@ -35,7 +35,7 @@ class Intake(Generic[T]):
             raise TypeError(f"expected refs, in an iterable of any kind, not {source!r:.80}")
         self.done: bool = False
         self.failure: Exception | None = None
-        self._source = source
+        self._source: Iterable[T] | AsyncIterable[T] = source
         self._admit = admit
         self._has_room = has_room
         self._finished = finished
@@ -43,11 +43,15 @@ class Intake(Generic[T]):
 
     async def run(self) -> None:
         """Read until the source ends or fails."""
+        # Held no longer than it is read: it may be a list of a million.
+        source, self._source = self._source, ()
         try:
-            if isinstance(self._source, AsyncIterable):
-                await self._read_async(aiter(self._source))
+            if isinstance(source, AsyncIterable):
+                reading = self._read_async(aiter(source))
             else:
-                await self._read(iter(self._source))
+                reading = self._read(iter(source))
+            del source
+            await reading
         except Exception as exc:
             # Not lost: the batch raises it after the outcomes of what could be read.
             self.failure = exc

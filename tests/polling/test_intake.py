@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import weakref
 from collections import deque
 from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Iterator
 from typing import Any
@@ -153,3 +154,19 @@ def test_no_source_at_all(source: Any) -> None:
     """What cannot be iterated is refused at once."""
     with pytest.raises(TypeError, match="iterable"):
         Intake(source, print, lambda: True, lambda: None)
+
+
+async def test_what_has_been_read_is_let_go_of() -> None:
+    """A list of a million refs is not held for as long as the last of them takes."""
+
+    class Source(list[int]):
+        """A list that can be watched."""
+
+    source = Source(range(100))
+    gone = weakref.ref(source)
+    read: list[int] = []
+    intake: Intake[int] = Intake(source, read.append, lambda: True, lambda: None)
+    del source
+    await intake.run()
+    assert read == list(range(100))
+    assert gone() is None
