@@ -69,8 +69,9 @@ class Agenda(Generic[T]):
         self._doomed.push(wait)
 
     def end(self, wait: Wait[T]) -> None:
-        """Note that a wait is over."""
+        """Note that a wait is over, and let go of what it holds: it may itself stay for a while."""
         wait.over = True
+        wait.latest = wait.trouble = wait.verdict = wait.counts = None
         if self._timeout < math.inf and not math.isnan(wait.started):
             self._begun.note_over()
 

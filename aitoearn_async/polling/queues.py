@@ -18,8 +18,8 @@ from .step import Wait
 
 T = TypeVar("T", bound=Task)
 
-_NEAR = 4096
-_PIECE = 16
+_NEAR = 1024
+_PIECE = 4
 _LINK = 1024
 
 

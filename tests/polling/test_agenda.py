@@ -9,7 +9,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from aitoearn_async import ImageRef, ImageTask, VideoRef
+from aitoearn_async import ImageRef, ImageTask, ServerError, VideoRef
 from aitoearn_async.polling.agenda import Agenda, Spread
 from aitoearn_async.polling.step import Wait
 
@@ -155,3 +155,13 @@ def test_without_a_limit_no_beginning_is_held() -> None:
     agenda: Agenda[ImageTask] = Agenda(math.inf)
     begun(agenda, "a", 0.0)
     assert len(agenda._begun) == 0
+
+
+def test_what_is_over_holds_nothing() -> None:
+    """It may stay in a queue for a while; its task, which can be megabytes, must not."""
+    agenda: Agenda[ImageTask] = Agenda(TIMEOUT)
+    wait = begun(agenda, "a", 0.0)
+    wait.latest, wait.trouble = ImageTask(log_id="a", status="success"), ServerError(500)
+    wait.verdict, wait.counts = wait.trouble, {"code 500": 1}
+    agenda.end(wait)
+    assert not any([wait.latest, wait.trouble, wait.verdict, wait.counts])
