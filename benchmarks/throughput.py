@@ -26,6 +26,7 @@ MOST_GROWTH = 1.15
 SIZES = (50, 500, 5_000)
 _IN_FLIGHT = 64
 _OURS = "batch"
+_MOST_RESTARTS = 5
 
 METHOD = """
 So many image tasks that never end are polled without pausing, with at most 64 requests under way,
@@ -39,7 +40,9 @@ a semaphore of 64 around the poll, which spares the peers the queues of their ow
 The ways take turns, backwards every other round. In its turn a way first polls a few hundred
 times, the batch each task once; then comes what is measured, a window of so many seconds: CPU time
 (user and system) of that process over its polls, and polls over the clock. Ratios are of one and
-the same round; shown are medians over the rounds, and the middle half of the ratios.
+the same round; shown are medians over the rounds, and the middle half of the ratios. A peer
+that an error of its own ends, such as a connection pool that hands out no more, is started anew,
+and its turn is repeated.
 """
 
 
@@ -136,22 +139,42 @@ class _Way:
 
     def __init__(self, name: str, base_url: str) -> None:
         self.name = name
+        self.restarts = 0
+        self._base_url = base_url
+        self.missing = self._start()
+
+    def _start(self) -> str:
+        """Start the process. Returns why it cannot poll, if it cannot."""
         self._process = subprocess.Popen(
             # One of them deprecates the call that polls. Nobody wants to read it, or to pay.
-            [sys.executable, "-W", "ignore", "-m", "benchmarks.throughput", name, base_url],
+            [
+                *(sys.executable, "-W", "ignore"),
+                "-m",
+                "benchmarks.throughput",
+                self.name,
+                self._base_url,
+            ],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
         )
-        word, _, self.missing = self._read().partition(" ")
+        word, _, missing = self._read().partition(" ")
         if word not in {"ready", "missing"}:
-            raise RuntimeError(f"{name} did not start")
+            raise RuntimeError(f"{self.name} did not start")
+        return missing
 
     def turn(self, size: int, seconds: float) -> Turn:
-        assert self._process.stdin is not None
-        self._process.stdin.write(f"{size} {seconds}\n")
-        self._process.stdin.flush()
-        return msgspec.json.decode(self._read(), type=Turn)
+        while True:
+            assert self._process.stdin is not None
+            self._process.stdin.write(f"{size} {seconds}\n")
+            self._process.stdin.flush()
+            if said := self._read():
+                return msgspec.json.decode(said, type=Turn)
+            self.close()
+            if not _is_peer(self.name) or self.restarts >= _MOST_RESTARTS:
+                raise RuntimeError(f"{self.name} came to an end")
+            self.restarts += 1
+            self._start()
 
     def _read(self) -> str:
         assert self._process.stdout is not None
@@ -236,6 +259,10 @@ def _is_peer(name: str) -> bool:
     return name in WAYS and WAYS[name].package is not None
 
 
+def _plain(name: str) -> str:
+    return name.replace(",", "").replace(" ", "_").replace(".", "_")
+
+
 def run(smoke: bool) -> Report:
     rounds, seconds, sizes = (2, 0.1, (50,)) if smoke else (9, 1.0, SIZES)
     rows: list[list[Cell]] = []
@@ -247,10 +274,13 @@ def run(smoke: bool) -> Report:
             found[size] = _compare(_rounds(there, size, rounds, seconds))
             for name, one in found[size].items():
                 rows.append(_row(name, size, one))
-                plain = name.replace(",", "").replace(" ", "_").replace(".", "_")
+                plain = _plain(name)
                 figures[f"{plain}_{size}_us"] = one.us
                 figures[f"{plain}_{size}_polls_per_second"] = one.a_second
                 figures[f"{plain}_{size}_ratio"] = one.over_by_hand.median
+            figures |= {
+                f"{_plain(way.name)}_restarts": way.restarts for way in ways if way.restarts
+            }
         rows += [[way.name, "", "", "", "", way.missing] for way in ways if way.missing]
     columns = ["way", "tasks", "CPU µs a poll", "polls a second", "over by hand", "middle half"]
     return Report(METHOD, [Table(columns, rows)], figures, _expectations(found), against=versions())
