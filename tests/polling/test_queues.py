@@ -182,3 +182,33 @@ def test_what_is_over_is_dropped_from_a_line() -> None:
         line.note_over()
     assert len(line) < 4000
     assert len(line._links) < 10
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_sweeping_keeps_the_order(seed: int) -> None:
+    """Whatever drops out in between, those left come out as they came in."""
+    chance = random.Random(seed)
+    line: Line[ImageTask] = Line(link=4)
+    expected = list(waits(80))
+    for wait in expected:
+        line.append(wait)
+    for wait in chance.sample(expected, 60):
+        wait.over = True
+        line.note_over()
+        assert max(map(len, line._links)) <= 4
+    left = [wait for wait in expected if not wait.over]
+    taken = []
+    while (first := line.first()) is not None:
+        taken.append(first)
+        line.pop()
+    assert taken == left
+
+
+def test_a_heap_counts_what_is_left() -> None:
+    heap: Heap[ImageTask] = Heap(near=3, piece=2)
+    for wait in waits(100):
+        heap.push(wait)
+    for left in reversed(range(100)):
+        heap.first()
+        heap.pop()
+        assert len(heap) == left
