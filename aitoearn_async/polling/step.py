@@ -284,7 +284,7 @@ def _poll_at(
     if moment <= last:
         wait.clipped_to = None
         return PollAt(moment, changed)
-    if wait.clipped_to == end or end <= max(now, earliest):
+    if wait.clipped_to == end:
         return give_up(wait, terms, max(now, end), changed)
     if last < max(now, earliest):
         # By the pace there is no time for another. But the pace is that of the slowest, so where

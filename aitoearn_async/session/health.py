@@ -158,7 +158,7 @@ class Health:
 
     def _complained(self, error: AiToEarnError, asked: float | None, now: float) -> None:
         """The service, or what stands before it, wants fewer requests."""
-        seldom = self._share_of_complaints() <= _SELDOM
+        seldom = self._note_complaint() <= _SELDOM
         if seldom and (asked is None or now < self._paused_until + _REST * asked):
             return  # it costs the task its poll, and nobody else anything
         if asked is None:
@@ -175,8 +175,8 @@ class Health:
         # Whoever is held adds something of his own, at random.
         self._paused_until = max(self._paused_until, now + asked)
 
-    def _share_of_complaints(self) -> float:
-        """Among the last answers, with one more complaint."""
+    def _note_complaint(self) -> float:
+        """Count one more complaint. Returns their share among the last answers."""
         if self._since_complaint:
             self._pause = _FIRST_PAUSE
         faded = _FADE**self._since_complaint
