@@ -6,7 +6,7 @@ and one that sleeps. No room's rules belong here.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterable, Callable, Iterable
+from collections.abc import AsyncIterable, Awaitable, Callable, Iterable
 from os import PathLike
 from pathlib import Path
 from types import TracebackType
@@ -34,10 +34,10 @@ from .session.address import (
     checked_headers,
     checked_proxy,
     proxies,
-    readied_key,
 )
 from .session.health import Health
 from .session.http import MOST_BYTES, USER_AGENT, Http
+from .session.keys import keys_from
 from .session.lifetime import Lifetime
 from .session.limits import Limits
 from .session.retry import Budget, repeat
@@ -57,7 +57,9 @@ class Client(Making):
     Use it as `async with Client() as client:`, or call `aclose()` when done.
 
     Args:
-        api_key: The key (`X-Api-Key`). Default: the environment variable `AITOEARN_API_KEY`.
+        api_key: The key (`X-Api-Key`), or an async function that gives it. That is called
+            before the first request and when the service refuses the key it gave last, once
+            for all requests. Default: the environment variable `AITOEARN_API_KEY`.
         base_url: The service's address: `INTERNATIONAL`, `CHINA`, or a server of your own.
             Default: the environment variable `AITOEARN_BASE_URL`, else `INTERNATIONAL`.
         session: A session of yours to send with. It is used as it is and left open; what it
@@ -87,7 +89,7 @@ class Client(Making):
 
     def __init__(
         self,
-        api_key: str | None = None,
+        api_key: str | Callable[[], Awaitable[str]] | None = None,
         *,
         base_url: str | None = None,
         session: ClientSession | None = None,
@@ -105,22 +107,22 @@ class Client(Making):
         max_response_bytes: int = MOST_BYTES,
     ) -> None:
         # Whatever is raised from here on, a traceback that shows locals shows no key.
-        key, api_key = readied_key(api_key), None
-        if isinstance(key, ValueError):
-            raise key
+        self._lifetime = Lifetime()
+        self._request_timeout = positive("request_timeout", request_timeout)
+        keys, api_key = keys_from(api_key, self._lifetime, self._request_timeout), None
+        if isinstance(keys, ValueError):
+            raise keys
         address = checked_base_url(base_url)
         headers = checked_headers(user_agent or USER_AGENT, language)
         proxy_for = proxies(proxy, trust_env=trust_env)
         options = {"proxy": checked_proxy(proxy_for(address)), "ssl": ssl}
         self._attempts = count("attempts", attempts)
-        self._request_timeout = positive("request_timeout", request_timeout)
         self._own_wait = strategy(wait)
-        self._lifetime = Lifetime()
         self._limits = Limits(count("concurrency", concurrency), rate(requests_per_second))
         health = Health(address.host or "", self._limits, self._lifetime.time)
         self._http = Http(
             base_url=address,
-            key=key,
+            keys=keys,
             headers=headers,
             session=session,
             options={name: value for name, value in options.items() if value is not None},

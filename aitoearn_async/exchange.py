@@ -94,6 +94,7 @@ class Exchange:
             result = self.read(path, answer, decoder, request_id)
             if isinstance(result, AiToEarnError):
                 self.note(path, result)
+                await self.http.keys.reconsider(result, answer, before)
                 if final is not None and final(result):
                     result.transient = False
                 raise result
@@ -125,13 +126,13 @@ class Exchange:
         if not 200 <= answer.status < 300:
             no = refusal(answer.body)
             if no is None:
-                return self.http.rejection(answer, request_id)
-            return self.http.refused(no.code, no.message, answer, request_id)
+                return self.http.trouble.rejection(answer, request_id)
+            return self.http.trouble.refused(no.code, no.message, answer, request_id)
         result = read_plain(answer.body, decoder)
         if isinstance(result, Broken):
             if result.is_json:
-                return ContractError(self.http.scrubbed(result.reason), request_id)
-            return self.http.rejection(answer, request_id)
+                return ContractError(self.http.trouble.scrubbed(result.reason), request_id)
+            return self.http.trouble.rejection(answer, request_id)
         echoed = result.request_id
         if echoed != request_id and (echoed or "").startswith(self.http.name):
             # A late answer to another request of ours, on a connection that is shared.
@@ -140,7 +141,7 @@ class Exchange:
                 "the answer is for another request, not ours", request_id, 200, label="stray answer"
             )
         if isinstance(result, Refusal):
-            return self.http.refused(result.code, result.message, answer, request_id)
+            return self.http.trouble.refused(result.code, result.message, answer, request_id)
         return result.data
 
     def note(self, what: object, error: AiToEarnError) -> None:

@@ -48,7 +48,7 @@ class Finder:
         final = spoils_a_page if size > 1 else None
         page = await self._exchange.get(path, page_decoder, final=final)
         tasks = [read_row(bytes(row), _video) for row in page.rows]
-        scrubbed = self._exchange.http.scrubbed
+        scrubbed = self._exchange.http.trouble.scrubbed
         return Rows(
             [ContractError(scrubbed(t.reason)) if isinstance(t, Broken) else t for t in tasks],
             page.total,
@@ -66,7 +66,7 @@ class Finder:
             try:
                 models.append(msgspec.json.decode(entry, type=catalog.model))
             except (ValueError, RecursionError) as exc:
-                reason = self._exchange.http.scrubbed(str(exc))
+                reason = self._exchange.http.trouble.scrubbed(str(exc))
                 logger.warning("a model of %s is left out: %s", catalog.path, reason)
         self._known[catalog.path] = self._exchange.now(), models
         return models

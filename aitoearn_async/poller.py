@@ -96,6 +96,7 @@ class Poller:
         answer = await self._http.send("GET", endpoint.path + ref.id, request_id, before)
         task = self._task(ref, endpoint, request_id, answer)
         if isinstance(task, AiToEarnError):
+            await self._http.keys.reconsider(task, answer, before)
             raise task
         return task
 
@@ -123,6 +124,7 @@ class Poller:
                     return Reply(known, None, _memo(answer, etag), answer.sent)
         task = self._task(ref, endpoint, request_id, answer)
         if isinstance(task, AiToEarnError):
+            await self._http.keys.reconsider(task, answer, before)
             return task
         assert isinstance(answer, Answer)
         # One copy of a word for all the waits that hold it.
@@ -156,19 +158,19 @@ class Poller:
         if not 200 <= answer.status < 300:
             no = refusal(answer.body)
             if no is None:
-                return self._http.rejection(answer, request_id)
+                return self._http.trouble.rejection(answer, request_id)
             return self._refused(no, request_id, answer)
         result = read(answer.body, endpoint)
         if isinstance(result, Refusal):
             return self._refused(result, request_id, answer)
         if isinstance(result, Broken):
             if result.is_json:
-                return ContractError(self._http.scrubbed(result.reason), request_id)
-            return self._http.rejection(answer, request_id)
+                return ContractError(self._http.trouble.scrubbed(result.reason), request_id)
+            return self._http.trouble.rejection(answer, request_id)
         echoed = endpoint.id_of(result.data)
         if not _is_for(ref, echoed):
             self._http.drop(answer)
-            echoed = self._http.scrubbed(echoed)
+            echoed = self._http.trouble.scrubbed(echoed)
             return _stray(f"the answer is for the task {echoed!r:.60}", request_id)
         self._echoes_request_ids = result.request_id == request_id
         return result.data
@@ -179,7 +181,7 @@ class Poller:
         if self._echoes_request_ids and no.request_id not in (None, request_id):
             self._http.drop(answer)
             return _stray("the refusal is for another request", request_id)
-        return self._http.refused(no.code, no.message, answer, request_id)
+        return self._http.trouble.refused(no.code, no.message, answer, request_id)
 
     def _note(self, ref: TaskRef[Any], error: AiToEarnError) -> None:
         self._limits.failed += 1
@@ -190,7 +192,7 @@ class Poller:
         if word in self._strange_words or len(self._strange_words) >= _MOST_STRANGE_WORDS:
             return
         self._strange_words.add(word)
-        shown = self._http.scrubbed(word)
+        shown = self._http.trouble.scrubbed(word)
         logger.warning("unknown status %.60r: taken to mean that the task still runs", shown)
 
 

@@ -83,6 +83,7 @@ class Submitter:
             return result
         self._exchange.note(row.path, result)
         if not body.whole or _is_no(result, answer):
+            await self._exchange.http.keys.reconsider(result, answer, before)
             raise result
         raise SubmitUncertainError(request, str(result), request_id, at) from result
 
@@ -95,7 +96,7 @@ class Submitter:
         try:
             return row.ref(receipt.id)
         except ValueError:
-            told = self._exchange.http.scrubbed(receipt.id)
+            told = self._exchange.http.trouble.scrubbed(receipt.id)
             return ContractError(f"a submit is answered with the id {told!r:.60}", request_id)
 
 

@@ -73,7 +73,7 @@ OTHERS: dict[str, set[str]] = {
         *("session/http.py", "session/connection.py", "session/classify.py"),
         *("media/hosts.py", "emulator"),
     },
-    "yarl": {"session/http.py", "session/address.py", "media"},
+    "yarl": {"session/http.py", "session/address.py", "session/trouble.py", "media"},
     "multidict": {"session/http.py", "emulator"},
     "msgspec": {
         *("contract", "polling", "poller.py", "media/disk.py", "emulator", "cli"),

@@ -1,4 +1,4 @@
-"""What the caller says of the service and of himself: addresses, keys, header values.
+"""What the caller says of the service and of himself: addresses, header values.
 
 All of it is checked once, when the client is made, and wrong input is refused with a
 `ValueError` that says what to do. No secret gets into a message.
@@ -8,11 +8,9 @@ from __future__ import annotations
 
 import ipaddress
 import os
-import re
 import unicodedata
 import warnings
 from collections.abc import Callable
-from typing import NoReturn, SupportsIndex
 from urllib.request import getproxies, proxy_bypass
 
 from yarl import URL
@@ -24,59 +22,6 @@ INTERNATIONAL = "https://aitoearn.ai"
 
 _NO_URL = (ValueError, TypeError, LookupError)
 """What yarl raises for what is none; the last for some of them where no host is."""
-
-
-_TELLING = 6
-"""Characters of a key that are too many to be seen. Fewer are its kind: `sk-`."""
-
-
-class Key(str):
-    """The API key. Sent as it is, never shown, never stored: its `repr` has nothing of it."""
-
-    __slots__ = ()
-
-    def __repr__(self) -> str:
-        return "<API key>"
-
-    def __reduce_ex__(self, protocol: SupportsIndex) -> NoReturn:
-        raise TypeError(
-            "an API key, and a Client that holds one, is not pickled nor copied: make a Client "
-            "where it is needed"
-        )
-
-
-def readied_key(key: object) -> Key | ValueError:
-    """The key, or the environment's, if it can be sent; else the error to raise.
-
-    It is not raised here: a frame in its traceback would have the key among its locals, and
-    there are those who show them.
-    """
-    if key is None:
-        key = os.environ.get("AITOEARN_API_KEY")
-    if key is None or key == "":
-        return ValueError(
-            "no API key: pass api_key=, or set AITOEARN_API_KEY to the key of your AiToEarn account"
-        )
-    if not isinstance(key, str):
-        return ValueError(f"the API key is a str, not {type(key).__name__}")
-    if key != key.strip():
-        return ValueError(
-            "the API key begins or ends with a blank or a line break (was it read from a "
-            "file?): pass key.strip()"
-        )
-    if len(key) > 512 or not all("!" <= character <= "~" for character in key):
-        return ValueError("the API key is not one: 1-512 printable ASCII characters, no blanks")
-    return Key(key)
-
-
-def without_key(text: str, key: str) -> str:
-    """Text from outside with the key taken out, also where it was cut in the middle of one."""
-    text = re.sub(re.escape(key), "<API key>", text, flags=re.IGNORECASE)
-    lower = key.lower()
-    for length in range(len(key) - 1, _TELLING - 1, -1):
-        if text[-length:].lower() == lower[:length]:
-            return text[:-length] + "<API key>"
-    return text
 
 
 def checked_header(name: str, value: str) -> str:

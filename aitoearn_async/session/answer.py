@@ -23,6 +23,8 @@ class Answer(msgspec.Struct):
     """When the request went out, by the client's clock."""
     term: int = 0
     """What `Health` wants handed in with what the answer means."""
+    key: int = 0
+    """Which of the client's keys it was asked with."""
 
     def __repr__(self) -> str:
         # It stands among the locals of tracebacks, where nobody wants megabytes of body.

@@ -111,6 +111,14 @@ _STATUSES: tuple[tuple[range, type[ApiError] | type[TransportError], bool, str],
 )
 
 
+def said_by(exc: BaseException) -> str:
+    """The words of an exception, as far as they can be trusted.
+
+    Not all of a `ClientResponseError`: its status is made up, and its URL nothing new.
+    """
+    return exc.message if isinstance(exc, aiohttp.ClientResponseError) else str(exc)
+
+
 def classify(
     phase: Phase,
     *,

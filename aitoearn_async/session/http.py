@@ -1,7 +1,7 @@
 """One request on the wire: the only file that opens aiohttp sessions.
 
-It sends the key, keeps connections, reads answers up to a cap, and says what went wrong in
-this package's errors. What a body means, and whether to ask again, is not known here.
+It sends the key, keeps connections, and reads answers up to a cap. What went wrong is put into
+words elsewhere; what a body means, and whether to ask again, is not known here.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import sys
 import warnings
 from collections.abc import Awaitable, Mapping
 from ssl import SSLContext
-from typing import Any, cast
+from typing import Any
 
 import aiohttp
 from aiohttp.hdrs import CONTENT_ENCODING
@@ -21,20 +21,18 @@ from yarl import URL
 
 from .._version import __version__
 from ..errors import (
-    ApiError,
     NotAskedError,
     RequestTimeoutError,
     TransportError,
-    UnexpectedResponseError,
 )
-from .address import Key, origin_of, without_key
 from .answer import Answer
-from .classify import Phase, Verdict, classify
+from .classify import Phase, classify
 from .connection import Body, Lost, open_session
 from .health import Health
+from .keys import Keys
 from .lifetime import Bound, Lifetime
 from .limits import Limits
-from .retry import retry_after
+from .trouble import TooLarge, Trouble
 
 USER_AGENT = "aitoearn-async/{} (aiohttp/{}; Python/{}.{})".format(
     __version__, aiohttp.__version__, *sys.version_info[:2]
@@ -45,6 +43,7 @@ MOST_BYTES = 64 * 1024 * 1024
 _STRETCH = 256 * 1024
 """Bytes that are unpacked at a stretch."""
 
+_KEY = istr("X-Api-Key")
 _REQUEST_ID = istr("X-Request-Id")
 _IF_NONE_MATCH = istr("If-None-Match")
 # aiohttp's own timeouts are imprecise from 5 s on, and its total includes nothing of ours.
@@ -57,11 +56,11 @@ _CLOSED_SESSION = "the aiohttp session given to the Client is closed"
 
 
 class Http:
-    """Requests to one service, with one key.
+    """Requests to one service, with one key at a time.
 
     Args:
         base_url: The service, checked.
-        key: The API key, checked.
+        keys: The API key, and where the next one comes from.
         headers: What else goes out with every request.
         session: The caller's session, which is used and left open; None for one of our own.
         options: `proxy` and `ssl`, as aiohttp's requests take them; only those that are set.
@@ -72,7 +71,7 @@ class Http:
         self,
         *,
         base_url: URL,
-        key: Key,
+        keys: Keys,
         headers: Mapping[str, str],
         session: aiohttp.ClientSession | None,
         options: Mapping[str, Any],
@@ -90,12 +89,13 @@ class Http:
         self.name: str = secrets.token_hex(6)
         """How all of this client's request ids begin."""
         self._base_path = base_url.raw_path.rstrip("/")
-        self._key = key
+        self.keys = keys
+        self.trouble: Trouble = Trouble(base_url, keys)
         # Of encodings this one only, whatever else is installed: a bomb of the others is a
         # thousand times tighter.
         encoding = "gzip" if session is None or session.auto_decompress else "identity"
         # Not a session's own headers, though that would cost less: those go to proxies too.
-        sent = {"X-Api-Key": key, "Accept": "application/json", "Accept-Encoding": encoding}
+        sent = {"Accept": "application/json", "Accept-Encoding": encoding}
         # An `istr` knows its lower case, which aiohttp asks for several times a request.
         self._headers = CIMultiDict[str](
             {istr(name): value for name, value in {**sent, **headers}.items()}
@@ -152,17 +152,21 @@ class Http:
             # If nothing was waited for, others on the loop have their turn before the next is held.
             await asyncio.sleep(0)
             return term
-        sent = clock.time()
+        if self.keys.awaited:
+            none = await self._wait_for_key(term, request_id, before)
+            if none is not None:
+                return none
+        sent, key = clock.time(), self.keys.number
         time = self._request_timeout if body is None else self.time_for(body)
         result: Answer | TransportError | None = None
         try:
             with Bound(self._lifetime, min(before, sent + time)):
                 result = await self._exchange(method, path, request_id, etag, body)
-                result.sent, result.term = sent, term
+                result.sent, result.term, result.key = sent, term, key
         except Exception as exc:
             if isinstance(exc, RuntimeError):
                 raise  # a mistake in the use of aiohttp, or the client's end: not the wire's doing
-            result = self._failed(exc, request_id, clock.time() - sent)
+            result = self.trouble.raised(exc, request_id, clock.time() - sent)
         finally:
             self.limits.leave()
             if not isinstance(result, Answer):
@@ -191,6 +195,25 @@ class Http:
             self.limits.leave()
         return again
 
+    async def _wait_for_key(
+        self, term: int, request_id: str, before: float
+    ) -> RequestTimeoutError | None:
+        """Wait for a key, the first or the next one, in the place that was taken."""
+        try:
+            late = await self.keys.ready(before)
+        except BaseException:
+            self._go_unasked(term)
+            raise
+        if late is None:
+            return None
+        self._go_unasked(term)
+        return RequestTimeoutError(f"not sent: {late}", request_id, label="no key")
+
+    def _go_unasked(self, term: int) -> None:
+        """Give up the place of a request that was not sent."""
+        self.limits.leave()
+        self.health.neither(term)
+
     def _tell_health(
         self, term: int, path: str, error: TransportError | None, had_little_time: bool
     ) -> None:
@@ -214,6 +237,7 @@ class Http:
 
     def _headers_for(self, request_id: str, etag: str | None) -> CIMultiDict[str]:
         headers = self._headers.copy()
+        headers[_KEY] = self.keys.current
         headers[_REQUEST_ID] = request_id
         if etag is not None:
             headers[_IF_NONE_MATCH] = etag
@@ -264,7 +288,7 @@ class Http:
         if length is None or CONTENT_ENCODING in response.headers:
             return self._read_on(response)
         if length > self._most_bytes:
-            raise _TooLarge
+            raise TooLarge(self._most_bytes)
         return response.read()
 
     async def _read_on(self, response: aiohttp.ClientResponse) -> bytes:
@@ -273,7 +297,7 @@ class Http:
         async for chunk in response.content.iter_any():
             body += chunk
             if len(body) > self._most_bytes:
-                raise _TooLarge
+                raise TooLarge(self._most_bytes)
             if len(body) >= turn:
                 # What a small body unpacks to is all there at once: the loop has others to serve.
                 turn = len(body) + _STRETCH
@@ -306,69 +330,3 @@ class Http:
             self._renew_next = True  # a caller's session: have the server close it
         elif answer.wire.transport is not None:
             answer.wire.transport.abort()
-
-    def _failed(self, exc: Exception, request_id: str, waited: float) -> TransportError:
-        if isinstance(exc, _TooLarge):
-            return UnexpectedResponseError(
-                f"the answer is larger than {self._most_bytes:,} bytes (max_response_bytes=)",
-                request_id,
-                label="huge answer",
-                transient=False,
-            )
-        verdict = classify(Phase.EXCHANGE, exception=exc)
-        if verdict.error is RequestTimeoutError:
-            text = f"no answer from {self.base_url.host} within {waited:.1f} s"
-        else:
-            # Not all of a ClientResponseError: its status is made up, and its URL nothing new.
-            said = exc.message if isinstance(exc, aiohttp.ClientResponseError) else str(exc)
-            detail = self.scrubbed(" ".join(said.split())) or type(exc).__name__
-            text = f"{verdict.text}: {detail}"
-        return cast("type[TransportError]", verdict.error)(
-            text, request_id, label=verdict.label, transient=verdict.transient
-        )
-
-    def refused(self, code: int, message: str, answer: Answer, request_id: str) -> ApiError:
-        """What an answer comes to in which the service says no, in its own words."""
-        verdict = classify(Phase.ANSWER, status=answer.status, code=code)
-        return cast("type[ApiError]", verdict.error)(
-            code,
-            self.scrubbed(message),
-            request_id,
-            answer.status,
-            retry_after=retry_after(answer.headers),
-        )
-
-    def rejection(self, answer: Answer, request_id: str) -> ApiError | TransportError:
-        """What an answer comes to that is not in the service's own words."""
-        verdict = classify(Phase.ANSWER, status=answer.status)
-        text = f"HTTP {answer.status}: {self._reason(verdict, answer)}"
-        wait = retry_after(answer.headers)
-        if issubclass(verdict.error, ApiError):
-            return verdict.error(answer.status, text, request_id, answer.status, retry_after=wait)
-        return verdict.error(
-            text,
-            request_id,
-            answer.status,
-            label=verdict.label if answer.status != 200 else "no JSON",
-            retry_after=wait,
-            transient=verdict.transient,
-        )
-
-    def _reason(self, verdict: Verdict, answer: Answer) -> str:
-        if 300 <= answer.status < 400 and answer.status != 304:
-            target = self.scrubbed(origin_of(answer.headers.get("Location", ""), self.base_url))
-            return f"{verdict.text}, to {target}; is base_url= right?"
-        return f"{verdict.text}; it begins {self._excerpt(answer.body)!r}"
-
-    def _excerpt(self, body: bytes) -> str:
-        text = " ".join(body[:1000].decode("utf-8", "replace").split())
-        return self.scrubbed(text)
-
-    def scrubbed(self, text: str) -> str:
-        """Text from outside, fit to be shown: short, printable, without the key."""
-        text = without_key(text, self._key)[:200]
-        return "".join(c if c.isprintable() else "?" for c in text)
-
-
-class _TooLarge(Exception):
-    """The answer goes on past the cap."""

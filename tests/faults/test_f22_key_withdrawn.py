@@ -1,12 +1,20 @@
-"""The key is withdrawn while thousands wait; or the service only fails to look it up."""
+"""The key is withdrawn while thousands wait, with or without another to be had; or the service
+only fails to look it up."""
 
 from __future__ import annotations
 
 import asyncio
+import math
+from collections.abc import Sequence
 
 import pytest
 
-from aitoearn_async import AuthenticationError, ImageRef, NotAskedError
+from aitoearn_async import (
+    AuthenticationError,
+    ImageRef,
+    NotAskedError,
+    ServiceUnreachableError,
+)
 from tests.polling.model import now, until_error
 from tests.support.raw_server import Heard, RawServer, Script, good, refuse
 
@@ -16,7 +24,8 @@ ROW = Row(
     22,
     "The key is withdrawn in the middle; or the service fails to look it up, which looks alike",
     "A 401 after good answers is doubted once. The second ends the batch at once, with the "
-    "outcomes so far; a 401 that passes costs each task a poll.",
+    "outcomes so far; a 401 that passes costs each task a poll. Where a function gives the key, "
+    "it is asked for another, once for all, and the tasks go on.",
 )
 
 
@@ -78,3 +87,106 @@ async def test_a_key_that_was_never_valid(trial: Trial) -> None:
         with pytest.raises(AuthenticationError):
             await client.wait_all(refs(1000))
     trial.wire(server, at_most=16)
+
+
+class Locks:
+    """A server whose lock is changed: from a moment on it takes the new key and no other."""
+
+    def __init__(self, *, changed_at: float, ended_at: float) -> None:
+        self.changed_at = changed_at
+        self.ended_at = ended_at
+        self.refused: list[Heard] = []
+
+    def __call__(self, heard: Heard) -> Script:
+        right = "new" if heard.at >= self.changed_at else "old"
+        if heard.header("X-Api-Key") != right:
+            self.refused.append(heard)
+            return refuse(401, "Unauthorized")
+        return good("success" if heard.at >= self.ended_at else "generating", delay=0.1)
+
+
+@pytest.mark.parametrize("takes", [0.0, 3.0], ids="provider takes {} s".format)
+@pytest.mark.parametrize("many", ["a batch", "waits"])
+async def test_another_key_is_to_be_had(trial: Trial, many: str, takes: float) -> None:
+    """It is asked for once; what was under way meets the old lock, and nothing after it does."""
+    locks = Locks(changed_at=now() + 12, ended_at=now() + 24)
+    calls: list[float] = []
+
+    async def provide() -> str:
+        calls.append(now())
+        await asyncio.sleep(takes)
+        return "new" if now() >= locks.changed_at else "old"
+
+    async with (
+        RawServer(choose=locks) as server,
+        server.client(api_key=provide, concurrency=16) as client,
+    ):
+        if many == "a batch":
+            ends: Sequence[object] = await client.wait_all(refs(80))
+        else:
+            ends = await asyncio.gather(*map(client.wait_for, refs(80)))
+        trial.book(refs(80), ends, status="success")
+    assert len(calls) == 2
+    known_at = locks.refused[0].at + takes
+    assert not [heard for heard in server.heard if locks.refused[0].at < heard.at < known_at]
+    trial.figure("401s to an old key, of the requests under way", len(locks.refused) / 16, 1.0)
+    trial.wire(server)
+
+
+async def test_a_provider_that_lags_behind(trial: Trial) -> None:
+    """It gives the old key once more, then fails for a minute: the tasks outlast that."""
+    locks = Locks(changed_at=now() + 30, ended_at=now() + 200)
+    calls: list[float] = []
+
+    async def provide() -> str:
+        calls.append(now())
+        if now() < locks.changed_at + 1:
+            return "old"
+        if now() < locks.changed_at + 60:
+            raise OSError("the vault is closed")
+        return "new"
+
+    async with (
+        RawServer(choose=locks) as server,
+        server.client(api_key=provide, concurrency=4) as client,
+    ):
+        trial.book(refs(20), await client.wait_all(refs(20)), status="success")
+    assert len(calls) <= 1 + len(locks.refused)
+    trial.wire(server)
+
+
+async def test_a_provider_that_fails_for_good(trial: Trial) -> None:
+    """Patience ends it, and says what was the matter."""
+    locks = Locks(changed_at=now() + 30, ended_at=math.inf)
+
+    async def provide() -> str:
+        if now() < locks.changed_at:
+            return "old"
+        raise OSError("the vault is closed")
+
+    async with RawServer(choose=locks) as server, server.client(api_key=provide) as client:
+        (error,) = await trial.ends(client.wait_for, refs(1)[0])
+    assert isinstance(error, ServiceUnreachableError)
+    assert isinstance(error.__cause__, AuthenticationError)
+    assert str(error.__cause__.__cause__) == "the vault is closed"
+    trial.wire(server)
+
+
+async def test_no_other_key_is_to_be_had(trial: Trial) -> None:
+    """The function gives the same again: it ends as with a key that was given as it is."""
+    locks = Locks(changed_at=now() + 30, ended_at=math.inf)
+
+    async def provide() -> str:
+        return "old"
+
+    async with (
+        RawServer(choose=locks) as server,
+        server.client(api_key=provide, concurrency=8) as client,
+        client.as_completed(refs(100)) as batch,
+    ):
+        outcomes, error = await until_error(batch)
+    assert not outcomes
+    assert isinstance(error, AuthenticationError)
+    assert error.__cause__ is None
+    assert len(locks.refused) <= 200
+    trial.wire(server)

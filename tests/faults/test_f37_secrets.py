@@ -285,7 +285,7 @@ async def test_the_key_itself_is_not_shown_by_what_holds_it() -> None:
 async def test_nothing_that_holds_the_key_can_be_stored() -> None:
     """A client, a wait, a batch and the key itself: not pickled, not copied whole; one says why."""
     client = Client(KEY, base_url="http://127.0.0.1:1")
-    for made in (client, client.wait_for(REF), client.as_completed([REF]), client._http._key):
+    for made in (client, client.wait_for(REF), client.as_completed([REF]), client._http.keys):
         for store in (pickle.dumps, copy.deepcopy):
             with pytest.raises((TypeError, AttributeError, pickle.PicklingError)) as caught:
                 store(made)

@@ -34,17 +34,12 @@ from aitoearn_async.contract.endpoints import endpoint_of
 from aitoearn_async.contract.envelope import Broken, Envelope, Refusal, glance, read, refusal
 from aitoearn_async.poller import Poller
 from aitoearn_async.polling.step import Wait
-from aitoearn_async.session.address import (
-    Key,
-    checked_base_url,
-    checked_header,
-    checked_proxy,
-    readied_key,
-)
+from aitoearn_async.session.address import checked_base_url, checked_header, checked_proxy
 from aitoearn_async.session.answer import Answer
 from aitoearn_async.session.connection import Body
 from aitoearn_async.session.health import Health
 from aitoearn_async.session.http import MOST_BYTES, Http
+from aitoearn_async.session.keys import Key, Keys, checked
 from aitoearn_async.session.lifetime import Lifetime
 from aitoearn_async.session.limits import Limits
 from aitoearn_async.session.retry import MOST_RETRY_AFTER
@@ -117,15 +112,16 @@ def answer(data: bytes) -> None:
     """
     limits = Limits(64, None)
     health = Health("127.0.0.1", limits, lambda: 0.0)
+    lifetime = Lifetime()
     http = Canned(
         base_url=URL("http://127.0.0.1"),
-        key=Key(KEY),
+        keys=Keys(Key(KEY), None, lifetime, 30.0),
         headers={},
         session=None,
         options={},
         request_timeout=30.0,
         most_bytes=MOST_BYTES,
-        lifetime=Lifetime(),
+        lifetime=lifetime,
         limits=limits,
         health=health,
     )
@@ -213,7 +209,7 @@ def address(data: bytes) -> None:
             assert target.isprintable()
     for proxy in accepted(checked_proxy, text):
         assert URL(proxy).host
-    key = readied_key(text)
+    key = checked(text)
     if isinstance(key, Key):
         assert key.isascii()
         assert key.isprintable()

@@ -82,7 +82,7 @@ class Taker:
         return f"http://127.0.0.1:{self.port}"
 
     def client(self, **options: Any) -> Client:
-        return Client(KEY, base_url=self.url, **options)
+        return Client(**{"api_key": KEY, "base_url": self.url, **options})
 
     def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.ensure_future(self._serve(Line(reader, writer, self.connections)))

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from aitoearn_async import CHINA, INTERNATIONAL, Client
-from aitoearn_async.session.address import without_key
+from aitoearn_async.session.keys import without_key
 from tests.support.raw_server import KEY, REF, RawServer
 
 

@@ -1,0 +1,226 @@
+"""A function that gives the key: when it is called, and what comes of what it does."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import pytest
+
+from aitoearn_async import (
+    AuthenticationError,
+    ClientClosedError,
+    GenerateImage,
+    RequestTimeoutError,
+    WaitTimeoutError,
+)
+from tests.making.taker import Plan, Taker
+from tests.polling.model import now
+from tests.support.raw_server import REF, Heard, RawServer, Script, envelope, good, http, refuse
+
+
+class Provider:
+    """Gives what it is told to, one after the other, the last one again and again."""
+
+    def __init__(self, *keys: object, takes: float = 0.0) -> None:
+        self.keys = keys
+        self.takes = takes
+        self.calls = 0
+
+    async def __call__(self) -> str:
+        key = self.keys[min(self.calls, len(self.keys) - 1)]
+        self.calls += 1
+        await asyncio.sleep(self.takes)
+        if isinstance(key, BaseException):
+            raise key
+        return key  # type: ignore[return-value]
+
+
+def opened_by(*keys: str) -> Callable[[Heard], Script]:
+    """The answers of a server that takes these keys."""
+    return lambda heard: good() if heard.header("X-Api-Key") in keys else refuse(401, "no")
+
+
+def keys_of(server: RawServer) -> list[str | None]:
+    return [heard.header("X-Api-Key") for heard in server.heard]
+
+
+async def test_it_is_called_before_the_first_request_and_no_more() -> None:
+    """Many that begin at once wait for the one call."""
+    provide = Provider("one", "two", takes=5)
+    async with RawServer() as server, server.client(api_key=provide) as client:
+        assert provide.calls == 0
+        await asyncio.gather(*(client.get(REF) for _ in range(100)))
+        await client.get(REF)
+    assert provide.calls == 1
+    assert keys_of(server) == ["one"] * 101
+
+
+async def test_a_call_goes_on_with_the_next_key() -> None:
+    """Each of them, submits included: a refused one was not taken."""
+    provide = Provider("one", "two")
+    async with (
+        RawServer(choose=opened_by("two")) as server,
+        server.client(api_key=provide) as client,
+    ):
+        assert (await client.get(REF)).status == "success"
+    assert keys_of(server) == ["one", "two"]
+
+    refusal = http(envelope(code=401, message="no"))
+    provide = Provider("one", "two")
+    async with Taker([Plan("no", (refusal,))]) as taker, taker.client(api_key=provide) as client:
+        await client.submit(GenerateImage(model="m", prompt="p"))
+    assert len(taker.created) == 1
+    assert [b"X-Api-Key: one" in head for head in taker.heads] == [True, False]
+    assert provide.calls == 2
+
+    models = envelope([{}]).replace(b"[{}]", b"[]")
+    provide = Provider("one", "two")
+    async with (
+        RawServer(lambda _: (refusal,), lambda _: (http(models),)) as server,
+        server.client(api_key=provide) as client,
+    ):
+        await client.image_models()
+    assert keys_of(server) == ["one", "two"]
+
+
+async def test_attempts_hold_for_keys_too() -> None:
+    """A function that gives one wrong key after another is not called for ever."""
+    provide = Provider(*map(str, range(100)))
+    async with (
+        RawServer(refuse(401, "no")) as server,
+        server.client(api_key=provide, attempts=4) as client,
+    ):
+        with pytest.raises(AuthenticationError):
+            await client.get(REF)
+    assert keys_of(server) == ["0", "1", "2", "3"]
+
+
+@pytest.mark.parametrize("call", ["get", "wait_for", "wait_all"])
+async def test_the_first_key_cannot_be_had(call: str) -> None:
+    """What the function raised comes out as it is, nothing is sent; the next call tries again."""
+    provide = Provider(OSError("the vault is closed"), "one")
+    async with RawServer() as server, server.client(api_key=provide) as client:
+        argument: Any = [REF] if call == "wait_all" else REF
+        with pytest.raises(OSError, match="the vault is closed"):
+            await getattr(client, call)(argument)
+        assert server.count == 0
+        assert (await client.get(REF)).status == "success"
+        assert client.statistics().in_flight == 0
+    assert provide.calls == 2
+
+
+@pytest.mark.parametrize("bad", ["", "new\n", None, b"bytes", "k\u00e4y"], ids=repr)
+async def test_what_is_no_key(bad: object) -> None:
+    """It is said as of an argument; where there was a good one before, it is a failed call."""
+    async with RawServer() as server, server.client(api_key=Provider(bad)) as client:
+        with pytest.raises(ValueError, match="the API key"):
+            await client.get(REF)
+        assert server.count == 0
+    async with (
+        RawServer(choose=opened_by("new")) as server,
+        server.client(api_key=Provider("old", bad), attempts=1) as client,
+    ):
+        with pytest.raises(AuthenticationError) as caught:
+            await client.get(REF)
+    assert isinstance(caught.value.__cause__, ValueError)
+
+
+async def test_a_function_that_is_not_async() -> None:
+    """The error says what to do, and has no key among its locals."""
+    async with RawServer() as server:
+        provide: Any = lambda: "sk-not-async"  # noqa: E731 - as users would
+        async with server.client(api_key=provide) as client:
+            with pytest.raises(TypeError, match="use `async def`") as caught:
+                await client.get(REF)
+    traceback = caught.value.__traceback__
+    while traceback is not None:
+        if "aitoearn_async" in traceback.tb_frame.f_code.co_filename:
+            assert "sk-not-async" not in repr(traceback.tb_frame.f_locals)
+        traceback = traceback.tb_next
+    assert server.count == 0
+
+
+async def test_it_hangs() -> None:
+    """A call ends in time, and so does a wait, to the moment."""
+    provide = Provider("one", takes=3600)
+    async with RawServer() as server, server.client(api_key=provide, attempts=1) as client:
+        began = now()
+        with pytest.raises(RequestTimeoutError, match=r"no key came .* within 30"):
+            await client.get(REF)
+        assert now() - began == pytest.approx(30, abs=0.05)
+        began = now()
+        with pytest.raises(WaitTimeoutError):
+            await client.wait_for(REF, timeout=100)
+        assert now() - began == pytest.approx(100, abs=0.05)
+        assert client.statistics().in_flight == 0
+    assert server.count == 0
+
+
+async def test_it_hangs_when_it_is_called_again() -> None:
+    """The refusal is what the call ends with; why it stood is its cause."""
+    provide = Provider("old", "new")
+    async with (
+        RawServer(choose=opened_by("new")) as server,
+        server.client(api_key=provide, attempts=1) as client,
+    ):
+        getting = asyncio.create_task(client.get(REF))
+        await asyncio.sleep(0)
+        provide.takes = 3600
+        with pytest.raises(AuthenticationError) as caught:
+            await getting
+    assert isinstance(caught.value.__cause__, TimeoutError)
+
+
+@pytest.mark.parametrize("end", ["cancel", "close"])
+@pytest.mark.parametrize("keys", [("new",), ("old", "new")], ids=["the first", "another"])
+async def test_it_is_left_in_the_middle(keys: tuple[str, ...], end: str) -> None:
+    """Who went for the key is cancelled: the next one goes. The client closes: all end."""
+    provide = Provider(*keys, "new", takes=10)
+    async with (
+        RawServer(choose=opened_by("new")) as server,
+        server.client(api_key=provide) as client,
+    ):
+        calls = [asyncio.create_task(client.get(REF)) for _ in range(3)]
+        await asyncio.sleep(10 * len(keys) - 5)
+        if end == "close":
+            await client.aclose()
+            for one in calls:
+                with pytest.raises(ClientClosedError):
+                    await one
+            return
+        calls[0].cancel()
+        first, *others = await asyncio.gather(*calls, return_exceptions=True)
+        assert isinstance(first, asyncio.CancelledError)
+        assert [getattr(other, "status", other) for other in others] == ["success"] * 2
+        assert client.statistics().in_flight == 0
+    assert provide.calls == len(keys) + 1
+
+
+async def test_neither_key_is_shown() -> None:
+    """What the service says of the old one, after there is a new one, is fit to be seen."""
+    old, new = "sk-0123456789-old", "sk-0123456789-new"
+    answers: list[Callable[[Heard], Script]] = [
+        lambda _: refuse(401, f"{old} is out of date"),
+        lambda _: refuse(400, f"{new} follows {old}"),
+    ]
+    async with (
+        RawServer(choose=lambda heard: answers[heard.number](heard)) as server,
+        server.client(api_key=Provider(old, new)) as client,
+    ):
+        with pytest.raises(Exception, match="<API key> follows <API key>") as caught:
+            await client.get(REF)
+        assert old not in repr(caught.value)
+        assert new not in repr(client.__dict__)
+
+
+async def test_types_fit() -> None:
+    """A plain async function will do, to a type checker as well."""
+
+    async def provide() -> str:
+        return "one"
+
+    function: Callable[[], Awaitable[str]] = provide
+    async with RawServer() as server, server.client(api_key=function) as client:
+        await client.get(REF)
