@@ -35,7 +35,14 @@ CADENCE = 10.0
 OUTAGE = 60.0
 PERIODS_BEFORE = PERIODS_AFTER = 3
 KINDS = ("503", "refused")
-CASES = [(10_000, 0.05), (10_000, 0.5), (10_000, 5.0), (100_000, 0.5)]
+CASES = [
+    (10_000, 0.05),
+    (10_000, 0.5),
+    (10_000, 5.0),
+    (100_000, 0.05),
+    (100_000, 0.5),
+    (100_000, 5.0),
+]
 """Tasks, and seconds that the service takes to answer."""
 
 _REQUEST = re.compile(
