@@ -161,7 +161,10 @@ class _JumpingSelector(selectors.DefaultSelector):
         return ready
 
     def _must_wait(self) -> bool:
-        return self.holds > 0 or any(c.get_returncode() is None for c in self.children)
+        if self.holds > 0:
+            return True
+        # Asked first: this is looked at all the time, and going through no children is slow.
+        return len(self.children) > 0 and any(c.get_returncode() is None for c in self.children)
 
     def _wait(self, timeout: float | None) -> list[tuple[selectors.SelectorKey, int]]:
         began = time.monotonic()
