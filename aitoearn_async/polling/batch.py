@@ -32,7 +32,7 @@ from .intake import Intake
 from .keeping import Keep, Keeping
 from .outcome import Outcome
 from .step import Decision, Ended, GiveUpAt, PollAt, Reply, Terms, Wait, begin, give_up, step
-from .waiter import Poll
+from .waiter import Poll, not_an_end
 
 T = TypeVar("T", bound=Task)
 
@@ -124,10 +124,10 @@ class Batch(AsyncIterator[Outcome[T]]):
         self._check_open()
         while not self._ready:
             if self._failure is not None and not self._keeping.held:
-                raise self._failure
+                raise not_an_end(self._failure)
             if self._intake.done and not self._held and not self._keeping.held:
                 if self._intake.failure is not None:
-                    raise self._intake.failure
+                    raise not_an_end(self._intake.failure)
                 raise StopAsyncIteration
             if self._news is not None:
                 raise RuntimeError("this batch is already being iterated by another task")

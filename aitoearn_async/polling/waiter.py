@@ -24,6 +24,19 @@ Poll = Callable[[Wait[T], float], Awaitable[Reply[T] | PollError]]
 """Asks once how a wait's task stands, by the given moment (infinity for no limit)."""
 
 
+def not_an_end(error: BaseException) -> BaseException:
+    """An error of the caller's, as an iteration can raise it.
+
+    A `StopAsyncIteration` out of a strategy, a source or a hook would end the iteration as if
+    there were nothing more to come. Python itself treats that of a generator in the same way.
+    """
+    if not isinstance(error, StopAsyncIteration):
+        return error
+    wrapped = RuntimeError("a strategy, a source or a hook raised StopAsyncIteration")
+    wrapped.__cause__ = error
+    return wrapped
+
+
 class Waiter(Coroutine[Any, Any, T], AsyncIterator[T]):
     """A wait for one task, made by `Client.wait_for`.
 
@@ -109,7 +122,10 @@ class Waiter(Coroutine[Any, Any, T], AsyncIterator[T]):
     async def __anext__(self) -> T:
         if self._end_was_yielded:
             raise StopAsyncIteration
-        task = await self._until(changed=True)
+        try:
+            task = await self._until(changed=True)
+        except StopAsyncIteration as exc:
+            raise not_an_end(exc) from exc
         self._end_was_yielded = isinstance(self._decision, Ended)
         return task
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import gc
-from collections.abc import AsyncIterator, Iterable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
+from typing import Any
 
 import pytest
 
-from aitoearn_async import AnyRef, ImageRef, ImageTask, Outcome
+from aitoearn_async import AnyRef, BatchStatistics, Client, ImageRef, ImageTask, Outcome
 from tests.support.raw_server import REF, Heard, Part, RawServer, good
 
 from .calls import SOON, ref_of
@@ -127,6 +128,55 @@ async def test_a_consumer_that_never_comes_back(trial: Trial) -> None:
             await asyncio.sleep(1000)
             assert server.count == asked
         trial.figure("outcomes that lay unread, of 5000", ready, 1024 + 8)
+    trial.wire(server)
+
+
+class EndingSource:
+    """Says in the wrong way, and too early, that there is nothing more to come."""
+
+    def __iter__(self) -> Iterator[ImageRef]:
+        return self
+
+    def __next__(self) -> ImageRef:
+        raise StopAsyncIteration
+
+
+def ending_strategy(_: object) -> float:
+    raise StopAsyncIteration
+
+
+def ending_hook(_: BatchStatistics) -> None:
+    raise StopAsyncIteration
+
+
+async def iterated(news: Any) -> list[Any]:
+    return [one async for one in news]
+
+
+async def all_of(client: Client, refs: Iterable[ImageRef], **options: Any) -> list[Any]:
+    async with client.as_completed(refs, **options) as batch:
+        return await iterated(batch)
+
+
+MISTAKES: dict[str, Callable[[Client], Awaitable[object]]] = {
+    "a strategy, iterating": lambda client: iterated(client.wait_for(REF, wait=ending_strategy)),
+    "a strategy, in a batch": lambda client: all_of(client, REFS[:2], wait=ending_strategy),
+    "a strategy, for all": lambda client: client.wait_all(REFS[:2], wait=ending_strategy),
+    "a source": lambda client: all_of(client, EndingSource()),
+    "a source, for all": lambda client: client.wait_all(EndingSource()),
+    "a hook": lambda client: all_of(client, REFS[:2], progress=ending_hook),
+}
+
+
+@pytest.mark.parametrize("use", MISTAKES.values(), ids=MISTAKES)
+async def test_a_mistake_that_looks_like_the_end(
+    trial: Trial, use: Callable[[Client], Awaitable[object]]
+) -> None:
+    """What a `StopAsyncIteration` of the caller's leaves out is not left out in silence."""
+    async with RawServer(good("generating")) as server, server.client() as client:
+        with pytest.raises(RuntimeError, match="StopAsyncIteration") as caught:
+            await use(client)
+        assert isinstance(caught.value.__cause__, StopAsyncIteration)
     trial.wire(server)
 
 
