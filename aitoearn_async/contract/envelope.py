@@ -80,7 +80,7 @@ def read_plain(
         envelope = decoder.decode(body)
         return envelope if envelope.code == 0 else _refusal(body)
     except msgspec.ValidationError as exc:
-        return refusal(body) or Broken(_brief(exc), is_json=True)
+        return _no_json(body) or refusal(body) or Broken(_brief(exc), is_json=True)
     except (ValueError, RecursionError) as exc:
         return _not_decodable(body, exc)
 
@@ -132,6 +132,7 @@ class _MendableWire(msgspec.Struct):
 _mendable_decoder = msgspec.json.Decoder(_MendableWire)
 _refusal_decoder = msgspec.json.Decoder(_RefusalWire)
 _text_decoder = msgspec.json.Decoder(str)
+_any_decoder = msgspec.json.Decoder(msgspec.Raw)
 
 
 def _refusal(body: bytes) -> Refusal:
@@ -153,7 +154,9 @@ def _text(raw: msgspec.Raw) -> str:
 def _read_again(
     body: bytes, endpoint: Endpoint[TaskT], why: msgspec.ValidationError
 ) -> Envelope[TaskT] | Refusal | Broken:
-    """The rare path: the answer is JSON, but no good one at first sight."""
+    """The rare path: the answer begins like JSON, but not like a good one."""
+    if (broken := _no_json(body)) is not None:
+        return broken
     try:
         found = _refusal(body)
         if found.code != 0:
@@ -165,6 +168,19 @@ def _read_again(
         # What is wrong with half an answer is that it is half: the rest of it was not seen.
         return _not_decodable(body, exc)
     return Envelope(0, data, found.request_id)
+
+
+def _no_json(body: bytes) -> Broken | None:
+    """What is wrong with a body that is no JSON, past where a decoder of something looked.
+
+    `503 Service Unavailable` begins like a number, and an answer cut in two like one of a
+    wrong type: both are trouble that passes, and nothing the service could be blamed for.
+    """
+    try:
+        _any_decoder.decode(body)
+    except (ValueError, RecursionError) as exc:
+        return _not_decodable(body, exc)
+    return None
 
 
 def _mended(data: dict[str, Any]) -> dict[str, Any]:

@@ -44,6 +44,10 @@ NO_JSON: dict[str, bytes] = {
     "UTF-16": http(BODY.decode().encode("utf-16")),
     "two answers in one": http(BODY + BODY),
     "plain text": http(b"OK", headers={"Content-Type": "text/plain"}),
+    "text that begins like a number": http(b"503 Service Unavailable"),
+    "text that begins like a list": http(b"[error] no upstream"),
+    "text that begins like a string": http(b'"upstream" is down'),
+    "text that begins like nothing": http(b"null (no upstream)"),
     "part of it, as a 206": http(BODY[: len(BODY) // 2], 206),
 }
 
