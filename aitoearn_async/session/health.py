@@ -59,9 +59,11 @@ class Health:
         self._breaker = Breaker()
         self._usual = UsualRate()
         self._before_outage = 0.0
+        self._relapsed = False
         self._trouble: AiToEarnError | None = None
         self._paused_until = -math.inf
         self._pause = _FIRST_PAUSE
+        self._told = 0.0  # the longest pause the log has been told of, since the last good answer
         self._all_well = True  # so that nothing more need be asked, and no clock be read
         self._complaints = self._answers = 0.0  # of late: each counts less with each that follows
         self._since_complaint = 0  # good answers
@@ -146,15 +148,19 @@ class Health:
     def _is_back(self) -> None:
         now = self._now()
         outage = now - self._breaker.since
-        logger.info("%s answers again, after %.0f s", self._name, outage)
+        level = logging.DEBUG if self._relapsed else logging.INFO
+        logger.log(level, "%s answers again, after %.0f s", self._name, outage)
         self._limits.ramp = after_outage(now, self._before_outage)
 
     def _down(self, now: float, error: AiToEarnError) -> None:
         self._all_well = False
-        if math.isclose(self._breaker.since, now):
+        self._relapsed = not math.isclose(self._breaker.since, now)
+        if not self._relapsed:
             self._before_outage = self._usual.last()
         self._limits.ramp = None
-        logger.warning("%s is down (%s): asked by probes alone", self._name, error.label)
+        # Down again before it was well is the same outage still, and has been told.
+        level = logging.DEBUG if self._relapsed else logging.WARNING
+        logger.log(level, "%s is down (%s): asked by probes alone", self._name, error.label)
 
     def _complained(self, error: AiToEarnError, asked: float | None, now: float) -> None:
         """The service, or what stands before it, wants fewer requests."""
@@ -166,7 +172,10 @@ class Health:
             if isinstance(error, RateLimitError):
                 error.retry_after = asked
         if now >= self._paused_until:  # else it was under way when the first complaint came
-            logger.warning("%s asks to be left alone: no request for %.0f s", self._name, asked)
+            # One that goes on and on is told again only where the pauses become longer.
+            level = logging.WARNING if asked > self._told else logging.DEBUG
+            self._told = max(asked, self._told)
+            logger.log(level, "%s asks to be left alone: no request for %.0f s", self._name, asked)
             if not seldom:
                 self._limits.ramp = after_complaint(now + asked, self._too_many(now))
             elif asked > _SHORT:
@@ -178,7 +187,7 @@ class Health:
     def _note_complaint(self) -> float:
         """Count one more complaint. Returns their share among the last answers."""
         if self._since_complaint:
-            self._pause = _FIRST_PAUSE
+            self._pause, self._told = _FIRST_PAUSE, 0.0
         faded = _FADE**self._since_complaint
         self._answers = self._answers * faded + (1 - faded) / (1 - _FADE)
         self._complaints *= faded
