@@ -147,17 +147,18 @@ def _delay(state: RetryCallState) -> float:
 def retry_after(headers: Mapping[str, str]) -> float | None:
     """How long the service asks to be left alone (`Retry-After`), in seconds.
 
-    Reads seconds and dates; a date counts from the answer's own `Date`. The result lies
-    between 0 and `MOST_RETRY_AFTER`; None if the header is missing or cannot be read.
+    Reads seconds and dates; a date counts from the answer's own `Date`. The result is above 0,
+    up to `MOST_RETRY_AFTER`; None if the header is missing, cannot be read, or says "at once".
+    That is no time to wait: everybody would be back at the same moment, and again at the next.
     """
     value = headers.get("Retry-After", "").strip()
     if value.isascii() and value.isdigit() and len(value) <= 9:
-        return min(float(value), MOST_RETRY_AFTER)
+        return min(float(value), MOST_RETRY_AFTER) or None
     then = http_date(value)
     if then is None:
         return None
     now = http_date(headers.get("Date", "")) or datetime.now(UTC)
-    return min(max((then - now).total_seconds(), 0.0), MOST_RETRY_AFTER)
+    return min(max((then - now).total_seconds(), 0.0), MOST_RETRY_AFTER) or None
 
 
 def http_date(text: str) -> datetime | None:

@@ -43,9 +43,9 @@ def refs(count: int) -> list[ImageRef]:
 # What the header says, and for how many seconds nobody asks. None: a second, as if unsaid.
 SAID: dict[str, tuple[tuple[str, ...], float | None]] = {
     "seconds": (("60",), 60),
-    "zero": (("0",), 0),
+    "zero": (("0",), None),
     "a date": ((later(90),), 90),
-    "a date that has passed": ((later(-90),), 0),
+    "a date that has passed": ((later(-90),), None),
     "far too long": (("999999999",), 300),
     "longer than any number of seconds": (("1000000000",), None),
     "a date in years": ((later(1e8),), 300),
@@ -146,7 +146,7 @@ async def test_it_recovers_from_a_limit_of_the_service(
     trial: Trial, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Where a proxy allows twenty a second and the client would ask fifty: it slows down, gets
-    nearly all that is allowed, and a line tells of each pause."""
+    nearly all that is allowed, and lines tell of it."""
     window: list[float] = []
 
     def limited(heard: Heard) -> Script:
@@ -169,6 +169,45 @@ async def test_it_recovers_from_a_limit_of_the_service(
     lines = [r for r in caplog.records if "asks to be left alone" in r.getMessage()]
     assert 1 <= len(lines) <= 60
     assert all(line.levelno == logging.WARNING for line in lines)
+
+
+@pytest.mark.parametrize("values", [("0",), (later(-90),)], ids=["zero", "a date that has passed"])
+async def test_at_once_is_no_time_to_come_back(trial: Trial, values: tuple[str, ...]) -> None:
+    """Calls that all meet trouble are repeated no sooner, and no more often, for such a hint."""
+
+    async def asked_of(answer: bytes) -> int:
+        async with RawServer(say(answer)) as server, server.client() as client:
+            await trial.ends(client.get, *refs(300))
+        trial.wire(server)
+        return server.count
+
+    hinted = await asked_of(busy(*values, status=503))
+    trial.figure("requests of 300 calls, told to come at once", hinted, 100)
+    async with RawServer(say(busy(*values))) as server, server.client() as client:
+        (end,) = await trial.ends(client.get, *refs(1))
+        assert isinstance(end, RateLimitError)
+        first, second, third = (heard.at for heard in server.heard)
+        assert second - first + 0.001 >= 1
+        assert third - second + 0.001 >= 2
+    trial.wire(server, exactly=3)
+
+
+async def test_one_line_for_one_storm(trial: Trial, caplog: pytest.LogCaptureFixture) -> None:
+    """Ten minutes of 429, each with a second to wait, are told once, and a longer pause too."""
+    loop = asyncio.get_running_loop()
+    began = loop.time()
+
+    def choose(heard: Heard) -> Script:
+        passed = heard.at - began
+        if passed > 610:
+            return good()
+        return say(busy("1" if passed < 600 else "5"))
+
+    async with RawServer(choose=choose) as server, server.client() as client:
+        await trial.ends(client.wait_for, *refs(20), status="success")
+        lines = [r.getMessage() for r in caplog.records if r.levelno >= logging.WARNING]
+        assert [line.rpartition("no request for ")[2] for line in lines] == ["1 s", "5 s"]
+    trial.wire(server)
 
 
 @pytest.mark.parametrize("values", [(), ("1",)], ids=["unsaid", "a second"])
