@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import random
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -93,7 +94,7 @@ def delay_after(
         return wait.after(polls)  # the default: not worth building a state for
     state = _state(polls, started, now, outcome)
     delay: Any = wait(state)
-    if not isinstance(delay, int | float) or not 0 <= delay < math.inf:
+    if not isinstance(delay, int | float) or not 0 <= delay <= sys.float_info.max:
         raise ValueError(f"the wait strategy {wait!r:.80} returned {delay!r}, not seconds")
     return float(delay)
 
