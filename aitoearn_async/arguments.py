@@ -17,7 +17,7 @@ from .contract.models import AnyTask, ImageTask, VideoTask
 from .contract.refs import TaskRef
 from .contract.status import TaskState
 from .polling.schedule import WaitStrategy, cadence
-from .polling.step import Terms
+from .polling.step import Proof, Terms
 
 
 def time_limit(name: str, seconds: float | None) -> float:
@@ -75,12 +75,13 @@ def terms(
     """
     limits = time_limit("timeout", timeout), time_limit("patience", patience)
     made: dict[type, Terms] = {}
+    proof = Proof()
 
     def terms_of(ref: TaskRef[Any]) -> Terms:
         found = made.get(type(ref))
         if found is None:
             endpoint_of(ref)
-            found = made[type(ref)] = Terms(*limits, wait or cadence(ref.kind))
+            found = made[type(ref)] = Terms(*limits, wait or cadence(ref.kind), proof)
         return found
 
     return terms_of

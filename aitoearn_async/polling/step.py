@@ -61,17 +61,28 @@ class Reply(msgspec.Struct, Generic[T]):
     """When the request went out, after any waiting for its turn."""
 
 
+class Proof:
+    """Whether the key has been found valid: one task of any kind has had a good answer."""
+
+    __slots__ = ("given",)
+
+    def __init__(self) -> None:
+        self.given: bool = False
+
+
 class Terms:
     """What waits that were asked alike have in common."""
 
-    __slots__ = ("answered", "pace", "patience", "timeout", "wait")
+    __slots__ = ("pace", "patience", "proof", "timeout", "wait")
 
-    def __init__(self, timeout: float, patience: float, wait: WaitStrategy) -> None:
+    def __init__(
+        self, timeout: float, patience: float, wait: WaitStrategy, proof: Proof | None = None
+    ) -> None:
         self.timeout: float = timeout  # seconds from the first poll; infinity for no limit
         self.patience: float = patience  # seconds of trouble; infinity for no limit
         self.wait: WaitStrategy = wait
         self.pace: float = 0.0  # how long a poll takes, in seconds: the slowest, of late
-        self.answered: bool = False  # one of them has had a good answer, so the key is valid
+        self.proof: Proof = proof or Proof()  # shared with what was asked along with them
 
 
 class Wait(msgspec.Struct, Generic[T], order=True, gc=False):
@@ -208,7 +219,7 @@ def _after_reply(wait: Wait[T], terms: Terms, reply: Reply[T], now: float) -> De
     wait.status, wait.memo = reply.status, reply.memo
     wait.trouble = wait.trouble_since = None
     wait.doubted = False
-    terms.answered = True
+    terms.proof.given = True
     if reply.task is not None:
         wait.latest = reply.task
         if reply.task.done:
@@ -261,7 +272,7 @@ def _needs_confirmation(wait: Wait[Any], terms: Terms, error: PollError) -> bool
         return False
     if isinstance(error, AuthenticationError):
         # The service also says 401 when it fails to look the account up.
-        return terms.answered
+        return terms.proof.given
     return type(error) is ApiError and wait.status is not None
 
 

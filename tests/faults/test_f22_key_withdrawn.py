@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 
 import pytest
 
@@ -14,6 +14,7 @@ from aitoearn_async import (
     ImageRef,
     NotAskedError,
     ServiceUnreachableError,
+    VideoRef,
 )
 from tests.polling.model import now, until_error
 from tests.support.raw_server import Heard, RawServer, Script, good, refuse
@@ -76,6 +77,27 @@ async def test_one_that_passes_costs_a_poll(trial: Trial, share: int) -> None:
         trial.book(refs(60), await client.wait_all(refs(60)), status="success")
         assert client.statistics().outages == 0
     trial.wire(server, exactly=60 * 6)
+
+
+async def test_one_on_the_first_task_of_another_kind(trial: Trial) -> None:
+    """The key is the same for images and videos: good answers about either speak for it."""
+    video = VideoRef(refs(1)[0].id)
+
+    async def mixed() -> AsyncIterator[ImageRef | VideoRef]:
+        yield refs(1)[0]
+        await asyncio.sleep(5)
+        yield video
+
+    def choose(heard: Heard) -> Script:
+        if "/video/" in heard.path and "/video/" not in "".join(h.path for h in server.heard[:-1]):
+            return refuse(401, "Unauthorized")
+        return good("success" if heard.at > began + 10 else "generating")
+
+    began = now()
+    async with RawServer(choose=choose) as server, server.client() as client:
+        outcomes = await client.wait_all(mixed())
+        trial.book([refs(1)[0], video], outcomes, status="success")
+    trial.wire(server)
 
 
 async def test_a_key_that_was_never_valid(trial: Trial) -> None:
