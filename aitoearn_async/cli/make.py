@@ -270,7 +270,11 @@ class _Making:
         return ref
 
     def _name(self, ref: TaskRef[Any]) -> Exit:
-        say(msgspec.json.encode({"ref": str(ref)}) if self._options.as_json else str(ref))
+        try:
+            say(msgspec.json.encode({"ref": str(ref)}) if self._options.as_json else str(ref))
+        except OSError:
+            complain(f"submitted {ref}")  # it is paid for, and named nowhere else
+            raise
         return Exit.SUCCEEDED
 
     async def _wait(self, ref: TaskRef[Any]) -> Exit:

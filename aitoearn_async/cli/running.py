@@ -72,6 +72,11 @@ def run_to_exit(work: Coroutine[Any, Any, Exit], when_interrupted: Callable[[], 
         status = Exit.INTERRUPTED
     except* BrokenPipeError:
         _hush()
+    except* OSError as group:
+        # What is left of them by here is of stdout: a disk that is full, mostly.
+        complain(f"stdout cannot be written to: {_first(group).strerror}")
+        _hush()
+        status = Exit.USAGE
     raise typer.Exit(when_interrupted() if status is Exit.INTERRUPTED else status)
 
 
@@ -95,6 +100,14 @@ async def _until_told(work: Coroutine[Any, Any, Exit]) -> Exit:
         return Exit.INTERRUPTED
     finally:
         signal.signal(signal.SIGTERM, before)
+
+
+def _first(group: BaseExceptionGroup[OSError]) -> OSError:
+    error: BaseException = group
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    assert isinstance(error, OSError)
+    return error
 
 
 def _hush() -> None:

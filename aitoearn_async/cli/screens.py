@@ -63,7 +63,12 @@ def say(text: str | bytes) -> None:
 
 def complain(text: str) -> None:
     """A line about what went wrong, or was left."""
-    typer.echo(view.shown(text), err=True)
+    try:
+        typer.echo(view.shown(text), err=True)
+    except BrokenPipeError:
+        raise
+    except OSError:
+        pass  # a disk that is full: there is nowhere left to say so, and the status still counts
 
 
 class Screen:

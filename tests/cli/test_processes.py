@@ -198,6 +198,43 @@ def test_a_reader_who_leaves(service: Service) -> None:
     assert (process.returncode, err) == (141, "")
 
 
+@pytest.mark.parametrize("command", ["get REF", "wait REF", "wait --json REF"])
+def test_a_disk_that_is_full(service: Service, command: str) -> None:
+    """Results that cannot be written make 2 and a line, and not the 1 of a task that failed."""
+    ref = service.do(service.emulator.add_image, "success")
+    with open("/dev/full", "w") as full:
+        done = _written_to(full, *command.replace("REF", str(ref)).split())
+    assert done.returncode == 2
+    assert done.stderr == "stdout cannot be written to: No space left on device\n"
+
+
+def test_a_full_disk_does_not_hide_what_was_paid_for(service: Service) -> None:
+    """The ref of a task that is submitted is then named on stderr."""
+    with open("/dev/full", "w") as full:
+        done = _written_to(
+            full, *["generate", "image", "--model", "gpt-image-2", "--no-wait", "cat"]
+        )
+    assert done.returncode == 2
+    assert re.match(r"submitted image:\w+\nstdout cannot be written to: ", done.stderr)
+
+
+def test_complaints_that_cannot_be_written(service: Service) -> None:
+    """The status counts without them."""
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "aitoearn_async", "get", "image:unknown"],
+            stderr=full, timeout=20, check=False,
+        )  # fmt: skip
+    assert done.returncode == 4
+
+
+def _written_to(file: Any, *args: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "aitoearn_async", *args],
+        stdout=file, stderr=subprocess.PIPE, text=True, timeout=20, check=False,
+    )  # fmt: skip
+
+
 @pytest.mark.parametrize("command", ["get REF", "wait REF", "wait --rate 9 --file FILE", "demo"])
 def test_nobody_reads(
     service: Service, command: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
