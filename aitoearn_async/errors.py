@@ -288,7 +288,9 @@ class TaskFailedError(AiToEarnError):
         self.ref: AnyRef = task.ref  # pyright: ignore[reportIncompatibleVariableOverride]
 
     def __str__(self) -> str:
-        return f"{self.task.ref} failed: {self.task.failure or 'the service gave no reason'}"
+        return (
+            f"{self.task.ref} failed: {_brief(self.task.failure) or 'the service gave no reason'}"
+        )
 
 
 class _WaitError(AiToEarnError):
@@ -314,7 +316,7 @@ class _WaitError(AiToEarnError):
     def __str__(self) -> str:
         times = "once" if self.polls == 1 else f"{self.polls} times"
         asked = f"asked {times}" if self.polls else "never asked"
-        counts = ", ".join(f"{what} ×{count}" for what, count in self.seen.items())
+        counts = ", ".join(f"{_brief(what)} ×{count}" for what, count in self.seen.items())
         saw = f" and saw {counts}" if counts else ""
         reason = self._reason.format(elapsed=_duration(self.elapsed))
         return f"{self.ref} {reason}: {asked}{saw}. The task may still be running."
@@ -397,6 +399,17 @@ class ClientClosedError(AiToEarnError, RuntimeError):
 
     def __str__(self) -> str:
         return "the client is closed; make a new Client, and close it when all its calls ended"
+
+
+_MOST_SHOWN = 200
+"""Characters. All of it is in the task, and in `seen`."""
+
+
+def _brief(text: str | None) -> str:
+    """The service's own words, of any length and kind, as part of a line."""
+    line = " ".join((text or "")[:1000].split())
+    line = line if len(line) <= _MOST_SHOWN else line[: _MOST_SHOWN - 1] + "…"
+    return "".join(character if character.isprintable() else "?" for character in line)
 
 
 def _quoted(request_id: str | None) -> str:

@@ -41,6 +41,7 @@ from aitoearn_async import (
     errors,
 )
 
+LONG = "no \x1b[31mroom\nfor\tit " + "x" * 100_000
 IMAGE = ImageTask(log_id="66", status="failed", error_message="the prompt was refused")
 DONE = ImageTask(log_id="66", status="success")
 VIDEO = VideoTask(id="67", status="FAILURE", error=VideoError(message="no capacity"))
@@ -96,9 +97,18 @@ SAYS: list[tuple[AiToEarnError, str]] = [
         "video:67 failed: the service gave no reason",
     ),
     (
+        TaskFailedError(VideoTask(id="67", status="FAILURE", error=VideoError(message=LONG))),
+        f"video:67 failed: no ?[31mroom for it {'x' * 179}…",
+    ),
+    (
         WaitTimeoutError(VideoRef("67"), RUNNING, 1800.0, 12, {"InProgress": 11, "HTTP 502": 1}),
         "video:67 had not ended after 30 min: asked 12 times and saw InProgress ×11,"
         f" HTTP 502 ×1. {MAYBE}",
+    ),
+    (
+        WaitTimeoutError(ImageRef("66"), None, 1.0, 2, {"x" * 100_000: 1, "a\n\x1bb": 1}),
+        f"image:66 had not ended after 1.0 s: asked 2 times and saw {'x' * 199}… ×1, a ?b ×1."
+        " The task may still be running.",
     ),
     (
         WaitTimeoutError(ImageRef("66"), None, 0.0, 0, {}),
@@ -289,8 +299,9 @@ def test_labels() -> None:
         *("TransportError", "TransportError", "no connection", "RequestTimeoutError"),
         *("UnexpectedResponseError", "not asked", "broken answer"),
         *("SubmitUncertainError", "SubmitUncertainError"),
-        *("TaskFailedError", "TaskFailedError", "TaskFailedError"),
-        *("WaitTimeoutError", "WaitTimeoutError", "WaitTimeoutError", "ServiceUnreachableError"),
+        *["TaskFailedError"] * 4,
+        *["WaitTimeoutError"] * 4,
+        "ServiceUnreachableError",
         "DownloadError",
         "DownloadError",
         "MediaAddressError",
