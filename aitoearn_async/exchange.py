@@ -128,7 +128,7 @@ class Exchange:
             if no is None:
                 return self.http.trouble.rejection(answer, request_id)
             return self.http.trouble.refused(no.code, no.message, answer, request_id)
-        result = read_plain(answer.body, decoder)
+        result = read_plain(self.http.keys.cut_from(answer.body), decoder)
         if isinstance(result, Broken):
             if result.is_json:
                 return ContractError(self.http.trouble.scrubbed(result.reason), request_id)

@@ -160,7 +160,7 @@ class Poller:
             if no is None:
                 return self._http.trouble.rejection(answer, request_id)
             return self._refused(no, request_id, answer)
-        result = read(answer.body, endpoint)
+        result = read(self._http.keys.cut_from(answer.body), endpoint)
         if isinstance(result, Refusal):
             return self._refused(result, request_id, answer)
         if isinstance(result, Broken):

@@ -32,10 +32,12 @@ from tests.support.raw_server import (
     STALL,
     RawServer,
     Script,
+    envelope,
     good,
     http,
     refuse,
     say,
+    together,
     unused_url,
 )
 from tests.support.sightings import is_seen, told_by
@@ -126,6 +128,27 @@ async def _batch(client: Client) -> object:
     outcomes = await client.wait_all([REF, OTHER], timeout=20, patience=10, wait=wait_backoff(1))
     assert_clean(repr(outcomes))
     raise next(outcome.error for outcome in outcomes if outcome.error)
+
+
+REPEATED: dict[str, dict[str, object]] = {
+    "status": {"status": f"x {KEY}"},
+    "reason": {"status": "failed", "errorMessage": f"{KEY} is not valid"},
+    "request": {"status": "success", "request": {KEY: KEY}},
+}
+
+
+@pytest.mark.parametrize("data", REPEATED.values(), ids=REPEATED)
+async def test_a_task_that_repeats_it(trial: Trial, data: dict[str, object]) -> None:
+    """What is shown and stored of a task has it no more, nor has what is said of the wait."""
+    async with RawServer(say(http(envelope({"logId": REF.id, **data})))) as server:
+        async with server.client() as client:
+            task = await client.get(REF)
+            waiter = client.wait_for(REF, timeout=20)
+            (end,) = await together(waiter)
+            said = (repr(task), repr(waiter), repr(waiter.seen), repr(end), str(end))
+            trial.no_key_in(*said, pickle.dumps((task, end)))
+        assert "<API key>" in "".join(said)
+    trial.wire(server)
 
 
 @pytest.mark.parametrize("own_session", [True, False], ids=["own session", "caller's session"])
