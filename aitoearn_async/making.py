@@ -83,7 +83,8 @@ class Making:
             image = await client.run(GenerateImage(model="gpt-image-2", prompt="a cat"))
 
         Once the task has been submitted, every error this raises has it as `error.ref`, and a
-        `CancelledError` names it in a note: what is paid for can be waited for again.
+        `CancelledError` names it in a note: what is paid for can be waited for again. That
+        there is no such task, or that the key is wrong, is believed when it is said twice.
 
         Args:
             request: What to make.
@@ -106,6 +107,8 @@ class Making:
         """
         terms = self._terms(timeout, patience, wait)
         ref = await self.submit(request, check=check)
+        proof = terms(ref).proof
+        proof.of_key = proof.of_task = True
         try:
             if submitted is not None:
                 submitted(ref)

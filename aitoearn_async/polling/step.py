@@ -33,6 +33,7 @@ from ..errors import (
     NotAskedError,
     RateLimitError,
     ServiceUnreachableError,
+    TaskNotFoundError,
     TransportError,
     WaitTimeoutError,
 )
@@ -62,12 +63,13 @@ class Reply(msgspec.Struct, Generic[T]):
 
 
 class Proof:
-    """Whether the key has been found valid: one task of any kind has had a good answer."""
+    """What is known against a refusal, of waits that were asked along with each other."""
 
-    __slots__ = ("given",)
+    __slots__ = ("of_key", "of_task")
 
     def __init__(self) -> None:
-        self.given: bool = False
+        self.of_key: bool = False  # one task of any kind has had a good answer
+        self.of_task: bool = False  # the service has just given the task's id itself
 
 
 class Terms:
@@ -219,7 +221,7 @@ def _after_reply(wait: Wait[T], terms: Terms, reply: Reply[T], now: float) -> De
     wait.status, wait.memo = reply.status, reply.memo
     wait.trouble = wait.trouble_since = None
     wait.doubted = False
-    terms.proof.given = True
+    terms.proof.of_key = True
     if reply.task is not None:
         wait.latest = reply.task
         if reply.task.done:
@@ -272,7 +274,10 @@ def _needs_confirmation(wait: Wait[Any], terms: Terms, error: PollError) -> bool
         return False
     if isinstance(error, AuthenticationError):
         # The service also says 401 when it fails to look the account up.
-        return terms.proof.given
+        return terms.proof.of_key
+    if isinstance(error, TaskNotFoundError):
+        # Its receipt may be there before the task is, where it looks.
+        return terms.proof.of_task
     return type(error) is ApiError and wait.status is not None
 
 

@@ -22,6 +22,7 @@ from aitoearn_async import (
     SubmitUncertainError,
     TaskFailedError,
     TaskRef,
+    TaskState,
     WaitTimeoutError,
 )
 from aitoearn_async.emulator import Emulator, Fault
@@ -95,6 +96,24 @@ async def test_every_end_of_the_wait_has_the_ref(service: Emulator, client: Clie
         error: AiToEarnError = caught.value
         assert error.ref == ref
         assert pickle.loads(pickle.dumps(error)).ref == ref
+
+
+@pytest.mark.parametrize("code", [401, 404])
+@pytest.mark.parametrize("request_", [IMAGE, VIDEO], ids=["image", "video"])
+async def test_the_receipt_is_believed_first(
+    service: Emulator, client: Client, request_: Any, code: int
+) -> None:
+    """The service took the submit, so it knows the key and the task: one no to that may pass."""
+    service.fault(Fault(delay=0.001))
+    service.fault(Fault(code=code), times=1)
+    assert (await client.run(request_)).state is TaskState.SUCCEEDED
+    service.fault(Fault(delay=0.001))
+    service.fault(Fault(code=code), times=None)
+    asked = len(service.requests)
+    with pytest.raises(ApiError) as refused:
+        await client.run(request_)
+    assert refused.value.code == code
+    assert len(service.requests) - asked == 3
 
 
 async def test_closed_and_cancelled_waits_have_the_ref(service: Emulator) -> None:
