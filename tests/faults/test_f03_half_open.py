@@ -96,6 +96,27 @@ async def test_a_thousand_waits_end_at_their_deadlines(trial: Trial) -> None:
     trial.wire(server, at_most=100)
 
 
+async def test_a_wait_that_never_gets_a_place_ends_on_time(trial: Trial) -> None:
+    """Others hang on all places there are, for longer than it has: it is not their hostage."""
+    loop = asyncio.get_running_loop()
+    async with (
+        RawServer(say(STALL)) as server,
+        server.client(attempts=1, request_timeout=60, concurrency=2) as client,
+    ):
+        others = asyncio.ensure_future(trial.ends(client.get, REF, REF))
+        await asyncio.sleep(1)
+        with trial.on_time(loop.time() + 15, early=0):
+            (error,) = await trial.ends(lambda ref: client.wait_for(ref, timeout=15), REF)
+        assert type(error) is WaitTimeoutError
+        with trial.on_time(loop.time() + 15, early=0):
+            (outcome,) = await client.wait_all([REF], timeout=15)
+        trial.book([REF], [outcome])
+        assert type(outcome.error) is WaitTimeoutError
+        assert client.statistics().queued == 0
+        await others
+    trial.wire(server, exactly=2)
+
+
 @contextlib.contextmanager
 def deaf() -> Iterator[tuple[socket.socket, str]]:
     """A listening socket whose connections nobody ever takes up."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ast
+
 import pytest
 
 from aitoearn_async import (
@@ -178,6 +180,10 @@ async def test_how_it_is_quoted(trial: Trial, body: bytes) -> None:
         assert len(str(error)) < 400
         assert str(error).isprintable()
         assert KEY[:8] not in str(error).lower(), "not in part either"
+        assert isinstance(error, ApiError)
+        _, begins, quoted = error.message.partition("it begins ")
+        told = ast.literal_eval(quoted) if begins else error.message
+        trial.figure("characters quoted", len(told), 200)
     trial.wire(server, exactly=1)
 
 

@@ -81,6 +81,21 @@ async def test_everybody_waits(
     trial.wire(server, exactly=21)
 
 
+@pytest.mark.parametrize(("values", "seconds"), SAID.values(), ids=SAID)
+async def test_what_the_error_says(
+    trial: Trial, values: tuple[str, ...], seconds: float | None
+) -> None:
+    """Callers with a loop of their own read the same number, and never a senseless one."""
+    # A 503 alone pauses nobody where nothing is said, so none is made up.
+    async with (
+        RawServer(say(busy(*values, status=503))) as server,
+        server.client(attempts=1) as client,
+    ):
+        (error,) = await trial.ends(client.get, *refs(1))
+    assert error.retry_after == seconds
+    trial.wire(server, exactly=1)
+
+
 async def test_those_told_the_same_do_not_return_together(trial: Trial) -> None:
     """A thousand tasks, told to wait a minute, come back over more than a fifth of it."""
     async with (

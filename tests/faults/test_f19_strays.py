@@ -180,6 +180,20 @@ async def test_stray_answers_do_not_disturb_a_wait(trial: Trial) -> None:
     trial.wire(server, exactly=3)
 
 
+@pytest.mark.parametrize("calls", ["wait_for", "wait_all"])
+async def test_a_stray_answer_without_news(trial: Trial, calls: str) -> None:
+    """One that says nothing new, but of another task, is no good poll and keeps no connection."""
+    scripts = good("generating"), good("generating", id=OTHER), good("generating"), good()
+    async with RawServer(*scripts) as server, server.client(wait=wait_backoff(1)) as client:
+        if calls == "wait_for":
+            await trial.ends(client.wait_for, REF, status="success")
+        else:
+            trial.book([REF], await client.wait_all([REF]), status="success")
+        assert client.statistics().failures == 1
+        assert [heard.connection for heard in server.heard] == [0, 0, 1, 1]
+    trial.wire(server, exactly=4)
+
+
 async def test_a_refusal_of_another_request_is_not_believed(trial: Trial) -> None:
     """Where request ids are echoed, a refusal with another one is somebody else's."""
     scripts = good(), refuse(404, request_id="somebody-else"), good()

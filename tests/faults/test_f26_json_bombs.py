@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Callable
 
 import pytest
@@ -105,6 +106,37 @@ async def test_deep_nesting(trial: Trial, stack: int) -> None:
         if not name.endswith((" 60", " 150", " 200")):
             assert cost["end"].startswith(("ContractError", "UnexpectedResponseError")), name
         trial.figure("event loop held up by deep nesting, ms of CPU", 1000 * cost["held"], 150)
+
+
+@pytest.mark.parametrize(
+    ("call", "status"),
+    [("get", 500), ("wait_for", 200), ("models", 200)],
+    ids=["under a 500", "as the second answer of a wait", "in a list"],
+)
+@pytest.mark.shows_key  # to the server of a client that lives in another process
+async def test_deep_nesting_anywhere(trial: Trial, call: str, status: int) -> None:
+    """Whatever reads an answer: on the small stack it is an error, or a poll lost."""
+    answers = [say(http(body, status)) for body in DEEP.values()]
+    asked: Counter[str] = Counter()  # by the first part of its ids, which is a client's own
+
+    def choose(heard: Heard) -> Script:
+        one = (heard.header("X-Request-Id") or "").partition("-")[0]
+        asked[one] += 1
+        if call == "wait_for" and asked[one] != 2:
+            return good("generating" if asked[one] == 1 else "success")
+        return answers[[*asked].index(one)]
+
+    options = json.dumps({"attempts": 1, "request_timeout": 30})
+    arguments = len(DEEP), SMALL_STACK, options, call
+    async with RawServer(choose=choose) as server:
+        found = await child("tests.faults.victim", server.url, *arguments)
+    trial.wire(server, at_most=len(DEEP) * (3 if call == "wait_for" else 1))
+    assert len(asked) == len(DEEP)
+    for name, cost in zip(DEEP, found, strict=True):
+        if call == "wait_for":
+            assert cost["end"] == "success", (name, cost)
+        else:
+            assert cost["end"].startswith(("ServerError", *KNOWN)), (name, cost)
 
 
 @pytest.mark.shows_key  # to the server of a client that lives in another process

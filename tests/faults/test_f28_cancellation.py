@@ -164,6 +164,29 @@ async def test_at_every_await(trial: Trial, call: Call) -> None:
     trial.wire(server)
 
 
+@pytest.mark.parametrize("trouble", [say(RST), say(http(b"", 503)), say(0.5, STALL)])
+async def test_at_every_await_between_attempts(trial: Trial, trouble: Script) -> None:
+    """`get` repeats after trouble; what ends it meanwhile is not one more trouble to repeat."""
+    for at in range(200):
+        async with (
+            RawServer(trouble, trouble, good()) as server,
+            server.client(concurrency=1, request_timeout=2) as client,
+        ):
+            running: asyncio.Task[Any] = asyncio.ensure_future(
+                stopping(client.get(REF), at, lambda: running.cancel())  # noqa: B023
+            )
+            (end,) = await together(running)
+            asked = server.count
+            await asyncio.sleep(100)
+            assert server.count == asked
+            assert (client.statistics().in_flight, client.statistics().queued) == (0, 0)
+        if not isinstance(end, BaseException):
+            assert end.status == "success"
+            break
+        assert isinstance(end, asyncio.CancelledError), at
+    assert 5 <= at < 100, "it has ended at last"
+
+
 @each_call
 @pytest.mark.parametrize(
     "seconds", [0.001, 0.5, 0.999, 1.0, 1.5, 2.0, 2.5, 4.0, 10.0, 10.001, 11.0, 29.0]
