@@ -52,6 +52,23 @@ async def test_a_request_ends_on_time(trial: Trial, parts: tuple[Part, ...]) -> 
     trial.wire(server, exactly=2)
 
 
+async def test_requests_that_end_close_to_each_other(trial: Trial) -> None:
+    """Begun 30 ms after one another: none is kept for the end of the next."""
+    loop = asyncio.get_running_loop()
+    async with (
+        RawServer(say(STALL)) as server,
+        server.client(attempts=1, request_timeout=TIMEOUT) as client,
+    ):
+
+        async def later(number: int) -> None:
+            await asyncio.sleep(0.03 * number)
+            with trial.on_time(loop.time() + TIMEOUT, early=0):
+                await trial.ends(client.get, REF)
+
+        await asyncio.gather(*map(later, range(20)))
+    trial.wire(server, exactly=20)
+
+
 async def test_a_request_of_a_wait_ends_on_time(trial: Trial) -> None:
     """Long before the wait does, and the next poll has an answer."""
     await ends_at_its_bound(trial, STALL)

@@ -4,8 +4,14 @@ from __future__ import annotations
 
 import pytest
 
-from aitoearn_async import BreakerState, ImageRef, ServerError, ServiceUnreachableError
-from tests.support.raw_server import Heard, RawServer, Script, good, http, refuse, say
+from aitoearn_async import (
+    BreakerState,
+    ImageRef,
+    RequestTimeoutError,
+    ServerError,
+    ServiceUnreachableError,
+)
+from tests.support.raw_server import STALL, Heard, RawServer, Script, good, http, refuse, say
 
 from .harness import Row, Trial
 
@@ -16,7 +22,7 @@ ROW = Row(
     "does not count as down.",
 )
 
-TROUBLE = {"code 500": refuse(500), "504": say(http(b"", 504))}
+TROUBLE = {"code 500": refuse(500), "504": say(http(b"", 504)), "silence": say(STALL)}
 
 
 @pytest.mark.parametrize("trouble", TROUBLE.values(), ids=TROUBLE)
@@ -31,14 +37,14 @@ async def test_only_that_task_is_given_up(trial: Trial, trouble: Script, others:
             return trouble
         return good("success" if heard.number > 20 * others else "generating")
 
-    async with RawServer(choose=choose) as server, server.client() as client:
+    async with RawServer(choose=choose) as server, server.client(request_timeout=1) as client:
         outcomes = await client.wait_all([*poisoned, *fine], patience=120)
         statistics = client.statistics()
     trial.book([*poisoned, *fine], outcomes)
     assert all(outcome.ok for outcome in outcomes[4:])
     for outcome in outcomes[:4]:
         assert isinstance(outcome.error, ServiceUnreachableError)
-        assert isinstance(outcome.error.__cause__, ServerError)
+        assert isinstance(outcome.error.__cause__, ServerError | RequestTimeoutError)
         assert outcome.elapsed == pytest.approx(120, abs=0.05)
         assert outcome.polls > 10, "it was asked about to the end"
     assert (statistics.breaker, statistics.outages, statistics.held) == (BreakerState.CLOSED, 0, 0)
