@@ -38,7 +38,8 @@ def lowest(session: nox.Session) -> None:
     """The tests, with the lowest versions of the dependencies that pyproject.toml allows."""
     session.chdir(ROOT)
     session.install("uv")
-    bounds = session.create_tmp() + "/lowest.txt"
+    # Not in a folder of `create_tmp`: the tests' own files would lie in this one then.
+    bounds = str((session.cache_dir / "lowest.txt").resolve())
     resolve = ["uv", "pip", "compile", "--quiet", "--resolution=lowest-direct", "--extra=dev"]
     session.run(*resolve, f"--output-file={bounds}", "pyproject.toml")
     session.install("-r", bounds)

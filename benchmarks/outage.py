@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+import resource
 from bisect import bisect_left
 from collections import Counter
 from collections.abc import AsyncIterator
@@ -23,13 +24,14 @@ from aitoearn_async.emulator import VirtualTimeLoop
 from .report import Expectation, Report, Table
 
 METHOD = """
-Tasks are polled every ten seconds by one batch, in virtual time, over real sockets: the server
-stands on the same event loop, whose clock jumps, so no figure depends on the machine. After
-three periods (a period is the ten seconds and the latency) the service is down for a minute: it
-answers 503, or refuses connections. What it says is decided when it says it, after the latency.
-Counted are requests that reach it, against as many as it gets while all is well. "Peak" is the
-busiest second afterwards; "again" the time from the outage's end until every task has had a
-good answer.
+Tasks are polled by one batch, in virtual time, over real sockets: the server stands on the same
+event loop, whose clock jumps, so no figure depends on how fast the machine is. The next poll
+comes ten seconds after an answer; later where so many requests under way would take more
+sockets than a process may have. After three periods (a period is that time and the latency) the
+service is down for a minute: it answers 503, or refuses connections. What it says is decided
+when it says it, after the latency. Counted are requests that reach it, against as many as it
+gets while all is well. "Peak" is the busiest second afterwards; "again" the time from the
+outage's end until every task has had a good answer.
 """
 
 KEY = "benchmark-key"
@@ -47,6 +49,8 @@ CASES = [
 ]
 """Tasks, and seconds that the service takes to answer."""
 
+_PORTS = 25_000  # that Linux has for connections to one address
+
 _REQUEST = re.compile(
     rb"GET /api/ai/image/task/(\w+) HTTP.*?\r\nx-request-id: ([!-~]+)\r\n", re.S | re.I
 )
@@ -55,10 +59,10 @@ _REQUEST = re.compile(
 class Scenario:
     """What the service goes through; times are loop time."""
 
-    def __init__(self, latency: float, kind: str, began: float) -> None:
+    def __init__(self, count: int, latency: float, began: float) -> None:
         self.latency = latency
-        self.kind = kind
-        self.period = CADENCE + latency
+        self.period = max(CADENCE + latency, count * latency / (0.8 * _most_connections()))
+        self.cadence = self.period - latency
         self.down_from = began + PERIODS_BEFORE * self.period
         self.down_to = self.down_from + OUTAGE
         self.arrivals: list[float] = []
@@ -66,6 +70,12 @@ class Scenario:
 
     def is_down(self, moment: float) -> bool:
         return self.down_from <= moment < self.down_to
+
+
+def _most_connections() -> int:
+    """How many there can be at a time, of which this process holds both ends."""
+    descriptors, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return min(descriptors // 2 - 500, _PORTS)
 
 
 class Service(asyncio.Protocol):
@@ -120,19 +130,19 @@ async def _over(seconds: float, count: int) -> AsyncIterator[ImageRef]:
 async def outage(count: int, latency: float, kind: str) -> dict[str, float]:
     """One outage under so many tasks; its figures."""
     loop = asyncio.get_running_loop()
-    scenario = Scenario(latency, kind, loop.time())
+    scenario = Scenario(count, latency, loop.time())
     server = await _serve(scenario)
     port = server.sockets[0].getsockname()[1]
     async with (
         Client(
             KEY,
             base_url=f"http://127.0.0.1:{port}",
-            concurrency=64 + int(2 * latency * count / CADENCE),
+            concurrency=64 + min(int(2 * latency * count / CADENCE), _most_connections()),
         ) as client,
         client.as_completed(
             _over(scenario.period, count),
             timeout=None,
-            wait=tenacity.wait_random(0.9 * CADENCE, 1.1 * CADENCE),
+            wait=tenacity.wait_random(0.9 * scenario.cadence, 1.1 * scenario.cadence),
         ) as batch,
     ):
         await asyncio.sleep(scenario.down_from - loop.time())
@@ -162,6 +172,7 @@ def _figures(scenario: Scenario, count: int) -> dict[str, float]:
     seconds = Counter(int(moment - down[1]) for moment in moments if moment >= down[1])
     again = max(scenario.answered_again.values()) - down[1]
     return {
+        "cadence": scenario.cadence,
         "healthy": healthy,
         "in_outage": between(*down) / (healthy * OUTAGE),
         "peak_after": max(seconds.values()) / healthy,
@@ -198,7 +209,17 @@ def run(smoke: bool) -> Report:
             key = f"{count}.{latency:g}.{kind}"
             figures.update({f"{key}.{what}": value for what, value in found.items()})
             expectations += _expected(name, latency, found)
-    columns = ["tasks", "latency", "down", "usual/s", "in outage", "peak", "again", "lost"]
+    columns = [
+        "tasks",
+        "latency",
+        "poll after",
+        "down",
+        "usual/s",
+        "in outage",
+        "peak",
+        "again",
+        "lost",
+    ]
     return Report(METHOD, [Table(columns, rows)], figures, expectations)
 
 
@@ -206,6 +227,7 @@ def _row(count: int, latency: float, kind: str, found: dict[str, float]) -> list
     return [
         f"{count:,}",
         f"{latency:g} s",
+        f"{found['cadence']:.0f} s",
         kind,
         f"{found['healthy']:,.0f}",
         f"{100 * found['in_outage']:.2f} %",
