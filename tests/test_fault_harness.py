@@ -12,6 +12,7 @@ from aitoearn_async import (
     AiToEarnError,
     AnyRef,
     ImageRef,
+    ImageTask,
     Outcome,
     TransportError,
     WaitTimeoutError,
@@ -86,6 +87,20 @@ async def test_wrong_tasks(trial: Trial) -> None:
     trial.check()
     trial.book([OTHER], [task])
     trial.book([REF], [task], status="failed")
+    assert (trial.entry.wrong, trial.entry.lost) == (2, 0)
+
+
+async def test_an_error_in_place_of_a_task(trial: Trial) -> None:
+    """Where a task of a certain status is expected, an error is wrong; unless it is said not."""
+    outcome = Outcome[ImageTask](
+        ref=REF, task=None, error=TransportError("no"), polls=1, elapsed=0.0
+    )
+    for end in (TransportError("no"), outcome):
+        trial.book([REF], [end], status="success", or_error=True)
+        trial.book([REF], [end])
+    trial.check()
+    for end in (TransportError("no"), outcome):
+        trial.book([REF], [end], status="success")
     assert (trial.entry.wrong, trial.entry.lost) == (2, 0)
 
 

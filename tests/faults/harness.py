@@ -120,6 +120,7 @@ class Trial:
         call: Callable[[Any], Awaitable[Any]],
         *refs: AnyRef,
         status: str | None = None,
+        or_error: bool = False,
         also: tuple[type[BaseException], ...] = (),
     ) -> list[Any]:
         """Make a call for each ref, all at once. Returns what they came to, errors included.
@@ -127,11 +128,12 @@ class Trial:
         Args:
             call: `client.get`, or anything that makes an awaitable of a ref.
             refs: One call each.
-            status: The word that every task that comes of it must have.
+            status: The word that the task must have that each of them comes to.
+            or_error: Whether, with a status, an error of ours will do as well.
             also: Errors that are an end as well, and no loss: `asyncio.CancelledError`.
         """
         ends = await asyncio.gather(*map(call, refs), return_exceptions=True)
-        self.book(refs, ends, status=status, also=also)
+        self.book(refs, ends, status=status, or_error=or_error, also=also)
         return ends
 
     def book(
@@ -140,6 +142,7 @@ class Trial:
         ends: Iterable[object],
         *,
         status: str | None = None,
+        or_error: bool = False,
         also: tuple[type[BaseException], ...] = (),
     ) -> None:
         """Book what calls came to, pair by pair: tasks, outcomes of a batch, or errors.
@@ -155,9 +158,12 @@ class Trial:
                 entry.wrong += end.ref != ref
                 task = end.task if end.error is None else end.error
             if isinstance(task, BaseException):
-                entry.ended += isinstance(task, (AiToEarnError, *also))
+                expected = isinstance(task, (AiToEarnError, *also))
+                entry.ended += expected
+                wrong = expected and status is not None and not or_error
+                entry.wrong += wrong
                 entry.sightings += KEY in said_by(task)
-                if not isinstance(task, (AiToEarnError, *also)):
+                if wrong or not expected:
                     traceback.print_exception(task)  # shown by pytest where the test fails
             elif task is not None:
                 entry.ended += 1

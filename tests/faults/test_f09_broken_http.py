@@ -94,7 +94,7 @@ DOUBTFUL: dict[str, tuple[Part, ...]] = {
 async def test_what_is_http_to_some(trial: Trial, parts: tuple[Part, ...]) -> None:
     """The right answer, or a transport error: never a wrong answer, and never another error."""
     async with RawServer(say(*parts)) as server, server.client(attempts=1) as client:
-        (end,) = await trial.ends(client.get, REF, status="success")
+        (end,) = await trial.ends(client.get, REF, status="success", or_error=True)
         assert isinstance(end, ImageTask | TransportError), end
     trial.wire(server, exactly=1)
 
