@@ -144,6 +144,24 @@ def test_a_lookup_without_an_end(trial: Trial, over: str) -> None:
         trial.wire(server, exactly=0)
 
 
+def test_a_lookup_that_outlasts_requests(trial: Trial) -> None:
+    """Each request of a wait ends in its own time; the wait goes on, to its own end."""
+
+    @with_names(trial, 10_000.0)
+    async def _(loop: NamingLoop, server: RawServer, url: str) -> None:
+        async with server.client(base_url=url, request_timeout=TIMEOUT) as client:
+            for seconds, fewest in ((TIMEOUT / 2, 1), (6 * TIMEOUT, 4)):
+                with trial.on_time(loop.time() + seconds, early=0):
+                    (error,) = await trial.ends(
+                        lambda ref, s=seconds: client.wait_for(ref, timeout=s),  # type: ignore[misc]
+                        REF,
+                    )
+                assert type(error) is WaitTimeoutError
+                assert error.seen == {"no answer in time": error.polls}
+                assert error.polls >= fewest
+        trial.wire(server, exactly=0)
+
+
 @pytest.mark.parametrize("addresses", [[DEAD, ALIVE], [ALIVE, DEAD], [DEAD, DEAD, ALIVE]])
 def test_a_dead_address_that_refuses(trial: Trial, addresses: list[str]) -> None:
     """It is skipped within the same attempt."""
@@ -207,6 +225,8 @@ def test_all_addresses_dead(trial: Trial) -> None:
             (error,) = await trial.ends(client.get, REF)
         assert type(error) is ConnectionFailedError
         assert error.label == "no connection"
+        assert error.transient
+        assert client.statistics().requests == 2
         trial.wire(server, exactly=0)
 
 

@@ -34,8 +34,10 @@ def refs(count: int) -> list[ImageRef]:
     return [ImageRef(f"{number:024x}") for number in range(count)]
 
 
-async def test_it_ends_all_at_once(trial: Trial) -> None:
-    """The outcomes so far come first; no more is asked than was under way."""
+@pytest.mark.parametrize("busy", [0, 100])
+async def test_it_ends_all_at_once(trial: Trial, busy: float) -> None:
+    """The outcomes so far come first, also those that lay there unread; no more is asked than
+    was under way, and the service does not count as down."""
     began = now()
 
     def choose(heard: Heard) -> Script:
@@ -49,10 +51,12 @@ async def test_it_ends_all_at_once(trial: Trial) -> None:
         server.client(concurrency=16) as client,
         client.as_completed(refs(200)) as batch,
     ):
+        await asyncio.sleep(busy)
         outcomes, error = await until_error(batch)
         asked = server.count
         await asyncio.sleep(3600)
         assert server.count - asked <= 16
+        assert client.statistics().outages == 0
     assert isinstance(error, AuthenticationError)
     assert not isinstance(error, NotAskedError)
     assert sorted(outcome.ref for outcome in outcomes) == refs(200)[::2]
