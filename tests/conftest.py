@@ -40,8 +40,13 @@ def pytest_xdist_auto_num_workers() -> int:
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
-        if isinstance(item, pytest.Function) and inspect.iscoroutinefunction(item.function):
-            item.add_marker(pytest.mark.usefixtures("nothing_left"))
+        if not isinstance(item, pytest.Function):
+            continue
+        # Not by a mark: those are looked at when a test is collected, which is over. As the
+        # first, to be the last to look. Items made of one function share the list.
+        is_async = inspect.iscoroutinefunction(item.function)
+        if is_async and "nothing_left" not in item.fixturenames:
+            item.fixturenames.insert(0, "nothing_left")
 
 
 def pytest_collection_finish() -> None:

@@ -119,6 +119,11 @@ async def test_what_is_left_behind(trial: Trial) -> None:
     sock.close()
 
 
+async def test_every_test_is_looked_at(request: pytest.FixtureRequest) -> None:
+    """What no task may outlive is not only declared."""
+    assert request.fixturenames[0] == "nothing_left"
+
+
 async def test_bounds(trial: Trial) -> None:
     """An end that comes too late or too early, and a figure that is too high, fail the test."""
     now = asyncio.get_running_loop().time()

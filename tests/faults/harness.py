@@ -114,6 +114,8 @@ class Trial:
 
     def __init__(self, entry: Entry) -> None:
         self.entry = entry
+        self.is_over = False
+        """Whether what is left behind has been looked at."""
 
     async def ends(
         self,
@@ -223,6 +225,7 @@ class Trial:
                 break
             await asyncio.sleep(0.01)
             after = standing()
+        self.is_over = True
         for what, count in _more(before, after).items():
             self.entry.left[what] = self.entry.left.get(what, 0) + count
 
