@@ -18,7 +18,7 @@ from aitoearn_async import (
 from aitoearn_async.emulator import VirtualTimeLoop
 from benchmarks.outage import outage
 from tests.polling.model import now, run
-from tests.support.raw_server import Heard, Part, RawServer, Script, good, http, refuse, say
+from tests.support.raw_server import RST, Heard, Part, RawServer, Script, good, http, refuse, say
 
 from .harness import Row, Trial
 
@@ -52,6 +52,7 @@ TROUBLE = {
     "503": say(http(b"<html>down</html>", 503)),
     "code 500": refuse(500, "Internal Server Error"),
     "silence": say(3600.0),
+    "reset": say(RST),
 }
 
 

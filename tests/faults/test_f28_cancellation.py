@@ -15,6 +15,7 @@ import pytest
 
 from aitoearn_async import Client, ClientClosedError, ImageTask, RequestTimeoutError
 from aitoearn_async.emulator import VirtualTimeLoop
+from tests.support.answers import CHUNKED
 from tests.support.raw_server import (
     REF,
     RST,
@@ -59,15 +60,18 @@ def quiet(caplog: pytest.LogCaptureFixture) -> Iterator[None]:
 def lives(*, pieces: bool = True) -> Script:
     """Each task runs when it is asked first and has ended the second time, and so again.
 
-    The answers come in three pieces, now and then.
+    The answers come in three pieces, now and then, or as one of a length not known beforehand.
     """
     asked: Counter[str] = Counter()
 
     def script(heard: Heard) -> Iterable[Part]:
         asked[heard.path] += 1
         id = heard.path.rpartition("/")[2]
-        whole = http(envelope(task("generating" if asked[heard.path] % 2 else "success", id=id)))
-        if not pieces or heard.number % 3:
+        body = envelope(task("generating" if asked[heard.path] % 2 else "success", id=id))
+        whole = http(body)
+        if pieces and heard.number % 3 == 1:
+            whole = CHUNKED + b"%x\r\n%b\r\n0\r\n\r\n" % (len(body), body)
+        elif not pieces or heard.number % 3:
             return (whole,)
         return whole[:40], 0, whole[40:-20], 0, whole[-20:]
 
@@ -124,6 +128,36 @@ async def test_at_every_turn_of_the_loop(trial: Trial, call: Call, fresh: bool) 
         assert under_way >= 8, "many a cancellation came while something was under way"
         await still_works(trial, server, client)
     trial.wire(server, at_most=2 * TURNS + 2)
+
+
+@pytest.mark.parametrize("given", [False, True], ids=["queued", "given the place"])
+async def test_in_the_queue(trial: Trial, given: bool) -> None:
+    """Who is cancelled while waiting for a place, or in the instant of getting it, passes it on."""
+    async with (
+        RawServer(good(delay=1)) as server,
+        server.client(concurrency=1, attempts=1) as client,
+    ):
+
+        async def first() -> object:
+            task = await client.get(REF)
+            if given:
+                second.cancel()  # it has been given the place, and has not been told yet
+            return task
+
+        calls = [asyncio.ensure_future(first())]
+        await asyncio.sleep(0)
+        second = asyncio.ensure_future(client.get(OTHER))
+        await asyncio.sleep(0)
+        calls.append(asyncio.ensure_future(client.get(REF)))
+        await asyncio.sleep(0.5)
+        assert client.statistics().queued == 2
+        if not given:
+            second.cancel()
+        trial.book([REF, REF], await together(*calls), status="success")
+        (end,) = await together(second)
+        assert isinstance(end, asyncio.CancelledError)
+        await still_works(trial, server, client)
+    trial.wire(server, exactly=3)
 
 
 @types.coroutine
