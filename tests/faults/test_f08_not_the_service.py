@@ -125,6 +125,21 @@ async def test_trouble_of_a_proxy(trial: Trial, status: int) -> None:
     assert "502 Bad Gateway" in str(error), "the page is quoted"
 
 
+@pytest.mark.parametrize("status", [302, 404, 500, 503, 999])
+async def test_a_good_body_under_a_bad_status(trial: Trial, status: int) -> None:
+    """It is not believed: something on the way may have kept it from long ago."""
+    kind, _ = expected(status)
+    scripts = good("generating"), say(http(BODY.replace(b"success", b"failed"), status)), good()
+    async with RawServer(*scripts) as server, server.client() as client:
+        waiter = client.wait_for(REF)
+        await trial.ends(lambda _: waiter, REF, status="success")
+        assert waiter.seen == {"generating": 1, f"HTTP {status}": 1, "success": 1}
+    async with RawServer(*scripts[1:]) as other, other.client(attempts=1) as client:
+        (error,) = await trial.ends(client.get, REF)
+        assert type(error) is kind
+    trial.wire(server, other, exactly=4)
+
+
 @pytest.mark.parametrize("status", [200, 206, 400, 404, 500, 503, 999])
 async def test_the_services_own_words_count_under_any_status(trial: Trial, status: int) -> None:
     """A refusal in the service's envelope is understood whatever the HTTP status says."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import logging
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
@@ -72,8 +73,10 @@ async def test_everybody_waits(
         RawServer(say(busy(*values, status=status)), good()) as server,
         server.client(concurrency=1, wait=tenacity.wait_fixed(1)) as client,
     ):
+        # Those who are held, and the one who is told, have reached the service: a 503 is trouble.
+        patience = 20 if status == 429 else None
         await trial.ends(
-            lambda ref: client.wait_for(ref, patience=None), *refs(20), status="success"
+            lambda ref: client.wait_for(ref, patience=patience), *refs(20), status="success"
         )
         moments = [heard.at - server.heard[0].at for heard in server.heard[1:]]
     assert min(moments) >= seconds - 0.001
@@ -112,6 +115,46 @@ async def test_those_told_the_same_do_not_return_together(trial: Trial) -> None:
     assert held[-1] - held[0] >= 0.2 * 60
     busiest = max(sum(1 for m in held if at <= m < at + 1) for at in held[::10])
     trial.figure("tasks in the busiest second, of 1,000", busiest, 250)
+
+
+async def test_few_do_not_return_together_either(trial: Trial) -> None:
+    """Forty, too few for any pace: each adds something of its own, at random."""
+    async with (
+        RawServer(say(busy("60")), good()) as server,
+        server.client(concurrency=1, wait=tenacity.wait_fixed(1)) as client,
+    ):
+        await trial.ends(client.wait_for, *refs(40), status="success")
+        moments = [heard.at - server.heard[0].at for heard in server.heard[1:]]
+    assert 60 <= min(moments) <= max(moments) <= 72.1
+    spread = (max(moments) - min(moments)) / 60
+    trial.figure("spread of the return of forty, share of the pause", spread)
+    assert spread >= 0.15, "of 0.2, of which forty draws leave little out"
+    trial.wire(server, exactly=41)
+
+
+async def test_calls_that_are_told_the_same(trial: Trial) -> None:
+    """`get` comes again when it was told to, and some time later: not all at one moment."""
+
+    def choose(heard: Heard) -> Script:
+        return say(busy("20")) if heard.number < 40 else good()
+
+    async with RawServer(choose=choose) as server, server.client(attempts=2) as client:
+        await trial.ends(client.get, *refs(40), status="success")
+        moments = [heard.at - server.heard[0].at for heard in server.heard[40:]]
+    assert 20 - 0.1 <= min(moments) <= max(moments) <= 24.1
+    assert max(moments) - min(moments) >= 0.15 * 20
+    trial.wire(server, exactly=80)
+
+
+async def test_it_asks_ever_less(trial: Trial) -> None:
+    """Where the service does not say for how long, each pause is twice the last, up to 30 s."""
+    async with RawServer(say(busy())) as server, server.client() as client:
+        await trial.ends(lambda ref: client.wait_for(ref, timeout=120), *refs(1))
+        moments = [heard.at for heard in server.heard]
+    pauses = [b - a for a, b in itertools.pairwise(moments)]
+    for pause, least in zip(pauses[:5], [1, 2, 4, 8, 16], strict=True):
+        assert least - 0.001 <= pause <= 1.2 * least + 10
+    trial.wire(server, at_most=9)
 
 
 async def test_the_deadline_wins(trial: Trial) -> None:

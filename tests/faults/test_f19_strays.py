@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Iterable
 
 import aiohttp
@@ -212,6 +213,39 @@ async def test_a_refusal_of_ours_is_believed(trial: Trial, first: Script) -> Non
     async with RawServer(*scripts) as server, server.client(attempts=1) as client:
         ends = [end for _ in scripts for end in await trial.ends(client.get, REF)]
     assert [type(end) for end in ends[1:]] == [TaskNotFoundError] * 2
+    trial.wire(server, exactly=3)
+
+
+async def test_unchanged_since_another_answer(trial: Trial) -> None:
+    """A 304 that names another ETag is about another answer: the task is asked for anew."""
+    first = http(envelope(task("generating")), headers={"ETag": '"1"'})
+    other = b'HTTP/1.1 304 Not Modified\r\nETag: "2"\r\n\r\n'
+    scripts = say(first), say(other), good()
+    async with RawServer(*scripts) as server, server.client(wait=wait_backoff(1)) as client:
+        await trial.ends(client.wait_for, REF, status="success")
+        _, second, third = server.heard
+        assert second.header("If-None-Match") == '"1"'
+        assert third.header("If-None-Match") is None
+        assert third.at - second.at < 0.1, "at once, not with the next poll"
+    trial.wire(server, exactly=3)
+
+
+async def test_an_answer_to_another_request_of_ours(trial: Trial) -> None:
+    """What is no task names none; but it echoes a request id, and that is looked at too."""
+    ids: list[str | None] = []
+
+    def late(heard: Heard) -> Iterable[Part]:
+        ids.append(heard.header("X-Request-Id"))
+        model = {"name": "old" if heard.number == 1 else "right"}
+        echoed = ids[0] if heard.number == 1 else ids[-1]
+        body = json.dumps({"code": 0, "data": [model], "requestId": echoed})
+        return (http(body.encode()),)
+
+    async with RawServer(late) as server, server.client(attempts=2) as client:
+        for _ in range(2):
+            assert [model.name for model in await client.image_models()] == ["right"]
+        assert client.statistics().failures == 1
+        assert [heard.connection for heard in server.heard] == [0, 0, 1]
     trial.wire(server, exactly=3)
 
 

@@ -90,6 +90,22 @@ async def test_an_invalid_certificate_is_final(
     trial.no_key_in(server.raw)
 
 
+async def test_another_fingerprint(trial: Trial) -> None:
+    """A certificate that is not the one that was pinned is as final as an invalid one."""
+    pinned = aiohttp.Fingerprint(bytes(32))
+    async with (
+        RawServer(tls=served("valid")) as server,
+        server.client(attempts=3, ssl=pinned) as client,
+    ):
+        (error,) = await trial.ends(client.get, REF)
+        assert type(error) is ConnectionFailedError
+        assert error.label == "bad certificate"
+        assert not error.transient
+        assert client.statistics().requests == 1
+    trial.wire(server, exactly=0)
+    trial.no_key_in(server.raw)
+
+
 async def test_a_batch_ends_with_an_invalid_certificate(trial: Trial) -> None:
     """No task would fare better."""
     async with RawServer(tls=served("valid")) as server, server.client(concurrency=4) as client:

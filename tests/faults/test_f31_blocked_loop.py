@@ -105,8 +105,14 @@ def test_no_answer_is_there(trial: Trial, seconds: float) -> None:
     run(BlockableLoop, main())
 
 
-def test_a_deadline_while_it_is_held(trial: Trial) -> None:
-    """A wait whose time is over ends when the loop is back, whatever is due by then."""
+@pytest.mark.parametrize(
+    ("at", "seconds", "end"),
+    [(8, 5, 13), (3, 6, 10), (3, 20, 23)],
+    ids=["over it", "before it", "long over it"],
+)
+def test_a_deadline_while_it_is_held(trial: Trial, at: float, seconds: float, end: float) -> None:
+    """A wait of ten seconds whose time is over ends when the loop is back, whatever is due by
+    then; and one whose time is not over has none added to it."""
 
     async def main() -> None:
         loop = the_loop()
@@ -116,10 +122,10 @@ def test_a_deadline_while_it_is_held(trial: Trial) -> None:
             server.client() as client,
         ):
             began = loop.time()
-            loop.call_later(8, loop.hold, 5)
-            with trial.on_time(began + 13):
-                (end,) = await trial.ends(lambda ref: client.wait_for(ref, timeout=10), REF)
-            assert isinstance(end, WaitTimeoutError)
+            loop.call_later(at, loop.hold, seconds)
+            with trial.on_time(began + end, early=0):
+                (error,) = await trial.ends(lambda ref: client.wait_for(ref, timeout=10), REF)
+            assert isinstance(error, WaitTimeoutError)
         trial.wire(server)
 
     run(BlockableLoop, main())

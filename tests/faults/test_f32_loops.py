@@ -69,6 +69,17 @@ async def test_closing_twice(trial: Trial, used: bool) -> None:
     trial.wire(server, exactly=int(used))
 
 
+async def test_a_session_of_the_callers_stays_open(trial: Trial) -> None:
+    """It is not the client's to close: another one can go on with it."""
+    async with RawServer() as server, aiohttp.ClientSession() as session:
+        for _ in range(2):
+            async with server.client(session=session) as client:
+                await trial.ends(client.get, REF, status="success")
+            assert not session.closed
+        assert server.open == 1
+    trial.wire(server, exactly=2)
+
+
 def test_made_outside_of_a_loop() -> None:
     """A client may be made before there is a loop; its first use settles it there."""
     with asyncio.Runner(loop_factory=VirtualTimeLoop) as runner:

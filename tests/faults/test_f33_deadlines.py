@@ -155,6 +155,19 @@ async def test_the_bound_of_a_request_is_exact(trial: Trial, seconds: float) -> 
     trial.wire(server, at_most=1)
 
 
+@pytest.mark.parametrize("seconds", [4.9, 5.0, 5.2, 29.999])
+async def test_the_bound_of_each_request_of_a_wait(trial: Trial, seconds: float) -> None:
+    """Nor where something else would end it later."""
+    async with (
+        RawServer(say(STALL), good()) as server,
+        server.client(request_timeout=seconds, wait=tenacity.wait_fixed(1)) as client,
+    ):
+        await trial.ends(client.wait_for, REF, status="success")
+        took = server.heard[1].at - server.heard[0].at - 1
+    assert -0.001 <= took - seconds <= MOST_OVERSHOOT
+    trial.wire(server, exactly=2)
+
+
 async def test_requests_that_end_one_after_the_other(trial: Trial) -> None:
     """Ends that lie close together may come together, but not late."""
     loop = asyncio.get_running_loop()
