@@ -158,8 +158,6 @@ async def test_one_that_stays_broken_fails_alone(trial: Trial) -> None:
     async with RawServer(choose) as server, server.client(wait=wait_backoff(10)) as client:
         outcomes = await client.wait_all(refs, patience=60)
         trial.book(refs, outcomes)
-        # Not even when those are all that is left.
-        assert (client.statistics().outages, client.statistics().held) == (0, 0)
     for outcome in outcomes:
         if outcome.ref in broken:
             assert isinstance(outcome.error, ServiceUnreachableError)
@@ -172,4 +170,20 @@ async def test_one_that_stays_broken_fails_alone(trial: Trial) -> None:
             assert outcome.task is not None
             assert outcome.task.state is TaskState.SUCCEEDED
             assert outcome.polls == 9
+    trial.wire(server, exactly=sum(outcome.polls for outcome in outcomes))
+
+
+async def test_those_that_stay_broken_are_no_outage(trial: Trial) -> None:
+    """Not even where there are no others: the service is there, and each is asked to its end."""
+    refs = [ImageRef(str(number)) for number in range(12)]
+    async with (
+        RawServer(say(saying({"logId": "0", "status": 5}))) as server,
+        server.client(wait=wait_backoff(5, 1)) as client,
+    ):
+        outcomes = await client.wait_all(refs, patience=60)
+        statistics = client.statistics()
+    trial.book(refs, outcomes)
+    assert {type(outcome.error) for outcome in outcomes} == {ServiceUnreachableError}
+    assert min(outcome.polls for outcome in outcomes) >= 10
+    assert (statistics.outages, statistics.held) == (0, 0)
     trial.wire(server, exactly=sum(outcome.polls for outcome in outcomes))

@@ -128,7 +128,7 @@ async def test_few_do_not_return_together_either(trial: Trial) -> None:
     assert 60 <= min(moments) <= max(moments) <= 72.1
     spread = (max(moments) - min(moments)) / 60
     trial.figure("spread of the return of forty, share of the pause", spread)
-    assert spread >= 0.15, "of 0.2, of which forty draws leave little out"
+    assert spread >= 0.1, "of 0.2, half of which forty draws hardly ever leave out"
     trial.wire(server, exactly=41)
 
 
@@ -136,13 +136,14 @@ async def test_calls_that_are_told_the_same(trial: Trial) -> None:
     """`get` comes again when it was told to, and some time later: not all at one moment."""
 
     def choose(heard: Heard) -> Script:
-        return say(busy("20")) if heard.number < 40 else good()
+        return say(busy("200")) if heard.number < 40 else good()
 
-    async with RawServer(choose=choose) as server, server.client(attempts=2) as client:
+    options = {"attempts": 2, "request_timeout": 200}
+    async with RawServer(choose=choose) as server, server.client(**options) as client:
         await trial.ends(client.get, *refs(40), status="success")
         moments = [heard.at - server.heard[0].at for heard in server.heard[40:]]
-    assert 20 - 0.1 <= min(moments) <= max(moments) <= 24.1
-    assert max(moments) - min(moments) >= 0.15 * 20
+    assert 200 - 0.1 <= min(moments) <= max(moments) <= 245
+    assert max(moments) - min(moments) >= 0.1 * 200, "more than the pace makes of it"
     trial.wire(server, exactly=80)
 
 

@@ -13,7 +13,14 @@ from typing import Any
 
 import pytest
 
-from aitoearn_async import Client, ClientClosedError, ImageTask, RequestTimeoutError
+from aitoearn_async import (
+    BreakerState,
+    Client,
+    ClientClosedError,
+    ImageRef,
+    ImageTask,
+    RequestTimeoutError,
+)
 from aitoearn_async.emulator import VirtualTimeLoop
 from tests.support.answers import CHUNKED
 from tests.support.raw_server import (
@@ -53,7 +60,11 @@ def quiet(caplog: pytest.LogCaptureFixture) -> Iterator[None]:
     """Nothing is left to complain about: no lost exception, no unclosed socket."""
     yield
     gc.collect(1)
-    loud = [record for record in caplog.records if record.levelno >= logging.WARNING]
+    loud = [
+        record
+        for record in caplog.records
+        if record.levelno >= logging.WARNING and "is down" not in record.getMessage()
+    ]
     assert [record.getMessage() for record in loud] == []
 
 
@@ -158,6 +169,29 @@ async def test_in_the_queue(trial: Trial, given: bool) -> None:
         assert isinstance(end, asyncio.CancelledError)
         await still_works(trial, server, client)
     trial.wire(server, exactly=3)
+
+
+async def test_probes(trial: Trial) -> None:
+    """Those of an outage are under way no longer: the next one finds the service well again."""
+    refs = [ImageRef(str(number)) for number in range(30)]
+    answer = [say(http(b"", 503))]
+    async with (
+        RawServer(choose=lambda _: answer[0]) as server,
+        server.client(attempts=1) as client,
+    ):
+        await trial.ends(client.get, *refs)
+        assert client.statistics().breaker is BreakerState.OPEN
+        answer[0], asked = say(STALL), server.count
+        for ref in refs[:8]:
+            await asyncio.sleep(3)
+            probe = asyncio.ensure_future(client.get(ref))
+            await asyncio.sleep(0.1)
+            await cancelled(probe)
+        assert server.count == asked + 8
+        answer[0] = good()
+        await asyncio.sleep(3)
+        await trial.ends(client.get, REF, status="success")
+        await still_works(trial, server, client)
 
 
 @types.coroutine
@@ -448,15 +482,18 @@ def interrupt(_: object) -> Any:
 
 @pytest.mark.parametrize("call", INTERRUPTING.values(), ids=INTERRUPTING)
 def test_interrupted_in_the_users_own_code(trial: Trial, call: Call) -> None:
-    """It goes through, out of whichever task it struck, and no task is left behind."""
+    """It goes through at once, out of whichever task it struck, and no task is left behind."""
     left: list[set[asyncio.Task[Any]]] = []
+    lasted: list[float] = []
 
     async def main() -> None:
+        began = asyncio.get_running_loop().time()
         try:
             async with RawServer(good("generating")) as server, server.client() as client:
                 await call(client)
         finally:
             left.append(running_ours())
+            lasted.append(asyncio.get_running_loop().time() - began)
 
     with (
         asyncio.Runner(loop_factory=VirtualTimeLoop) as runner,
@@ -464,6 +501,7 @@ def test_interrupted_in_the_users_own_code(trial: Trial, call: Call) -> None:
     ):
         runner.run(main())
     assert left == [set()]
+    assert lasted[0] < 1.5, "the first poll, or the first report"
 
 
 async def test_while_its_time_runs_out(trial: Trial) -> None:
