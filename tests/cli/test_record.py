@@ -127,6 +127,23 @@ def test_a_line_that_was_cut_off(tmp_path: Path, cut: int | None) -> None:
     assert path.read_bytes() == line("image:a") + middle + line("image:c")
 
 
+@pytest.mark.parametrize("left", [1, 9, 40])
+def test_a_run_after_half_a_line(service: Service, invoke: Invoke, files: Files, left: int) -> None:
+    """What a run left of a line, killed while it wrote, is cut off by the next, which asks again:
+    in the end each task has one line, and each line is whole."""
+    refs = [service.do(service.emulator.add_image, "success") for _ in range(3)]
+    files.ask_for(*refs)
+    assert invoke(*files.args).status == 0
+    *whole, last = files.out.read_bytes().splitlines(keepends=True)
+    files.out.write_bytes(b"".join(whole) + last[:left])
+    service.emulator.requests.clear()
+    assert invoke(*files.args).status == 0
+    assert len(service.emulator.requests) == 1
+    assert sorted(ref for ref, _ in files.states) == sorted(map(str, refs))
+    assert files.out.read_bytes().startswith(b"".join(whole))
+    assert files.out.read_bytes().endswith(b"\n")
+
+
 def test_lines_that_do_not_settle_a_task(tmp_path: Path) -> None:
     """A task is settled by an end; not by a wait for it that was, and not by other tasks."""
     path = tmp_path / "out.jsonl"

@@ -261,7 +261,46 @@ def beyond(heard: Heard) -> list[bytes]:
     return [http(b"", 416, {"Content-Range": "bytes */4"})]
 
 
-CHANGED = (serve(OTHER), lying, unnamed, shifted, bare, beyond)
+def first_of(heard: Heard) -> int | None:
+    """The byte that is asked for, if not all are."""
+    asked = heard.header("Range")
+    return None if asked is None else int(asked.removeprefix("bytes=").removesuffix("-"))
+
+
+def moved(heard: Heard) -> list[bytes]:
+    """Says 206 with as many bytes as are missing, of that very version, from elsewhere."""
+    if (first := first_of(heard)) is None:
+        return [http(OTHER, headers={"ETag": etag_of(OTHER)})]
+    size = len(FILM) - first
+    span = f"bytes 5-{size + 4}/{len(FILM)}"
+    return [http(FILM[5 : size + 5], 206, {"ETag": etag_of(FILM), "Content-Range": span})]
+
+
+def longer(heard: Heard) -> list[bytes]:
+    """Says 206 of that very version, which has become longer."""
+    if (first := first_of(heard)) is None:
+        return [http(OTHER, headers={"ETag": etag_of(OTHER)})]
+    rest = FILM[first:] + b"and more"
+    span = f"bytes {first}-{first + len(rest) - 1}/{first + len(rest)}"
+    return [http(rest, 206, {"ETag": etag_of(FILM), "Content-Range": span})]
+
+
+def ended(heard: Heard) -> list[bytes]:
+    """Says 206 and which bytes follow, and ends in good order before all of them came."""
+    if (first := first_of(heard)) is None:
+        return [http(OTHER, headers={"ETag": etag_of(OTHER)})]
+    lines = [
+        "HTTP/1.1 206 Partial Content",
+        "Transfer-Encoding: chunked",
+        f"ETag: {etag_of(FILM)}",
+        f"Content-Range: bytes {first}-{len(FILM) - 1}/{len(FILM)}",
+    ]
+    rest = FILM[first:-9]
+    head = "\r\n".join(lines).encode() + b"\r\n\r\n"
+    return [head + b"%x\r\n%b\r\n0\r\n\r\n" % (len(rest), rest)]
+
+
+CHANGED = (serve(OTHER), lying, unnamed, shifted, moved, longer, ended, bare, beyond)
 
 
 @pytest.mark.parametrize("then", CHANGED, ids=lambda script: script.__name__)
