@@ -96,6 +96,7 @@ TROUBLE: dict[str, tuple[Script, ...]] = {
     "a page": (say(http(b"<html>", 502)),),
     "a page that echoes": (say(http(ECHO, 502)),),
     "a page that echoes late": (say(http(b" " * 985 + ECHO, 502)),),
+    "a page that echoes most of it": (say(http(b" " * 970 + ECHO, 502)),),
     "JSON that echoes": (say(http(b'{"code": "' + KEY.encode() + b'"}')),),
     "no JSON": (say(http(ECHO)),),
     "a redirect that echoes": (say(http(b"", 302, {"Location": f"https://{KEY}.org/{KEY}"})),),

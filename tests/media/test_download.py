@@ -22,6 +22,7 @@ from aitoearn_async import (
     VideoTask,
 )
 from aitoearn_async.emulator import Emulator, Fault
+from aitoearn_async.emulator.pictures import mp4
 from tests.support.raw_server import (
     FIN,
     ID,
@@ -309,6 +310,14 @@ async def test_what_changed_meanwhile_begins_again(then: Script, tmp_path: Path)
     server = await download(tmp_path, cut(300_000), then)
     assert (tmp_path / NAME).read_bytes() == OTHER
     assert server.heard[1].header("Range") is not None
+
+
+async def test_a_shorter_one_in_its_place(tmp_path: Path) -> None:
+    """Nothing of what was there before lies behind its end."""
+    short = mp4("short")
+    assert len(short) < 300_000
+    await download(tmp_path, cut(300_000), serve(short))
+    assert (tmp_path / NAME).read_bytes() == short
 
 
 @pytest.mark.parametrize("etag", [None, 'W/"weak"', "no-quotes"])
