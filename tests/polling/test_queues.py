@@ -204,8 +204,35 @@ def test_sweeping_keeps_the_order(seed: int) -> None:
     assert taken == left
 
 
+def test_sweeping_comes_to_every_link() -> None:
+    """Also where nothing drops out of those before."""
+    line: Line[ImageTask] = Line(link=4)
+    for wait in waits(41):
+        line.append(wait)
+    for wait in waits(400):
+        line.append(wait)
+        wait.over = True
+        line.note_over()
+    assert len(line) < 80
+
+
+def test_when_a_line_is_swept() -> None:
+    """Each time half a link's worth is over, a link: the first, the second, and so on."""
+    line: Line[ImageTask] = Line(link=4)
+    all_of_them = list(waits(12))
+    for wait in all_of_them:
+        line.append(wait)
+    lengths = []
+    for index in (0, 1, 4, 5):
+        all_of_them[index].over = True
+        line.note_over()
+        lengths.append(len(line))
+    assert lengths == [12, 10, 10, 8]
+    assert [len(link) for link in line._links] == [4, 4], "short ones are joined"
+
+
 def test_a_heap_counts_what_is_left() -> None:
-    heap: Heap[ImageTask] = Heap(near=3, piece=2)
+    heap: Heap[ImageTask] = Heap(near=30, piece=2)
     for wait in waits(100):
         heap.push(wait)
     for left in reversed(range(100)):
