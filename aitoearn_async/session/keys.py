@@ -107,11 +107,11 @@ class Keys:
                 what is wrong with that.
         """
         failure = await self._newer(self.number, before)
-        if self.number or failure is None:
-            return None
         if isinstance(failure, _TooLate):
             return failure
-        raise failure
+        if failure is not None and not self.number:
+            raise failure
+        return None
 
     async def reconsider(
         self, error: AiToEarnError, answer: Answer | AiToEarnError, before: float

@@ -173,6 +173,27 @@ async def test_it_hangs_when_it_is_called_again() -> None:
     assert isinstance(caught.value.__cause__, TimeoutError)
 
 
+async def test_nothing_is_sent_while_it_hangs() -> None:
+    """With the old key least of all: a call that comes meanwhile ends in time, and says why."""
+    provide = Provider("old", "new")
+    async with (
+        RawServer(refuse(401, "no")) as server,
+        server.client(api_key=provide, attempts=1, request_timeout=10) as client,
+    ):
+        first = asyncio.create_task(client.get(REF))
+        await asyncio.sleep(0)
+        provide.takes = 3600
+        await asyncio.sleep(5)
+        began = now()
+        with pytest.raises(RequestTimeoutError, match="not sent: no key came"):
+            await client.get(REF)
+        assert now() - began == pytest.approx(10, abs=0.05)
+        with pytest.raises(AuthenticationError):
+            await first
+        assert client.statistics().in_flight == 0
+    assert keys_of(server) == ["old"]
+
+
 @pytest.mark.parametrize("end", ["cancel", "close"])
 @pytest.mark.parametrize("keys", [("new",), ("old", "new")], ids=["the first", "another"])
 async def test_it_is_left_in_the_middle(keys: tuple[str, ...], end: str) -> None:
