@@ -11,6 +11,7 @@ That the package works on uvloop is part of the tests.
 
 from __future__ import annotations
 
+import random
 import shutil
 from pathlib import Path
 
@@ -45,6 +46,15 @@ def lowest(session: nox.Session) -> None:
     session.install("-r", bounds)
     session.install("--no-deps", "-e", ".")
     session.run("pytest", "-q", *session.posargs)
+
+
+@nox.session
+def clock(session: nox.Session) -> None:
+    """The tests, with a clock that starts at a random time: sums of floats are rounded anew."""
+    session.chdir(ROOT)
+    session.install("-e", ".[dev]")
+    start = random.uniform(0, 10_000_000)
+    session.run("pytest", "-q", f"--clock-start={start}", *session.posargs)
 
 
 @nox.session

@@ -6,6 +6,7 @@ Async tests run on a loop that jumps to the next timer, so none of them really w
 from __future__ import annotations
 
 import asyncio
+import functools
 import gc
 import inspect
 import os
@@ -25,8 +26,21 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
-def pytest_asyncio_loop_factories() -> dict[str, Callable[[], asyncio.AbstractEventLoop]]:
-    return {"virtual": VirtualTimeLoop}
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--clock-start",
+        type=float,
+        default=0.0,
+        metavar="SECONDS",
+        help="what loop.time() says when an async test begins",
+    )
+
+
+def pytest_asyncio_loop_factories(
+    config: pytest.Config,
+) -> dict[str, Callable[[], asyncio.AbstractEventLoop]]:
+    start = config.getoption("--clock-start")
+    return {"virtual": functools.partial(VirtualTimeLoop, start=start)}
 
 
 def pytest_xdist_auto_num_workers() -> int:

@@ -11,6 +11,7 @@ import tenacity
 
 from aitoearn_async import Client, WaitTimeoutError
 from aitoearn_async.emulator import Emulator, Fault, Request
+from tests.support.clock import ROUNDING
 
 HOUR = 3600.0
 
@@ -85,7 +86,7 @@ async def test_deadlines_at_a_rate_far_too_low(aitoearn_service: Emulator) -> No
     assert len(outcomes) == 1000
     for outcome in outcomes:
         assert isinstance(outcome.error, WaitTimeoutError)
-        assert 110 <= outcome.elapsed <= 110.05
+        assert 110 - ROUNDING <= outcome.elapsed <= 110.05
 
 
 async def test_deadlines_while_every_request_hangs(aitoearn_service: Emulator) -> None:
@@ -101,6 +102,6 @@ async def test_deadlines_while_every_request_hangs(aitoearn_service: Emulator) -
     assert len(outcomes) == 300
     for outcome in outcomes:
         assert isinstance(outcome.error, WaitTimeoutError)
-        assert 40 <= outcome.elapsed <= 40.05
+        assert 40 - ROUNDING <= outcome.elapsed <= 40.05
         assert outcome.task is not None
         assert outcome.task.status == "generating"

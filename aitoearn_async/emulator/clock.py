@@ -43,25 +43,30 @@ class VirtualTimeLoop(asyncio.SelectorEventLoop):
         with asyncio.Runner(loop_factory=VirtualTimeLoop) as runner:
             runner.run(main())
 
-    `loop.time()` starts at `time.monotonic()` and from then on goes its own way, so measure
-    with `loop.time()`. Code that compares other clocks, or spins on `sleep(0)` until a time
-    comes, waits for ever. A peer in another process or in a thread of its own may answer
-    later than `settle`: give it `real_time()`.
+    `loop.time()` has nothing to do with `time.monotonic()`, so measure with `loop.time()`. Code
+    that compares other clocks, or spins on `sleep(0)` until a time comes, waits for ever. A
+    peer in another process or in a thread of its own may answer later than `settle`: give it
+    `real_time()`.
 
     Args:
         settle: How long to listen for bytes still on their way before each jump, in real
             seconds. Not spent while no connection is open.
+        start: What `loop.time()` says at first, in seconds. The same on every machine, since a
+            sum of floats that is rounded up on one may be rounded down on another. A real loop
+            starts at the age of the machine: a test that has to do with that may want a large
+            number with many decimals.
 
     Raises:
-        ValueError: `settle` is negative or not a number.
+        ValueError: `settle` is negative, or one of the two is not a number.
     """
 
-    def __init__(self, settle: float = 0.0005) -> None:
-        self._jumper = _JumpingSelector(settle)
+    def __init__(self, settle: float = 0.0005, start: float = 0.0) -> None:
+        self._jumper = _JumpingSelector(settle, start)
         super().__init__(self._jumper)
-        if not 0 <= settle < float("inf"):
+        complaint = _complaint_about(settle, start)
+        if complaint:
             self.close()  # a loop half made complains when it is collected
-            raise ValueError(f"settle is a number of seconds, 0 or more, not {settle!r}")
+            raise ValueError(complaint)
         self._jumper.silent.update(key.fd for key in self._jumper.get_map().values())
 
     def time(self) -> float:
@@ -127,9 +132,9 @@ class VirtualTimeLoop(asyncio.SelectorEventLoop):
 class _JumpingSelector(selectors.DefaultSelector):
     """The clock. It lives in the selector since that is where a loop spends its time."""
 
-    def __init__(self, settle: float) -> None:
+    def __init__(self, settle: float, start: float) -> None:
         super().__init__()
-        self.now = time.monotonic()
+        self.now = start
         self.settle = settle
         self.holds = 0
         self.children: weakref.WeakSet[asyncio.SubprocessTransport] = weakref.WeakSet()
@@ -184,6 +189,14 @@ class _JumpingSelector(selectors.DefaultSelector):
             time.sleep(min(left, NAP))
             ready = super().select(0)
         return ready
+
+
+def _complaint_about(settle: float, start: float) -> str | None:
+    if not 0 <= settle < math.inf:
+        return f"settle is a number of seconds, 0 or more, not {settle!r}"
+    if not math.isfinite(start):
+        return f"start is a number of seconds, not {start!r}"
+    return None
 
 
 def _is_listening(fd: int) -> bool:

@@ -31,13 +31,17 @@ async def test_a_day_passes_at_once() -> None:
     assert time.monotonic() - wall < 5
 
 
-def test_the_clock_starts_at_the_real_one() -> None:
-    """A new loop's time is the monotonic clock's."""
-    before = time.monotonic()
-    loop = VirtualTimeLoop()
-    after = time.monotonic()
-    loop.close()
-    assert before <= loop.time() <= after
+@pytest.mark.parametrize(("options", "start"), [({}, 0.0), ({"start": 12345.678901}, 12345.678901)])
+def test_the_clock_starts_where_it_is_told_to(options: dict[str, float], start: float) -> None:
+    """On every machine alike, so that sums of times come out alike too."""
+
+    async def main() -> list[float]:
+        began = virtual_loop().time()
+        await asyncio.sleep(0.1)
+        return [began, virtual_loop().time()]
+
+    with asyncio.Runner(loop_factory=lambda: VirtualTimeLoop(**options)) as runner:
+        assert runner.run(main()) == [start, start + 0.1]
 
 
 async def test_time_stands_still_while_code_runs() -> None:
@@ -225,3 +229,10 @@ def test_settle_is_checked(settle: float) -> None:
     """A settling time that makes no sense is refused at once."""
     with pytest.raises(ValueError, match="settle"):
         VirtualTimeLoop(settle=settle)
+
+
+@pytest.mark.parametrize("start", [float("nan"), float("inf")])
+def test_start_is_checked(start: float) -> None:
+    """So is a time at which nothing would ever be due."""
+    with pytest.raises(ValueError, match="start"):
+        VirtualTimeLoop(start=start)

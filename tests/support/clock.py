@@ -3,5 +3,5 @@
 from __future__ import annotations
 
 ROUNDING = 1e-6
-"""Seconds. `loop.time()` begins elsewhere on each machine, so that what is added to it and taken
-off again comes back a little more, or less: by far less than this, which matters to nobody."""
+"""Seconds. What is added to a `loop.time()` and taken off again comes back a little more, or less,
+and how much depends on where the clock began: by far less than this, which matters to nobody."""
