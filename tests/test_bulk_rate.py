@@ -39,6 +39,7 @@ def most_in_a_second(requests: Sequence[Request]) -> int:
     return most
 
 
+@pytest.mark.usefixtures("untraced")
 async def test_one_rate_for_all_a_client_does(aitoearn_service: Emulator, limited: Client) -> None:
     """Two batches and fifty single waits: never more than 20 a second, and all are served."""
     first = [aitoearn_service.add_image(("generating", 200), "success") for _ in range(100)]
@@ -73,6 +74,7 @@ async def test_no_burst_after_a_pause(aitoearn_service: Emulator, limited: Clien
     assert most_in_a_second(aitoearn_service.requests) <= 21
 
 
+@pytest.mark.usefixtures("untraced")
 async def test_deadlines_at_a_rate_far_too_low(aitoearn_service: Emulator) -> None:
     """A thousand tasks at ten requests a second: each that has begun ends in its time."""
     refs = [aitoearn_service.add_image(("generating", HOUR), "success") for _ in range(1000)]
@@ -89,6 +91,7 @@ async def test_deadlines_at_a_rate_far_too_low(aitoearn_service: Emulator) -> No
         assert 110 - ROUNDING <= outcome.elapsed <= 110.05
 
 
+@pytest.mark.usefixtures("untraced")
 async def test_deadlines_while_every_request_hangs(aitoearn_service: Emulator) -> None:
     """With all workers at a request that gets no answer, all others still end in time."""
     refs = [aitoearn_service.add_image(("generating", HOUR), "success") for _ in range(300)]

@@ -201,6 +201,7 @@ async def test_a_call_in_the_pause_says_how_long_it_lasts(trial: Trial) -> None:
     trial.wire(server, exactly=2)
 
 
+@pytest.mark.usefixtures("untraced")
 async def test_it_recovers_from_a_limit_of_the_service(
     trial: Trial, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -251,6 +252,7 @@ async def test_at_once_is_no_time_to_come_back(trial: Trial, values: tuple[str, 
     trial.wire(server, exactly=3)
 
 
+@pytest.mark.usefixtures("untraced")
 async def test_one_line_for_one_storm(trial: Trial, caplog: pytest.LogCaptureFixture) -> None:
     """Ten minutes of 429, each with a second to wait, are told once, and a longer pause too."""
     loop = asyncio.get_running_loop()
@@ -269,6 +271,7 @@ async def test_one_line_for_one_storm(trial: Trial, caplog: pytest.LogCaptureFix
     trial.wire(server)
 
 
+@pytest.mark.usefixtures("untraced")
 @pytest.mark.parametrize("values", [(), ("1",)], ids=["unsaid", "a second"])
 async def test_one_in_three_hundred_is_an_accident(trial: Trial, values: tuple[str, ...]) -> None:
     """It is obeyed, and slows nobody down afterwards: all tasks are asked about nearly as often."""

@@ -34,6 +34,7 @@ def refs(count: int) -> list[ImageRef]:
     return [ImageRef(f"{number:024x}") for number in range(count)]
 
 
+@pytest.mark.usefixtures("untraced")
 @pytest.mark.parametrize(("latency", "kind"), [(0.05, "503"), (5.0, "refused")])
 def test_a_minute_of_it(trial: Trial, latency: float, kind: str) -> None:
     """What the service is spared, and how soon all is well; as the benchmark has it at size."""

@@ -21,6 +21,7 @@ ROW = Row(
 )
 
 
+@pytest.mark.usefixtures("untraced")
 @pytest.mark.parametrize("single", [False, True])
 async def test_nobody_is_told(trial: Trial, single: bool, caplog: pytest.LogCaptureFixture) -> None:
     """A hundred tasks, by a batch or each by itself, some of them asked about at that moment."""

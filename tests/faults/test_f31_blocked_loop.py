@@ -28,6 +28,7 @@ def the_loop() -> BlockableLoop:
     return loop
 
 
+@pytest.mark.usefixtures("untraced")
 @pytest.mark.parametrize("seconds", [5.5, 3600.0])
 @pytest.mark.parametrize("count", [1, 50, 1000])
 def test_answers_that_are_there(trial: Trial, count: int, seconds: float) -> None:

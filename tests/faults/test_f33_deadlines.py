@@ -218,6 +218,7 @@ async def test_no_limit(trial: Trial) -> None:
 MANY = 10_000
 
 
+@pytest.mark.usefixtures("untraced")
 async def test_ten_thousand_waits_of_a_batch(trial: Trial) -> None:
     """Each ends at its own deadline, though hardly any poll goes out any more."""
     refs = images(MANY)
@@ -233,6 +234,7 @@ async def test_ten_thousand_waits_of_a_batch(trial: Trial) -> None:
     on_time(trial, late)
 
 
+@pytest.mark.usefixtures("untraced")
 async def test_ten_thousand_single_waits(trial: Trial) -> None:
     """The same of waits that are a task each, most of them queued for a place."""
     loop = asyncio.get_running_loop()
