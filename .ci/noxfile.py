@@ -78,7 +78,7 @@ def secrets(session: nox.Session) -> None:
     """The tests, at debug level, with a search for the API key in all that they bring forth."""
     session.chdir(ROOT)
     session.install("-e", ".[dev]")
-    session.run("pytest", "-q", "--marker-key", "--timeout=600", *session.posargs)
+    session.run("pytest", "-q", "--marker-key", *session.posargs)
 
 
 @nox.session(python=PYTHONS[0])

@@ -14,6 +14,8 @@ import signal
 import sys
 from collections.abc import AsyncIterator, Callable, Iterator
 
+import hypothesis
+import hypothesis.strategies
 import pytest
 
 from aitoearn_async.emulator import VirtualTimeLoop
@@ -65,8 +67,15 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 def pytest_collection_finish() -> None:
     """Have the collector pass over all that pytest has collected, which is there to stay."""
+    _meet_hypothesis()
     gc.collect()
     gc.freeze()
+
+
+@hypothesis.settings(max_examples=1, database=None)
+@hypothesis.given(hypothesis.strategies.none())
+def _meet_hypothesis(_: None) -> None:
+    """It makes its source of chance, and asks the collector who holds it, while that still sees."""
 
 
 @pytest.fixture

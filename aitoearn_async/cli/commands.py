@@ -34,7 +34,7 @@ from .running import (
     interrupted,
     run_to_exit,
 )
-from .screens import complain, console, say, screen_for, screen_for_list
+from .screens import complain, console, hush_complaints, say, screen_for, screen_for_list
 from .standing import Exit, exit_of, failure_of, worst
 from .sweep import Sweep
 from .view import card, complaint, left
@@ -76,7 +76,10 @@ def run() -> None:
         # Where a locale lacks a character of the service's, a question mark will do.
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")
-    app(prog_name=PROGRAM)
+    try:
+        app(prog_name=PROGRAM)
+    finally:
+        hush_complaints()
 
 
 def _print_version(wanted: bool) -> None:

@@ -7,7 +7,6 @@ the options are called that several commands share stands here too.
 from __future__ import annotations
 
 import asyncio
-import os
 import signal
 import sys
 from collections.abc import Callable, Coroutine
@@ -16,7 +15,7 @@ from typing import Annotated, Any, NamedTuple, NoReturn
 import typer
 
 from .arguments import BASE_URL, PRIVATE_MEDIA
-from .screens import complain
+from .screens import complain, hush
 from .standing import Exit
 
 BaseUrl = Annotated[
@@ -71,11 +70,11 @@ def run_to_exit(work: Coroutine[Any, Any, Exit], when_interrupted: Callable[[], 
     except* KeyboardInterrupt:
         status = Exit.INTERRUPTED
     except* BrokenPipeError:
-        _hush()
+        hush(sys.stdout)
     except* OSError as group:
         # What is left of them by here is of stdout: a disk that is full, mostly.
         complain(f"stdout cannot be written to: {_first(group).strerror}")
-        _hush()
+        hush(sys.stdout)
         status = Exit.USAGE
     raise typer.Exit(when_interrupted() if status is Exit.INTERRUPTED else status)
 
@@ -108,9 +107,3 @@ def _first(group: BaseExceptionGroup[OSError]) -> OSError:
         error = error.exceptions[0]
     assert isinstance(error, OSError)
     return error
-
-
-def _hush() -> None:
-    # What is still buffered would be tried once more at exit, and complained about.
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, sys.stdout.fileno())
