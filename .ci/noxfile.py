@@ -21,7 +21,7 @@ nox.needs_version = ">=2025.2.9"
 nox.options.error_on_missing_interpreters = False
 nox.options.reuse_venv = "yes"
 
-PYTHONS = ["3.11", "3.12", "3.13", "3.14"]
+PYTHONS = ["3.11", "3.12", "3.13", "3.14", "3.15"]
 ROOT = Path(__file__).resolve().parent.parent
 """Where each session goes first: nox begins where this file stands."""
 

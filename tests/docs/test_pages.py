@@ -36,6 +36,9 @@ from .shell import add_tasks
 _SHOWN_ONLY = {"json", "text", "mermaid"}
 """Languages in which there is nothing to run. Claims made in them have tests of their own."""
 
+_NOT_YET = {"aiogram": (3, 15)}
+"""Packages that cannot be installed since that Python. What needs one is compiled, and not run."""
+
 _FILES = Path(__file__).with_name("files")
 """Files that the reader has."""
 
@@ -107,7 +110,7 @@ class _Reader:
             assert block.not_run, "say why it is not run"
         if block.language == "sh":
             shell.run(block.code, self.pytester.path, run_it=block.not_run is None)
-        elif block.not_run is not None:
+        elif block.not_run is not None or _needs_what_is_not_there(block.code):
             compile(block.code, block.where, "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
         elif block.language == "python":
             self._python(block)
@@ -173,6 +176,11 @@ class _Reader:
 def _is_test(node: ast.AST) -> bool:
     functions = ast.FunctionDef | ast.AsyncFunctionDef
     return isinstance(node, functions) and node.name.startswith("test_")
+
+
+def _needs_what_is_not_there(code: str) -> bool:
+    missing = [name for name, since in _NOT_YET.items() if sys.version_info >= since]
+    return any(re.search(rf"^(from|import) {name}\b", code, re.MULTILINE) for name in missing)
 
 
 async def _in_the_loop(code: CodeType, names: dict[str, Any]) -> None:
