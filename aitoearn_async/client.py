@@ -118,8 +118,9 @@ class Client(Making):
         options = {"proxy": checked_proxy(proxy_for(address)), "ssl": ssl}
         self._attempts = count("attempts", attempts)
         self._own_wait = strategy(wait)
-        self._limits = Limits(count("concurrency", concurrency), rate(requests_per_second))
-        health = Health(address.host or "", self._limits, self._lifetime.time)
+        now = self._lifetime.time
+        self._limits = Limits(count("concurrency", concurrency), rate(requests_per_second), now)
+        health = Health(address.host or "", self._limits, now)
         self._http = Http(
             base_url=address,
             keys=keys,

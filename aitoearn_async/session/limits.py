@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import math
 from collections import deque
+from collections.abc import Callable
 
 from .pace import Ramp
 
@@ -23,9 +24,13 @@ class Limits:
         concurrency: Requests under way at the same time.
         requests_per_second: Starts a second, evenly spaced, without a burst after a pause;
             None for no limit.
+        now: Tells the time: that of whoever sets the `ramp`.
     """
 
-    def __init__(self, concurrency: int, requests_per_second: float | None) -> None:
+    def __init__(
+        self, concurrency: int, requests_per_second: float | None, now: Callable[[], float]
+    ) -> None:
+        self._now = now
         self.concurrency = concurrency
         self.requests_per_second = requests_per_second
         self._places = concurrency  # that are free
@@ -107,7 +112,7 @@ class Limits:
 
     def is_calm(self) -> bool:
         """Whether requests go out as they come, and not at the pace after trouble."""
-        if self.ramp is not None and self.ramp.is_over(_now(), self._felt):
+        if self.ramp is not None and self.ramp.is_over(self._now(), self._felt):
             self.ramp = None
         return self.ramp is None
 
@@ -115,16 +120,12 @@ class Limits:
         # Whoever sleeps holds the lock, so those behind queue up in order, and one who is
         # cancelled leaves no gap.
         async with self._turn:
-            if (wait := self._next_start - _now()) > 0:
+            if (wait := self._next_start - self._now()) > 0:
                 await asyncio.sleep(wait)
                 if self.queued >= min(_CROWD, self.concurrency // 2):
-                    self._felt = _now()
-            now = _now()
+                    self._felt = self._now()
+            now = self._now()
             interval = self._interval
             if not self.is_calm() and self.ramp is not None:
                 interval = max(interval, self.ramp.interval(now))
             self._next_start = now + interval
-
-
-def _now() -> float:
-    return asyncio.get_running_loop().time()

@@ -167,6 +167,31 @@ def test_it_sleeps_between_two_tries(trial: Trial) -> None:
     run(BlockableLoop, main())
 
 
+def test_the_pace_after_trouble_holds_after_a_sleep_too(trial: Trial) -> None:
+    """Those who were told to wait are let out by the clock that they were held by."""
+
+    async def main() -> None:
+        loop = asyncio.get_running_loop()
+        assert isinstance(loop, BlockableLoop)
+        refs = [ImageRef(f"a{number}") for number in range(60)]
+        busy = say(http(b"", 429, {"Retry-After": "5"}))
+        scripts = good(delay=10), *[busy] * len(refs), good()
+        async with (
+            trial.left_as_found(),
+            RawServer(*scripts) as server,
+            server.client() as client,
+        ):
+            loop.call_later(3, loop.hold, HOUR)
+            await trial.ends(client.get, REF, status="success")
+            await trial.ends(client.get, *refs, status="success")
+            back = [heard.at for heard in server.heard[1 + len(refs) :]]
+            # At ten a second, as without a sleep; the pause alone spreads them over one.
+            assert max(back) - min(back) > 3
+        trial.wire(server, exactly=1 + 2 * len(refs))
+
+    run(BlockableLoop, main())
+
+
 @pytest.mark.parametrize("jump", [HOUR, -HOUR, 61.0])
 async def test_connections_from_before_the_sleep(trial: Trial, wall: Wall, jump: float) -> None:
     """Where only the wall's clock tells of it: dead connections are not used again.

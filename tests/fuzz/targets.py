@@ -110,7 +110,7 @@ def answer(data: bytes) -> None:
 
     The bytes are `STATUS\\nName: value\\n...\\n\\nBODY`.
     """
-    limits = Limits(64, None)
+    limits = Limits(64, None, lambda: 0.0)
     health = Health("127.0.0.1", limits, lambda: 0.0)
     lifetime = Lifetime()
     http = Canned(

@@ -38,8 +38,9 @@ class Case:
 
     def __init__(self, time: Callable[[], float] | None = None) -> None:
         self.now = START
-        self.limits = Limits(64, None)
-        self.health = Health("example.org", self.limits, time or (lambda: self.now))
+        clock = time or (lambda: self.now)
+        self.limits = Limits(64, None, clock)
+        self.health = Health("example.org", self.limits, clock)
         self.tasks = 0
 
     def good(self, count: int, every: float = 0.0) -> None:
