@@ -81,7 +81,8 @@ class Health:
 
     def paused_for(self) -> float:
         """Seconds for which the service has asked to be left alone, from now."""
-        return max(0.0, self._paused_until - self._now())
+        # No clock is read of a client not used yet: that would settle it on this loop, if any.
+        return 0.0 if self._all_well else max(0.0, self._paused_until - self._now())
 
     def is_current(self, term: int) -> bool:
         """Whether what `admit` once returned still lets a request go."""

@@ -9,9 +9,9 @@ import warnings
 import aiohttp
 import pytest
 
-from aitoearn_async import AiToEarnError, Client, ClientClosedError
+from aitoearn_async import AiToEarnError, Client, ClientClosedError, ImageRef
 from aitoearn_async.emulator import VirtualTimeLoop
-from tests.support.raw_server import KEY, REF, RawServer, good, together
+from tests.support.raw_server import KEY, REF, RawServer, good, http, say, together
 
 from .calls import CALLS, Call, words
 from .harness import Row, Trial, child
@@ -93,6 +93,33 @@ def test_made_outside_of_a_loop() -> None:
             await server.__aexit__(None, None, None)
 
         runner.run(main())
+
+
+def test_statistics_are_for_everybody(trial: Trial) -> None:
+    """They are read without a loop, and on another one, and settle the client on neither."""
+    refs = [ImageRef(f"a{number}") for number in range(20)]
+    server = RawServer(*[say(http(b"", 503))] * 20, good())
+    client = Client(KEY, base_url="http://127.0.0.1:1", attempts=1)
+
+    async def look() -> None:
+        assert client.statistics().requests == 0
+
+    async def main() -> None:
+        nonlocal client
+        async with client:
+            await trial.ends(client.get, REF)
+        async with server, server.client(attempts=1) as client:
+            await trial.ends(client.get, *refs)
+            assert client.statistics().breaker.value == "open"
+            await asyncio.sleep(2)
+            await trial.ends(client.get, REF, status="success")
+
+    assert client.statistics().paused_for == 0
+    for step in (look, main):
+        with asyncio.Runner(loop_factory=VirtualTimeLoop) as runner:
+            runner.run(step())
+    assert client.statistics().breaker.value == "recovering"
+    trial.wire(server, exactly=21)
 
 
 @each_call
