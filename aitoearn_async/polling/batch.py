@@ -280,7 +280,7 @@ class Batch(AsyncIterator[Outcome[T]]):
         wait.due = math.inf  # while it is being polled
         self._in_flight += 1
         try:
-            answer = await self._poll(wait, wait.end(terms))
+            answer = await self._poll(wait, wait.back_by(terms, asked, due))
         finally:
             self._in_flight -= 1
         now = self._clock.time()

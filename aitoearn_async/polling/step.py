@@ -143,6 +143,14 @@ class Wait(msgspec.Struct, Generic[T], order=True, gc=False):
         """When the present trouble has lasted too long; infinity while there is none."""
         return math.inf if self.trouble_since is None else self.trouble_since + terms.patience
 
+    def back_by(self, terms: Terms, asked: float, due: float) -> float:
+        """When a poll is given up that began now and was due then.
+
+        Patience is with the service, and does not run out over a delay on this side, where the
+        rate is too low for so many, or the consumer of an iteration was elsewhere.
+        """
+        return min(self.deadline(terms), self.patience_end(terms) + max(0.0, asked - due))
+
     @property
     def known(self) -> str | None:
         """The status that a poll need not bring again.
@@ -320,7 +328,7 @@ def _asked_for(outcome: object) -> float:
 
 def give_up(wait: Wait[Any], terms: Terms, moment: float, changed: bool = False) -> GiveUpAt:
     """The end of a wait that is out of time, or out of patience."""
-    out_of_time = wait.deadline(terms) <= wait.patience_end(terms)
+    out_of_time = wait.deadline(terms) <= moment
     kind = WaitTimeoutError if out_of_time else ServiceUnreachableError
     error = kind(
         cast("AnyRef", wait.ref),

@@ -16,7 +16,7 @@ from ..contract.refs import AnyRef, TaskRef
 from ..contract.status import TaskState
 from ..errors import TaskFailedError
 from .clock import Clock
-from .step import Decision, Ended, GiveUpAt, PollError, Reply, Terms, Wait, begin, step
+from .step import Decision, Ended, GiveUpAt, PollError, Reply, Terms, Wait, begin, give_up, step
 
 T = TypeVar("T", bound=Task)
 
@@ -168,7 +168,11 @@ class Waiter(Coroutine[Any, Any, T], AsyncIterator[T]):
         if moment > self._clock.time():
             await self._clock.sleep_until(moment)
         asked = self._clock.time()
-        answer = await self._poll(self._wait, self._wait.end(self._terms))
+        if asked >= self._wait.deadline(self._terms):  # whoever iterates was elsewhere
+            self._decision = give_up(self._wait, self._terms, asked)
+            return False
+        back_by = self._wait.back_by(self._terms, asked, moment)
+        answer = await self._poll(self._wait, back_by)
         now = self._clock.time()
         self._decision = after = step(self._wait, self._terms, answer, asked, now)
         if isinstance(after, Ended):

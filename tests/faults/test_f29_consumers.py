@@ -9,8 +9,16 @@ from typing import Any
 
 import pytest
 
-from aitoearn_async import AnyRef, BatchStatistics, Client, ImageRef, ImageTask, Outcome
-from tests.support.raw_server import REF, Heard, Part, RawServer, good
+from aitoearn_async import (
+    AnyRef,
+    BatchStatistics,
+    Client,
+    ImageRef,
+    ImageTask,
+    Outcome,
+    WaitTimeoutError,
+)
+from tests.support.raw_server import REF, Heard, Part, RawServer, good, http, say
 
 from .calls import SOON, ref_of
 from .harness import Row, Trial
@@ -37,6 +45,21 @@ async def test_a_break_out_of_a_wait(trial: Trial) -> None:
         trial.wire(server, exactly=1)
         assert [news.status async for news in waiter] == ["success"]
     trial.wire(server, exactly=3)
+
+
+@pytest.mark.parametrize(("away", "end"), [(400, ImageTask), (2000, WaitTimeoutError)])
+async def test_a_wait_that_is_left_in_trouble(trial: Trial, away: float, end: type) -> None:
+    """Patience is with the service: it does not run out while nobody asks. Time does."""
+    scripts = good("generating"), say(http(b"", 502)), good("success", delay=1)
+    async with RawServer(*scripts) as server, server.client() as client:
+        waiter = client.wait_for(REF, wait=SOON)
+        await anext(waiter)
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(anext(waiter), 1.5)
+        assert waiter.trouble is not None
+        await asyncio.sleep(away)
+        assert [type(found) for found in await trial.ends(lambda _: anext(waiter), REF)] == [end]
+    trial.wire(server, exactly=3 if end is ImageTask else 2)
 
 
 async def test_a_wait_that_is_dropped(trial: Trial) -> None:

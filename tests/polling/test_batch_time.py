@@ -104,6 +104,18 @@ async def test_patience_that_runs_out_while_all_workers_hang() -> None:
         assert outcome.elapsed == pytest.approx(100, abs=TIMELY)
 
 
+async def test_patience_with_a_service_that_is_hardly_asked() -> None:
+    """One failure, and a next poll that is late since there are so many: it is made all the same,
+    and with as much time as any other."""
+    refs = images(200)
+    service = Service(
+        latency=1.0, trouble=lambda ref, number: ServerError(502) if number == 1 else None
+    )
+    outcomes = await collect(batch(refs, service, patience=30, concurrency=2))
+    assert all(outcome.ok for outcome in outcomes)
+    assert {outcome.polls for outcome in outcomes} == {2}
+
+
 async def test_a_definite_answer_is_told_at_once() -> None:
     """That there is no such task does not queue up behind the polls that are overdue."""
     refs = images(2_000)
