@@ -190,6 +190,7 @@ class Http:
             return RequestTimeoutError(text, request_id, label=label)
         if self.health.is_current(term):
             return term
+        self.health.neither(term)
         again = self.health.admit()
         if isinstance(again, NotAskedError):
             self.limits.leave()

@@ -18,7 +18,18 @@ from aitoearn_async import (
 from aitoearn_async.emulator import VirtualTimeLoop
 from benchmarks.outage import outage
 from tests.polling.model import now, run
-from tests.support.raw_server import RST, Heard, Part, RawServer, Script, good, http, refuse, say
+from tests.support.raw_server import (
+    RST,
+    STALL,
+    Heard,
+    Part,
+    RawServer,
+    Script,
+    good,
+    http,
+    refuse,
+    say,
+)
 
 from .harness import Row, Trial
 
@@ -98,6 +109,31 @@ async def test_whatever_it_looks_like(
     assert "is down" in lines[0]
     assert "answers again" in lines[1]
     assert "is well again" in lines[2]
+
+
+async def test_probes_that_never_got_their_turn(trial: Trial) -> None:
+    """They queued behind what hung, and then the service asked to be left alone. They are not
+    under way any more, and there is a next one before what hangs is given up."""
+    began = now()
+
+    def choose(heard: Heard) -> Script:
+        if heard.number < 7:
+            return say(began + 15 - heard.at, http(b"", 429, {"Retry-After": "1"}))
+        if heard.number < 27:
+            return say(http(b"", 503))
+        return say(STALL) if heard.number == 27 else good()
+
+    async with (
+        RawServer(choose=choose) as server,
+        server.client(wait=tenacity.wait_random(0.9, 1.1), concurrency=8) as client,
+    ):
+        ends = trial.ends(client.wait_for, *refs(40), status="success")
+        waits = asyncio.ensure_future(ends)
+        await asyncio.sleep(24)
+        assert client.statistics().in_flight == 1
+        assert client.statistics().breaker is BreakerState.CLOSED
+        await waits
+    trial.wire(server, exactly=28 + 40)
 
 
 async def test_patience_ends_while_it_lasts(trial: Trial) -> None:
