@@ -160,6 +160,13 @@ class Keys:
             key: Key | Exception = await self._given()
         except Exception as exc:
             key = exc
+        except asyncio.CancelledError as exc:
+            if (task := asyncio.current_task()) is None or task.cancelling():
+                raise
+            # Nobody has cancelled this task, but one that the function waits for. Passed on, it
+            # would end the call as if its caller had wanted that: a task group says nothing.
+            key = RuntimeError("the function given as api_key= was cancelled")
+            key.__cause__ = exc
         finally:
             self.awaited = not self._known
         self._calls += 1

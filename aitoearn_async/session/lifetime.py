@@ -187,6 +187,8 @@ class Bound:
         task = asyncio.current_task(self._lifetime.loop)
         if task is None:
             raise RuntimeError("a Client can only be used inside an asyncio task")
+        if self._lifetime.closed:  # since `enter`, by what was awaited meanwhile
+            raise ClientClosedError
         self._task = task
         self._cancelling = task.cancelling()
         self._lifetime.under_way.add(self)
@@ -195,7 +197,14 @@ class Bound:
 
     def close(self) -> None:
         """End it now, because the client closes."""
-        self._cancel(ClientClosedError)
+        if self._task is asyncio.current_task():
+            # It closes the client itself. A cancellation would stay with the task for good,
+            # should it not await anything more in here.
+            if self._passing is not None:
+                self._passing.cancel()
+            self._passing = asyncio.get_running_loop().call_soon(self._cancel, ClientClosedError)
+        else:
+            self._cancel(ClientClosedError)
 
     def expire(self, loop: asyncio.AbstractEventLoop, passes: int, latest: float) -> None:
         """End it after so many turns of the loop, because its time is over.

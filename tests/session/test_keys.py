@@ -219,6 +219,41 @@ async def test_it_is_left_in_the_middle(keys: tuple[str, ...], end: str) -> None
     assert provide.calls == len(keys) + 1
 
 
+@pytest.mark.parametrize("call", ["get", "wait_for", "wait_all"])
+async def test_it_closes_the_client(call: str) -> None:
+    """The call that went for the key ends like all others, and its task goes on undisturbed."""
+
+    async def provide() -> str:
+        await client.aclose()
+        return "new"
+
+    async with RawServer() as server:
+        client = server.client(api_key=provide)
+        argument: Any = [REF] if call == "wait_all" else REF
+        with pytest.raises(ClientClosedError):
+            await getattr(client, call)(argument)
+        await asyncio.sleep(1)
+        assert client.statistics().in_flight == 0
+    assert server.count == 0
+
+
+@pytest.mark.parametrize("call", ["get", "wait_for", "wait_all"])
+async def test_what_it_waits_for_is_cancelled(call: str) -> None:
+    """That is the function's failure, and not an end that the caller of the client asked for."""
+    inner: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+    inner.cancel()
+
+    async def provide() -> str:
+        return await inner
+
+    async with RawServer() as server, server.client(api_key=provide) as client:
+        argument: Any = [REF] if call == "wait_all" else REF
+        with pytest.raises(RuntimeError, match="api_key= was cancelled"):
+            await getattr(client, call)(argument)
+        assert client.statistics().in_flight == 0
+    assert server.count == 0
+
+
 async def test_neither_key_is_shown() -> None:
     """What the service says of the old one, after there is a new one, is fit to be seen."""
     old, new = "sk-0123456789-old", "sk-0123456789-new"
