@@ -110,7 +110,7 @@ class ApiError(AiToEarnError):
 
     @property
     def label(self) -> str:
-        return f"code {self.code}" if self.http_status == 200 else f"HTTP {self.http_status}"
+        return _code(self.code) if self.http_status == 200 else f"HTTP {self.http_status}"
 
     def __str__(self) -> str:
         words = self.message or "the service gave no reason"
@@ -410,6 +410,12 @@ def _brief(text: str | None) -> str:
     line = " ".join((text or "")[:1000].split())
     line = line if len(line) <= _MOST_SHOWN else line[: _MOST_SHOWN - 1] + "…"
     return "".join(character if character.isprintable() else "?" for character in line)
+
+
+def _code(code: int) -> str:
+    """A business code as part of a line: JSON has numbers of any length."""
+    bits = code.bit_length()
+    return f"code {code}" if bits <= 64 else f"code of {bits} bits"
 
 
 def _quoted(request_id: str | None) -> str:

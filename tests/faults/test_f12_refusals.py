@@ -73,6 +73,17 @@ async def test_get(trial: Trial, code: int, case: Case) -> None:
     trial.wire(server, exactly=3 if case.transient else 1)
 
 
+@pytest.mark.parametrize("power", [20, 4000])
+async def test_a_number_as_long_as_a_page(trial: Trial, power: int) -> None:
+    """It is an attribute like any other, and not written out wherever the error is told of."""
+    code = -(10**power)
+    async with RawServer(no(code)) as server, server.client() as client:
+        (error,) = await trial.ends(client.get, REF)
+    assert error.code == code
+    assert len(str(error)) < 100
+    trial.wire(server, exactly=1)
+
+
 @pytest.mark.parametrize(("code", "case"), CASES.items(), ids=lambda value: str(value)[:12])
 async def test_the_first_poll_of_a_wait(trial: Trial, code: int, case: Case) -> None:
     """A final no ends it at once; one that may pass costs a poll."""
