@@ -36,6 +36,8 @@ T = TypeVar("T", bound=Task)
 logger: logging.Logger = logging.getLogger("aitoearn_async")
 
 _MOST_STRANGE_WORDS = 100
+_MOST_UNCONDITIONAL = 1000
+"""Polls that do not ask for a 304, after some 304s in a row that could not be used."""
 _ETAG = re.compile(r'(W/)?"([!#-~]{1,200})"')
 
 
@@ -71,6 +73,7 @@ class Poller:
         self._numbers = itertools.count(1)
         self._echoes_request_ids = False
         self._strange_words: set[str] = set()
+        self._unconditional = self._unconditional_next = 0  # polls
 
     def statistics(self) -> ClientStatistics:
         """What was polled so far, and is being polled now."""
@@ -106,16 +109,18 @@ class Poller:
         endpoint = endpoint_of(ref)
         # The same all through a wait: it is part of the answer's bytes, so of its ETag.
         request_id = f"{self._name}-{ref.id}"
-        etag = wait.memo if known is not None else None
+        etag = self._etag(wait) if known is not None else None
         path = endpoint.path + ref.id
         answer = await self._http.send("GET", path, request_id, before, etag=etag)
         if isinstance(answer, Answer) and known is not None:
             if answer.status == 304 and etag is not None:
                 if _same(etag, answer.headers.get("ETag")):
+                    self._unconditional_next = 0
                     self._health.good(answer.term, answer.sent)
                     return Reply(known, None, etag, answer.sent)
                 # Unchanged since some other answer: that says nothing of the one we have.
                 self._health.neither(answer.term)
+                self._ask_less_for_304()
                 answer = await self._http.send("GET", path, request_id, before)
             elif answer.status == 200:
                 seen = glance(answer.body, endpoint)
@@ -129,6 +134,18 @@ class Poller:
         assert isinstance(answer, Answer)
         # One copy of a word for all the waits that hold it.
         return Reply(sys.intern(task.status), task, _memo(answer, etag), answer.sent)
+
+    def _etag(self, wait: Wait[Any]) -> str | None:
+        """What to ask for a 304 with."""
+        if not self._unconditional or wait.memo is None:
+            return wait.memo
+        self._unconditional -= 1
+        return None
+
+    def _ask_less_for_304(self) -> None:
+        """One came that had to be asked again: so may the next, behind a proxy that spoils all."""
+        self._unconditional_next = min(2 * self._unconditional_next + 1, _MOST_UNCONDITIONAL)
+        self._unconditional = self._unconditional_next
 
     def _task(
         self,

@@ -26,6 +26,7 @@ from aitoearn_async import (
 )
 from aitoearn_async.emulator import Emulator, Fault
 from tests.support.clock import ROUNDING
+from tests.support.raw_server import REF, Heard, RawServer, Script, envelope, http, say
 
 HOUR = 3600.0
 
@@ -436,3 +437,24 @@ async def test_a_304_for_something_else_is_not_believed(
             aitoearn_service.fault(Fault(status=304, headers={"ETag": 'W/"other"'}), times=None)
             asyncio.get_running_loop().call_later(30, aitoearn_service.clear_faults)
     assert task.done
+
+
+@pytest.mark.parametrize("header", [{}, {"ETag": '"other"'}], ids=["no ETag", "another"])
+async def test_304s_that_are_never_of_use_are_not_asked_for(header: dict[str, str]) -> None:
+    """Each costs a second request. One that is of use again has the next ones asked for."""
+
+    def choose(heard: Heard) -> Script:
+        if heard.header("If-None-Match") is None:
+            body = envelope({"logId": REF.id, "status": "generating"})
+            return say(http(body, headers={"ETag": '"one"'}))
+        return say(http(b"", 304, header if heard.at < began + 605 else {"ETag": '"one"'}))
+
+    began = now()
+    async with RawServer(choose=choose) as server, server.client() as client:
+        with pytest.raises(WaitTimeoutError) as caught:
+            await client.wait_for(REF, timeout=1000, wait=tenacity.wait_fixed(10))
+    assert caught.value.polls == pytest.approx(101, abs=1)
+    # The polls 2, 4, 8, 16 and 32 were asked again; 64 was good, and all after it but the last.
+    assert server.count - caught.value.polls == 5
+    conditional = [heard.header("If-None-Match") is not None for heard in server.heard]
+    assert sum(conditional) == 5 + 100 - 64 + 1
