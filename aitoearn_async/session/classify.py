@@ -93,10 +93,18 @@ _EXCEPTIONS: tuple[tuple[type[BaseException], Verdict], ...] = (
         Verdict(ConnectionFailedError, True, "lost connection", "the connection was lost"),
     ),
     (
+        RuntimeError,
+        Verdict(ConnectionFailedError, True, "no DNS answer", "the host's name was not looked up"),
+    ),
+    (
         Exception,
         Verdict(UnexpectedResponseError, True, "not HTTP", "the answer could not be read"),
     ),
 )
+
+_NO_THREAD = "can't start new thread"
+"""What Python says, in a `RuntimeError`, where names are looked up in threads and none is to be
+had any more."""
 
 _STATUSES: tuple[tuple[range, type[ApiError] | type[TransportError], bool, str], ...] = (
     (range(304, 305), UnexpectedResponseError, True, "unchanged, which was not asked"),
@@ -117,6 +125,14 @@ def said_by(exc: BaseException) -> str:
     Not all of a `ClientResponseError`: its status is made up, and its URL nothing new.
     """
     return exc.message if isinstance(exc, aiohttp.ClientResponseError) else str(exc)
+
+
+def is_a_mistake(exc: Exception) -> bool:
+    """Whether what was raised says nothing of the exchange, but of how aiohttp was used.
+
+    Or that the client has been closed, which is a `RuntimeError` too.
+    """
+    return isinstance(exc, RuntimeError) and str(exc) != _NO_THREAD
 
 
 def classify(

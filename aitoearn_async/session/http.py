@@ -26,7 +26,7 @@ from ..errors import (
     TransportError,
 )
 from .answer import Answer
-from .classify import Phase, classify
+from .classify import Phase, classify, is_a_mistake
 from .connection import Body, Lost, open_session
 from .health import Health
 from .keys import Keys
@@ -164,8 +164,8 @@ class Http:
                 result = await self._exchange(method, path, request_id, etag, body)
                 result.sent, result.term, result.key = sent, term, key
         except Exception as exc:
-            if isinstance(exc, RuntimeError):
-                raise  # a mistake in the use of aiohttp, or the client's end: not the wire's doing
+            if is_a_mistake(exc):
+                raise
             result = self.trouble.raised(exc, request_id, clock.time() - sent)
         finally:
             self.limits.leave()

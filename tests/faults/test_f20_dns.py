@@ -9,9 +9,11 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import socket
+import threading
 from collections.abc import Awaitable, Callable, Iterator
 from typing import Any
 
+import aiohttp
 import pytest
 
 from aitoearn_async import ConnectionFailedError, ImageRef, RequestTimeoutError, WaitTimeoutError
@@ -112,6 +114,34 @@ def test_a_name_that_comes_and_goes(trial: Trial, failure: OSError) -> None:
         assert waiter.polls == 4
         assert loop.lookups == 3, "what was found is kept"
         trial.wire(server, exactly=2)
+
+
+@pytest.fixture
+def no_threads() -> Iterator[None]:
+    """No thread can be started: there is no room for such a stack."""
+    before = threading.stack_size(1 << 46)
+    yield
+    threading.stack_size(before)
+
+
+@pytest.mark.usefixtures("no_threads")
+@pytest.mark.parametrize("session", [None, aiohttp.ClientSession], ids=["ours", "the caller's"])
+async def test_no_thread_to_look_it_up_in(
+    trial: Trial, session: Callable[[], aiohttp.ClientSession] | None
+) -> None:
+    """A poll is lost, and an error of ours says what there was not enough of."""
+    async with RawServer(good()) as server, contextlib.AsyncExitStack() as stack:
+        theirs = await stack.enter_async_context(session()) if session else None
+        url = server.url.replace(ALIVE, NAME)
+        async with server.client(base_url=url, session=theirs) as client:
+            (error,) = await trial.ends(client.get, REF)
+            (end,) = await trial.ends(lambda ref: client.wait_for(ref, timeout=60), REF)
+            assert (client.statistics().in_flight, client.statistics().queued) == (0, 0)
+    assert type(error) is ConnectionFailedError
+    assert error.transient
+    assert "can't start new thread" in str(error)
+    assert end.seen == {"no DNS answer": end.polls}
+    trial.wire(server, exactly=0)
 
 
 def test_a_wait_without_a_name(trial: Trial) -> None:

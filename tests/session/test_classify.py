@@ -95,6 +95,7 @@ EXCEPTIONS: list[tuple[BaseException, tuple[type[TransportError], bool, str]]] =
     (BrokenPipeError(32, "pipe"), LOST),
     (ssl.SSLError(1, "bad record"), LOST),
     (OSError(24, "too many open files"), LOST),
+    (RuntimeError("can't start new thread"), (ConnectionFailedError, True, "no DNS answer")),
     (ValueError("?"), NOT_HTTP),
     (UnicodeDecodeError("utf-8", b"\xff", 0, 1, "?"), NOT_HTTP),
     (LookupError("unknown encoding"), NOT_HTTP),
