@@ -83,14 +83,13 @@ class Batch(AsyncIterator[Outcome[T]]):
         self._owed = 0  # outcomes: refs read, and their outcome not yet taken
         self._idle: deque[asyncio.Future[Wait[T]]] = deque()
         self._workers = self._in_flight = 0
-        self._spread = Spread()
+        self._spread, self._gauge = Spread(), Gauge()
         self._tasks: set[asyncio.Task[None]] = set()
         self._alarm: Alarm | None = None
         self._alarm_at = math.inf
         self._news: asyncio.Future[None] | None = None
         self._failure: BaseException | None = None
         self._ends = dict.fromkeys(("succeeded", "failed", "unresolved"), 0)
-        self._gauge = Gauge()
         self._state = "not entered"
         self._keeping = Keeping(keep, self._deliver, self._arm, self._fail)
         # The last, since it may raise: what is half made can then be shown.
@@ -303,6 +302,7 @@ class Batch(AsyncIterator[Outcome[T]]):
             self._end(wait, task, TaskFailedError(cast("AnyTask", task)) if failed else None)
         else:
             if isinstance(decision.error, AuthenticationError | ConnectionFailedError):
+                self._agenda.end(wait)  # or it would hold the error, and that its frames, for good
                 raise decision.error  # no other task will fare better: ends the batch
             wait.verdict = decision.error
             self._agenda.doom(wait, decision.moment)

@@ -37,6 +37,14 @@ def not_an_end(error: BaseException) -> BaseException:
     return wrapped
 
 
+class _Wait(Wait[T], gc=True):
+    """A wait that the garbage collector looks at.
+
+    What a waiter raises, or shows as its trouble for the caller to raise, leads to frames, and
+    from there back to the waiter. Of those of a batch nobody ever sees one.
+    """
+
+
 class Waiter(Coroutine[Any, Any, T], AsyncIterator[T]):
     """A wait for one task, made by `Client.wait_for`.
 
@@ -58,7 +66,7 @@ class Waiter(Coroutine[Any, Any, T], AsyncIterator[T]):
         poll: Poll[T],
         clock: Clock,
     ) -> None:
-        self._wait: Wait[T] = Wait(due=0.0, ref=ref)
+        self._wait: Wait[T] = _Wait(due=0.0, ref=ref)
         self._terms = terms
         self._raise_on_failure = raise_on_failure
         self._poll = poll

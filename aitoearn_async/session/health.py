@@ -8,6 +8,7 @@ whoever wanted it to decide.
 
 from __future__ import annotations
 
+import copy
 import logging
 import math
 from collections.abc import Callable
@@ -131,10 +132,12 @@ class Health:
             own = None if isinstance(error, ConnectionFailedError) else task
             if self._breaker.bad(term, own, now):
                 self._down(now, error)
-        self._trouble = error.with_traceback(None)
         asked = getattr(error, "retry_after", None)
         if asked is not None or isinstance(error, RateLimitError):
             self._complained(error, asked, now)
+        # Not the error itself, which is on its way to the caller, and once it has been raised holds
+        # all that stands in his frames.
+        self._trouble = copy.copy(error)
 
     def neither(self, term: int) -> None:
         """A request was broken off by the caller."""

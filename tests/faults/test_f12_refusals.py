@@ -2,24 +2,41 @@
 
 from __future__ import annotations
 
+import asyncio
+import gc
+import logging
+import weakref
 from typing import NamedTuple
 
 import pytest
 
 from aitoearn_async import (
+    AiToEarnError,
     AnyRef,
     ApiError,
     AuthenticationError,
     ImageRef,
     InvalidRequestError,
+    Outcome,
     RateLimitError,
     ServerError,
     ServiceUnreachableError,
     TaskNotFoundError,
     wait_backoff,
 )
-from tests.support.raw_server import REF, Heard, RawServer, Script, good, http, refuse, say
+from tests.support.raw_server import (
+    REF,
+    Heard,
+    RawServer,
+    Script,
+    good,
+    http,
+    refuse,
+    say,
+    together,
+)
 
+from .calls import CALLS, Call, about_ref
 from .harness import Row, Trial
 
 ROW = Row(
@@ -152,3 +169,59 @@ async def test_a_wrong_key_ends_a_batch(trial: Trial, code: int) -> None:
         (error,) = await trial.ends(lambda _: client.wait_all(refs), refs[0])
     assert type(error) is AuthenticationError
     trial.wire(server, at_most=8)
+
+
+class Large:
+    """Something in a caller's frame that is better not kept."""
+
+
+@pytest.mark.parametrize("code", [401, 404])
+@pytest.mark.parametrize("call", CALLS.values(), ids=CALLS)
+async def test_what_an_error_was_raised_through_is_let_go_of(
+    trial: Trial, call: Call, code: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Nobody but the caller holds on to an error, nor is it a ring that is never broken."""
+
+    caplog.set_level(logging.WARNING, "aitoearn_async")  # or it would hold what is logged
+
+    async def handle() -> weakref.ref[Large]:
+        large = Large()
+        (end,) = await together(call(client))
+        end = about_ref(end)
+        trial.book([REF], [end])
+        error = end.error if isinstance(end, Outcome) else end
+        assert isinstance(error, AiToEarnError)
+        try:
+            raise error
+        except AiToEarnError:
+            return weakref.ref(large)
+
+    async with RawServer(refuse(code)) as server, server.client() as client:
+        gone = await asyncio.create_task(handle())
+        gc.collect()
+        assert gone() is None
+    trial.wire(server)
+
+
+async def test_so_it_is_of_trouble_that_was_looked_at(
+    trial: Trial, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Whoever raises what a wait has met has the wait in his frame, and the wait has the error."""
+
+    caplog.set_level(logging.WARNING, "aitoearn_async")
+
+    async def handle() -> weakref.ref[Large]:
+        large, waiter = Large(), client.wait_for(REF)
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(anext(waiter), 0.5)
+        trial.book([REF], [waiter.trouble])
+        try:
+            raise waiter.trouble or ValueError
+        except ServerError:
+            return weakref.ref(large)
+
+    async with RawServer(refuse(500)) as server, server.client() as client:
+        gone = await asyncio.create_task(handle())
+        gc.collect()
+        assert gone() is None
+    trial.wire(server, exactly=1)

@@ -206,9 +206,10 @@ def test_who_is_held_is_told_why(caplog: pytest.LogCaptureFixture) -> None:
         held = case.held()
         assert str(held) == f"not asked, because example.org is down, for {seconds:.0f} s so far"
         assert held.retry_after is None
-        assert held.__cause__ is error
+        assert held.__cause__ is not None
+        assert repr(held.__cause__) == repr(error)
         assert case.health.held == number
-    assert error.__traceback__ is None, "what held whom up is not kept alive"
+        assert held.__cause__.__traceback__ is None, "what held whom up is not kept alive"
     assert [record.getMessage() for record in caplog.records] == [
         "example.org is down (HTTP 503): asked by probes alone"
     ]
@@ -300,7 +301,8 @@ def test_a_complaint_holds_everybody(caplog: pytest.LogCaptureFixture) -> None:
     case.now += 20
     held = case.held()
     assert str(held) == "not asked, because example.org has asked to be left alone"
-    assert (held.retry_after, held.__cause__, case.health.held) == (40, error, 1)
+    assert (held.retry_after, case.health.held) == (40, 1)
+    assert repr(held.__cause__) == repr(error)
     pace = case.limits.ramp
     for seconds, until in ((10, 40), (50, 50)):
         case.health.bad(term, "task", RateLimitError(429, retry_after=seconds))
