@@ -65,8 +65,8 @@ class Keys:
         self._lifetime = lifetime
         self._seconds = seconds
         self._lock = asyncio.Lock()
-        self._calls = 0
-        self._failure: Exception | None = None  # of the last call
+        self._calls = self._asking = 0
+        self._failure: Exception | None = None  # of the last call, while somebody asks for it
 
     def __reduce_ex__(self, protocol: SupportsIndex) -> NoReturn:
         raise TypeError(_NOT_STORED)
@@ -142,17 +142,22 @@ class Keys:
             Why none came; None if one did, or the same again.
         """
         calls, began = self._calls, self._lifetime.time()
+        self._asking += 1
         try:
             with Bound(self._lifetime, min(before, began + self._seconds)):
                 async with self._lock:
                     if self.number == than and self._calls == calls:
                         await self._call()
+            return self._failure if self.number == than else None
         except TimeoutError:
             return _TooLate(
                 "no key came from the function given as api_key= within "
                 f"{self._lifetime.time() - began:.1f} s"
             )
-        return self._failure if self.number == than else None
+        finally:
+            self._asking -= 1
+            if not self._asking:
+                self._failure = None  # it may be raised, and holds the frames it was raised through
 
     async def _call(self) -> None:
         self.awaited = True

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import gc
+import weakref
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -251,6 +253,29 @@ async def test_what_it_waits_for_is_cancelled(call: str) -> None:
         with pytest.raises(RuntimeError, match="api_key= was cancelled"):
             await getattr(client, call)(argument)
         assert client.statistics().in_flight == 0
+    assert server.count == 0
+
+
+async def test_its_failure_is_forgotten() -> None:
+    """When all who wanted the key have been told of it; with it go the frames it came through."""
+
+    class Closed(Exception):
+        pass
+
+    async def provide() -> str:
+        await asyncio.sleep(1)
+        raise Closed
+
+    async def call() -> weakref.ref[BaseException]:
+        ends = await asyncio.gather(client.get(REF), client.get(REF), return_exceptions=True)
+        assert isinstance(ends[0], Closed)
+        assert ends[0] is ends[1], "it was called once"
+        return weakref.ref(ends[0])
+
+    async with RawServer() as server, server.client(api_key=provide) as client:
+        gone = await asyncio.create_task(call())
+        gc.collect()
+        assert gone() is None
     assert server.count == 0
 
 
