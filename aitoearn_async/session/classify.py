@@ -15,6 +15,7 @@ import ssl
 from typing import NamedTuple
 
 import aiohttp
+from aiohttp.http import HttpProcessingError
 
 from ..contract.codes import error_for
 from ..errors import (
@@ -122,9 +123,13 @@ _STATUSES: tuple[tuple[range, type[ApiError] | type[TransportError], bool, str],
 def said_by(exc: BaseException) -> str:
     """The words of an exception, as far as they can be trusted.
 
-    Not all of a `ClientResponseError`: its status is made up, and its URL nothing new.
+    Not the status in those of a `ClientResponseError`, or of what the parser raised: it is made
+    up, and the URL nothing new.
     """
-    return exc.message if isinstance(exc, aiohttp.ClientResponseError) else str(exc)
+    told = exc.__cause__ if isinstance(exc, aiohttp.ClientPayloadError) else exc
+    if isinstance(told, aiohttp.ClientResponseError | HttpProcessingError):
+        return told.message
+    return str(exc)
 
 
 def is_a_mistake(exc: Exception) -> bool:
