@@ -48,6 +48,6 @@ class Outcome(msgspec.Struct, Generic[T_co], frozen=True, kw_only=True):
             AiToEarnError: It did not succeed; `error`.
         """
         if self.error is not None:
-            raise self.error
+            raise self.error.with_traceback(None)  # or it grows with each use
         assert self.task is not None
         return self.task

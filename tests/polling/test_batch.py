@@ -69,6 +69,9 @@ async def test_how_each_task_ended() -> None:
         with pytest.raises(AiToEarnError) as caught:
             by_ref[ref].unwrap()
         assert caught.value is by_ref[ref].error
+        with pytest.raises(AiToEarnError) as again:
+            by_ref[ref].unwrap()
+        assert len(again.traceback) == 2, "it does not grow"
     assert {ref: outcome.polls for ref, outcome in by_ref.items()} == service.polls
 
 
