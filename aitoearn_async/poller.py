@@ -47,7 +47,8 @@ class ClientStatistics(msgspec.Struct, frozen=True, kw_only=True):
     requests: int
     """Requests begun."""
     failures: int
-    """Requests that brought nothing: refused, broken off, unreadable."""
+    """Requests that brought nothing: refused, broken off, unreadable, or out of time, which may be
+    over before they begin."""
     in_flight: int
     """Requests under way now."""
     queued: int
