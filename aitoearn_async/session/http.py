@@ -30,7 +30,7 @@ from .classify import Phase, classify, is_a_mistake
 from .connection import Body, Lost, open_session
 from .health import Health
 from .keys import Keys
-from .lifetime import Bound, Lifetime
+from .lifetime import Bound, Lifetime, is_cancelled
 from .limits import Limits
 from .trouble import TooLarge, Trouble
 
@@ -53,6 +53,7 @@ _KEEP_ALIVE = 15.0
 _SLOWEST = 128 * 1024
 """Bytes a second that a line must carry, for a body to arrive in its time: a megabit."""
 _CLOSED_SESSION = "the aiohttp session given to the Client is closed"
+_CANCELLED = "something was cancelled that the aiohttp session given to the Client had waited for"
 
 
 class Http:
@@ -167,6 +168,11 @@ class Http:
             if is_a_mistake(exc):
                 raise
             result = self.trouble.raised(exc, request_id, clock.time() - sent)
+        except asyncio.CancelledError:
+            if is_cancelled():
+                raise
+            closed = self._session is not None and self._session.closed
+            raise RuntimeError(_CLOSED_SESSION if closed else _CANCELLED) from None
         finally:
             self.limits.leave()
             if not isinstance(result, Answer):

@@ -14,7 +14,7 @@ from typing import NoReturn, SupportsIndex, TypeAlias, cast
 
 from ..errors import AiToEarnError, AuthenticationError
 from .answer import Answer
-from .lifetime import Bound, Lifetime
+from .lifetime import Bound, Lifetime, is_cancelled
 
 Provider: TypeAlias = Callable[[], Awaitable[str]]
 """A function of the caller's that gives the key that is valid now."""
@@ -166,10 +166,8 @@ class Keys:
         except Exception as exc:
             key = exc
         except asyncio.CancelledError as exc:
-            if (task := asyncio.current_task()) is None or task.cancelling():
+            if is_cancelled():
                 raise
-            # Nobody has cancelled this task, but one that the function waits for. Passed on, it
-            # would end the call as if its caller had wanted that: a task group says nothing.
             key = RuntimeError("the function given as api_key= was cancelled")
             key.__cause__ = exc
         finally:

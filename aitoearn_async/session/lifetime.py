@@ -159,6 +159,16 @@ class Lifetime:
             self.ring_by(max(following, now + _GRAIN))
 
 
+def is_cancelled() -> bool:
+    """Whether somebody has cancelled the running task.
+
+    If not, a `CancelledError` in it is of something that was waited for. Passed on, it would end
+    a call as if the caller had wanted that: a task group does not say a word.
+    """
+    task = asyncio.current_task()
+    return task is None or task.cancelling() > 0
+
+
 def _wake(future: asyncio.Future[None]) -> None:
     if not future.done():
         future.set_result(None)

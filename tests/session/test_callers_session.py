@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import aiohttp
@@ -11,6 +12,7 @@ from yarl import URL
 from aitoearn_async import (
     AuthenticationError,
     ConnectionFailedError,
+    ImageRef,
     ImageTask,
     ServerError,
     TaskNotFoundError,
@@ -136,4 +138,38 @@ async def test_a_mistake_in_a_middleware() -> None:
         with pytest.raises(RuntimeError, match="broken middleware"):
             await client.get(REF)
         assert calls == 1
+        assert client.statistics().in_flight == 0
+
+
+async def test_closed_under_those_who_wait_for_a_connection() -> None:
+    """aiohttp cancels what they wait for. Nobody has cancelled them: they hear of an error."""
+    async with RawServer(good(delay=10)) as server:
+        session = aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=1))
+        async with server.client(session=session) as client:
+            refs = [ImageRef("a"), ImageRef("b")]
+            calls = [client.get(REF), client.wait_for(REF), client.wait_all(refs)]
+            ends = asyncio.ensure_future(together(*calls))
+            await asyncio.sleep(2)
+            await session.close()
+            for end in await ends:
+                assert type(end) is RuntimeError
+                assert "session given to the Client is closed" in str(end)
+            assert (client.statistics().in_flight, client.statistics().queued) == (0, 0)
+
+
+async def test_a_middleware_that_waits_for_what_is_cancelled() -> None:
+    """Nor is that a cancellation of the call."""
+    inner: asyncio.Future[aiohttp.ClientResponse] = asyncio.get_running_loop().create_future()
+    inner.cancel()
+
+    async def waiting(_: object, __: object) -> aiohttp.ClientResponse:
+        return await inner
+
+    async with (
+        RawServer() as server,
+        aiohttp.ClientSession(middlewares=[waiting]) as session,
+        server.client(session=session) as client,
+    ):
+        with pytest.raises(RuntimeError, match="something was cancelled"):
+            await client.get(REF)
         assert client.statistics().in_flight == 0
