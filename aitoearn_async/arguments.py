@@ -45,7 +45,8 @@ def rate(requests_per_second: float | None) -> float | None:
 
 def count(name: str, value: int) -> int:
     """A whole number from 1."""
-    if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+    # No more than a float can take: seconds are multiplied by some of them.
+    if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value <= sys.maxsize:
         raise ValueError(f"{name}={value!r}: give a whole number, 1 or more")
     return value
 

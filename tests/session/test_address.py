@@ -189,7 +189,7 @@ NAN, INF, HUGE = float("nan"), float("inf"), 10**400
 WRONG: dict[str, list[Any]] = {
     "request_timeout": [0, -1, NAN, INF, "5", None, True, HUGE],
     "requests_per_second": [0, -1, NAN, INF, "5", True, HUGE],
-    "attempts": [0, -1, 1.0, NAN, "3", None, True],
+    "attempts": [0, -1, 1.0, NAN, "3", None, True, HUGE],
     "concurrency": [0, -1, 1.5, INF, "3", None, False],
     "max_response_bytes": [0, -1, 1e6, "1", None, True],
     "wait": [5, "5", 0, []],
