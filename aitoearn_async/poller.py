@@ -207,9 +207,10 @@ class Poller:
         logger.debug("%s: %s", ref, error)
 
     def _notice(self, word: str) -> None:
-        if word in self._strange_words or len(self._strange_words) >= _MOST_STRANGE_WORDS:
+        known_by = word[:200]  # they are kept
+        if known_by in self._strange_words or len(self._strange_words) >= _MOST_STRANGE_WORDS:
             return
-        self._strange_words.add(word)
+        self._strange_words.add(known_by)
         shown = self._http.trouble.scrubbed(word)
         logger.warning("unknown status %.60r: taken to mean that the task still runs", shown)
 

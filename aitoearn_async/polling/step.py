@@ -45,6 +45,8 @@ PollError = ApiError | TransportError | ContractError
 """What a poll can come to, other than a reply."""
 
 _MOST_KINDS_SEEN = 12
+_MOST_OF_A_WORD = 200
+"""Characters of a status that are counted by, and kept in each wait. No real one has as many."""
 _MOST_HELD = 30.0
 """Seconds until a poll that was held, because the service is down, is tried again."""
 
@@ -127,7 +129,7 @@ class Wait(msgspec.Struct, Generic[T], order=True, gc=False):
         """What the polls came to, and how often."""
         if self.counts is not None:
             return self.counts
-        return {self.status: self.polls} if self.status is not None else {}
+        return {self.status[:_MOST_OF_A_WORD]: self.polls} if self.status is not None else {}
 
     def end(self, terms: Terms) -> float:
         """When this wait ends if nothing changes: its deadline, or its patience with trouble."""
@@ -345,6 +347,7 @@ def _count(wait: Wait[Any], what: str, *, as_before: bool) -> None:
     if wait.counts is None and not as_before:
         wait.counts = wait.seen
     if wait.counts is not None:
+        what = what[:_MOST_OF_A_WORD]
         if what not in wait.counts and len(wait.counts) >= _MOST_KINDS_SEEN:
             what = "other"
         wait.counts[what] = wait.counts.get(what, 0) + 1

@@ -342,6 +342,17 @@ def test_a_count_of_what_was_seen_stays_small() -> None:
     assert sum(wait.seen.values()) == wait.polls == 1000
 
 
+@pytest.mark.parametrize("words", [1, 3])
+def test_what_is_counted_of_a_word_stays_short(words: int) -> None:
+    """One of a million characters is not kept in each wait and in each error, but its beginning."""
+    limits = terms()
+    wait = begun(limits)
+    for n in range(words):
+        step(wait, limits, reply(f"{n}-" + "word" * 250_000), START, START)
+    assert {len(word) for word in wait.seen} == {200}
+    assert len(wait.seen) == sum(wait.seen.values()) == words
+
+
 ANSWERS: st.SearchStrategy[Any] = st.one_of(
     st.sampled_from(["generating", "queued", "running"]).map(reply),
     st.sampled_from(PASSING),
