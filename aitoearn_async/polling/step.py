@@ -67,9 +67,10 @@ class Reply(msgspec.Struct, Generic[T]):
 class Proof:
     """What is known against a refusal, of waits that were asked along with each other."""
 
-    __slots__ = ("of_key", "of_task")
+    __slots__ = ("goods", "of_key", "of_task")
 
     def __init__(self) -> None:
+        self.goods: int = 0  # good answers so far
         self.of_key: bool = False  # one task of any kind has had a good answer
         self.of_task: bool = False  # the service has just given the task's id itself
 
@@ -113,8 +114,9 @@ class Wait(msgspec.Struct, Generic[T], order=True, gc=False):
     """The last poll's error, if it had one."""
     trouble_since: float | None = None
     """When the first poll began of those that got nowhere."""
-    doubted: bool = False
-    """A refusal has contradicted good answers, and awaits confirmation."""
+    doubted: int | None = None
+    """A refusal awaits confirmation: it has contradicted good answers, so many of all waits; or -1,
+    when others have had good ones since, and it is this task's own trouble."""
     clipped_to: float | None = None
     """The end that a last poll has been brought forward for."""
     counts: dict[str, int] | None = None
@@ -230,8 +232,9 @@ def _after_reply(wait: Wait[T], terms: Terms, reply: Reply[T], now: float) -> De
         wait.polls += 1
     wait.status, wait.memo = reply.status, reply.memo
     wait.trouble = wait.trouble_since = None
-    wait.doubted = False
+    wait.doubted = None
     terms.proof.of_key = True
+    terms.proof.goods += 1
     if reply.task is not None:
         wait.latest = reply.task
         if reply.task.done:
@@ -247,7 +250,12 @@ def _after_trouble(
     if _is_definite(error):
         if not _needs_confirmation(wait, terms, error):
             return GiveUpAt(now, error)
-        wait.doubted = True
+        if wait.doubted is None:
+            wait.doubted = terms.proof.goods
+        else:
+            wait.doubted = -1
+            if wait.trouble_since is None:
+                wait.trouble_since = asked
     # One who is told to slow down has reached the service: no reason to lose patience.
     elif wait.trouble_since is None and not isinstance(error, RateLimitError):
         wait.trouble_since = asked
@@ -280,11 +288,12 @@ def _is_definite(error: PollError) -> bool:
 
 
 def _needs_confirmation(wait: Wait[Any], terms: Terms, error: PollError) -> bool:
-    if wait.doubted:
-        return False
     if isinstance(error, AuthenticationError):
-        # The service also says 401 when it fails to look the account up.
-        return terms.proof.of_key
+        # The service also says 401 when it fails to look the account up. What any of the waits
+        # has been told since the first one speaks for the key once more.
+        return terms.proof.of_key and wait.doubted != terms.proof.goods
+    if wait.doubted is not None:
+        return False
     if isinstance(error, TaskNotFoundError):
         # Its receipt may be there before the task is, where it looks.
         return terms.proof.of_task

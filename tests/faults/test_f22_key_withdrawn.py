@@ -25,8 +25,9 @@ ROW = Row(
     22,
     "The key is withdrawn in the middle; or the service fails to look it up, which looks alike",
     "A 401 after good answers is doubted once. The second ends the batch at once, with the "
-    "outcomes so far; a 401 that passes costs each task a poll. Where a function gives the key, "
-    "it is asked for another, once for all, and the tasks go on.",
+    "outcomes so far, unless another task has had a good answer since: then it is trouble of that "
+    "task alone. A 401 that passes costs each task a poll. Where a function gives the key, it is "
+    "asked for another, once for all, and the tasks go on.",
 )
 
 
@@ -81,6 +82,24 @@ async def test_one_that_passes_costs_a_poll(trial: Trial, share: int) -> None:
         trial.book(refs(60), await client.wait_all(refs(60)), status="success")
         assert client.statistics().outages == 0
     trial.wire(server, exactly=60 * 8)
+
+
+async def test_one_task_is_refused_for_ever(trial: Trial) -> None:
+    """While others have good answers, it is not for want of a key: it uses up its own patience."""
+    began = now()
+
+    def choose(heard: Heard) -> Script:
+        if heard.at > began + 2 and heard.path.endswith("7"):
+            return refuse(401, "Unauthorized")
+        return good("success" if heard.at > began + 20 else "generating")
+
+    async with RawServer(choose=choose) as server, server.client() as client:
+        outcomes = await client.wait_all(refs(16), patience=60)
+        trial.book(refs(16), outcomes)
+    assert [outcome.ref for outcome in outcomes if not outcome.ok] == [refs(16)[7]]
+    assert isinstance(outcomes[7].error, ServiceUnreachableError)
+    assert isinstance(outcomes[7].error.__cause__, AuthenticationError)
+    trial.wire(server)
 
 
 async def test_one_on_the_first_task_of_another_kind(trial: Trial) -> None:

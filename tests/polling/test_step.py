@@ -219,6 +219,24 @@ def test_no_patience_at_all() -> None:
     assert decision.moment == START + 1
 
 
+def test_a_401_that_others_are_spared() -> None:
+    """Good answers to others since the first one: it is the task's own, and costs its patience."""
+    limits = terms(patience=100, delay=10)
+    one, other = begun(limits), begun(limits)
+    refused = AuthenticationError(401)
+    for n in range(12):
+        step(other, limits, reply(), START + n, START + n)
+        decision = step(one, limits, refused, START + 10 * n, START + 10 * n)
+        if n < 10:
+            assert isinstance(decision, PollAt)
+    assert isinstance(decision, GiveUpAt)
+    assert isinstance(decision.error, ServiceUnreachableError)
+    assert decision.error.__cause__ is refused
+    assert decision.moment == START + 110, "from the second on"
+    step(other, limits, refused, START + 200, START + 200)
+    assert step(other, limits, refused, START + 210, START + 210) == GiveUpAt(START + 210, refused)
+
+
 def test_being_told_to_slow_down_costs_no_patience() -> None:
     """A 429 comes from a service that can be reached."""
     limits = terms(patience=5, delay=10)
