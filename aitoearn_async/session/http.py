@@ -199,7 +199,7 @@ class Http:
         self.health.neither(term)
         again = self.health.admit()
         if isinstance(again, NotAskedError):
-            self.limits.leave()
+            self.limits.leave_unasked()
         return again
 
     async def _wait_for_key(
@@ -218,7 +218,7 @@ class Http:
 
     def _go_unasked(self, term: int) -> None:
         """Give up the place of a request that was not sent."""
-        self.limits.leave()
+        self.limits.leave_unasked()
         self.health.neither(term)
 
     def _tell_health(

@@ -88,6 +88,11 @@ class Limits:
         else:
             self._places += 1
 
+    def leave_unasked(self) -> None:
+        """Give the place back of a request that was not sent after all."""
+        self.begun -= 1
+        self.leave()
+
     async def _place(self) -> None:
         if self._places and not self._queue:
             self._places -= 1

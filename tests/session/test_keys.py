@@ -156,7 +156,7 @@ async def test_it_hangs() -> None:
         with pytest.raises(WaitTimeoutError):
             await client.wait_for(REF, timeout=100)
         assert now() - began == pytest.approx(100, abs=0.05)
-        assert client.statistics().in_flight == 0
+        assert (client.statistics().requests, client.statistics().in_flight) == (0, 0)
     assert server.count == 0
 
 

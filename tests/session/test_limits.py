@@ -16,6 +16,7 @@ from tests.support.raw_server import (
     Part,
     RawServer,
     good,
+    http,
     refuse,
     say,
     together,
@@ -126,6 +127,19 @@ async def test_statistics_of_the_queue() -> None:
         assert (client.statistics().in_flight, client.statistics().queued) == (0, 0)
         assert client.statistics().requests == 10
         assert client.statistics().failures == 0
+
+
+async def test_statistics_of_what_was_held_after_all() -> None:
+    """Those who queued while the service asked to be left alone are held, and no requests."""
+    busy = say(0.5, http(b"", 429, {"Retry-After": "9"}))
+    async with (
+        RawServer(busy, busy, good()) as server,
+        server.client(concurrency=2, attempts=1) as client,
+    ):
+        await together(*map(client.get, refs(20)))
+        statistics = client.statistics()
+        assert (statistics.requests, statistics.failures, statistics.held) == (2, 2, 18)
+        assert server.count == 2
 
 
 @pytest.mark.parametrize("rate", [0.5, 3, 10.0, 97])
