@@ -32,9 +32,11 @@ from .running import (
     PrivateMedia,
     Timeout,
     interrupted,
+    leave_quietly,
     run_to_exit,
+    unwritable,
 )
-from .screens import complain, console, hush_complaints, say, screen_for, screen_for_list
+from .screens import complain, console, say, screen_for, screen_for_list
 from .standing import Exit, exit_of, failure_of, worst
 from .sweep import Sweep
 from .view import card, complaint, left
@@ -78,8 +80,11 @@ def run() -> None:
             stream.reconfigure(errors="replace")
     try:
         app(prog_name=PROGRAM)
+    except OSError as error:
+        # Of a help text, or of a complaint that a command was not understood.
+        raise SystemExit(unwritable(error)) from None
     finally:
-        hush_complaints()
+        leave_quietly()
 
 
 def _print_version(wanted: bool) -> None:

@@ -7,15 +7,16 @@ the options are called that several commands share stands here too.
 from __future__ import annotations
 
 import asyncio
+import os
 import signal
 import sys
 from collections.abc import Callable, Coroutine
-from typing import Annotated, Any, NamedTuple, NoReturn
+from typing import Annotated, Any, NamedTuple, NoReturn, TextIO
 
 import typer
 
 from .arguments import BASE_URL, PRIVATE_MEDIA
-from .screens import complain, hush
+from .screens import complain
 from .standing import Exit
 
 BaseUrl = Annotated[
@@ -70,12 +71,10 @@ def run_to_exit(work: Coroutine[Any, Any, Exit], when_interrupted: Callable[[], 
     except* KeyboardInterrupt:
         status = Exit.INTERRUPTED
     except* BrokenPipeError:
-        hush(sys.stdout)
+        _hush(sys.stdout)
     except* OSError as group:
         # What is left of them by here is of stdout: a disk that is full, mostly.
-        complain(f"stdout cannot be written to: {_first(group).strerror}")
-        hush(sys.stdout)
-        status = Exit.USAGE
+        status = unwritable(_first(group))
     raise typer.Exit(when_interrupted() if status is Exit.INTERRUPTED else status)
 
 
@@ -101,9 +100,33 @@ async def _until_told(work: Coroutine[Any, Any, Exit]) -> Exit:
         signal.signal(signal.SIGTERM, before)
 
 
+def unwritable(error: OSError) -> Exit:
+    """Say that stdout cannot be written to, and have nothing more written there."""
+    complain(f"stdout cannot be written to: {error.strerror}")
+    _hush(sys.stdout)
+    return Exit.USAGE
+
+
 def _first(group: BaseExceptionGroup[OSError]) -> OSError:
     error: BaseException = group
     while isinstance(error, BaseExceptionGroup):
         error = error.exceptions[0]
     assert isinstance(error, OSError)
     return error
+
+
+def leave_quietly() -> None:
+    """See to it that complaints nobody could be told do not change the exit status."""
+    try:
+        if sys.stderr is not None:
+            sys.stderr.flush()
+    except OSError:
+        _hush(sys.stderr)
+
+
+def _hush(stream: TextIO | None) -> None:
+    # What is still buffered would be tried once more at exit, and complained about.
+    if stream is not None:  # there is none where a shell has closed it
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, stream.fileno())
+        os.close(nowhere)

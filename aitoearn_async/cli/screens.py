@@ -6,7 +6,7 @@ stdout, trouble to stderr.
 
 from __future__ import annotations
 
-import os
+import contextlib
 import sys
 from collections.abc import Callable, Sequence
 from types import TracebackType
@@ -64,30 +64,10 @@ def say(text: str | bytes) -> None:
 
 def complain(text: str) -> None:
     """A line about what went wrong, or was left."""
-    try:
+    # A disk that is full, a reader who has left: there is nowhere left to say so, and what is
+    # being done, and its status, count all the same.
+    with contextlib.suppress(OSError):
         typer.echo(view.shown(text), err=True)
-    except BrokenPipeError:
-        raise
-    except OSError:
-        pass  # a disk that is full: there is nowhere left to say so, and the status still counts
-
-
-def hush(stream: TextIO) -> None:
-    """Have what a stream has not got rid of go nowhere. It would be tried once more at exit."""
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, stream.fileno())
-    os.close(nowhere)
-
-
-def hush_complaints() -> None:
-    """Give up complaints that could not be written, lest Python makes a status of its own of it."""
-    stream: TextIO | None = sys.stderr
-    if stream is None:
-        return
-    try:
-        stream.flush()
-    except OSError:
-        hush(stream)
 
 
 class Screen:

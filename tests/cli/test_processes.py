@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import importlib.abc
+import io
 import os
 import pty
 import re
@@ -15,9 +16,9 @@ import tempfile
 import termios
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 import pytest
 
@@ -218,14 +219,64 @@ def test_a_full_disk_does_not_hide_what_was_paid_for(service: Service) -> None:
     assert re.match(r"submitted image:\w+\nstdout cannot be written to: ", done.stderr)
 
 
-def test_complaints_that_cannot_be_written(service: Service) -> None:
-    """The status counts without them."""
+@pytest.mark.parametrize("command", ["--version", "wait --help"])
+def test_a_full_disk_and_a_help_text(command: str) -> None:
     with open("/dev/full", "w") as full:
+        done = _written_to(full, *command.split())
+    assert done.returncode == 2
+    assert done.stderr == "stdout cannot be written to: No space left on device\n"
+
+
+@pytest.mark.parametrize(("args", "status"), [("get image:unknown", 4), ("get nonsense", 2)])
+@pytest.mark.parametrize("reader", ["full disk", "gone"])
+def test_complaints_that_cannot_be_written(
+    service: Service, args: str, status: int, reader: str
+) -> None:
+    """The status counts without them, and is not the 1 of a task that failed."""
+    with _unwritable(reader) as err:
         done = subprocess.run(
-            [sys.executable, "-m", "aitoearn_async", "get", "image:unknown"],
-            stderr=full, timeout=20, check=False,
+            [sys.executable, "-m", "aitoearn_async", *args.split()],
+            stderr=err, timeout=20, check=False,
         )  # fmt: skip
-    assert done.returncode == 4
+    assert done.returncode == status
+
+
+def test_nobody_hears_what_was_paid_for(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A task is waited for and its result printed, though nobody reads stderr any more."""
+    service.do(service.emulator.script, "image", "success")
+    out = io.TextIOWrapper(io.BytesIO())
+    with _unwritable("gone") as err:
+        monkeypatch.setattr(sys, "stderr", err)
+        monkeypatch.setattr(sys, "stdout", out)
+        monkeypatch.setattr(sys, "argv", ["x", "generate", "image", "--model", "gpt-image-2", "x"])
+        with pytest.raises(SystemExit) as exit:
+            main()
+        monkeypatch.undo()
+    assert exit.value.code == 0
+    out.seek(0)
+    assert out.read().startswith(f"{service.emulator.created[0]} success")
+
+
+def test_ctrl_c_when_nobody_hears(service: Service) -> None:
+    """As of `2>&1 | tee log`, where Ctrl-C ends the reader first."""
+    ref = service.do(service.emulator.add_video, "InProgress")
+    with _unwritable("gone") as err, spawn("wait", str(ref), stderr=err) as process:
+        assert process.stdout is not None
+        process.stdout.readline()
+        process.send_signal(signal.SIGINT)
+        assert process.wait(timeout=20) == 130
+
+
+@contextlib.contextmanager
+def _unwritable(why: str) -> Iterator[TextIO]:
+    reading, writing = os.pipe()
+    os.close(reading)
+    if why == "full disk":
+        os.close(writing)
+        writing = os.open("/dev/full", os.O_WRONLY)
+    # What is still in it is tried once more.
+    with contextlib.suppress(OSError), os.fdopen(writing, "w") as file:
+        yield file
 
 
 def _written_to(file: Any, *args: str) -> subprocess.CompletedProcess[str]:
