@@ -14,7 +14,8 @@ import msgspec
 from .contract.catalog import Model, objection
 from .contract.endpoints import VIDEO_LIST, Catalog, endpoint_of, entries_decoder, page_decoder
 from .contract.envelope import Broken, read_row
-from .contract.refs import VideoRef
+from .contract.models import VideoTask
+from .contract.refs import VideoRef, is_id
 from .contract.requests import TaskRequest
 from .errors import ContractError
 from .exchange import Exchange
@@ -47,12 +48,16 @@ class Finder:
         path = VIDEO_LIST.format(page=number, size=size)
         final = spoils_a_page if size > 1 else None
         page = await self._exchange.get(path, page_decoder, final=final)
-        tasks = [read_row(bytes(row), _video) for row in page.rows]
+        return Rows([self._row(bytes(row)) for row in page.rows], page.total)
+
+    def _row(self, row: bytes) -> VideoTask | ContractError:
+        task = read_row(row, _video)
         scrubbed = self._exchange.http.trouble.scrubbed
-        return Rows(
-            [ContractError(scrubbed(t.reason)) if isinstance(t, Broken) else t for t in tasks],
-            page.total,
-        )
+        if isinstance(task, Broken):
+            return ContractError(scrubbed(task.reason))
+        if not is_id(task.id):
+            return ContractError(f"a task of the list has the id {scrubbed(task.id)!r:.60}")
+        return task
 
     async def models(self, catalog: Catalog[M]) -> list[M]:
         """The models there are, asked for afresh.

@@ -26,6 +26,7 @@ from .errors import AiToEarnError, ApiError, ContractError, ServerError, TaskNot
 logger: logging.Logger = logging.getLogger("aitoearn_async")
 
 _MOST_SEEN = 10_000
+"""Rows that are known again; and so many of them in a row that the list leads nowhere."""
 _FAR_AWAY = 1_000_000
 
 
@@ -96,8 +97,9 @@ class VideoList(AsyncIterator[VideoTask]):
         self._report = skipped
         self._next = 0
         self._pieces: deque[Piece] = deque()
-        self._ready: deque[VideoTask] = deque()
+        self._ready: deque[VideoTask | SkippedVideo] = deque()
         self._seen: dict[str, None] = {}
+        self._repeated = 0  # rows since the last one that was new
         self._ended = False
         self._in_use = False
 
@@ -109,11 +111,15 @@ class VideoList(AsyncIterator[VideoTask]):
             raise RuntimeError("this list is already being read; call list_videos() again")
         self._in_use = True
         try:
-            while not self._ready:
-                if self._ended:
-                    raise StopAsyncIteration
-                await self._advance()
-            return self._ready.popleft()
+            while True:
+                while not self._ready:
+                    if self._ended:
+                        raise StopAsyncIteration
+                    await self._advance()
+                row = self._ready.popleft()
+                if isinstance(row, VideoTask):
+                    return row
+                self._skip(row)
         finally:
             self._in_use = False
 
@@ -131,15 +137,18 @@ class VideoList(AsyncIterator[VideoTask]):
             if piece.size > 1:
                 self._pieces.extendleft(reversed(pieces(*piece)))
             else:
-                self._skip(piece.at, error)
+                self._ready.append(SkippedVideo(piece.at, error.with_traceback(None)))
             return
         self._leave(piece)
         self.total = page.total
         for number, row in enumerate(page.rows):
             if isinstance(row, ContractError):
-                self._skip(piece.at + number, row)
+                self._ready.append(SkippedVideo(piece.at + number, row))
             elif self._is_new(row.id):
                 self._ready.append(row)
+        self._repeated = 0 if self._ready else self._repeated + len(page.rows)
+        if self._repeated > _MOST_SEEN:
+            raise ContractError("the list of videos goes on and on with rows it has had before")
         end = piece.at + piece.size
         if len(page.rows) < piece.size or (page.total is not None and end >= page.total):
             self._ended = True
@@ -148,13 +157,12 @@ class VideoList(AsyncIterator[VideoTask]):
         """Make sure that it is the row that fails: a page without rows must not.
 
         Raises:
-            ServerError: All pages fail.
+            ApiError: All pages fail.
         """
-        if isinstance(error, ServerError):
-            try:
-                await self._fetch(_FAR_AWAY, 1)
-            except ServerError:
-                raise error from None
+        try:
+            await self._fetch(_FAR_AWAY, 1)
+        except (TaskNotFoundError, ServerError):
+            raise error from None
 
     def _leave(self, piece: Piece) -> None:
         if self._pieces:
@@ -162,12 +170,12 @@ class VideoList(AsyncIterator[VideoTask]):
         else:
             self._next = piece.at + piece.size
 
-    def _skip(self, position: int, error: ApiError | ContractError) -> None:
+    def _skip(self, row: SkippedVideo) -> None:
         self.skipped += 1
         if self._report is None:
-            logger.warning("row %d of the list of videos is left out: %s", position, error)
+            logger.warning("row %d of the list of videos is left out: %s", row.position, row.error)
         else:
-            self._report(SkippedVideo(position, error.with_traceback(None)))
+            self._report(row)
 
     def _is_new(self, id: str) -> bool:
         # Tasks made while the list is read push the others back, onto pages still to come.

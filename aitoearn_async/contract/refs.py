@@ -30,7 +30,7 @@ class TaskRef(msgspec.Struct, Generic[T_co], frozen=True, gc=False, tag_field="k
     def __post_init__(self) -> None:
         if not isinstance(self.id, str):
             raise TypeError(f"a task id is a str, not {type(self.id).__name__}")
-        if not _ID.fullmatch(self.id):
+        if not is_id(self.id):
             raise ValueError(
                 f"not a task id: {_shown(self.id)}; an id is 1-128 characters of "
                 "A-Z a-z 0-9 - _, as the submit call returned it"
@@ -102,6 +102,11 @@ def parse_ref(text: str) -> AnyRef:
     if not colon or kind not in _KINDS:
         raise ValueError(f"not a task: {_shown(text)}; write image:ID or video:ID")
     return _KINDS[kind](id)
+
+
+def is_id(text: str) -> bool:
+    """Whether it can be the id of a task."""
+    return _ID.fullmatch(text) is not None
 
 
 def _shown(text: str) -> str:

@@ -150,13 +150,14 @@ async def test_passing_trouble_is_not_a_rows() -> None:
         assert len(service.requests) == 6
 
 
-async def test_a_service_that_fails_is_not_a_bad_row() -> None:
+@pytest.mark.parametrize("code", [500, 12302])
+async def test_a_service_that_fails_is_not_a_bad_row(code: int) -> None:
     async with Emulator() as service, Client(service.api_key, base_url=service.url) as client:
         refs = [service.add_video() for _ in range(3)]
-        service.fault(Fault(code=500), times=None)
+        service.fault(Fault(code=code), times=None)
         skipped: list[SkippedVideo] = []
         videos = client.list_videos(skipped=skipped.append)
-        with pytest.raises(ServerError):
+        with pytest.raises((ServerError, TaskNotFoundError)):
             await anext(videos)
         assert skipped == []
         service.clear_faults()
@@ -183,6 +184,50 @@ async def test_a_row_that_breaks_the_contract_is_left_out() -> None:
         assert [each.position for each in skipped] == [0, 2]
         assert all(isinstance(each.error, ContractError) for each in skipped)
         assert "$.data.status" in str(skipped[0].error)
+
+
+async def test_an_id_that_names_no_task_is_left_out() -> None:
+    rows = [{"id": id, "status": "x"} for id in ("../x", "b", "", "x" * 10**6)]
+    page = http(envelope({"page": 1, "total": 4, "list": rows}))
+    async with RawServer(lambda _: [page]) as server, server.client() as client:
+        skipped: list[SkippedVideo] = []
+        assert [task.id async for task in client.list_videos(skipped=skipped.append)] == ["b"]
+        assert [each.position for each in skipped] == [0, 2, 3]
+        assert all(len(str(each.error)) < 200 for each in skipped)
+
+
+async def test_a_report_that_fails_costs_no_row() -> None:
+    """The iteration can be taken up again behind the row that it was of."""
+    rows = [{"id": id, "status": status} for id, status in [("a", "x"), ("b", 5), ("c", "x")]]
+    page = http(envelope({"page": 1, "total": 3, "list": rows}))
+
+    def fail(skipped: SkippedVideo) -> None:
+        raise ZeroDivisionError
+
+    async with RawServer(lambda _: [page]) as server, server.client() as client:
+        videos = client.list_videos(skipped=fail)
+        assert (await anext(videos)).id == "a"
+        with pytest.raises(ZeroDivisionError):
+            await anext(videos)
+        assert [task.id async for task in videos] == ["c"]
+        assert server.count == 1
+
+
+async def test_a_list_that_leads_nowhere() -> None:
+    """A page that comes whichever is asked for, as from a cache that passes over the query."""
+    rows = [VideoTask(id=f"{number:x}", status="x") for number in range(1000)]
+    asked: list[int] = []
+
+    async def fetch(number: int, size: int) -> Rows:
+        asked.append(number)
+        return Rows([*rows], None)
+
+    videos = VideoList(1000, fetch, None)
+    assert [await anext(videos) for _ in rows] == rows
+    for _ in range(2):
+        with pytest.raises(ContractError, match="has had before"):
+            await anext(videos)
+    assert len(asked) <= 13
 
 
 async def test_a_list_that_is_none() -> None:
