@@ -52,15 +52,15 @@ class Service:
         async def call() -> T:
             return method(*args, **kwargs)
 
-        return asyncio.run_coroutine_threadsafe(call(), self._loop).result(5)
+        return asyncio.run_coroutine_threadsafe(call(), self._loop).result(50)
 
     def __enter__(self) -> Service:
         self._thread.start()
-        asyncio.run_coroutine_threadsafe(self.emulator.start(), self._loop).result(5)
+        asyncio.run_coroutine_threadsafe(self.emulator.start(), self._loop).result(50)
         return self
 
     def __exit__(self, *_: object) -> None:
-        asyncio.run_coroutine_threadsafe(self.emulator.aclose(), self._loop).result(5)
+        asyncio.run_coroutine_threadsafe(self.emulator.aclose(), self._loop).result(50)
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
         self._loop.close()

@@ -72,7 +72,7 @@ def test_a_list_on_standard_input(service: Service) -> None:
     made = service.do(service.emulator.add_image, "success", images=["u:1"])
     failed = service.do(service.emulator.add_image, "failed", error_message="No.")
     with spawn("wait", "--file", "-", stdin=-1) as process:
-        out, err = process.communicate(f"# two\n{made}\n\n{failed}\n", timeout=20)
+        out, err = process.communicate(f"# two\n{made}\n\n{failed}\n", timeout=50)
     assert process.returncode == 1
     assert sorted(line.split(" after ")[0] for line in out.splitlines()) == sorted(
         [f"{made} success", f"{failed} failed"]
@@ -85,7 +85,7 @@ def test_a_list_on_standard_input(service: Service) -> None:
 def test_a_bad_line_on_standard_input() -> None:
     """Of a pipe, too, a bad line is named, though it be the last."""
     with spawn("wait", "--file", "-", stdin=-1) as process:
-        out, err = process.communicate("image:a\nimage", timeout=20)
+        out, err = process.communicate("image:a\nimage", timeout=50)
     assert (process.returncode, out) == (2, "")
     assert "standard input, line 2: not a task: 'image'" in err
 

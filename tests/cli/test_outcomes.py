@@ -103,9 +103,9 @@ def test_wait_for_a_failed_task(service: Service, invoke: Invoke) -> None:
     assert result.err == f"{ref} failed: No cats today.\n"
 
 
-def test_out_of_time(service: Service, invoke: Invoke) -> None:
+def test_out_of_time(virtual: Service, invoke: Invoke) -> None:
     """A task that had not ended in time makes 3."""
-    ref = service.do(service.emulator.add_video, "InProgress")
+    ref = virtual.do(virtual.emulator.add_video, "InProgress")
     result = invoke("wait", str(ref), "--timeout", "0.2s")
     assert (result.status, result.out) == (3, f"{ref} InProgress\n")
     assert "had not ended after 0.2 s" in result.err

@@ -51,7 +51,7 @@ main()
 def test_module_and_script_have_one_name() -> None:
     """Under `python -m` the program calls itself what the script is called."""
     with spawn("wait") as process:
-        _, err = process.communicate(timeout=20)
+        _, err = process.communicate(timeout=50)
     assert process.returncode == 2
     assert err.startswith("Usage: aitoearn-async wait ")
 
@@ -61,7 +61,7 @@ def test_without_the_extra(name: str) -> None:
     """Without the packages of the extra there is one line that says what to install."""
     done = subprocess.run(
         [sys.executable, "-c", WITHOUT.format(name=name)],
-        capture_output=True, text=True, timeout=20, check=False,
+        capture_output=True, text=True, timeout=50, check=False,
     )  # fmt: skip
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr.count("\n") == 1
@@ -126,7 +126,7 @@ def test_lines_are_flushed_and_ctrl_c_ends_a_wait(service: Service) -> None:
         assert process.stdout is not None
         first = {process.stdout.readline().split()[0] for _ in range(2)}
         process.send_signal(signal.SIGINT)
-        out, err = process.communicate(timeout=20)
+        out, err = process.communicate(timeout=50)
     assert first == {str(done), str(running)}
     assert (process.returncode, out) == (130, "")
     assert err == f"interrupted; not known to have ended: {running}\n"
@@ -140,7 +140,7 @@ def test_ctrl_c_ends_the_demo(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -
         while "generating" not in process.stdout.readline():
             pass
         process.send_signal(signal.SIGINT)
-        _, err = process.communicate(timeout=20)
+        _, err = process.communicate(timeout=50)
     assert (process.returncode, err) == (130, "interrupted\n")
     assert list(tmp_path.iterdir()) == []
 
@@ -177,7 +177,7 @@ def test_the_emulator_serves_until_ctrl_c(invoke: Invoke, monkeypatch: pytest.Mo
         refs = re.findall(r"^#   (\S+:\S+) ", "".join(lines), re.MULTILINE)
         results = [invoke("get", ref) for ref in refs]
         process.send_signal(signal.SIGINT)
-        out, err = process.communicate(timeout=20)
+        out, err = process.communicate(timeout=50)
     assert [result.status for result in results] == [0, 0, 0, 0]
     assert (process.returncode, out, err) == (0, "", "")
     assert all(re.match(r"#|export |$", line) for line in lines)
@@ -195,7 +195,7 @@ def test_a_reader_who_leaves(service: Service) -> None:
         service.do(service.emulator.set_status, image, "success")
         assert process.stderr is not None
         err = process.stderr.read()
-        process.wait(timeout=20)
+        process.wait(timeout=50)
     assert (process.returncode, err) == (141, "")
 
 
@@ -236,7 +236,7 @@ def test_complaints_that_cannot_be_written(
     with _unwritable(reader) as err:
         done = subprocess.run(
             [sys.executable, "-m", "aitoearn_async", *args.split()],
-            stderr=err, timeout=20, check=False,
+            stderr=err, timeout=50, check=False,
         )  # fmt: skip
     assert done.returncode == status
 
@@ -264,7 +264,7 @@ def test_ctrl_c_when_nobody_hears(service: Service) -> None:
         assert process.stdout is not None
         process.stdout.readline()
         process.send_signal(signal.SIGINT)
-        assert process.wait(timeout=20) == 130
+        assert process.wait(timeout=50) == 130
 
 
 @contextlib.contextmanager
@@ -282,7 +282,7 @@ def _unwritable(why: str) -> Iterator[TextIO]:
 def _written_to(file: Any, *args: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-m", "aitoearn_async", *args],
-        stdout=file, stderr=subprocess.PIPE, text=True, timeout=20, check=False,
+        stdout=file, stderr=subprocess.PIPE, text=True, timeout=50, check=False,
     )  # fmt: skip
 
 
@@ -315,7 +315,7 @@ def test_the_demo_on_a_real_terminal(monkeypatch: pytest.MonkeyPatch, tmp_path: 
     with spawn("demo", code=VIRTUALLY, **streams) as process:
         os.close(terminal)
         seen = everything(control)
-        process.wait(timeout=20)
+        process.wait(timeout=50)
     os.close(control)
     assert process.returncode == 0
     assert b"HTTP 502, trying again" in seen
@@ -338,7 +338,7 @@ def test_ctrl_c_on_a_real_terminal(service: Service) -> None:
             seen += os.read(control, 4096)
         os.write(control, b"\x03")
         seen += everything(control)
-        process.wait(timeout=20)
+        process.wait(timeout=50)
     os.close(control)
     assert process.returncode == 130
     assert f"interrupted; not known to have ended: {ref}".encode() in seen.replace(b"\r\n", b"")

@@ -205,7 +205,7 @@ def test_a_real_terminal(service: Service, tmp_path: Path) -> None:
         for ref in refs[:3]:
             service.do(service.emulator.set_status, ref, "success")
         seen += everything(control)
-        process.wait(timeout=20)
+        process.wait(timeout=50)
     os.close(control)
     assert process.returncode == 1
     lines = plain(seen.decode()).replace("\r", "").split("\n")

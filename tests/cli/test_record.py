@@ -259,7 +259,7 @@ def test_ctrl_c(service: Service, files: Files, number: signal.Signals) -> None:
         while not (files.out.exists() and files.out.read_bytes().endswith(b"\n")):
             time.sleep(0.02)
         process.send_signal(number)
-        out, err = process.communicate(timeout=20)
+        out, err = process.communicate(timeout=50)
     assert (process.returncode, out) == (130, "")
     stand, said = err.splitlines()
     assert stand.startswith("1 of 2 ended · 1 succeeded · ")

@@ -243,7 +243,7 @@ def test_ctrl_c(service: Service, tmp_path: Path) -> None:
         while not files(service):
             time.sleep(0.01)
         process.send_signal(signal.SIGINT)
-        out, err = process.communicate(timeout=20)
+        out, err = process.communicate(timeout=50)
     assert (process.returncode, out) == (130, "")
     assert err == f"interrupted; not saved: {film}\n"
     assert not [path for path in tmp_path.iterdir() if not path.name.startswith(".")]
