@@ -128,23 +128,23 @@ def test_a_wrong_key(service: Service, invoke: Invoke, monkeypatch: pytest.Monke
     assert len(service.emulator.requests) == 1
 
 
-def test_the_most_serious_outcome_counts(service: Service, invoke: Invoke) -> None:
+def test_the_most_serious_outcome_counts(virtual: Service, invoke: Invoke) -> None:
     """Of several outcomes a refusal comes before a wait given up, and that before a failure."""
-    add = service.emulator
-    fine = str(service.do(add.add_image, "success"))
-    failed = str(service.do(add.add_image, "failed"))
-    slow = str(service.do(add.add_image, "generating"))
+    add = virtual.emulator
+    fine = str(virtual.do(add.add_image, "success"))
+    failed = str(virtual.do(add.add_image, "failed"))
+    slow = str(virtual.do(add.add_image, "generating"))
     options = ("--timeout", "0.2")
     assert invoke("wait", fine, failed, *options).status == 1
     assert invoke("wait", failed, slow, fine, *options).status == 3
     assert invoke("wait", NOBODY, slow, failed, *options).status == 4
 
 
-def test_json_has_a_line_for_each_outcome(service: Service, invoke: Invoke) -> None:
+def test_json_has_a_line_for_each_outcome(virtual: Service, invoke: Invoke) -> None:
     """With `--json` stdout has one object for each task and nothing else."""
-    fine = service.do(service.emulator.add_image, ("generating", 0.3), "success")
-    failed = service.do(service.emulator.add_image, "failed", error_message="No.")
-    slow = service.do(service.emulator.add_video, "InProgress")
+    fine = virtual.do(virtual.emulator.add_image, ("generating", 0.3), "success")
+    failed = virtual.do(virtual.emulator.add_image, "failed", error_message="No.")
+    slow = virtual.do(virtual.emulator.add_video, "InProgress")
     refs = [str(fine), str(failed), str(slow), NOBODY]
     result = invoke("wait", "--json", "--timeout", "1.2", *refs)
     by_ref = {outcome["ref"]: outcome for outcome in map(json.loads, result.lines)}

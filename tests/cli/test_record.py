@@ -84,30 +84,30 @@ def test_a_line_is_what_json_prints(service: Service, invoke: Invoke, files: Fil
 
 
 def test_what_has_ended_is_not_asked_for_again(
-    service: Service, invoke: Invoke, files: Files
+    virtual: Service, invoke: Invoke, files: Files
 ) -> None:
     """A second run asks for what was given up or refused, and for nothing that has ended."""
-    made = service.do(service.emulator.add_image, "success")
-    failed = service.do(service.emulator.add_image, "failed")
-    slow = service.do(service.emulator.add_video, "InProgress")
+    made = virtual.do(virtual.emulator.add_image, "success")
+    failed = virtual.do(virtual.emulator.add_image, "failed")
+    slow = virtual.do(virtual.emulator.add_video, "InProgress")
     files.ask_for(made, failed, slow, NOBODY, made)
     assert invoke(*files.args, "--timeout", "0.3").status == 4
     first = files.out.read_bytes()
     assert sorted(ref for ref, _ in files.states) == sorted(map(str, [made, failed, slow, NOBODY]))
 
-    service.do(service.emulator.set_status, slow, "SUCCESS")
-    service.do(service.emulator.add_image, "success", id=NOBODY.partition(":")[2])
-    service.emulator.requests.clear()
+    virtual.do(virtual.emulator.set_status, slow, "SUCCESS")
+    virtual.do(virtual.emulator.add_image, "success", id=NOBODY.partition(":")[2])
+    virtual.emulator.requests.clear()
     result = invoke(*files.args)
-    assert {request.ref for request in service.emulator.requests} == {slow, ImageRef(NOBODY[6:])}
+    assert {request.ref for request in virtual.emulator.requests} == {slow, ImageRef(NOBODY[6:])}
     assert files.out.read_bytes().startswith(first)
     assert sorted(files.states[4:]) == sorted([(str(slow), "succeeded"), (NOBODY, "succeeded")])
     assert result.err.startswith("4 of 4 ended · 3 succeeded · 1 failed · ")
     assert result.status == 1
 
-    service.emulator.requests.clear()
+    virtual.emulator.requests.clear()
     assert invoke(*files.args).status == 1
-    assert not service.emulator.requests
+    assert not virtual.emulator.requests
     assert len(files.outcomes) == 6
 
 
