@@ -40,6 +40,7 @@ class Note(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 _note = msgspec.json.Decoder(Note)
+_MOST_OF_A_NOTE = 4096
 
 
 class Busy(Exception):
@@ -118,7 +119,9 @@ class Part:
 
     def _read_note(self) -> Note:
         try:
-            return _note.decode(self._note_path.read_bytes())
+            with io.FileIO(self._note_path, "r", opener=_open_there) as file:
+                # Nobody's note is longer: whatever lies there, it is not read for ever.
+                return _note.decode(file.read(_MOST_OF_A_NOTE) or b"")
         except (OSError, ValueError):
             return Note()
 
@@ -199,9 +202,15 @@ class Part:
 
 
 def _open(path: str, _: int) -> int:
-    # Made if it is not there, but never through a link that somebody has put there.
-    flags = os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
-    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0), 0o666)
+    """Open a file to write to it, made if it is not there."""
+    return _open_there(path, os.O_RDWR | os.O_CREAT)
+
+
+def _open_there(path: str, flags: int) -> int:
+    # Never through a link that somebody has put there, and without waiting for the other end
+    # of a pipe.
+    careful = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
+    return os.open(path, flags | careful | getattr(os, "O_BINARY", 0), 0o666)
 
 
 def _sync(directory: Path) -> None:

@@ -249,6 +249,24 @@ async def test_a_link_to_nowhere(tmp_path: Path) -> None:
     assert names(tmp_path) == ["there"]
 
 
+@pytest.mark.parametrize("what", ["pipe", "link to a device", "huge"])
+async def test_something_else_than_a_note(what: str, tmp_path: Path) -> None:
+    """It is not waited for, nor read to its end, and counts as no note."""
+    note = tmp_path / NOTE
+    if what == "pipe":
+        os.mkfifo(note)
+    elif what == "huge":
+        with note.open("wb") as file:
+            file.truncate(10**13)  # sparse
+    else:
+        note.symlink_to("/dev/zero")
+    (tmp_path / PART).write_bytes(b"x" * 5000)
+    async with RawServer(serve()) as server, client_for(server) as client:
+        await client.download(film_at(address(server)), tmp_path, timeout=5)
+    assert names(tmp_path) == [NAME]
+    assert (tmp_path / NAME).read_bytes() == FILM
+
+
 async def test_a_pipe_that_lies_there(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / PART)
     async with RawServer(serve()) as server, client_for(server) as client:
