@@ -7,6 +7,7 @@ written here, and what a file is to be called on a disk is decided elsewhere.
 from __future__ import annotations
 
 from typing import NamedTuple
+from urllib.parse import unquote
 
 from .models import AnyTask, Image, ImageTask
 
@@ -45,5 +46,5 @@ def _of_image(number: int, image: Image) -> Result:
     if data is None:
         return Result("image", number, url)
     if data[: len(_DATA)].lower() == _DATA:
-        data = data.partition(",")[2]
+        data = unquote(data.partition(",")[2])  # in an address a `+` may be written as `%2B`
     return Result("image", number, None, data)
