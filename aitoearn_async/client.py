@@ -360,7 +360,8 @@ class Client(Making):
         that of what they really are. A file has its name when it is complete, and not before:
         one that is there is left alone. What there is of another one lies beside it, hidden,
         and is gone on with by the next call. Transient trouble is met with further attempts,
-        and an address that has expired with one more poll of the task. The key is not sent.
+        and an address that has expired with one more poll of the task. Where a file cannot be
+        saved, the others are all the same, and then it is raised. The key is not sent.
 
         Args:
             task: A task that has succeeded. Of a video the video is saved and not its cover.

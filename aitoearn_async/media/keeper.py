@@ -117,10 +117,19 @@ class _Saving:
         return DownloadError(text, self._task, transient=True)
 
     async def run(self) -> list[Path]:
-        """Save them, one after the other."""
+        """Save them, one after the other; also those behind one that cannot be saved."""
         if not results_of(self._task):
             self._task = await self._renewed("it names no file")
-        return [await self._insist(result) for result in self._results()]
+        paths: list[Path] = []
+        first: DownloadError | None = None
+        for result in self._results():
+            try:
+                paths.append(await self._insist(result))
+            except DownloadError as error:
+                first = first or error
+        if first is not None:
+            raise first
+        return paths
 
     def _results(self) -> list[Result]:
         results = results_of(self._task)

@@ -6,8 +6,9 @@ import asyncio
 import base64
 import pickle
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
+from urllib.parse import quote
 
 import aiohttp
 import pytest
@@ -31,6 +32,7 @@ from tests.support.raw_server import (
     RST,
     STALL,
     Heard,
+    Part,
     RawServer,
     Script,
     envelope,
@@ -137,14 +139,32 @@ async def test_pictures_of_all_sources(tmp_path: Path) -> None:
                 Image(b64_json=inline, url="https://never.example/"),
                 Image(url=f"data:image/png;base64,{inline}"),
                 Image(b64_json=base64.b64encode(jpeg).decode()),
+                Image(url=f"data:image/png;base64,{quote(inline, safe='')}"),
             ],
         )
         paths = await client.download(made, tmp_path / "new" / "one")
-    stems = [f"image-{ID}-1.png", f"image-{ID}-3.png", f"image-{ID}-4.png", f"image-{ID}-5.jpg"]
+    stems = [f"image-{ID}-1.png", f"image-{ID}-3.png", f"image-{ID}-4.png"]
+    stems += [f"image-{ID}-5.jpg", f"image-{ID}-6.png"]
     assert [path.name for path in paths] == stems
-    assert [path.read_bytes() for path in paths] == [PICTURE] * 3 + [jpeg]
+    assert [path.read_bytes() for path in paths] == [PICTURE] * 3 + [jpeg, PICTURE]
     assert names(tmp_path / "new" / "one") == stems
     assert server.count == 1
+
+
+async def test_one_picture_that_cannot_be_saved(tmp_path: Path) -> None:
+    """The others are, whatever is wrong with it; and then that is said."""
+
+    def store(heard: Heard) -> Iterable[Part]:
+        return serve(PICTURE)(heard) if "good" in heard.path else [http(PAGE)]
+
+    async with RawServer(store) as server, client_for(server) as client:
+        images = [Image(url=f"{server.url}/{name}") for name in ("page", "good", "page", "good")]
+        images.insert(0, Image(url="ftp://example.org/"))
+        made = ImageTask(log_id=ID, status="success", images=images)
+        with pytest.raises(MediaAddressError, match="no http"):
+            await client.download(made, tmp_path)
+        assert server.count == 4
+    assert names(tmp_path) == [f"image-{ID}-3.png", f"image-{ID}-5.png"]
 
 
 async def test_a_complete_file_is_left_alone(tmp_path: Path) -> None:
@@ -607,10 +627,10 @@ async def test_one_file_of_several(tmp_path: Path) -> None:
             made = await client.get(ref)
             with pytest.raises(DownloadError):
                 await client.download(made, tmp_path)
-            assert names(tmp_path) == [f"image-{ref.id}-1.png"]
+            assert names(tmp_path) == [f"image-{ref.id}-{number}.png" for number in (1, 3)]
             service.requests.clear()
             paths = await client.download(made, tmp_path)
-            assert len(service.requests) == 2
+            assert len(service.requests) == 1
     assert len({path.read_bytes() for path in paths}) == 3
 
 
