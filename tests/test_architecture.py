@@ -20,14 +20,15 @@ PACKAGE = Path(aitoearn_async.__file__).parent
 NAME = "aitoearn_async"
 
 BESIDE_THE_KEY = {
+    "session.address",
     "session.classify",
     "session.clock",
     "session.connection",
     "session.lifetime",
     "session.retry",
 }
-"""What of `session` is nobody's secret: what exceptions mean, what connections can be, how long
-things last, when to try again. Media hosts are met with the same, and never with the rest."""
+"""What of `session` is nobody's secret: what can be an address, what exceptions mean, what
+connections can be, how long things last, when to try again. Media hosts are met with the same, and never with the rest."""
 
 # Room -> the rooms it may import, itself aside. A room is a folder, or a file at the top.
 MAY_IMPORT: dict[str, set[str]] = {

@@ -13,6 +13,8 @@ import socket
 
 from yarl import URL
 
+from ..session.address import is_name
+
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 # IPv6 prefixes that stand for an IPv4 address, and how far from its end that begins: bits.
@@ -108,6 +110,8 @@ def checked(text: str, base: URL | None, *, plain: bool, inside: bool) -> URL:
 def _what_is_wrong(url: URL, host: str, *, plain: bool) -> str | None:
     if url.scheme not in ("http", "https") or not host:
         return "the address is no http(s) address"
+    if not is_name(host):
+        return f"the address has a host that cannot be one: {host:.80}"
     if url.raw_user is not None or url.raw_password is not None:
         return f"the address at {host} has a login in it"
     if url.scheme == "http" and not plain:

@@ -101,7 +101,7 @@ def _what_is_wrong(url: URL) -> str | None:
         return "does not begin with http:// or https://"
     if not _has_a_host(url):
         return "has no host"
-    if not _is_name(url):
+    if not is_name(url.host or ""):
         return "has a host that cannot be one"
     if url.raw_user is not None or url.raw_password is not None:
         return "has credentials in it"
@@ -125,10 +125,10 @@ def _has_a_host(url: URL) -> bool:
         return False
 
 
-def _is_name(url: URL) -> bool:
-    """Whether the host can be looked up at all; else every request would fail, for no reason."""
+def is_name(host: str) -> bool:
+    """Whether a host can be looked up at all; else every request would fail, for no reason."""
     try:
-        return bool((url.host or "").encode("idna"))
+        return bool(host.encode("idna"))
     except UnicodeError:
         return False
 

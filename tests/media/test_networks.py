@@ -112,6 +112,17 @@ async def test_no_form_of_this_machine_is_connected_to(number: int, tmp_path: Pa
     assert names(tmp_path) == []
 
 
+@pytest.mark.parametrize("host", ["a..b", ".", f"{'a' * 64}.example", "a" * 10_000])
+async def test_a_host_that_cannot_be_one(host: str, tmp_path: Path) -> None:
+    """It is not looked up, again and again, and its name is not poured out."""
+    async with RawServer(serve()) as server, client_for(server) as client:
+        began = asyncio.get_running_loop().time()
+        with pytest.raises(MediaAddressError, match="a host that cannot be one") as caught:
+            await client.download(film_at(f"http://{host}/film"), tmp_path)
+        assert asyncio.get_running_loop().time() - began < 0.1
+        assert len(str(caught.value)) < 250
+
+
 async def test_the_error_says_what_to_do(tmp_path: Path) -> None:
     async with RawServer(serve()) as server, client_for(server, private_media=False) as client:
         with pytest.raises(MediaAddressError, match=r"127\.0\.0\.1 .*private_media=True"):
