@@ -28,7 +28,8 @@ BESIDE_THE_KEY = {
     "session.retry",
 }
 """What of `session` is nobody's secret: what can be an address, what exceptions mean, what
-connections can be, how long things last, when to try again. Media hosts are met with the same, and never with the rest."""
+connections can be, how long things last, when to try again. Media hosts are met with the same,
+and never with the rest."""
 
 # Room -> the rooms it may import, itself aside. A room is a folder, or a file at the top.
 MAY_IMPORT: dict[str, set[str]] = {

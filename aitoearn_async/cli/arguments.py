@@ -6,6 +6,7 @@ import os
 import re
 import warnings
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Any
 
 import typer
@@ -17,6 +18,7 @@ from .screens import complain
 KEY = "AITOEARN_API_KEY"
 BASE_URL = "AITOEARN_BASE_URL"
 PRIVATE_MEDIA = "AITOEARN_PRIVATE_MEDIA"
+SAVE = "--save"
 
 _UNITS = re.compile(r"(?:(\d{1,6})h)?(?:(\d{1,6})m)?(?:(\d{1,9}(?:\.\d+)?)s)?", re.ASCII)
 _PLAIN = re.compile(r"\d{1,9}(?:\.\d+)?", re.ASCII)
@@ -51,6 +53,17 @@ def seconds_of(option: str, text: str) -> float | None:
         )
     hours, minutes, seconds = (float(part or 0) for part in parts.groups())
     return hours * 3600 + minutes * 60 + seconds
+
+
+def directory_of(save: str | None) -> Path | None:
+    """Where to save; None if nothing is to be.
+
+    Raises:
+        typer.BadParameter: It is empty, as a variable of a shell's that is not set.
+    """
+    if save == "":
+        raise typer.BadParameter("it is empty: name a directory", param_hint=SAVE)
+    return None if save is None else Path(save)
 
 
 def client_of(base_url: str | None, language: str | None, **limits: Any) -> Client:

@@ -22,7 +22,7 @@ from aitoearn_async import AiToEarnError, AnyRef, AnyTask, Client, TaskRef, __ve
 
 from . import demo as stage
 from . import find, lists, make, progress, record
-from .arguments import KEY, client_of, refs_of, seconds_of
+from .arguments import KEY, client_of, directory_of, refs_of, seconds_of
 from .fetch import Fetch, fetched, fetched_json
 from .running import (
     AsJson,
@@ -184,7 +184,7 @@ def wait(
     limits = _Limits(
         seconds_of("--timeout", timeout), seconds_of("--patience", patience), max_pending
     )
-    directory = Path(save) if save else None
+    directory = directory_of(save)
     if not refs and file is None:
         raise typer.BadParameter("name a task, or a --file of them", param_hint="REF")
     listed = dict.fromkeys(map(str, refs_of(refs or ())))
@@ -290,7 +290,7 @@ def download(
     asked = refs_of(refs)
     seconds = seconds_of("--timeout", timeout)
     client = client_of(base_url, language, private_media=private_media)
-    fetch = Fetch(client, asked, Path(save), seconds)
+    fetch = Fetch(client, asked, directory_of(save) or Path(), seconds)
 
     def interrupted() -> Exit:
         complain(f"interrupted; not saved: {' '.join(map(str, fetch.left)) or 'none'}")
@@ -311,7 +311,7 @@ def demo(
     An emulator of the service is started; images and videos are submitted to it, watched and
     saved. Nothing leaves this machine.
     """
-    with stage.folder(save) as directory:
+    with stage.folder(directory_of(save)) as directory:
         run_to_exit(stage.play(directory), interrupted)
 
 

@@ -86,15 +86,15 @@ _ENDING = """\
 
 
 @contextlib.contextmanager
-def folder(save: str | None) -> Generator[Path]:
+def folder(save: Path | None) -> Generator[Path]:
     """Where the files go.
 
     Args:
         save: The directory that was asked for. If none was, it is a new one among the system's
             temporary files, which stays only if the demo gets to its end.
     """
-    if save:
-        yield Path(save)
+    if save is not None:
+        yield save
         return
     made = Path(tempfile.mkdtemp(prefix="aitoearn-demo-"))
     try:

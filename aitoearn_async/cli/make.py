@@ -7,6 +7,7 @@ command early says whether there may be a task.
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple, NoReturn
@@ -24,7 +25,7 @@ from aitoearn_async import (
     TaskRequest,
 )
 
-from .arguments import client_of, seconds_of
+from .arguments import SAVE, client_of, directory_of, seconds_of
 from .running import (
     AsJson,
     BaseUrl,
@@ -145,7 +146,7 @@ def generate_video(
     frames = _sources(image)
     fields: dict[str, Any] = {
         "image": frames[0] if len(frames) == 1 else frames or None,
-        "image_tail": _source(last_image) if last_image else None,
+        "image_tail": None if last_image is None else _source(last_image),
         "images": _sources(reference) or None,
         "video_url": video_url,
         "duration": duration,
@@ -193,7 +194,7 @@ def edit_image(
     pictures = _sources(image)
     fields: dict[str, Any] = {
         "image": pictures[0] if len(pictures) == 1 else pictures,
-        "mask": _source(mask) if mask else None,
+        "mask": None if mask is None else _source(mask),
         "size": size,
         "response_format": format,
     }
@@ -208,22 +209,34 @@ def _limits(timeout: str, patience: str) -> Limits:
 
 
 def _directory(save: str | None, *, wait: bool) -> Path | None:
-    if not save:
+    path = directory_of(save)
+    if path is None:
         return None
     # What can be known to go wrong afterwards is said before anything is paid for.
     if not wait:
         raise _no_place("with --no-wait there is nothing to save yet: see download")
-    if Path(save).exists() and not Path(save).is_dir():
-        raise _no_place(f"{save} is no directory")
-    return Path(save)
+    try:
+        os.lstat(path)
+    except FileNotFoundError:
+        pass
+    except OSError as error:
+        raise _no_place(f"{save:.100}: {error.strerror}") from None
+    place = next(filter(os.path.lexists, (path, *path.parents)), path)
+    if not place.is_dir():
+        raise _no_place(f"{place} is no directory")
+    if not os.access(place, os.W_OK | os.X_OK):
+        raise _no_place(f"{place} cannot be written to")
+    return path
 
 
 def _no_place(message: str) -> typer.BadParameter:
-    return typer.BadParameter(message, param_hint="--save")
+    return typer.BadParameter(message, param_hint=SAVE)
 
 
 def _source(text: str) -> str | Path:
     """An address as it is, and everything else as a file."""
+    if not text:
+        raise typer.BadParameter("a picture is a file or an address, and not nothing")
     is_address = text.lower().startswith(("http://", "https://", "data:"))
     return text if is_address else Path(text)
 

@@ -138,6 +138,22 @@ def test_files_that_cannot_be_used(service: Service, invoke: Invoke, tmp_path: P
     assert service.emulator.requests == []
 
 
+@pytest.mark.parametrize(
+    "command",
+    [
+        "edit image --model m --image https://x/y.png bluer --mask",
+        "edit image --model m bluer --image",
+        "generate video --model m rain --last-image",
+        "generate video --model m rain --reference",
+    ],
+)
+def test_no_picture_is_not_left_out(service: Service, invoke: Invoke, command: str) -> None:
+    """One whose name is empty, as of a variable that is not set, is not paid for without it."""
+    result = invoke(*command.split(), "")
+    assert (result.status, "not nothing" in result.err) == (2, True)
+    assert service.emulator.requests == []
+
+
 def test_videos(service: Service, invoke: Invoke) -> None:
     assert invoke("videos").lines == []
     refs = [service.do(service.emulator.add_video, "SUCCESS") for _ in range(30)]

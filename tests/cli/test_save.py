@@ -189,9 +189,20 @@ def test_what_cannot_be_saved_is_not_paid_for(
 ) -> None:
     """No submit, where it is plain that no file would come of it."""
     (tmp_path / "file").touch()
-    for options in (("--no-wait", "--save", str(tmp_path)), ("--save", str(tmp_path / "file"))):
-        result = invoke(*MAKERS[kind], *options)
+    (tmp_path / "link").symlink_to(tmp_path / "nowhere")
+    places = [tmp_path / name for name in ("file", "file/below", "link", "link/below", "x" * 300)]
+    for options in (["--no-wait", str(tmp_path)], [""], *[[str(place)] for place in places]):
+        result = invoke(*MAKERS[kind], *options[:-1], "--save", options[-1])
         assert (result.status, "--save" in result.err) == (2, True)
+        assert "Traceback" not in result.err
+    assert service.emulator.requests == []
+
+
+@pytest.mark.parametrize("command", ["wait image:a", "download image:a", "demo"])
+def test_no_directory_is_not_nowhere(service: Service, invoke: Invoke, command: str) -> None:
+    """As of a variable that is not set: it is not passed over, nor taken for some other one."""
+    result = invoke(*command.split(), "--save", "")
+    assert (result.status, "it is empty" in result.err) == (2, True)
     assert service.emulator.requests == []
 
 

@@ -196,7 +196,7 @@ def test_a_demo_litters_only_if_it_has_something_to_show(
     """Its directory stays for whoever wants to open the files; without an end there is none."""
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
 
-    def play(save: str | None) -> Path:
+    def play(save: Path | None) -> Path:
         with contextlib.suppress(typer.Exit), demo.folder(save) as made:
             made.mkdir(exist_ok=True)
             (made / "a.png").touch()
@@ -206,7 +206,7 @@ def test_a_demo_litters_only_if_it_has_something_to_show(
     made = play(None)
     assert made.parent == tmp_path
     assert made.exists() is stays
-    mine = play(str(tmp_path / "mine"))
+    mine = play(tmp_path / "mine")
     assert mine == tmp_path / "mine"
     assert mine.exists()
 
