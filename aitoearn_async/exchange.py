@@ -24,7 +24,7 @@ from .errors import (
 from .session.answer import Answer
 from .session.connection import Body
 from .session.http import Http
-from .session.lifetime import Lifetime
+from .session.lifetime import Bound, Lifetime
 from .session.retry import Budget, persist
 
 T = TypeVar("T")
@@ -49,6 +49,10 @@ class Exchange:
             ClientClosedError: The client is closed.
         """
         return self._lifetime.enter().time()
+
+    def life(self) -> Bound:
+        """What is inside ends when the client closes, with `ClientClosedError`."""
+        return Bound(self._lifetime)
 
     def request_id(self) -> str:
         """An id for one request; polls have others."""

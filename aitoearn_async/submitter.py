@@ -54,7 +54,8 @@ class Submitter:
         self._exchange.now()
         if check:
             await self._finder.check(request, row.catalog)
-        sent, data = await packed(request)
+        with self._exchange.life():
+            sent, data = await packed(request)
 
         async def attempt(before: float) -> R:
             return await self._attempt(row, sent, data, before)

@@ -6,13 +6,15 @@ import asyncio
 import base64
 import io
 import json
+import os
 import threading
+import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from aitoearn_async import Client, EditImage, GenerateVideo
+from aitoearn_async import Client, ClientClosedError, EditImage, GenerateVideo
 from aitoearn_async.attachments import MOST_BYTES, packed
 from aitoearn_async.emulator import Emulator
 
@@ -114,6 +116,49 @@ async def test_nothing_is_sent_for_what_is_refused(tmp_path: Path) -> None:
             "prompt": "x",
             "image": uri(PNG, "image/png"),
         }
+
+
+async def test_a_file_in_pieces(tmp_path: Path) -> None:
+    """A read may give less than it is asked for, as of a pipe or a socket: the rest follows."""
+
+    class Piecemeal(io.BytesIO):
+        def read(self, size: int | None = -1, /) -> bytes:
+            return super().read(7)
+
+    for source in (Piecemeal(PNG), await piped(tmp_path / "pipe", PNG[:9], PNG[9:])):
+        _, body = await packed(edit(source))
+        assert json.loads(body)["image"] == uri(PNG, "image/png")
+
+
+async def piped(path: Path, *pieces: bytes) -> Path:
+    """A pipe that somebody writes to after a while, as in a shell's `<(...)`."""
+    os.mkfifo(path)
+
+    def write() -> None:
+        with path.open("wb", buffering=0) as pipe:
+            for piece in pieces:
+                time.sleep(0.01)
+                pipe.write(piece)
+
+    threading.Thread(target=write, daemon=True).start()
+    return path
+
+
+@pytest.mark.parametrize("how", ["cancelled", "closed"])
+async def test_a_pipe_that_nobody_writes_to(tmp_path: Path, how: str) -> None:
+    """Waiting for it ends when it is not wanted any more, and holds up nothing."""
+    os.mkfifo(tmp_path / "pipe")
+    here = threading.active_count()
+    async with Client("key", base_url="http://127.0.0.1:9") as client:
+        task = asyncio.ensure_future(client.submit(edit(tmp_path / "pipe")))
+        await asyncio.sleep(0.01)
+        await client.aclose() if how == "closed" else task.cancel()
+        await asyncio.wait([task])
+        assert task.cancelled() if how == "cancelled" else task.exception()
+        if how == "closed":
+            assert isinstance(task.exception(), ClientClosedError)
+    await asyncio.get_running_loop().shutdown_default_executor()
+    assert threading.active_count() <= here
 
 
 async def test_files_are_read_on_a_thread() -> None:
