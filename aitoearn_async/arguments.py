@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from pathlib import Path
 from typing import Any
 
@@ -68,15 +68,19 @@ def strategy(wait: WaitStrategy | None) -> WaitStrategy | None:
 
 
 def terms(
-    timeout: float | None, patience: float | None, wait: WaitStrategy | None
+    timeout: float | None,
+    patience: float | None,
+    wait: WaitStrategy | None,
+    submitted: Container[TaskRef[Any]],
 ) -> Callable[[TaskRef[Any]], Terms]:
     """What a wait asks for, checked; one `Terms` for each kind of task.
 
-    The function it returns raises TypeError for what is no ref.
+    The function it returns raises TypeError for what is no ref. `submitted` are tasks that the
+    client has just made itself.
     """
     limits = time_limit("timeout", timeout), time_limit("patience", patience)
     made: dict[type, Terms] = {}
-    proof = Proof()
+    proof = Proof(submitted)
 
     def terms_of(ref: TaskRef[Any]) -> Terms:
         found = made.get(type(ref))

@@ -419,7 +419,8 @@ class Client(Making):
     def _terms(
         self, timeout: float | None, patience: float | None, wait: WaitStrategy | None
     ) -> Callable[[TaskRef[Any]], Terms]:
-        return terms(timeout, patience, strategy(wait) or self._own_wait)
+        wait = strategy(wait) or self._own_wait
+        return terms(timeout, patience, wait, self._submitter.made)
 
     def _waiter(
         self, ref: TaskRef[T], terms: Callable[[TaskRef[Any]], Terms], raise_on_failure: bool

@@ -44,6 +44,9 @@ class Making:
         `session` of yours is used as it is. A large body gets more time than
         `request_timeout`: a second for each 128 KiB.
 
+        A wait of this client for the task believes that there is no such task, or that the key
+        is wrong, when it is said twice: the service has just said otherwise.
+
         Args:
             request: What to make: a `GenerateImage`, an `EditImage` or a `GenerateVideo`.
                 Files in it are read on a thread, and sent as data URIs.
@@ -83,8 +86,7 @@ class Making:
             image = await client.run(GenerateImage(model="gpt-image-2", prompt="a cat"))
 
         Once the task has been submitted, every error this raises has it as `error.ref`, and a
-        `CancelledError` names it in a note: what is paid for can be waited for again. That
-        there is no such task, or that the key is wrong, is believed when it is said twice.
+        `CancelledError` names it in a note: what is paid for can be waited for again.
 
         Args:
             request: What to make.
@@ -107,8 +109,6 @@ class Making:
         """
         terms = self._terms(timeout, patience, wait)
         ref = await self.submit(request, check=check)
-        proof = terms(ref).proof
-        proof.of_key = proof.of_task = True
         try:
             if submitted is not None:
                 submitted(ref)

@@ -32,6 +32,7 @@ from .session.connection import Body
 
 R = TypeVar("R", bound=TaskRef[Any])
 
+_MOST_REMEMBERED = 1000
 _OPEN_STATUSES = frozenset([304, 408, 425])
 """Below 500, but not surely said before the request was acted on."""
 
@@ -42,6 +43,8 @@ class Submitter:
     def __init__(self, exchange: Exchange, finder: Finder) -> None:
         self._exchange = exchange
         self._finder = finder
+        self.made: dict[TaskRef[Any], None] = {}
+        """The latest tasks that were made here."""
 
     async def submit(self, request: TaskRequest[R], *, check: bool) -> R:
         """Submit once.
@@ -81,12 +84,18 @@ class Submitter:
             raise
         result = self._read(row, answer, request_id)
         if not isinstance(result, AiToEarnError):
+            self._remember(result)
             return result
         self._exchange.note(row.path, result)
         if not body.whole or _is_no(result, answer):
             await self._exchange.http.keys.reconsider(result, answer, before)
             raise result
         raise SubmitUncertainError(request, str(result), request_id, at) from result
+
+    def _remember(self, ref: TaskRef[Any]) -> None:
+        self.made[ref] = None
+        if len(self.made) > _MOST_REMEMBERED:
+            del self.made[next(iter(self.made))]
 
     def _read(
         self, row: Submit[R], answer: Answer | AiToEarnError, request_id: str

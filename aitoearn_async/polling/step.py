@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import math
 import random
+from collections.abc import Container
 from typing import Any, Generic, TypeVar, cast
 
 import msgspec
@@ -67,12 +68,11 @@ class Reply(msgspec.Struct, Generic[T]):
 class Proof:
     """What is known against a refusal, of waits that were asked along with each other."""
 
-    __slots__ = ("goods", "of_key", "of_task")
+    __slots__ = ("goods", "made")
 
-    def __init__(self) -> None:
-        self.goods: int = 0  # good answers so far
-        self.of_key: bool = False  # one task of any kind has had a good answer
-        self.of_task: bool = False  # the service has just given the task's id itself
+    def __init__(self, made: Container[TaskRef[Any]] = ()) -> None:
+        self.goods: int = 0  # good answers so far, to tasks of any kind
+        self.made = made  # tasks whose ids the service has just given itself
 
 
 class Terms:
@@ -233,7 +233,6 @@ def _after_reply(wait: Wait[T], terms: Terms, reply: Reply[T], now: float) -> De
     wait.status, wait.memo = reply.status, reply.memo
     wait.trouble = wait.trouble_since = None
     wait.doubted = None
-    terms.proof.of_key = True
     terms.proof.goods += 1
     if reply.task is not None:
         wait.latest = reply.task
@@ -291,12 +290,14 @@ def _needs_confirmation(wait: Wait[Any], terms: Terms, error: PollError) -> bool
     if isinstance(error, AuthenticationError):
         # The service also says 401 when it fails to look the account up. What any of the waits
         # has been told since the first one speaks for the key once more.
-        return terms.proof.of_key and wait.doubted != terms.proof.goods
+        proof = terms.proof
+        known = proof.goods > 0 or wait.ref in proof.made
+        return known and wait.doubted != proof.goods
     if wait.doubted is not None:
         return False
     if isinstance(error, TaskNotFoundError):
         # Its receipt may be there before the task is, where it looks.
-        return terms.proof.of_task
+        return wait.ref in terms.proof.made
     return type(error) is ApiError and wait.status is not None
 
 

@@ -103,6 +103,15 @@ def test_how_it_can_end(service: Service, invoke: Invoke) -> None:
     assert (refused.status, "12300" in refused.err) == (4, True)
 
 
+@pytest.mark.parametrize("code", [401, 404])
+def test_the_receipt_is_believed_first(virtual: Service, invoke: Invoke, code: int) -> None:
+    virtual.do(virtual.emulator.script, "image", "success")
+    virtual.do(virtual.emulator.fault, Fault(delay=0.001))
+    virtual.do(virtual.emulator.fault, Fault(code=code))
+    assert invoke(*IMAGE).status == 0
+    assert [request.method for request in virtual.emulator.requests] == ["POST", "GET", "GET"]
+
+
 def test_an_uncertain_submit(service: Service, invoke: Invoke) -> None:
     service.do(service.emulator.fault, Fault(reset=True, creates=True))
     result = invoke(*VIDEO)

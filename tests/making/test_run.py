@@ -98,22 +98,43 @@ async def test_every_end_of_the_wait_has_the_ref(service: Emulator, client: Clie
         assert pickle.loads(pickle.dumps(error)).ref == ref
 
 
+async def in_two_steps(client: Client, request: Any) -> Any:
+    return await client.wait_for(await client.submit(request))
+
+
+async def in_a_batch(client: Client, request: Any) -> Any:
+    (outcome,) = await client.wait_all([await client.submit(request)])
+    return outcome.unwrap()
+
+
 @pytest.mark.parametrize("code", [401, 404])
 @pytest.mark.parametrize("request_", [IMAGE, VIDEO], ids=["image", "video"])
+@pytest.mark.parametrize("make", [Client.run, in_two_steps, in_a_batch])
 async def test_the_receipt_is_believed_first(
-    service: Emulator, client: Client, request_: Any, code: int
+    service: Emulator, client: Client, make: Any, request_: Any, code: int
 ) -> None:
     """The service took the submit, so it knows the key and the task: one no to that may pass."""
     service.fault(Fault(delay=0.001))
     service.fault(Fault(code=code), times=1)
-    assert (await client.run(request_)).state is TaskState.SUCCEEDED
+    assert (await make(client, request_)).state is TaskState.SUCCEEDED
     service.fault(Fault(delay=0.001))
     service.fault(Fault(code=code), times=None)
     asked = len(service.requests)
     with pytest.raises(ApiError) as refused:
-        await client.run(request_)
+        await make(client, request_)
     assert refused.value.code == code
     assert len(service.requests) - asked == 3
+
+
+async def test_receipts_are_not_kept_for_ever(service: Emulator, client: Client) -> None:
+    refs = [await client.submit(IMAGE) for _ in range(1001)]
+    service.requests.clear()
+    service.fault(Fault(code=404), times=None)
+    for ref, polls in ((refs[0], 1), (refs[-1], 2)):
+        service.requests.clear()
+        with pytest.raises(ApiError):
+            await client.wait_for(ref)
+        assert len(service.requests) == polls
 
 
 async def test_closed_and_cancelled_waits_have_the_ref(service: Emulator) -> None:
