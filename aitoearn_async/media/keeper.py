@@ -21,6 +21,7 @@ from .disk import Busy
 from .hosts import Hosts, Trouble
 from .names import stem_of
 from .networks import Unfit
+from .offload import Threads
 from .transfer import Order, Progress, Transfer
 
 Refresh = Callable[[Any, float], Awaitable[Any]]
@@ -51,6 +52,8 @@ class Keeper:
         self._refresh = refresh
         self._lifetime = lifetime
         self._places = asyncio.Semaphore(AT_A_TIME)
+        self._threads = Threads(AT_A_TIME)
+        self._saving = 0
 
     async def save(
         self,
@@ -69,7 +72,8 @@ class Keeper:
         """
         now = self._lifetime.enter().time
         order = Order(directory, now() + timeout, most, progress)
-        saving = _Saving(task, order, self._hosts, self._refresh, self._lifetime)
+        saving = _Saving(task, order, self._hosts, self._refresh, self._lifetime, self._threads)
+        self._saving += 1
         try:
             with Bound(self._lifetime, order.before):
                 async with self._places:
@@ -77,6 +81,10 @@ class Keeper:
         except TimeoutError:
             if now() < order.before:
                 raise  # of a hook of the caller's
+        finally:
+            self._saving -= 1
+            if not self._saving and self._lifetime.closed:
+                self._threads.leave()
         raise saving.out_of_time(timeout)
 
     def into(self, directory: Path) -> Callable[[Any], Awaitable[tuple[Path, ...]]]:
@@ -88,8 +96,10 @@ class Keeper:
         return save
 
     async def aclose(self) -> None:
-        """Give up all connections."""
+        """Give up all connections. What is being saved has been told to end."""
         await self._hosts.aclose()
+        if not self._saving:
+            self._threads.leave()
 
 
 class _Saving:
@@ -102,12 +112,14 @@ class _Saving:
         hosts: Hosts,
         refresh: Refresh,
         lifetime: Lifetime,
+        threads: Threads,
     ) -> None:
         self._task = task
         self._order = order
         self._hosts = hosts
         self._refresh = refresh
         self._lifetime = lifetime
+        self._threads = threads
         self._trouble: DownloadError | None = None
 
     def out_of_time(self, timeout: float) -> DownloadError:
@@ -140,7 +152,7 @@ class _Saving:
     async def _insist(self, result: Result) -> Path:
         """Try for as long as there is time, and the file grows or has not stood still long."""
         stem = stem_of(self._task.ref, result)
-        transfer = Transfer(self._hosts, self._order, result.kind, stem)
+        transfer = Transfer(self._hosts, self._order, result.kind, stem, self._threads)
         first: DownloadError | None = None
         while True:
             reached = transfer.reached

@@ -19,7 +19,7 @@ from ..contract.results import Result
 from .disk import Note, Part
 from .hosts import Body, Hosts, Trouble
 from .names import SUFFIXES, suffixes_of
-from .offload import in_thread
+from .offload import Threads
 
 T = TypeVar("T")
 Ts = TypeVarTuple("Ts")
@@ -52,19 +52,21 @@ class Transfer:
         order: What is asked for.
         kind: What it has to be: `"image"` or `"video"`.
         stem: Its name, up to the suffix.
+        threads: Where files are worked on.
 
     Attributes:
         reached: How many bytes of it there have been at most.
         renewed: Whether its address has been asked for once more.
     """
 
-    def __init__(self, hosts: Hosts, order: Order, kind: str, stem: str) -> None:
+    def __init__(self, hosts: Hosts, order: Order, kind: str, stem: str, threads: Threads) -> None:
         self.reached: int = 0
         self.renewed: bool = False
         self._hosts = hosts
         self._order = order
         self._kind = kind
         self._stem = stem
+        self._threads = threads
 
     async def attempt(self, result: Result) -> Path:
         """Get it, or what is missing of it.
@@ -85,14 +87,14 @@ class Transfer:
             return await self._disk(self._finish, part)
         except Trouble as trouble:
             if trouble.stale:
-                await in_thread(part.discard)
+                await self._threads.call(part.discard)
             raise
         finally:
-            await in_thread(part.leave)
+            await self._threads.call(part.leave)
 
     async def _disk(self, call: Callable[[*Ts], T], *args: *Ts) -> T:
         try:
-            return await in_thread(call, *args)
+            return await self._threads.call(call, *args)
         except OSError as exc:
             trouble = Trouble(f"{exc.strerror or exc}, in {self._order.directory}")
             trouble.__cause__ = exc.with_traceback(None)

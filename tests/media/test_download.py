@@ -5,8 +5,11 @@ from __future__ import annotations
 import asyncio
 import base64
 import pickle
+import threading
+import time
 import traceback
 from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from urllib.parse import quote
 
@@ -475,6 +478,36 @@ async def test_its_time_is_over(tmp_path: Path) -> None:
     assert 42 - ROUNDING <= asyncio.get_running_loop().time() - began < 42.5
     assert "not complete within 42 s" in str(error)
     assert error.transient
+
+
+@pytest.mark.parametrize("how", ["its time is over", "cancelled", "left alone"])
+async def test_all_threads_of_the_loop_are_taken(how: str, tmp_path: Path) -> None:
+    """By blocking calls of the user's own, without an end: files have threads for themselves."""
+    loop, free = asyncio.get_running_loop(), threading.Event()
+    taken = ThreadPoolExecutor(1)
+    loop.set_default_executor(taken)
+    taken.submit(free.wait)
+    script = serve() if how == "left alone" else cut(300_000, end=STALL)
+    here = threading.active_count()
+    async with RawServer(script) as server, client_for(server) as client:
+        seconds = 1.0 if how == "its time is over" else 60.0
+        saving = asyncio.ensure_future(
+            client.download(film_at(address(server)), tmp_path, timeout=seconds)
+        )
+        if how == "cancelled":
+            await asyncio.sleep(1)
+            saving.cancel()
+        began = loop.time()
+        await asyncio.wait([saving], timeout=2)
+        assert saving.done()
+        assert loop.time() - began < seconds + 1
+        assert saving.cancelled() if how == "cancelled" else saving.exception() or saving.result()
+    for _ in range(100):
+        if threading.active_count() <= here:
+            break
+        time.sleep(0.001)  # noqa: ASYNC251 - the threads' own last moments
+    assert threading.active_count() <= here
+    free.set()
 
 
 async def test_silence(tmp_path: Path) -> None:
