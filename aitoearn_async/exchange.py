@@ -9,7 +9,7 @@ from __future__ import annotations
 import itertools
 import logging
 from collections.abc import Awaitable, Callable
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -22,6 +22,7 @@ from .errors import (
     UnexpectedResponseError,
 )
 from .session.answer import Answer
+from .session.breaker import BreakerState
 from .session.connection import Body
 from .session.http import Http
 from .session.lifetime import Bound, Lifetime
@@ -105,6 +106,24 @@ class Exchange:
             return result
 
         return await self.persist(attempt, seconds=self.http.time_for(None))
+
+    async def probe(
+        self, path: str, decoder: msgspec.json.Decoder[Envelope[Any]], before: float
+    ) -> None:
+        """Where the service is down, ask it for something that costs nothing: is it still?
+
+        Raises:
+            AiToEarnError: It is, or it is not to be asked now.
+        """
+        if self.http.health.state is not BreakerState.OPEN:
+            return
+        request_id = self.request_id()
+        answer = await self.http.send("GET", path, request_id, before)
+        result = self.read(path, answer, decoder, request_id)
+        if isinstance(result, AiToEarnError):
+            self.note(path, result)
+            if self.http.health.state is BreakerState.OPEN:
+                raise result
 
     def read(
         self,

@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from typing import Any, TypeVar
 
 from .attachments import packed
-from .contract.endpoints import Submit, submit_of
+from .contract.endpoints import Submit, entries_decoder, submit_of
 from .contract.refs import TaskRef
 from .contract.requests import TaskRequest
 from .errors import (
@@ -61,6 +61,7 @@ class Submitter:
             sent, data = await packed(request)
 
         async def attempt(before: float) -> R:
+            await self._exchange.probe(row.catalog.path, entries_decoder, before)
             return await self._attempt(row, sent, data, before)
 
         return await self._exchange.persist(

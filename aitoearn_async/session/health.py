@@ -91,10 +91,14 @@ class Health:
             return False
         return self._all_well or self._now() >= self._paused_until
 
-    def admit(self) -> int | NotAskedError:
+    def admit(self, *, probe: bool = True) -> int | NotAskedError:
         """Let a request go on its way, or say why it is not to be sent now.
 
-        Returns what to hand in with what the request came to.
+        Args:
+            probe: Whether it will do as a probe, where the service is down.
+
+        Returns:
+            What to hand in with what the request came to.
         """
         if self._all_well:
             return self._breaker.term
@@ -105,7 +109,8 @@ class Health:
             )
         if self._breaker.state is BreakerState.RECOVERING:
             self._see_whether_recovered()
-        term = self._breaker.admit(now)
+        is_held = not probe and self._breaker.state is BreakerState.OPEN
+        term = None if is_held else self._breaker.admit(now)
         if term is None:
             return self._held(f"{self._name} is down, for {now - self._breaker.since:.0f} s so far")
         self._all_well = self._breaker.state is BreakerState.CLOSED

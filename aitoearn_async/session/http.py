@@ -131,8 +131,8 @@ class Http:
 
         It is sent once. Without a body it is sent again if the connection turns out to have
         been dead when it was taken; with one it goes out on a connection of its own, unless
-        the session is the caller's. `NotAskedError` is returned where the service is down, or
-        has asked to be left alone.
+        the session is the caller's, and is no probe. `NotAskedError` is returned where the
+        service is down, or has asked to be left alone.
 
         Args:
             method: `GET` or `POST`.
@@ -146,9 +146,11 @@ class Http:
             ClientClosedError: The client is closed, or was meanwhile.
         """
         clock = self._lifetime.enter()
-        term: int | TransportError = self.health.admit()
+        # What spends credits is no probe: it had better not get lost.
+        probe = body is None
+        term: int | TransportError = self.health.admit(probe=probe)
         if not isinstance(term, TransportError) and not self.limits.enter_now():
-            term = await self._wait_for_turn(term, request_id, before)
+            term = await self._wait_for_turn(term, request_id, before, probe=probe)
         if isinstance(term, TransportError):
             # If nothing was waited for, others on the loop have their turn before the next is held.
             await asyncio.sleep(0)
@@ -181,7 +183,7 @@ class Http:
         return result
 
     async def _wait_for_turn(
-        self, term: int, request_id: str, before: float
+        self, term: int, request_id: str, before: float, *, probe: bool
     ) -> int | TransportError:
         """Wait to be let in. Returns what `Health.admit` returned last."""
         try:
@@ -197,7 +199,7 @@ class Http:
         if self.health.is_current(term):
             return term
         self.health.neither(term)
-        again = self.health.admit()
+        again = self.health.admit(probe=probe)
         if isinstance(again, NotAskedError):
             self.limits.leave_unasked()
         return again

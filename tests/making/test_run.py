@@ -14,11 +14,14 @@ from aitoearn_async import (
     AiToEarnError,
     ApiError,
     AuthenticationError,
+    BreakerState,
     Client,
     ClientClosedError,
     GenerateImage,
     GenerateVideo,
     InvalidRequestError,
+    NotAskedError,
+    ServerError,
     SubmitUncertainError,
     TaskFailedError,
     TaskRef,
@@ -207,6 +210,26 @@ async def test_limits_and_counts_are_the_clients(service: Emulator) -> None:
         assert asyncio.get_running_loop().time() - began > 3.9
     with pytest.raises(ClientClosedError):
         await client.submit(IMAGE)
+
+
+async def test_a_submit_is_no_probe(service: Emulator) -> None:
+    """While the service is down something that costs nothing is asked for, and no submit sent."""
+    async with Client(service.api_key, base_url=service.url, attempts=1) as client:
+        service.fault(Fault(status=503), times=None)
+        refs = [service.add_image() for _ in range(20)]
+        await asyncio.gather(*map(client.get, refs), return_exceptions=True)
+        assert client.statistics().breaker is BreakerState.OPEN
+        service.requests.clear()
+        for _ in range(20):
+            with pytest.raises((ServerError, NotAskedError)):
+                await client.submit(IMAGE)
+            await asyncio.sleep(0.5)
+        assert {request.method for request in service.requests} == {"GET"}
+        assert 5 <= len(service.requests) <= 12
+        service.clear_faults()
+        await asyncio.sleep(3)
+        assert await client.submit(IMAGE) == service.created[0]
+        assert [request.method for request in service.requests][-2:] == ["GET", "POST"]
 
 
 async def test_models(service: Emulator, client: Client) -> None:
