@@ -44,7 +44,10 @@ _MOST_OF_A_NOTE = 4096
 
 
 class Busy(Exception):
-    """Another download, of this process or another one, is writing the file."""
+    """Another download, of this process or another one, is writing the file.
+
+    The part's `size` says how far that one has got.
+    """
 
 
 class Part:
@@ -106,6 +109,7 @@ class Part:
         found = os.fstat(self._file.fileno())
         if not stat.S_ISREG(found.st_mode):
             raise OSError(f"{self._path.name} is no regular file")
+        self.size = found.st_size
         if not _lock(self._file.fileno()):
             raise Busy
         # Whoever had the lock may have finished meanwhile: then this is a complete file, and

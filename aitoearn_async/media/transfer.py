@@ -16,7 +16,7 @@ from yarl import URL
 
 from ..contract.formats import HEAD_BYTES, media_type_of
 from ..contract.results import Result
-from .disk import Note, Part
+from .disk import Busy, Note, Part
 from .hosts import Body, Hosts, Trouble
 from .names import SUFFIXES, suffixes_of
 from .offload import Threads
@@ -55,7 +55,7 @@ class Transfer:
         threads: Where files are worked on.
 
     Attributes:
-        reached: How many bytes of it there have been at most.
+        reached: How many bytes of it there have been at most, here or with another download.
         renewed: Whether its address has been asked for once more.
     """
 
@@ -85,6 +85,9 @@ class Transfer:
             else:
                 await self._fetch(part, result.url or "")
             return await self._disk(self._finish, part)
+        except Busy:
+            self.reached = max(self.reached, part.size)
+            raise
         except Trouble as trouble:
             if trouble.stale:
                 await self._threads.call(part.discard)

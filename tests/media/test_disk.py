@@ -305,6 +305,21 @@ async def test_another_process_has_it(tmp_path: Path) -> None:
             assert await saving == [tmp_path / NAME]
 
 
+async def test_another_process_takes_its_time(tmp_path: Path) -> None:
+    """As long as that one gets on it is waited for, to the deadline."""
+    async with RawServer(serve()) as server, client_for(server) as client:
+        with io.FileIO(tmp_path / PART, "w") as theirs:
+            fcntl.flock(theirs, fcntl.LOCK_EX)
+            saving = asyncio.ensure_future(client.download(film_at(address(server)), tmp_path))
+            for _ in range(30):
+                await asyncio.sleep(10)
+                theirs.write(FILM[:1000])
+            assert not saving.done()
+            (tmp_path / PART).rename(tmp_path / NAME)
+        assert await saving == [tmp_path / NAME]
+        assert server.count == 0
+
+
 @pytest.mark.parametrize("another", [False, True])
 def test_a_part_that_was_finished_meanwhile(
     another: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
