@@ -145,7 +145,9 @@ class Desk:
         """What the service itself says, before a fault below it spoils the answer."""
         if request.media:
             return self._file(request, now)
-        request_id = request.headers.get("x-request-id") or self._fresh_request_id()
+        request_id = request.headers.get("x-request-id", "")
+        if not request_id or not request_id.isascii():
+            request_id = self._fresh_request_id()
         body = self._body(request, request_id, fault, now)
         headers = CIMultiDict({"x-request-id": request_id, "Content-Type": wire.JSON})
         if not self.dialect.validators:

@@ -346,7 +346,7 @@ class Emulator:
         request = Request(call.method, call.raw_path, call.headers, _now(), ref, media=media)
         fault = self._desk.take_fault(request)
         if call.method == "POST" and not (fault is not None and fault.interrupts):
-            request = dataclasses.replace(request, body=await call.content.read())
+            request = dataclasses.replace(request, body=await _body_of(call))
         self.requests.append(request)
         if fault is not None and fault.delay:
             await self._pause(fault.delay)
@@ -364,6 +364,12 @@ class Emulator:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(seconds):
                 await self._closing.wait()
+
+
+async def _body_of(call: web.BaseRequest) -> bytes:
+    if call.headers.get("Expect", "").lower() == "100-continue" and call.transport is not None:
+        call.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+    return await call.content.read()
 
 
 async def _stop_accepting(listener: asyncio.Server) -> None:

@@ -99,3 +99,36 @@ def test_arguments_are_checked(arguments: dict[str, Any]) -> None:
     """An emulator that could not work is refused where it is made."""
     with pytest.raises(ValueError, match=r"key|dialect"):
         Emulator(**arguments)
+
+
+SUBMIT = b"POST /api/ai/video/generations HTTP/1.1"
+BODY = b'{"model": "sora-2", "prompt": "x"}'
+
+
+@pytest.mark.parametrize(
+    ("lines", "body", "said"),
+    [
+        ([b"GET /api/ai/image/task/x HTTP/1.1", b"X-Request-Id: \xff\xfe"], b"", b'"code":10002'),
+        ([SUBMIT, b"Expect: 100-continue"], BODY, b'"code":0'),
+    ],
+    ids=["request id", "expect"],
+)
+async def test_odd_requests(
+    service: Emulator,
+    caplog: pytest.LogCaptureFixture,
+    lines: list[bytes],
+    body: bytes,
+    said: bytes,
+) -> None:
+    """They are answered in the service's words, and are no errors of the emulator's own."""
+    host, port = service.url.removeprefix("http://").split(":")
+    reader, writer = await asyncio.open_connection(host, int(port))
+    lines += [b"Host: here", f"X-Api-Key: {service.api_key}".encode()]
+    lines += [f"Content-Length: {len(body)}".encode(), b"Connection: close", b"", b""]
+    writer.write(b"\r\n".join(lines))
+    if b"Expect" in lines[1]:
+        assert await reader.readline() == b"HTTP/1.1 100 Continue\r\n"
+    writer.write(body)
+    assert said in await reader.read()
+    writer.close()
+    assert caplog.records == []
