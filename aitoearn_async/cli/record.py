@@ -125,7 +125,7 @@ class Record:
         """A line of the file; None for the first part of one."""
         try:
             return _decoder.decode(text)
-        except msgspec.DecodeError:
+        except (ValueError, RecursionError):
             if not text.endswith(b"\n") and text[: len(_OPENING)] == _OPENING[: len(text)]:
                 return None
             raise self._refused(f"line {number} is no outcome of a wait") from None

@@ -6,6 +6,7 @@ through `shown` first, since its words go to a terminal that obeys escape sequen
 
 from __future__ import annotations
 
+import contextlib
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
@@ -308,7 +309,12 @@ def _text(value: Any) -> str:
 
 
 def _moment(when: datetime | None) -> str:
-    return f"{when.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC" if when else ""
+    if when is None:
+        return ""
+    # The first and the last of all days have moments that are on another day in UTC.
+    with contextlib.suppress(OverflowError):
+        when = when.astimezone(UTC)
+    return f"{when:%Y-%m-%d %H:%M:%S %Z}"
 
 
 def _between(start: datetime | None, end: datetime | None) -> float | None:

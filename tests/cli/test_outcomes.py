@@ -177,6 +177,18 @@ def test_nothing_of_the_services_is_obeyed(service: Service, invoke: Invoke) -> 
         assert result.err.count("\n") == 1
 
 
+@pytest.mark.parametrize("moment", ["0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-14:00"])
+def test_a_moment_at_the_end_of_time(service: Service, invoke: Invoke, moment: str) -> None:
+    """A date that there is not in UTC is shown as it came."""
+    fields = {"createdAt": moment, "submittedAt": moment}
+    for add in (service.emulator.add_image, service.emulator.add_video):
+        ref = service.do(add, fields=fields)
+        result = invoke("get", str(ref))
+        assert result.status == 0
+        assert moment[5:10] in result.out
+    assert moment[5:10] in invoke("videos").out
+
+
 def test_a_prompt_is_cut(service: Service, invoke: Invoke) -> None:
     """A very long prompt is shown from its beginning."""
     ref = service.do(service.emulator.add_image, "success", request={"prompt": "猫" * 900})

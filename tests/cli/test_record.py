@@ -165,8 +165,10 @@ def test_lines_that_do_not_settle_a_task(tmp_path: Path) -> None:
         (line("image:a")[:-9] + b"\n" + line("image:b"), "line 1"),
         (line("image:a", "elated"), "line 1"),
         (line("image:a") + bytes(9), "line 2"),
+        (b'{"ref":"image:\xff","state":null}\n', "line 1"),
+        (b'{"x":' + b"[" * 100_000 + b"\n", "line 1"),
     ],
-    ids=["list", "diary", "blank", "torn within", "state", "zeros"],
+    ids=["list", "diary", "blank", "torn within", "state", "zeros", "no UTF-8", "deep"],
 )
 def test_a_file_of_something_else(tmp_path: Path, content: bytes, named: str) -> None:
     """A file with anything else in it is refused, and left as it is."""
