@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 
 from .attachments import packed
 from .contract.endpoints import Submit, entries_decoder, submit_of
+from .contract.envelope import Envelope, read_plain
 from .contract.refs import TaskRef
 from .contract.requests import TaskRequest
 from .errors import (
@@ -88,7 +89,7 @@ class Submitter:
             self._remember(result)
             return result
         self._exchange.note(row.path, result)
-        if not body.whole or _is_no(result, answer):
+        if not body.whole or (_is_no(result, answer) and not _has_receipt(answer, row)):
             await self._exchange.http.keys.reconsider(result, answer, before)
             raise result
         raise SubmitUncertainError(request, str(result), request_id, at) from result
@@ -112,6 +113,11 @@ class Submitter:
 
 
 _LEFT = "the call was ended while it was under way"
+
+
+def _has_receipt(answer: Answer | AiToEarnError, row: Submit[Any]) -> bool:
+    """Whether an answer names a task all the same, under a status that says no."""
+    return isinstance(answer, Answer) and isinstance(read_plain(answer.body, row.decoder), Envelope)
 
 
 def _is_no(error: AiToEarnError, answer: Answer | AiToEarnError) -> bool:

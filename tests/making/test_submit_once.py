@@ -43,6 +43,7 @@ ends = st.sampled_from(ENDS)
 pauses = st.floats(0, 12)
 good = receipt()
 statuses = st.sampled_from([200, 204, 304, 408, 425, 500, 502, 503, 504, 999])
+refusals = st.sampled_from([301, 302, 307, 308, 400, 401, 403, 404, 405, 413, 414, 429, 431])
 no_answers = st.sampled_from(
     [
         envelope({"id": None, "logId": None, "status": "x"}),
@@ -66,6 +67,7 @@ open_fate = st.one_of(
     ),
     st.builds(lambda status: Plan("whole", (http(PAGE, status),)), statuses),
     st.builds(lambda body: Plan("whole", (http(body),)), no_answers),
+    st.builds(lambda status: Plan("whole", (receipt(status),)), refusals),
 )
 not_taken = st.one_of(
     st.builds(lambda end, pause: Plan("accept", (pause, end)), ends, pauses),
@@ -78,7 +80,7 @@ not_taken = st.one_of(
     ),
     st.builds(
         lambda status: Plan("no", (http(PAGE, status),)),
-        st.sampled_from([301, 302, 307, 308, 400, 401, 403, 404, 405, 413, 414, 429, 431]),
+        refusals,
     ),
 )
 plans = st.lists(st.one_of(not_taken, open_fate, st.just(TAKEN)), max_size=4)
