@@ -107,6 +107,8 @@ def folder(name: str, path: str | os.PathLike[str]) -> Path:
     """A directory, whether or not it is there."""
     if not isinstance(path, str | os.PathLike) or not os.fspath(path):
         raise TypeError(f"{name}={path!r:.80}: give the path of a directory")
+    if "\0" in str(path):
+        raise ValueError(f"{name}={path!r:.80}: no path has a zero character in it")
     return Path(path)
 
 

@@ -6,6 +6,7 @@ Pure, and without the names of fields: those stand in `requests`.
 from __future__ import annotations
 
 import io
+import json
 import math
 import re
 from collections.abc import Callable
@@ -99,6 +100,8 @@ def json_object(value: object) -> str | None:
     if not isinstance(value, dict):
         return "give a dict"
     try:
+        # NaN and infinity would go out as null.
+        json.dumps(msgspec.to_builtins(value, str_keys=True), allow_nan=False)
         msgspec.json.encode(value)
     except (TypeError, ValueError, RecursionError, OverflowError) as exc:
         return f"give what JSON can hold: {str(exc)[:100]}"

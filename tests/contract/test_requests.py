@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import math
 import pickle
 from pathlib import Path
 from typing import Any
@@ -27,6 +28,7 @@ NO_TEXT: list[Any] = ["", 1, b"x", [], SURROGATE]
 NO_MEDIA: list[Any] = ["", "cat.png", "ftp://x/y", "data:image/png", b"", 1, io.StringIO("x"), {}]
 NO_ADDRESS: list[Any] = ["", "cat.mp4", "data:video/mp4;base64,AA==", b"x", Path("x"), 1]
 NO_OBJECT: list[Any] = [1, "x", [1], {"x": object()}, {"x": SURROGATE}]
+NO_OBJECT += [{"x": [math.nan]}, {"x": {"y": -math.inf}}]
 
 BAD: list[tuple[type[TaskRequest[Any]], str, list[Any]]] = [
     *[(kind, "model", [*NO_TEXT, None]) for kind in LEAST],

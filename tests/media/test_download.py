@@ -773,6 +773,7 @@ MISUSE: dict[str, tuple[Callable[[], tuple[object, dict[str, object]]], type[Exc
     "max_bytes": (lambda: (film_at("x"), {"max_bytes": 0}), ValueError),
     "directory": (lambda: (film_at("x"), {"directory": 5}), TypeError),
     "no directory": (lambda: (film_at("x"), {"directory": ""}), TypeError),
+    "zero character": (lambda: (film_at("x"), {"directory": "a\0b"}), ValueError),
     "hostile id": (
         lambda: (ImageTask(log_id="../../x", status="success", images=[Image(url="x")]), {}),
         ValueError,
