@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Sequence
 from typing import Any, TypeVar
 
 import msgspec
@@ -36,7 +37,7 @@ class Finder:
 
     def __init__(self, exchange: Exchange) -> None:
         self._exchange = exchange
-        self._known: dict[str, tuple[float, list[Any]]] = {}
+        self._known: dict[str, tuple[float, Sequence[Any]]] = {}
         self._asking = asyncio.Lock()
 
     async def page(self, number: int, size: int) -> Rows:
@@ -73,7 +74,7 @@ class Finder:
             except (ValueError, RecursionError) as exc:
                 reason = self._exchange.http.trouble.scrubbed(str(exc))
                 logger.warning("a model of %s is left out: %s", catalog.path, reason)
-        self._known[catalog.path] = self._exchange.now(), models
+        self._known[catalog.path] = self._exchange.now(), tuple(models)
         return models
 
     async def check(self, request: TaskRequest[Any], catalog: Catalog[Any]) -> None:
@@ -84,7 +85,7 @@ class Finder:
             AiToEarnError: The list of models did not come.
         """
         async with self._asking:
-            at, models = self._known.get(catalog.path, (0.0, []))
+            at, models = self._known.get(catalog.path, (0.0, ()))
             if not models or self._exchange.now() > at + _FRESH:
                 models = await self.models(catalog)
         if (problem := objection(request, models)) is not None:

@@ -262,6 +262,9 @@ async def test_checked_against_the_models(service: Emulator, client: Client) -> 
     await asyncio.sleep(301)
     await client.submit(VIDEO, check=True)
     assert len(service.requests) == 7, "but not for ever"
+    (await client.video_models()).pop(0)
+    await client.submit(VIDEO, check=True)
+    assert len(service.requests) == 9, "and what a caller does to his is his own"
 
 
 async def test_many_checks_ask_once(service: Emulator, client: Client) -> None:
