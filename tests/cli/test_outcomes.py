@@ -181,8 +181,9 @@ def test_nothing_of_the_services_is_obeyed(service: Service, invoke: Invoke) -> 
 def test_a_moment_at_the_end_of_time(service: Service, invoke: Invoke, moment: str) -> None:
     """A date that there is not in UTC is shown as it came."""
     fields = {"createdAt": moment, "submittedAt": moment}
-    for add in (service.emulator.add_image, service.emulator.add_video):
-        ref = service.do(add, fields=fields)
+    image = service.do(service.emulator.add_image, fields=fields)
+    video = service.do(service.emulator.add_video, fields=fields)
+    for ref in (image, video):
         result = invoke("get", str(ref))
         assert result.status == 0
         assert moment[5:10] in result.out
