@@ -12,10 +12,10 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import TypeVar
 
-from tenacity import AsyncRetrying, RetryCallState, retry_if_exception, stop_after_attempt
+from tenacity import AsyncRetrying, RetryCallState, retry_if_exception
 from tenacity.wait import wait_random_exponential
 
-from ..errors import AiToEarnError
+from ..errors import AiToEarnError, NotAskedError
 from .lifetime import Lifetime
 
 T = TypeVar("T")
@@ -96,6 +96,7 @@ async def repeat(
         AiToEarnError: How the last attempt failed.
     """
     failed: AiToEarnError | None = first
+    held = 0
 
     async def attempt_or_first() -> T:
         nonlocal failed
@@ -108,12 +109,14 @@ async def repeat(
         await lifetime.sleep_until(lifetime.time() + seconds)
 
     def stop(state: RetryCallState) -> bool:
+        nonlocal held
+        # Who was held until the service wants to be asked again has not asked.
+        held += _was_held(state)
         late = lifetime.time() + state.upcoming_sleep >= before
-        if late or stop_attempts(state):
+        if late or state.attempt_number - held >= attempts:
             return True
         return budget is not None and not (_is_asked_for(state) or budget.spend())
 
-    stop_attempts = stop_after_attempt(attempts)
     retrying = AsyncRetrying(
         stop=stop,
         wait=_delay,
@@ -133,6 +136,11 @@ def _is_asked_for(state: RetryCallState) -> bool:
     """Whether the service itself says when to come again: that is not a matter of the budget."""
     error = state.outcome.exception() if state.outcome else None
     return getattr(error, "retry_after", None) is not None
+
+
+def _was_held(state: RetryCallState) -> bool:
+    error = state.outcome.exception() if state.outcome else None
+    return isinstance(error, NotAskedError) and error.retry_after is not None
 
 
 def _delay(state: RetryCallState) -> float:

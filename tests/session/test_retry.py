@@ -14,12 +14,15 @@ from aitoearn_async import (
     AuthenticationError,
     ConnectionFailedError,
     ContractError,
+    NotAskedError,
     RateLimitError,
     RequestTimeoutError,
     ServerError,
     TaskNotFoundError,
     UnexpectedResponseError,
 )
+from aitoearn_async.session.lifetime import Lifetime
+from aitoearn_async.session.retry import Budget, persist
 from tests.support.raw_server import (
     FIN,
     REF,
@@ -306,3 +309,30 @@ async def test_the_error_is_alone(script: Script, attempts: int) -> None:
             await client.get(REF)
         assert caught.value.__cause__ is None
         assert caught.value.__context__ is None
+
+
+async def ends_of(ends: list[AiToEarnError], *, seconds: float = 1000.0) -> str:
+    """What a call with two attempts comes to that meets these, and then all is well."""
+
+    async def attempt() -> str:
+        if ends:
+            raise ends.pop(0)
+        return "good"
+
+    lifetime, budget = Lifetime(), Budget()
+    before = lifetime.enter().time() + seconds
+    return await persist(attempt, attempts=2, before=before, budget=budget, lifetime=lifetime)
+
+
+async def test_who_is_held_has_not_asked() -> None:
+    """Until the service wants to be asked again no attempt is used up, though time is."""
+    held = [NotAskedError("later", retry_after=5.0) for _ in range(6)]
+    assert await ends_of([*held, ServerError(503)]) == "good"
+    with pytest.raises(ServerError):
+        await ends_of([ServerError(503), *held, ServerError(503)])
+    began = asyncio.get_running_loop().time()
+    with pytest.raises(NotAskedError):
+        await ends_of([*held], seconds=20)
+    assert asyncio.get_running_loop().time() - began < 20
+    with pytest.raises(NotAskedError):
+        await ends_of([NotAskedError("it is down") for _ in range(2)])
