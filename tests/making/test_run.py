@@ -225,7 +225,7 @@ async def test_a_submit_is_no_probe(service: Emulator) -> None:
                 await client.submit(IMAGE)
             await asyncio.sleep(0.5)
         assert {request.method for request in service.requests} == {"GET"}
-        assert 5 <= len(service.requests) <= 12
+        assert 3 <= len(service.requests) <= 12, "one to two seconds apart"
         service.clear_faults()
         await asyncio.sleep(3)
         assert await client.submit(IMAGE) == service.created[0]
