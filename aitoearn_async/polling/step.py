@@ -93,8 +93,8 @@ class Terms:
 class Wait(msgspec.Struct, Generic[T], order=True, gc=False):
     """How one wait stands. Plain data, in few bytes; moments are the client's clock's.
 
-    Sorts by `due`, so that a heap of them is an agenda. No cycle can form through it, which
-    is why the garbage collector need not look at a million of them.
+    Sorts by `due`, so that a heap of them is an agenda. The garbage collector need not look at
+    a million of them, as no cycle forms through it while no error that it holds is raised.
     """
 
     due: float
