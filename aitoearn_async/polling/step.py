@@ -72,7 +72,7 @@ class Proof:
 
     def __init__(self, made: Container[TaskRef[Any]] = ()) -> None:
         self.goods: int = 0  # good answers so far, to tasks of any kind
-        self.made = made  # tasks whose ids the service has just given itself
+        self.made: Container[TaskRef[Any]] = made  # whose ids the service has just given
 
 
 class Terms:
