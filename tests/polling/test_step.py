@@ -271,6 +271,28 @@ def test_retry_after_past_the_deadline_ends_in_time() -> None:
     assert decision.error.ref == REF
 
 
+def test_a_poll_that_begins_late_has_as_much_longer() -> None:
+    """Where there is trouble: patience is with the service. The deadline stays where it is."""
+    limits = terms(timeout=500, patience=100)
+    wait = begun(limits)
+    assert wait.back_by(limits, START + 50, START + 10) == START + 500
+    step(wait, limits, RequestTimeoutError("?"), START, START)
+    assert wait.back_by(limits, START + 50, START + 50) == START + 100
+    assert wait.back_by(limits, START + 50, START + 10) == START + 140
+    assert wait.back_by(limits, START + 10, START + 50) == START + 100, "it cannot begin early"
+    assert wait.back_by(limits, START + 450, START + 1) == START + 500
+
+
+def test_one_slow_poll_is_forgotten() -> None:
+    """The pace is that of the slowest of late: each that is faster takes a quarter off it."""
+    limits = terms(timeout=1000)
+    wait = begun(limits)
+    step(wait, limits, reply(), START, START + 8)
+    assert limits.pace == 8
+    step(wait, limits, reply(), START + 20, START + 20)
+    assert limits.pace == 6
+
+
 def test_the_last_sleep_is_clipped() -> None:
     """A poll that would come after the deadline is brought forward to just before it."""
     limits = terms(timeout=15, delay=10)

@@ -23,7 +23,7 @@ from aitoearn_async import (
     TransportError,
     UnexpectedResponseError,
 )
-from aitoearn_async.session.classify import Phase, classify
+from aitoearn_async.session.classify import Phase, classify, is_a_mistake, said_by
 
 URL_ = URL("https://example.org/")
 KEY_ = cast("Any", SimpleNamespace(host="example.org", port=443, ssl=True, is_ssl=True))
@@ -112,6 +112,28 @@ def test_exceptions(
     verdict = classify(Phase.EXCHANGE, exception=exception)
     assert (verdict.error, verdict.transient, verdict.label) == expected
     assert verdict.text
+
+
+@pytest.mark.parametrize(
+    ("exception", "mistake"),
+    [
+        (RuntimeError("Session is closed"), True),
+        (RuntimeError("can't start new thread"), False),
+        (ValueError("can't start new thread"), False),
+        (ValueError("Session is closed"), False),
+    ],
+)
+def test_what_says_nothing_of_the_exchange(exception: Exception, mistake: bool) -> None:
+    assert is_a_mistake(exception) is mistake
+
+
+def test_no_made_up_status_is_passed_on() -> None:
+    """aiohttp has a number for what nobody has sent."""
+    broken = aiohttp.http.HttpProcessingError(code=400, message="bad bytes")
+    packed = aiohttp.ClientPayloadError("400, message: ...")
+    packed.__cause__ = broken
+    assert said_by(broken) == said_by(packed) == "bad bytes"
+    assert said_by(aiohttp.ClientPayloadError("cut off")) == "cut off"
 
 
 def test_an_exchange_without_an_exception_is_a_mistake() -> None:

@@ -216,6 +216,18 @@ def test_who_is_held_is_told_why(caplog: pytest.LogCaptureFixture) -> None:
     assert [record.levelno for record in caplog.records] == [logging.WARNING]
 
 
+def test_what_must_not_get_lost_is_no_probe() -> None:
+    """It is held while the service is down, and takes no probe's turn."""
+    case = Case()
+    assert not isinstance(case.health.admit(probe=False), NotAskedError), "all is well"
+    case.good(20)
+    case.bad(ServerError(500, http_status=503), 20)
+    assert case.health.state is BreakerState.OPEN
+    case.now += 3
+    assert isinstance(case.health.admit(probe=False), NotAskedError)
+    assert not isinstance(case.health.admit(), NotAskedError)
+
+
 def test_only_probes_go_out() -> None:
     """Each at its time; those that failed, said nothing or were broken off make room for others."""
     case = Case()
