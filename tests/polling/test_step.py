@@ -237,6 +237,19 @@ def test_a_401_that_others_are_spared() -> None:
     assert step(other, limits, refused, START + 210, START + 210) == GiveUpAt(START + 210, refused)
 
 
+def test_a_401_that_was_a_tasks_own_stays_its_own() -> None:
+    """Also where others are polled too seldom to have a good answer between any two."""
+    limits = terms(patience=100, delay=10)
+    one, other = begun(limits), begun(limits)
+    refused = AuthenticationError(401)
+    step(other, limits, reply(), START, START)
+    step(one, limits, refused, START + 1, START + 1)
+    step(other, limits, reply(), START + 2, START + 2)
+    for n in range(3, 8):
+        decision = step(one, limits, refused, START + n, START + n)
+        assert isinstance(decision, PollAt)
+
+
 def test_being_told_to_slow_down_costs_no_patience() -> None:
     """A 429 comes from a service that can be reached."""
     limits = terms(patience=5, delay=10)
@@ -291,6 +304,8 @@ def test_one_slow_poll_is_forgotten() -> None:
     assert limits.pace == 8
     step(wait, limits, reply(), START + 20, START + 20)
     assert limits.pace == 6
+    step(wait, limits, RequestTimeoutError("?"), START + 40, START + 40)
+    assert limits.pace == 4.5
 
 
 def test_the_last_sleep_is_clipped() -> None:
