@@ -187,7 +187,7 @@ those about memory and about holding up the event loop run in processes of their
 
 ## Trouble without end
 
-![Memory, descriptors, tasks, minute by minute](charts/soak.svg)
+![Memory, descriptors and tasks over the run](charts/soak.svg)
 
 <!-- table: soak -->
 <!-- end -->

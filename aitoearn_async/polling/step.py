@@ -48,6 +48,7 @@ PollError = ApiError | TransportError | ContractError
 _MOST_KINDS_SEEN = 12
 _MOST_OF_A_WORD = 200
 """Characters of a status that are counted by, and kept in each wait. No real one has as many."""
+_OWN_TROUBLE = -1
 _MOST_HELD = 30.0
 """Seconds until a poll that was held, because the service is down, is tried again."""
 
@@ -115,8 +116,8 @@ class Wait(msgspec.Struct, Generic[T], order=True, gc=False):
     trouble_since: float | None = None
     """When the first poll began of those that got nowhere."""
     doubted: int | None = None
-    """A refusal awaits confirmation: it has contradicted good answers, so many of all waits; or -1,
-    when others have had good ones since, and it is this task's own trouble."""
+    """A refusal awaits confirmation: it has contradicted good answers, so many of all waits; or
+    `_OWN_TROUBLE`, when others have had good ones since: it is this task alone that is refused."""
     clipped_to: float | None = None
     """The end that a last poll has been brought forward for."""
     counts: dict[str, int] | None = None
@@ -252,7 +253,7 @@ def _after_trouble(
         if wait.doubted is None:
             wait.doubted = terms.proof.goods
         else:
-            wait.doubted = -1
+            wait.doubted = _OWN_TROUBLE
             if wait.trouble_since is None:
                 wait.trouble_since = asked
     # One who is told to slow down has reached the service: no reason to lose patience.
