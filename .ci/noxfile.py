@@ -48,6 +48,19 @@ def lowest(session: nox.Session) -> None:
     session.run("pytest", "-q", *session.posargs)
 
 
+@nox.session(name="pre-releases", python=PYTHONS[-2])
+def pre_releases(session: nox.Session) -> None:
+    """The tests, with the dependencies as they are about to be released."""
+    session.chdir(ROOT)
+    session.install("-e", ".[dev]")
+    project = nox.project.load_toml("pyproject.toml")["project"]
+    extras = project["optional-dependencies"]
+    with_core = [*project["dependencies"], *extras["cli"], *extras["testing"]]
+    session.install("--pre", "--upgrade", *with_core)
+    session.run("pip", "list")
+    session.run("pytest", "-q", *session.posargs)
+
+
 @nox.session
 def clock(session: nox.Session) -> None:
     """The tests, with a clock that starts at a random time: sums of floats are rounded anew."""
@@ -63,6 +76,14 @@ def debug(session: nox.Session) -> None:
     session.chdir(ROOT)
     session.install("-e", ".[dev]")
     session.run("pytest", "-q", *session.posargs, env={"PYTHONASYNCIODEBUG": "1"})
+
+
+@nox.session
+def large(session: nox.Session) -> None:
+    """The tests, with crowds of ten thousand and with examples by the hundred."""
+    session.chdir(ROOT)
+    session.install("-e", ".[dev]")
+    session.run("pytest", "-q", "--large", *session.posargs)
 
 
 @nox.session(name="pure-python")
@@ -81,6 +102,20 @@ def secrets(session: nox.Session) -> None:
     session.run("pytest", "-q", "--marker-key", *session.posargs)
 
 
+@nox.session
+def lint(session: nox.Session) -> None:
+    """What `.ci/run` says of the code without running it."""
+    session.chdir(ROOT)
+    session.install("-e", ".[bench,dev]")
+    session.run("ruff", "check", ".")
+    session.run("ruff", "format", "--check", ".")
+    session.run("vulture")
+    session.run("vulture", "aitoearn_async", ".ci/used_elsewhere.py")
+    session.run("pylint", "aitoearn_async", "benchmarks", "tests")
+    session.run("mypy")
+    session.run("basedpyright")
+
+
 @nox.session(python=PYTHONS[0])
 def fuzz(session: nox.Session) -> None:
     """A minute of fuzzing, or what is asked for: see `python -m tests.fuzz --help`."""
@@ -90,10 +125,40 @@ def fuzz(session: nox.Session) -> None:
 
 
 @nox.session(python=PYTHONS[0])
+def proxies(session: nox.Session) -> None:
+    """Polls, lists and submits through real proxies; on Debian, with those that it has too.
+
+    Needs root there, to install them.
+    """
+    session.chdir(ROOT)
+    session.install("-e", ".[dev,proxies]")
+    which = "pypi"
+    if shutil.which("apt-get") is None:
+        session.warn("no apt-get here: Varnish, Squid, HAProxy and Apache are NOT tested")
+    else:
+        which = "all"
+        install = ["apt-get", "install", "-y", "-qq", "--no-install-recommends"]
+        packages = ["varnish", "squid", "haproxy", "apache2-bin"]
+        session.run("apt-get", "update", "-qq", external=True)
+        session.run(*install, *packages, external=True, env={"DEBIAN_FRONTEND": "noninteractive"})
+    tests = ["tests/proxies", "-n0", f"--proxies={which}"]
+    session.run("pytest", "-q", *tests, *session.posargs)
+
+
+@nox.session(name="fleet-chaos", python=PYTHONS[0])
+def fleet_chaos(session: nox.Session) -> None:
+    """Minutes of storms on each engine of a fleet: workers, readers and engines are killed."""
+    session.chdir(ROOT)
+    session.install("-e", ".[dev]")
+    tests = ["tests/fleet/test_chaos.py", "-n1", "--timeout=600"]
+    session.run("pytest", "-q", *tests, *session.posargs, env={"AITOEARN_LONG_TESTS": "1"})
+
+
+@nox.session(python=PYTHONS[0])
 def mutation(session: nox.Session) -> None:
     """Break the pure modules in every small way; the tests have to notice. Takes ten minutes.
 
-    Of one module: nox -f .ci/noxfile.py -s mutation -- "aitoearn_async.session.breaker*"
+    Of one module: nox -f .ci/noxfile.py -s mutation -- "aitoearn_async._resilience.breaker*"
     """
     session.chdir(ROOT)
     session.install("-e", ".[dev]", "mutmut>=3.8")

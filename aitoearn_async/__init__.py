@@ -1,60 +1,76 @@
 """The asyncio-native client for AiToEarn's image and video tasks.
 
-Everything public stands here; the rooms behind it may move.
+Everything public stands here; the rooms behind it may move. A name is imported when it is first
+used, so that importing the package, and the help of the command line, cost next to nothing.
 """
 
+import importlib
+import sys
+
 from ._version import __version__
-from .client import Client
-from .contract.catalog import EditModel, ImageModel, Model, VideoDefaults, VideoModel
-from .contract.models import (
-    AnyTask,
-    Image,
-    ImageTask,
-    Task,
-    VideoError,
-    VideoInput,
-    VideoTask,
-)
-from .contract.refs import AnyRef, ImageRef, TaskRef, VideoRef, parse_ref
-from .contract.requests import (
-    EditImage,
-    GenerateImage,
-    GenerateVideo,
-    MediaSource,
-    TaskRequest,
-)
-from .contract.status import TaskState
-from .errors import (
-    AiToEarnError,
-    ApiError,
-    AuthenticationError,
-    ClientClosedError,
-    ConnectionFailedError,
-    ContractError,
-    DownloadError,
-    InvalidRequestError,
-    MediaAddressError,
-    NotAskedError,
-    RateLimitError,
-    RequestTimeoutError,
-    ServerError,
-    ServiceUnreachableError,
-    SubmitUncertainError,
-    TaskFailedError,
-    TaskNotFoundError,
-    TransportError,
-    UnexpectedResponseError,
-    WaitTimeoutError,
-)
-from .listing import SkippedVideo, VideoList
-from .poller import ClientStatistics
-from .polling.batch import Batch
-from .polling.gauge import BatchStatistics
-from .polling.outcome import Outcome
-from .polling.schedule import WaitStrategy, wait_backoff
-from .polling.waiter import Waiter
-from .session.address import CHINA, INTERNATIONAL
-from .session.breaker import BreakerState
+
+TYPE_CHECKING = False  # as in `typing`, which takes longer to import than all of this
+
+if TYPE_CHECKING:
+    from ._api.image_list import ImageList, ListedImage
+    from ._api.statistics import ClientStatistics
+    from ._api.video_list import SkippedVideo, VideoList
+    from ._client import Client
+    from ._polling.batch import Batch
+    from ._polling.outcome import Outcome
+    from ._polling.resume import Resume
+    from ._polling.rhythm import LearnedRhythm
+    from ._polling.schedule import WaitStrategy, wait_backoff
+    from ._polling.statistics import BatchStatistics
+    from ._polling.waiter import Waiter
+    from ._resilience.breaker import BreakerState
+    from .contract.catalog import EditModel, ImageModel, Model, VideoDefaults, VideoModel
+    from .contract.endpoints import CHINA, INTERNATIONAL
+    from .contract.requests import (
+        EditImage,
+        GenerateImage,
+        GenerateVideo,
+        MediaSource,
+        TaskRequest,
+    )
+    from .contract.status import TaskState
+    from .contract.tasks import (
+        AnyRef,
+        AnyTask,
+        Image,
+        ImageRef,
+        ImageTask,
+        Task,
+        TaskRef,
+        VideoError,
+        VideoInput,
+        VideoRef,
+        VideoTask,
+        parse_ref,
+    )
+    from .errors import (
+        AiToEarnError,
+        ApiError,
+        AuthenticationError,
+        ClientClosedError,
+        ConnectionFailedError,
+        ContractError,
+        DownloadError,
+        InvalidRequestError,
+        MediaAddressError,
+        NotAskedError,
+        RateLimitError,
+        RequestTimeoutError,
+        ServerError,
+        ServiceUnreachableError,
+        SubmitUncertainError,
+        TaskFailedError,
+        TaskNotFoundError,
+        TransportError,
+        UnexpectedResponseError,
+        UploadError,
+        WaitTimeoutError,
+    )
 
 __all__ = [
     "CHINA",
@@ -78,10 +94,13 @@ __all__ = [
     "GenerateImage",
     "GenerateVideo",
     "Image",
+    "ImageList",
     "ImageModel",
     "ImageRef",
     "ImageTask",
     "InvalidRequestError",
+    "LearnedRhythm",
+    "ListedImage",
     "MediaAddressError",
     "MediaSource",
     "Model",
@@ -89,6 +108,7 @@ __all__ = [
     "Outcome",
     "RateLimitError",
     "RequestTimeoutError",
+    "Resume",
     "ServerError",
     "ServiceUnreachableError",
     "SkippedVideo",
@@ -101,6 +121,7 @@ __all__ = [
     "TaskState",
     "TransportError",
     "UnexpectedResponseError",
+    "UploadError",
     "VideoDefaults",
     "VideoError",
     "VideoInput",
@@ -115,3 +136,62 @@ __all__ = [
     "parse_ref",
     "wait_backoff",
 ]
+
+# Room -> the names in it: the imports above once more, for when the package runs.
+_HOMES = {
+    "_api.statistics": "ClientStatistics",
+    "_api.image_list": "ImageList ListedImage",
+    "_api.video_list": "SkippedVideo VideoList",
+    "_client": "Client",
+    "_polling.batch": "Batch",
+    "_polling.outcome": "Outcome",
+    "_polling.resume": "Resume",
+    "_polling.rhythm": "LearnedRhythm",
+    "_polling.schedule": "WaitStrategy wait_backoff",
+    "_polling.statistics": "BatchStatistics",
+    "_polling.waiter": "Waiter",
+    "_resilience.breaker": "BreakerState",
+    "contract.catalog": "EditModel ImageModel Model VideoDefaults VideoModel",
+    "contract.endpoints": "CHINA INTERNATIONAL",
+    "contract.requests": "EditImage GenerateImage GenerateVideo MediaSource TaskRequest",
+    "contract.status": "TaskState",
+    "contract.tasks": (
+        "AnyRef AnyTask Image ImageRef ImageTask "
+        "Task TaskRef VideoError VideoInput VideoRef "
+        "VideoTask parse_ref"
+    ),
+    "errors": (
+        "AiToEarnError ApiError AuthenticationError ClientClosedError ConnectionFailedError "
+        "ContractError DownloadError InvalidRequestError MediaAddressError NotAskedError "
+        "RateLimitError RequestTimeoutError ServerError ServiceUnreachableError "
+        "SubmitUncertainError TaskFailedError TaskNotFoundError TransportError "
+        "UnexpectedResponseError UploadError WaitTimeoutError"
+    ),
+}
+_HOME_OF = {name: home for home, names in _HOMES.items() for name in names.split()}
+_ROOMS = ("contract", "errors")
+
+if not TYPE_CHECKING:  # or checkers would take any name
+
+    def __getattr__(name: str) -> object:
+        """Import a public name, or a public room, when it is first used."""
+        if name in _ROOMS:
+            return importlib.import_module(f".{name}", __name__)
+        if name not in _HOME_OF:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        value = getattr(importlib.import_module(f".{_HOME_OF[name]}", __name__), name)
+        globals()[name] = value
+        return value
+
+    def __dir__() -> list[str]:
+        return sorted({*globals(), *__all__, *_ROOMS})
+
+
+del TYPE_CHECKING
+
+# Pickles made by 0.1.0 name these modules. Until 0.4 they lead to the front door.
+for _moved in (
+    *("contract.models", "contract.refs", "listing", "poller", "polling", "polling.gauge"),
+    *("polling.outcome", "polling.schedule", "session", "session.breaker"),
+):
+    sys.modules[f"{__name__}.{_moved}"] = sys.modules[__name__]

@@ -1,20 +1,22 @@
-"""Where `aitoearn-async` and `python -m aitoearn_async` come in.
+"""The entry point of `aitoearn-async` and `python -m aitoearn_async`.
 
-Nothing but the door, and what stands on it when the packages behind it are not installed.
+It says what to install if a package that it needs is missing.
 """
 
 from __future__ import annotations
 
 import sys
 
-_EXTRA = frozenset(["rich", "typer"])
-_MISSING = "the command line needs typer and rich: pip install 'aitoearn-async[cli]'\n"
+_EXTRA = frozenset(["click", "rich"])
+_MISSING = "the command line needs click and rich: pip install 'aitoearn-async[cli]'\n"
 
 
 def main() -> None:
     """Run the command line, and exit with its status."""
     try:
-        from .cli import run
+        from ._cli.commands import run
+
+        run()
     except ModuleNotFoundError as error:
         if error.name not in _EXTRA:
             raise
@@ -22,7 +24,6 @@ def main() -> None:
         raise SystemExit(2) from None
     except KeyboardInterrupt:
         raise SystemExit(130) from None
-    run()
 
 
 if __name__ == "__main__":

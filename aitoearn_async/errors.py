@@ -19,6 +19,7 @@
     ├── ServiceUnreachableError      the wait's patience ran out
     ├── DownloadError                a succeeded task's files could not be saved
     │   └── MediaAddressError          one of them stands where nothing is fetched from
+    ├── UploadError                  a file for a submit could not be uploaded
     └── ClientClosedError            the client was closed                 (also a RuntimeError)
 
 Wrong arguments are not in the tree: they are a `ValueError` or `TypeError` at the call.
@@ -29,22 +30,25 @@ holds the API key, nor an exception that does.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
-if TYPE_CHECKING:
-    from .contract.models import AnyTask
-    from .contract.refs import AnyRef
-    from .contract.requests import TaskRequest
+from ._error_base import Rebuildable, brief, code_text, duration, meaning_of, quoted
+from .contract.requests import TaskRequest
+from .contract.tasks import AnyRef, AnyTask
 
 
-class AiToEarnError(Exception):
+class AiToEarnError(Rebuildable):
     """Root of the tree. Never raised itself.
+
+    Stores of results (of task queues, say) keep `args`, as JSON maybe, and rebuild an error as
+    `cls(*args)`. So they are its text, and a dict of its facts that JSON can hold. A rebuilt error
+    has the text, the ref and those facts; its objects, such as `task`, are None.
 
     Attributes:
         transient: Whether the same call may well succeed a little later.
-        ref: The task, if the error ended a wait for it. Else None.
+        ref: The task, if the error ended a call or a wait for it. Else None.
     """
 
     transient: bool = False
@@ -61,7 +65,7 @@ class AiToEarnError(Exception):
     def __reduce__(self) -> tuple[Any, ...]:
         # The default calls the class with `args` again, which fits no class that has more to
         # say than a message.
-        return _restore, (type(self), self.args, self.__dict__)
+        return _restore, (type(self), self.raw_args, self.__dict__)
 
 
 def _restore(
@@ -76,18 +80,27 @@ def _restore(
 class ApiError(AiToEarnError):
     """The service answered, and its answer is no.
 
-    Raised itself for business codes that have no class of their own.
+    It is raised itself for business codes that have no class of their own.
 
     Attributes:
         code: The service's business code (`code`); the HTTP status where a proxy answered
             without one.
         message: The service's own words (`message`). Their language follows `language=`.
-        request_id: The id the request went out with, to quote to the service's support. All
-            polls of one wait have the same.
+        request_id: The service's own id of the request (`requestId`), to quote to its support;
+            the id that the request went out with, where the answer has none.
+        sent_request_id: The id that the request went out with. All polls of one wait have the
+            same.
         http_status: The real HTTP status. The service says no with a 200 most of the time.
         retry_after: How long the service asks to be left alone, in seconds, if it does. After
             a 429 that does not say it, how long the client leaves it alone.
+        host: The address that was asked, where it may be the wrong one: of an
+            `AuthenticationError`, and of what a gateway says in a way of its own. Else None.
+        host_is_doubtful: Whether it most likely is: nothing good has come from there yet, or a
+            gateway has no such route.
     """
+
+    host: str | None = None
+    host_is_doubtful: bool = False
 
     def __init__(
         self,
@@ -98,11 +111,13 @@ class ApiError(AiToEarnError):
         *,
         retry_after: float | None = None,
         transient: bool | None = None,
+        sent_request_id: str | None = None,
     ) -> None:
         super().__init__(message)
         self.code = code
         self.message = message
         self.request_id = request_id
+        self.sent_request_id: str | None = sent_request_id or request_id
         self.http_status = http_status
         self.retry_after = retry_after
         if transient is not None:
@@ -110,11 +125,13 @@ class ApiError(AiToEarnError):
 
     @property
     def label(self) -> str:
-        return _code(self.code) if self.http_status == 200 else f"HTTP {self.http_status}"
+        if self.http_status != 200 or self.code == 200:  # a gateway's, that has no code
+            return f"HTTP {self.http_status}"
+        return code_text(self.code)
 
-    def __str__(self) -> str:
+    def _words(self) -> str:
         words = self.message or "the service gave no reason"
-        return f"{words} ({self.label}{_quoted(self.request_id)})"
+        return f"{meaning_of(self)}{words} ({self.label}{quoted(self.request_id)})"
 
 
 class AuthenticationError(ApiError):
@@ -179,9 +196,9 @@ class TransportError(AiToEarnError):
     def label(self) -> str:
         return self._label or type(self).__name__
 
-    def __str__(self) -> str:
-        quoted = _quoted(self.request_id)
-        return f"{self.message} ({quoted.removeprefix(', ')})" if quoted else self.message
+    def _words(self) -> str:
+        request = quoted(self.request_id).removeprefix(", ")
+        return f"{self.message} ({request})" if request else self.message
 
 
 class ConnectionFailedError(TransportError):
@@ -201,11 +218,11 @@ class UnexpectedResponseError(TransportError):
 
 
 class NotAskedError(TransportError):
-    """The request was not sent, because of what others of this client have just met.
+    """The request was not sent, because of what other requests of this client have just met.
 
     The service is down, as the answers to many tasks say, and is asked by a probe now and then
-    until it is back; or it has asked to be left alone for a while (429, `Retry-After`), and
-    then `retry_after` says for how long still. The last trouble there was is the `__cause__`.
+    until it is back; or it has asked to be left alone for a while (429, `Retry-After`), and then
+    `retry_after` says how much longer. The last trouble there was is the `__cause__`.
     """
 
     @property
@@ -217,9 +234,13 @@ class ContractError(AiToEarnError):
     """The service answered with JSON that breaks its own contract.
 
     Attributes:
-        message: What is wrong, with the path of the field (`$.data.status`).
+        message: What is wrong, with the path of the field (`$.data.status`); and how it begins,
+            where nothing in it is of a task.
         request_id: The id the request went out with.
+        is_foreign: Whether it has no `code`, and so is most likely somebody else's.
     """
+
+    is_foreign: bool = False
 
     def __init__(self, message: str, request_id: str | None = None) -> None:
         super().__init__(message)
@@ -230,23 +251,31 @@ class ContractError(AiToEarnError):
     def label(self) -> str:
         return "broken answer"
 
-    def __str__(self) -> str:
-        return f"the answer breaks the contract: {self.message}{_quoted(self.request_id)}"
+    def _words(self) -> str:
+        return f"the answer breaks the contract: {self.message}{quoted(self.request_id)}"
+
+
+_OF_THE_CLIENT = ("_look", "_sent")
+Look = Callable[[TaskRequest[Any], float], Awaitable[tuple[Any, bool, str]]]
+"""Looks for a task: its ref, whether that is certain, and what was looked at."""
 
 
 class SubmitUncertainError(AiToEarnError):
     """A submit was sent, and no answer says what became of it. It is not sent again.
 
-    It may have made a task, which then runs and costs credits. The trouble itself is the
-    `__cause__`. A video can be looked for with `client.list_videos()`: newest first, with the
-    prompt in `input` and the time in `submitted_at`. The service has no such list of images.
+    It may have made a task, or several where a proxy repeats requests; they run and cost credits.
+    The trouble itself is the `__cause__`. The service's logs were read for a task that fits, where
+    it has them; `reason` says what was looked at. `search()` looks again.
 
     Attributes:
-        request: What was sent, files as data URIs.
+        request: What was sent, files as addresses or data URIs.
         reason: What happened, in words.
         request_id: The id the request went out with.
         sent_at: When, by this machine's clock.
     """
+
+    _look: Callable[[], Look | None] | None = None
+    _sent: float = 0.0
 
     def __init__(
         self,
@@ -261,18 +290,48 @@ class SubmitUncertainError(AiToEarnError):
         self.request_id = request_id
         self.sent_at = sent_at
 
-    def __str__(self) -> str:
+    def searchable(self, look: Callable[[], Look | None], sent: float) -> None:
+        """Let `search()` look, for as long as the client is held. Not for callers."""
+        self._look, self._sent = look, sent
+
+    async def search(self) -> AnyRef | None:
+        """Look once more for the task that the submit may have made.
+
+        Returns:
+            The task, if exactly one of the account's newest tasks fits and no other submit of
+            this client has made it; None if none fits.
+
+        Raises:
+            SubmitUncertainError: Several fit, or the service's logs could not be read.
+            RuntimeError: The client that sent the submit is gone: the error came out of a
+                pickle, or the client is no longer held.
+        """
+        look = None if self._look is None else self._look()
+        if look is None:
+            raise RuntimeError(
+                "the client that sent this submit is gone; look at client.list_images() or "
+                "client.list_videos() of a new one"
+            )
+        ref: AnyRef | None
+        ref, is_settled, looked_at = await look(self.request, self._sent)
+        if ref is None and not is_settled:
+            again = SubmitUncertainError(self.request, looked_at, self.request_id, self.sent_at)
+            again._look, again._sent = self._look, self._sent
+            raise again from self
+        return ref
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Leave the client behind: it holds the API key, and does not go through pickles."""
+        restore, (kind, args, state) = super().__reduce__()
+        return restore, (kind, args, {n: v for n, v in state.items() if n not in _OF_THE_CLIENT})
+
+    def _line(self) -> str:
         at = f" at {self.sent_at:%Y-%m-%d %H:%M:%S} UTC" if self.sent_at else ""
         return (
             f"the submit was sent{at} and may have made a task: {self.reason}. "
-            f"It is not sent again. {_LOOK_FOR[self.request.kind]} Sent: {self.request!r}"
+            f"It is not sent again. Look for it with error.search() or client.list_"
+            f"{self.request.kind}s() before you repeat it. Sent: {self.request!r}"
         )
-
-
-_LOOK_FOR = {
-    "image": "The service has no list of images: look at your account before you repeat it.",
-    "video": "Look for it with client.list_videos() before you repeat it.",
-}
 
 
 class TaskFailedError(AiToEarnError):
@@ -287,14 +346,12 @@ class TaskFailedError(AiToEarnError):
         self.task = task
         self.ref: AnyRef = task.ref  # pyright: ignore[reportIncompatibleVariableOverride]
 
-    def __str__(self) -> str:
-        return (
-            f"{self.task.ref} failed: {_brief(self.task.failure) or 'the service gave no reason'}"
-        )
+    def _line(self) -> str:
+        return f"{self.task.ref} failed: {brief(self.task.failure) or 'the service gave no reason'}"
 
 
 class _WaitError(AiToEarnError):
-    """What the two errors share that end a wait before its task ended."""
+    """The base of the two errors that end a wait before its task ended."""
 
     _reason: ClassVar[str]
 
@@ -313,12 +370,12 @@ class _WaitError(AiToEarnError):
         self.polls = polls
         self.seen: dict[str, int] = dict(seen)
 
-    def __str__(self) -> str:
+    def _line(self) -> str:
         times = "once" if self.polls == 1 else f"{self.polls} times"
         asked = f"asked {times}" if self.polls else "never asked"
-        counts = ", ".join(f"{_brief(what)} ×{count}" for what, count in self.seen.items())
+        counts = ", ".join(f"{brief(what)} ×{count}" for what, count in self.seen.items())
         saw = f" and saw {counts}" if counts else ""
-        reason = self._reason.format(elapsed=_duration(self.elapsed))
+        reason = self._reason.format(elapsed=duration(self.elapsed))
         return f"{self.ref} {reason}: {asked}{saw}. The task may still be running."
 
 
@@ -340,7 +397,9 @@ class WaitTimeoutError(_WaitError, TimeoutError):
 class ServiceUnreachableError(_WaitError):
     """The service stayed unreachable, or kept failing for this task, for all of `patience`.
 
-    The task may still be running. The last error of the service is the `__cause__`.
+    The task may still be running. The last error of the service is the `__cause__`. Where the
+    client has never had a good answer, and nobody, or a stranger, is at the service's address, it
+    is raised after some seconds, and names the address.
 
     Attributes:
         ref: The task.
@@ -349,19 +408,36 @@ class ServiceUnreachableError(_WaitError):
         elapsed: How long the wait lasted, in seconds.
         polls: How often the service was asked.
         seen: What came back, and how often: `{"generating": 2, "no connection": 31}`.
+        address: The address at which the service was looked for and not found; None where it
+            has answered before.
     """
 
     _reason = "was given up after {elapsed}, because the service gave no good answer"
+    address: str | None = None
+    _found: str | None = None
+
+    def _line(self) -> str:
+        whole = super()._line()
+        if self.address is None:
+            return whole
+        seen = self._found or brief(str(self.__cause__))
+        return f"{whole} The service is not found at {self.address}: {seen}. Is base_url= right?"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Keep the words of the cause, which pickles and copies do not have."""
+        restore, (kind, args, state) = super().__reduce__()
+        found = self._found or brief(str(self.__cause__))
+        return restore, (kind, args, {**state, "_found": found} if self.address else state)
 
 
 class DownloadError(AiToEarnError):
     """The task succeeded, but a file it made could not be saved. The task is as good as before.
 
-    Files that were complete stay, and what there is of another one is gone on with by the next
-    call, where the media host allows it.
+    Files that were complete stay, and the next call continues an incomplete one, where the media
+    host allows it.
 
     Attributes:
-        message: What happened. Of an address it names the host, and nothing else.
+        message: What happened. It names no more of an address than the host.
         task: The succeeded task, as of when its addresses were last asked for.
         retry_after: How long the media host asks to be left alone, in seconds, if it does.
     """
@@ -382,45 +458,38 @@ class DownloadError(AiToEarnError):
         if transient is not None:
             self.transient = transient
 
-    def __str__(self) -> str:
+    def _line(self) -> str:
         return f"{self.ref} could not be saved: {self.message}"
 
 
 class MediaAddressError(DownloadError):
     """A file stands at an address that nothing is fetched from, or a redirect leads to one.
 
-    Into an internal network (`private_media=True` allows it), to plain http from a service
-    that is https, with a login in it, or to no http address at all. Nothing was sent there.
+    The address leads into an internal network (`private_media=True` allows it), is plain http
+    although the service is https, has a login in it, or is no http address at all. Nothing was sent
+    there.
     """
+
+
+class UploadError(AiToEarnError):
+    """A file could not be uploaded to the service's store. Nothing was submitted or spent.
+
+    Attributes:
+        message: What happened. Of an address it names the host, and nothing else.
+    """
+
+    def __init__(self, message: str, *, transient: bool | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        if transient is not None:
+            self.transient = transient
+
+    def _words(self) -> str:
+        return f"a file could not be uploaded: {self.message}. Nothing was submitted"
 
 
 class ClientClosedError(AiToEarnError, RuntimeError):
     """The client was closed before the call, or under it."""
 
-    def __str__(self) -> str:
-        return "the client is closed; make a new Client, and close it when all its calls ended"
-
-
-_MOST_SHOWN = 200
-"""Characters. All of it is in the task, and in `seen`."""
-
-
-def _brief(text: str | None) -> str:
-    """The service's own words, of any length and kind, as part of a line."""
-    line = " ".join((text or "")[:1000].split())
-    line = line if len(line) <= _MOST_SHOWN else line[: _MOST_SHOWN - 1] + "…"
-    return "".join(character if character.isprintable() else "?" for character in line)
-
-
-def _code(code: int) -> str:
-    """A business code as part of a line: JSON has numbers of any length."""
-    bits = code.bit_length()
-    return f"code {code}" if bits <= 64 else f"code of {bits} bits"
-
-
-def _quoted(request_id: str | None) -> str:
-    return f", request {request_id}" if request_id else ""
-
-
-def _duration(seconds: float) -> str:
-    return f"{seconds:.1f} s" if seconds < 120 else f"{seconds / 60:.0f} min"
+    def _words(self) -> str:
+        return "the client is closed; make a new Client, and close it when all its calls have ended"

@@ -18,19 +18,26 @@ from .report import Report
 
 BENCHMARKS = {
     "overhead": ("benchmarks.overhead", "client CPU of one poll, against the same by hand"),
+    "telemetry": ("benchmarks.telemetry", "CPU of a poll with OpenTelemetry on, against off"),
     "throughput": ("benchmarks.throughput", "CPU of a poll in a batch, against by hand and peers"),
     "memory": ("benchmarks.memory", "memory of a waiting task, against gather of single waits"),
     "lag": ("benchmarks.lag", "lag of the event loop and of polls, with 100,000 tasks pending"),
     "bandwidth": ("benchmarks.bandwidth", "bytes received for polls of an unchanged task"),
     "batch": ("benchmarks.batch", "20,000 tasks with realistic lives, in real time"),
+    "cadence": (
+        "benchmarks.cadence",
+        "requests and delay of the cadence, over the backoff's",
+    ),
     "outage": ("benchmarks.outage", "what an outage costs the service, and when all is well again"),
+    "fleet": ("benchmarks.fleet", "a fleet against the same processes without one, in storms"),
     "import": ("benchmarks.import_time", "import time, against that of the dependencies"),
     "faults": ("benchmarks.faults", "what the SDK survives: the fault suite, and its books"),
     "soak": ("benchmarks.soak", "10,000 tasks at a time, with trouble mixed in, for an hour"),
 }
-PUBLISHED = ("overhead", "throughput", "memory", "lag", "bandwidth", "batch", "import")
+PUBLISHED = ("overhead", "throughput", "memory", "lag", "bandwidth", "batch", "cadence", "import")
 COMMANDS = {
     "publish": "run those on the page of figures, or those named; keep the results; charts",
+    "compare": "the package against itself at a revision, side by side: compare REVISION",
     "charts": "draw the charts and fill in the page, from the results kept",
 }
 
@@ -38,7 +45,9 @@ COMMANDS = {
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("name", nargs="?", choices=[*BENCHMARKS, *COMMANDS], metavar="NAME")
-    parser.add_argument("only", nargs="*", metavar="ONLY", help="after publish: only these")
+    parser.add_argument(
+        "only", nargs="*", metavar="ONLY", help="after publish: only these; after compare: REVISION"
+    )
     parser.add_argument("--smoke", action="store_true", help="a tiny run: shows that it works")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the result here too")
     parser.add_argument("--page", type=Path, metavar="FILE", help="write its page of the docs")
@@ -46,7 +55,8 @@ def main() -> int:
     parser.add_argument("--minutes", type=float, help="soak: for how long (default: 60)")
     parser.add_argument("--chart", type=Path, metavar="FILE", help="soak: draw it here, as SVG")
     arguments = parser.parse_args()
-    if unknown := set(arguments.only) - set(BENCHMARKS):
+    is_compared = arguments.name == "compare"
+    if not is_compared and (unknown := set(arguments.only) - set(BENCHMARKS)):
         parser.error(f"no such benchmark: {', '.join(sorted(unknown))}")
     if arguments.names:
         print(*BENCHMARKS, sep="\n")
@@ -59,6 +69,8 @@ def main() -> int:
     else:
         given = {"minutes": arguments.minutes, "chart": arguments.chart}
         options = {name: value for name, value in given.items() if value is not None}
+        if is_compared:
+            options["revision"] = (arguments.only or ["HEAD"])[0]
         report = _run(arguments.name, arguments.json, smoke=arguments.smoke, **options)
         if arguments.page is not None:
             if not report.page:
@@ -76,7 +88,9 @@ def _list() -> None:
 
 
 def _run(name: str, file: Path | None, *, smoke: bool, **options: Any) -> Report:
-    module = importlib.import_module(BENCHMARKS[name][0])
+    module = importlib.import_module(
+        "benchmarks.compare" if name == "compare" else BENCHMARKS[name][0]
+    )
     report: Report = module.run(smoke, **options)
     report.show(name, smoke=smoke)
     if file is not None:

@@ -1,25 +1,25 @@
 """Charts of the published results, as SVG. The same results give the same bytes.
 
-Text and lines take the colour of the page's text, light or dark; the bars' colours are readable
-on both. Nothing is measured here.
+Each has a title, says that less is better, and has our bars in a colour of their own. Text and
+lines take the colour of the page's text, light or dark; the bars' colours are readable on both.
+Nothing is measured here.
 """
 
 from __future__ import annotations
 
 import io
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from .page import ROOT, Result
 from .peers import late
-from .throughput import SIZES
 
 FOLDER = ROOT / "docs" / "explanation" / "charts"
 
 _TEXT = "#010203"  # stands for the colour of the page's text
 _STYLE = "<style>svg{color:#24292f}@media(prefers-color-scheme:dark){svg{color:#e6edf3}}</style>"
-_COLOURS = ("#3b82c4", "#d9822b", "#4a9d6f")
-_LOOKS = {
+OURS, OTHERS = "#0f8a7e", "#9aa7b4"
+LOOKS = {
     "svg.hashsalt": "aitoearn-async",
     "svg.fonttype": "none",
     "font.family": "sans-serif",
@@ -31,11 +31,29 @@ _LOOKS = {
     "ytick.color": _TEXT,
     "axes.spines.top": False,
     "axes.spines.right": False,
-    "legend.frameon": False,
+    "axes.titlelocation": "left",
+    "axes.titlesize": 13,
+    "axes.titleweight": "bold",
 }
 
-Series = dict[str, list[float]]
-"""Lengths of bars by the name of their colour, one for each label."""
+SHOWN_TASKS = 500
+"""Of the sizes that were measured, the one in the chart of polls."""
+
+
+class Bar(NamedTuple):
+    """One line of a chart."""
+
+    label: str
+    length: float
+    ours: bool = True
+
+
+class Chart(NamedTuple):
+    """What is drawn: the shortest bar is the best one."""
+
+    title: str
+    unit: str
+    bars: list[Bar]
 
 
 def draw(kept: dict[str, Result]) -> list[Path]:
@@ -45,70 +63,110 @@ def draw(kept: dict[str, Result]) -> list[Path]:
     for name, chart in CHARTS.items():
         if name in kept:
             drawn.append(FOLDER / f"{name}.svg")
-            drawn[-1].write_text(_svg(*chart(kept[name])), encoding="utf-8")
+            drawn[-1].write_text(_svg(chart(kept[name])), encoding="utf-8")
     return drawn
 
 
-def _throughput(result: Result) -> tuple[str, list[str], Series]:
+def _throughput(result: Result) -> Chart:
+    """One bar a library, ours first."""
+    ours = {"batch": "aitoearn-async, as_completed", "client.get": "aitoearn-async, get"}
     names = list(dict.fromkeys(str(row[0]) for row in result.tables[0].rows if row[1]))
     plain = {n: n.replace(",", "").replace(" ", "_").replace(".", "_") for n in names}
-    series = {
-        f"{size:,} tasks": [result.figures[f"{plain[name]}_{size}_us"] for name in names]
-        for size in SIZES
+    bars = [
+        Bar(ours.get(name, name), result.figures[f"{plain[name]}_{SHOWN_TASKS}_us"], name in ours)
+        for name in names
+    ]
+    bars.sort(key=lambda bar: (not bar.ours, bar.length))
+    return Chart("CPU time of one poll", f"µs, {SHOWN_TASKS} tasks waiting", bars)
+
+
+def _memory(result: Result) -> Chart:
+    words = {"batch": "as_completed", "gather": "asyncio.gather of wait_for"}
+    bars = [
+        Bar(
+            f"{words[str(way)]}, {count} tasks",
+            float(str(size).replace(",", "")),
+            way == "batch",
+        )
+        for way, count, polled, size in (row[:4] for row in result.tables[0].rows)
+        if polled == "once"
+    ]
+    return Chart("Memory of one waiting task", "bytes, after its first poll", bars)
+
+
+def _lag(result: Result) -> Chart:
+    words = {
+        "nothing to do": "an idle loop on the same machine",
+        "steady": "1,000 polls a second",
+        "first polls": "100,000 first polls, at once",
+        "60 % end": "60,000 tasks end at once",
     }
-    return "client CPU of a poll, µs", names, series
+    bars = [
+        Bar(
+            label,
+            result.figures[f"{name.replace(' ', '_').replace('%', 'percent')}_loop_p99_ms"],
+            name != "nothing to do",
+        )
+        for name, label in words.items()
+    ]
+    return Chart("How late the event loop is", "ms, 99th percentile, 100,000 tasks waiting", bars)
 
 
-def _memory(result: Result) -> tuple[str, list[str], Series]:
-    rows = [row for row in result.tables[0].rows if row[2] == "once"]
-    labels = [f"{way}, {count} waiting" for way, count, *_ in rows]
-    return "bytes a waiting task", labels, {"": [float(str(r[3]).replace(",", "")) for r in rows]}
-
-
-def _lag(result: Result) -> tuple[str, list[str], Series]:
-    names = [str(row[0]) for row in result.tables[0].rows]
-    plain = {name: name.replace(" ", "_").replace("%", "percent") for name in names}
-    series = {
-        words: [result.figures[f"{plain[name]}_loop_{word}_ms"] for name in names]
-        for word, words in (("p50", "median"), ("p99", "99th percentile"), ("max", "longest"))
-    }
-    return "lag of the event loop, ms", names, series
-
-
-def _batch(result: Result) -> tuple[str, list[str], Series]:
-    kinds = ["image", "video"]
-    series = {
-        words: [result.figures[f"{kind}_delay_{word}_seconds"] for kind in kinds]
+def _batch(result: Result) -> Chart:
+    bars = [
+        Bar(f"{kind}, {words}", result.figures[f"{kind}_delay_{word}_seconds"])
+        for kind in ("image", "video")
         for word, words in (("p50", "median"), ("p99", "99th percentile"))
-    }
-    return "from the end of a task to its outcome, s", kinds, series
+    ]
+    return Chart("From the end of a task to its outcome", "seconds", bars)
 
 
-CHARTS = {"throughput": _throughput, "memory": _memory, "lag": _lag, "batch": _batch}
+def _cadence(result: Result) -> Chart:
+    bars = [
+        Bar(f"{row[0]}, {what}", 100 * float(str(row[place])))
+        for row in result.tables[0].rows[:6]
+        for what, place in (("requests", 3), ("delay", 6))
+    ]
+    return Chart("The default cadence, over the plain backoff", "percent", bars)
 
 
-def _svg(what: str, labels: list[str], series: Series) -> str:
+CHARTS = {
+    "throughput": _throughput,
+    "memory": _memory,
+    "lag": _lag,
+    "batch": _batch,
+    "cadence": _cadence,
+}
+
+
+def _svg(chart: Chart) -> str:
     plots: Any = late("matplotlib.pyplot")
     plots.switch_backend("svg")
-    height = 0.8 / len(series)
-    with plots.rc_context(_LOOKS):
-        bars_high = 0.9 + 0.28 * len(labels) * max(len(series), 1.6)
-        figure, axes = plots.subplots(figsize=(7.2, bars_high), layout="constrained")
-        for number, (name, lengths) in enumerate(series.items()):
-            places = [place + number * height for place in range(len(labels))]
-            colour = _COLOURS[number]
-            bars = axes.barh(places, lengths, height * 0.9, color=colour, label=name)
-            axes.bar_label(bars, fmt=short, padding=3, fontsize=9)
-        axes.set_yticks([place + 0.4 - height / 2 for place in range(len(labels))], labels)
+    with plots.rc_context(LOOKS):
+        size = (7.2, 1.1 + 0.34 * len(chart.bars))
+        figure, axes = plots.subplots(figsize=size, layout="constrained")
+        bars = axes.barh(
+            range(len(chart.bars)),
+            [bar.length for bar in chart.bars],
+            0.72,
+            color=[OURS if bar.ours else OTHERS for bar in chart.bars],
+        )
+        axes.bar_label(bars, fmt=short, padding=4)
+        axes.set_yticks(range(len(chart.bars)), [bar.label for bar in chart.bars])
+        axes.tick_params(axis="y", length=0)
         axes.invert_yaxis()
-        axes.set_xlabel(what)
+        figure.suptitle(chart.title, x=0.01, ha="left", size="large", weight="bold")
+        axes.set_xlabel(f"{chart.unit}; less is better")
         axes.margins(x=0.12)
-        if len(series) > 1:
-            figure.legend(loc="outside upper center", ncols=len(series))
         buffer = io.StringIO()
         figure.savefig(buffer, format="svg", transparent=True, metadata={"Date": None})
         plots.close(figure)
-    svg = buffer.getvalue().replace(_TEXT, "currentColor")
+    return finished(buffer.getvalue())
+
+
+def finished(svg: str) -> str:
+    """A drawing whose text has the colour of text, on light and on dark pages."""
+    svg = svg.replace(_TEXT, "currentColor")
     opening, ending, rest = svg.partition("<defs>")
     svg = opening + _STYLE + "\n " + ending + rest
     return "\n".join(line.rstrip() for line in svg.splitlines()) + "\n"

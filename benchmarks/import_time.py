@@ -1,7 +1,11 @@
-"""Import time of the package, against that of its dependencies alone."""
+"""Import time of the package, against that of its dependencies, and of an earlier checkout.
+
+`BEFORE=path python -m benchmarks import` adds a checkout of an earlier release, side by side.
+"""
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 
@@ -10,27 +14,37 @@ from .report import Cell, Expectation, Report, Spread, Table
 MOST = 1.25
 
 METHOD = """
-Fresh interpreters, taking turns: one imports aiohttp, msgspec and tenacity, the other
-aitoearn_async, which imports them too. Each reports the CPU time and the wall time of that
-import alone, measured inside. One warm-up of each (it writes the bytecode caches), then medians,
-and the median of the ratios of neighbouring runs.
+Fresh interpreters, taking turns: one imports aiohttp, msgspec and tenacity, another takes
+`Client` from aitoearn_async, and a third makes a client too, which imports aiohttp. Each
+reports the CPU time and the wall time of that alone, measured inside. One warm-up of each (it
+writes the bytecode caches), then medians, and the median of the ratios of neighbouring runs.
+Where `BEFORE` names a checkout of an earlier release, its import takes its turns too, and the
+import is to cost half.
 """
+HALF = 0.5
 
 _PROGRAM = """
-import time
+import sys, time
+sys.path[:0] = {path!r}
 cpu, wall = time.process_time(), time.perf_counter()
 import {modules}
 print(time.process_time() - cpu, time.perf_counter() - wall)
 """
+WHOLE = "aitoearn_async; aitoearn_async.Client('k')"
+_ALONE, _OURS = "aiohttp, msgspec, tenacity", "aitoearn_async.Client"
+_FIRST = "aitoearn_async.Client, and a first client"
+_BEFORE = "aitoearn_async.Client of the checkout in BEFORE"
 _WAYS = {
-    "aiohttp, msgspec, tenacity": "aiohttp, msgspec, tenacity",
-    "aitoearn_async": "aitoearn_async",
+    _ALONE: _ALONE,
+    _OURS: "aitoearn_async; aitoearn_async.Client",
+    _FIRST: WHOLE,
 }
 
 
-def _measure(modules: str) -> tuple[float, float]:
+def measure(modules: str, path: list[str]) -> tuple[float, float]:
+    """Return the seconds that an import takes: CPU time, and wall time."""
     answer = subprocess.run(
-        [sys.executable, "-c", _PROGRAM.format(modules=modules)],
+        [sys.executable, "-c", _PROGRAM.format(modules=modules, path=path)],
         stdout=subprocess.PIPE,
         check=True,
         text=True,
@@ -40,21 +54,30 @@ def _measure(modules: str) -> tuple[float, float]:
 
 
 def run(smoke: bool) -> Report:
-    runs: dict[str, list[tuple[float, float]]] = {name: [] for name in _WAYS}
+    before = os.environ.get("BEFORE")
+    ways = {**_WAYS, **({_BEFORE: _WAYS[_OURS]} if before else {})}
+    paths = {_BEFORE: [before]} if before else {}
+    runs: dict[str, list[tuple[float, float]]] = {name: [] for name in ways}
     for number in range(-1, 2 if smoke else 40):
-        for name in list(_WAYS) if number % 2 else list(_WAYS)[::-1]:
-            runs[name].append(_measure(_WAYS[name]))
-    without, with_us = (found[1:] for found in runs.values())
-    cpu = Spread.of([ours[0] / theirs[0] for ours, theirs in zip(with_us, without, strict=True)])
-    wall = Spread.of([ours[1] / theirs[1] for ours, theirs in zip(with_us, without, strict=True)])
+        for name in list(ways) if number % 2 else list(ways)[::-1]:
+            runs[name].append(measure(ways[name], paths.get(name, [])))
     rows: list[list[Cell]] = []
-    for name, found in zip(_WAYS, (without, with_us), strict=True):
-        milliseconds = [Spread.of([run[kind] for run in found]).median * 1e3 for kind in (0, 1)]
+    for name, found in runs.items():
+        milliseconds = [Spread.of([run[kind] for run in found[1:]]).median * 1e3 for kind in (0, 1)]
         rows.append([name, *(f"{figure:.1f}" for figure in milliseconds)])
-    rows.append(["ratio", cpu.median, wall.median])
-    return Report(
-        METHOD,
-        [Table(["import", "CPU ms", "wall ms"], rows)],
-        {"cpu_ratio": cpu.median, "wall_ratio": wall.median},
-        [Expectation("CPU of the import, over the dependencies alone", cpu.median, MOST)],
-    )
+    cpu, wall = (_ratio(runs[_FIRST], runs[_ALONE], kind) for kind in (0, 1))
+    rows.append(["ratio of the first client to the dependencies", cpu, wall])
+    figures = {"cpu_ratio": cpu, "wall_ratio": wall}
+    expected = [Expectation("CPU of a first client, over the dependencies alone", cpu, MOST)]
+    if before:
+        cpu, wall = (_ratio(runs[_OURS], runs[_BEFORE], kind) for kind in (0, 1))
+        rows.append(["ratio of the import to that before", cpu, wall])
+        figures |= {"cpu_ratio_before": cpu, "wall_ratio_before": wall}
+        expected.append(Expectation("CPU of the import, over that before", cpu, HALF))
+    table = Table(["import", "CPU ms", "wall ms"], rows)
+    return Report(METHOD, [table], figures, expected)
+
+
+def _ratio(ours: list[tuple[float, float]], theirs: list[tuple[float, float]], kind: int) -> float:
+    pairs = zip(ours[1:], theirs[1:], strict=True)
+    return Spread.of([one[kind] / other[kind] for one, other in pairs]).median

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 import msgspec
 
@@ -180,13 +181,17 @@ async def _idle() -> None:
     )
 
 
-def _measure(base_url: str, count: int, steady: float) -> list[Phase]:
+def measure(base_url: str, count: int, steady: float, *, cwd: Path | None = None) -> list[Phase]:
+    """Return what is seen in each phase."""
     command = [sys.executable, "-m", "benchmarks.lag"]
     with subprocess.Popen(
-        [*command, "idle"], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+        [*command, "idle"], cwd=cwd, stdin=subprocess.PIPE, stdout=subprocess.PIPE
     ) as idle:
         found = subprocess.run(
-            [*command, base_url, str(count), str(steady)], stdout=subprocess.PIPE, check=True
+            [*command, base_url, str(count), str(steady)],
+            cwd=cwd,
+            stdout=subprocess.PIPE,
+            check=True,
         )
         beside, _ = idle.communicate()
     return [
@@ -199,7 +204,7 @@ def _measure(base_url: str, count: int, steady: float) -> list[Phase]:
 def run(smoke: bool) -> Report:
     count, steady = (500, 2.0) if smoke else (100_000, 30.0)
     with answering(polls_to_end=2, ending=_ENDING) as base_url:
-        phases = _measure(base_url, count, steady)
+        phases = measure(base_url, count, steady)
     if not smoke and not all(phase.polls for phase in phases[:-1]):
         raise RuntimeError("something else keeps this machine too busy for a steady phase")
     rows: list[list[Cell]] = []

@@ -90,9 +90,10 @@ async def _child(way: str, count: int, polled: str, base_url: str) -> float:
             return (_resident() - before) / count
 
 
-def _measure(way: str, count: int, polled: str, base_url: str) -> float:
+def measure(way: str, count: int, polled: str, base_url: str, *, cwd: Path | None = None) -> float:
+    """Return the bytes of a waiting task."""
     command = [sys.executable, "-m", "benchmarks.memory", way, str(count), polled, base_url]
-    return float(subprocess.run(command, stdout=subprocess.PIPE, check=True).stdout)
+    return float(subprocess.run(command, cwd=cwd, stdout=subprocess.PIPE, check=True).stdout)
 
 
 def run(smoke: bool) -> Report:
@@ -101,7 +102,7 @@ def run(smoke: bool) -> Report:
     expectations: list[Expectation] = []
     with answering() as base_url:
         for way, count, polled in _SMOKE if smoke else _FULL:
-            found = _measure(way, count, polled, base_url)
+            found = measure(way, count, polled, base_url)
             rows.append([way, f"{count:,}", polled, f"{found:,.0f}"])
             figures[f"{way}_{count}_polled_{polled}"] = found
             if way == "batch" and count >= 100_000:

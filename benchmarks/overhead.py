@@ -19,7 +19,7 @@ from .server import KEY, answering
 
 MOST = 1.15
 _IN_FLIGHT = (1, 64)
-_POLLS_OF_A_WAIT = 50
+POLLS_OF_A_WAIT = 50
 
 METHOD = """
 Two ways to ask how an image task stands, in one process, against a local server in another:
@@ -43,7 +43,7 @@ Poll = Callable[[int], Awaitable[object]]
 """One poll, or the polls of one wait, of the n-th task."""
 
 
-class _Way:
+class Way:
     """One of the ways compared: how it polls, and what each round cost, a poll."""
 
     def __init__(self, poll: Poll, polls_a_call: int = 1) -> None:
@@ -68,7 +68,7 @@ class _Way:
             await self._poll(next(self._turns))
 
 
-def _task_id(turn: int) -> str:
+def task_id(turn: int) -> str:
     return f"66000000000000000000{turn % 1000:04x}"
 
 
@@ -89,20 +89,20 @@ async def _compare(
     ):
 
         async def by_hand(turn: int) -> ImageTask:
-            async with session.get(address + _task_id(turn)) as response:
+            async with session.get(address + task_id(turn)) as response:
                 body = await response.read()
             return decoder.decode(body).data
 
         async def get(turn: int) -> ImageTask:
-            return await client.get(ImageRef(_task_id(turn)))
+            return await client.get(ImageRef(task_id(turn)))
 
         async def wait_for(turn: int) -> ImageTask:
-            return await waiting.wait_for(ImageRef(_task_id(turn)), wait=tenacity.wait_none())
+            return await waiting.wait_for(ImageRef(task_id(turn)), wait=tenacity.wait_none())
 
         ways = {
-            "by hand": _Way(by_hand),
-            "client.get": _Way(get),
-            "wait_for": _Way(wait_for, _POLLS_OF_A_WAIT),
+            "by hand": Way(by_hand),
+            "client.get": Way(get),
+            "wait_for": Way(wait_for, POLLS_OF_A_WAIT),
         }
         for number in range(-1, rounds):
             names = list(ways) if number % 2 else list(ways)[::-1]
@@ -117,7 +117,7 @@ def run(smoke: bool) -> Report:
     rows: list[list[Cell]] = []
     figures: dict[str, float] = {}
     expectations: list[Expectation] = []
-    with answering() as base_url, answering(polls_to_end=_POLLS_OF_A_WAIT) as ending_url:
+    with answering() as base_url, answering(polls_to_end=POLLS_OF_A_WAIT) as ending_url:
         for in_flight in _IN_FLIGHT:
             costs = asyncio.run(_compare(base_url, ending_url, in_flight, rounds, polls))
             for name, spent in costs.items():

@@ -2,6 +2,7 @@
 
     <!-- figures: NAME -->      the tables of that benchmark, and what was expected of it
     <!-- table: NAME -->        its method and its first table, and no more
+    <!-- summary -->            the three sentences for those who read no more
     <!-- machine -->            where and with what they were measured
     <!-- end -->                up to here
 
@@ -22,7 +23,7 @@ RESULTS = ROOT / "benchmarks" / "results"
 PAGES = tuple(ROOT / "docs" / "explanation" / name for name in ("performance.md", "survives.md"))
 
 _MARKED = re.compile(
-    r"(?P<mark><!-- (?:(?P<what>figures|table): (?P<name>\w+)|machine) -->\n)"
+    r"(?P<mark><!-- (?:(?P<what>figures|table): (?P<name>\w+)|summary|machine) -->\n)"
     r".*?(?P<end><!-- end -->)",
     re.DOTALL,
 )
@@ -63,7 +64,7 @@ def filled(text: str, kept: dict[str, Result]) -> str:
 
     def fill(marked: re.Match[str]) -> str:
         if marked["what"] is None:
-            text = _machines(kept)
+            text = _summary(kept) if "summary" in marked["mark"] else _machines(kept)
         else:
             result = kept[marked["name"]]
             text = _figures(result) if marked["what"] == "figures" else _first_table(result)
@@ -92,6 +93,30 @@ def _figures(result: Result) -> str:
 
 def _first_table(result: Result) -> str:
     return f"\n{result.method}\n\n{_table(result.tables[0])}\n"
+
+
+def _summary(kept: dict[str, Result]) -> str:
+    """How fast, how small, how little in the way: a sentence each."""
+    polls, memory, lag = (kept[name].figures for name in ("throughput", "memory", "lag"))
+    ours = {name: us for name, us in polls.items() if re.fullmatch(r"batch_\d+_us", name)}
+    peers = re.compile(r"(?!batch|by_hand|client_get).*_(\d+)_us")
+    times = [
+        us / ours[f"batch_{size[1]}_us"]
+        for name, us in polls.items()
+        if (size := peers.fullmatch(name))
+    ]
+    by_hand = [polls[name.replace("_us", "_ratio")] for name in ours]
+    weight = memory["batch_100000_polled_once"]
+    return f"""
+- **Fast**: a poll takes {min(by_hand):.1f} to {max(by_hand):.1f} times the CPU time
+  of one written by hand with aiohttp;
+  other SDKs take {min(times):.0f} to {max(times):.0f} times as much as this one.
+- **Small**: a waiting task takes about {weight:.0f} bytes,
+  so 100,000 of them take {weight / 10:.0f} MB.
+- **Out of the way**: with 100,000 tasks waiting and 1,000 polls a second,
+  the event loop is {lag["steady_loop_p99_ms"]:.1f} ms late at the 99th percentile.
+
+"""
 
 
 def _machines(kept: dict[str, Result]) -> str:

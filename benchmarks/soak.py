@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import importlib
+import io
 import os
 import resource
 import subprocess
@@ -287,9 +288,12 @@ def run(smoke: bool, *, minutes: float = 60.0, chart: Path | None = None) -> Rep
 
 def _draw(samples: list[Sample], file: Path) -> None:
     """A chart of the run. Needs matplotlib (`aitoearn-async[bench]`)."""
+    from . import charts  # late: what is measured in this process does without them
+
     plots: Any = importlib.import_module("matplotlib.pyplot")
     plots.switch_backend("svg")
-    with plots.rc_context({"svg.hashsalt": "aitoearn-async", "svg.fonttype": "none"}):
+    buffer = io.StringIO()
+    with plots.rc_context(charts.LOOKS):
         figure, rows = plots.subplots(4, sharex=True, figsize=(7.2, 6.4), layout="constrained")
         minutes = [sample.at / 60 for sample in samples]
         names = {
@@ -299,13 +303,14 @@ def _draw(samples: list[Sample], file: Path) -> None:
             "tasks": "asyncio tasks",
         }
         for axes, (field, label) in zip(rows, names.items(), strict=True):
-            axes.plot(minutes, [getattr(sample, field) for sample in samples], color="#3b82c4")
+            axes.plot(minutes, [getattr(sample, field) for sample in samples], color=charts.OURS)
             axes.set_ylabel(label)
             axes.set_ylim(bottom=0)
-            axes.spines[["top", "right"]].set_visible(False)
+        rows[0].set_title("An hour with 10,000 tasks at a time")
         rows[-1].set_xlabel("minutes")
-        figure.savefig(file, format="svg", transparent=True, metadata={"Date": None})
+        figure.savefig(buffer, format="svg", transparent=True, metadata={"Date": None})
         plots.close(figure)
+    file.write_text(charts.finished(buffer.getvalue()), encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -11,6 +11,7 @@ import sys
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AbstractAsyncContextManager
+from pathlib import Path
 
 import msgspec
 
@@ -25,7 +26,7 @@ LEAST_PEERS = 5.0
 MOST_GROWTH = 1.15
 SIZES = (50, 500, 5_000)
 _IN_FLIGHT = 64
-_OURS = "batch"
+OURS = "batch"
 _MOST_RESTARTS = 5
 
 METHOD = """
@@ -52,6 +53,11 @@ class Turn(msgspec.Struct):
     polls: int
     cpu: float
     wall: float
+
+    @property
+    def us(self) -> float:
+        """CPU of a poll, in microseconds."""
+        return self.cpu / self.polls * 1e6
 
 
 # In the process of a way.
@@ -112,7 +118,7 @@ async def _obey(polled: Callable[[int], Polled], first: int) -> None:
 
 
 async def _child(way: str, base_url: str) -> None:
-    if way == _OURS:
+    if way == OURS:
         async with Client(KEY, base_url=base_url, concurrency=_IN_FLIGHT) as client:
             await _obey(lambda size: _batch(client, size), first=1)
         return
@@ -134,13 +140,14 @@ def _task_id(number: int) -> str:
 # In the process that compares.
 
 
-class _Way:
+class Way:
     """A process that polls in one way when told to."""
 
-    def __init__(self, name: str, base_url: str) -> None:
+    def __init__(self, name: str, base_url: str, *, cwd: Path | None = None) -> None:
         self.name = name
         self.restarts = 0
         self._base_url = base_url
+        self._cwd = cwd
         self.missing = self._start()
 
     def _start(self) -> str:
@@ -154,6 +161,7 @@ class _Way:
                 self.name,
                 self._base_url,
             ],
+            cwd=self._cwd,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
@@ -185,16 +193,16 @@ class _Way:
 
 
 @contextlib.contextmanager
-def _ways(base_url: str) -> Iterator[list[_Way]]:
+def _ways(base_url: str) -> Iterator[list[Way]]:
     with contextlib.ExitStack() as stack:
-        ways: list[_Way] = []
-        for name in (_OURS, *WAYS):
-            ways.append(_Way(name, base_url))
+        ways: list[Way] = []
+        for name in (OURS, *WAYS):
+            ways.append(Way(name, base_url))
             stack.callback(ways[-1].close)
         yield ways
 
 
-def _rounds(ways: list[_Way], size: int, rounds: int, seconds: float) -> dict[str, list[Turn]]:
+def _rounds(ways: list[Way], size: int, rounds: int, seconds: float) -> dict[str, list[Turn]]:
     turns: dict[str, list[Turn]] = {way.name: [] for way in ways}
     for number in range(rounds):
         for way in ways if number % 2 else ways[::-1]:
@@ -223,7 +231,7 @@ def _compare(turns: dict[str, list[Turn]]) -> dict[str, _Found]:
             Spread.of(costs[name]).median * 1e6,
             Spread.of([turn.polls / turn.wall for turn in took]).median,
             over(name, "by hand"),
-            over(name, _OURS),
+            over(name, OURS),
         )
         for name, took in turns.items()
     }
@@ -239,7 +247,7 @@ def _expectations(found: dict[int, dict[str, _Found]]) -> list[Expectation]:
     expected = [
         Expectation(
             f"CPU of a poll in a batch of {size:,}, over the same by hand",
-            ways[_OURS].over_by_hand.median,
+            ways[OURS].over_by_hand.median,
             MOST_BY_HAND,
         )
         for size, ways in found.items()
@@ -250,7 +258,7 @@ def _expectations(found: dict[int, dict[str, _Found]]) -> list[Expectation]:
             best = min(peers, key=lambda name: peers[name])
             what = f"share of the best peer's CPU ({best}) that a batch of {size:,} takes"
             expected.append(Expectation(what, 1 / peers[best], 1 / LEAST_PEERS))
-    costs = [ways[_OURS].us for ways in found.values()]
+    costs = [ways[OURS].us for ways in found.values()]
     what = f"CPU of a poll in a batch, the largest over the smallest, {SIZES[0]} to {SIZES[-1]:,}"
     return [*expected, Expectation(what, max(costs) / min(costs), MOST_GROWTH)]
 

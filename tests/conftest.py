@@ -6,21 +6,40 @@ Async tests run on a loop that jumps to the next timer, so none of them really w
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import functools
 import gc
+import importlib
 import inspect
+import logging
 import os
 import signal
 import sys
+import tempfile
 from collections.abc import AsyncIterator, Callable, Iterator
+from pathlib import Path
 
 import hypothesis
 import hypothesis.strategies
 import pytest
 
 from aitoearn_async.emulator import VirtualTimeLoop
+from tests.fleet import servers
+
+# A slow machine is no fault of an example's.
+hypothesis.settings.register_profile("unhurried", deadline=None, max_examples=25)
+hypothesis.settings.register_profile("large", deadline=None, max_examples=150)
 
 pytest_plugins = ["aitoearn_async.pytest_plugin", "pytester", "tests.marker_key"]
+
+
+TESTS = Path(__file__).parent
+
+# What one process has compiled, all others of a run need not, and nor those that tests start:
+# that is half of what an interpreter does until a command line is there, and two thirds of the
+# collection. A container often says that nothing is to be kept.
+sys.dont_write_bytecode = False
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
 
 # Ctrl-C is part of what is tested, and a shell has what it starts in the background ignore it.
@@ -36,6 +55,30 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         metavar="SECONDS",
         help="what loop.time() says when an async test begins",
     )
+    parser.addoption(
+        "--proxies",
+        default="",
+        metavar="NAMES",
+        help="run the tests of tests/proxies/ through these: pypi, debian, all, or names",
+    )
+    parser.addoption(
+        "--large",
+        action="store_true",
+        help="crowds of ten thousand, and examples by the hundred: the nox session `large`",
+    )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    hypothesis.settings.load_profile("large" if config.getoption("--large") else "unhurried")
+    if not hasattr(config, "workerinput"):
+        shared = Path(tempfile.gettempdir()) / f"aitoearn-tests-{os.getpid()}"
+        os.environ[servers.SHARED] = str(shared)
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """End the servers that the processes of this run have shared, when all of these are over."""
+    if not hasattr(session.config, "workerinput"):
+        servers.end_shared(Path(os.environ[servers.SHARED]))
 
 
 def pytest_asyncio_loop_factories(
@@ -52,6 +95,22 @@ def pytest_xdist_auto_num_workers() -> int:
     that may be under way, for an interpreter that starts. Others compute meanwhile.
     """
     return (os.cpu_count() or 1) + 1
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection(session: pytest.Session) -> None:
+    """Have each process compile a share of all tests before it reads what others have compiled.
+
+    In a new checkout each would compile all of them, in the same order, at the same time.
+    """
+    own = getattr(session.config, "workerinput", None)
+    if own is None or session.config.args_source is not pytest.Config.ArgsSource.TESTPATHS:
+        return
+    files = sorted(TESTS.rglob("test_*.py"))
+    for file in files[int(own["workerid"][2:]) :: own["workercount"]]:
+        name = ".".join(file.relative_to(TESTS.parent).with_suffix("").parts)
+        with contextlib.suppress(Exception, pytest.skip.Exception):  # the collection says so
+            importlib.import_module(name)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -79,6 +138,12 @@ def _meet_hypothesis(_: None) -> None:
 
 
 @pytest.fixture
+def crowd(request: pytest.FixtureRequest) -> int:
+    """How many are many: more than any bound inside, and ten thousand with `--large`."""
+    return 10_000 if request.config.getoption("--large") else 2_000
+
+
+@pytest.fixture
 def untraced() -> Iterator[None]:
     """No coverage is measured meanwhile, which makes pure computation four times as fast.
 
@@ -98,3 +163,12 @@ async def nothing_left() -> AsyncIterator[None]:
     yield
     left = asyncio.all_tasks() - before - {asyncio.current_task()}
     assert not left, f"left running: {left}"
+
+
+@pytest.fixture(autouse=True)
+def logs_as_before() -> Iterator[None]:
+    """No test has those after it log more, or less."""
+    logger = logging.getLogger("aitoearn_async")
+    before = (logger.level, logger.handlers[:], logging.getLogger().level)
+    yield
+    assert (logger.level, logger.handlers, logging.getLogger().level) == before

@@ -29,8 +29,8 @@ from urllib.parse import urlsplit
 import pytest
 
 from aitoearn_async import AiToEarnError, Batch, Client, Waiter
+from aitoearn_async._transport.http import Http
 from aitoearn_async.emulator import Emulator
-from aitoearn_async.session.http import Http
 from tests.support import raw_server
 from tests.support.sightings import is_seen, stored_by, told_by
 
@@ -167,7 +167,8 @@ class Watch(logging.Handler):
 
         def made(http: Http, **options: Any) -> None:
             make(http, **options)
-            for address in (str(http.base_url), options["options"].get("proxy")):
+            proxy = options["proxy_for"](http.base_url)
+            for address in (str(http.base_url), proxy):
                 if address is not None:
                     self._origins.add(urlsplit(address).port)
 

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import copy
+import json
 import pickle
 import re
+from collections.abc import Callable
 from datetime import UTC, datetime
+from typing import Any
 
 import pytest
 
@@ -25,6 +28,7 @@ from aitoearn_async import (
     InvalidRequestError,
     MediaAddressError,
     NotAskedError,
+    Outcome,
     RateLimitError,
     RequestTimeoutError,
     ServerError,
@@ -34,6 +38,7 @@ from aitoearn_async import (
     TaskNotFoundError,
     TransportError,
     UnexpectedResponseError,
+    UploadError,
     VideoError,
     VideoRef,
     VideoTask,
@@ -53,11 +58,21 @@ SAYS: list[tuple[AiToEarnError, str]] = [
     (AiToEarnError("plain"), "plain"),
     (ApiError(12300, "Invalid model", "r-1"), "Invalid model (code 12300, request r-1)"),
     (ApiError(12300), "the service gave no reason (code 12300)"),
-    (AuthenticationError(401, "Unauthorized", "r-1"), "Unauthorized (code 401, request r-1)"),
-    (TaskNotFoundError(404, "任务不存在", "r-1"), "任务不存在 (code 404, request r-1)"),
-    (InvalidRequestError(10002, "Validation failed"), "Validation failed (code 10002)"),
+    (
+        AuthenticationError(401, "Unauthorized", "r-1"),
+        "the API key is refused (check AITOEARN_API_KEY; aitoearn.ai and aitoearn.cn have separate "
+        "keys): Unauthorized (code 401, request r-1)",
+    ),
+    (TaskNotFoundError(404, "任务不存在", "r-1"), "not found: 任务不存在 (code 404, request r-1)"),
+    (
+        InvalidRequestError(10002, "Validation failed"),
+        "the request is not valid: Validation failed (code 10002)",
+    ),
     (RateLimitError(429, "slow down", None, 429, retry_after=7.5), "slow down (HTTP 429)"),
-    (ServerError(500, "Internal", "r-1", transient=False), "Internal (code 500, request r-1)"),
+    (
+        ServerError(500, "Internal", "r-1", transient=False),
+        "the service failed: Internal (code 500, request r-1)",
+    ),
     (ServerError(502, "bad gateway", "r-1", 502), "bad gateway (HTTP 502, request r-1)"),
     (TransportError("it broke", "r-1", 418), "it broke (request r-1)"),
     (TransportError("it broke"), "it broke"),
@@ -81,13 +96,14 @@ SAYS: list[tuple[AiToEarnError, str]] = [
             datetime(2026, 11, 25, 8, 30, tzinfo=UTC),
         ),
         "the submit was sent at 2026-11-25 08:30:00 UTC and may have made a task: the connection"
-        " was lost (request r-1). It is not sent again. Look for it with client.list_videos()"
-        " before you repeat it. Sent: GenerateVideo(model='m', prompt='a cat')",
+        " was lost (request r-1). It is not sent again. Look for it with error.search()"
+        " or client.list_videos() before you repeat it. Sent: GenerateVideo(model='m',"
+        " prompt='a cat')",
     ),
     (
         SubmitUncertainError(GenerateImage(model="m", prompt="a cat"), "no answer"),
-        "the submit was sent and may have made a task: no answer. It is not sent again. The"
-        " service has no list of images: look at your account before you repeat it. Sent:"
+        "the submit was sent and may have made a task: no answer. It is not sent again."
+        " Look for it with error.search() or client.list_images() before you repeat it. Sent:"
         " GenerateImage(model='m', prompt='a cat')",
     ),
     (TaskFailedError(IMAGE), "image:66 failed: the prompt was refused"),
@@ -130,8 +146,12 @@ SAYS: list[tuple[AiToEarnError, str]] = [
     ),
     (MediaAddressError("it is inside", DONE), "image:66 could not be saved: it is inside"),
     (
+        UploadError("cat.png: HTTP 503", transient=True),
+        "a file could not be uploaded: cat.png: HTTP 503. Nothing was submitted",
+    ),
+    (
         ClientClosedError(),
-        "the client is closed; make a new Client, and close it when all its calls ended",
+        "the client is closed; make a new Client, and close it when all its calls have ended",
     ),
 ]
 ERRORS = [error for error, _ in SAYS]
@@ -180,7 +200,7 @@ def test_all_errors_are_public() -> None:
     own = {
         name
         for name, value in vars(errors).items()
-        if isinstance(value, type) and issubclass(value, Exception) and name[0] != "_"
+        if isinstance(value, type) and issubclass(value, AiToEarnError) and name[0] != "_"
     }
     assert own <= set(aitoearn_async.__all__)
 
@@ -305,6 +325,7 @@ def test_labels() -> None:
         "DownloadError",
         "DownloadError",
         "MediaAddressError",
+        "UploadError",
         "ClientClosedError",
     ]
 
@@ -313,7 +334,8 @@ def test_a_timeout_has_no_errno() -> None:
     """An error that is a TimeoutError does not mistake its facts for those of the system."""
     error = RequestTimeoutError("no answer", "r-1", 504)
     assert (error.errno, error.strerror, error.filename) == (None, None, None)
-    assert error.args == ("no answer",)
+    again = RequestTimeoutError(*error.args)
+    assert (again.errno, again.strerror, again.filename) == (None, None, None)
 
 
 def test_what_was_seen_is_a_copy() -> None:
@@ -322,3 +344,89 @@ def test_what_was_seen_is_a_copy() -> None:
     error = WaitTimeoutError(VideoRef("67"), None, 1.0, 1, seen)
     seen["InProgress"] = 2
     assert error.seen == {"InProgress": 1}
+
+
+def as_json_keeps(args: tuple[object, ...]) -> list[object]:
+    """What a store that writes JSON gives back of an error's `args`."""
+    return list(json.loads(json.dumps(args)))
+
+
+@pytest.mark.parametrize(("error", "text"), SAYS, ids=lambda value: type(value).__name__)
+@pytest.mark.parametrize("keep", [list, as_json_keeps])
+def test_an_error_is_rebuilt_of_its_args(
+    error: AiToEarnError, text: str, keep: Callable[[tuple[object, ...]], list[object]]
+) -> None:
+    """`cls(*args)` is what stores of results do. It has the text, the ref and the facts."""
+    again = type(error)(*keep(error.args))
+    assert type(again) is type(error)
+    assert (str(again), again.ref) == (text, error.ref)
+    assert again.transient == error.transient
+    assert again.label == error.label
+    assert set(vars(error)) <= set(vars(again))
+    for name in ("code", "http_status", "request_id", "seen", "elapsed", "retry_after"):
+        assert getattr(again, name, None) == getattr(error, name, None)
+    once_more = pickle.loads(pickle.dumps(type(again)(*keep(again.args))))
+    assert (str(once_more), once_more.ref) == (text, error.ref)
+
+
+@pytest.mark.parametrize(("error", "text"), SAYS, ids=lambda value: type(value).__name__)
+@pytest.mark.parametrize("ref", [None, ImageRef("66")])
+def test_an_outcome_keeps_an_error(error: AiToEarnError, text: str, ref: ImageRef | None) -> None:
+    """All that JSON can hold of an error comes back with its outcome: text, ref and facts."""
+    error = copy.copy(error)
+    if error.ref is None and ref is not None:
+        error.ref = ref
+    task = getattr(error, "task", None) or getattr(error, "latest", None)
+    of = error.ref or ImageRef("67")
+    line = Outcome[Any](ref=of, task=task, error=error, polls=1, elapsed=2.5).to_json()
+    outcome = Outcome.from_json(line)
+    again = outcome.error
+    assert again is not None
+    assert type(again) is type(error)
+    assert str(again) == str(error)
+    assert again.facts() == error.facts()
+    assert (again.ref, again.label) == (error.ref, error.label)
+    assert set(vars(error)) <= set(vars(again))
+    assert getattr(again, "task", None) == getattr(error, "task", None)
+    assert getattr(again, "latest", None) == getattr(error, "latest", None)
+    assert outcome.to_json() == line
+
+
+def test_every_class_is_rebuilt() -> None:
+    """The table above has every class of the tree."""
+    assert {type(error) for error, _ in SAYS} == {
+        value
+        for value in vars(aitoearn_async.errors).values()
+        if isinstance(value, type) and issubclass(value, AiToEarnError) and value.__name__[0] != "_"
+    }
+
+
+def test_a_missing_task_is_named_with_its_kind() -> None:
+    """In English first, whatever the language of the service's words."""
+    error = TaskNotFoundError(12302, "任务不存在")
+    for ref, kind in ((ImageRef("66"), "image"), (VideoRef("67"), "video")):
+        error.ref = ref
+        assert str(error) == f"{ref}: no such {kind} task: 任务不存在 (code 12302)"
+
+
+@pytest.mark.parametrize(
+    "error",
+    [InvalidRequestError(400, "no", "r-1"), TransportError("it broke"), ContractError("bad")],
+    ids=lambda error: type(error).__name__,
+)
+def test_the_text_names_the_task(error: AiToEarnError) -> None:
+    """An error that a call for a task ends with says which, in logs too; and keeps it."""
+    before = str(error)
+    error.ref = ImageRef("66")
+    assert str(error) == f"image:66: {before}"
+    assert str(pickle.loads(pickle.dumps(error))) == str(error)
+    again = type(error)(*as_json_keeps(error.args))
+    assert (str(again), again.ref) == (str(error), ImageRef("66"))
+
+
+def test_a_ref_that_no_longer_is_one_rebuilds_all_the_same() -> None:
+    """What a store has cut or changed is no reason to lose the text."""
+    for facts in ({"ref": "imag"}, {"ref": 5}, {}):
+        again = WaitTimeoutError("image:66 had not ended", facts)  # type: ignore[call-arg, arg-type]
+        assert str(again) == "image:66 had not ended"
+        assert vars(again)["ref"] is None

@@ -30,8 +30,8 @@ def test_error_log():
 
 @pytest.mark.asyncio
 async def test_pickle():
-    # As JSON can write it, too; as it is, the client would take it out.
-    body = envelope(task(KEY)).replace(b"sk-", b"\\\\u0073k-")
+    # Without its first letter; whole, the client would take it out.
+    body = envelope(task(KEY[1:]))
     async with RawServer(say(http(body))) as server, server.client() as client:
         await client.get(REF)
 

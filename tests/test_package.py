@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import email
 import os
+import re
 import subprocess
 import sys
 import sysconfig
@@ -94,8 +95,22 @@ def test_metadata(installed: Installed) -> None:
     required = [line for line in metadata.get_all("Requires-Dist", []) if "extra ==" not in line]
     names = {line.partition(";")[0].rstrip("<>=.,0123456789") for line in required}
     assert names == {"aiohttp", "msgspec", "tenacity"}
-    assert set(metadata.get_all("Provides-Extra", [])) == {"bench", "cli", "dev", "docs", "testing"}
-    assert metadata.get_payload()
+    assert set(metadata.get_all("Provides-Extra", [])) == {
+        *("bench", "cli", "dev", "docs", "otel", "postgres", "prometheus", "proxies", "redis"),
+        *("structlog", "testing"),
+    }
+    assert metadata["Author"] == "aitoearn-async maintainers"
+    assert len(metadata.get_all("Project-URL", [])) == 5
+
+
+def test_links_of_the_package_page_are_absolute(installed: Installed) -> None:
+    """What the README points to is found from the page of the package too."""
+    info = f"aitoearn_async-{__version__}.dist-info/METADATA"
+    page = email.message_from_bytes(zipfile.ZipFile(installed.wheel).read(info)).get_payload()
+    targets = re.findall(r"\]\(([^)]+)\)", str(page))
+    assert targets
+    assert [target for target in targets if not target.startswith(("https://", "#"))] == []
+    assert "<!--" not in str(page)
 
 
 def test_import(installed: Installed) -> None:

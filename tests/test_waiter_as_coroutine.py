@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import gc
+import inspect
 import logging
+import sys
+import warnings
 from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any
 
 import pytest
 
-from aitoearn_async import ImageTask, Waiter
+from aitoearn_async import Client, ImageTask, Waiter
 from tests.support.raw_server import REF, RawServer, good
 
 
@@ -98,6 +103,18 @@ async def test_a_waiter_used_twice_at_a_time() -> None:
         assert (await first).done
 
 
+async def test_a_waiter_as_two_tasks_at_a_time() -> None:
+    """The second task fails, and the first goes on."""
+    async with RawServer(good(delay=1)) as server, server.client() as client:
+        waiter = client.wait_for(REF)
+        first = asyncio.create_task(waiter)
+        await asyncio.sleep(0.5)
+        with pytest.raises(RuntimeError, match="already under way"):
+            await asyncio.create_task(waiter)
+        assert (await first).status == "success"
+        assert server.count == 1
+
+
 async def test_a_task_of_a_waiter_cancelled_before_its_first_step() -> None:
     """Nothing is sent then, and nothing is left."""
     async with RawServer() as server, server.client() as client:
@@ -108,9 +125,102 @@ async def test_a_task_of_a_waiter_cancelled_before_its_first_step() -> None:
         assert server.count == 0
 
 
-async def test_waiters_never_awaited() -> None:
-    """They are no coroutines that somebody forgot: dropping one is nothing."""
+async def test_a_waiter_never_used() -> None:
+    """Dropping one unused warns and names the task, as dropping a coroutine does."""
     async with RawServer() as server, server.client() as client:
-        for _ in range(10):
+        with pytest.warns(RuntimeWarning, match=f"{REF} was never awaited: nothing was sent"):
             client.wait_for(REF)
         assert server.lines == []
+
+
+USES: dict[str, Callable[[Waiter[ImageTask]], Awaitable[object]]] = {
+    **HOWS,
+    "anext": lambda waiter: anext(waiter),
+    "a loop left at once": lambda waiter: _left(waiter),
+    "closed": lambda waiter: _closed(waiter),
+    "a task cancelled before its first step": lambda waiter: _cancelled(waiter),
+}
+
+
+async def _left(waiter: Waiter[ImageTask]) -> None:
+    async for _ in waiter:
+        break
+
+
+async def _closed(waiter: Waiter[ImageTask]) -> None:
+    waiter.close()
+
+
+async def _cancelled(waiter: Waiter[ImageTask]) -> None:
+    task = asyncio.create_task(waiter)
+    task.cancel()
+    await asyncio.wait([task])
+
+
+@pytest.mark.parametrize("use", USES.values(), ids=USES)
+async def test_a_waiter_that_was_used_says_nothing(
+    use: Callable[[Waiter[ImageTask]], Awaitable[object]],
+) -> None:
+    """However it was used, and however far: a warning would be an error of this test."""
+    with warnings.catch_warnings(record=True) as seen:
+        warnings.simplefilter("always")
+        async with RawServer(good()) as server, server.client() as client:
+            await use(client.wait_for(REF))
+            gc.collect(0)
+    assert seen == []
+
+
+def callers() -> dict[str, Callable[[Callable[..., Any]], bool]]:
+    """The tests by which others tell a coroutine function."""
+    tests: dict[str, Callable[[Callable[..., Any]], bool]] = {
+        "inspect": inspect.iscoroutinefunction
+    }
+    if sys.version_info < (3, 14):
+        tests["asyncio"] = asyncio.iscoroutinefunction
+    return tests
+
+
+@pytest.mark.parametrize("is_coroutine_function", callers().values(), ids=callers())
+async def test_wait_for_passes_for_a_coroutine_function(
+    is_coroutine_function: Callable[[Callable[..., Any]], bool],
+) -> None:
+    """What asks before it calls awaits the result, of a method as of a partial of it."""
+    async with RawServer() as server, server.client() as client:
+        assert is_coroutine_function(client.wait_for)
+        assert is_coroutine_function(functools.partial(client.wait_for, REF))
+        assert not is_coroutine_function(client.as_completed)
+        assert list(inspect.signature(client.wait_for).parameters)[:2] == ["ref", "timeout"]
+        assert (client.wait_for.__name__, client.wait_for.__doc__) == (
+            "wait_for",
+            Client.wait_for.__doc__,
+        )
+
+
+async def test_a_waiter_says_where_it_stands() -> None:
+    """A task of it has a name, a stack and a frame, as a task of a coroutine has."""
+    async with RawServer(good(delay=1)) as server, server.client() as client:
+        waiter = client.wait_for(REF)
+        assert (inspect.getcoroutinestate(waiter), waiter.cr_frame) == ("CORO_CLOSED", None)
+        task = asyncio.create_task(waiter)
+        await asyncio.sleep(0.5)
+        assert "coro=<Client.wait_for() running at" in repr(task)
+        assert [frame.f_code.co_name for frame in task.get_stack()] == ["_run"]
+        assert inspect.getcoroutinestate(waiter) == "CORO_SUSPENDED"
+        assert (waiter.__name__, waiter.__qualname__) == ("wait_for", "Client.wait_for")
+        assert (waiter.cr_running, waiter.cr_await is None) == (False, False)
+        assert Waiter.__name__ == "Waiter"
+        await task
+
+
+async def test_the_tasks_of_a_batch_have_names() -> None:
+    """A list of all tasks says which are a batch's, and what each is for."""
+    before = asyncio.all_tasks()
+    async with (
+        RawServer(good(delay=1)) as server,
+        server.client() as client,
+        client.as_completed([REF]),
+    ):
+        await asyncio.sleep(0.5)
+        names = {task.get_name() for task in asyncio.all_tasks() - before}
+    names = {name for name in names if name.startswith("aitoearn")}
+    assert names == {"aitoearn-batch-until_closed", "aitoearn-batch-work"}

@@ -1,4 +1,4 @@
-"""What each model accepts, as the service lists it, and whether a request fits.
+"""The models: what each accepts, as the service lists it, and whether a request fits.
 
 All fields but the name are optional, whatever the service's own schema says: servers of
 different ages say different things. Pure; nothing here is asked for.
@@ -6,25 +6,25 @@ different ages say different things. Pure; nothing here is asked for.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator, Sequence
-from difflib import get_close_matches
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 from msgspec import Struct
 
 from .requests import EditImage, GenerateImage, GenerateVideo, TaskRequest
-from .rules import listed
+from .validators import listed
 
 
 class Model(Struct, frozen=True, kw_only=True, rename="camel"):
-    """What every model has."""
+    """The fields that every model has."""
 
     name: str
-    """What `model=` of a request is to be."""
+    """The value for `model=` of a request."""
     description: str | None = None
     """The name as shown to people."""
     summary: str | None = None
-    """What it is good for."""
+    """Its strengths, in words."""
     logo: str | None = None
     """The address of its sign."""
     tags: list[str | dict[str, str]] | None = None
@@ -32,31 +32,31 @@ class Model(Struct, frozen=True, kw_only=True, rename="camel"):
     main_tag: str | None = None
     """The one of them that matters most."""
     pricing: Any = None
-    """What it costs, where the server says so: text, or a list of objects."""
+    """Its price, where the server says so: text, or a list of objects."""
 
 
 class ImageModel(Model, frozen=True, kw_only=True, rename="camel"):
     """A model for `GenerateImage`. An empty list says nothing about what fits."""
 
     sizes: list[str] | None = None
-    """What `size` may be."""
+    """The values of `size`."""
     qualities: list[str] | None = None
-    """What `quality` may be."""
+    """The values of `quality`."""
     styles: list[str] | None = None
-    """What `style` may be."""
+    """The values of `style`."""
 
 
 class EditModel(Model, frozen=True, kw_only=True, rename="camel"):
     """A model for `EditImage`. An empty list says nothing about what fits."""
 
     sizes: list[str] | None = None
-    """What `size` may be."""
+    """The values of `size`."""
     max_input_images: int | None = None
-    """How many images `image` may hold."""
+    """The most images that `image` may hold."""
 
 
 class VideoDefaults(Struct, frozen=True, kw_only=True, rename="camel"):
-    """What a model makes of what is left out."""
+    """The values that a model uses for what is left out."""
 
     resolution: str | None = None
     """In place of `resolution`."""
@@ -72,33 +72,96 @@ class VideoModel(Model, frozen=True, kw_only=True, rename="camel"):
     channel: str | None = None
     """The provider behind it."""
     modes: list[str] | None = None
-    """What it works from: `text2video`, `image2video`, `video2video`, ..."""
+    """The ways it works: `text2video`, `image2video`, `video2video`, ..."""
     resolutions: list[str] | None = None
-    """What `resolution` may be."""
+    """The values of `resolution`."""
     durations: list[float] | None = None
-    """What `duration` may be, in seconds."""
+    """The values of `duration`, in seconds."""
     aspect_ratios: list[str] | None = None
-    """What `ratio` may be."""
+    """The values of `ratio`."""
     max_input_images: int | None = None
-    """How many images `image` and `image_tail` may hold together."""
+    """The most images that `image` and `image_tail` may hold together."""
     input_constraints: dict[str, Any] | None = None
     """Limits of files to refer to: for `images`, `videos` and `audios` their number, length,
     size and shape, in the service's own spelling."""
     defaults: VideoDefaults | None = None
-    """What it makes of what is left out."""
+    """The values that it uses for what is left out."""
 
+
+LOSES_DATA_URIS = frozenset(["volcengine", "grok", "dashscope", "openai"])
+"""The providers (`channel`) that a file in a video request does not reach.
+
+The first three get the address of a file that is not there, as the vendor's server of June 2026
+makes it, and the last is refused with code 10100.
+"""
 
 M = TypeVar("M", bound=Model)
 
 
 def objection(request: TaskRequest[Any], models: Sequence[Model]) -> str | None:
-    """What the list of models has against a request; None if nothing."""
+    """Return what the list of models has against a request; None if nothing."""
     model = next((model for model in models if model.name == request.model), None)
     if model is None:
+        from difflib import get_close_matches  # for a hint alone, and slow to load
+
         near = get_close_matches(request.model, [model.name for model in models], n=3)
-        hint = f"; did you mean {' or '.join(near)}" if near else ""
+        hint = f"; did you mean {' or '.join(near)}?" if near else ""
         return f"model={request.model!r:.80}: the service lists no such model for this{hint}"
     return next(_objections(request, model), None)
+
+
+def price_of(request: TaskRequest[Any], models: Sequence[Model]) -> float | None:
+    """Return the most that a request can cost, as the list of models says; None if it does not.
+
+    Images have one price each, as text. Videos have a list of prices, each for some resolutions,
+    shapes, modes or lengths. Where a request leaves open which of them is meant, and the model
+    names no default, the highest counts.
+    """
+    model = next((model for model in models if model.name == request.model), None)
+    if model is None:
+        return None
+    told = [model.pricing]
+    if isinstance(model.pricing, list):
+        told = [entry.get("price") for entry in _fitting(request, model)]
+    prices = [price for price in map(_number_in, told) if price is not None]
+    return max(prices) * (getattr(request, "n", None) or 1) if prices else None
+
+
+def _fitting(request: TaskRequest[Any], model: Model) -> Iterator[dict[str, Any]]:
+    """Yield the prices of a model that a request does not rule out."""
+    asked = _asked_for(request, model)
+    for entry in model.pricing:
+        if isinstance(entry, dict):
+            told = cast("dict[str, Any]", entry)
+            pairs = [(told.get(name), value) for name, value in asked.items()]
+            if all(None in pair or _plain(pair[0]) == _plain(pair[1]) for pair in pairs):
+                yield told
+
+
+def _asked_for(request: TaskRequest[Any], model: Model) -> dict[str, object]:
+    if not isinstance(request, GenerateVideo):
+        return {
+            "size": getattr(request, "size", None),
+            "quality": getattr(request, "quality", None),
+        }
+    defaults = model.defaults if isinstance(model, VideoModel) and model.defaults else None
+    defaults = defaults or VideoDefaults()
+    is_sized = request.size is not None  # it says both of these, in a way of its own
+    return {
+        "resolution": None if is_sized else request.resolution or defaults.resolution,
+        "aspectRatio": None if is_sized else request.ratio or defaults.aspect_ratio,
+        "duration": request.duration or defaults.duration,
+        "mode": request.mode,
+    }
+
+
+def _number_in(value: object) -> float | None:
+    """Return a price, which is a number or the text of one."""
+    try:
+        number = float(value) if isinstance(value, str | int | float) else math.nan
+    except (ValueError, OverflowError):
+        return None
+    return number if 0 <= number < math.inf else None
 
 
 def _objections(request: TaskRequest[Any], model: Model) -> Iterator[str]:
@@ -110,12 +173,9 @@ def _objections(request: TaskRequest[Any], model: Model) -> Iterator[str]:
         yield from _choice(model, "size", request.size, model.sizes)
         yield from _number(model, "image", _count(request.image), model.max_input_images)
     elif isinstance(request, GenerateVideo) and isinstance(model, VideoModel):
-        yield from _choice(model, "resolution", request.resolution, model.resolutions)
-        yield from _choice(model, "ratio", request.ratio, model.aspect_ratios)
-        yield from _choice(model, "duration", request.duration, model.durations)
-        frames = _count(request.image) + _count(request.image_tail)
-        yield from _number(model, "image", frames, model.max_input_images)
+        yield from _settings(model, request)
         yield from _mode(model, request)
+        yield from _sources(model, request)
 
 
 def _choice(
@@ -137,13 +197,69 @@ def _number(model: Model, name: str, count: int, most: int | None) -> Iterator[s
         yield f"{name}=: {model.name} {takes}, not {count}"
 
 
+def _settings(model: VideoModel, request: GenerateVideo) -> Iterator[str]:
+    yield from _choice(model, "resolution", request.resolution, model.resolutions)
+    yield from _choice(model, "ratio", request.ratio, model.aspect_ratios)
+    is_automatic = request.duration == _AUTOMATIC and model.channel in (None, "volcengine")
+    if not is_automatic:
+        yield from _choice(model, "duration", request.duration, model.durations)
+    if model.channel == "volcengine" and request.resolution is None:
+        yield from _choice(model, "size", request.size, model.resolutions)
+    if model.channel == "grok":
+        read = request.metadata or {}
+        yield from _choice(model, "metadata", read.get("aspectRatio"), model.aspect_ratios)
+        yield from _choice(model, "metadata", read.get("resolution"), model.resolutions)
+
+
+_AUTOMATIC = -1
+"""The `duration` that volcengine's Ark chooses itself."""
+# Field -> the words in a mode that takes it, and what it is.
+_MODES_FOR = (
+    ("image_tail", ("lf2video",), "a last frame"),
+    ("video_url", ("video2video", "ref"), "a video"),
+    ("videos", ("video2video", "ref"), "videos"),
+    ("audios", ("audio", "ref"), "sounds"),
+)
+
+
 def _mode(model: VideoModel, request: GenerateVideo) -> Iterator[str]:
-    given = (
-        *(request.image, request.image_tail, request.images),
-        *(request.video_url, request.videos, request.audios),
-    )
-    if model.modes and "text2video" not in model.modes and given == (None,) * len(given):
-        yield f"image=: {model.name} works from more than words ({', '.join(model.modes):.200})"
+    yield from _choice(model, "mode", request.mode, model.modes)
+    modes = [mode.casefold() for mode in model.modes or ()]
+    if not modes:
+        return
+    listed = f"({', '.join(modes):.200})"
+    names = ("image", "image_tail", "images", "video_url", "videos", "audios")
+    given = [name for name in names if getattr(request, name) is not None]
+    if not given and "text2video" not in modes:
+        yield f"image=: {model.name} works from more than words {listed}"
+    if given and set(modes) == {"text2video"}:
+        yield f"{given[0]}=: {model.name} works from words alone {listed}"
+    constraints = model.input_constraints or {}
+    for name, words, medium in _MODES_FOR:
+        is_taken = any(word in mode for word in words for mode in modes) or name in constraints
+        if name in given and not is_taken:
+            yield f"{name}=: {model.name} takes no {medium.removeprefix('a ')} {listed}"
+
+
+def _sources(model: VideoModel, request: GenerateVideo) -> Iterator[str]:
+    frames = _count(request.image) + _count(request.image_tail)
+    yield from _number(model, "image", frames, model.max_input_images)
+    if request.image_tail is not None and _count(request.image) > 1:
+        yield "image_tail= is the last frame of a video with one first frame: give one image="
+    videos = _count(request.videos) + _count(request.video_url)
+    for name, count, most in (
+        ("images", _count(request.images), model.max_input_images),
+        ("videos", videos, None),
+        ("audios", _count(request.audios), None),
+    ):
+        yield from _number(model, name, count, _most(model, name, most))
+
+
+def _most(model: VideoModel, name: str, otherwise: int | None) -> int | None:
+    """Return how many files of a kind a model says that it takes."""
+    said = (model.input_constraints or {}).get(name)
+    count = cast("dict[str, Any]", said).get("maxCount") if isinstance(said, dict) else None
+    return count if isinstance(count, int) else otherwise
 
 
 def _count(value: object) -> int:

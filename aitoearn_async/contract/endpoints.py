@@ -1,22 +1,31 @@
-"""One record an endpoint: where it is, and what its answers decode to.
+"""The table of endpoints: the path of each, and what its answers decode to.
 
-A new kind of task is a ref in `refs`, a Struct in `models`, and a row here. A new submit is a
-Struct in `requests`, and a row here.
+A new kind of task is a ref and a Struct in `tasks`, and a row here. A new submit is a Struct in
+`requests`, and a row here.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from operator import attrgetter
+from collections.abc import Callable, Mapping
+from datetime import datetime
 from typing import Any, Generic, TypeVar, cast
 
 import msgspec
 
+from . import image_tasks, video_tasks
 from .catalog import EditModel, ImageModel, Model, VideoModel
-from .envelope import Envelope, Glance
-from .models import ImageTask, Task, VideoTask
-from .refs import ImageRef, TaskRef, VideoRef
+from .drafts import Draft
+from .envelope import Codec, Envelope, codec_for
+from .outputs import Result
 from .requests import EditImage, GenerateImage, GenerateVideo, TaskRequest
+from .status import TaskState, state_of
+from .task_times import TaskTimes
+from .tasks import ImageRef, ImageTask, Task, TaskRef, VideoRef, VideoTask
+
+CHINA = "https://aitoearn.cn"
+"""The published host for China."""
+INTERNATIONAL = "https://aitoearn.ai"
+"""The published host for everywhere else."""
 
 T = TypeVar("T", bound=Task)
 M = TypeVar("M", bound=Model)
@@ -24,69 +33,84 @@ R = TypeVar("R")
 
 
 class Endpoint(msgspec.Struct, Generic[T], frozen=True, kw_only=True):
-    """What there is to know about asking for one kind of task."""
+    """The facts about asking for one kind of task."""
 
     path: str
     """The path, up to the id."""
-    task: type[T]
-    """The Struct of a whole answer."""
-    id_of: Callable[[T], str]
-    """Where an answer echoes the id it is for."""
+    codec: Codec[T]
+    """Reads its responses."""
     bare: Callable[[str, str], T]
-    """A task of which no more than id and status are known."""
-    decoder: msgspec.json.Decoder[Envelope[T]]
-    """Of whole answers. Built once: building one costs a thousand times a decode."""
-    glance: msgspec.json.Decoder[Envelope[Glance]]
-    """Of id and status alone, whatever else is there."""
+    """Makes a task of which no more than id and status are known."""
+    results_of: Callable[[T], list[Result]]
+    """Reads the files that a task has made."""
+    times_of: Callable[[T], TaskTimes]
+    """Reads what a task tells of its times."""
+    echo_of: Callable[[T], Mapping[str, Any]]
+    """Reads the fields of its request that a task repeats."""
+    of_draft: Callable[[str, Draft], T]
+    """Makes a task, given its id, of its draft."""
+    may_write: Callable[[T], bool] | None = None
+    """Tells from an earlier answer whether the service may write when it is asked for a task
+    that has ended; None: it never does. Such a task is asked for by one at a time."""
+    lost_code: int | None = None
+    """The business code that its own route also has for tasks that only drafts show any more."""
 
 
-def _row(path: str, task: type[T], id_field: str) -> Endpoint[T]:
-    id_name = next(f.encode_name for f in msgspec.structs.fields(task) if f.name == id_field)
-    glance = msgspec.defstruct(
-        f"{task.__name__}Glance",
-        [("id", str, msgspec.field(name=id_name)), ("status", str)],
-        bases=(Glance,),
-        frozen=True,
-    )
-    return Endpoint(
-        path=path,
-        task=task,
-        id_of=attrgetter(id_field),
-        bare=lambda id, status: task(**{id_field: id, "status": status}),
-        decoder=msgspec.json.Decoder(Envelope[task]),  # type: ignore[valid-type]
-        glance=msgspec.json.Decoder(Envelope[glance]),  # type: ignore[valid-type]
-    )
-
-
-_ENDPOINTS: dict[type[TaskRef[Any]], Endpoint[Any]] = {
-    ImageRef: _row("/api/ai/image/task/", ImageTask, "log_id"),
-    VideoRef: _row("/api/ai/video/generations/", VideoTask, "id"),
+ENDPOINTS: dict[type[TaskRef[Any]], Endpoint[Any]] = {
+    ImageRef: Endpoint(
+        path="/api/ai/image/task/",
+        codec=codec_for(ImageTask, "log_id"),
+        bare=lambda id, status: ImageTask(log_id=id, status=status),
+        results_of=image_tasks.results_of,
+        times_of=image_tasks.times_of,
+        echo_of=image_tasks.echo_of,
+        of_draft=image_tasks.of_draft,
+    ),
+    VideoRef: Endpoint(
+        path="/api/ai/video/generations/",
+        codec=codec_for(VideoTask, "id"),
+        bare=lambda id, status: VideoTask(id=id, status=status),
+        results_of=video_tasks.results_of,
+        times_of=video_tasks.times_of,
+        echo_of=video_tasks.echo_of,
+        of_draft=video_tasks.of_draft,
+        may_write=video_tasks.may_write,
+        lost_code=12302,
+    ),
 }
 
 
 def endpoint_of(ref: TaskRef[T]) -> Endpoint[T]:
-    """The row for a ref.
+    """Return the row for a ref.
 
     Raises:
         TypeError: It is not a ref.
     """
     try:
-        return cast("Endpoint[T]", _ENDPOINTS[type(ref)])
+        return ENDPOINTS[type(ref)]
     except KeyError:
-        raise TypeError(
-            f"expected an ImageRef or a VideoRef, not {ref!r:.80}; "
-            "parse_ref() makes one of text such as 'image:66...'"
-        ) from None
+        given: Any = ref
+        hint = "parse_ref() makes one of text such as 'image:66...'"
+        if isinstance(given, ImageTask | VideoTask):
+            hint = "give the ref of the task, task.ref"
+        raise TypeError(f"expected an ImageRef or a VideoRef, not {ref!r:.80}; {hint}") from None
+
+
+def task_of(ref: TaskRef[T], draft: Draft) -> T | None:
+    """Return the task that a draft shows, if it is this one and has ended; else None."""
+    if draft.id.lower() != ref.id.lower() or state_of(draft.status) is TaskState.RUNNING:
+        return None
+    return endpoint_of(ref).of_draft(ref.id, draft)
 
 
 class Receipt(msgspec.Struct, frozen=True):
-    """What a submit is answered with: the id of the task."""
+    """The answer to a submit: the id of the task."""
 
-    id: str
+    id: str | int
 
 
 class Catalog(msgspec.Struct, Generic[M], frozen=True, kw_only=True):
-    """What there is to know about asking what models there are."""
+    """The facts about asking for the models."""
 
     path: str
     """The path, whole."""
@@ -94,17 +118,17 @@ class Catalog(msgspec.Struct, Generic[M], frozen=True, kw_only=True):
     """The Struct of one entry."""
 
 
-class Submit(msgspec.Struct, Generic[R], frozen=True, kw_only=True):
-    """What there is to know about one kind of submit."""
+class SubmitEndpoint(msgspec.Struct, Generic[R], frozen=True, kw_only=True):
+    """The facts about one kind of submit."""
 
     path: str
     """The path, whole."""
     ref: type[R]
-    """What names the task that comes of it."""
+    """The ref of the task that comes of it."""
     decoder: msgspec.json.Decoder[Envelope[Receipt]]
-    """Of answers."""
+    """Decodes the answers."""
     catalog: Catalog[Any]
-    """Where to ask what it accepts."""
+    """The list of models to check it against."""
 
 
 IMAGE_MODELS = Catalog(path="/api/ai/models/image/generation", model=ImageModel)
@@ -112,14 +136,22 @@ EDIT_MODELS = Catalog(path="/api/ai/models/image/edit", model=EditModel)
 VIDEO_MODELS = Catalog(path="/api/ai/models/video/generation", model=VideoModel)
 
 
-def _submit(path: str, ref: type[R], id_name: str, catalog: Catalog[Any]) -> Submit[R]:
+def submit_row(path: str, ref: type[R], id_name: str, catalog: Catalog[Any]) -> SubmitEndpoint[R]:
+    """Return the row for a submit.
+
+    Args:
+        path: The path, whole.
+        ref: The type of ref that comes of it.
+        id_name: The field of the answer that holds the id.
+        catalog: The list of its models.
+    """
     receipt = msgspec.defstruct(
         f"{ref.__name__}Receipt",
-        [("id", str, msgspec.field(name=id_name))],
+        [("id", str | int, msgspec.field(name=id_name))],
         bases=(Receipt,),
         frozen=True,
     )
-    return Submit(
+    return SubmitEndpoint(
         path=path,
         ref=ref,
         decoder=msgspec.json.Decoder(Envelope[receipt]),  # type: ignore[valid-type]
@@ -127,21 +159,21 @@ def _submit(path: str, ref: type[R], id_name: str, catalog: Catalog[Any]) -> Sub
     )
 
 
-_SUBMITS: dict[type[TaskRequest[Any]], Submit[Any]] = {
-    GenerateImage: _submit("/api/ai/image/generate/async", ImageRef, "logId", IMAGE_MODELS),
-    EditImage: _submit("/api/ai/image/edit/async", ImageRef, "logId", EDIT_MODELS),
-    GenerateVideo: _submit("/api/ai/video/generations", VideoRef, "id", VIDEO_MODELS),
+SUBMITS: dict[type[TaskRequest[Any]], SubmitEndpoint[Any]] = {
+    GenerateImage: submit_row("/api/ai/image/generate/async", ImageRef, "logId", IMAGE_MODELS),
+    EditImage: submit_row("/api/ai/image/edit/async", ImageRef, "logId", EDIT_MODELS),
+    GenerateVideo: submit_row("/api/ai/video/generations", VideoRef, "id", VIDEO_MODELS),
 }
 
 
-def submit_of(request: TaskRequest[R]) -> Submit[R]:
-    """The row for a request.
+def submit_of(request: TaskRequest[R]) -> SubmitEndpoint[R]:
+    """Return the row for a request.
 
     Raises:
         TypeError: It is not a request.
     """
     try:
-        return cast("Submit[R]", _SUBMITS[type(request)])
+        return cast("SubmitEndpoint[R]", SUBMITS[type(request)])
     except KeyError:
         raise TypeError(
             f"expected a GenerateImage, EditImage or GenerateVideo, not {request!r:.80}"
@@ -155,6 +187,36 @@ class Page(msgspec.Struct, frozen=True):
     total: int | None = None
 
 
+UPLOAD_SIGN = "/api/assets/uploadSign"
+"""The path that signs an upload. In no published page; seen in the vendor's open-source server."""
+UPLOAD_CONFIRM = "/api/assets/{id}/confirm"
+"""The path that confirms an upload."""
+
+
+class SignedUpload(msgspec.Struct, frozen=True, rename="camel"):
+    """The answer to a signing: where to put a file."""
+
+    id: str
+    upload_url: str
+    """Takes one file for a while, without a key."""
+    url: str | None = None
+    """The address that the file will have."""
+
+
+class ConfirmedUpload(msgspec.Struct, frozen=True):
+    """The answer to a confirmation."""
+
+    url: str | None = None
+    """The address of the file."""
+
+
+signed_decoder: msgspec.json.Decoder[Envelope[SignedUpload]] = msgspec.json.Decoder(
+    Envelope[SignedUpload]
+)
+confirmed_decoder: msgspec.json.Decoder[Envelope[ConfirmedUpload]] = msgspec.json.Decoder(
+    Envelope[ConfirmedUpload]
+)
+
 VIDEO_LIST = "/api/ai/video/generations?page={page}&pageSize={size}"
 """The caller's own video tasks, newest first."""
 MOST_ROWS = 1000
@@ -164,4 +226,48 @@ page_decoder: msgspec.json.Decoder[Envelope[Page]] = msgspec.json.Decoder(Envelo
 entries_decoder: msgspec.json.Decoder[Envelope[list[msgspec.Raw]]] = msgspec.json.Decoder(
     Envelope[list[msgspec.Raw]]
 )
-"""Of a catalog, its entries left as they are."""
+"""Decodes a catalog, and leaves its entries as they are."""
+
+
+class LogRow(msgspec.Struct, frozen=True, rename="camel"):
+    """A task's row in the logs: how it stands, and nothing of what it has made."""
+
+    id: str
+    status: str
+    type: str | None = None
+    model: str | None = None
+    created_at: str | float | None = None
+    started_at: str | float | None = None
+    duration: float | None = None
+
+    @property
+    def times(self) -> TaskTimes:
+        """Return what the row tells of how long such tasks take."""
+        submitted = _seconds_of(self.created_at or self.started_at)
+        started = _seconds_of(self.started_at or self.created_at)
+        if started is None or self.duration is None:
+            return TaskTimes(self.model, submitted, [])
+        return TaskTimes(self.model, submitted, [started + self.duration / 1000])
+
+
+def _seconds_of(moment: str | float | None) -> float | None:
+    if moment is None or isinstance(moment, int | float):
+        return None if moment is None else moment / 1000
+    try:
+        return datetime.fromisoformat(moment).timestamp()
+    except (ValueError, OverflowError, OSError):
+        return None
+
+
+class LogPage(msgspec.Struct, frozen=True):
+    """One page of the logs."""
+
+    rows: list[LogRow] = msgspec.field(name="list")
+    total: int | None = None
+
+
+LOGS = "/api/ai/logs?type={kind}&page={page}&pageSize={size}"
+"""The caller's own tasks of a kind, newest first. Not in the published pages."""
+
+log_decoder: msgspec.json.Decoder[Envelope[LogPage]] = msgspec.json.Decoder(Envelope[LogPage])
+log_row_decoder: msgspec.json.Decoder[LogRow] = msgspec.json.Decoder(LogRow)

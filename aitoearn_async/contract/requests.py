@@ -1,4 +1,4 @@
-"""What can be asked to be made: one Struct a submit, checked when it is built.
+"""The requests: one Struct a submit, checked when it is built.
 
 Attributes are the service's fields; those left at None are not sent. Wrong values are
 refused here, by name, before anything is sent. Where a request goes to is in `endpoints`;
@@ -7,46 +7,53 @@ files are read, and become text, elsewhere.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import AsyncIterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, ClassVar, Generic, Literal, TypeVar
 
+import msgspec
 from msgspec import Struct, field
-from msgspec.structs import fields
+from msgspec.structs import fields, force_setattr
 
-from . import rules
-from .refs import AnyRef, ImageRef, VideoRef
-from .rules import Rule
+from . import validators
+from .tasks import AnyRef, ImageRef, VideoRef
+from .validators import Rule
 
 R_co = TypeVar("R_co", covariant=True)
 
 if TYPE_CHECKING:
-    MediaSource = str | Path | bytes | BinaryIO
+    MediaSource = str | Path | bytes | BinaryIO | AsyncIterable[bytes]
 else:
     # What comes out of JSON is text, and msgspec knows no binary files.
     MediaSource = Any
-"""A picture or sound to work from.
+"""A picture, a sound or a video to work from.
 
-A str is an address (`https://...`) or a data URI, and is sent as it is. A file is a
-`pathlib.Path`, its content (bytes), or a file opened in binary mode, which is read once from
-where it stands; it goes out as a data URI.
+A str is an address (`https://...`, or `asset://...` of volcengine) or a path in the service's own
+storage (`ACCOUNT/temp/...`), which are sent as they are, or a data URI. A file is a
+`pathlib.Path`, its content (bytes), a file opened in binary mode, or an async iterable of bytes;
+the last two are read once, a file from where it stands. Files, and data URIs, are uploaded to the
+service's store, and their addresses sent; see `upload=` of `Client.submit`.
 """
 
 
 class TaskRequest(Struct, Generic[R_co], frozen=True, kw_only=True, omit_defaults=True):
-    """What all requests share. The parameter is the ref that a submit returns.
+    """The base of all requests. The parameter is the ref that a submit returns.
 
-    A request without files goes through JSON as it is: `msgspec.json.encode(request)` is the
-    body that is sent, and `msgspec.json.decode(body, type=GenerateImage)` reads it.
+    A request without files goes through JSON as it is: `msgspec.json.encode(request)`, and
+    `msgspec.json.decode(body, type=GenerateImage)` reads it. Without `extra` that is the body
+    that is sent; with it, `to_json()` is.
     """
 
     model: str
     """The model to do the work, by its name."""
     prompt: str
-    """What to make, in words: 1 to 4,000 characters, as JavaScript counts them."""
+    """The prompt: 1 to 4,000 characters, as JavaScript counts them."""
+    extra: Mapping[str, Any] | None = None
+    """Fields of the service that are newer than this package, by the service's names:
+    `{"background": "transparent"}`. They are merged into the body as they are, unchecked."""
 
     ref_type: ClassVar[type[AnyRef]]
-    """What kind of ref a submit returns."""
+    """The type of ref that a submit returns."""
     _rules: ClassVar[Mapping[str, Rule]] = {}
     _files: ClassVar[Mapping[str, str]] = {}
 
@@ -57,28 +64,41 @@ class TaskRequest(Struct, Generic[R_co], frozen=True, kw_only=True, omit_default
                 continue
             if (advice := rule(value)) is not None:
                 raise ValueError(f"{name}={shown(value)}: {advice}")
-        if (problem := self._contradiction()) is not None:
+        if (problem := self._clash() or self._contradiction()) is not None:
             raise ValueError(problem)
 
     _required: ClassVar[frozenset[str]] = frozenset(["model", "prompt"])
 
-    def _contradiction(self) -> str | None:
-        """What is wrong with fields that are right one by one."""
+    def _clash(self) -> str | None:
+        for each in fields(self):
+            if self.extra and (each.encode_name in self.extra or each.name in self.extra):
+                return f"extra={shown(self.extra)}: {each.name}= is an argument of its own"
         return None
+
+    def _contradiction(self) -> str | None:
+        """Return what is wrong with fields that are right one by one."""
+        return None
+
+    def to_json(self) -> bytes:
+        """Return the body that is sent, of a request without files."""
+        if not self.extra:
+            return msgspec.json.encode(self)
+        known = msgspec.to_builtins(msgspec.structs.replace(self, extra=None))
+        return msgspec.json.encode({**known, **self.extra})
 
     @property
     def kind(self) -> str:
-        """What is made: `"image"` or `"video"`."""
+        """Return what is made: `"image"` or `"video"`."""
         return str(self.ref_type.__struct_config__.tag)
 
     def sources(self) -> Iterator[tuple[str, str, Any]]:
-        """The fields that may hold files: name, `"image"` or `"audio"`, and value."""
+        """Yield the fields with files: name, `"image"`, `"audio"` or `"video"`, and value."""
         for name, medium in self._files.items():
             if (value := getattr(self, name)) is not None:
                 yield name, medium, value
 
     def __rich_repr__(self) -> list[tuple[str, Any]]:
-        values = ((each.name, getattr(self, each.name)) for each in fields(self))
+        values = ((name, getattr(self, name)) for name in self.__struct_fields__)
         return [(name, _Shown(value)) for name, value in values if value is not None]
 
     def __repr__(self) -> str:
@@ -95,11 +115,11 @@ class GenerateImage(TaskRequest[ImageRef], frozen=True, kw_only=True, omit_defau
     """
 
     n: int | None = None
-    """How many, 1 to 10."""
+    """The number of images, 1 to 10."""
     quality: str | None = None
     """One of the model's `qualities`."""
     response_format: Literal["url", "b64_json"] | None = None
-    """Whether the images come as addresses (`url`) or in the answer itself (`b64_json`)."""
+    """`url`, or `b64_json`. The vendor's server of June 2026 answers both with addresses."""
     size: str | None = None
     """One of the model's `sizes`, such as `1024x1024`."""
     style: str | None = None
@@ -109,12 +129,12 @@ class GenerateImage(TaskRequest[ImageRef], frozen=True, kw_only=True, omit_defau
 
     ref_type: ClassVar[type[AnyRef]] = ImageRef
     _rules = {
-        "n": rules.whole(1, 10),
-        "quality": rules.text(),
-        "response_format": rules.one_of("url", "b64_json"),
-        "size": rules.text(),
-        "style": rules.text(),
-        "user": rules.text(),
+        "n": validators.whole(1, 10),
+        "quality": validators.text(),
+        "response_format": validators.one_of("url", "b64_json"),
+        "size": validators.text(),
+        "style": validators.text(),
+        "user": validators.text(),
     }
 
 
@@ -126,27 +146,27 @@ class EditImage(TaskRequest[ImageRef], frozen=True, kw_only=True, omit_defaults=
     """
 
     image: MediaSource | Sequence[MediaSource]
-    """What to work from: one, or as many as the model takes (`max_input_images`)."""
+    """The images to work from: one, or as many as the model takes (`max_input_images`)."""
     mask: MediaSource | None = None
-    """Where to work: an image that is transparent there."""
+    """The mask: an image that is transparent where to work."""
     n: int | None = None
-    """How many. The service makes 1 at a time, and takes no other number."""
+    """The number of images. The service makes 1 at a time, and takes no other number."""
     size: str | None = None
     """One of the model's `sizes`."""
     response_format: Literal["url", "b64_json"] | None = None
-    """Whether the image comes as an address (`url`) or in the answer itself (`b64_json`)."""
+    """`url`, or `b64_json`. The vendor's server of June 2026 answers both with an address."""
     user: str | None = None
     """A name of yours for whom it is made."""
 
     ref_type: ClassVar[type[AnyRef]] = ImageRef
     _required = frozenset(["model", "prompt", "image"])
     _rules = {
-        "image": rules.one_or_more(rules.media),
-        "mask": rules.media,
-        "n": rules.whole(1, 1),
-        "size": rules.text(),
-        "response_format": rules.one_of("url", "b64_json"),
-        "user": rules.text(),
+        "image": validators.one_or_more(validators.media),
+        "mask": validators.media,
+        "n": validators.whole(1, 1),
+        "size": validators.text(),
+        "response_format": validators.one_of("url", "b64_json"),
+        "user": validators.text(),
     }
     _files = {"image": "image", "mask": "image"}
 
@@ -161,66 +181,86 @@ class GenerateVideo(TaskRequest[VideoRef], frozen=True, kw_only=True, omit_defau
     group_id: str | None = field(name="groupId", default=None)
     """The media group of your account in which to store the result."""
     image: MediaSource | Sequence[MediaSource] | None = None
-    """The first frame; or several images to work from."""
+    """The first frame; or several images to work from, for models that take more."""
     image_tail: MediaSource | None = None
     """The last frame."""
-    video_url: str | None = None
-    """The address of a video to change."""
+    video_url: MediaSource | None = None
+    """A video to change."""
     images: Sequence[MediaSource] | None = None
     """Images to refer to."""
-    videos: Sequence[str] | None = None
-    """Addresses of videos to refer to."""
+    videos: Sequence[MediaSource] | None = None
+    """Videos to refer to."""
     audios: Sequence[MediaSource] | None = None
     """Sounds to refer to."""
     mode: str | None = None
-    """How to work, in the model's own words."""
+    """The way to work, in the model's own words."""
     size: str | None = None
-    """Such as `1280x720`. Says `resolution` and `ratio` in one: give it or them."""
+    """Such as `1280x720`, for openai. volcengine takes it for the `resolution`; grok and dashscope
+    ignore it."""
     resolution: str | None = None
     """One of the model's `resolutions`, such as `720p`."""
     ratio: str | None = None
     """One of the model's `aspect_ratios`, such as `16:9`."""
+    aspect_ratio: str | None = None
+    """Another name for `ratio`, and then kept there: answers and models call it so."""
     duration: float | None = None
-    """Length in seconds; one of the model's `durations`."""
+    """Length in seconds; one of the model's `durations`, or -1 for volcengine to choose."""
     seed: int | None = None
     """A number that makes chance repeatable, for models that have one."""
     watermark: bool | None = None
-    """Whether to put a watermark on it."""
+    """Put a watermark on it."""
     tools: Sequence[Mapping[str, Any]] | None = None
-    """What the model may use: `[{"type": "web_search"}]`."""
+    """The tools that the model may use: `[{"type": "web_search"}]`, and nothing else."""
     metadata: Mapping[str, Any] | None = None
-    """Further parameters of the model's provider."""
+    """Further parameters of the model's provider. grok reads its resolution and its ratio here:
+    `{"resolution": "720p", "aspectRatio": "16:9"}`."""
 
     ref_type: ClassVar[type[AnyRef]] = VideoRef
     _rules = {
-        "group_id": rules.text(),
-        "image": rules.one_or_more(rules.media),
-        "image_tail": rules.media,
-        "video_url": rules.address,
-        "images": rules.several(rules.media),
-        "videos": rules.several(rules.address),
-        "audios": rules.several(rules.media),
-        "mode": rules.text(),
-        "size": rules.text(),
-        "resolution": rules.text(),
-        "ratio": rules.text(),
-        "duration": rules.seconds,
-        "seed": rules.whole(-(2**53) + 1, 2**53 - 1),
-        "watermark": rules.flag,
-        "tools": rules.several(rules.json_object),
-        "metadata": rules.json_object,
+        "group_id": validators.text(),
+        "image": validators.one_or_more(validators.media),
+        "image_tail": validators.media,
+        "video_url": validators.media,
+        "images": validators.several(validators.media),
+        "videos": validators.several(validators.media),
+        "audios": validators.several(validators.media),
+        "mode": validators.text(),
+        "size": validators.text(),
+        "resolution": validators.text(),
+        "ratio": validators.text(),
+        "aspect_ratio": validators.text(),
+        "duration": validators.number,
+        "seed": validators.whole(-(2**53) + 1, 2**53 - 1),
+        "watermark": validators.flag,
+        "tools": validators.several(validators.tool),
+        "metadata": validators.json_object,
     }
-    _files = {"image": "image", "image_tail": "image", "images": "image", "audios": "audio"}
+    _files = {
+        "image": "image",
+        "image_tail": "image",
+        "images": "image",
+        "video_url": "video",
+        "videos": "video",
+        "audios": "audio",
+    }
+
+    def __post_init__(self) -> None:
+        if (ratio := self.aspect_ratio) is not None and self.ratio in (None, ratio):
+            force_setattr(self, "ratio", ratio)
+            force_setattr(self, "aspect_ratio", None)
+        super().__post_init__()
 
     def _contradiction(self) -> str | None:
-        if self.size is not None and (self.resolution is not None or self.ratio is not None):
-            return "size= says what resolution= and ratio= say: give size alone, or those two"
-        if self.image_tail is not None and len(rules.listed(self.image) or ()) > 1:
-            return "image_tail= is the last frame of a video with one first frame: give one image="
+        if self.aspect_ratio is not None:
+            return "ratio= and aspect_ratio= are two names of one thing: give one"
         return None
 
 
-_COMMON: Mapping[str, Rule] = {"model": rules.text(), "prompt": rules.text(most=4000)}
+_COMMON: Mapping[str, Rule] = {
+    "model": validators.text(),
+    "prompt": validators.text(most=4000),
+    "extra": validators.json_object,
+}
 
 
 class _Shown:
@@ -234,13 +274,13 @@ class _Shown:
 
 
 def shown(value: object) -> str:
-    """A value in a message: short, whatever it holds."""
+    """Return a value as a short text for a message."""
     if isinstance(value, str) and value.startswith("data:"):
         kind = value.partition(",")[0][:40]
         return f"'{kind},...' ({len(value):,} characters)"
     if isinstance(value, bytes | bytearray):
         return f"<{len(value):,} bytes>"
-    if (values := rules.listed(value)) is not None:
+    if (values := validators.listed(value)) is not None:
         more = [f"... ({len(values):,} in all)"] * (len(values) > 4)
         return f"[{', '.join([*map(shown, values[:4]), *more])}]"
     if isinstance(value, str) and len(value) > 200:

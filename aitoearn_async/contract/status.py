@@ -11,7 +11,7 @@ import enum
 
 
 class TaskState(enum.Enum):
-    """How a task stands, whatever word the service used for it."""
+    """The state of a task, whatever word the service used for it."""
 
     RUNNING = "running"
     SUCCEEDED = "succeeded"
@@ -31,12 +31,12 @@ _SEPARATORS = str.maketrans("", "", " _-")
 
 
 def state_of(word: str) -> TaskState:
-    """The state a status word stands for; `RUNNING` for words that are not known."""
+    """Return the state that a status word stands for; `RUNNING` for words that are not known."""
     return _STATES.get(word) or _STATES.get(_plain(word), TaskState.RUNNING)
 
 
 def is_known(word: str) -> bool:
-    """Whether the word is one this version has heard of."""
+    """Return whether the word is one this version has heard of."""
     return word in _STATES or _plain(word) in _STATES
 
 

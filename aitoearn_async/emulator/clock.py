@@ -4,11 +4,14 @@ Time stands still while code runs, and is moved in one place only: where the loo
 Nothing in here knows what is being waited for, and nothing patches `time` or `asyncio`: the
 loop's own clock is the only one that jumps.
 
-How a wait ends. The loop hands its selector the seconds to the next timer. First come the
-bytes: sockets that are readable now are served at no cost in time. Bytes between two sockets
-of one process are readable the moment they are sent, save on a busy machine, hence a short
-real wait (`settle`) wherever a socket is open. Only if that stays silent does time jump to
-the timer. Work the selector cannot see (threads, child processes) is waited for in real time.
+The loop hands its selector the seconds to the next timer. First come the bytes: sockets that
+are readable now are served at no cost in time. Bytes between two sockets of one process are
+readable the moment they are sent, save on a busy machine, hence a short real wait (`settle`)
+wherever a socket is open. Only if that stays silent does time jump to the timer. Work that the
+selector cannot see (threads, child processes) is waited for in real time.
+
+No decision depends on `time`, which others freeze, and nothing here calls `time.sleep()`, which
+others forbid: the kernel does the waiting.
 """
 
 from __future__ import annotations
@@ -16,6 +19,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import math
+import select
 import selectors
 import socket
 import time
@@ -30,8 +34,8 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 Ts = TypeVarTuple("Ts")
 
-NAP = 0.00025
-"""Real seconds between two looks at the sockets while settling."""
+_SELECT_LIMIT = 1024
+"""`select` takes files below this number."""
 
 
 class VirtualTimeLoop(asyncio.SelectorEventLoop):
@@ -49,9 +53,9 @@ class VirtualTimeLoop(asyncio.SelectorEventLoop):
     `real_time()`.
 
     Args:
-        settle: How long to listen for bytes still on their way before each jump, in real
-            seconds. Not spent while no connection is open.
-        start: What `loop.time()` says at first, in seconds. The same on every machine, since a
+        settle: Real seconds for which it listens, before each jump, for bytes still on their
+            way. Not spent while no connection is open.
+        start: The first value of `loop.time()`, in seconds. The same on every machine, since a
             sum of floats that is rounded up on one may be rounded down on another. A real loop
             starts at the age of the machine: a test that has to do with that may want a large
             number with many decimals.
@@ -63,10 +67,10 @@ class VirtualTimeLoop(asyncio.SelectorEventLoop):
     def __init__(self, settle: float = 0.0005, start: float = 0.0) -> None:
         self._jumper = _JumpingSelector(settle, start)
         super().__init__(self._jumper)
-        complaint = _complaint_about(settle, start)
-        if complaint:
-            self.close()  # a loop half made complains when it is collected
-            raise ValueError(complaint)
+        problem = _problem_with(settle, start)
+        if problem:
+            self.close()  # a loop half made warns when it is collected
+            raise ValueError(problem)
         self._jumper.silent.update(key.fd for key in self._jumper.get_map().values())
 
     def time(self) -> float:
@@ -75,13 +79,13 @@ class VirtualTimeLoop(asyncio.SelectorEventLoop):
 
     @property
     def _clock_resolution(self) -> float:
-        # What asyncio adds to the time before it asks whether a timer is due. The one of the
-        # real clock, 1 ns, is lost in floats of half a year and more: no timer would ever be.
+        # asyncio adds it to the time before it asks whether a timer is due. The one of the real
+        # clock, 1 ns, is lost in floats of half a year and more: no timer would ever be due.
         return math.ulp(self.time())
 
     @_clock_resolution.setter
     def _clock_resolution(self, resolution: float) -> None:
-        """What asyncio believes to know."""
+        """Ignore the resolution that asyncio sets."""
 
     @contextlib.contextmanager
     def real_time(self) -> Generator[None]:
@@ -130,7 +134,7 @@ class VirtualTimeLoop(asyncio.SelectorEventLoop):
 
 
 class _JumpingSelector(selectors.DefaultSelector):
-    """The clock. It lives in the selector since that is where a loop spends its time."""
+    """The clock. It lives in the selector, in which a loop spends its time."""
 
     def __init__(self, settle: float, start: float) -> None:
         super().__init__()
@@ -139,7 +143,7 @@ class _JumpingSelector(selectors.DefaultSelector):
         self.holds = 0
         self.children: weakref.WeakSet[asyncio.SubprocessTransport] = weakref.WeakSet()
         # Files on which nothing of this process can be under way: the pipe that wakes the
-        # loop, and listening sockets, since whoever connects has a file of its own here.
+        # loop, and listening sockets, since a client of this process has a file of its own.
         self.silent: set[int] = set()
 
     def register(
@@ -168,30 +172,43 @@ class _JumpingSelector(selectors.DefaultSelector):
     def _must_wait(self) -> bool:
         if self.holds > 0:
             return True
-        # Asked first: this is looked at all the time, and going through no children is slow.
+        # The length comes first: this is asked all the time, and a loop over nothing is slow.
         return len(self.children) > 0 and any(c.get_returncode() is None for c in self.children)
 
     def _wait(self, timeout: float | None) -> list[tuple[selectors.SelectorKey, int]]:
         began = time.monotonic()
         ready = super().select(timeout)
-        waited = time.monotonic() - began
-        # Selectors round up. Not so this clock, or a timer would see a time after its own.
-        self.now += waited if timeout is None else min(waited, max(timeout, 0.0))
+        waited = max(time.monotonic() - began, 0.0)
+        if timeout is None:
+            self.now += waited
+        elif ready:
+            self.now += min(waited, max(timeout, 0.0))
+        else:
+            # All of the wait is over, whatever a frozen clock says. Selectors round up; this
+            # clock does not, or a timer would see a time after its own.
+            self.now += max(timeout, 0.0)
         return ready
 
     def _late(self) -> list[tuple[selectors.SelectorKey, int]]:
-        if len(self.get_map()) <= len(self.silent):
+        if not self.settle or len(self.get_map()) <= len(self.silent):
             return []
-        # Naps, since epoll counts in whole milliseconds: more than all else a jump costs.
-        ready: list[tuple[selectors.SelectorKey, int]] = []
-        until = time.monotonic() + self.settle
-        while not ready and (left := until - time.monotonic()) > 0:
-            time.sleep(min(left, NAP))
-            ready = super().select(0)
-        return ready
+        self._listen(self.settle)
+        return super().select(0)
+
+    def _listen(self, seconds: float) -> None:
+        """Wait until a socket is ready, or for so many seconds.
+
+        epoll counts in whole milliseconds: more than all else a jump costs. But it is a file
+        itself, and `select` counts in microseconds.
+        """
+        fileno = getattr(self, "fileno", None)
+        if fileno is None or fileno() >= _SELECT_LIMIT:
+            super().select(seconds)
+        else:
+            select.select([fileno()], [], [], seconds)
 
 
-def _complaint_about(settle: float, start: float) -> str | None:
+def _problem_with(settle: float, start: float) -> str | None:
     if not 0 <= settle < math.inf:
         return f"settle is a number of seconds, 0 or more, not {settle!r}"
     if not math.isfinite(start):

@@ -1,14 +1,17 @@
-"""What can go wrong with one answer, as data.
+"""The faults of one answer, as data.
 
-A `Fault` says what is to happen; how it is done to a socket stands in `wire`.
+A `Fault` says what is to happen; `wire` does it to a socket.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections import deque
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Final, Literal
+
+from aitoearn_async import AnyRef
 
 _ENDINGS: Final = (
     "status",
@@ -24,8 +27,6 @@ _ENDINGS: Final = (
 )
 # Endings that send no HTTP head of ours, so there is nothing to put headers into.
 _HEADLESS: Final = frozenset(["reset", "close", "raw"])
-
-
 # Endings that spoil an answer the service has given.
 _ON_THE_WAY: Final = frozenset([None, "truncate", "garbage", "echo"])
 
@@ -93,14 +94,14 @@ class Fault:
 
     @property
     def loses_only_the_answer(self) -> bool:
-        """Whether a submit that meets it creates its task; see `creates`."""
+        """Return whether a submit that meets it creates its task; see `creates`."""
         if self.creates is not None:
             return self.creates
         return self.ending in _ON_THE_WAY or self.stall == "body"
 
     @property
     def interrupts(self) -> bool:
-        """Whether it ends the connection before the body of a submit is read."""
+        """Return whether it ends the connection before the body of a submit is read."""
         return (self.reset or self.close) and not self.loses_only_the_answer
 
     def _endings(self) -> list[str]:
@@ -115,21 +116,69 @@ class Fault:
         endings = self._endings()
         if len(endings) > 1:
             yield f"an answer has one ending, not {' and '.join(endings)}"
-        if not (math.isfinite(self.delay) and self.delay >= 0):
-            yield f"delay is a number of seconds, 0 or more, not {self.delay!r}"
-        if self.status is not None and not 200 <= self.status <= 999:
-            yield f"status is a final HTTP status, 200-999, not {self.status!r}; see raw"
         if self.body is not None and self.status is None:
             yield "body goes with status"
         if self.message is not None and self.code is None:
             yield "message goes with code"
+        if self.headers and (self.ending in _HEADLESS or self.stall == "head"):
+            yield f"headers do not go with {self.ending}"
+        yield from self._bad_values()
+        if not (endings or self.delay or self.headers):
+            yield "this fault does nothing"
+
+    def _bad_values(self) -> Iterator[str]:
+        if not (math.isfinite(self.delay) and self.delay >= 0):
+            yield f"delay is a number of seconds, 0 or more, not {self.delay!r}"
+        if self.status is not None and not 200 <= self.status <= 999:
+            yield f"status is a final HTTP status, 200-999, not {self.status!r}; see raw"
         if self.code == 0:
             yield "code 0 means success"
         if self.truncate is not None and self.truncate < 0:
             yield f"truncate is a number of bytes, 0 or more, not {self.truncate!r}"
         if self.stall not in (None, "head", "body"):
             yield f'stall is "head" or "body", not {self.stall!r}'
-        if self.headers and (self.ending in _HEADLESS or self.stall == "head"):
-            yield f"headers do not go with {self.ending}"
-        if not (endings or self.delay or self.headers):
-            yield "this fault does nothing"
+
+
+@dataclass(slots=True)
+class _Pending:
+    """A fault that requests have yet to meet."""
+
+    fault: Fault
+    times: int | None
+
+
+FaultTarget = tuple[AnyRef | None, str | None, bool]
+"""The requests that meet a fault: the task, the route, and whether files are asked for."""
+
+
+class FaultQueues:
+    """The faults that requests have yet to meet, in a queue for each target."""
+
+    def __init__(self) -> None:
+        self._queues: dict[FaultTarget, deque[_Pending]] = {}
+
+    def add(self, fault: Fault, target: FaultTarget, times: int | None) -> None:
+        """Queue a fault up, to be met so many times; `None`: always."""
+        self._queues.setdefault(target, deque()).append(_Pending(fault, times))
+
+    def clear(self) -> None:
+        """Forget all faults."""
+        self._queues.clear()
+
+    def take(self, targets: Iterable[FaultTarget]) -> Fault | None:
+        """Return the fault of the first target that has one, and count that it is met."""
+        if not self._queues:
+            return None
+        for target in targets:
+            if queue := self._queues.get(target):
+                return _count_down(queue)
+        return None
+
+
+def _count_down(queue: deque[_Pending]) -> Fault:
+    pending = queue[0]
+    if pending.times is not None:
+        pending.times -= 1
+        if pending.times == 0:
+            queue.popleft()
+    return pending.fault

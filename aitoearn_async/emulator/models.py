@@ -1,4 +1,4 @@
-"""The models the emulator has, in the service's own spelling. Data, and nothing else."""
+"""The models of the emulator, in the service's own spelling."""
 
 from __future__ import annotations
 
@@ -72,5 +72,48 @@ MODELS: Final[dict[str, list[dict[str, Any]]]] = {
             "aspectRatios": [],
             "defaults": {"resolution": "1080P", "duration": 5},
         },
+        {
+            "name": "grok-imagine-video",
+            "description": "Grok Imagine",
+            "tags": [],
+            "channel": "grok",
+            "modes": ["text2video", "image2video"],
+            "resolutions": ["480p", "720p"],
+            "durations": [6, 10],
+            "maxInputImages": 1,
+            "aspectRatios": ["16:9", "1:1", "9:16"],
+            "defaults": {"resolution": "720p", "aspectRatio": "16:9", "duration": 6},
+        },
+        {
+            "name": "veo-3.1",
+            "description": "Veo 3.1, by way of another installation",
+            "tags": ["sound"],
+            "channel": "relay",
+            "modes": ["text2video", "image2video", "flf2video"],
+            "resolutions": ["720p", "1080p"],
+            "durations": [4, 6, 8],
+            "maxInputImages": 2,
+            "aspectRatios": ["16:9", "9:16"],
+            "defaults": {"resolution": "720p", "aspectRatio": "16:9", "duration": 8},
+        },
     ],
 }
+
+IMAGE_CHANNEL: Final = "new-api"
+"""The provider of all image models."""
+CHANNELS: Final = frozenset(["dashscope", "grok", "openai", "relay", "volcengine"])
+"""The providers of video models."""
+VIDEO_MODELS: Final = "/api/ai/models/video/generation"
+"""The path at which the video models are listed."""
+
+
+def models_on(channel: str | None) -> dict[str, list[dict[str, Any]]]:
+    """Return the models by path; with a channel, all video models are on it."""
+    if channel is None:
+        return MODELS
+    return {**MODELS, VIDEO_MODELS: [{**m, "channel": channel} for m in MODELS[VIDEO_MODELS]]}
+
+
+def channel_of(name: str, models: dict[str, list[dict[str, Any]]]) -> str:
+    """Return the provider of a video model; that of an unknown one is another installation."""
+    return next((m["channel"] for m in models[VIDEO_MODELS] if m["name"] == name), "relay")

@@ -1,188 +1,59 @@
-"""Small real pictures and films, made on the spot: a PNG, and H.264 in an MP4.
+"""A small real picture and a small real film, each made one of a kind by a name in it.
 
-Bytes out of a name: the same name gives the same file, and another name other colours. Nothing
-is compressed but by zlib, so every step can be read here; players and decoders take them all.
+The picture is a PNG of 64 by 64 pixels. The film is two seconds of H.264 in an MP4, 32 by 32
+pixels. Players and decoders take both; a name goes where they do not look.
 """
 
 from __future__ import annotations
 
-import hashlib
+import base64
 import struct
 import zlib
+from typing import Final
 
-_SIDE = 64
-"""Pixels of a picture's side."""
-_BLOCKS = 2
-"""Of a film's side, 16 pixels each."""
-_FRAMES = 12
-_FRAMES_PER_SECOND = 6
+FILM_BYTES: Final = 19_301
+"""Size of a film, so that a download can be cut in many places."""
+
+_PNG: Final = zlib.decompress(
+    base64.b64decode(
+        "eNoBigF1/olQTkcNChoKAAAADUlIRFIAAABAAAAAQAgCAAAAJQvmiQAAAVFJREFUeNrVwusqAwAAhuHvkpRSStFC"
+        "Cy0ktNBsDDMzp2FmzMxphjnNNnNISAgttBAppZRSSimllFJ+uATX8T49yrLcoSu78QZdOdYrdOXaMujKa7pEV37z"
+        "OboM9jS6ilrO0GVsPUFXadsxukyOQ3RVtB+gq8q5j66ajl10mV076Krv3EaXxb2JLltXCl327iS62nri6HL2xtDl"
+        "7ltBV49nCV2e/ii6Bgfm0eUbjKBrxBtG19jQNLpCvkl0TQ2H0BX2B9E1NxJAV3TUj67lgA9dsTEvuhLBAXSlxj3o"
+        "2gr1omtnohtde5NudB1MudB1NO1E1+mMA13pcCu6Lmbt6MpEmtB1PWdF1+28BV33Cw3oeojWoetx0Yyup6VadD0v"
+        "V6PrZaUKXa+rleh6i5Wj633NhK6PeBm6PhMl6PpKGtH1vV6Mrp9UIbp+Nwzo+tsqQP8HXXPqaQNDOdgAAAAASUVO"
+        "RK5CYIInxrYp"
+    )
+)
+_MP4: Final = zlib.decompress(
+    base64.b64decode(
+        "eNpjYGBQSCupLMgszs9lYGBiANFAbJRYlmyYW2BiyMDALJmbn1/GwMCQk1uWkcKAAphfMDCwX2BgZAAhBGBEVYXO"
+        "d2DAC5iAKKOkKDEbyI4pyQbbyYxpGtBeBvz2YLVXAYoZGFRSU0qKgbRMak5xCUIH1FywXsYHuSmZiSAduSnofjcA"
+        "4gSG0CNgjm5GSk4RTKYsMyUVWWUYkJ/vkZiXkpMKUsPYnZuZlwZkiJTlgg1FdqZKCkROJqUoNQ3JGzylRTkKEDaj"
+        "d3FJUg6Qvb24pDgFSc1yUKThCAqQpxUYPIC0B0wFjw9QvUJOZlKFkZkJtoiQ+P8f5DWgKmdGpwNc/x8yiKYD6TvT"
+        "DriAYoQFRBjYeMxjZGDNOMcsdAKoWKAgsbgAaj0IiySVFEHDlj0EZmxxCTjc4V5jYOAAsWWA3klGEofKgWkXoFwV"
+        "ktNA4mpArIqEtYFYExoxGkAsD8TqSFikuCQ5H2E+syeQti1NKQHFr2luKpgGAUXkuATGf1FiQUEOcrhwZEISDEda"
+        "USowohnv5qYkgvhKqR0t9oKNpY3X2B0CIs43B0zgZJeS3JAlrKhw4cJClRWPZR6AjE/taGL9KMQIUyYgrsHSZ3K2"
+        "9bSi4sKFTh5XyuwhilrEj7iyvChtfABU036o4YDEZUFHK62DIEWefYY/4CYJOsQeXsPP1HSsRi+Ah7HXUEK8aI0Q"
+        "Ly+XkA/YJHWQSccCxMWY1/As4JLum5W5/HlAlgqT47G2jIYsNSe3tlZOVffkD6BABJs3Q1yM8RpbACvvcV+Ty5+X"
+        "8Lo0eBQuy3DQi+SUkgqYVFMHVKgDNjMhJoI9QtJBxFzW5LL/uQW7NBwmPPYJY/dhSlFkXCigArTokWec5QFwTuto"
+        "Yvk4qaFcnjtCoiAjzypz2fy5PMKP2czNeF1OeGRkQM2VBporfMSd/eAEGxGx82mPZU0aiyDSybuB0soQ9/HNY55g"
+        "cGDCnZLLvvZWTv4SPHlQ14moTP0GUQZ0nSvjOkvmg24rQW5b9rR34QypRxM8LnR4AvlHJufATZvCvLx5gjGji6/a"
+        "rMyfV+4ky5soiOu09AKDz1H7+AMAGNsOeQ=="
+    )
+)
+_PNG_HEADER: Final = 33
+"""Size of the signature and the first chunk, which other chunks may follow."""
 
 
 def png(name: str) -> bytes:
-    """A PNG of 64 by 64 pixels: a slope between two colours."""
-    one, other = _colours(name)
-    rows = bytearray()
-    for y in range(_SIDE):
-        rows.append(0)  # the row is stored as it is
-        for x in range(_SIDE):
-            share = (x + y) / (2 * _SIDE)
-            rows += bytes(round(a + (b - a) * share) for a, b in zip(one, other, strict=True))
-    head = struct.pack(">IIBBBBB", _SIDE, _SIDE, 8, 2, 0, 0, 0)
-    parts = ((b"IHDR", head), (b"IDAT", zlib.compress(bytes(rows))), (b"IEND", b""))
-    return b"\x89PNG\r\n\x1a\n" + b"".join(_chunk(kind, data) for kind, data in parts)
-
-
-def _chunk(kind: bytes, data: bytes) -> bytes:
-    return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
-
-
-def _colours(name: str) -> tuple[bytes, bytes]:
-    digest = hashlib.sha256(name.encode()).digest()
-    return digest[:3], digest[3:6]
+    """Return a PNG with the name in a `tEXt` chunk (PNG specification, 11.3.3)."""
+    text = b"tEXtTitle\0" + name.encode("latin-1", "replace")
+    chunk = struct.pack(">I", len(text) - 4) + text + struct.pack(">I", zlib.crc32(text))
+    return _PNG[:_PNG_HEADER] + chunk + _PNG[_PNG_HEADER:]
 
 
 def mp4(name: str) -> bytes:
-    """An MP4 of two seconds, 32 by 32 pixels: one colour that turns into another."""
-    one, other = _colours(name)
-    frames = [
-        _frame(
-            number, [round(a + (b - a) * number / _FRAMES) for a, b in zip(one, other, strict=True)]
-        )
-        for number in range(_FRAMES)
-    ]
-    data = b"".join(frames)
-    kind = _box(b"ftyp", b"isom", 0x200, b"isomiso2avc1mp41")
-    # Where the frames begin stands in the index, which stands before them: made once to know
-    # its size, and once more with it.
-    start = len(kind) + len(_moov(frames, 0)) + 8
-    return kind + _moov(frames, start) + _box(b"mdat", data)
-
-
-# The box that holds the index. Times are in frames.
-
-
-def _box(kind: bytes, *parts: bytes | int | tuple[int, ...]) -> bytes:
-    """A box: bytes as they are, an int as 32 bits, a tuple of ints as 16 bits each."""
-    body = b""
-    for part in parts:
-        if isinstance(part, int):
-            part = struct.pack(">I", part)
-        elif isinstance(part, tuple):
-            part = struct.pack(f">{len(part)}H", *part)
-        body += part
-    return struct.pack(">I", len(body) + 8) + kind + body
-
-
-_MATRIX = struct.pack(">9I", 0x10000, 0, 0, 0, 0x10000, 0, 0, 0, 0x40000000)
-
-
-def _moov(frames: list[bytes], start: int) -> bytes:
-    pixels = 16 * _BLOCKS
-    times = (0, 0, 0, _FRAMES_PER_SECOND, len(frames))  # version, created, changed, scale, length
-    mvhd = _box(
-        b"mvhd",
-        *times,
-        0x10000,
-        (0x100, 0),
-        0,
-        0,
-        _MATRIX,
-        bytes(24),
-        2,  # the next track
-    )
-    tkhd = _box(
-        *(b"tkhd", 3, 0, 0, 1, 0, len(frames), 0, 0, (0, 0, 0, 0), _MATRIX),
-        *(pixels << 16, pixels << 16),
-    )
-    mdhd = _box(b"mdhd", *times, (0x55C4, 0))  # "und"
-    hdlr = _box(b"hdlr", 0, 0, b"vide", bytes(12), b"film\0")
-    dinf = _box(b"dinf", _box(b"dref", 0, 1, _box(b"url ", 1)))
-    avc1 = _box(
-        *(b"avc1", bytes(6), (1,), bytes(16), (pixels, pixels), 72 << 16, 72 << 16, 0),
-        *((1,), bytes(32), (24, 0xFFFF), _avcc()),
-    )
-    stbl = _box(
-        b"stbl",
-        _box(b"stsd", 0, 1, avc1),
-        _box(b"stts", 0, 1, len(frames), 1),
-        _box(b"stsc", 0, 1, 1, len(frames), 1),
-        _box(b"stsz", 0, 0, len(frames), *map(len, frames)),
-        _box(b"stco", 0, 1, start),
-    )
-    minf = _box(b"minf", _box(b"vmhd", 1, (0, 0, 0, 0)), dinf, stbl)
-    mdia = _box(b"mdia", mdhd, hdlr, minf)
-    return _box(b"moov", mvhd, _box(b"trak", tkhd, mdia))
-
-
-def _avcc() -> bytes:
-    sps, pps = _sps(), _pps()
-    sizes = struct.pack(">H", len(sps)), struct.pack(">H", len(pps))
-    head = bytes([1, *sps[1:4], 0xFF, 0xE1])
-    return _box(b"avcC", head, sizes[0], sps, b"\x01", sizes[1], pps)
-
-
-# The pictures of a film: H.264, every block of every frame as it is (I_PCM).
-
-
-class _Bits:
-    """Numbers as H.264 writes them, one bit after the other."""
-
-    def __init__(self) -> None:
-        self._bits = ""
-
-    def fixed(self, value: int, size: int) -> _Bits:
-        """A number in so many bits."""
-        self._bits += f"{value:0{size}b}"
-        return self
-
-    def golomb(self, *values: int) -> _Bits:
-        """Numbers in as many bits as they need."""
-        for value in values:
-            plain = f"{value + 1:b}"
-            self._bits += "0" * (len(plain) - 1) + plain
-        return self
-
-    def aligned(self, last: str = "") -> bytes:
-        """The bytes so far, filled up with zeros."""
-        bits = self._bits + last
-        bits += "0" * (-len(bits) % 8)
-        return int(bits, 2).to_bytes(len(bits) // 8, "big")
-
-
-def _sps() -> bytes:
-    bits = _Bits().fixed(66, 8).fixed(0xC0, 8).fixed(10, 8)  # constrained baseline, level 1
-    bits.golomb(0, 0, 2, 0).fixed(0, 1).golomb(_BLOCKS - 1, _BLOCKS - 1).fixed(0b1100, 4)
-    return _unit(0x67, bits.aligned("1"))
-
-
-def _pps() -> bytes:
-    bits = _Bits().golomb(0, 0).fixed(0, 2).golomb(0, 0, 0).fixed(0, 3).golomb(0, 0, 0)
-    return _unit(0x68, bits.fixed(0b100, 3).aligned("1"))
-
-
-def _frame(number: int, colour: list[int]) -> bytes:
-    """One frame, with its length before it."""
-    red, green, blue = colour
-    luma = 16 + (66 * red + 129 * green + 25 * blue) // 256
-    cb = 128 + (-38 * red - 74 * green + 112 * blue) // 256
-    cr = 128 + (112 * red - 94 * green - 18 * blue) // 256
-    samples = bytes([luma] * 256 + [cb] * 64 + [cr] * 64)
-    # A slice: the first block, all of it intra, and no two neighbours of the same number.
-    head = _Bits().golomb(0, 7, 0).fixed(0, 4).golomb(number % 2).fixed(0, 2).golomb(0, 1)
-    data = head.golomb(25).aligned() + samples
-    data += (_Bits().golomb(25).aligned() + samples) * (_BLOCKS**2 - 1)
-    unit = _unit(0x65, data + b"\x80")
-    return struct.pack(">I", len(unit)) + unit
-
-
-def _unit(kind: int, data: bytes) -> bytes:
-    """A unit of the stream: no three bytes in it that could pass for the start of another."""
-    safe = bytearray()
-    zeros = 0
-    for byte in data:
-        if zeros == 2 and byte <= 3:
-            safe.append(3)
-            zeros = 0
-        safe.append(byte)
-        zeros = zeros + 1 if byte == 0 else 0
-    return bytes([kind]) + bytes(safe)
+    """Return an MP4 with the name in a `free` box at its end (ISO/IEC 14496-12, 8.1.2)."""
+    size = FILM_BYTES - len(_MP4)
+    return _MP4 + struct.pack(">I4s", size, b"free") + name.encode().ljust(size - 8, b"\0")

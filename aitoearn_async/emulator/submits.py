@@ -1,161 +1,111 @@
-"""What becomes of a submit: whether the service takes its body, and what it makes of it.
+"""Submits: whether the service takes a body, and what it makes of it.
 
-Plain functions on plain data. The checks are those of the service's own schemas.
+Plain functions on plain data. The Structs are the service's own schemas: a field that they do
+not name is dropped, and a value out of its range refuses the body.
 """
 
 from __future__ import annotations
 
-import base64
-from collections.abc import Callable, Collection, Mapping
-from typing import Any, Final, TypeGuard
+from collections.abc import Collection, Mapping
+from typing import Annotated, Any, ClassVar, Final, Literal
 
 import msgspec
+from msgspec import UNSET, Meta, UnsetType
 
 from aitoearn_async import AnyRef, ImageRef, VideoRef
 
-from . import pictures
-from .models import MODELS
+_PROMPT_UNITS: Final = 4000
+"""UTF-16 code units that a prompt may have, as JavaScript counts them."""
 
-BAD_REQUEST: Final = 400
-INVALID_MODEL: Final = 12300
-NO_SUCH_GROUP: Final = 12801
-
-UrlOf = Callable[[AnyRef, int], str]
-"""Where a task's file with a number stands."""
-
-_Rule = Callable[[Any], bool]
+Text = Annotated[str, Meta(min_length=1)]
+Sources = str | list[str] | UnsetType
+Texts = list[str] | UnsetType
+Word = str | UnsetType
+Format = Literal["url", "b64_json"] | UnsetType
 
 
-def _text(least: int, most: int | None = None) -> _Rule:
-    def rule(value: Any) -> bool:
-        if not isinstance(value, str):
-            return False
-        length = len(value.encode("utf-16-le", "surrogatepass")) // 2
-        return length >= least and (most is None or length <= most)
+class GenerateImageBody(msgspec.Struct):
+    """The body of `POST /api/ai/image/generate/async`."""
 
-    return rule
+    kind: ClassVar[type[AnyRef]] = ImageRef
 
-
-def _whole(low: int, high: int) -> _Rule:
-    return lambda value: type(value) is int and low <= value <= high
-
-
-def _list_of(rule: _Rule) -> _Rule:
-    return lambda value: _is_list(value) and all(map(rule, value))
+    prompt: Text
+    model: Text
+    n: Annotated[int, Meta(ge=1, le=10)] | UnsetType = UNSET
+    quality: Word = UNSET
+    response_format: Format = UNSET
+    size: Word = UNSET
+    style: Word = UNSET
+    user: Word = UNSET
 
 
-def _is_list(value: Any) -> TypeGuard[list[Any]]:
-    return isinstance(value, list)
+class EditImageBody(msgspec.Struct):
+    """The body of `POST /api/ai/image/edit/async`."""
+
+    kind: ClassVar[type[AnyRef]] = ImageRef
+
+    model: Text
+    image: Text | Annotated[list[str], Meta(min_length=1)]
+    prompt: Text
+    mask: Word = UNSET
+    n: Annotated[int, Meta(ge=1, le=1)] | UnsetType = UNSET
+    size: Word = UNSET
+    response_format: Format = UNSET
+    user: Word = UNSET
 
 
-def _text_or_texts(value: Any) -> bool:
-    return isinstance(value, str) or _texts(value)
+class Tool(msgspec.Struct):
+    """One of `tools`."""
+
+    type: Literal["web_search"]
 
 
-_any_text = _text(0)
-_texts = _list_of(_any_text)
+class GenerateVideoBody(msgspec.Struct):
+    """The body of `POST /api/ai/video/generations`."""
+
+    kind: ClassVar[type[AnyRef]] = VideoRef
+
+    model: Text
+    prompt: Text
+    group_id: Word = msgspec.field(default=UNSET, name="groupId")
+    image: Sources = UNSET
+    image_tail: Word = UNSET
+    video_url: Word = UNSET
+    images: Texts = UNSET
+    videos: Texts = UNSET
+    audios: Texts = UNSET
+    mode: Word = UNSET
+    size: Word = UNSET
+    resolution: Word = UNSET
+    ratio: Word = UNSET
+    duration: float | UnsetType = UNSET
+    seed: int | UnsetType = UNSET
+    watermark: bool | UnsetType = UNSET
+    tools: list[Tool] | UnsetType = UNSET
+    metadata: dict[str, Any] | UnsetType = UNSET
 
 
-def _number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
+Body = GenerateImageBody | EditImageBody | GenerateVideoBody
 
 
-def _format(value: Any) -> bool:
-    return value in ("url", "b64_json")
-
-
-def _tool(value: Any) -> bool:
-    return isinstance(value, dict) and value == {"type": "web_search"}
-
-
-_IMAGE: Final[dict[str, _Rule]] = {
-    "prompt": _text(1, 4000),
-    "model": _any_text,
-    "n": _whole(1, 10),
-    "quality": _any_text,
-    "response_format": _format,
-    "size": _any_text,
-    "style": _any_text,
-    "user": _any_text,
-}
-_EDIT: Final[dict[str, _Rule]] = {
-    "model": _any_text,
-    "image": _text_or_texts,
-    "prompt": _text(1, 4000),
-    "mask": _any_text,
-    "n": _whole(1, 1),
-    "size": _any_text,
-    "response_format": _format,
-    "user": _any_text,
-}
-_VIDEO: Final[dict[str, _Rule]] = {
-    "model": _text(1),
-    "prompt": _text(1, 4000),
-    **dict.fromkeys(["groupId", "image_tail", "video_url", "mode", "size"], _any_text),
-    **dict.fromkeys(["resolution", "ratio"], _any_text),
-    "image": _text_or_texts,
-    **dict.fromkeys(["images", "videos", "audios"], _texts),
-    "duration": _number,
-    "seed": lambda value: type(value) is int,
-    "watermark": lambda value: isinstance(value, bool),
-    "tools": _list_of(_tool),
-    "metadata": lambda value: isinstance(value, dict),
-}
-
-
-class Route:
-    """One kind of submit: which refs come of it, and what its body may hold."""
-
-    def __init__(
-        self,
-        kind: type[ImageRef] | type[VideoRef],
-        rules: Mapping[str, _Rule],
-        required: Collection[str],
-        models: str,
-    ) -> None:
-        self.kind = kind
-        self._rules = rules
-        self._required = required
-        self._models = models
-
-    def judge(self, body: bytes, groups: Collection[str]) -> int | dict[str, Any]:
-        """The fields of a body that can be used, or the code to refuse it with."""
-        try:
-            fields = msgspec.json.decode(body, type=dict[str, Any])
-        except (ValueError, RecursionError):
-            return BAD_REQUEST
-        if not all(fields.get(name) for name in self._required):
-            return BAD_REQUEST
-        known = {name: value for name, value in fields.items() if name in self._rules}
-        if not all(self._rules[name](value) for name, value in known.items()):
-            return BAD_REQUEST
-        if known.get("groupId") and known["groupId"] not in groups:
-            return NO_SUCH_GROUP
-        if all(model["name"] != known["model"] for model in MODELS[self._models]):
-            return INVALID_MODEL
-        return known
-
-
-SUBMITS: Final[dict[str, Route]] = {
-    "/api/ai/image/generate/async": Route(
-        ImageRef, _IMAGE, ["model", "prompt"], "/api/ai/models/image/generation"
-    ),
-    "/api/ai/image/edit/async": Route(
-        ImageRef, _EDIT, ["model", "prompt", "image"], "/api/ai/models/image/edit"
-    ),
-    "/api/ai/video/generations": Route(
-        VideoRef, _VIDEO, ["model", "prompt"], "/api/ai/models/video/generation"
-    ),
-}
+def read_body(kind: type[Body], body: bytes) -> Body | None:
+    """Return what the service reads of a body; `None` if its schema rejects it."""
+    try:
+        read = msgspec.json.decode(body, type=kind)
+    except (ValueError, RecursionError):
+        return None
+    units = len(read.prompt.encode("utf-16-le", "surrogatepass")) // 2
+    return read if units <= _PROMPT_UNITS else None
 
 
 def receipt(ref: AnyRef) -> bytes:
-    """The JSON (`data`) that a submit is answered with."""
+    """Return the JSON (`data`) that a submit is answered with."""
     if isinstance(ref, ImageRef):
         return msgspec.json.encode({"logId": ref.id, "status": "generating"})
     return msgspec.json.encode({"id": ref.id, "status": "SUBMITTED"})
 
 
+# Field of a submit -> field of `input` in the answers about the task.
 _ECHOED: Final = {
     **{name: name for name in ("prompt", "groupId", "image", "images", "audios", "videos")},
     **{name: name for name in ("duration", "resolution", "watermark")},
@@ -164,15 +114,50 @@ _ECHOED: Final = {
 }
 
 
-def video_input(fields: Mapping[str, Any]) -> dict[str, Any]:
-    """What a video task says it was asked for (`input`)."""
-    return {name: fields[sent] for sent, name in _ECHOED.items() if sent in fields}
+def video_input(request: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what a video task says it was asked for (`input`)."""
+    return {name: request[sent] for sent, name in _ECHOED.items() if sent in request}
 
 
-def images_made(fields: Mapping[str, Any], ref: AnyRef, url_of: UrlOf) -> list[dict[str, Any]]:
-    """What an image task makes (`images`): at addresses of the emulator's, or in base64."""
-    numbers = range(1, fields.get("n", 1) + 1)
-    if fields.get("response_format") == "b64_json":
-        contents = [pictures.png(f"{ref}-{number}") for number in numbers]
-        return [{"b64_json": base64.b64encode(content).decode()} for content in contents]
-    return [{"url": url_of(ref, number)} for number in numbers]
+# Channels whose sources become addresses of the service's own storage, and the one that
+# fetches them before it calls the provider.
+STORED_SOURCES: Final = frozenset(["volcengine", "grok", "dashscope"])
+FETCHED_SOURCES: Final = "openai"
+_SOURCES: Final = ("image", "image_tail", "video_url", "images", "videos", "audios")
+_ADDRESSES: Final = ("http://", "https://", "asset://")
+
+
+def paths_in(request: Mapping[str, Any]) -> list[str]:
+    """Return the sources of a video that are no addresses: data URIs and storage paths."""
+    given = [request[name] for name in _SOURCES if name in request]
+    sources = [source for value in given for source in _listed(value)]
+    return [source for source in sources if not source.startswith(_ADDRESSES)]
+
+
+def with_sources(request: Mapping[str, Any], addresses: Mapping[str, str]) -> dict[str, Any]:
+    """Return the request of a video with some of its sources exchanged for others."""
+
+    def exchanged(value: str | list[str]) -> str | list[str]:
+        found = [addresses.get(source, source) for source in _listed(value)]
+        return found if isinstance(value, list) else found[0]
+
+    return {
+        name: exchanged(value) if name in _SOURCES else value for name, value in request.items()
+    }
+
+
+def inline_bytes(request: Mapping[str, Any]) -> int:
+    """Return about how many bytes of files stand in a body as data URIs."""
+    given = [request[name] for name in ("image", "mask") if name in request]
+    sources = [source for value in given for source in _listed(value)]
+    return sum(len(source) * 3 // 4 for source in sources if source.startswith("data:"))
+
+
+def refused_by_model(request: Mapping[str, Any], models: Collection[Mapping[str, Any]]) -> bool:
+    """Return whether a video's model is unknown, or has not the mode that is asked for."""
+    model = next((model for model in models if model["name"] == request["model"]), None)
+    return model is None or request.get("mode", model["modes"][0]) not in model["modes"]
+
+
+def _listed(value: str | list[str]) -> list[str]:
+    return value if isinstance(value, list) else [value]

@@ -1,4 +1,4 @@
-"""How an answer, whole or spoilt, gets onto a socket.
+"""The way of an answer, whole or faulty, onto a socket.
 
 Knows HTTP and transports; has never heard of tasks, keys or JSON fields.
 """
@@ -12,16 +12,18 @@ import http
 import socket
 import struct
 from dataclasses import dataclass, field
+from datetime import datetime
+from email.utils import format_datetime
 from typing import Final
 
 from aiohttp import web
 from aiohttp.abc import AbstractStreamWriter
-from multidict import CIMultiDict
+from multidict import CIMultiDict, CIMultiDictProxy
 
 from .faults import Fault
 
 KEEP_ALIVE: Final = 5.0
-"""How long an idle connection is kept, in seconds; the service's own figure."""
+"""Seconds for which an idle connection is kept; the service's own figure."""
 
 JSON: Final = "application/json; charset=utf-8"
 _NOT_JSON: Final = b"\x16\x03\x01\x00\xa5{\xff\xfe<!doctype"
@@ -37,19 +39,32 @@ class Answer:
 
 
 def etag_of(body: bytes) -> str:
-    """The weak ETag the service gives a body: its length in hex, and its SHA-1."""
+    """Return the weak ETag the service gives a body: its length in hex, and its SHA-1."""
     digest = base64.b64encode(hashlib.sha1(body, usedforsecurity=False).digest())
     return f'W/"{len(body):x}-{digest[:27].decode()}"'
 
 
-def is_fresh(etag: str, if_none_match: str) -> bool:
-    """Whether `If-None-Match` names this ETag; `*` names all."""
+def is_fresh(etag: str, headers: CIMultiDictProxy[str]) -> bool:
+    """Return whether the client has the body with this ETag already, as express decides it.
+
+    `If-None-Match: *` names all bodies. `Cache-Control: no-cache` asks for the body in any
+    case; `Pragma` is not looked at.
+    """
+    if_none_match = headers.get("If-None-Match", "")
+    directives = headers.get("Cache-Control", "").split(",")
+    if "no-cache" in [directive.strip() for directive in directives]:
+        return False
     names = [name.strip().removeprefix("W/") for name in if_none_match.split(",")]
     return "*" in names or etag.removeprefix("W/") in names
 
 
-def spoil(answer: Answer, fault: Fault) -> Answer:
-    """The answer that a proxy gone wrong sends in place of a right one."""
+def http_date(date: datetime) -> str:
+    """Return a date as HTTP writes it."""
+    return format_datetime(date, usegmt=True)
+
+
+def apply_fault(answer: Answer, fault: Fault) -> Answer:
+    """Return the answer that a faulty proxy sends in place of a right one."""
     if fault.status is not None:
         answer = Answer(_page(fault), fault.status, CIMultiDict({"Content-Type": "text/html"}))
     elif fault.redirect is not None:
@@ -82,7 +97,7 @@ def _reason(status: int) -> str:
 
 
 def respond(answer: Answer) -> web.Response:
-    """The answer as aiohttp sends it."""
+    """Return the answer as aiohttp sends it."""
     return web.Response(body=answer.body, status=answer.status, headers=answer.headers)
 
 
@@ -93,7 +108,7 @@ def begin(request: web.BaseRequest, answer: Answer) -> None:
 
 
 def broken(answer: Answer, fault: Fault) -> web.StreamResponse | None:
-    """What goes out in place of the answer if the fault breaks the connection, else `None`."""
+    """Return what goes out if the fault breaks the connection, else `None`."""
     if fault.truncate is not None:
         return _Broken(_head(answer) + answer.body[: fault.truncate])
     if fault.raw is not None:
@@ -115,13 +130,14 @@ class _Broken(web.StreamResponse):
         if (transport := request.transport) is not None:
             transport.write(self._last_bytes)
             if self._with_reset:
-                _reset(transport)
+                reset(transport)
             transport.close()
         # aiohttp takes this for a client that has left, and writes nothing more.
         raise ConnectionResetError("as the fault wants it")
 
 
-def _reset(transport: asyncio.Transport) -> None:
+def reset(transport: asyncio.Transport) -> None:
+    """End a connection with RST."""
     # Closing a socket that may not linger is what makes the kernel send RST.
     no_time = struct.pack("ii", 1, 0)
     transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, no_time)

@@ -8,14 +8,17 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import fcntl
+import functools
 import io
 import os
 import re
 import subprocess
 import sys
+import termios
 import threading
 from collections.abc import Callable, Coroutine, Iterator
-from typing import Any, NamedTuple, ParamSpec, TypeVar
+from typing import Any, NamedTuple, ParamSpec, TextIO, TypeVar
 
 import pytest
 
@@ -24,7 +27,7 @@ from aitoearn_async.emulator import Emulator, VirtualTimeLoop
 
 FORKS = """
 import os, sys
-import aitoearn_async.cli
+import aitoearn_async._assembly, aitoearn_async._cli.commands, aitoearn_async._cli.run.wait
 from aitoearn_async.__main__ import main
 for _ in sys.stdin:
     if child := os.fork():
@@ -52,15 +55,15 @@ class Service:
         async def call() -> T:
             return method(*args, **kwargs)
 
-        return asyncio.run_coroutine_threadsafe(call(), self._loop).result(50)
+        return asyncio.run_coroutine_threadsafe(call(), self._loop).result(200)
 
     def __enter__(self) -> Service:
         self._thread.start()
-        asyncio.run_coroutine_threadsafe(self.emulator.start(), self._loop).result(50)
+        asyncio.run_coroutine_threadsafe(self.emulator.start(), self._loop).result(200)
         return self
 
     def __exit__(self, *_: object) -> None:
-        asyncio.run_coroutine_threadsafe(self.emulator.aclose(), self._loop).result(50)
+        asyncio.run_coroutine_threadsafe(self.emulator.aclose(), self._loop).result(200)
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
         self._loop.close()
@@ -74,7 +77,9 @@ class VirtualService(Service):
 
     def __init__(self) -> None:
         self.emulator = Emulator()
-        self._runner = asyncio.Runner(loop_factory=VirtualTimeLoop)
+        # Bytes may be late on a busy machine, and the next timer may be minutes away.
+        loop = functools.partial(VirtualTimeLoop, settle=0.005)
+        self._runner = asyncio.Runner(loop_factory=loop)
 
     def run(self, main: Coroutine[Any, Any, T], **_: Any) -> T:
         """In place of `asyncio.run`."""
@@ -136,7 +141,10 @@ def virtual(monkeypatch: pytest.MonkeyPatch) -> Iterator[Service]:
 
 @pytest.fixture(autouse=True)
 def plain_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No terminal but the one a test makes, and no colours in it."""
+    """No terminal but the one a test makes, no colours in it, and English."""
+    for name in ("AITOEARN_LANGUAGE", "LANGUAGE", "LC_ALL", "LC_MESSAGES"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("LANG", "C.UTF-8")
     for name in ("FORCE_COLOR", "TTY_COMPATIBLE", "TTY_INTERACTIVE", "COLUMNS", "LINES"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("NO_COLOR", "1")
@@ -145,11 +153,16 @@ def plain_environment(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def invoke(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Result]:
-    """Runs a command in this process."""
+    """Runs a command in this process.
 
-    def run(*args: str, tty: bool = False) -> Result:
+    Its stdout and stderr are kept, unless they are given.
+    """
+
+    def run(
+        *args: str, tty: bool = False, out: TextIO | None = None, err: TextIO | None = None
+    ) -> Result:
         kind = Tty if tty else io.TextIOWrapper
-        out, err = (kind(io.BytesIO(), encoding="utf-8") for _ in range(2))
+        out, err = (given or kind(io.BytesIO(), encoding="utf-8") for given in (out, err))
         with monkeypatch.context() as patch:
             patch.setattr(sys, "argv", ["whatever", *args])
             patch.setattr(sys, "stdout", out)
@@ -161,6 +174,27 @@ def invoke(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Result]:
         return Result(code, _text(out), _text(err))
 
     return run
+
+
+@contextlib.contextmanager
+def killing(number: int, when: Callable[[], object]) -> Iterator[None]:
+    """Sends this process a signal, once something is so, while the block runs a command."""
+
+    over = threading.Event()
+
+    def kill() -> None:
+        while not when():
+            if over.wait(0.005):
+                return
+        os.kill(os.getpid(), number)
+
+    killer = threading.Thread(target=kill)
+    killer.start()
+    try:
+        yield
+    finally:
+        over.set()
+        killer.join()
 
 
 def plain(text: str) -> str:
@@ -178,10 +212,16 @@ def everything(control: int) -> bytes:
     return seen
 
 
-def _text(stream: io.TextIOWrapper) -> str:
+def adopt_terminal() -> None:
+    """Make the terminal the process's own: else ^C is a mere byte, and its end no signal."""
+    fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+
+
+def _text(stream: Any) -> str:
+    if not isinstance(getattr(stream, "buffer", None), io.BytesIO):
+        return ""
     stream.flush()
-    assert isinstance(stream.buffer, io.BytesIO)
-    return stream.buffer.getvalue().decode()
+    return str(stream.buffer.getvalue().decode(errors="surrogateescape"))
 
 
 @contextlib.contextmanager

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 
 from aitoearn_async import __version__
-from aitoearn_async.cli.arguments import seconds_of
+from aitoearn_async._cli.options.types import DURATION
 
 from .conftest import Result, Service
 
@@ -27,11 +27,11 @@ def no_account(monkeypatch: pytest.MonkeyPatch) -> None:
         (("get", "audio:1"), "image:ID or video:ID"),
         (("get", "image:a/b"), "'a/b'"),
         (("wait", "image:a", "image:"), "not a task id"),
-        (("wait", "image:a", "--timeout", "soon"), "--timeout: 'soon'"),
-        (("wait", "image:a", "--timeout", "-1"), "--timeout: '-1'"),
-        (("wait", "image:a", "--patience", "1h30"), "--patience: '1h30'"),
-        (("wait", "image:a", "--base-url", "ftp://x"), "http://"),
-        (("wait", "image:a", "--language", "中文"), "language="),
+        (("wait", "image:a", "--timeout", "soon"), "'--timeout': 'soon'"),
+        (("wait", "image:a", "--timeout", "-1"), "'--timeout': '-1'"),
+        (("wait", "image:a", "--patience", "1h30"), "'--patience': '1h30'"),
+        (("wait", "image:a", "--base-url", "ftp://x"), "--base-url does not begin with http://"),
+        (("wait", "image:a", "--language", "中文"), "'--language'"),
         (("emulator", "--port", "70000"), "'--port'"),
         (("emulator", "--dialect", "klingon"), "klingon"),
         (("wait",), "REF"),
@@ -97,9 +97,9 @@ def test_a_port_that_is_taken(service: Service, invoke: Invoke) -> None:
 )
 def test_durations(text: str, seconds: float) -> None:
     """A duration is a number of seconds, or has units."""
-    assert seconds_of("--timeout", text) == seconds
+    assert DURATION.convert(text, None, None) == seconds
 
 
 def test_no_limit() -> None:
     """`none` is no limit."""
-    assert seconds_of("--timeout", "none") is None
+    assert DURATION.convert("none", None, None) is None

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
+import signal
 from collections.abc import Callable
 from pathlib import Path
 
+import click
 import pytest
-import typer
 
-from aitoearn_async.cli import lists
+from aitoearn_async._cli.files import ref_list
 
-from .conftest import Result, Service, spawn
+from .conftest import Result, Service, killing, spawn
 
 Invoke = Callable[..., Result]
 
@@ -18,18 +21,18 @@ Invoke = Callable[..., Result]
 def test_comments_blank_lines_and_repeats_are_passed_over() -> None:
     """What is left of a list is each ref once, in order, and nothing else."""
     lines = ["# mine\n", "\n", "video:b  # the cat\n", "  image:a\t\r\n", "video:b\n", "image:c"]
-    assert list(lists.refs_in(lines, "x")) == ["video:b", "image:a", "image:c"]
+    assert list(ref_list.refs_in(lines, "x")) == ["video:b", "image:a", "image:c"]
 
 
 def test_bad_lines_are_named_by_number() -> None:
     """Bad lines are named by number, but no more than a few of them."""
-    with pytest.raises(typer.BadParameter) as caught:
-        lists.refs_in(["image:a", "#", "audio:a", "image:b", "image:"], "x.txt")
+    with pytest.raises(click.BadParameter) as caught:
+        ref_list.refs_in(["image:a", "#", "audio:a", "image:b", "image:"], "x.txt")
     first, second = caught.value.message.splitlines()
     assert first.startswith("x.txt, line 3: not a task: 'audio:a'")
     assert second.startswith("x.txt, line 5: not a task id")
-    with pytest.raises(typer.BadParameter) as caught:
-        lists.refs_in(["66f0c1d2e3a4b5c6d7e8f901"] * 9, "x.txt")
+    with pytest.raises(click.BadParameter) as caught:
+        ref_list.refs_in(["66f0c1d2e3a4b5c6d7e8f901"] * 9, "x.txt")
     assert len(caught.value.message.splitlines()) == 5
 
 
@@ -72,7 +75,7 @@ def test_a_list_on_standard_input(service: Service) -> None:
     made = service.do(service.emulator.add_image, "success", images=["u:1"])
     failed = service.do(service.emulator.add_image, "failed", error_message="No.")
     with spawn("wait", "--file", "-", stdin=-1) as process:
-        out, err = process.communicate(f"# two\n{made}\n\n{failed}\n", timeout=50)
+        out, err = process.communicate(f"# two\n{made}\n\n{failed}\n", timeout=200)
     assert process.returncode == 1
     assert sorted(line.split(" after ")[0] for line in out.splitlines()) == sorted(
         [f"{made} success", f"{failed} failed"]
@@ -82,12 +85,38 @@ def test_a_list_on_standard_input(service: Service) -> None:
     assert summary.startswith("2 of 2 ended · 1 succeeded · 1 failed · ")
 
 
-def test_a_bad_line_on_standard_input() -> None:
+def test_a_bad_line_on_standard_input(invoke: Invoke) -> None:
     """Of a pipe, too, a bad line is named, though it be the last."""
-    with spawn("wait", "--file", "-", stdin=-1) as process:
-        out, err = process.communicate("image:a\nimage", timeout=50)
-    assert (process.returncode, out) == (2, "")
-    assert "standard input, line 2: not a task: 'image'" in err
+    reading, writing = os.pipe()
+    os.write(writing, b"image:a\nimage")
+    os.close(writing)
+    before = os.dup(0)
+    os.dup2(reading, 0)
+    try:
+        result = invoke("wait", "--file", "-")
+    finally:
+        os.dup2(before, 0)
+        os.close(before)
+        os.close(reading)
+    assert (result.status, result.out) == (2, "")
+    assert "standard input, line 2: not a task: 'image'" in result.err
+
+
+def test_ctrl_c_while_a_list_is_read(invoke: Invoke, tmp_path: Path) -> None:
+    """A list that never comes to its end can be left: nothing has started."""
+    fifo = tmp_path / "refs.txt"
+    os.mkfifo(fifo)
+    writers: list[int] = []
+
+    def is_open() -> bool:
+        with contextlib.suppress(OSError):  # nobody reads yet
+            writers.append(os.open(fifo, os.O_WRONLY | os.O_NONBLOCK))
+        return bool(writers)
+
+    with killing(signal.SIGINT, is_open):
+        result = invoke("wait", "--file", str(fifo))
+    os.close(writers[0])
+    assert (result.status, result.out, result.err) == (130, "", "\ninterrupted\n")
 
 
 def test_an_empty_list(service: Service, invoke: Invoke, tmp_path: Path) -> None:

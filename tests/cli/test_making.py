@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 import signal
@@ -9,6 +10,7 @@ import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -20,6 +22,13 @@ Invoke = Callable[..., Result]
 PNG = b"\x89PNG\r\n\x1a\n" + bytes(20)
 IMAGE = ["generate", "image", "--model", "gpt-image-2", "a cat"]
 VIDEO = ["generate", "video", "--model", "sora-2", "a cat"]
+
+
+def sent(service: Service) -> dict[str, Any]:
+    """The body of the submit."""
+    (post,) = (each for each in service.emulator.requests if each.route == "submits")
+    body: dict[str, Any] = json.loads(post.body)
+    return body
 
 
 @pytest.fixture(autouse=True)
@@ -35,7 +44,7 @@ def test_generate_image(service: Service, invoke: Invoke) -> None:
     assert (result.status, result.err) == (0, f"submitted {ref}\n")
     assert result.lines[-1].startswith(f"{ref} success after ")
     assert f"{service.emulator.media_url(ref, 2)}" in result.out
-    assert json.loads(service.emulator.requests[0].body) == {
+    assert sent(service) == {
         "model": "gpt-image-2",
         "prompt": "a cat",
         "n": 2,
@@ -49,24 +58,24 @@ def test_generate_video(service: Service, invoke: Invoke, tmp_path: Path) -> Non
     path = tmp_path / "a.png"
     path.write_bytes(PNG)
     result = invoke(
-        *VIDEO,
+        *("generate", "video", "--model", "veo-3.1", "a cat"),
         *("--image", str(path), "--duration", "4", "--resolution", "720p", "--ratio", "16:9"),
-        *("--reference", "https://x/y.png", "--seed", "7", "--mode", "pro", "--check"),
+        *("--reference", "https://x/y.png", "--seed", "7"),
+        *("--mode", "image2video", "--check"),
     )
     assert result.status == 0
     assert "SUCCESS after" in result.out
-    post = next(each for each in service.emulator.requests if each.method == "POST")
-    sent = json.loads(post.body)
-    assert sent.pop("image").startswith("data:image/png;base64,")
-    assert sent == {
-        "model": "sora-2",
+    body = sent(service)
+    assert body.pop("image").startswith("data:image/png;base64,")
+    assert body == {
+        "model": "veo-3.1",
         "prompt": "a cat",
         "duration": 4,
         "resolution": "720p",
         "ratio": "16:9",
         "images": ["https://x/y.png"],
         "seed": 7,
-        "mode": "pro",
+        "mode": "image2video",
     }
 
 
@@ -79,17 +88,46 @@ def test_edit_image(service: Service, invoke: Invoke, tmp_path: Path) -> None:
     )
     outcome = json.loads(result.out)
     assert (result.status, outcome["state"]) == (0, "succeeded")
-    sent = json.loads(service.emulator.requests[0].body)
-    assert [text[:14] for text in sent["image"]] == ["data:image/png", "https://x/y.pn"]
-    assert sent["mask"] == sent["image"][0]
+    body = sent(service)
+    assert [text[:14] for text in body["image"]] == ["data:image/png", "https://x/y.pn"]
+    assert body["mask"] == body["image"][0]
+
+
+@pytest.mark.parametrize("command", [IMAGE, VIDEO])
+def test_fields_that_are_newer(service: Service, invoke: Invoke, command: list[str]) -> None:
+    """A field that the service has and this program does not know is passed on as it is."""
+    assert invoke(*command, "--extra", '{"background": "transparent"}').status == 0
+    assert sent(service)["background"] == "transparent"
 
 
 def test_no_wait(service: Service, invoke: Invoke) -> None:
     plain, as_json = invoke(*IMAGE, "--no-wait"), invoke(*IMAGE, "--no-wait", "--json")
     first, second = service.emulator.created
     assert (plain.status, plain.out, plain.err) == (0, f"{first}\n", "")
-    assert json.loads(as_json.out) == {"ref": str(second)}
-    assert len(service.emulator.requests) == 2
+    assert json.loads(as_json.out) == {"ref": str(second), "state": "running"}
+
+
+PRICED = {
+    "code": 0,
+    "data": [{"name": "gpt-image-2", "pricing": "3", "sizes": [], "qualities": [], "styles": []}],
+}
+
+
+def test_the_price_is_told_before_it_is_spent(service: Service, invoke: Invoke) -> None:
+    """Once, on stderr; with `--at-most` what may cost more is not submitted."""
+    body, json_type = json.dumps(PRICED), {"Content-Type": "application/json"}
+    fault = Fault(status=200, body=body, headers=json_type)
+    service.do(functools.partial(service.emulator.fault, fault, times=None, route="models"))
+    result = invoke(*IMAGE, "--n", "2", "--at-most", "6")
+    (ref,) = service.emulator.created
+    told = "this costs 6 at most, by the service's list\n"
+    assert (result.status, result.err) == (0, f"{told}submitted {ref}\n")
+    for options in ([], ["--no-check"]):
+        dear = invoke(*IMAGE, "--n", "2", "--at-most", "5.5", *options)
+        assert dear.status == 2
+        assert dear.err.endswith("--at-most 5.5: this may cost 6. Nothing was sent\n")
+    assert len(service.emulator.created) == 1
+    assert "--at-most -1.0: give a finite number" in invoke(*IMAGE, "--at-most", "-1").err
 
 
 def test_how_it_can_end(service: Service, invoke: Invoke) -> None:
@@ -99,7 +137,7 @@ def test_how_it_can_end(service: Service, invoke: Invoke) -> None:
     late = invoke(*IMAGE, "--timeout", "0.2")
     assert late.status == 3
     assert str(service.emulator.created[-1]) in late.err
-    refused = invoke("generate", "image", "--model", "none", "x")
+    refused = invoke("generate", "video", "--model", "none", "--no-check", "x")
     assert (refused.status, "12300" in refused.err) == (4, True)
 
 
@@ -108,26 +146,29 @@ def test_the_receipt_is_believed_first(virtual: Service, invoke: Invoke, code: i
     virtual.do(virtual.emulator.script, "image", "success")
     virtual.do(virtual.emulator.fault, Fault(delay=0.001))
     virtual.do(virtual.emulator.fault, Fault(code=code))
-    assert invoke(*IMAGE).status == 0
+    assert invoke(*IMAGE, "--no-check").status == 0
     assert [request.method for request in virtual.emulator.requests] == ["POST", "GET", "GET"]
 
 
 def test_an_uncertain_submit(service: Service, invoke: Invoke) -> None:
+    """Where the service's logs cannot be read either, nothing tells what became of it."""
     service.do(service.emulator.fault, Fault(reset=True, creates=True))
-    result = invoke(*VIDEO)
+    no_logs = functools.partial(service.emulator.fault, times=None, route="logs")
+    service.do(no_logs, Fault(code=404))
+    result = invoke(*VIDEO, "--no-check")
     assert (result.status, result.out) == (5, "")
     assert "may have made a task" in result.err
-    assert "list_videos()" in result.err
+    assert "`aitoearn-async videos`" in result.err
     assert len(service.emulator.created) == 1
 
 
 @pytest.mark.parametrize(
     ("more", "said"),
     [
-        (["--n", "0"], "n=0: give a whole number from 1 to 10"),
-        (["--timeout", "soon"], "is no duration"),
+        (["--n", "0"], "--n 0: give a whole number from 1 to 10"),
+        (["--timeout", "soon"], "is not a duration"),
         (["--format", "png"], "--format"),
-        (["--check", "--size", "1x1"], "size='1x1': gpt-image-2 takes 1024x1024"),
+        (["--size", "1x1"], "--size '1x1': gpt-image-2 takes 1024x1024"),
     ],
 )
 def test_what_is_refused_here(service: Service, invoke: Invoke, more: list[str], said: str) -> None:
@@ -141,7 +182,8 @@ def test_files_that_cannot_be_used(service: Service, invoke: Invoke, tmp_path: P
     (tmp_path / "page.png").write_text("<html>")
     for name, said in (("none.png", "No such file"), ("page.png", "not an image")):
         result = invoke(
-            *("edit", "image", "--model", "m", "--image", str(tmp_path / name), "bluer")
+            *("edit", "image", "--model", "m", "--image", str(tmp_path / name), "bluer"),
+            "--no-check",
         )
         assert (result.status, said in result.err) == (2, True)
     assert service.emulator.requests == []
@@ -159,7 +201,7 @@ def test_files_that_cannot_be_used(service: Service, invoke: Invoke, tmp_path: P
 def test_no_picture_is_not_left_out(service: Service, invoke: Invoke, command: str) -> None:
     """One whose name is empty, as of a variable that is not set, is not paid for without it."""
     result = invoke(*command.split(), "")
-    assert (result.status, "not nothing" in result.err) == (2, True)
+    assert (result.status, "it is empty" in result.err) == (2, True)
     assert service.emulator.requests == []
 
 
@@ -197,12 +239,14 @@ def test_models(service: Service, invoke: Invoke) -> None:
         ["video", "sora-2"],
         ["video", "doubao-seedance-2-0"],
         ["video", "wan2.6-i2v"],
+        ["video", "grok-imagine-video"],
+        ["video", "veo-3.1"],
     ]
     assert "modes text2video, image2video; resolutions 720p; " in result.out
     assert "seconds 4, 8, 12; images 1 at most" in result.out
     (first, _) = map(json.loads, invoke("models", "edit", "--json").lines)
     assert (first["for"], first["model"]["maxInputImages"]) == ("edit", 16)
-    service.do(service.emulator.fault, Fault(code=403))
+    service.do(functools.partial(service.emulator.fault, Fault(code=403), times=2))
     assert invoke("models", "video").status == 4
 
 
@@ -221,9 +265,31 @@ def test_interrupted(service: Service, invoke: Invoke, wait: bool) -> None:
 
     helper = threading.Thread(target=interrupt)
     helper.start()
-    result = invoke(*VIDEO)
+    result = invoke(*VIDEO, "--no-check")
     helper.join()
     (ref,) = service.emulator.created
     assert result.status == 130
     assert (f"not known to have ended: {ref}" in result.err) is wait
     assert ("interrupted; the submit was sent at" in result.err) is not wait
+
+
+def test_files_are_uploaded_where_that_is_asked_for(
+    service: Service, invoke: Invoke, tmp_path: Path
+) -> None:
+    path = tmp_path / "a.png"
+    path.write_bytes(PNG)
+    edit = ("edit", "image", "--model", "gpt-image-2", "--image", str(path), "bluer", "--no-wait")
+    refused = invoke(*edit, "--upload", "always")
+    assert (refused.status, "internal network" in refused.err) == (4, True)
+    assert service.emulator.created == []
+    assert invoke(*edit, "--upload", "always", "--private-media").status == 0
+    assert sent(service)["image"].startswith(service.emulator.storage_url)
+
+
+def test_a_key_that_is_refused_ends_it_before_the_submit(service: Service, invoke: Invoke) -> None:
+    """The list of models is asked for first, and a refused key says that of the submit too."""
+    service.do(service.emulator.fault, Fault(status=401), times=None)
+    result = invoke(*IMAGE)
+    assert (result.status, service.emulator.created) == (4, [])
+    assert "check AITOEARN_API_KEY" in result.err
+    assert not [each for each in service.emulator.requests if each.route == "submits"]

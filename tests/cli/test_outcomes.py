@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import re
 from collections.abc import Callable
@@ -24,7 +25,7 @@ def test_get_shows_a_task(service: Service, invoke: Invoke) -> None:
     ref = service.do(service.emulator.add_image, "success", images=[url])
     result = invoke("get", str(ref))
     assert result.status == 0
-    assert result.lines[:2] == [f"{ref}  success", f"  result    {url}"]
+    assert result.lines[:2] == [f"{ref}  succeeded", f"  result    {url}"]
     assert "  prompt    a cat" in result.lines
     assert not result.err
 
@@ -33,7 +34,7 @@ def test_get_shows_a_running_video(service: Service, invoke: Invoke) -> None:
     """A task that still runs has been fetched: that is a success."""
     ref = service.do(service.emulator.add_video, "InProgress")
     result = invoke("get", str(ref))
-    assert (result.status, result.lines[0]) == (0, f"{ref}  InProgress")
+    assert (result.status, result.lines[0]) == (0, f"{ref}  running")
 
 
 def test_get_shows_what_a_video_took(service: Service, invoke: Invoke) -> None:
@@ -49,6 +50,14 @@ def test_get_says_that_an_image_is_inline(service: Service, invoke: Invoke) -> N
     """An image that came as base64 is not poured over the terminal."""
     ref = service.do(service.emulator.add_image, "success", images=[{"b64_json": "iVBO" * 500}])
     assert "base64, 2,000 characters (see get --json)" in invoke("get", str(ref)).out
+
+
+def test_get_of_an_image_that_is_not_there(service: Service, invoke: Invoke) -> None:
+    """A success without an address and without base64 has no result to show."""
+    ref = service.do(service.emulator.add_image, "success", images=[{}])
+    result = invoke("get", str(ref))
+    assert (result.status, result.lines[0]) == (0, f"{ref}  succeeded")
+    assert "result" not in result.out
 
 
 def test_get_json_is_the_task(service: Service, invoke: Invoke) -> None:
@@ -120,12 +129,12 @@ def test_out_of_patience(service: Service, invoke: Invoke) -> None:
     assert "gave no good answer" in result.err
 
 
-def test_a_wrong_key(service: Service, invoke: Invoke, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A key the service does not know makes 4, at once."""
+def test_a_wrong_key(virtual: Service, invoke: Invoke, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A key the service does not know makes 4, as soon as it has said so twice."""
     monkeypatch.setenv("AITOEARN_API_KEY", "not-the-key")
-    ref = service.do(service.emulator.add_image, "success")
+    ref = virtual.do(virtual.emulator.add_image, "success")
     assert invoke("wait", str(ref)).status == 4
-    assert len(service.emulator.requests) == 1
+    assert len(virtual.emulator.requests) == 2
 
 
 def test_the_most_serious_outcome_counts(virtual: Service, invoke: Invoke) -> None:
@@ -188,6 +197,15 @@ def test_a_moment_at_the_end_of_time(service: Service, invoke: Invoke, moment: s
         assert result.status == 0
         assert moment[5:10] in result.out
     assert moment[5:10] in invoke("videos").out
+
+
+def test_an_encoding_that_lacks_characters(service: Service, invoke: Invoke) -> None:
+    """Where the locale cannot write a character there is a mark, and no error."""
+    ref = service.do(service.emulator.add_image, "success", request={"prompt": "猫 cat"})
+    out = io.TextIOWrapper(io.BytesIO(), encoding="ascii")
+    assert invoke("get", str(ref), out=out).status == 0
+    out.seek(0)
+    assert "  prompt    ? cat\n" in out.read()
 
 
 def test_a_prompt_is_cut(service: Service, invoke: Invoke) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
 import os
 import pty
@@ -14,10 +15,13 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from aitoearn_async import BatchStatistics
-from aitoearn_async.cli import progress, screens
-from aitoearn_async.cli.progress import Pace, Progress, roughly, time_left
-from aitoearn_async.cli.standing import Exit
+from aitoearn_async import BatchStatistics, Client, ImageRef, ImageTask
+from aitoearn_async._cli.report import progress, tables
+from aitoearn_async._cli.report.exit_status import ExitStatus
+from aitoearn_async._cli.report.progress import Progress, Throughput, roughly, time_left
+from aitoearn_async._cli.report.reporters import LogReporter, Reporter
+from aitoearn_async._cli.report.snapshot import WaitSnapshot, snapshot_of
+from aitoearn_async.emulator import Emulator
 
 from .conftest import Result, Service, everything, plain, spawn
 
@@ -31,20 +35,20 @@ def stand(
     failed: int = 0,
     lag: float = 0.0,
     elapsed: float = 12.3,
-    left: float | None = None,
+    left: tuple[float, float] | None = None,
     failures: tuple[str, ...] = (),
 ) -> Progress:
     statistics = BatchStatistics(
         pending=0, in_flight=0, ready=0, succeeded=0, failed=0, unresolved=0, polls=0,
         unchanged=0, polls_per_second=1234.5, lag=lag, exhausted=True,
     )  # fmt: skip
-    ends = Counter({Exit.SUCCEEDED: ended - failed, Exit.FAILED: failed})
+    ends = Counter({ExitStatus.SUCCEEDED: ended - failed, ExitStatus.FAILED: failed})
     return Progress(total, ends, statistics, elapsed, left, failures)
 
 
 def drawn(shown: Progress, width: int = 60) -> list[str]:
     out = Console(file=io.StringIO(), width=width, color_system=None)
-    out.print(progress.frame(shown))
+    out.print(tables.progress_bar(shown))
     assert isinstance(out.file, io.StringIO)
     return [line.rstrip() for line in out.file.getvalue().splitlines()]
 
@@ -80,7 +84,7 @@ def test_an_estimate_is_made_where_tasks_end_steadily(
 
 def test_an_estimate_forgets_what_was_long_ago() -> None:
     """What an estimate goes by is the last minute, in samples of a second."""
-    pace = Pace()
+    pace = Throughput()
     for tenth in range(36_000):
         second = tenth / 10
         pace.note(second, int(second * 100 if second < 1800 else 180_000 + (second - 1800)))
@@ -88,20 +92,69 @@ def test_an_estimate_forgets_what_was_long_ago() -> None:
 
 
 @pytest.mark.parametrize(
-    ("seconds", "text"),
+    ("low", "high", "text"),
     [
-        (None, "-"),
-        (0.2, "about 10 s"),
-        (44, "about 40 s"),
-        (100, "about 2 min"),
-        (5300, "about 88 min"),
-        (5400, "about 2 h"),
-        (90_000, "about 25 h"),
+        (0.2, 0.2, "about 10 s"),
+        (0, 44, "about 10-40 s"),
+        (38, 44, "about 40 s"),
+        (100, 100, "about 2 min"),
+        (100, 250, "about 2-4 min"),
+        (10, 250, "about 1-4 min"),
+        (5300, 5300, "about 88 min"),
+        (5300, 5400, "about 1-2 h"),
+        (90_000, 90_000, "about 25 h"),
     ],
 )
-def test_an_estimate_is_no_more_exact_than_it_can_be(seconds: float | None, text: str) -> None:
-    """An estimate is rounded, and nothing is a dash."""
-    assert roughly(seconds) == text
+def test_an_estimate_is_no_more_exact_than_it_can_be(low: float, high: float, text: str) -> None:
+    """An estimate is rounded, and is a range where that matters."""
+    assert roughly(low, high) == text.replace("-", "–")
+
+
+@pytest.mark.parametrize(
+    ("ranges", "text"),
+    [
+        ([], ""),
+        ([None], ""),
+        ([(10.0, 30.0), None], ""),
+        ([(120.0, 130.0), (60.0, 300.0)], "time left: about 2-5 min"),
+    ],
+)
+def test_a_handful_takes_as_long_as_the_last_of_them(
+    ranges: list[tuple[float, float] | None], text: str
+) -> None:
+    """Nothing is said while one of them may take any time; those that have ended do not count."""
+    refs = [ImageRef(f"{number:024x}") for number in range(len(ranges))]
+    waits = [
+        WaitSnapshot(ref, None, None, 1, 5.0, time_left=left)
+        for ref, left in zip(refs, ranges, strict=True)
+    ]
+    done = ImageTask(log_id="f" * 24, status="success")
+    out = Console(file=io.StringIO(), width=100, color_system=None)
+    out.print(tables.wait_table([*waits, WaitSnapshot(done.ref, done, None, 3, 9.0)], 20))
+    assert isinstance(out.file, io.StringIO)
+    last = out.file.getvalue().splitlines()[-1]
+    assert last.partition(" · time left")[2] == text.partition("time left")[2].replace("-", "–")
+
+
+async def test_the_end_that_a_wait_expects_is_seen(
+    aitoearn_service: Emulator, aitoearn_client: Client
+) -> None:
+    """As soon as enough tasks of its model have ended."""
+
+    def one_more() -> ImageRef:
+        return aitoearn_service.add_image(("generating", 20.0), "success")
+
+    first = aitoearn_client.wait_for(one_more())
+    assert snapshot_of(first).time_left is None
+    await asyncio.gather(first, *(aitoearn_client.wait_for(one_more()) for _ in range(30)))
+    waiter = aitoearn_client.wait_for(one_more())
+    waiting = asyncio.create_task(waiter)
+    await asyncio.sleep(1)
+    left = snapshot_of(waiter).time_left
+    assert left is not None
+    assert 5 < left[0] < left[1] < 30
+    await waiting
+    assert snapshot_of(waiter).time_left is None
 
 
 @pytest.mark.parametrize(
@@ -114,13 +167,15 @@ def test_the_bar_is_as_long_as_what_has_ended(total: int, ended: int, share: flo
 
 def test_the_live_view() -> None:
     """The live view has a bar, the counts, the speed, an estimate and what went wrong of late."""
-    lines = drawn(stand(1_000_000, 999_999, failed=20, left=100, failures=("x failed: \x1bNo.",)))
+    lines = drawn(
+        stand(1_000_000, 999_999, failed=20, left=(70, 250), failures=("x failed: \x1bNo.",))
+    )
     assert lines[0].startswith("━━━━")
     assert lines[0].endswith(" 99 %")
     assert lines[1:] == [
         "999,999 of 1,000,000 ended · 999,979 succeeded · 20 failed",
         "1,234 polls/s · 12.3 s",
-        "time left: about 2 min",
+        "time left: about 1–4 min",
         "latest failures",
         "  x failed:  No.",
     ]
@@ -136,7 +191,7 @@ def test_lag_is_shown_when_it_matters() -> None:
     """That polls go out late is said once it is worth a thought: the rate is too low."""
     assert "late" not in progress.line(stand(lag=0.9))
     assert progress.line(stand(lag=75)) == (
-        "410 of 1,000 ended · 410 succeeded · 1,234 polls/s · polls go out 1:15 late · time left: -"
+        "410 of 1,000 ended · 410 succeeded · 1,234 polls/s · polls go out 1:15 late"
     )
 
 
@@ -149,18 +204,21 @@ def test_a_narrow_terminal_cuts_lines() -> None:
 def test_what_is_left_is_said_in_numbers() -> None:
     """An early end says how much is left, and where to go on if there is a file."""
     words = "590 of 1,000 not known to have ended"
-    assert progress.left(stand(), None) == words
-    assert progress.left(stand(), "o.jsonl") == f"{words}; start again to go on with o.jsonl"
+    assert progress.left(stand(), None).startswith(words)
+    assert (
+        progress.left(stand(), "o.jsonl")
+        == f"{words}; start the same command again to go on with o.jsonl"
+    )
     assert progress.left(stand(ended=1000), "o.jsonl") == "all tasks had ended"
 
 
 def test_a_log_gets_a_line_now_and_then(capsys: pytest.CaptureFixture[str]) -> None:
     """In a pipe there is a line every ten seconds, and one at the end."""
     elapsed = 0.0
-    with screens.Notes(lambda: stand(elapsed=elapsed), screens.Screen()) as notes:
+    with LogReporter(lambda: stand(elapsed=elapsed), Reporter()) as notes:
         for tenth in range(255):
             elapsed = tenth / 10
-            notes.draw()
+            notes.tick()
         assert len(capsys.readouterr().err.splitlines()) == 2
     assert len(capsys.readouterr().err.splitlines()) == 1
 
@@ -176,8 +234,8 @@ def test_a_list_on_a_terminal(service: Service, invoke: Invoke, tmp_path: Path) 
     assert result.status == 1
     assert f"{made} {url}" in plain(result.out).splitlines()
     assert "2 of 2 ended · 1 succeeded · 1 failed" in plain(result.out)
-    assert f"{failed} failed: No." in plain(result.out + result.err)
-    assert "\n  " + f"{failed} failed: No." in plain(result.out)
+    assert f"{failed} failed: No." in plain(result.out).splitlines()
+    assert plain(result.err) == f"failures:\n{failed} failed: No.\n"
 
 
 def test_json_on_a_terminal_has_no_bar(service: Service, invoke: Invoke, tmp_path: Path) -> None:
@@ -205,13 +263,13 @@ def test_a_real_terminal(service: Service, tmp_path: Path) -> None:
         for ref in refs[:3]:
             service.do(service.emulator.set_status, ref, "success")
         seen += everything(control)
-        process.wait(timeout=50)
+        process.wait(timeout=200)
     os.close(control)
     assert process.returncode == 1
     lines = plain(seen.decode()).replace("\r", "").split("\n")
     assert re.search("━[╸ ]+25 %.*━ 100 %", plain(seen.decode()), re.DOTALL)
     assert any("4 of 4 ended · 3 succeeded · 1 failed" in line for line in lines)
-    assert f"  {refs[3]} failed: The provider refused the prompt." in map(str.rstrip, lines)
+    assert f"{refs[3]} failed: The provider refused the prompt." in map(str.rstrip, lines)
     assert seen.rindex(b"\x1b[?25h") > seen.rindex(b"\x1b[?25l")
     assert b"Traceback" not in seen
     assert len(out.read_bytes().splitlines()) == 4

@@ -9,7 +9,6 @@ import json
 import os
 import random
 import signal
-import threading
 import time
 from collections import Counter
 from collections.abc import Callable
@@ -17,17 +16,16 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
 
+import click
 import pytest
-import typer
 
-from aitoearn_async import AnyTask, Batch, ImageRef, Outcome, ServerError
-from aitoearn_async.cli.record import Record
-from aitoearn_async.cli.screens import Screen
-from aitoearn_async.cli.standing import Exit
-from aitoearn_async.cli.sweep import Sweep
+from aitoearn_async import AnyTask, Batch, ImageRef, Outcome, ServerError, TaskState
+from aitoearn_async._cli.files.results_file import ResultsFile
+from aitoearn_async._cli.report.reporters import Reporter
+from aitoearn_async._cli.run.batch_run import BatchRun
 from aitoearn_async.emulator import Fault
 
-from .conftest import Result, Service, forks, spawn
+from .conftest import Result, Service, forks, killing
 
 Invoke = Callable[..., Result]
 NOBODY = "image:66f0c1d2e3a4b5c6d7e8f901"
@@ -117,12 +115,12 @@ def test_a_line_that_was_cut_off(tmp_path: Path, cut: int | None) -> None:
     path = tmp_path / "out.jsonl"
     path.write_bytes(line("image:a") + line("image:b", "failed")[:cut])
     listed = dict.fromkeys(["image:a", "image:b", "image:c"])
-    with Record(str(path)) as record:
-        ends = record.strike_off(listed)
-        record.append(line("image:c").rstrip())
+    with ResultsFile(str(path)) as results:
+        ends = results.drop_finished(listed)
+        results.append(line("image:c").rstrip())
     whole = cut in (-1, None)
     assert list(listed) == (["image:c"] if whole else ["image:b", "image:c"])
-    assert ends == Counter({Exit.SUCCEEDED: 1, **({Exit.FAILED: 1} if whole else {})})
+    assert ends == Counter({TaskState.SUCCEEDED: 1, **({TaskState.FAILED: 1} if whole else {})})
     middle = line("image:b", "failed") if whole else b""
     assert path.read_bytes() == line("image:a") + middle + line("image:c")
 
@@ -151,9 +149,23 @@ def test_lines_that_do_not_settle_a_task(tmp_path: Path) -> None:
         line("image:a", "running") + line("image:b", None) + line("image:c") + line("image:a")
     )
     listed = dict.fromkeys(["image:a", "image:b"])
-    with Record(str(path)) as record:
-        assert record.strike_off(listed) == {Exit.SUCCEEDED: 1}
+    with ResultsFile(str(path)) as results:
+        assert results.drop_finished(listed) == {TaskState.SUCCEEDED: 1}
     assert list(listed) == ["image:b"]
+
+
+def test_a_task_whose_files_are_not_all_there_is_not_settled(tmp_path: Path) -> None:
+    """Where files are asked for: those of one that has made several, one of which was deleted."""
+    path, there = tmp_path / "out.jsonl", tmp_path / "image-a-1.png"
+    there.touch()
+    saved = {"ref": "image:a", "state": "succeeded", "paths": [str(there), "image-a-2.png"]}
+    path.write_bytes(json.dumps(saved).encode() + b"\n")
+    for left in (["image:a"], []):
+        listed = {"image:a": None}
+        with ResultsFile(str(path)) as results:
+            results.drop_finished(listed, tmp_path)
+        assert list(listed) == left
+        (tmp_path / "image-a-2.png").touch()
 
 
 @pytest.mark.parametrize(
@@ -175,10 +187,10 @@ def test_a_file_of_something_else(tmp_path: Path, content: bytes, named: str) ->
     path = tmp_path / "out.jsonl"
     path.write_bytes(content)
     with (
-        Record(str(path)) as record,
-        pytest.raises(typer.BadParameter, match=f"{named} is no outcome"),
+        ResultsFile(str(path)) as results,
+        pytest.raises(click.BadParameter, match=f"{named} is not an outcome"),
     ):
-        record.strike_off({})
+        results.drop_finished({})
     assert path.read_bytes() == content
 
 
@@ -193,7 +205,7 @@ def test_a_file_that_cannot_be_opened(
     for out in (tmp_path, tmp_path / "no" / "where", fifo):
         result = invoke(*files.args[:3], "--out", str(out))
         assert result.status == 2
-        assert f"--out: {out}: " in result.err
+        assert f"'--out': {out}: " in result.err
     os.close(reader)
     assert not service.emulator.requests
 
@@ -201,7 +213,7 @@ def test_a_file_that_cannot_be_opened(
 def test_two_runs_at_once(service: Service, invoke: Invoke, files: Files) -> None:
     """While one run writes to a file no other does; afterwards the next one may."""
     files.ask_for(service.do(service.emulator.add_image, "success"))
-    with Record(str(files.out)):
+    with ResultsFile(str(files.out)):
         result = invoke(*files.args)
     assert result.status == 2
     assert "another run is writing to it" in result.err
@@ -216,8 +228,8 @@ def test_a_file_system_without_locks(tmp_path: Path, monkeypatch: pytest.MonkeyP
         raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
 
     monkeypatch.setattr("fcntl.flock", flock)
-    with Record(str(tmp_path / "out.jsonl")) as record:
-        assert record.strike_off({}) == {}
+    with ResultsFile(str(tmp_path / "out.jsonl")) as results:
+        assert results.drop_finished({}) == {}
 
 
 def test_a_disk_that_is_full(
@@ -232,7 +244,7 @@ def test_a_disk_that_is_full(
     monkeypatch.setattr(io, "FileIO", type("Full", (io.FileIO,), {"write": full}))
     result = invoke(*files.args)
     assert result.status == 2
-    assert "No space left on device" in result.err
+    assert f"{files.out}: No space left on device" in result.err
     assert "2 of 2 not known to have ended; " in result.err
 
 
@@ -245,53 +257,36 @@ def test_a_wrong_key_ends_it_all(
     result = invoke(*files.args)
     assert result.status == 4
     last = result.err.splitlines()[-1]
-    assert last.endswith(
-        f"; 30 of 30 not known to have ended; start again to go on with {files.out}"
-    )
+    again = f"start the same command again to go on with {files.out}"
+    assert last.endswith(f"; 30 of 30 not known to have ended; {again}")
     assert files.outcomes == []
 
 
+@pytest.mark.parametrize("tty", [False, True])
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_ctrl_c(service: Service, files: Files, number: signal.Signals) -> None:
-    """Told to stop, it says what is left and makes 130; what had ended is in the file by then."""
+def test_ctrl_c(
+    service: Service, invoke: Invoke, files: Files, number: signal.Signals, tty: bool
+) -> None:
+    """Told to stop, it says what is left and makes 130; what had ended is in the file by then.
+
+    It leaves no handler of a signal behind.
+    """
     made = service.do(service.emulator.add_image, "success")
     slow = service.do(service.emulator.add_video, "InProgress")
     files.ask_for(slow, made)
-    with spawn(*files.args) as process:
-        while not (files.out.exists() and files.out.read_bytes().endswith(b"\n")):
-            time.sleep(0.02)
-        process.send_signal(number)
-        out, err = process.communicate(timeout=50)
-    assert (process.returncode, out) == (130, "")
-    stand, said = err.splitlines()
-    assert stand.startswith("1 of 2 ended · 1 succeeded · ")
-    assert said == (
-        f"interrupted; 1 of 2 not known to have ended; start again to go on with {files.out}"
-    )
-    assert files.states == [(str(made), "succeeded")]
-
-
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_ctrl_c_in_this_process(
-    service: Service, invoke: Invoke, files: Files, number: signal.Signals
-) -> None:
-    """A run that is told to stop is over at once, on a terminal too, and leaves no handler."""
-    made = service.do(service.emulator.add_image, "success")
-    files.ask_for(service.do(service.emulator.add_video, "InProgress"), made)
     handlers = signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)
-
-    def tell() -> None:
-        while not (files.out.exists() and files.out.read_bytes()):
-            time.sleep(0.01)
-        time.sleep(0.2)  # a frame or two
-        os.kill(os.getpid(), number)
-
-    teller = threading.Thread(target=tell)
-    teller.start()
-    result = invoke(*files.args, tty=True)
-    teller.join()
+    with killing(number, lambda: files.whole):
+        result = invoke(*files.args, tty=tty)
     assert result.status == 130
-    assert result.err.startswith("interrupted; 1 of 2 not known to have ended")
+    again = f"start the same command again to go on with {files.out}"
+    said = f"interrupted; 1 of 2 not known to have ended; {again}"
+    if tty:
+        assert result.err == f"{said}\n"
+    else:
+        assert result.out == ""
+        assert result.err.splitlines()[0].startswith("1 of 2 ended · 1 succeeded · ")
+        assert result.err.splitlines()[1:] == [said]
+    assert files.states == [(str(made), "succeeded")]
     assert (signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)) == handlers
 
 
@@ -302,12 +297,12 @@ async def test_what_has_ended_is_kept_when_told_to_stop(tmp_path: Path) -> None:
         for id in "ab"
     ]
     path = tmp_path / "out.jsonl"
-    with Record(str(path)) as record:
+    with ResultsFile(str(path)) as results:
         batch = cast("Batch[AnyTask]", _Interrupted(ended))
-        sweep = Sweep(batch, total=3, ends=Counter(), record=record)
+        run = BatchRun(batch, total=3, ends=Counter(), results=results)
         with pytest.raises(asyncio.CancelledError):
-            await sweep.run(Screen())
-    assert sweep.look().left == 1
+            await run.run(Reporter())
+    assert run.look().left == 1
     assert [json.loads(line)["ref"] for line in path.read_bytes().splitlines()] == [
         "image:a",
         "image:b",
@@ -322,7 +317,7 @@ class _Interrupted:
         self.told = False
 
     def statistics(self) -> Any:
-        return SimpleNamespace(ready=len(self.ended))
+        return SimpleNamespace(ready=len(self.ended), time_left=None)
 
     async def __aenter__(self) -> _Interrupted:
         return self
@@ -380,3 +375,42 @@ def test_kill_9_at_ten_moments(service: Service, files: Files) -> None:
     assert sorted(ref for ref, _ in files.states) == sorted(map(str, refs))
     assert {state for _, state in files.states} <= {"succeeded", "failed"}
     assert files.out.read_bytes().endswith(b"\n")
+
+
+@pytest.mark.parametrize("how", ["replaced", "deleted", "cut"])
+@pytest.mark.parametrize("when", ["under the run", "at its end"])
+def test_a_file_that_is_lost_is_noticed(
+    service: Service, invoke: Invoke, files: Files, monkeypatch: pytest.MonkeyPatch,
+    how: str, when: str,
+) -> None:  # fmt: skip
+    """An editor that saves the file, a `rm`: no run says that all is well, and the next one asks
+    for what is missing."""
+    refs = [service.do(service.emulator.add_image, "success") for _ in range(4)]
+    files.ask_for(*refs)
+    append, number = ResultsFile.append, 4 if when == "at its end" else 2
+
+    def disturbed(self: ResultsFile, line: bytes) -> None:
+        append(self, line)
+        if files.whole == number:
+            _disturb(files.out, how)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(ResultsFile, "append", disturbed)
+        result = invoke(*files.args)
+    assert result.status == 2
+    word = {"replaced": "replaced by another file", "deleted": "deleted or moved", "cut": "cut"}
+    assert f"{files.out}: it was {word[how]} while this run was writing to it" in result.err
+    assert invoke(*files.args).status == 0
+    assert {ref for ref, _ in files.states} == set(map(str, refs))
+
+
+def _disturb(path: Path, how: str) -> None:
+    first = path.read_bytes().splitlines(keepends=True)[0]
+    if how == "replaced":
+        other = path.with_suffix(".new")
+        other.write_bytes(first)
+        other.replace(path)
+    elif how == "deleted":
+        path.unlink()
+    else:
+        path.write_bytes(first)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import signal
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,7 +11,7 @@ import pytest
 
 from aitoearn_async.emulator import Fault
 
-from .conftest import Result, Service, spawn
+from .conftest import Result, Service, killing
 
 Invoke = Callable[..., Result]
 
@@ -61,23 +60,23 @@ def test_download_as_json(service: Service, invoke: Invoke, tmp_path: Path) -> N
     assert said["error"] is None
 
 
-def test_exit_statuses(service: Service, invoke: Invoke, tmp_path: Path) -> None:
+def test_exit_statuses(virtual: Service, invoke: Invoke, tmp_path: Path) -> None:
     """Each end has its own, and the worst of several counts."""
-    add = service.emulator.add_image
-    good, failed = service.do(add, "success"), service.do(add, "failed")
-    running, lying = service.do(add, "generating"), service.do(add, "success")
-    service.do(
-        lambda: service.emulator.fault(Fault(status=200, body="<p>"), lying, None, media=True)
+    add = virtual.emulator.add_image
+    good, failed = virtual.do(add, "success"), virtual.do(add, "failed")
+    running, lying = virtual.do(add, "generating"), virtual.do(add, "success")
+    virtual.do(
+        lambda: virtual.emulator.fault(Fault(status=200, body="<p>"), lying, None, media=True)
     )
     unknown = "image:65ffffffffffffffffffffff"
     ends = {str(good): 0, str(failed): 1, str(running): 3, unknown: 4, str(lying): 6}
     for ref, status in ends.items():
-        result = invoke("download", ref, "--save", str(tmp_path))
+        result = invoke("download", ref, "--save", str(tmp_path), "--timeout", "9s")
         assert result.status == status, ref
         assert bool(result.err) == bool(status)
         assert ref in result.err or not status
         assert bool(result.out) != bool(status)
-    assert invoke("download", *ends, "--save", str(tmp_path)).status == 6
+    assert invoke("download", *ends, "--save", str(tmp_path), "--timeout", "9s").status == 6
     assert invoke("download", "nonsense").status == 2
     assert invoke("download", str(good), "--timeout", "soon").status == 2
 
@@ -164,7 +163,7 @@ def test_make_and_save_as_json(virtual: Service, invoke: Invoke, tmp_path: Path,
 def test_make_and_not_save(virtual: Service, invoke: Invoke, tmp_path: Path, kind: str) -> None:
     """The picture is there and the file is not: 6, and the name to fetch it by later."""
     virtual.do(lambda: virtual.emulator.fault(Fault(status=404), times=None, media=True))
-    result = invoke(*MAKERS[kind], "--save", str(tmp_path))
+    result = invoke(*MAKERS[kind], "--save", str(tmp_path), "--save-timeout", "9s")
     (ref,) = virtual.emulator.created
     assert result.status == 6
     assert f"{ref} could not be saved" in result.err
@@ -207,33 +206,34 @@ def test_no_directory_is_not_nowhere(service: Service, invoke: Invoke, command: 
 
 
 @pytest.mark.parametrize("many", [False, True])
-def test_wait_and_not_save(service: Service, invoke: Invoke, tmp_path: Path, many: bool) -> None:
+def test_wait_and_not_save(virtual: Service, invoke: Invoke, tmp_path: Path, many: bool) -> None:
     """A task that succeeded and could not be saved makes 6."""
-    film = service.do(service.emulator.add_video, "SUCCESS")
-    service.do(lambda: service.emulator.fault(Fault(status=404), times=None, media=True))
+    film = virtual.do(virtual.emulator.add_video, "SUCCESS")
+    virtual.do(lambda: virtual.emulator.fault(Fault(status=404), times=None, media=True))
     refs = tmp_path / "refs.txt"
     refs.write_text(f"{film}\n")
     named = ("--file", str(refs)) if many else (str(film),)
-    result = invoke("wait", *named, "--save", str(tmp_path / "out"), "--json")
+    saving = ("--save", str(tmp_path / "out"), "--save-timeout", "9s")
+    result = invoke("wait", *named, *saving, "--json")
     assert result.status == 6
     assert f"{film} could not be saved" in result.err
     said = json.loads(result.out)
     assert (said["state"], said["error"]["type"]) == ("succeeded", "DownloadError")
 
 
-def test_a_record_goes_by_the_files(service: Service, invoke: Invoke, tmp_path: Path) -> None:
+def test_a_record_goes_by_the_files(virtual: Service, invoke: Invoke, tmp_path: Path) -> None:
     """With --save a task has ended when its files are there: then it is not asked for again."""
-    add = service.emulator.add_image
-    good, lying, bad = (service.do(add, life) for life in ("success", "success", "failed"))
-    service.do(lambda: service.emulator.fault(Fault(status=404), lying, 2, media=True))
+    add = virtual.emulator.add_image
+    good, lying, bad = (virtual.do(add, life) for life in ("success", "success", "failed"))
+    virtual.do(lambda: virtual.emulator.fault(Fault(status=451), lying, 1, media=True))
     out = tmp_path / "out.jsonl"
     plain = ("wait", str(good), str(lying), str(bad), "--out", str(out))
     saving = (*plain, "--save", str(tmp_path / "files"))
 
     def polls(*command: str) -> tuple[int, set[str]]:
-        service.emulator.requests.clear()
+        virtual.emulator.requests.clear()
         status = invoke(*command).status
-        asked = {str(request.ref) for request in service.emulator.requests if not request.media}
+        asked = {str(request.ref) for request in virtual.emulator.requests if not request.media}
         return status, asked
 
     assert polls(*plain) == (1, {str(good), str(lying), str(bad)})
@@ -246,15 +246,31 @@ def test_a_record_goes_by_the_files(service: Service, invoke: Invoke, tmp_path: 
     assert polls(*plain, "--save", str(tmp_path / "others")) == (1, {str(good), str(lying)})
 
 
-def test_ctrl_c(service: Service, tmp_path: Path) -> None:
+def test_ctrl_c(service: Service, invoke: Invoke, tmp_path: Path) -> None:
     """It makes 130, says what is not saved, and leaves no file that looks whole."""
     film = service.do(service.emulator.add_video, "SUCCESS")
     service.do(lambda: service.emulator.fault(Fault(stall="body"), times=None, media=True))
-    with spawn("download", str(film), "--save", str(tmp_path)) as process:
-        while not files(service):
-            time.sleep(0.01)
-        process.send_signal(signal.SIGINT)
-        out, err = process.communicate(timeout=50)
-    assert (process.returncode, out) == (130, "")
-    assert err == f"interrupted; not saved: {film}\n"
+    with killing(signal.SIGINT, lambda: files(service)):
+        result = invoke("download", str(film), "--save", str(tmp_path))
+    assert (result.status, result.out) == (130, "")
+    assert result.err.splitlines() == [
+        f"interrupted; not saved: {film}",
+        f"go on: aitoearn-async download {film} --save {tmp_path}",
+    ]
     assert not [path for path in tmp_path.iterdir() if not path.name.startswith(".")]
+
+
+def test_a_place_can_be_a_file(virtual: Service, invoke: Invoke, tmp_path: Path) -> None:
+    """`--save cat.png` is a picture of that name, and no directory."""
+    virtual.do(virtual.emulator.script, "image", "success")
+    picture = str(virtual.do(virtual.emulator.add_image, "success"))
+    film = str(virtual.do(virtual.emulator.add_video, "SUCCESS"))
+    make = ["generate", "image", "--model", "gpt-image-2", "a cat"]
+    for number, command in enumerate((["download", picture], ["wait", picture], make)):
+        path = tmp_path / f"{number}.png"
+        result = invoke(*command, "--save", str(path))
+        assert (result.status, path.is_file()) == (0, True)
+        assert result.lines[-1].endswith(str(path))
+    path = tmp_path / "new" / "rain.mp4"
+    assert invoke("download", film, "--save", str(path)).lines == [str(path)]
+    assert path.is_file()

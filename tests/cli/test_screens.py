@@ -5,19 +5,22 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import io
+import logging
 import re
 import sys
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
-import typer
 from rich.console import Console
 
 from aitoearn_async import (
     AiToEarnError,
     AnyTask,
+    EditModel,
+    ImageModel,
     ImageRef,
     ImageTask,
     ServerError,
@@ -25,8 +28,10 @@ from aitoearn_async import (
     TaskFailedError,
     WaitTimeoutError,
 )
-from aitoearn_async.cli import demo, view
-from aitoearn_async.cli.standing import Exit, Standing, worst
+from aitoearn_async._cli.report import tables, words
+from aitoearn_async._cli.report.exit_status import ExitStatus, worst
+from aitoearn_async._cli.report.snapshot import WaitSnapshot
+from aitoearn_async._cli.run import demo
 
 from .conftest import Result, Service, Tty, plain
 
@@ -37,15 +42,15 @@ MADE = ImageTask(status="success", log_id=REF.id)
 FAILED = ImageTask(status="failed", log_id=REF.id, error_message="No cats today.")
 
 
-def standing(
+def snapshot(
     task: AnyTask | None = None, error: AiToEarnError | None = None, trouble: str | None = None
-) -> Standing:
-    return Standing(REF, task, trouble, 3, 4.1, error)
+) -> WaitSnapshot:
+    return WaitSnapshot(REF, task, trouble, 3, 4.1, error)
 
 
-def drawn(standings: list[Standing], room: int = 20, width: int = 80) -> list[str]:
+def drawn(snapshots: list[WaitSnapshot], room: int = 20, width: int = 80) -> list[str]:
     out = Console(file=io.StringIO(), width=width, color_system=None)
-    out.print(view.frame(standings, room))
+    out.print(tables.wait_table(snapshots, room))
     assert isinstance(out.file, io.StringIO)
     return [line.rstrip() for line in out.file.getvalue().splitlines()]
 
@@ -53,21 +58,21 @@ def drawn(standings: list[Standing], room: int = 20, width: int = 80) -> list[st
 @pytest.mark.parametrize(
     ("shown", "words"),
     [
-        (standing(), "asking"),
-        (standing(RUNNING), "generating"),
-        (standing(RUNNING, trouble="HTTP 502"), "HTTP 502, trying again"),
-        (standing(MADE), "success"),
-        (standing(FAILED, TaskFailedError(FAILED)), "failed: No cats today."),
-        (standing(RUNNING, WaitTimeoutError(REF, RUNNING, 4.1, 3, {})), "given up: out of time"),
+        (snapshot(), "asking"),
+        (snapshot(RUNNING), "running"),
+        (snapshot(RUNNING, trouble="HTTP 502"), "HTTP 502, trying again"),
+        (snapshot(MADE), "succeeded"),
+        (snapshot(FAILED, TaskFailedError(FAILED)), "failed: No cats today."),
+        (snapshot(RUNNING, WaitTimeoutError(REF, RUNNING, 4.1, 3, {})), "given up: out of time"),
         (
-            standing(None, ServiceUnreachableError(REF, None, 4.1, 3, {}), "HTTP 502"),
+            snapshot(None, ServiceUnreachableError(REF, None, 4.1, 3, {}), "HTTP 502"),
             "given up: no good answer",
         ),
-        (standing(RUNNING, ServerError(500, "Oops")), "Oops (code 500)"),
+        (snapshot(RUNNING, ServerError(503, "Oops", http_status=503)), "Oops (HTTP 503)"),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
-def test_a_row_says_how_a_task_stands(shown: Standing, words: str) -> None:
+def test_a_row_says_how_a_task_stands(shown: WaitSnapshot, words: str) -> None:
     """A row has the task, what the last poll said, and what it cost."""
     row = drawn([shown])[1]
     assert re.fullmatch(rf"{REF}  {re.escape(words)} +3  4\.1 s", row)
@@ -75,29 +80,29 @@ def test_a_row_says_how_a_task_stands(shown: Standing, words: str) -> None:
 
 def test_narrow_terminals_lose_the_end_of_the_status() -> None:
     """Where it is narrow the status is cut; the task and the numbers are not, and no row breaks."""
-    row = drawn([standing(FAILED, TaskFailedError(FAILED))], width=60)[1]
+    row = drawn([snapshot(FAILED, TaskFailedError(FAILED))], width=60)[1]
     assert re.fullmatch(rf"{REF}  failed: .*…  +3  4\.1 s", row)
 
 
 def test_a_low_terminal_shows_what_still_runs() -> None:
     """Where not all tasks fit, those that have ended make room."""
-    lines = drawn([standing(MADE)] * 5 + [standing(RUNNING)] * 2, room=3)
-    assert [line.split()[1] for line in lines[1:4]] == ["generating", "generating", "success"]
+    lines = drawn([snapshot(MADE)] * 5 + [snapshot(RUNNING)] * 2, room=3)
+    assert [line.split()[1] for line in lines[1:4]] == ["running", "running", "succeeded"]
     assert lines[4:] == ["and 4 more", "", "5 of 7 ended · 5 succeeded"]
 
 
 def test_the_summary_counts_every_kind_of_end() -> None:
     """The summary says how many have ended, and how."""
     ends = [
-        standing(MADE),
-        standing(FAILED, TaskFailedError(FAILED)),
-        standing(RUNNING, WaitTimeoutError(REF, RUNNING, 1, 1, {})),
-        standing(None, ServerError(500)),
-        standing(RUNNING),
+        snapshot(MADE),
+        snapshot(FAILED, TaskFailedError(FAILED)),
+        snapshot(RUNNING, WaitTimeoutError(REF, RUNNING, 1, 1, {})),
+        snapshot(None, ServerError(500)),
+        snapshot(RUNNING),
     ]
-    summary = view.summary(view.ends_of(ends), len(ends)).plain
+    summary = words.summary_line(words.ends_of(ends), len(ends))
     assert summary == "4 of 5 ended · 1 succeeded · 1 failed · 1 given up · 1 refused"
-    assert worst(view.ends_of(ends)) is Exit.SERVICE
+    assert worst(words.ends_of(ends)) is ExitStatus.SERVICE
 
 
 @pytest.mark.parametrize(
@@ -105,13 +110,40 @@ def test_the_summary_counts_every_kind_of_end() -> None:
 )
 def test_durations_are_short(seconds: float, text: str) -> None:
     """A duration is as exact as it is of interest."""
-    assert view.duration(seconds) == text
+    assert words.duration(seconds) == text
+
+
+@pytest.mark.parametrize(
+    ("pricing", "said"),
+    [
+        (None, ""),
+        ("", ""),
+        ("2 points an image", "price 2 points an image"),
+        (0.5, "price 0.5"),
+        ([{"duration": 4, "price": 10}, {"duration": 8, "price": 20, "mode": None}],
+         "price 10 duration 4; price 20 duration 8"),
+        ({"price": 3}, "price 3"),
+        (["3\x1b[2J"], "price 3 [2J"),
+    ],
+)  # fmt: skip
+def test_a_price_is_shown_where_the_service_tells_it(pricing: Any, said: str) -> None:
+    """Prices come as text or as objects, and are shown as they come."""
+    assert words.accepts(ImageModel(name="m", pricing=pricing)) == said
+
+
+def test_how_many_pictures_a_model_takes_is_shown() -> None:
+    assert words.accepts(EditModel(name="m", max_input_images=3)) == "images 3 at most"
+
+
+def test_how_far_files_have_got_is_said_where_that_is_known() -> None:
+    assert words.uploading(2_500_000, 5_000_000) == "uploading, 2.5 of 5.0 MB …"
+    assert words.uploading(5_000_000, 5_000_000) == words.uploading(9, None) == "submitting …"
 
 
 def test_an_interrupted_wait_names_what_it_leaves() -> None:
     """What an interrupted wait had not seen end is named; if there is nothing, that is said."""
-    assert view.left([standing(MADE)]) == "interrupted; all tasks had ended"
-    assert view.left([standing(MADE), standing()]).endswith(f"ended: {REF}")
+    assert words.left([snapshot(MADE)]) == "interrupted; all tasks had ended"
+    assert words.left([snapshot(MADE), snapshot()]).endswith(f"ended: {REF}")
 
 
 def test_wait_on_a_terminal(service: Service, invoke: Invoke) -> None:
@@ -121,7 +153,7 @@ def test_wait_on_a_terminal(service: Service, invoke: Invoke) -> None:
     failed = service.do(service.emulator.add_image, "failed", error_message="No cats today.")
     result = invoke("wait", str(made), str(failed), tty=True)
     assert result.status == 1
-    assert "generating" in result.out
+    assert "running" in plain(result.out)
     assert "2 of 2 ended · 1 succeeded · 1 failed" in plain(result.out)
     assert plain(result.lines[-1]) == f"{made} {url}"
     assert result.err == f"{failed} failed: No cats today.\n"
@@ -157,7 +189,7 @@ async def test_the_demo_goes_as_planned(
     monkeypatch.setattr(sys, "stdout", out)
     monkeypatch.setattr(sys, "stderr", io.StringIO())
     began = asyncio.get_running_loop().time()
-    assert await demo.play(tmp_path / "files") is Exit.SUCCEEDED
+    assert await demo.play(tmp_path / "files") is ExitStatus.SUCCEEDED
     assert asyncio.get_running_loop().time() - began < 8
     out.flush()
     assert isinstance(out.buffer, io.BytesIO)
@@ -175,6 +207,20 @@ async def test_the_demo_goes_as_planned(
     assert [begin[4:] for suffix, begin in begins if suffix == ".mp4"] == [b"ftyp"] * 2
 
 
+async def test_the_demo_is_quiet_about_what_is_planned(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A warning of the package's goes to stderr where nobody has set up a log; not of the demo."""
+    log = logging.getLogger("aitoearn_async")
+    # For the demo alone: pytest has a log set up, and puts one here too where it sees that it is
+    # cut off from it.
+    with monkeypatch.context() as alone:
+        alone.setattr(log, "propagate", False)
+        await demo.play(tmp_path / "files")
+    assert "is repeated" not in capsys.readouterr().err
+    assert log.level == logging.NOTSET
+
+
 @pytest.mark.parametrize("trouble", ["it fails", "it cannot be saved"])
 async def test_a_demo_that_goes_otherwise_fails(
     trouble: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
@@ -186,7 +232,7 @@ async def test_a_demo_that_goes_otherwise_fails(
     else:
         (tmp_path / "files").touch()
     with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
-        assert await demo.play(tmp_path / "files") is Exit.SERVICE
+        assert await demo.play(tmp_path / "files") is ExitStatus.SERVICE
 
 
 @pytest.mark.parametrize(("status", "stays"), [(0, True), (4, False), (130, False), (141, False)])
@@ -195,20 +241,24 @@ def test_a_demo_litters_only_if_it_has_something_to_show(
 ) -> None:
     """Its directory stays for whoever wants to open the files; without an end there is none."""
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    used: list[Path] = []
 
-    def play(save: Path | None) -> Path:
-        with contextlib.suppress(typer.Exit), demo.folder(save) as made:
-            made.mkdir(exist_ok=True)
-            (made / "a.png").touch()
-            raise typer.Exit(status)
-        return made
+    async def play(directory: Path) -> ExitStatus:
+        used.append(directory)
+        save(directory)
+        return ExitStatus(status)
 
-    made = play(None)
-    assert made.parent == tmp_path
-    assert made.exists() is stays
-    mine = play(tmp_path / "mine")
-    assert mine == tmp_path / "mine"
-    assert mine.exists()
+    def save(directory: Path) -> None:
+        directory.mkdir(exist_ok=True)
+        (directory / "a.png").touch()
+
+    monkeypatch.setattr(demo, "play", play)
+    assert demo.demo(None) == status
+    assert used[0].parent == tmp_path
+    assert used[0].exists() is stays
+    assert demo.demo(tmp_path / "mine") == status
+    assert used[1] == tmp_path / "mine"
+    assert used[1].exists()
 
 
 @pytest.mark.shows_key

@@ -23,6 +23,10 @@ def check_plain(ours: Any, theirs: Any) -> None:
     assert isinstance(ours, bool) == isinstance(theirs, bool)
 
 
+def check_id(ours: Any, theirs: Any) -> None:
+    assert ours == str(theirs)
+
+
 def check_moment(ours: Any, theirs: Any) -> None:
     assert isinstance(ours, datetime)
     assert ours.utcoffset() == timedelta(0)
@@ -66,7 +70,7 @@ INPUT: Fields = {
 }
 ERROR: Fields = {"message": ("message", check_plain)}
 IMAGE_TASK: Fields = {
-    "logId": ("log_id", check_plain),
+    "logId": ("log_id", check_id),
     "status": ("status", check_plain),
     "startedAt": ("started_at", check_moment),
     "duration": ("duration_ms", check_plain),
@@ -79,7 +83,7 @@ IMAGE_TASK: Fields = {
     "updatedAt": ("updated_at", check_moment),
 }
 VIDEO_TASK: Fields = {
-    "id": ("id", check_plain),
+    "id": ("id", check_id),
     "model": ("model", check_plain),
     "status": ("status", check_plain),
     "input": ("input", check_input),

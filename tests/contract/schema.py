@@ -160,13 +160,14 @@ def _is_text(schema: Schema) -> bool:
 
 
 def _tolerated_answer(kind: Kind) -> Schema:
-    data = _tolerated(TASKS[kind, "observed"], (ID_FIELDS[kind], "status"))
+    data = dict(_tolerated(TASKS[kind, "observed"], (ID_FIELDS[kind], "status")))
+    # Content counts before its dress: an id may be a number, a request id anything.
+    data["properties"] = {**data["properties"], ID_FIELDS[kind]: {"type": ["string", "integer"]}}
     return {
         "type": "object",
         "properties": {
             "code": {"type": "integer", "const": 0},
             "data": data,
-            "requestId": nullable(TEXT),
         },
         "required": ["code", "data"],
     }
@@ -182,7 +183,6 @@ REFUSED: Schema = {
     "type": "object",
     "properties": {
         "code": {"type": "integer", "not": {"const": 0}},
-        "requestId": nullable(TEXT),
     },
     "required": ["code"],
 }

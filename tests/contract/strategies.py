@@ -17,8 +17,6 @@ from .schema import TASKS as SCHEMAS
 Strategy = st.SearchStrategy[Any]
 
 moderate = settings(
-    max_examples=60,
-    deadline=None,
     derandomize=True,  # the same examples on every run: a failure is the commit's doing
     suppress_health_check=[HealthCheck.too_slow],
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import json
 import pickle
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -21,7 +22,8 @@ from aitoearn_async import (
     VideoTask,
 )
 from aitoearn_async.contract.endpoints import endpoint_of
-from aitoearn_async.contract.envelope import Broken, Envelope, Refusal, read
+from aitoearn_async.contract.envelope import Envelope, Malformed, decode_task
+from aitoearn_async.contract.refusal import Refusal
 
 IMAGE: dict[str, Any] = {"logId": "66", "status": "success", "startedAt": "2026-06-01T10:00:00Z"}
 VIDEO: dict[str, Any] = {"id": "67", "status": "SUCCESS", "submittedAt": "2026-06-01T10:00:00Z"}
@@ -35,14 +37,14 @@ def body(data: dict[str, Any], **more: Any) -> bytes:
 
 def image(**fields: Any) -> ImageTask:
     """An image task with these JSON fields, read as any answer is."""
-    result = read(body({**IMAGE, **fields}), endpoint_of(ImageRef("66")))
+    result = decode_task(body({**IMAGE, **fields}), endpoint_of(ImageRef("66")).codec)
     assert isinstance(result, Envelope), result
     return result.data
 
 
 def video(**fields: Any) -> VideoTask:
     """A video task with these JSON fields, read as any answer is."""
-    result = read(body({**VIDEO, **fields}), endpoint_of(VideoRef("67")))
+    result = decode_task(body({**VIDEO, **fields}), endpoint_of(VideoRef("67")).codec)
     assert isinstance(result, Envelope), result
     return result.data
 
@@ -188,15 +190,15 @@ def test_junk_moments(junk: object) -> None:
 def test_a_junk_moment_does_not_hide_other_faults() -> None:
     """Mending moments mends nothing else: a wrong type is still told, with its path."""
     answer = body({**IMAGE, "startedAt": "junk", "images": "none"})
-    broken = read(answer, endpoint_of(ImageRef("66")))
-    assert isinstance(broken, Broken)
+    broken = decode_task(answer, endpoint_of(ImageRef("66")).codec)
+    assert isinstance(broken, Malformed)
     assert broken.is_json
 
 
 def test_a_junk_moment_in_a_refusal() -> None:
     """A refusal stays one, whatever stands beside its code."""
     answer = body({**IMAGE, "startedAt": "junk"}, code=500, message="no")
-    assert read(answer, endpoint_of(ImageRef("66"))) == Refusal(500, "no", "r")
+    assert decode_task(answer, endpoint_of(ImageRef("66")).codec) == Refusal(500, "no", "r")
 
 
 def test_tasks_survive() -> None:
@@ -224,3 +226,33 @@ def test_json_goes_by_the_services_names() -> None:
         *("logId", "status", "startedAt", "duration", "points", "request", "response"),
         *("images", "errorMessage", "createdAt", "updatedAt"),
     }
+
+
+def test_both_kinds_have_the_same_words() -> None:
+    """Id, model, prompt and addresses have one name each, whichever fields they stand in."""
+    made = image(
+        request={"model": "gpt-image-2", "prompt": "a cat"},
+        images=[{"url": "https://x/1.png"}, {"b64_json": "aGk="}, {"url": "data:,x"}, {"url": ""}],
+    )
+    film = video(model="sora-2", input={"prompt": "rain"}, videoUrl="https://x/1.mp4")
+    words = [(task.id, task.model, task.prompt, task.urls) for task in (made, film)]
+    assert words == [
+        ("66", "gpt-image-2", "a cat", ["https://x/1.png"]),
+        ("67", "sora-2", "rain", ["https://x/1.mp4"]),
+    ]
+
+
+def test_what_was_not_said_is_none_or_empty() -> None:
+    """A task without request, input or files has no model, prompt or addresses, and no trouble."""
+    for task in (image(), video(), image(request={"model": 5}), video(input={}, videoUrl="")):
+        assert (task.model, task.prompt, task.urls) == (None, None, [])
+        assert (task.id, task.ref.id) == (task.id, task.id)
+
+
+def test_a_task_as_a_dict() -> None:
+    """`to_dict` gives the service's names and what JSON can hold, whole."""
+    for task in (image(images=[{"url": "u"}], points=1.5), video(input={"prompt": "p"})):
+        plain = task.to_dict()
+        assert json.loads(json.dumps(plain)) == plain
+        assert msgspec.convert(plain, type(task)) == task
+    assert image().to_dict()["startedAt"] == "2026-06-01T10:00:00Z"

@@ -5,8 +5,14 @@ from __future__ import annotations
 import pytest
 
 from aitoearn_async import GenerateImage, GenerateVideo, VideoRef
-from aitoearn_async.contract.endpoints import endpoint_of, page_decoder, submit_of
-from aitoearn_async.contract.envelope import Broken, Envelope, Refusal, read_plain, read_row
+from aitoearn_async.contract.endpoints import (
+    endpoint_of,
+    log_row_decoder,
+    page_decoder,
+    submit_of,
+)
+from aitoearn_async.contract.envelope import Envelope, Malformed, decode, decode_row
+from aitoearn_async.contract.refusal import Refusal
 
 IMAGE = submit_of(GenerateImage(model="m", prompt="p"))
 VIDEO = submit_of(GenerateVideo(model="m", prompt="p"))
@@ -20,12 +26,12 @@ def test_receipts() -> None:
         (IMAGE, image, "6b02e6e1d971ff8d14238fca"),
         (VIDEO, video, "6b02e6e0d971ff8d14238f9d"),
     ):
-        found = read_plain(body.encode(), row.decoder)
+        found = decode(body.encode(), row.decoder)
         assert isinstance(found, Envelope)
         assert found.data.id == id
         assert found.request_id == "3q8ao1nd1n5gnxyuzf94n"
-    wrong_kind = read_plain(video.encode(), IMAGE.decoder)
-    assert isinstance(wrong_kind, Broken)
+    wrong_kind = decode(video.encode(), IMAGE.decoder)
+    assert isinstance(wrong_kind, Malformed)
     assert wrong_kind.is_json
 
 
@@ -46,7 +52,7 @@ def test_receipts() -> None:
     ],
 )
 def test_refusals(body: bytes, code: int) -> None:
-    found = read_plain(body, IMAGE.decoder)
+    found = decode(body, IMAGE.decoder)
     assert isinstance(found, Refusal)
     assert found.code == code
 
@@ -56,18 +62,36 @@ def test_refusals(body: bytes, code: int) -> None:
     [b"", b"{", b"[" * 10**6, b'{"code":0}', b'{"code":0,"data":null}', b'{"code":"0","data":{}}'],
 )
 def test_what_is_no_answer(body: bytes) -> None:
-    assert isinstance(read_plain(body, IMAGE.decoder), Broken)
+    assert isinstance(decode(body, IMAGE.decoder), Malformed)
 
 
 def test_lists() -> None:
     empty = f'{{"data":{{"page":1,"pageSize":10,"totalPages":0,"total":0,"list":[]}},{OK}'
-    found = read_plain(empty.encode(), page_decoder)
+    found = decode(empty.encode(), page_decoder)
     assert isinstance(found, Envelope)
     assert (found.data.rows, found.data.total) == ([], 0)
     one = '{"data":{"list":[{"id":"a","status":"x","finishedAt":"?"},{"id":1}]},"code":0}'
-    found = read_plain(one.encode(), page_decoder)
+    found = decode(one.encode(), page_decoder)
     assert isinstance(found, Envelope)
-    good, bad = (read_row(bytes(row), endpoint_of(VideoRef("0"))) for row in found.data.rows)
-    assert not isinstance(good, Broken)
+    good, bad = (
+        decode_row(bytes(row), endpoint_of(VideoRef("0")).codec) for row in found.data.rows
+    )
+    assert not isinstance(good, Malformed)
     assert good.id == "a"
-    assert isinstance(bad, Broken)
+    assert isinstance(bad, Malformed)
+
+
+@pytest.mark.parametrize(
+    ("fields", "submitted"),
+    [
+        ('"createdAt":"2026-11-29T17:00:00.000Z"', 1795971600.0),
+        ('"createdAt":1795971600000', 1795971600.0),
+        ('"startedAt":"2026-11-29T17:00:00.000Z"', 1795971600.0),
+        ('"createdAt":"yesterday"', None),
+        ('"model":null', None),
+    ],
+)
+def test_the_times_of_a_log_row(fields: str, submitted: float | None) -> None:
+    """Text or milliseconds; one that cannot be read is as one that is not there."""
+    row = log_row_decoder.decode(f'{{"id":"a","status":"success",{fields}}}')
+    assert row.times.submitted == submitted

@@ -1,8 +1,7 @@
 """What stands in a page of the documentation: its code blocks, in order.
 
-Fences of Markdown, and three HTML comments that readers do not see:
+Fences of Markdown, and two HTML comments that add nothing to what is run:
 
-    <!-- setup ... -->       Python that is run before the next block
     <!-- prints -->          the next block is what the Python block before it prints;
                              `...` stands for anything
     <!-- not run: why -->    the next block is not run, for this reason
@@ -21,12 +20,12 @@ from typing import NamedTuple
 ROOT = Path(__file__).parents[2]
 
 _FENCE = re.compile(r"(?P<indent> *)(?P<marks>```+|~~~+)(?P<info>.*)")
-_COMMENT = re.compile(r"<!-- (?P<what>setup|prints|not run)(?P<rest>.*)")
+_COMMENT = re.compile(r"<!-- (?P<what>prints|not run)(?P<rest>.*)")
 _TITLE = re.compile(r'title="(?P<title>[^"]+)"')
 
 
 class Block(NamedTuple):
-    """A code block, or a `setup` comment."""
+    """A code block."""
 
     page: Path
     line: int
@@ -34,7 +33,6 @@ class Block(NamedTuple):
     language: str
     title: str | None
     code: str
-    hidden: bool = False
     prints: bool = False
     not_run: str | None = None
 
@@ -44,8 +42,9 @@ class Block(NamedTuple):
 
 
 def pages() -> list[Path]:
-    """Every page with words of ours in it."""
-    return [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").rglob("*.md"))]
+    """Every page with words of ours in it; translations have the same code, and a test of it."""
+    docs = [page for page in (ROOT / "docs").rglob("*.md") if "zh" not in page.parts]
+    return [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted(docs)]
 
 
 def blocks(page: Path) -> Iterator[Block]:
@@ -54,12 +53,8 @@ def blocks(page: Path) -> Iterator[Block]:
     marks: dict[str, str] = {}
     for number, line in lines:
         if comment := _COMMENT.fullmatch(line.strip()):
-            what, rest = comment["what"], comment["rest"]
-            if what == "setup":
-                code = _until(lines, "-->")
-                yield Block(page, number + 1, "python", None, code, hidden=True)
-            else:
-                marks[what] = rest.removeprefix(":").removesuffix("-->").strip()
+            rest = comment["rest"].removeprefix(":").removesuffix("-->").strip()
+            marks[comment["what"]] = rest
         elif fence := _FENCE.fullmatch(line):
             language, _, rest = fence["info"].strip().partition(" ")
             title = _TITLE.search(rest)
@@ -75,6 +70,11 @@ def blocks(page: Path) -> Iterator[Block]:
             marks = {}
         elif line.strip() and marks:
             raise AssertionError(f"{page}:{number}: a comment for a block that does not follow")
+
+
+def file_of(page: Path, title: str) -> str:
+    """The file of that name, as a reader pastes it."""
+    return next(block.code for block in blocks(page) if block.title == title)
 
 
 def _until(lines: Iterator[tuple[int, str]], end: str) -> str:

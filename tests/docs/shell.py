@@ -21,10 +21,10 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from queue import SimpleQueue
 
-from typer.testing import CliRunner
+from click.testing import CliRunner
 
 from aitoearn_async import parse_ref
-from aitoearn_async.cli.commands import app
+from aitoearn_async._cli.commands import app
 from aitoearn_async.emulator import Emulator
 from benchmarks.__main__ import BENCHMARKS, COMMANDS
 
@@ -87,7 +87,7 @@ def _run_in_shell(code: str, folder: Path) -> None:
             env=environment,
             capture_output=True,
             text=True,
-            timeout=30,
+            timeout=200,
             check=False,
         )
     assert done.returncode == 0, f"exit code {done.returncode}\n{done.stdout}\n{done.stderr}"
@@ -116,12 +116,12 @@ def _service(text: str) -> Iterator[Emulator]:
 
     thread = threading.Thread(target=main)
     thread.start()
-    service, loop, enough = started.get(timeout=10)
+    service, loop, enough = started.get(timeout=200)
     try:
         yield service
     finally:
         loop.call_soon_threadsafe(enough.set)
-        thread.join(10)
+        thread.join()
 
 
 @functools.cache
@@ -134,7 +134,8 @@ def help_of(*command: str) -> str:
 
 def _check_cli(command: list[str]) -> None:
     """The command and its options are in the help."""
-    usage = help_of(*command[1:2])
+    words = [word for word in command[1:3] if word.isalpha()]
+    usage = help_of(*words[: 2 if words[0] in ("generate", "edit", "fleet") else 1])
     for word in command[1:]:
         option = word.partition("=")[0]
         if option.startswith("--"):
@@ -148,15 +149,34 @@ def _check_pip(command: list[str]) -> None:
         if word.startswith("-"):
             assert word in ("-e", "-q", "-U"), f"no option {word}"
             continue
+        if word in _FRAMEWORKS:
+            continue
         name, _, extras = word.removesuffix("]").partition("[")
         assert name in (".", project["name"]), f"who is {name}?"
         for extra in filter(None, extras.split(",")):
             assert extra in project["optional-dependencies"], f"no extra [{extra}]"
 
 
+_FRAMEWORKS = {
+    "aiogram",
+    "cryptography",
+    "discord.py",
+    "fastapi",
+    "jupyterlab",
+    "nonebot-adapter-onebot",
+    "nonebot2[fastapi]",
+    "uvicorn",
+}
+"""What recipes are for, by the names a reader installs them with."""
+
+
 def _check_python(command: list[str]) -> None:
     if command[1:3] == ["-m", "benchmarks"]:
         assert command[3] in {*BENCHMARKS, *COMMANDS}, f"no benchmark: {command[3]}"
+    elif command[1:] == ["-m", "tests.docs.translation"]:
+        assert (ROOT / "tests/docs/translation.py").is_file()
+    elif command[1].startswith(".ci/"):
+        assert (ROOT / command[1]).is_file(), f"there is no {command[1]}"
     else:
         assert command[1:] == ["-m", "venv", ".venv"]
 
@@ -164,11 +184,17 @@ def _check_python(command: list[str]) -> None:
 def _check_export(command: list[str]) -> None:
     for word in command[1:]:
         name = word.partition("=")[0]
-        known = ("AITOEARN_API_KEY", "AITOEARN_BASE_URL", "AITOEARN_PRIVATE_MEDIA")
+        known = (
+            "AITOEARN_API_KEY",
+            "AITOEARN_BASE_URL",
+            "AITOEARN_PRIVATE_MEDIA",
+            "AITOEARN_FLEET",
+            "AITOEARN_TELEMETRY",
+        )
         assert name in known, f"who reads {name}?"
 
 
-def _check_mkdocs(command: list[str]) -> None:
+def _check_zensical(command: list[str]) -> None:
     assert command[1] in ("build", "serve")
     assert (ROOT / command[command.index("-f") + 1]).is_file()
 
@@ -179,15 +205,31 @@ def _check_tool(command: list[str]) -> None:
             assert (ROOT / word).exists(), f"there is no {word}"
 
 
+def _check_script(command: list[str]) -> None:
+    assert (ROOT / command[0]).is_file(), f"there is no {command[0]}"
+
+
+def _only_shown(command: list[str]) -> None:
+    """The recipes' tests do what it does."""
+
+
 _CHECKS: dict[str, Callable[[list[str]], None]] = {
     "aitoearn-async": _check_cli,
     "pip": _check_pip,
+    "curl": _only_shown,
+    "opentelemetry-instrument": lambda command: run(" ".join(command[1:]), Path(), run_it=False),
+    "uvicorn": _only_shown,
     "python": _check_python,
     "python3": _check_python,
     "export": _check_export,
-    "mkdocs": _check_mkdocs,
+    "zensical": _check_zensical,
     "pytest": _check_tool,
     "ruff": _check_tool,
     "mypy": _check_tool,
     "basedpyright": _check_tool,
+    "pylint": _check_tool,
+    "vulture": _check_tool,
+    "zizmor": _check_tool,
+    "release": _check_script,
+    "try-wheel": _check_script,
 }

@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import re
 import typing
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -13,6 +14,9 @@ import aitoearn_async
 from aitoearn_async import (
     AiToEarnError,
     Client,
+    EditImage,
+    GenerateImage,
+    GenerateVideo,
     ServiceUnreachableError,
     TaskState,
     WaitStrategy,
@@ -20,11 +24,11 @@ from aitoearn_async import (
     errors,
     wait_backoff,
 )
-from aitoearn_async.contract.codes import error_for
+from aitoearn_async._api.refusals import error_for
+from aitoearn_async._polling import step, waiter
+from aitoearn_async._polling.schedule import cadence
 from aitoearn_async.contract.status import state_of
 from aitoearn_async.emulator import Emulator, Fault
-from aitoearn_async.polling import step, waiter
-from aitoearn_async.polling.schedule import cadence
 
 from .pages import ROOT, blocks
 from .shell import help_of
@@ -61,7 +65,8 @@ def test_every_public_name_has_its_place_in_the_reference() -> None:
 def test_every_page_has_its_place_in_the_navigation() -> None:
     config = (ROOT / ".mkdocs.yml").read_text(encoding="utf-8")
     for page in DOCS.rglob("*.md"):
-        assert f": {page.relative_to(DOCS).as_posix()}\n" in config
+        name = page.relative_to(DOCS).as_posix()
+        assert name.startswith("zh/") or f": {name}\n" in config
 
 
 # Errors.
@@ -120,13 +125,12 @@ LONG = [("generating", 900.0), "success"]
 # the number of the decision that the arrow stands for.
 WAYS: ARROWS = {
     "first poll, at once": (LONG, [], {}, 0),
-    "no time at all": (LONG, [], {"timeout": 0}, 0),
     "still running": (LONG, [], {}, 1),
     "trouble": (LONG, [BAD], {}, 1),
     "a refusal that contradicts good answers": (LONG, [GOOD, NO], {}, 2),
     "one last poll before the end": (LONG, [], {"timeout": 0.5}, 1),
     "a word of success or failure": (["failed"], [], {}, 1),
-    "a refusal": (LONG, [NO], {}, 1),
+    "a refusal": (LONG, [Fault(code=404)], {}, 1),
     "the same refusal again": (LONG, [GOOD, NO, NO], {}, 3),
     "out of time": (LONG, [], {"timeout": 0.5}, 2),
     "out of patience": (LONG, [BAD] * 9, {"patience": 9.0}, -1),
@@ -136,12 +140,14 @@ ENDS = {"out of time": WaitTimeoutError, "out of patience": ServiceUnreachableEr
 
 
 def arrows() -> list[tuple[str, str, str]]:
-    chart = next(
-        block.code
-        for block in blocks(DOCS / "explanation/waiting.md")
-        if block.language == "mermaid"
-    )
-    return re.findall(r"^ *(\S+) --> (\S+): (.+)$", chart, re.M)
+    """From which decision to which, and the words beside the arrow."""
+    drawing = text_of("explanation/charts/wait.svg")
+    groups = re.findall(r'<g data-from="(.+?)" data-to="(.+?)">(.*?)</g>', drawing, re.S)
+    return [
+        (before, after, words)
+        for before, after, group in groups
+        for words in re.findall(r"<text[^>]*>([^<]+)</text>", group)
+    ]
 
 
 def test_the_diagram_has_the_decisions_there_are() -> None:
@@ -157,16 +163,19 @@ async def test_a_wait_can_go_along_each_arrow(
 ) -> None:
     decided = ["[*]"]
     raised: list[AiToEarnError] = []
-    for name in ("begin", "step"):
-        decide = getattr(waiter, name)
 
-        def noting(*args: Any, _decide: Any = decide) -> Any:
-            decision = _decide(*args)
+    def noting(decide: Callable[..., Any]) -> Callable[..., Any]:
+        def decided_so(*args: Any) -> Any:
+            decision = decide(*args)
             decided.append(type(decision).__name__)
             return decision
 
-        monkeypatch.setattr(waiter, name, noting)
+        return decided_so
 
+    monkeypatch.setattr(waiter, "begin", noting(step.begin))
+    # A waiter is given its step when it is made.
+    defaults: Any = waiter.Waiter.__init__.__kwdefaults__
+    monkeypatch.setitem(defaults, "step", noting(step.step))
     life, faults, arguments, number = WAYS[words]
     async with Emulator() as service, Client(service.api_key, base_url=service.url) as client:
         ref = service.add_image(*life)
@@ -190,8 +199,9 @@ def test_the_command_line_has_the_commands_and_options_the_page_has() -> None:
     usage = help_of()
     commands = re.findall(r"^  (\w+)  ", usage.partition("Commands:")[2].partition("Exit")[0], re.M)
     assert set(commands) <= set(re.findall(r"^## (\w+)$", page, re.M))
-    makers = [("generate", "image"), ("generate", "video"), ("edit", "image")]
-    helps = usage + "".join(help_of(*each) for each in [*((name,) for name in commands), *makers])
+    below = [("generate", "image"), ("generate", "video"), ("edit", "image")]
+    below += [("fleet", name) for name in ("add", "work", "outcomes", "status")]
+    helps = usage + "".join(help_of(*each) for each in [*((name,) for name in commands), *below])
     assert set(re.findall(r"--\w[\w-]*", page)) == set(re.findall(r"--\w[\w-]*", helps))
 
 
@@ -205,7 +215,8 @@ def test_the_exit_statuses_are_the_ones_in_the_help() -> None:
 
 
 def test_the_map_of_the_rooms_is_right() -> None:
-    chart = next(block.code for block in blocks(DOCS / "contributing.md") if "WORDS" in block.code)
+    page = blocks(DOCS / "contributing.md")
+    chart = next(block.code for block in page if "_client.py" in block.code)
     shown = set(re.findall(r"^  (\S+?)/? ", chart, re.M))
     package = ROOT / "aitoearn_async"
     assert all((package / name).exists() for name in shown)
@@ -220,4 +231,24 @@ def test_the_changelog_has_this_version() -> None:
 
 def test_links_of_the_readme_lead_somewhere() -> None:
     for target in re.findall(r"\]\(([^)#]+)", (ROOT / "README.md").read_text(encoding="utf-8")):
-        assert (ROOT / target).is_file(), target
+        assert target.startswith("https://") or (ROOT / target).is_file(), target
+
+
+def test_what_stands_beside_the_words_of_other_sdks_is_there() -> None:
+    shown = " ".join(row[1] for row in rows_of("faq.md", "Coming from another SDK"))
+    shown = " ".join(names_in(shown))
+    calls = set(re.findall(r"client\.(\w+)", shown))
+    assert calls <= {name for name in dir(Client) if not name.startswith("_")}
+    assert set(re.findall(r"\b[A-Z]\w+\b", shown)) - {"Path"} <= set(aitoearn_async.__all__) | {
+        state.name for state in TaskState
+    }
+    options = set(re.findall(r"\b(\w+)=", shown))
+    known: list[Any] = [
+        Client,
+        Client.run,
+        Client.wait_for,
+        GenerateImage,
+        EditImage,
+        GenerateVideo,
+    ]
+    assert options <= {name for one in known for name in inspect.signature(one).parameters}

@@ -1,18 +1,20 @@
 """Every code block of the documentation is run, or says in its page why not.
 
-A page is run from top to bottom in one namespace, as a reader would. What is in the
-namespace from the start: `service`, an emulator on virtual time, and `client`, a client of
-it that may fetch files from it. Tasks that a page names by a literal id are there. `await`
-works outside of functions.
+A page is run from top to bottom in one namespace, as a reader does who pastes it into
+`python -m asyncio`: nothing is in it from the start, and `await` works outside of functions.
+The environment is that of a reader who has pasted what `aitoearn-async emulator` prints. One
+thing is different: the loop's time is virtual.
 """
 
 from __future__ import annotations
 
 import ast
 import asyncio
+import codeop
 import contextlib
 import inspect
 import io
+import logging
 import re
 import shutil
 import socket
@@ -31,13 +33,15 @@ from aitoearn_async.emulator import Emulator, VirtualTimeLoop
 
 from . import shell
 from .pages import ROOT, Block, blocks, pages
-from .shell import add_tasks
 
-_SHOWN_ONLY = {"json", "text", "mermaid"}
+_SHOWN_ONLY = {"ini", "json", "text", "yaml"}
 """Languages in which there is nothing to run. Claims made in them have tests of their own."""
 
-_NOT_YET = {"aiogram": (3, 15)}
+_NOT_YET = dict.fromkeys(["aiogram", "fastapi", "nonebot"], (3, 15))
 """Packages that cannot be installed since that Python. What needs one is compiled, and not run."""
+
+_BESIDE = {"bot-china.md": "bot.md"}
+"""Pages that tell the reader to save the files of another page first."""
 
 _FILES = Path(__file__).with_name("files")
 """Files that the reader has."""
@@ -58,12 +62,20 @@ def test_page(page: Path, pytester: pytest.Pytester, monkeypatch: pytest.MonkeyP
     says_so = _AUTO_MODE in page.read_text(encoding="utf-8")
     pytester.makepyprojecttoml(_CONFIGURATION + _AUTO_MODE * says_so)
     with _Reader(pytester, monkeypatch) as reader:
+        if page.name in _BESIDE:
+            reader.save(page.with_name(_BESIDE[page.name]))
         for block in blocks(page):
             try:
                 reader.read(block)
             except Exception as exc:
                 exc.add_note(f"in {block.where}")
                 raise
+
+
+@pytest.mark.parametrize("page", _PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_a_page_hides_no_code(page: Path) -> None:
+    comments = re.findall(r"<!--(.*?)-->", page.read_text(encoding="utf-8"), re.DOTALL)
+    assert [comment for comment in comments if "\n" in comment] == []
 
 
 class _Reader:
@@ -77,30 +89,34 @@ class _Reader:
     def __enter__(self) -> _Reader:
         self.runner = asyncio.Runner(loop_factory=VirtualTimeLoop)
         self.service = self._run(_started())
+        self.monkeypatch.setenv("AITOEARN_PRIVATE_MEDIA", "1")
         self.monkeypatch.setenv("AITOEARN_API_KEY", self.service.api_key)
         self.monkeypatch.setenv("AITOEARN_BASE_URL", self.service.url)
         self.monkeypatch.setattr(asyncio, "run", self._run)
         self.monkeypatch.setattr(socket, "getaddrinfo", _no_internet)
         self.monkeypatch.syspath_prepend(str(self.pytester.path))
         shutil.copytree(_FILES, self.pytester.path, dirs_exist_ok=True)
-        self.client = Client(private_media=True)  # the emulator is inside
-        self.names: dict[str, Any] = {
-            "__name__": "__main__",
-            "service": self.service,
-            "client": self.client,
-        }
+        self.names: dict[str, Any] = {"__name__": "__main__"}
+        self.level = logging.getLogger("aitoearn_async").level
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._run(self.client.aclose())
-        self._run(self.service.aclose())
+        for left in [*self.names.values(), self.service]:
+            if isinstance(left, Client | Emulator):  # as the end of the reader's process does
+                self._run(left.aclose())
         self.runner.close()
+        logging.getLogger("aitoearn_async").setLevel(self.level)  # a page may have set it
         for file in self.pytester.path.glob("*.py"):
             sys.modules.pop(file.stem, None)
 
     def _run(self, main: Coroutine[Any, Any, Any], **_: Any) -> Any:
         """In place of `asyncio.run`: on the loop of the emulator, which goes on after it."""
         return self.runner.run(main)
+
+    def save(self, page: Path) -> None:
+        """Save the files of a page, and run none."""
+        for block in blocks(page):
+            self._write(block)
 
     def read(self, block: Block) -> None:
         if block.prints:
@@ -127,12 +143,13 @@ class _Reader:
         assert re.fullmatch(pattern, said, re.DOTALL), f"it really says:\n{said}"
 
     def _python(self, block: Block) -> None:
+        if block.title is None:
+            _paste(block)
         if block.title is not None:
             self._write(block)
             if Path(block.title).name.startswith("test_"):
                 self._pytest(block)
                 return
-        self._add_tasks(block.code)
         names = self.names if block.title is None else {"__name__": Path(block.title).stem}
         # Line breaks in front, so that a traceback names the line of the page.
         code = compile(
@@ -147,8 +164,7 @@ class _Reader:
                 exec(code, names)
             else:
                 self._run(_in_the_loop(code, names))
-        if not block.hidden:
-            self.printed = out.getvalue()
+        self.printed = out.getvalue()
 
     def _write(self, block: Block) -> None:
         if block.title is not None:
@@ -166,11 +182,22 @@ class _Reader:
         assert set(passed) == {"passed"}, result.stdout.str()
         assert passed["passed"] >= len(functions)
 
-    def _add_tasks(self, text: str) -> None:
-        async def add() -> None:
-            add_tasks(self.service, text)
 
-        self._run(add())
+def _paste(block: Block) -> None:
+    """Give a block to an interpreter line by line, as a terminal does with what is pasted.
+
+    Raises:
+        SyntaxError: A statement ends too early, at an empty line in it, or where the next begins.
+    """
+    compiler = codeop.CommandCompiler()
+    compiler.compiler.flags |= ast.PyCF_ALLOW_TOP_LEVEL_AWAIT
+    typed: list[str] = []
+    for line in [*block.code.splitlines(), ""]:
+        if typed or line.strip():
+            typed.append(line)
+            if compiler("\n".join(typed), block.where, "single") is not None:
+                typed = []
+    assert not typed, f"this statement has no end: {typed}"
 
 
 def _is_test(node: ast.AST) -> bool:

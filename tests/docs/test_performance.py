@@ -36,6 +36,15 @@ def test_a_chart_has_the_figures_of_the_results(name: str) -> None:
     assert f"](charts/{name}.svg)" in TEXT
     svg = (charts.FOLDER / f"{name}.svg").read_text(encoding="utf-8")
     written = [html.unescape(text) for text in re.findall(r"<text[^>]*>([^<]+)</text>", svg)]
-    what, labels, series = charts.CHARTS[name](RESULTS[name])
-    figures = [charts.short(figure) for lengths in series.values() for figure in lengths]
-    assert Counter([what, *labels, *filter(None, series), *figures]) <= Counter(written)
+    chart = charts.CHARTS[name](RESULTS[name])
+    shown = [chart.title, f"{chart.unit}; less is better"]
+    shown += [text for bar in chart.bars for text in (bar.label, charts.short(bar.length))]
+    assert Counter(shown) <= Counter(written)
+
+
+@pytest.mark.parametrize("name", charts.CHARTS)
+def test_a_chart_has_our_bars_in_a_colour_of_their_own(name: str) -> None:
+    svg = (charts.FOLDER / f"{name}.svg").read_text(encoding="utf-8")
+    bars = charts.CHARTS[name](RESULTS[name]).bars
+    colours = [charts.OURS if bar.ours else charts.OTHERS for bar in bars]
+    assert [colour for colour in re.findall(r"fill: (#\w{6})", svg) if colour in colours] == colours

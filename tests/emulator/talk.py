@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import io
 import json
 from typing import Any, NamedTuple
 
 import aiohttp
+from multidict import CIMultiDict
+from yarl import URL
 
 from aitoearn_async import AnyRef
 from aitoearn_async.emulator import Emulator
@@ -27,16 +30,40 @@ class Reply(NamedTuple):
         return json.loads(self.body)  # type: ignore[no-any-return]
 
     @property
-    def data(self) -> dict[str, Any]:
-        return self.json["data"]  # type: ignore[no-any-return]
+    def data(self) -> Any:
+        return self.json["data"]
 
 
 async def ask(service: Emulator, what: AnyRef | str, method: str = "GET", **headers: str) -> Reply:
     path = what if isinstance(what, str) else PATHS[what.kind] + what.id
-    sent = {"X-Api-Key": service.api_key, **{k.replace("_", "-"): v for k, v in headers.items()}}
+    return await send(service, method, path, None, headers)
+
+
+async def post(service: Emulator, path: str, body: bytes, **headers: str) -> Reply:
+    return await send(service, "POST", path, body, {"Content-Type": "application/json", **headers})
+
+
+async def send(
+    service: Emulator,
+    method: str,
+    path: str,
+    body: bytes | None,
+    headers: dict[str, str],
+    keys: list[str] | None = None,
+) -> Reply:
+    sent = CIMultiDict({name.replace("_", "-"): value for name, value in headers.items()})
+    if "X-Api-Key" not in sent:
+        for key in [service.api_key] if keys is None else keys:
+            sent.add("X-Api-Key", key)
     async with (
         aiohttp.ClientSession() as session,
-        session.request(method, service.url + path, headers=sent, allow_redirects=False) as got,
+        session.request(
+            method,
+            URL(service.url + path, encoded=True),
+            headers=sent,
+            data=None if body is None else io.BytesIO(body),
+            allow_redirects=False,
+        ) as got,
     ):
         return Reply(got.status, got.headers, await got.read())
 

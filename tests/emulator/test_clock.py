@@ -13,7 +13,8 @@ import time
 import aiohttp
 import pytest
 
-from aitoearn_async.emulator import Emulator, VirtualTimeLoop
+from aitoearn_async import Client
+from aitoearn_async.emulator import Emulator, VirtualTimeLoop, clock
 
 
 def virtual_loop() -> VirtualTimeLoop:
@@ -222,6 +223,56 @@ async def test_a_peer_outside_the_loop_can_be_given_real_time() -> None:
         writer.close()
         await writer.wait_closed()
         thread.join()
+
+
+def test_time_that_others_freeze_or_forbid(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Hours pass, threads too, though `time` stands still and nobody may sleep."""
+
+    async def main() -> float:
+        loop = virtual_loop()
+        async with Emulator() as service, Client(service.api_key, base_url=service.url) as client:
+            ref = service.add_video(("InProgress", 3600.0), "SUCCESS")
+            await client.wait_for(ref, timeout=7200)
+            assert await asyncio.to_thread(sum, range(100_000)) == 4_999_950_000
+            with loop.real_time():
+                await asyncio.sleep(0.001)
+        return loop.time()
+
+    def forbidden(_: float) -> None:
+        raise AssertionError("nobody may sleep")
+
+    with asyncio.Runner(loop_factory=VirtualTimeLoop) as runner:
+        frozen = time.monotonic()
+        monkeypatch.setattr(time, "monotonic", lambda: frozen)
+        monkeypatch.setattr(time, "sleep", forbidden)
+        assert 3600 < runner.run(main()) < 3700
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="its selector has no file of its own")
+def test_a_loop_with_many_files_open(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Bytes beat timers too where the selector's file has a number too large for `select`."""
+    monkeypatch.setattr(clock, "_SELECT_LIMIT", 0)
+
+    async def main() -> None:
+        await test_bytes_under_way_beat_every_timer()
+
+    with asyncio.Runner(loop_factory=VirtualTimeLoop) as runner:
+        runner.run(main())
+
+
+def test_a_system_that_does_not_tell_which_sockets_listen(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Then none is taken for one that does, and time jumps all the same."""
+    monkeypatch.setattr(socket, "SO_ACCEPTCONN", 9999)
+
+    async def main() -> float:
+        async with Emulator() as service, Client(service.api_key, base_url=service.url) as client:
+            await client.wait_for(
+                service.add_video(("InProgress", 3600.0), "SUCCESS"), timeout=7200
+            )
+        return virtual_loop().time()
+
+    with asyncio.Runner(loop_factory=VirtualTimeLoop) as runner:
+        assert runner.run(main()) > 3600
 
 
 @pytest.mark.parametrize("settle", [-1.0, float("nan"), float("inf")])

@@ -12,7 +12,7 @@ from aitoearn_async import ImageRef, VideoRef
 from aitoearn_async.emulator import Emulator
 from aitoearn_async.emulator.wire import etag_of
 
-from .talk import IMAGE, UNKNOWN, VIDEO, ask, now, talk
+from .talk import IMAGE, UNKNOWN, VIDEO, ask, now, post, talk
 
 # What a recorded server sends, case by case: the fields of `data`, in its order.
 IMAGE_RUNNING = "logId status startedAt request createdAt updatedAt"
@@ -144,6 +144,32 @@ async def test_what_has_not_changed_is_304(service: Emulator) -> None:
     await asyncio.sleep(30)
     changed = await ask(service, ref, x_request_id="fixed", If_None_Match=etag)
     assert (changed.status, changed.data["status"]) == (200, "success")
+
+
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [
+        ({"Cache_Control": "no-cache"}, 200),
+        ({"Cache_Control": "max-age=0, no-cache"}, 200),
+        ({"Cache_Control": "max-age=0"}, 304),
+        ({"Pragma": "no-cache"}, 304),
+    ],
+)
+async def test_a_body_can_be_asked_for_in_any_case(
+    service: Emulator, headers: dict[str, str], status: int
+) -> None:
+    """`Cache-Control: no-cache` goes past `If-None-Match`, and nothing else does."""
+    ref = service.add_image("success")
+    etag = (await ask(service, ref, x_request_id="fixed")).headers["ETag"]
+    reply = await ask(service, ref, x_request_id="fixed", If_None_Match=etag, **headers)
+    assert reply.status == status
+
+
+async def test_a_submit_is_never_304(service: Emulator) -> None:
+    """Only what reads can be answered without a body."""
+    body = b'{"model": "m", "prompt": "x"}'
+    reply = await post(service, "/api/ai/image/generate/async", body, If_None_Match="*")
+    assert (reply.status, reply.json["code"]) == (200, 0)
 
 
 async def test_a_star_matches_even_a_refusal(service: Emulator) -> None:

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import aiohttp
 import pytest
 
+from aitoearn_async import ImageRef
 from aitoearn_async.emulator import Emulator, Fault
 
-from .talk import IMAGE, ask, now, talk
+from .talk import IMAGE, ask, now, post, talk
 
 
 @pytest.fixture
@@ -110,8 +111,10 @@ BODY = b'{"model": "sora-2", "prompt": "x"}'
     [
         ([b"GET /api/ai/image/task/x HTTP/1.1", b"X-Request-Id: \xff\xfe"], b"", b'"code":10002'),
         ([SUBMIT, b"Expect: 100-continue"], BODY, b'"code":0'),
+        ([b"GET /api/ai/image/task/%FF HTTP/1.1"], b"", b'"code":400'),
+        ([b"GET /media/image/a%20b/1.png HTTP/1.1"], b"", b"no such file"),
     ],
-    ids=["request id", "expect"],
+    ids=["request id", "expect", "no UTF-8", "no id"],
 )
 async def test_odd_requests(
     service: Emulator,
@@ -126,9 +129,62 @@ async def test_odd_requests(
     lines += [b"Host: here", f"X-Api-Key: {service.api_key}".encode()]
     lines += [f"Content-Length: {len(body)}".encode(), b"Connection: close", b"", b""]
     writer.write(b"\r\n".join(lines))
-    if b"Expect" in lines[1]:
+    if b"Expect: 100-continue" in lines:
         assert await reader.readline() == b"HTTP/1.1 100 Continue\r\n"
     writer.write(body)
     assert said in await reader.read()
     writer.close()
     assert caplog.records == []
+
+
+async def test_an_address_that_cannot_be_had_leaves_nothing_behind() -> None:
+    """Neither of the two sockets listens after a start that failed."""
+    async with Emulator() as other:
+        port = int(other.url.rpartition(":")[2])
+        service = Emulator(port=port)
+        with pytest.raises(OSError, match="address"):
+            await service.start()
+        assert "not running" in repr(service)
+
+
+def test_a_timeline_for_a_kind_that_there_is_not() -> None:
+    """A mistake in a word would give all tasks the usual timeline."""
+    with pytest.raises(ValueError, match="'film'"):
+        Emulator().script(cast(Any, "film"), "SUCCESS")
+
+
+async def test_a_timeline_is_taken_back(service: Emulator) -> None:
+    """Without stages, submits have the usual one again."""
+    for timeline in (["failed"], []):
+        service.script("image", *timeline)
+        body = b'{"model": "m", "prompt": "x"}'
+        receipt = (await post(service, "/api/ai/image/generate/async", body)).data
+        found = (await ask(service, ImageRef(receipt["logId"]))).data
+        assert found["status"] == ("failed" if timeline else "generating")
+
+
+def test_it_can_be_looked_at_when_its_loop_is_over() -> None:
+    """And says why nobody would be answered, where another loop runs."""
+
+    async def started() -> Emulator:
+        service = Emulator()
+        await service.start()
+        await service.aclose()
+        return service
+
+    async def elsewhere(service: Emulator) -> str:
+        with pytest.raises(RuntimeError, match="another loop than the fixture"):
+            service.add_image()
+        return "said"
+
+    service = asyncio.run(started())
+    assert service.url.startswith("http://127.0.0.1:")
+    assert asyncio.run(elsewhere(service)) == "said"
+
+
+async def test_a_request_is_shown_without_its_key(service: Emulator) -> None:
+    """And compares with it."""
+    await ask(service, "/api/ai/logs")
+    (request,) = service.requests
+    assert service.api_key not in repr(request)
+    assert request.headers["X-Api-Key"] == service.api_key

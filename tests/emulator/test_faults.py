@@ -60,6 +60,14 @@ async def test_http_errors_look_like_a_proxys(service: Emulator) -> None:
     assert (await ask(service, ref))[::2] == (204, b"")
 
 
+async def test_a_status_without_a_name(service: Emulator) -> None:
+    """Proxies make up numbers of their own."""
+    ref = service.add_image()
+    service.fault(Fault(status=599), ref)
+    reply = await ask(service, ref)
+    assert (reply.status, b"<title>599</title>" in reply.body) == (599, True)
+
+
 async def test_business_codes_come_in_an_envelope(service: Emulator) -> None:
     """A business code is HTTP 200, with the service's words or the test's."""
     ref = service.add_image()
@@ -150,6 +158,18 @@ async def test_reset(service: Emulator) -> None:
     service.fault(Fault(reset=True))
     with pytest.raises(ConnectionResetError):
         await talk(service, service.add_image())
+
+
+@pytest.mark.parametrize(
+    "fault", [Fault(delay=5.0, stall="body"), Fault(delay=5.0, reset=True), Fault(delay=5.0)]
+)
+async def test_a_fault_for_a_client_that_has_left(service: Emulator, fault: Fault) -> None:
+    """Whoever it was for is gone by then: nothing is sent, and nothing breaks."""
+    service.fault(fault)
+    with pytest.raises(TimeoutError):
+        await asyncio.wait_for(talk(service, service.add_image()), 1)
+    await asyncio.sleep(10)
+    assert (await ask(service, service.add_image())).status == 200
 
 
 async def test_raw(service: Emulator) -> None:

@@ -10,9 +10,9 @@ import aiohttp
 import pytest
 
 from aitoearn_async import AnyRef
-from aitoearn_async.contract.formats import media_type_of
+from aitoearn_async.contract.media_types import media_types_of
 from aitoearn_async.emulator import Emulator, Fault
-from aitoearn_async.emulator.pictures import mp4, png
+from aitoearn_async.emulator.pictures import FILM_BYTES, mp4, png
 
 from .talk import Reply
 
@@ -31,15 +31,16 @@ def chunks(data: bytes) -> Iterator[tuple[bytes, bytes]]:
 
 
 def test_a_picture() -> None:
-    """A PNG: checksums right, as many rows as it says, in colours that go with the name."""
+    """A PNG whose checksums are right, with as many rows as it says, one of a kind by its name."""
     parts = list(chunks(png("one")))
-    assert [kind for kind, _ in parts] == [b"IHDR", b"IDAT", b"IEND"]
+    assert [kind for kind, _ in parts] == [b"IHDR", b"tEXt", b"IDAT", b"IEND"]
     width, height, depth, colour, *rest = struct.unpack(">IIBBBBB", parts[0][1])
     assert (width, height, depth, colour, rest) == (64, 64, 8, 2, [0, 0, 0])
-    rows = zlib.decompress(parts[1][1])
+    assert parts[1][1] == b"Title\0one"
+    rows = zlib.decompress(parts[2][1])
     assert len(rows) == height * (1 + 3 * width)
     assert set(rows[:: 1 + 3 * width]) == {0}
-    assert media_type_of(png("one")) == "image/png"
+    assert media_types_of(png("one")) == ("image/png",)
     assert png("one") == png("one") != png("two")
 
 
@@ -61,14 +62,15 @@ def boxes(data: bytes, offset: int = 0) -> Iterator[tuple[bytes, int, bytes]]:
 
 
 def test_a_film() -> None:
-    """An MP4 whose index leads to every frame, each of them whole."""
+    """An MP4 whose index leads to every frame, each of them whole, with its name at the end."""
     data = mp4("one")
     found = {kind: (start, body) for kind, start, body in boxes(data)}
     assert [kind for kind, _, _ in boxes(data)][:2] == [b"ftyp", b"moov"]
     scale, length = struct.unpack_from(">II", found[b"mdhd"][1], 12)
     assert length / scale == 2.0
-    count, *sizes = struct.unpack_from(f">I{length}I", found[b"stsz"][1], 8)
-    assert count == length
+    (count,) = struct.unpack_from(">I", found[b"stsz"][1], 8)
+    sizes = struct.unpack_from(f">{count}I", found[b"stsz"][1], 12)
+    assert struct.unpack(">4I", found[b"stts"][1])[2:] == (count, length // count)
     (start,) = struct.unpack_from(">I", found[b"stco"][1], 8)
     assert start == found[b"mdat"][0]
     assert sum(sizes) == len(found[b"mdat"][1])
@@ -81,7 +83,9 @@ def test_a_film() -> None:
     assert b"avc1" in found[b"stsd"][1]
     width, height = struct.unpack_from(">II", found[b"tkhd"][1], 76)
     assert (width >> 16, height >> 16) == (32, 32)
-    assert media_type_of(data) == "video/mp4"
+    assert found[b"free"][1].startswith(b"one\0")
+    assert len(data) == FILM_BYTES
+    assert media_types_of(data)[0] == "video/mp4"
     assert mp4("one") == mp4("one") != mp4("two")
 
 

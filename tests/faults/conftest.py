@@ -25,7 +25,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         # Not by a mark: those are looked at when a test is collected, which is over. As the
         # first, to be the last to look. Items made of one function share the list.
         if is_async(item) and "left_as_found" not in item.fixturenames:
-            item.fixturenames.insert(0, "left_as_found")
+            # Before caplog, which puts back what it has changed of the log.
+            item.fixturenames[:0] = ["logs_as_before", "left_as_found"]
 
 
 def is_async(item: pytest.Function) -> bool:

@@ -70,7 +70,7 @@ class Figure(msgspec.Struct, frozen=True):
     at_most: float | None = None
 
 
-MOST_HEARD = 500
+MOST_HEARD = 100
 """Errors of a test in which the key is looked for. Some tests have ten thousand, all alike."""
 
 

@@ -169,8 +169,6 @@ async def take(trial: Trial, answers: list[bytes]) -> None:
 
 
 @settings(
-    max_examples=40,
-    deadline=None,
     derandomize=True,  # the same examples on every run
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
 )

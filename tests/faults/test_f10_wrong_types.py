@@ -36,11 +36,12 @@ DATA: dict[AnyRef, dict[str, object]] = {
 """A whole task of each kind, as recorded."""
 
 NO_TEXT: list[object] = [5, [], {}, True]
+NO_ID = [value for value in NO_TEXT if type(value) is not int]
 NO_NUMBER: list[object] = ["5", [], {}, True]
 NO_OBJECT: list[object] = ["x", 5, [], False]
 FIELDS: dict[AnyRef, dict[str, list[object]]] = {
     REF: {
-        "logId": [None, *NO_TEXT],
+        "logId": [None, *NO_ID],
         "status": [None, ["success"], *NO_TEXT],
         "images": ["none", 5, {}, [5], ["url"], [None], [{"url": 5}]],
         "points": NO_NUMBER,
@@ -50,7 +51,7 @@ FIELDS: dict[AnyRef, dict[str, list[object]]] = {
         "errorMessage": NO_TEXT,
     },
     VIDEO: {
-        "id": [None, *NO_TEXT],
+        "id": [None, *NO_ID],
         "status": [None, ["SUCCESS"], *NO_TEXT],
         "input": [*NO_OBJECT, {"duration": "5"}, {"images": [5]}, {"prompt": {}}],
         "error": [*NO_OBJECT, {"message": 5}],

@@ -103,8 +103,13 @@ async def test_whatever_it_looks_like(
     assert statistics.held > 300
     trial.wire(server, at_most=60 * 25)
     in_outage = [heard for heard in server.heard if began + 40 <= heard.at < began + 90]
-    trial.figure("probes in 50 s of it", len(in_outage), 50)
+    # One that is lost on a connection from before goes out once more, on a new one.
+    times = 2 if trouble is TROUBLE["reset"] else 1
+    trial.figure("probes in 50 s of it", len(in_outage) / times, 50)
     lines = [r.getMessage() for r in caplog.records if r.levelno >= logging.INFO]
+    failed = [line for line in lines if line.startswith("a poll of ")]
+    assert len(failed) == 21, "one for each wait, and one for the batch"
+    lines = [line for line in lines if line not in failed]
     assert len(lines) == 3
     assert "is down" in lines[0]
     assert "answers again" in lines[1]
@@ -137,7 +142,8 @@ async def test_probes_that_never_got_their_turn(trial: Trial) -> None:
 
 
 async def test_patience_ends_while_it_lasts(trial: Trial) -> None:
-    """Tasks that were only held lose it too, each at its own time; and deadlines are kept."""
+    """Tasks that were held lose it too, each at its own time and after a last question; and
+    deadlines are kept."""
     began = now()
 
     def service(heard: Heard) -> Iterable[Part]:
@@ -155,6 +161,7 @@ async def test_patience_ends_while_it_lasts(trial: Trial) -> None:
         assert 85 <= min(lasted) <= max(lasted) <= 97
         outcomes = await client.wait_all(refs(60), patience=None, timeout=20)
         trial.book(refs(60), outcomes)
-        assert sum(outcome.polls for outcome in outcomes) < 30, "probes"
+        assert all(outcome.polls for outcome in outcomes), "each is asked for at the last"
+        assert sum(outcome.polls for outcome in outcomes) < 60 + 30, "and there are probes"
         assert all(19.99 <= outcome.elapsed <= 20.05 for outcome in outcomes)
     trial.wire(server, at_most=60 * 8 + 100)

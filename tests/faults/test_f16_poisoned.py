@@ -26,7 +26,7 @@ TROUBLE = {"code 500": refuse(500), "504": say(http(b"", 504)), "silence": say(S
 
 
 @pytest.mark.parametrize("trouble", TROUBLE.values(), ids=TROUBLE)
-@pytest.mark.parametrize("others", [0, 50])
+@pytest.mark.parametrize("others", [0, 20])
 async def test_only_that_task_is_given_up(trial: Trial, trouble: Script, others: int) -> None:
     """Four of them alone at it are not enough to hold anybody back; nor are four among others."""
     poisoned = [ImageRef(f"poisoned-{number}") for number in range(4)]

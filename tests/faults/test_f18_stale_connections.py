@@ -73,6 +73,7 @@ async def test_connections_that_look_alive(trial: Trial, how: End) -> None:
         assert 102 <= server.count <= 201
         await trial.ends(client.get, *REFS, status="success")
         assert client.statistics().failures == 0
+        assert client.statistics().requests == server.count, "those sent again count too"
     trial.wire(server, exactly=100 + 100 + 101)
 
 

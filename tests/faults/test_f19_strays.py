@@ -108,7 +108,7 @@ async def test_an_extra_answer_on_an_idle_connection(trial: Trial, delay: float)
         for letter in "abc":
             await trial.ends(client.get, ImageRef(letter), status="success")
         assert server.heard[0].connection == 0
-        assert {heard.connection for heard in server.heard[1:]} == {1}
+        assert 0 not in {heard.connection for heard in server.heard[1:]}
         assert client.statistics().failures == 0
     trial.wire(server, exactly=4)
 

@@ -16,7 +16,14 @@ from typing import Any
 import aiohttp
 import pytest
 
-from aitoearn_async import ConnectionFailedError, ImageRef, RequestTimeoutError, WaitTimeoutError
+from aitoearn_async import (
+    ConnectionFailedError,
+    ImageRef,
+    NotAskedError,
+    RequestTimeoutError,
+    ServiceUnreachableError,
+    WaitTimeoutError,
+)
 from aitoearn_async.emulator import VirtualTimeLoop
 from tests.support.raw_server import KEY, REF, RawServer, good, together
 
@@ -129,7 +136,7 @@ def no_threads() -> Iterator[None]:
 async def test_no_thread_to_look_it_up_in(
     trial: Trial, session: Callable[[], aiohttp.ClientSession] | None
 ) -> None:
-    """A poll is lost, and an error of ours says what there was not enough of."""
+    """Nothing is sent, and an error of ours says what there was not enough of."""
     async with RawServer(good()) as server, contextlib.AsyncExitStack() as stack:
         theirs = await stack.enter_async_context(session()) if session else None
         url = server.url.replace(ALIVE, NAME)
@@ -137,22 +144,23 @@ async def test_no_thread_to_look_it_up_in(
             (error,) = await trial.ends(client.get, REF)
             (end,) = await trial.ends(lambda ref: client.wait_for(ref, timeout=60), REF)
             assert (client.statistics().in_flight, client.statistics().queued) == (0, 0)
-    assert type(error) is ConnectionFailedError
-    assert error.transient
-    assert "can't start new thread" in str(error)
-    assert end.seen == {"no DNS answer": end.polls}
+    assert type(error) is NotAskedError
+    assert str(error).startswith("not sent, because this machine has no thread left")
+    assert end.polls == 0
+    assert "no thread left" in str(end.__cause__)
     trial.wire(server, exactly=0)
 
 
 def test_a_wait_without_a_name(trial: Trial) -> None:
-    """Its deadline is kept, and the error tells what was seen."""
+    """It ends within seconds, and the error tells what was seen and where."""
 
     @with_names(trial, FAILURES["no such name"])
     async def _(loop: NamingLoop, server: RawServer, url: str) -> None:
         async with server.client(base_url=url) as client:
-            with trial.on_time(loop.time() + 60, early=0):
+            with trial.on_time(loop.time() + 8, early=0.2):
                 (error,) = await trial.ends(lambda ref: client.wait_for(ref, timeout=60), REF)
-        assert type(error) is WaitTimeoutError
+        assert type(error) is ServiceUnreachableError
+        assert error.address == url
         assert error.seen == {"no DNS answer": error.polls}
         trial.wire(server, exactly=0)
 
@@ -206,14 +214,14 @@ def test_a_dead_address_that_refuses(trial: Trial, addresses: list[str]) -> None
 
 
 @contextlib.contextmanager
-def silent(port: int) -> Iterator[None]:
+def silent(port: int, host: str = DEAD) -> Iterator[None]:
     """The dead address takes no more connections: they are neither made nor refused."""
     with contextlib.ExitStack() as stack:
-        stack.enter_context(socket.create_server((DEAD, port), backlog=0))
+        stack.enter_context(socket.create_server((host, port), backlog=0))
         for _ in range(8):
             filler = stack.enter_context(socket.socket())
             filler.setblocking(False)
-            filler.connect_ex((DEAD, port))
+            filler.connect_ex((host, port))
         yield
 
 
@@ -233,16 +241,33 @@ def test_a_dead_address_that_is_silent(trial: Trial) -> None:
 
 
 def test_all_addresses_silent(trial: Trial) -> None:
-    """A request that ends on time like any other."""
+    """A request that ends on time like any other: a service that was there may come back."""
+
+    @with_names(trial, [ALIVE])
+    async def _(loop: NamingLoop, server: RawServer, url: str) -> None:
+        options = {"attempts": 1, "request_timeout": TIMEOUT}
+        async with server.client(base_url=url, **options) as client:
+            await trial.ends(client.get, REF, status="generating")
+            server.hang_up()
+            server._server.close()  # type: ignore[union-attr]
+            await asyncio.sleep(1)
+            with silent(server.port, ALIVE), trial.on_time(loop.time() + TIMEOUT, early=0):
+                (error,) = await trial.ends(client.get, REF)
+        assert type(error) is RequestTimeoutError
+        trial.wire(server, exactly=1)
+
+
+def test_all_addresses_silent_from_the_beginning(trial: Trial) -> None:
+    """Nobody has ever answered there: it is more likely wrong than down, and seconds will do."""
 
     @with_names(trial, [DEAD])
     async def _(loop: NamingLoop, server: RawServer, url: str) -> None:
-        options = {"attempts": 1, "request_timeout": TIMEOUT}
         with silent(server.port):
-            async with server.client(base_url=url, **options) as client:
-                with trial.on_time(loop.time() + TIMEOUT, early=0):
+            async with server.client(base_url=url, attempts=1) as client:
+                with trial.on_time(loop.time() + 3, early=0.02):
                     (error,) = await trial.ends(client.get, REF)
-        assert type(error) is RequestTimeoutError
+        assert type(error) is ConnectionFailedError
+        assert error.label == "no connection"
         trial.wire(server, exactly=0)
 
 

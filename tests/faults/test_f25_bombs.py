@@ -119,7 +119,7 @@ async def test_what_is_too_large(trial: Trial, names: list[str], cap: int) -> No
     bombs = {name: TOO_LARGE[name] for name in names}
     options = {} if cap == CAP else {"max_response_bytes": cap}
     for name, cost in (await costs(trial, bombs, **options)).items():
-        said = f"UnexpectedResponseError: the answer is larger than {cap:,} bytes"
+        said = f"UnexpectedResponseError: {REF}: the answer is larger than {cap:,} bytes"
         assert cost.end.startswith(said), (name, cost.end)
         trial.figure("peak of memory over the cap, MB", (cost.peak - cap) / MB, 8)
         trial.figure("event loop held up at a stretch, ms of CPU", cost.held * 1000, 50)

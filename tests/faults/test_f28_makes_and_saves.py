@@ -22,7 +22,7 @@ from aitoearn_async import (
     VideoRef,
 )
 from aitoearn_async.emulator.pictures import mp4
-from tests.media.storage import film_at, names, serve
+from tests.downloads.storage import film_at, names, serve
 from tests.support.raw_server import ID, Heard, Part, RawServer, envelope, http, task
 
 from .calls import SOON

@@ -144,7 +144,7 @@ async def test_a_slow_consumer(trial: Trial) -> None:
 async def test_a_consumer_that_never_comes_back(trial: Trial) -> None:
     """With no bound on refs it is the outcomes that are bounded; and no poll goes out then."""
     async with RawServer() as server, server.client(concurrency=8) as client:
-        some = REFS[:1500]
+        some = REFS[:1100]
         async with client.as_completed(some, max_pending=len(some)) as batch:
             await asyncio.sleep(100)
             ready = batch.statistics().ready
@@ -155,7 +155,7 @@ async def test_a_consumer_that_never_comes_back(trial: Trial) -> None:
             async with asyncio.timeout(100):
                 outcomes = [outcome async for outcome in batch]
         trial.book(some, sorted(outcomes, key=str), status="success")
-        trial.figure("outcomes that lay unread, of 1500", ready, 1024 + 8)
+        trial.figure("outcomes that lay unread, of 1100", ready, 1024 + 8)
     trial.wire(server)
 
 

@@ -214,7 +214,8 @@ async def test_connections_from_before_the_sleep(trial: Trial, wall: Wall, jump:
             await trial.ends(client.get, *[REF] * 3, status="success")
         await asyncio.sleep(1)
         await trial.ends(client.get, *[REF] * 3, status="success")
-        assert {heard.connection for heard in server.heard[before:]} <= {5, 6, 7, 8}
+        # What had met a dead one went out again on a connection of its own, which is not kept.
+        assert all(heard.connection >= before for heard in server.heard[before:])
     trial.wire(server, exactly=before + 6)
 
 

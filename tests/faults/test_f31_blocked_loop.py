@@ -30,7 +30,7 @@ def the_loop() -> BlockableLoop:
 
 @pytest.mark.usefixtures("untraced")
 @pytest.mark.parametrize("seconds", [5.5, 3600.0])
-@pytest.mark.parametrize("count", [1, 50, 1000])
+@pytest.mark.parametrize("count", [1, 300])
 def test_answers_that_are_there(trial: Trial, count: int, seconds: float) -> None:
     """They lie in the sockets when the loop comes back, and every request's time is over."""
 

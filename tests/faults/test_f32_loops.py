@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import gc
 import warnings
+from collections.abc import Callable, Coroutine
+from typing import Any, cast
 
 import aiohttp
 import pytest
+from yarl import URL
 
-from aitoearn_async import AiToEarnError, Client, ClientClosedError, ImageRef
+from aitoearn_async import AiToEarnError, Client, ClientClosedError, GenerateImage, ImageRef
 from aitoearn_async.emulator import VirtualTimeLoop
-from tests.support.raw_server import KEY, REF, RawServer, good, http, say, together
+from tests.support.raw_server import KEY, REF, STALL, RawServer, good, http, say, together
 
 from .calls import CALLS, Call, words
 from .harness import Row, Trial, child
@@ -19,8 +23,9 @@ from .harness import Row, Trial, child
 ROW = Row(
     32,
     "The loop is closed first, or another one; a fork; another thread; use after the close",
-    "A client belongs to one loop of one process until it is closed. Every other use is one "
-    "clear error that says so, and one that is dropped without a close says that.",
+    "A client belongs to one loop of one process at a time. It moves on where that loop is closed "
+    "and nothing was under way; every other use is one clear error that says so, and one that is "
+    "dropped without a close says that.",
 )
 
 
@@ -160,26 +165,88 @@ def test_closed_on_another_loop(trial: Trial) -> None:
             assert [type(end) for end in ends] == [ClientClosedError]
 
 
-def test_the_loop_is_closed_first(trial: Trial, recwarn: pytest.WarningsRecorder) -> None:
-    """`asyncio.run` twice with one client: an error the second time, a warning at the end."""
-
-    clients: list[Client] = []
-
-    async def first() -> None:
-        async with RawServer(good()) as server:
-            clients.append(server.client())
-            await trial.ends(clients[0].get, REF, status="success")
-            trial.wire(server, exactly=1)
-
-    async def second() -> None:
-        (end,) = await trial.ends(clients[0].get, REF, also=(RuntimeError,))
-        assert "earlier asyncio.run" in str(end)
-
-    for main in (first, second):
+def in_turn(*mains: Callable[[], Coroutine[Any, Any, None]]) -> None:
+    """Each on a loop of its own, which is closed before the next begins."""
+    for main in mains:
         with asyncio.Runner(loop_factory=VirtualTimeLoop) as runner:
             runner.run(main())
+
+
+def test_the_loop_is_closed_first(trial: Trial, recwarn: pytest.WarningsRecorder) -> None:
+    """`asyncio.run` three times with one client, as scripts and task queues do: it moves along."""
+    clients: list[Client] = []
+
+    async def one() -> None:
+        async with RawServer(good(), good()) as server:
+            if not clients:
+                clients.append(server.client())
+            client = clients[0]
+            client._parts.http.base_url = URL(server.url)
+            await trial.ends(client.get, REF, status="success")
+            assert (await client.wait_for(REF)).done
+            trial.wire(server, exactly=2)
+
+    in_turn(one, one, one)
+    assert clients[0].statistics().requests == 6
     clients.clear()
-    assert "was dropped without being closed" in complaints(recwarn)[0]
+    trial.no_key_in(*complaints(recwarn))
+
+
+def test_a_wait_begun_outside_of_loops(trial: Trial) -> None:
+    """`asyncio.run(client.wait_for(ref))` twice: the wait is made before its loop is."""
+    client = Client(KEY, base_url="http://127.0.0.1:1")
+    for close in (False, True):
+        with asyncio.Runner(loop_factory=VirtualTimeLoop) as runner:
+            with pytest.raises(AiToEarnError):
+                runner.run(client.wait_for(REF, patience=5))
+            if close:
+                runner.run(client.aclose())
+
+
+def test_a_submit_is_not_sent_again_after_a_move(trial: Trial) -> None:
+    """A loop that ends under a submit has its fate open; the next loop sends what it is told to."""
+    clients: list[Client] = []
+    request = GenerateImage(model="m", prompt="a cat")
+
+    async def cut_short() -> None:
+        async with RawServer(say(STALL)) as server:
+            clients.append(server.client())
+            call = asyncio.create_task(clients[0].submit(request))
+            await asyncio.sleep(5)
+            call.cancel()
+            with pytest.raises(asyncio.CancelledError) as caught:
+                await call
+            assert "may have made a task" in "".join(caught.value.__notes__)
+
+    async def later() -> None:
+        async with RawServer(good()) as server:
+            clients[0]._parts.http.base_url = URL(server.url)
+            await trial.ends(clients[0].get, REF, status="success")
+            assert [heard.method for heard in server.heard] == ["GET"]
+        await clients[0].aclose()
+
+    in_turn(cut_short, later)
+
+
+def test_a_loop_that_ended_under_a_call(trial: Trial, recwarn: pytest.WarningsRecorder) -> None:
+    """Nobody knows what became of that call: the client does not move on as if it had ended."""
+    clients = [Client(KEY, base_url="http://127.0.0.1:1")]
+    loop = VirtualTimeLoop()
+    loop.set_exception_handler(lambda *_: None)
+    call = loop.create_task(cast("Coroutine[Any, Any, Any]", clients[0].wait_for(REF)))
+    loop.run_until_complete(asyncio.sleep(3))
+    loop.close()
+
+    async def main() -> None:
+        with pytest.raises(RuntimeError, match="another event loop"):
+            await clients[0].get(REF)
+
+    in_turn(main)
+    with contextlib.suppress(RuntimeError):
+        cast("Coroutine[Any, Any, Any]", call.get_coro()).close()
+    del call
+    clients.clear()
+    complaints(recwarn)
 
 
 async def test_dropped_without_a_close(trial: Trial, recwarn: pytest.WarningsRecorder) -> None:

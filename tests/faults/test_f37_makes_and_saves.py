@@ -11,7 +11,7 @@ import aiohttp
 import pytest
 
 from aitoearn_async import AiToEarnError, Client, DownloadError, GenerateImage
-from tests.media.storage import FILM, film_at, serve
+from tests.downloads.storage import FILM, film_at, serve
 from tests.support.raw_server import FIN, KEY, RST, STALL, RawServer, Script, envelope, http, say
 
 from .harness import Trial

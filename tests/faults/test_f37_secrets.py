@@ -11,7 +11,9 @@ import copy
 import gzip
 import logging
 import pickle
-from collections.abc import AsyncIterator, Awaitable, Callable
+import traceback
+from asyncio import constants
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from typing import Any
 
 import aiohttp
@@ -21,6 +23,7 @@ from aitoearn_async import (
     AiToEarnError,
     Client,
     ClientClosedError,
+    GenerateImage,
     RequestTimeoutError,
     wait_backoff,
 )
@@ -55,13 +58,19 @@ ROW = Row(
 
 @pytest.fixture(autouse=True)
 async def nothing_logged(
-    caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]
+    caplog: pytest.LogCaptureFixture,
+    capfd: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> AsyncIterator[None]:
-    """With every logger at DEBUG and the loop in debug mode, no log and no output has it."""
-    caplog.set_level(logging.DEBUG)
+    """With every logger at DEBUG and the loop in debug mode, no log and no output has it.
+
+    The root logger is at DEBUG by `trial`, and would be left there if it were set twice.
+    """
     for name in ("aitoearn_async", "aiohttp", "aiohttp.client", "asyncio"):
         caplog.set_level(logging.DEBUG, name)
     loop = asyncio.get_running_loop()
+    # Where a future was made is most of what debug mode costs. One frame shows it as ten do.
+    monkeypatch.setattr(constants, "DEBUG_STACK_DEPTH", 1)
     loop.set_debug(True)
     told: list[str] = []
     loop.set_exception_handler(lambda _, context: told.append(repr(context)))
@@ -292,6 +301,53 @@ async def test_misuse() -> None:
         assert_error_clean(closed.value)
 
 
+def values_in(error: BaseException | None) -> Iterator[object]:
+    """The values of all locals of this package's frames, down to what dicts and lists hold."""
+    while error is not None:
+        for frame, _ in traceback.walk_tb(error.__traceback__):
+            if "aitoearn_async" in str(frame.f_globals.get("__name__")):
+                todo: list[object] = [*frame.f_locals.values()]
+                for value in todo:
+                    yield value
+                    if isinstance(value, Mapping):
+                        todo += value.values()
+                    elif isinstance(value, list | tuple):
+                        todo += value
+        error = error.__cause__ or error.__context__
+
+
+@pytest.mark.parametrize("how", ["get", "wait_for", "submit", "list_videos"])
+@pytest.mark.parametrize("trouble", ["a closed session", "a hook", "nobody there", "a no"])
+async def test_no_frame_of_a_traceback_holds_the_key(how: str, trouble: str) -> None:
+    """Reporters of errors send the values of locals, not what these say of themselves."""
+    hooks = aiohttp.TraceConfig()
+
+    async def hook(*_: object) -> None:
+        raise RuntimeError("a typo in a hook")
+
+    if trouble == "a hook":
+        hooks.on_request_start.append(hook)
+    async with (
+        RawServer(*[refuse(401)] * 3) as server,
+        aiohttp.ClientSession(trace_configs=[hooks]) as session,
+    ):
+        address = "http://127.0.0.1:1" if trouble == "nobody there" else server.url
+        client = Client(KEY, base_url=address, session=session, attempts=1)
+        if trouble == "a closed session":
+            await session.close()
+        calls: dict[str, Callable[[], Awaitable[object]]] = {
+            "get": lambda: client.get(REF),
+            "wait_for": lambda: client.wait_for(REF, patience=0),
+            "submit": lambda: client.submit(GenerateImage(model="m", prompt="p")),
+            "list_videos": lambda: anext(client.list_videos()),
+        }
+        with pytest.raises((AiToEarnError, RuntimeError)) as caught:
+            await calls[how]()
+        held = [value for value in values_in(caught.value) if isinstance(value, str | bytes)]
+        assert [value for value in held if KEY in str(value)] == []
+        await client.aclose()
+
+
 async def test_the_key_itself_is_not_shown_by_what_holds_it() -> None:
     """Digging through a client's attributes shows no key."""
     async with RawServer() as server, server.client() as client:
@@ -299,7 +355,9 @@ async def test_the_key_itself_is_not_shown_by_what_holds_it() -> None:
         seen: list[object] = [client]
         for one in seen:
             assert_clean(repr(one), str(one) if not isinstance(one, str) else "")
-            if type(one).__module__.startswith("aitoearn_async"):
+            if isinstance(one, tuple):
+                seen += one
+            elif type(one).__module__.startswith("aitoearn_async"):
                 slots = (getattr(one, name, None) for name in getattr(one, "__slots__", ()))
                 held = [*getattr(one, "__dict__", {}).values(), *slots]
                 seen += [more for more in held if not any(more is other for other in seen)]
@@ -309,13 +367,61 @@ async def test_the_key_itself_is_not_shown_by_what_holds_it() -> None:
 async def test_nothing_that_holds_the_key_can_be_stored() -> None:
     """A client, a wait, a batch and the key itself: not pickled, not copied whole; one says why."""
     client = Client(KEY, base_url="http://127.0.0.1:1")
-    for made in (client, client.wait_for(REF), client.as_completed([REF]), client._http.keys):
+    waiter = client.wait_for(REF)
+    waiter.close()
+    for made in (
+        client,
+        waiter,
+        client.as_completed([REF]),
+        client._parts.http.credentials,
+    ):
         for store in (pickle.dumps, copy.deepcopy):
             with pytest.raises((TypeError, AttributeError, pickle.PicklingError)) as caught:
                 store(made)
             assert_clean(str(caught.value))
     with pytest.raises(TypeError, match="make a Client where it is needed"):
         pickle.dumps(client)
+
+
+async def test_a_client_that_was_used_says_the_same() -> None:
+    """It says why it cannot be stored at every stage of its life, and so does the key."""
+    async with RawServer() as server, server.client() as client:
+        await client.get(REF)
+        for made in (client, client._parts.http.credentials.current):
+            with pytest.raises(TypeError, match="make a Client where it is needed"):
+                pickle.dumps(made)
+    with pytest.raises(TypeError, match="make a Client where it is needed"):
+        pickle.dumps(client)
+
+
+def test_a_copy_of_the_key_is_the_key() -> None:
+    """Recorders copy the headers they are given; the copy is as well hidden."""
+    key = Client(KEY)._parts.http.credentials.current
+    for again in (copy.copy(key), copy.deepcopy(key), copy.deepcopy({"X-Api-Key": key})):
+        assert_clean(repr(again))
+    assert copy.deepcopy(key) is key
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        {"proxy": f"http://user:{KEY}@127.0.0.1:1", "attempts": 0},
+        {"proxy": f"http://user:{KEY}@127.0.0.1:1", "base_url": "ftp://x"},
+        {"proxy": f"http://user:{KEY}@127.0.0.1:1", "session": 5},
+        {"proxy": f"http://user:{KEY}@127.0.0.1:1", "ssl": "no"},
+        {"proxy": f"socks5://user:{KEY}@127.0.0.1:1"},
+    ],
+)
+def test_a_mistake_beside_a_proxy_shows_no_password(arguments: dict[str, Any]) -> None:
+    """No local of the package's frames holds the proxy's address, when a client is refused."""
+    with pytest.raises((ValueError, TypeError)) as caught:
+        Client("sk-test", **arguments)
+    frames = [*traceback.walk_tb(caught.value.__traceback__)]
+    ours = [frame for frame, _ in frames if "aitoearn_async" in frame.f_code.co_filename]
+    assert ours
+    for frame in ours:
+        if frame.f_code.co_filename != __file__:
+            assert_clean(repr({**frame.f_locals}))
 
 
 @pytest.mark.parametrize(

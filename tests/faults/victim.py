@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 import math
 import sys
 import threading
@@ -102,6 +103,8 @@ async def main(url: str, times: int, options: dict[str, Any], call: str) -> list
 
 def run(url: str, times: str, stack: str, options: str, call: str = "get") -> None:
     """Print the costs."""
+    # A wait warns of its first lost poll; without a handler that would go to stderr.
+    logging.getLogger("aitoearn_async").addHandler(logging.NullHandler())
 
     def go() -> None:
         found = asyncio.run(main(url, int(times), json.loads(options), call))

@@ -29,20 +29,24 @@ from aitoearn_async import (
     VideoTask,
     parse_ref,
 )
-from aitoearn_async.contract.codes import error_for
+from aitoearn_async._api.caller import ApiCaller
+from aitoearn_async._api.draft_lookup import DraftLookup
+from aitoearn_async._api.poll import Poller
+from aitoearn_async._api.refusals import error_for
+from aitoearn_async._api.turns import Turns
+from aitoearn_async._net.connection import RequestBody
+from aitoearn_async._net.headers import MOST_RETRY_AFTER
+from aitoearn_async._net.urls import checked_base_url, checked_header, proxy_objection
+from aitoearn_async._polling.step import WaitState
+from aitoearn_async._resilience.limiter import RequestLimiter
+from aitoearn_async._resilience.monitor import Admission, ServiceMonitor
+from aitoearn_async._runtime.lifetime import Lifetime
+from aitoearn_async._transport.credentials import Credentials, Key, checked
+from aitoearn_async._transport.http import Http
+from aitoearn_async._transport.response import Response
 from aitoearn_async.contract.endpoints import endpoint_of
-from aitoearn_async.contract.envelope import Broken, Envelope, Refusal, glance, read, refusal
-from aitoearn_async.poller import Poller
-from aitoearn_async.polling.step import Wait
-from aitoearn_async.session.address import checked_base_url, checked_header, checked_proxy
-from aitoearn_async.session.answer import Answer
-from aitoearn_async.session.connection import Body
-from aitoearn_async.session.health import Health
-from aitoearn_async.session.http import MOST_BYTES, Http
-from aitoearn_async.session.keys import Key, Keys, checked
-from aitoearn_async.session.lifetime import Lifetime
-from aitoearn_async.session.limits import Limits
-from aitoearn_async.session.retry import MOST_RETRY_AFTER
+from aitoearn_async.contract.envelope import Envelope, Malformed, decode_head, decode_task
+from aitoearn_async.contract.refusal import Refusal, refusal
 
 T = TypeVar("T")
 
@@ -56,7 +60,7 @@ def body(data: bytes) -> None:
     no = refusal(data)
     for ref in REFS:
         endpoint = endpoint_of(ref)
-        result, seen = read(data, endpoint), glance(data, endpoint)
+        result, seen = decode_task(data, endpoint.codec), decode_head(data, endpoint.codec)
         match result:
             case Envelope(code, task):
                 assert code == 0
@@ -64,7 +68,7 @@ def body(data: bytes) -> None:
                 assert isinstance(task, ImageTask | VideoTask)
                 check_task(task)
                 assert seen is None or (seen.id, seen.status) == (
-                    endpoint.id_of(task),
+                    endpoint.codec.id_of(task),
                     task.status,
                 )
             case Refusal(code, message):
@@ -72,8 +76,8 @@ def body(data: bytes) -> None:
                 assert no == result
                 assert seen is None
                 assert len(message) <= 500
-                assert issubclass(error_for(code), ApiError)
-            case Broken(reason):
+                assert code is None or issubclass(error_for(code), ApiError)
+            case Malformed(reason):
                 assert 0 < len(reason) <= 200
 
 
@@ -88,18 +92,20 @@ def check_task(task: ImageTask | VideoTask) -> None:
 class Canned(Http):
     """Gives one answer, to whatever is asked. Nothing else of its parent is changed."""
 
-    answer: Answer
+    answer: Response
 
     async def send(
         self,
         method: str,
         path: str,
         request_id: str,
-        before: float,
+        deadline: float,
         *,
+        route: str | None = None,
         etag: str | None = None,
-        body: Body | None = None,
-    ) -> Answer:
+        body: RequestBody | None = None,
+        last: bool = False,
+    ) -> Response:
         assert method == "GET"
         assert etag is None or (etag.isascii() and etag.isprintable())
         return self.answer
@@ -110,31 +116,37 @@ def answer(data: bytes) -> None:
 
     The bytes are `STATUS\\nName: value\\n...\\n\\nBODY`.
     """
-    limits = Limits(64, None, lambda: 0.0)
-    health = Health("127.0.0.1", limits, lambda: 0.0)
+    limiter = RequestLimiter(64, None, lambda: 0.0)
+    monitor = ServiceMonitor("127.0.0.1", limiter, lambda: 0.0)
     lifetime = Lifetime()
     http = Canned(
         base_url=URL("http://127.0.0.1"),
-        keys=Keys(Key(KEY), None, lifetime, 30.0),
+        credentials=Credentials(Key(KEY), None, lifetime, 30.0),
         headers={},
         session=None,
-        options={},
+        proxy_for=lambda url: None,
+        ssl=None,
         request_timeout=30.0,
-        most_bytes=MOST_BYTES,
+        most_bytes=64 * 1024 * 1024,
         lifetime=lifetime,
-        limits=limits,
-        health=health,
+        limiter=limiter,
+        monitor=monitor,
     )
-    http.answer = answer_of(data)
-    poller = Poller(http)
+    admission = monitor.admit("/")
+    assert isinstance(admission, Admission)
+    http.answer = answer_of(data, admission)
+    caller = ApiCaller(http, lifetime, 1)
+    poller = Poller(caller, Turns(lifetime), DraftLookup(caller))
     for ref in REFS:
         check_end(poller.fetch(ref, math.inf))
         for known in ("success", "generating"):
-            wait: Wait[Any] = Wait(0.0, ref, started=0.0, polls=1, status=known, memo='"e"')
+            wait: WaitState[Any] = WaitState(
+                0.0, ref, started=0.0, polls=1, status=known, validator='"e"'
+            )
             check_end(poller.poll(wait, math.inf))
 
 
-def answer_of(data: bytes) -> Answer:
+def answer_of(data: bytes, admission: Admission) -> Response:
     head, _, content = data.partition(b"\n\n")
     first, *lines = head.split(b"\n")
     status = int(first[:3]) if first[:3].isdigit() else 200
@@ -142,7 +154,7 @@ def answer_of(data: bytes) -> Answer:
     text = [line.decode("utf-8", "surrogateescape") for line in lines]
     pairs = [line.replace("\r", "").replace("\0", "").partition(":") for line in text]
     headers = CIMultiDict((name.strip(), value.strip()) for name, _, value in pairs)
-    return Answer(status, CIMultiDictProxy(headers), content, None, 0.0, 0)
+    return Response(status, CIMultiDictProxy(headers), content, None, admission, 0.0)
 
 
 def check_end(call: Coroutine[Any, Any, object]) -> None:
@@ -169,7 +181,7 @@ def finish(call: Coroutine[Any, Any, T]) -> T:
 def check_error(error: AiToEarnError) -> None:
     again = pickle.loads(pickle.dumps(error))
     assert type(again) is type(error)
-    for text in (str(error), repr(error), *error.__notes__, str(again)):
+    for text in (str(error), repr(error), *getattr(error, "__notes__", ()), str(again)):
         assert KEY not in text
         assert len(text) < 2000
     assert str(error).isprintable()
@@ -219,6 +231,12 @@ def address(data: bytes) -> None:
     for value in accepted(lambda value: checked_header("language", value), text):
         assert value.isascii()
         assert value.isprintable()
+
+
+def checked_proxy(text: str) -> str:
+    if (error := proxy_objection(text)) is not None:
+        raise error
+    return text
 
 
 def accepted(check: Callable[[str], T | None], text: str) -> Iterator[T]:

@@ -23,9 +23,10 @@ from aitoearn_async import (
     TaskRef,
     WaitStrategy,
 )
+from aitoearn_async._polling.step import PollError, PollResult, WaitSettings, WaitState
+from aitoearn_async._verdict import Verdict
 from aitoearn_async.contract.endpoints import endpoint_of
 from aitoearn_async.emulator import VirtualTimeLoop
-from aitoearn_async.polling.step import PollError, Reply, Terms, Wait
 
 R = TypeVar("R")
 
@@ -66,7 +67,7 @@ class Service:
         self._at_once = 0
         self._born: dict[ImageRef, float] = {}
 
-    async def poll(self, wait: Wait[ImageTask], end: float) -> Reply[ImageTask] | PollError:
+    async def poll(self, wait: WaitState[ImageTask], end: float) -> PollResult[ImageTask] | Verdict:
         """One poll, as `Batch` asks for it."""
         ref, sent = as_image(wait.ref), now()
         self.polls[ref] += 1
@@ -78,19 +79,21 @@ class Service:
             async with asyncio.timeout_at(None if end == math.inf else end):
                 await asyncio.sleep(self.latency)
         except TimeoutError:
-            return RequestTimeoutError("too late", label="no answer in time")
+            return Verdict.on(RequestTimeoutError("too late", label="no answer in time"))
         finally:
             self._at_once -= 1
         if (error := self.trouble(ref, self.polls[ref])) is not None:
-            return error
+            return Verdict.on(error)
         over = now() >= self._born[ref] + self.life.get(ref, 10.0)
         status = self.words.get(ref, "success") if over else "generating"
         known = status == wait.known
-        return Reply(status, None if known else ImageTask(log_id=ref.id, status=status), "e", sent)
+        return PollResult(
+            status, None if known else ImageTask(log_id=ref.id, status=status), "e", sent
+        )
 
 
 def batch(
-    refs: Iterable[TaskRef[ImageTask]] | AsyncIterable[TaskRef[ImageTask]],
+    refs: Iterable[TaskRef[ImageTask] | str] | AsyncIterable[TaskRef[ImageTask] | str],
     service: Service,
     *,
     timeout: float = math.inf,
@@ -102,15 +105,15 @@ def batch(
     progress: Callable[[BatchStatistics], None] | None = None,
 ) -> Batch[ImageTask]:
     """A batch that asks this service."""
-    terms = Terms(timeout, patience, wait)
+    settings = WaitSettings(timeout, patience, wait)
 
-    def terms_of(ref: TaskRef[ImageTask]) -> Terms:
+    def settings_of(ref: TaskRef[ImageTask]) -> WaitSettings:
         endpoint_of(ref)
-        return terms
+        return settings
 
     return Batch(
         refs,
-        terms_of,
+        settings_of,
         timeout=timeout,
         max_pending=max_pending,
         concurrency=concurrency,
@@ -164,7 +167,8 @@ class LoopClock:
     def call_at(self, when: float, callback: Callable[[], object]) -> asyncio.TimerHandle:
         return asyncio.get_running_loop().call_at(when, callback)
 
-    async def sleep_until(self, when: float) -> None:
+    async def sleep_until(self, when: float, wake: asyncio.Future[Any] | None = None) -> None:
+        assert wake is None
         await asyncio.sleep(when - now())
 
 

@@ -23,7 +23,7 @@ from aitoearn_async import (
     TaskNotFoundError,
     WaitTimeoutError,
 )
-from aitoearn_async.polling.step import PollError
+from aitoearn_async._polling.step import PollError
 from tests.polling.model import Service, Trouble, batch, collect, images, now, until_error
 from tests.support.clock import ROUNDING
 
@@ -206,9 +206,7 @@ async def test_a_source_that_is_cancelled_inside() -> None:
                 pass
 
 
-@pytest.mark.parametrize(
-    "stranger", ["image:66", b"66", 5, None, {}, [REFS[0]], ("image", "66")], ids=repr
-)
+@pytest.mark.parametrize("stranger", [b"66", 5, None, {}, [REFS[0]], ("image", "66")], ids=repr)
 async def test_an_element_that_is_no_ref(stranger: Any) -> None:
     """It is an error that says what it is, after the outcomes of what came before it."""
     async with batch([REFS[0], stranger, REFS[1]], Service()) as waiting:
@@ -219,11 +217,21 @@ async def test_an_element_that_is_no_ref(stranger: Any) -> None:
     assert [outcome.ref for outcome in outcomes] == REFS[:1]
 
 
+async def test_refs_in_their_text_form() -> None:
+    """A text is taken for the ref it names; one that names none is an error that says so."""
+    async with batch([str(REFS[0]), REFS[1]], Service()) as waiting:
+        assert waiting.discard(str(REFS[1])) is False
+        assert [outcome.ref async for outcome in waiting] == REFS[:2]
+    async with batch([str(REFS[0]), "66f0"], Service()) as waiting:
+        outcomes, error = await until_error(waiting)
+    assert [outcome.ref for outcome in outcomes] == REFS[:1]
+    assert isinstance(error, ValueError)
+    assert "write image:ID or video:ID" in str(error)
+
+
 async def test_a_text_is_no_list_of_refs() -> None:
-    """The refs of a text are its letters, and those are none."""
-    with pytest.raises(TypeError, match="parse_ref"):
-        await collect(batch("image:66", Service()))  # type: ignore[arg-type]
-    for no_source in (None, 5, REFS[0]):
+    """One text is not taken for its letters."""
+    for no_source in (None, 5, REFS[0], "image:66"):
         with pytest.raises(TypeError, match="iterable"):
             batch(no_source, Service())  # type: ignore[arg-type]
 

@@ -29,8 +29,8 @@ from aitoearn_async import (
     TaskNotFoundError,
     UnexpectedResponseError,
 )
-from aitoearn_async.polling import batch as batch_module
-from aitoearn_async.polling.step import PollError
+from aitoearn_async._polling import batch as batch_module
+from aitoearn_async._polling.step import PollError
 from tests.polling.model import CreepingLoop, Service, as_image, batch, images, now, run
 
 # Thousands of runs, each over lines that other tests cover: to trace them doubles the time.
@@ -55,8 +55,6 @@ TROUBLE: list[PollError] = [
 ]
 
 moderate = settings(
-    max_examples=80,
-    deadline=None,
     derandomize=True,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
 )
@@ -117,7 +115,9 @@ some_refs = st.sampled_from(REFS)
 seconds = st.sampled_from([0.0, 0.5, 1.0, 3.0, 10.0]) | st.floats(0, 200)
 stories = st.builds(
     Story,
-    given=st.lists(some_refs, max_size=60) | st.permutations(REFS),
+    given=st.lists(some_refs, max_size=60)
+    | st.lists(st.sampled_from(REFS[:3]), max_size=20)
+    | st.permutations(REFS),
     lives=st.dictionaries(some_refs, seconds),
     words=st.dictionaries(some_refs, st.sampled_from(["success", "failed", "SUCCESS", "expired"])),
     troubles=st.dictionaries(
@@ -176,7 +176,7 @@ def test_every_ref_has_one_outcome(loop_factory: Any, ready: int, story: Story) 
     assert all(is_right(story, outcome) for outcome in taken)
     assert service.most_at_once <= story.concurrency
     if story.timeout == 0:
-        assert not service.polls
+        assert service.polls <= Counter(story.given), "each is looked at once"
 
 
 @given(story=stories, after=st.floats(0, 300), how=st.sampled_from(["break", "raise", "cancel"]))

@@ -71,7 +71,7 @@ async def test_before_and_after() -> None:
     """It can be asked at any time, and is plain data that does not change any more."""
     waiting = batch(REFS[:3], Service())
     standing = waiting.statistics()
-    assert set(msgspec.structs.astuple(standing)) == {0}
+    assert set(msgspec.structs.astuple(standing)) == {0, None}
     with pytest.raises(AttributeError):
         standing.polls = 1  # type: ignore[misc]
     async with waiting:
@@ -97,7 +97,7 @@ async def test_the_rate_is_what_goes_out() -> None:
     """200 tasks about every 5 s are 40 polls a second, and on time."""
     asked = Service(dict.fromkeys(REFS, 1e9), latency=0.0)
     async with batch(REFS, asked, wait=tenacity.wait_random(3, 7), concurrency=100) as waiting:
-        await asyncio.sleep(200)
+        await asyncio.sleep(60)
         standing = waiting.statistics()
         assert standing.polls_per_second == pytest.approx(40, rel=0.2)
         assert standing.lag < 0.01

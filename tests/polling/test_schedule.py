@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from aitoearn_async import wait_backoff
-from aitoearn_async.polling.schedule import cadence, delay_after
+from aitoearn_async._polling.schedule import cadence, delay_after
 
 
 def after(wait: Any, polls: int = 1, outcome: object = None) -> float:

@@ -27,37 +27,54 @@ from aitoearn_async import (
     UnexpectedResponseError,
     WaitTimeoutError,
 )
-from aitoearn_async.polling.step import (
+from aitoearn_async._polling.step import (
+    Decision,
     Ended,
     GiveUpAt,
     PollAt,
     PollError,
-    Reply,
-    Terms,
-    Wait,
+    PollResult,
+    WaitSettings,
+    WaitState,
     begin,
-    step,
 )
+from aitoearn_async._polling.step import step as step_on
+from aitoearn_async._verdict import NO_TURN, Verdict
 
 REF = ImageRef("66" * 12)
 START = 1000.0
 
 
-def reply(status: str = "generating") -> Reply[ImageTask]:
-    return Reply(status, ImageTask(log_id=REF.id, status=status), "etag")
+def step(
+    wait: WaitState[ImageTask],
+    settings: WaitSettings,
+    response: PollResult[ImageTask] | PollError,
+    asked: float,
+    now: float,
+) -> Decision[ImageTask]:
+    """The next decision, after a result or after the verdict that an error itself suggests."""
+    if not isinstance(response, PollResult):
+        return step_on(wait, settings, Verdict.on(response), asked, now)
+    return step_on(wait, settings, response, asked, now)
 
 
-def unchanged(status: str = "generating") -> Reply[ImageTask]:
-    return Reply(status, None, "etag")
+def reply(status: str = "generating") -> PollResult[ImageTask]:
+    return PollResult(status, ImageTask(log_id=REF.id, status=status), "etag")
 
 
-def terms(timeout: float = math.inf, patience: float = 300.0, delay: float = 10.0) -> Terms:
-    return Terms(timeout, patience, wait_fixed(delay))
+def unchanged(status: str = "generating") -> PollResult[ImageTask]:
+    return PollResult(status, None, "etag")
 
 
-def begun(terms: Terms) -> Wait[ImageTask]:
-    wait: Wait[ImageTask] = Wait(due=START, ref=REF)
-    assert begin(wait, terms, START) == PollAt(START)
+def settings(
+    timeout: float = math.inf, patience: float = 300.0, delay: float = 10.0
+) -> WaitSettings:
+    return WaitSettings(timeout, patience, wait_fixed(delay))
+
+
+def begun(settings: WaitSettings) -> WaitState[ImageTask]:
+    wait: WaitState[ImageTask] = WaitState(due=START, ref=REF)
+    assert begin(wait, settings, START) == PollAt(START)
     return wait
 
 
@@ -68,6 +85,7 @@ DEFINITE: list[PollError] = [
     ApiError(12300, "no"),
     ConnectionFailedError("bad certificate", transient=False),
 ]
+CONCERNS_ALL = [DEFINITE[0], DEFINITE[-1]]
 PASSING: list[PollError] = [
     ServerError(500, "oops"),
     ConnectionFailedError("refused"),
@@ -80,27 +98,42 @@ PASSING: list[PollError] = [
 
 def test_first_poll_is_at_once() -> None:
     """A wait begins with a poll, and its time counts from there."""
-    wait = begun(limits := terms(timeout=60))
+    wait = begun(limits := settings(timeout=60))
     assert wait.started == START
     assert wait.deadline(limits) == START + 60
 
 
-def test_no_time_at_all_means_no_poll() -> None:
-    """A timeout of 0 ends the wait before anything is asked."""
-    wait: Wait[ImageTask] = Wait(due=START, ref=REF)
-    decision = begin(wait, terms(timeout=0), START)
+def test_no_time_at_all_means_one_poll() -> None:
+    """A timeout of 0 looks once, whole, without a bound of the wait's own."""
+    limits = settings(timeout=0)
+    wait = begun(limits)
+    assert wait.known is None
+    assert wait.response_deadline(limits, START + 5, START) == math.inf
+    decision = step(wait, limits, reply(), START, START + 1)
     assert isinstance(decision, GiveUpAt)
-    assert decision.moment == START
-    assert decision.changed is False
+    assert decision.moment == START + 1
     assert isinstance(decision.error, WaitTimeoutError)
     assert decision.error.ref == REF
-    assert decision.error.polls == 0
+    assert decision.error.polls == 1
+    assert decision.error.latest is not None
+
+
+@pytest.mark.parametrize(
+    "trouble", [ServerError(503), NotAskedError("held"), NotAskedError("held", retry_after=5)]
+)
+def test_no_time_at_all_and_trouble(trouble: PollError) -> None:
+    """Whatever the one look brings, it is the last."""
+    limits = settings(timeout=0)
+    decision = step(begun(limits), limits, trouble, START, START + 1)
+    assert isinstance(decision, GiveUpAt)
+    assert isinstance(decision.error, WaitTimeoutError)
+    assert decision.error.__cause__ is trouble
 
 
 @pytest.mark.parametrize("status", ["success", "SUCCESS", "failed", "FAILURE", "expired"])
 def test_the_services_last_word_ends_it(status: str) -> None:
     """Success and failure both end a wait, also past its deadline."""
-    limits = terms(timeout=5)
+    limits = settings(timeout=5)
     assert step(begun(limits), limits, reply(status), START, START + 9) == Ended(
         ImageTask(log_id=REF.id, status=status)
     )
@@ -108,15 +141,15 @@ def test_the_services_last_word_ends_it(status: str) -> None:
 
 def test_the_next_poll_comes_after_the_delay() -> None:
     """A running task is polled again when the strategy says, counted from the answer."""
-    limits = terms(delay=10)
+    limits = settings(delay=10)
     assert step(begun(limits), limits, reply(), START, START + 1) == PollAt(START + 11, True)
 
 
 def test_only_a_new_word_is_a_change() -> None:
     """The first good poll is news, the same word again is none, another one is."""
-    limits = terms()
+    limits = settings()
     wait = begun(limits)
-    answers: list[Reply[ImageTask] | PollError] = [
+    answers: list[PollResult[ImageTask] | PollError] = [
         reply("queued"),
         reply("queued"),
         unchanged("queued"),
@@ -136,15 +169,42 @@ def test_only_a_new_word_is_a_change() -> None:
 
 @pytest.mark.parametrize("error", DEFINITE, ids=repr)
 def test_a_definite_answer_ends_it_at_once(error: PollError) -> None:
-    """What the service will not think better of is raised by the first poll."""
-    limits = terms()
+    """What the service will not think better of is raised by the first poll.
+
+    If it concerns the key, or trust, and so all tasks: by the second, which comes soon.
+    """
+    limits = settings(delay=3600)
+    wait, now = begun(limits), START + 1
+    if error in CONCERNS_ALL:
+        decision = step(wait, limits, error, START, now)
+        assert isinstance(decision, PollAt)
+        assert decision.moment <= now + 2
+        now = decision.moment
+    assert step(wait, limits, error, now, now) == GiveUpAt(now, error)
+
+
+@pytest.mark.parametrize("error", CONCERNS_ALL, ids=repr)
+def test_the_second_witness_can_be_another_task(error: PollError) -> None:
+    """A key that never worked is told by the second of the first polls of a batch."""
+    limits = settings()
+    assert isinstance(step(begun(limits), limits, error, START, START + 1), PollAt)
     assert step(begun(limits), limits, error, START, START + 1) == GiveUpAt(START + 1, error)
+
+
+@pytest.mark.parametrize("error", CONCERNS_ALL, ids=repr)
+def test_one_witness_before_a_good_answer_is_none_after_it(error: PollError) -> None:
+    """One node of many was wrong, at first."""
+    limits = settings()
+    wait = begun(limits)
+    step(wait, limits, error, START, START + 1)
+    step(wait, limits, reply(), START, START + 2)
+    assert isinstance(step(wait, limits, error, START, START + 3), PollAt)
 
 
 @pytest.mark.parametrize("error", [AuthenticationError(401, "no"), ApiError(12300, "no")])
 def test_a_refusal_after_good_answers_is_confirmed(error: PollError) -> None:
     """A refusal that contradicts good answers ends the wait only when it comes twice."""
-    limits = terms()
+    limits = settings()
     wait = begun(limits)
     step(wait, limits, reply(), START, START)
     assert isinstance(step(wait, limits, error, START + 10, START + 10), PollAt)
@@ -153,7 +213,7 @@ def test_a_refusal_after_good_answers_is_confirmed(error: PollError) -> None:
 
 def test_a_good_answer_clears_the_doubt() -> None:
     """A refusal counts again from one after a good answer between the two."""
-    limits = terms()
+    limits = settings()
     wait = begun(limits)
     error = AuthenticationError(401, "no")
     for answer in (reply(), error, unchanged(), error):
@@ -163,7 +223,7 @@ def test_a_good_answer_clears_the_doubt() -> None:
 @pytest.mark.parametrize("error", [TaskNotFoundError(404, "no"), InvalidRequestError(10002, "no")])
 def test_a_missing_task_needs_no_confirmation(error: PollError) -> None:
     """That there is no such task is believed at once, good answers before or not."""
-    limits = terms()
+    limits = settings()
     wait = begun(limits)
     step(wait, limits, reply(), START, START)
     assert isinstance(step(wait, limits, error, START, START), GiveUpAt)
@@ -172,21 +232,21 @@ def test_a_missing_task_needs_no_confirmation(error: PollError) -> None:
 @pytest.mark.parametrize("error", PASSING, ids=repr)
 def test_trouble_costs_one_poll(error: PollError) -> None:
     """A failed poll is followed by the next one, after the usual delay."""
-    limits = terms(delay=10)
+    limits = settings(delay=10)
     wait = begun(limits)
     assert step(wait, limits, error, START, START + 1) == PollAt(START + 11)
-    assert wait.trouble is error
-    assert wait.trouble_since == START
+    assert wait.last_error is error
+    assert wait.failing_since == START
     same = wait  # to a type checker another one, so that it forgets what it knows
     step(same, limits, reply(), START + 11, START + 11)
-    assert same.trouble is None
-    assert same.trouble_since is None
+    assert same.last_error is None
+    assert same.failing_since is None
 
 
 @pytest.mark.parametrize("error", PASSING, ids=repr)
 def test_patience_runs_out(error: PollError) -> None:
     """Trouble that lasts for all of the patience ends the wait, naming its cause."""
-    limits = terms(patience=100, delay=60)
+    limits = settings(patience=100, delay=60)
     wait = begun(limits)
     assert step(wait, limits, error, START, START) == PollAt(START + 60)
     last = step(wait, limits, error, START + 60, START + 60)
@@ -203,7 +263,7 @@ def test_patience_runs_out(error: PollError) -> None:
 
 def test_patience_is_renewed_by_a_good_answer() -> None:
     """Trouble is counted from the first bad poll since the last good one."""
-    limits = terms(patience=100)
+    limits = settings(patience=100)
     wait = begun(limits)
     for at, answer in ((0, ServerError(500)), (90, reply()), (180, ServerError(500))):
         decision = step(wait, limits, answer, START + at, START + at)
@@ -213,7 +273,7 @@ def test_patience_is_renewed_by_a_good_answer() -> None:
 
 def test_no_patience_at_all() -> None:
     """With a patience of 0 the first trouble ends the wait."""
-    limits = terms(patience=0)
+    limits = settings(patience=0)
     decision = step(begun(limits), limits, ServerError(500), START, START + 1)
     assert isinstance(decision, GiveUpAt)
     assert decision.moment == START + 1
@@ -221,7 +281,7 @@ def test_no_patience_at_all() -> None:
 
 def test_a_401_that_others_are_spared() -> None:
     """Good answers to others since the first one: it is the task's own, and costs its patience."""
-    limits = terms(patience=100, delay=10)
+    limits = settings(patience=100, delay=10)
     one, other = begun(limits), begun(limits)
     refused = AuthenticationError(401)
     for n in range(12):
@@ -239,7 +299,7 @@ def test_a_401_that_others_are_spared() -> None:
 
 def test_a_401_that_was_a_tasks_own_stays_its_own() -> None:
     """Also where others are polled too seldom to have a good answer between any two."""
-    limits = terms(patience=100, delay=10)
+    limits = settings(patience=100, delay=10)
     one, other = begun(limits), begun(limits)
     refused = AuthenticationError(401)
     step(other, limits, reply(), START, START)
@@ -252,7 +312,7 @@ def test_a_401_that_was_a_tasks_own_stays_its_own() -> None:
 
 def test_being_told_to_slow_down_costs_no_patience() -> None:
     """A 429 comes from a service that can be reached."""
-    limits = terms(patience=5, delay=10)
+    limits = settings(patience=5, delay=10)
     wait = begun(limits)
     for at in range(0, 600, 10):
         decision = step(wait, limits, RateLimitError(429), START + at, START + at)
@@ -263,7 +323,7 @@ def test_retry_after_is_obeyed() -> None:
     """The next poll is never earlier than asked for, and not all later at one instant."""
     moments = set()
     for _ in range(50):
-        limits = terms(delay=1)
+        limits = settings(delay=1)
         error = RateLimitError(429, retry_after=60)
         decision = step(begun(limits), limits, error, START, START)
         assert isinstance(decision, PollAt)
@@ -275,7 +335,7 @@ def test_retry_after_is_obeyed() -> None:
 
 def test_retry_after_past_the_deadline_ends_in_time() -> None:
     """No poll is brought forward into the time the service asked to be left alone."""
-    limits = terms(timeout=30)
+    limits = settings(timeout=30)
     error = RateLimitError(429, retry_after=60)
     decision = step(begun(limits), limits, error, START, START)
     assert isinstance(decision, GiveUpAt)
@@ -286,31 +346,33 @@ def test_retry_after_past_the_deadline_ends_in_time() -> None:
 
 def test_a_poll_that_begins_late_has_as_much_longer() -> None:
     """Where there is trouble: patience is with the service. The deadline stays where it is."""
-    limits = terms(timeout=500, patience=100)
+    limits = settings(timeout=500, patience=100)
     wait = begun(limits)
-    assert wait.back_by(limits, START + 50, START + 10) == START + 500
+    assert wait.response_deadline(limits, START + 50, START + 10) == START + 500
     step(wait, limits, RequestTimeoutError("?"), START, START)
-    assert wait.back_by(limits, START + 50, START + 50) == START + 100
-    assert wait.back_by(limits, START + 50, START + 10) == START + 140
-    assert wait.back_by(limits, START + 10, START + 50) == START + 100, "it cannot begin early"
-    assert wait.back_by(limits, START + 450, START + 1) == START + 500
+    assert wait.response_deadline(limits, START + 50, START + 50) == START + 100
+    assert wait.response_deadline(limits, START + 50, START + 10) == START + 140
+    assert wait.response_deadline(limits, START + 10, START + 50) == START + 100, (
+        "it cannot begin early"
+    )
+    assert wait.response_deadline(limits, START + 450, START + 1) == START + 500
 
 
 def test_one_slow_poll_is_forgotten() -> None:
     """The pace is that of the slowest of late: each that is faster takes a quarter off it."""
-    limits = terms(timeout=1000)
+    limits = settings(timeout=1000)
     wait = begun(limits)
     step(wait, limits, reply(), START, START + 8)
-    assert limits.pace == 8
+    assert limits.poll_seconds == 8
     step(wait, limits, reply(), START + 20, START + 20)
-    assert limits.pace == 6
+    assert limits.poll_seconds == 6
     step(wait, limits, RequestTimeoutError("?"), START + 40, START + 40)
-    assert limits.pace == 4.5
+    assert limits.poll_seconds == 4.5
 
 
 def test_the_last_sleep_is_clipped() -> None:
     """A poll that would come after the deadline is brought forward to just before it."""
-    limits = terms(timeout=15, delay=10)
+    limits = settings(timeout=15, delay=10)
     wait = begun(limits)
     assert step(wait, limits, reply(), START, START) == PollAt(START + 10, True)
     decision = step(wait, limits, unchanged(), START + 10, START + 10)
@@ -320,7 +382,7 @@ def test_the_last_sleep_is_clipped() -> None:
 
 def test_the_last_poll_fits_at_the_pace_of_the_others() -> None:
     """With polls of 2 s, the last one begins more than 2 s before the deadline."""
-    limits = terms(timeout=30, delay=20)
+    limits = settings(timeout=30, delay=20)
     wait = begun(limits)
     first = step(wait, limits, reply(), START, START + 2)
     assert first == PollAt(START + 22, True)
@@ -339,14 +401,14 @@ def test_the_last_poll_fits_at_the_pace_of_the_others() -> None:
 
 def test_one_more_is_tried_where_polls_take_longer_than_what_is_left() -> None:
     """In its turn, if that is before the end; and after it, the rest is only waited for."""
-    limits = terms(timeout=10, delay=1)
+    limits = settings(timeout=10, delay=1)
     wait = begun(limits)
     assert step(wait, limits, reply(), START, START + 6) == PollAt(START + 7, True)
     decision = step(wait, limits, ServerError(500), START + 7, START + 8)
     assert isinstance(decision, GiveUpAt)
     assert decision.moment == START + 10
     for delay in (4, 5):
-        limits = terms(timeout=10, delay=delay)
+        limits = settings(timeout=10, delay=delay)
         decision = step(begun(limits), limits, reply(), START, START + 6)
         assert isinstance(decision, GiveUpAt), "no time for one in its turn"
         assert decision.moment == START + 10
@@ -355,7 +417,7 @@ def test_one_more_is_tried_where_polls_take_longer_than_what_is_left() -> None:
 
 def test_the_last_poll_can_bring_news() -> None:
     """Which are told of before it is given up."""
-    limits = terms(timeout=15, delay=10)
+    limits = settings(timeout=15, delay=10)
     wait = begun(limits)
     step(wait, limits, reply("queued"), START, START)
     last = step(wait, limits, unchanged("queued"), START + 10, START + 10)
@@ -368,7 +430,7 @@ def test_the_last_poll_can_bring_news() -> None:
 
 def test_the_deadline_speaks_for_itself_under_trouble() -> None:
     """A deadline that comes before the patience ends is a timeout, trouble or not."""
-    limits = terms(timeout=10, patience=300)
+    limits = settings(timeout=10, patience=300)
     decision = step(begun(limits), limits, ServerError(500), START, START + 11)
     assert isinstance(decision, GiveUpAt)
     assert isinstance(decision.error, WaitTimeoutError)
@@ -378,17 +440,17 @@ def test_the_deadline_speaks_for_itself_under_trouble() -> None:
 
 def test_the_reminder_is_dropped_after_trouble() -> None:
     """What a good answer left to be reminded of does not outlive an error."""
-    limits = terms()
+    limits = settings()
     wait = begun(limits)
     step(wait, limits, reply(), START, START)
-    assert wait.memo == "etag"
+    assert wait.validator == "etag"
     step(wait, limits, ServerError(500), START, START)
-    assert wait.memo is None
+    assert wait.validator is None
 
 
 def test_a_count_of_what_was_seen_stays_small() -> None:
     """A service that makes up words cannot make the count grow for ever."""
-    limits = terms()
+    limits = settings()
     wait = begun(limits)
     for n in range(1000):
         step(wait, limits, reply(f"word-{n}"), START, START)
@@ -400,7 +462,7 @@ def test_a_count_of_what_was_seen_stays_small() -> None:
 @pytest.mark.parametrize("words", [1, 3])
 def test_what_is_counted_of_a_word_stays_short(words: int) -> None:
     """One of a million characters is not kept in each wait and in each error, but its beginning."""
-    limits = terms()
+    limits = settings()
     wait = begun(limits)
     for n in range(words):
         step(wait, limits, reply(f"{n}-" + "word" * 250_000), START, START)
@@ -422,13 +484,13 @@ ANSWERS: st.SearchStrategy[Any] = st.one_of(
     delay=st.floats(0, 60),
 )
 def test_every_wait_keeps_its_limits(
-    answers: list[tuple[Reply[ImageTask] | PollError, float]],
+    answers: list[tuple[PollResult[ImageTask] | PollError, float]],
     timeout: float,
     patience: float,
     delay: float,
 ) -> None:
     """Whatever comes: no poll in the past or past the end, and the end comes when it is due."""
-    limits = terms(timeout, patience, delay)
+    limits = settings(timeout, patience, delay)
     wait = begun(limits)
     moment = START
     for polls, (answer, takes) in enumerate(answers, 1):
@@ -451,22 +513,35 @@ ALONE = NotAskedError("it wants to be left alone", retry_after=60.0)
 @pytest.mark.parametrize("held", [DOWN, ALONE])
 def test_a_poll_that_was_held_is_no_poll(held: NotAskedError) -> None:
     """It is not counted, and leaves what is known as it was; the next is due in its turn."""
-    asked = terms()
+    asked = settings()
     wait = begun(asked)
     step(wait, asked, reply(), START, START + 2)
-    pace = asked.pace
+    poll_seconds = asked.poll_seconds
     decision = step(wait, asked, held, START + 12, START + 12)
     assert isinstance(decision, PollAt)
     assert decision.moment >= START + 22
     assert decision.changed is False
-    assert (wait.polls, wait.status, wait.memo, wait.seen) == (
+    assert (wait.polls, wait.status, wait.validator, wait.seen) == (
         1,
         "generating",
         "etag",
         {"generating": 1},
     )
-    assert wait.trouble is held
-    assert asked.pace == pace, "it says nothing of how long a poll takes"
+    assert wait.last_error is held
+    assert asked.poll_seconds == poll_seconds, "it says nothing of how long a poll takes"
+
+
+@pytest.mark.parametrize("start", [0.0, START])
+def test_a_turn_that_did_not_come_costs_no_patience(start: float) -> None:
+    """Whenever the trouble began: also at the first moment of a clock."""
+    limits = settings(patience=60)
+    wait: WaitState[ImageTask] = WaitState(due=start, ref=REF)
+    begin(wait, limits, start)
+    step(wait, limits, ServerError(502), start, start)
+    assert wait.failing_since == start
+    no_turn = RequestTimeoutError("still waiting", label=NO_TURN)
+    assert step(wait, limits, no_turn, start + 55, start + 60) == PollAt(start + 60)
+    assert wait.patience_end(limits) == start + 65
 
 
 def test_the_first_poll_can_be_held_too() -> None:
@@ -478,7 +553,7 @@ def test_the_first_poll_can_be_held_too() -> None:
         heard.append((state.attempt_number, state.seconds_since_start, state.outcome.exception()))
         return 7.0
 
-    asked = Terms(math.inf, 300.0, strategy)
+    asked = WaitSettings(math.inf, 300.0, strategy)
     wait = begun(asked)
     assert step(wait, asked, DOWN, START, START + 2) == PollAt(START + 9)
     assert heard == [(1, 2, DOWN)]
@@ -487,7 +562,7 @@ def test_the_first_poll_can_be_held_too() -> None:
 
 def test_a_poll_that_was_held_does_not_wait_for_hours() -> None:
     """It was due already. Half a minute later it is tried again, however long the usual delay."""
-    asked = terms(delay=3600.0, patience=math.inf)
+    asked = settings(delay=3600.0, patience=math.inf)
     wait = begun(asked)
     moments = set()
     for _ in range(200):
@@ -503,7 +578,7 @@ def test_a_poll_that_was_held_does_not_wait_for_hours() -> None:
 
 def test_a_service_that_wants_to_be_left_alone_for_longer_than_there_is_time() -> None:
     """Is not asked again, and the wait ends when its time is over."""
-    asked = terms(timeout=30)
+    asked = settings(timeout=30)
     decision = step(begun(asked), asked, ALONE, START, START + 1)
     assert isinstance(decision, GiveUpAt)
     assert (decision.moment, decision.changed) == (START + 30, False)
@@ -513,7 +588,7 @@ def test_a_service_that_wants_to_be_left_alone_for_longer_than_there_is_time() -
 
 def test_a_service_that_is_down_costs_patience() -> None:
     """From when it was first not asked; a good answer renews it."""
-    asked = terms(patience=25.0)
+    asked = settings(patience=25.0)
     wait = begun(asked)
     step(wait, asked, DOWN, START, START)
     assert wait.end(asked) == START + 25
@@ -531,17 +606,17 @@ def test_a_service_that_is_down_costs_patience() -> None:
 
 def test_a_service_that_wants_to_be_left_alone_costs_none() -> None:
     """And it is left alone for as long as it wants."""
-    asked = terms(patience=25.0)
+    asked = settings(patience=25.0)
     wait = begun(asked)
     decision = step(wait, asked, ALONE, START, START)
     assert isinstance(decision, PollAt)
     assert START + 60 <= decision.moment <= START + 72
-    assert wait.trouble_since is None
+    assert wait.failing_since is None
 
 
 def test_the_deadline_comes_while_the_service_is_down() -> None:
     """A last poll is brought forward; where it is held as well, the end comes at its time."""
-    asked = terms(timeout=25.0)
+    asked = settings(timeout=25.0)
     wait = begun(asked)
     moment, now = START, START
     while True:
@@ -557,7 +632,7 @@ def test_the_deadline_comes_while_the_service_is_down() -> None:
 
 def test_what_is_known_of_a_task_that_was_glanced_at() -> None:
     """Its latest is the whole task, or, where none was read since a change, id and status."""
-    wait = Wait(START, ImageRef("66"), status="generating")
+    wait = WaitState(START, ImageRef("66"), status="generating")
     assert wait.latest_known() == ImageTask(log_id="66", status="generating")
     whole = wait.latest = ImageTask(log_id="66", status="generating", points=3)
     assert wait.latest_known() is whole
@@ -565,13 +640,13 @@ def test_what_is_known_of_a_task_that_was_glanced_at() -> None:
 
 def test_what_was_seen_is_counted_word_by_word() -> None:
     """Also of one word alone, for which nothing is kept."""
-    limits = terms()
+    limits = settings()
     wait = begun(limits)
     for answer in (reply(), unchanged(), unchanged()):
         step(wait, limits, answer, START, START)
         assert wait.counts is None
     assert wait.seen == {"generating": 3}
-    after: list[Reply[ImageTask] | PollError]
+    after: list[PollResult[ImageTask] | PollError]
     after = [reply("queued"), unchanged("queued"), ServerError(503), reply("queued")]
     for end in after:
         step(wait, limits, end, START, START)
@@ -588,7 +663,7 @@ def test_a_strategy_hears_what_a_poll_came_to() -> None:
         heard.append((state.attempt_number, state.seconds_since_start, outcome))
         return 10
 
-    limits = Terms(math.inf, 300, strategy)
+    limits = WaitSettings(math.inf, 300, strategy)
     wait = begun(limits)
     first, error = reply(), ServerError(500)
     for seconds, answer in ((1, first), (11, unchanged()), (21, error)):
@@ -598,21 +673,21 @@ def test_a_strategy_hears_what_a_poll_came_to() -> None:
 
 def test_only_a_poll_that_comes_too_late_is_clipped() -> None:
     """And one that is clipped still tells of a change, and asks for the whole answer."""
-    limits = terms(timeout=100)
+    limits = settings(timeout=100)
     wait = begun(limits)
     step(wait, limits, reply(), START, START)
-    assert wait.clipped_to is None
+    assert wait.final_poll_for is None
     assert wait.known == "generating"
     decision = step(wait, limits, reply("queued"), START + 95, START + 95)
     assert isinstance(decision, PollAt)
     assert decision.changed is True
-    assert wait.clipped_to == START + 100
+    assert wait.final_poll_for == START + 100
     assert wait.known is None
 
 
 def test_a_service_that_asks_for_no_time_gets_none() -> None:
     """Retry-After: 0 leaves the delay as it is."""
-    limits = terms(delay=0.5)
+    limits = settings(delay=0.5)
     wait = begun(limits)
     decision = step(wait, limits, RateLimitError(429, retry_after=0), START, START)
     assert decision == PollAt(START + 0.5)
@@ -620,7 +695,7 @@ def test_a_service_that_asks_for_no_time_gets_none() -> None:
 
 def test_out_of_time_and_patience_at_once_is_out_of_time() -> None:
     """Where both end at the same moment, the deadline is what was asked for."""
-    limits = terms(timeout=100, patience=100)
+    limits = settings(timeout=100, patience=100)
     wait = begun(limits)
     step(wait, limits, ServerError(500), START, START)
     decision = step(wait, limits, ServerError(500), START + 100, START + 100)
@@ -632,7 +707,7 @@ def test_out_of_time_and_patience_at_once_is_out_of_time() -> None:
 def test_a_slow_poll_of_another_task_does_not_silence_this_one() -> None:
     """The pace is shared. One that says that there is no time left does not end the polling of a
     task that has been answered in no time at all, and whose next poll is due before its end."""
-    asked = terms(timeout=60.0)
+    asked = settings(timeout=60.0)
     wait, slow = begun(asked), begun(asked)
     step(slow, asked, reply(), START, START + 55)
     decision = step(wait, asked, reply(), START + 20, START + 20.1)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import math
+import traceback
 from typing import Any
 
 import pytest
@@ -183,13 +184,20 @@ async def test_the_final_word_wins_at_the_deadline(
     assert task.done
 
 
-async def test_a_timeout_of_nothing_sends_nothing(
+async def test_a_timeout_of_nothing_looks_once(
     aitoearn_service: Emulator, aitoearn_client: Client
 ) -> None:
-    """timeout=0 ends without a request."""
-    with pytest.raises(WaitTimeoutError, match="never asked"):
-        await aitoearn_client.wait_for(aitoearn_service.add_image("success"), timeout=0)
-    assert not aitoearn_service.requests
+    """timeout=0 returns a finished task, however long the answer takes; or ends after one poll."""
+    done, running = aitoearn_service.add_image("success"), aitoearn_service.add_image("generating")
+    aitoearn_service.fault(Fault(delay=5), done)
+    assert (await aitoearn_client.wait_for(done, timeout=0)).done
+    with pytest.raises(WaitTimeoutError, match="asked once and saw generating"):
+        await aitoearn_client.wait_for(running, timeout=0)
+    assert len(aitoearn_service.requests) == 2
+    outcomes = await aitoearn_client.wait_all([done, running], timeout=0)
+    assert [outcome.ok for outcome in outcomes] == [True, False]
+    assert isinstance(outcomes[1].error, WaitTimeoutError)
+    assert outcomes[1].polls == 1
 
 
 TROUBLE = [
@@ -270,16 +278,32 @@ async def test_a_definite_no_ends_it_at_once(
     """A task that does not exist is not waited for."""
     with pytest.raises(error):
         await aitoearn_client.wait_for(ref)
-    assert len(aitoearn_service.requests) == 1
+    # Of a video the service says the same where its result was not stored: that is looked up.
+    routes = [request.route for request in aitoearn_service.requests]
+    assert routes == (["image"] if isinstance(ref, ImageRef) else ["video", "drafts"])
+
+
+@pytest.mark.parametrize("code", [500, 12302])
+async def test_a_row_that_fails_for_good_is_settled(
+    code: int, aitoearn_service: Emulator, aitoearn_client: Client
+) -> None:
+    """Its own route fails for ever; the service's own client looks elsewhere."""
+    ref = aitoearn_service.add_video("SUCCESS")
+    aitoearn_service.fault(Fault(code=code), route="video", times=None)
+    task = await aitoearn_client.wait_for(ref)
+    assert (task.ref, task.state) == (ref, TaskState.SUCCEEDED)
+    routes = [request.route for request in aitoearn_service.requests]
+    assert routes == ["video"] * (3 if code == 500 else 1) + ["drafts"]
 
 
 async def test_a_wrong_key_is_told_at_once(aitoearn_service: Emulator) -> None:
-    """A key that never worked ends the wait with its first poll."""
+    """A key that never worked ends the wait with its second poll, after a second or two."""
     ref = aitoearn_service.add_image()
     async with Client("wrong", base_url=aitoearn_service.url) as client:
         with pytest.raises(AuthenticationError):
-            await client.wait_for(ref)
-    assert len(aitoearn_service.requests) == 1
+            await client.wait_for(ref, wait=tenacity.wait_fixed(3600))
+    assert len(aitoearn_service.requests) == 2
+    assert aitoearn_service.requests[1].at - aitoearn_service.requests[0].at <= 2 + ROUNDING
 
 
 async def test_one_401_among_good_answers_is_doubted(
@@ -385,7 +409,7 @@ async def test_closing_the_client_ends_its_waits(aitoearn_service: Emulator) -> 
 
 
 @pytest.mark.parametrize("name", ["timeout", "patience"])
-@pytest.mark.parametrize("value", [-1, math.nan, math.inf, "60", True])
+@pytest.mark.parametrize("value", [-1, math.nan, -math.inf, "60", True])
 async def test_times_that_are_none_are_refused(
     name: str, value: Any, aitoearn_service: Emulator, aitoearn_client: Client
 ) -> None:
@@ -398,9 +422,11 @@ async def test_times_that_are_none_are_refused(
 async def test_other_wrong_arguments_are_refused(aitoearn_client: Client) -> None:
     """What is not a ref, or not a strategy, is refused at the call."""
     with pytest.raises(TypeError, match="parse_ref"):
-        aitoearn_client.wait_for("image:66")  # type: ignore[arg-type]
+        aitoearn_client.wait_for(66)  # type: ignore[call-overload]
+    with pytest.raises(ValueError, match="write image:ID or video:ID"):
+        aitoearn_client.wait_for("66f0c0ffee0123456789abcd")
     with pytest.raises(ValueError, match="tenacity"):
-        aitoearn_client.wait_for(ImageRef("a"), wait=5)  # type: ignore[arg-type]
+        aitoearn_client.wait_for(ImageRef("a"), wait=5)  # type: ignore[call-overload]
 
 
 async def test_unchanged_polls_are_cheap(
@@ -458,3 +484,21 @@ async def test_304s_that_are_never_of_use_are_not_asked_for(header: dict[str, st
     assert server.count - caught.value.polls == 5
     conditional = [heard.header("If-None-Match") is not None for heard in server.heard]
     assert sum(conditional) == 5 + 100 - 64 + 1
+
+
+async def test_an_end_that_is_asked_for_again_does_not_grow(
+    aitoearn_service: Emulator, aitoearn_client: Client
+) -> None:
+    """It is one and the same error, with the frames of the last time alone."""
+    wait = aitoearn_client.wait_for(aitoearn_service.add_image("generating"), timeout=5)
+    ends: list[BaseException] = []
+    frames: list[int] = []
+    for _ in range(4):
+        try:
+            await wait
+        except WaitTimeoutError as error:
+            ends.append(error)
+            frames.append(len(traceback.extract_tb(error.__traceback__)))
+    assert len(set(map(id, ends))) == 1
+    assert len(frames) == 4
+    assert len(set(frames[1:])) == 1

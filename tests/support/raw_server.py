@@ -137,7 +137,7 @@ def good(status: str = "success", *, delay: float = 0.0, id: str | None = None) 
 
     def script(heard: Heard) -> Iterable[Part]:
         kind = "video" if "/video/" in heard.path else "image"
-        asked = heard.path.rpartition("/")[2] if id is None else id
+        asked = heard.path.partition("?")[0].rpartition("/")[2] if id is None else id
         data = task(status, id=asked, kind=kind)
         return delay, http(envelope(data, request_id=heard.header("X-Request-Id")))
 
@@ -299,6 +299,9 @@ class RawServer:
         for line in self.lines:
             line.writer.transport.abort()
         await self._server.wait_closed()
+        # Whoever collects a stream that was reset may find its error before asyncio hides it.
+        closed = (line.writer.wait_closed() for line in self.lines)
+        await asyncio.gather(*closed, return_exceptions=True)
         await asyncio.sleep(0.01)  # the transports' last callbacks
 
     def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

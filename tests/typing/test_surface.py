@@ -6,7 +6,9 @@ same lines run here against the emulator, so that types and behaviour cannot dri
 
 from __future__ import annotations
 
+import ast
 import asyncio
+import inspect
 import tomllib
 from collections.abc import AsyncIterator
 from datetime import datetime
@@ -83,7 +85,12 @@ def test_refs() -> None:
 
 
 def image_fields(task: ImageTask) -> None:
+    assert_type(task.id, str)
     assert_type(task.log_id, str)
+    assert_type(task.model, str | None)
+    assert_type(task.prompt, str | None)
+    assert_type(task.urls, list[str])
+    assert_type(task.to_dict(), dict[str, Any])
     assert_type(task.status, str)
     assert_type(task.state, TaskState)
     assert_type(task.done, bool)
@@ -101,6 +108,9 @@ def image_fields(task: ImageTask) -> None:
 def video_fields(task: VideoTask) -> None:
     assert_type(task.id, str)
     assert_type(task.model, str | None)
+    assert_type(task.prompt, str | None)
+    assert_type(task.urls, list[str])
+    assert_type(task.to_dict(), dict[str, Any])
     assert_type(task.input, VideoInput | None)
     assert_type(task.video_url, str | None)
     assert_type(task.error, VideoError | None)
@@ -156,10 +166,12 @@ async def test_many(aitoearn_client: Client, aitoearn_service: Emulator) -> None
     async with batch as entered:
         assert_type(entered, Batch[ImageTask])
         async for outcome in entered:
-            assert_type(outcome, Outcome[ImageTask])
-            assert_type(outcome.task, ImageTask | None)
-            assert_type(outcome.error, AiToEarnError | None)
-            assert_type(outcome.ok, bool)
+            plain: Outcome[ImageTask] = outcome
+            assert_type(plain.ok, bool)
+            if outcome.ok:  # mypy knows the task by this; pyright does not object
+                assert outcome.task.urls is not None
+            else:
+                assert outcome.error.label
             assert_type(outcome.polls, int)
             assert_type(outcome.elapsed, float)
             assert_type(outcome.unwrap(), ImageTask)
@@ -171,6 +183,25 @@ async def test_many(aitoearn_client: Client, aitoearn_service: Emulator) -> None
     assert_type(await aitoearn_client.wait_all(lazily()), list[Outcome[VideoTask]])
 
 
+async def test_an_outcome_says_which_it_is(
+    aitoearn_client: Client, aitoearn_service: Emulator
+) -> None:
+    """After a look at `ok` or `error`, checkers know that there is a task, or an error."""
+    refs = [aitoearn_service.add_image("success"), aitoearn_service.add_image("failed")]
+    seen: list[bool] = []
+    async with aitoearn_client.as_completed(refs) as batch:
+        async for outcome in batch:
+            seen.append(outcome.ok)
+            if outcome.ok is True:
+                assert_type(outcome.task, ImageTask)
+            else:
+                assert_type(outcome.error, AiToEarnError)
+    assert sorted(seen) == [False, True]
+    outcomes: list[Outcome[ImageTask]] = await aitoearn_client.wait_all(refs)
+    assert [each.task.urls != [] for each in outcomes] == [True, False]
+    assert [each.error.transient for each in outcomes if not each.ok] == [False]
+
+
 async def test_either_kind(aitoearn_client: Client, aitoearn_service: Emulator) -> None:
     """A ref that may be of either kind brings a task of either kind, with what both have."""
     refs: list[AnyRef] = [aitoearn_service.add_image(), aitoearn_service.add_video()]
@@ -179,6 +210,8 @@ async def test_either_kind(aitoearn_client: Client, aitoearn_service: Emulator) 
         waited: AnyTask = await aitoearn_client.wait_for(ref)
         assert_type(waited.ref, ImageRef | VideoRef)
         assert_type(waited.failure, str | None)
+        assert_type(waited.id, str)
+        assert_type(waited.urls, list[str])
         assert got.ref == waited.ref == ref
         async for seen in aitoearn_client.wait_for(ref):
             # mypy, not basedpyright, joins the two kinds to their base, which is not public.
@@ -294,6 +327,21 @@ def test_errors() -> None:
         assert_type(error.seen, dict[str, int])
         timeout: TimeoutError | ServiceUnreachableError = error
         assert timeout is error
+
+
+def test_defaults_are_values() -> None:
+    """A default stands in the signature as a value, for editors to show, not as a constant."""
+    tree = ast.parse(Path(inspect.getfile(Client)).read_text(encoding="utf-8"))
+    calls = [
+        node for node in ast.walk(tree) if isinstance(node, ast.AsyncFunctionDef | ast.FunctionDef)
+    ]
+    named = {
+        f"{call.name}: {ast.unparse(default)}"
+        for call in calls
+        for default in [*call.args.defaults, *call.args.kw_defaults]
+        if default is not None and not isinstance(default, ast.Constant)
+    }
+    assert named == set()
 
 
 def test_the_checkers_read_this_file() -> None:

@@ -1,0 +1,269 @@
+"""One call of the API: it is sent, repeated where that may help, and its response is judged.
+
+The transport's bytes and the contract's words meet here, for polls and for everything else. The
+other files of this room decide what to ask for, and what to do about a refusal.
+"""
+
+from __future__ import annotations
+
+import itertools
+import logging
+from collections.abc import Awaitable, Callable, Coroutine
+from contextlib import AbstractAsyncContextManager, nullcontext
+from functools import partial
+from typing import Any, Generic, NamedTuple, TypeVar
+
+import msgspec
+
+from .._net.connection import RequestBody
+from .._resilience.retry import RetryBudget, retry
+from .._runtime.lifetime import Lifetime
+from .._transport.http import Http
+from .._transport.response import Response
+from .._verdict import Verdict
+from ..contract.envelope import Envelope, Malformed, decode
+from ..contract.refusal import Refusal, id_text, refusal
+from ..errors import (
+    AiToEarnError,
+    ApiError,
+    AuthenticationError,
+    ConnectionFailedError,
+    NotAskedError,
+    RateLimitError,
+    TransportError,
+    UnexpectedResponseError,
+)
+from .refusals import broken, refused, rejected
+
+T = TypeVar("T")
+
+logger: logging.Logger = logging.getLogger("aitoearn_async")
+
+
+class Question(msgspec.Struct, Generic[T], frozen=True):
+    """The facts about a request that its response is read with."""
+
+    subject: str
+    """The task or the path that trouble may be about: with one alone, it says nothing of the
+    service."""
+    request_id: str
+    decode: Callable[[bytes], Envelope[T] | Refusal | Malformed]
+    """Reads a body."""
+    stray: Callable[[Envelope[T] | Refusal], str | None]
+    """Returns why a response is for another request; None if it is not."""
+
+
+class ReadResponse(NamedTuple, Generic[T]):
+    """A response, and what it says."""
+
+    result: T | Verdict
+    response: Response | TransportError
+
+
+class ApiCaller:
+    """Calls one service.
+
+    Args:
+        http: Sends requests.
+        lifetime: The client's.
+        attempts: How often one question is asked in all.
+    """
+
+    def __init__(self, http: Http, lifetime: Lifetime, attempts: int) -> None:
+        self.http = http
+        self.budget: RetryBudget = RetryBudget()
+        self.lifetime: Lifetime = lifetime
+        self._attempts = attempts
+        self._numbers = itertools.count(1)
+        self._refusals = 0  # times that the key was refused since the last good answer
+
+    def request_id(self) -> str:
+        """Return an id for one request that is no poll."""
+        return f"{self.http.name}-x{next(self._numbers)}"
+
+    def path_past_caches(self, path: str) -> str:
+        """Return the path with a query that no cache has seen, of any client.
+
+        Servers leave out parameters that they do not know. Some caches ignore the headers of a
+        request, and answer with the copy that they made for another client.
+        """
+        mark = "&" if "?" in path else "?"
+        return f"{path}{mark}_={self.http.name}-{next(self._numbers)}"
+
+    def retry(
+        self,
+        attempt: Callable[[float], Awaitable[T | Verdict]],
+        *,
+        seconds: float,
+        confirm: bool = False,
+    ) -> Coroutine[Any, Any, T]:
+        """Make attempts, when awaited, while the verdict on the last one is to retry.
+
+        Args:
+            attempt: Makes one; it is over by the given moment of the client's clock.
+            seconds: Seconds that one of them may take.
+            confirm: Whether another one is made where the key is refused, or the host cannot be
+                trusted: that takes two witnesses, since one node of many can be wrong.
+
+        Raises:
+            AiToEarnError: The last attempt failed.
+        """
+        return retry(
+            attempt,
+            attempts=self._attempts,
+            deadline=self.lifetime.enter().time() + self._attempts * seconds,
+            lifetime=self.lifetime,
+            budget=self.budget,
+            confirm=self._takes_another if confirm else None,
+        )
+
+    async def call(
+        self,
+        path: str,
+        decoder: msgspec.json.Decoder[Envelope[T]],
+        *,
+        data: bytes | None = None,
+        final: Callable[[AiToEarnError], bool] | None = None,
+        fresh: bool = False,
+        turn: Callable[[float], AbstractAsyncContextManager[None]] | None = None,
+    ) -> T:
+        """Ask, in up to `attempts` requests, for something that spends nothing.
+
+        Args:
+            path: The path, with its query.
+            decoder: Decodes a good response.
+            data: The JSON that is posted; None for a `GET`.
+            final: Tells which errors are not worth a retry, although they look transient.
+            fresh: Whether no cache may answer, not even one that ignores headers.
+            turn: Returns a block that each request is sent in, from its deadline.
+
+        Raises:
+            AiToEarnError: It did not come.
+        """
+
+        async def attempt(deadline: float) -> T | Verdict:
+            async with nullcontext() if turn is None else turn(deadline):
+                answer = await self.ask(path, decoder, deadline, data=data, fresh=fresh)
+            if not isinstance(answer.result, Verdict):
+                return answer.result
+            verdict = await self.http.credentials.refresh_if_rejected(
+                answer.result, answer.response, deadline
+            )
+            is_final = final is not None and final(verdict.error)
+            return verdict._replace(retry=False) if is_final else verdict
+
+        seconds = self.http.time_for(None if data is None else len(data))
+        return await self.retry(attempt, seconds=seconds, confirm=data is None)
+
+    async def ask(
+        self,
+        path: str,
+        decoder: msgspec.json.Decoder[Envelope[T]],
+        deadline: float,
+        *,
+        data: bytes | None = None,
+        fresh: bool = False,
+    ) -> ReadResponse[T]:
+        """Send one request, once, and read its response.
+
+        Args:
+            path: The path, with its query.
+            decoder: Decodes a good response.
+            deadline: The moment of the client's clock at which this is over.
+            data: As in `call`.
+            fresh: As in `call`.
+        """
+        request_id = self.request_id()
+        method, body = ("GET", None) if data is None else ("POST", RequestBody(data))
+        sent = self.path_past_caches(path) if fresh else path
+        response = await self.http.send(method, sent, request_id, deadline, body=body)
+        question = self.question(path, decoder, request_id)
+        result = self.read(response, question)
+        return ReadResponse(result, response)
+
+    def question(
+        self,
+        path: str,
+        decoder: msgspec.json.Decoder[Envelope[T]],
+        request_id: str,
+        *,
+        subject: str | None = None,
+    ) -> Question[T]:
+        """Return what is asked by a call that is no poll. Its subject is its path by default."""
+
+        def stray(result: Envelope[T] | Refusal) -> str | None:
+            # A late answer to another request of ours, on a connection that is shared.
+            echoed = id_text(result.request_id)
+            is_ours = echoed is not None and echoed.startswith(self.http.name)
+            is_other = is_ours and echoed != request_id
+            return "the answer is for another request" if is_other else None
+
+        # Without its query: one page that fails says nothing of the service.
+        subject = subject or path.partition("?")[0]
+        return Question(subject, request_id, partial(decode, decoder=decoder), stray)
+
+    def read(self, response: Response | AiToEarnError, question: Question[T]) -> T | Verdict:
+        """Return what a response says, and tell the monitor of it."""
+        if not isinstance(response, Response):
+            return self.note(question.subject, Verdict.on(response))
+        try:
+            result = self._read(response, question)
+        except MemoryError:
+            text = f"there is no memory for the answer, of {len(response.body):,} bytes"
+            result = UnexpectedResponseError(text, question.request_id, label="no memory")
+        monitor = self.http.monitor
+        if not isinstance(result, AiToEarnError):
+            self._refusals = 0
+            monitor.record_success(response.admission, response.sent, question.subject)
+            return result
+        if isinstance(result, AuthenticationError):
+            self._refusals += 1
+            self.http.drop(response)  # the next request must not meet the same node
+        pause = monitor.record_failure(response.admission, question.subject, result)
+        if isinstance(result, RateLimitError) and result.retry_after is None:
+            facts = result.code, result.message, result.request_id, result.http_status
+            sent = result.sent_request_id
+            result = RateLimitError(*facts, retry_after=pause, sent_request_id=sent)
+        return self.note(question.subject, Verdict.on(result, delay=pause))
+
+    def _read(self, response: Response, question: Question[T]) -> T | AiToEarnError:
+        request_id = question.request_id
+        if not 200 <= response.status < 300:
+            no = refusal(response.body)
+            if no is None:
+                return rejected(response, request_id, self.http)
+            return self._refused(no, response, question)
+        result = question.decode(self.http.credentials.redact_bytes(response.body))
+        if isinstance(result, Malformed):
+            if result.is_json:
+                return broken(result, response, request_id, self.http)
+            return rejected(response, request_id, self.http)
+        if isinstance(result, Refusal):
+            return self._refused(result, response, question)
+        why = question.stray(result)
+        return result.data if why is None else self._stray(why, response, request_id)
+
+    def _refused(
+        self, no: Refusal, response: Response, question: Question[T]
+    ) -> ApiError | TransportError:
+        why = question.stray(no)
+        if why is None:
+            return refused(no, response, question.request_id, self.http)
+        return self._stray(why, response, question.request_id)
+
+    def _stray(self, why: str, response: Response, request_id: str) -> UnexpectedResponseError:
+        self.http.drop(response)
+        return UnexpectedResponseError(f"{why}, not ours", request_id, 200, label="stray answer")
+
+    def note(self, subject: object, verdict: Verdict) -> Verdict:
+        """Count a request that came to nothing, and log it."""
+        if not isinstance(verdict.error, NotAskedError):
+            self.http.limiter.failed += 1
+        logger.debug("%s: %s", subject, verdict.error)
+        return verdict
+
+    def _takes_another(self, verdict: Verdict) -> bool:
+        """Return whether another attempt must confirm what would end a call."""
+        if isinstance(verdict.error, AuthenticationError):
+            return not verdict.retry and self._refusals < 2 <= self._attempts
+        return not verdict.retry and isinstance(verdict.error, ConnectionFailedError)

@@ -1,0 +1,90 @@
+"""The evidence of whose response it is, and whether it is a copy: request ids, `Age`, timestamps.
+
+A response must be evidence of its own: an answer to another request, or a copy of an earlier
+answer out of a cache, says nothing of how a task stands now.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+from .._net.headers import stored_by
+from .._transport.response import Response
+from ..contract.refusal import Refusal, id_text
+from ..contract.tasks import TaskRef
+
+logger: logging.Logger = logging.getLogger("aitoearn_async")
+
+_MOST_REMEMBERED = 10_000
+
+
+class RefusalCheck:
+    """Tells whether a refusal is for the request that was sent.
+
+    A refusal names no task. Where the service echoes request ids, one with another id can be
+    somebody else's, or a gateway's own. So the first is not believed. The second is, unless it
+    is a copy of the first, which the same timestamp shows.
+
+    Args:
+        name: What all request ids of this client begin with.
+    """
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+        self._echoes = False
+        self._doubted: dict[TaskRef[Any], Refusal] = {}
+
+    def note_good(self, ref: TaskRef[Any], sent: str, echoed: object) -> bool:
+        """Note a good answer. Return whether it answers another request."""
+        if self._doubted:
+            self._doubted.pop(ref, None)
+        if echoed == sent:
+            self._echoes = True
+            return False
+        text = id_text(echoed)
+        is_ours = text is not None and text.startswith(self._name)
+        # The ids of polls end so in all clients: this answer was made for another client.
+        is_anothers = text is not None and text.endswith(f"-{ref.id}")
+        is_foreign = is_ours or is_anothers or (self._echoes and text is not None)
+        self._echoes = self._echoes and is_foreign
+        return is_foreign
+
+    def stray(self, ref: TaskRef[Any], sent: str, refusal: Refusal) -> str | None:
+        """Return why a refusal is not believed; None if it is."""
+        if refusal.request_id in (None, sent):
+            return None
+        is_ours = (refusal.request_id or "").startswith(self._name)
+        if not is_ours and not self._echoes:
+            return None
+        doubted = self._doubted.get(ref)
+        if not is_ours and doubted is not None and not _is_copy(doubted, refusal):
+            return None
+        if ref not in self._doubted and len(self._doubted) >= _MOST_REMEMBERED:
+            del self._doubted[next(iter(self._doubted))]
+        self._doubted[ref] = refusal
+        return "the refusal is for another request"
+
+
+def _is_copy(one: Refusal, other: Refusal) -> bool:
+    return one.timestamp != b"" and one.timestamp == other.timestamp
+
+
+class CacheWatch:
+    """Notices that a cache answers in place of the service."""
+
+    def __init__(self) -> None:
+        self.is_seen: bool = False
+        """A cache has answered."""
+
+    def note(self, response: Response) -> bool:
+        """Note an answer that is a copy, and say so once. Return True."""
+        if not self.is_seen:
+            told = stored_by(response.headers) or "they echo other requests' ids"
+            where = f"a cache on the way answers polls ({told})"
+            if response.of_session:
+                where = "the session given to the Client answers polls out of a cache of its own"
+            text = "%s: asking past it from now on. Exclude the service's API from it"
+            logger.warning(text, where)
+        self.is_seen = True
+        return True

@@ -1,0 +1,123 @@
+"""The caller's image tasks, newest first, from the service's logs: ids and states, page by page.
+
+The logs hold no prompt and no result: `client.get` brings a whole task. The route is not among
+the published ones.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import AsyncIterator, Awaitable, Callable
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from .._polling.page_scan import Piece
+from ..contract.endpoints import LOGS, LogPage, LogRow, log_decoder
+from ..contract.status import TaskState, state_of
+from ..contract.tasks import ImageRef, is_id
+from .row_range import after
+
+if TYPE_CHECKING:
+    from .caller import ApiCaller
+
+Fetch = Callable[[int, int], Awaitable[LogPage]]
+"""Asks for a page of the logs: its number from 1, and its size."""
+
+_MOST_SEEN = 10_000
+"""Rows that are known again, where tasks made meanwhile push them onto the next page."""
+
+
+class ListedImage(msgspec.Struct, frozen=True):
+    """A row of the list: an image task, without its prompt and its images."""
+
+    ref: ImageRef
+    """The task, for `client.get` or `client.wait_for`."""
+    status: str
+    """The service's own word."""
+    model: str | None = None
+    """The model that does the work."""
+    created_at: datetime | None = None
+    """The time of the submit."""
+    duration_ms: float | None = None
+    """The time that the work took, in milliseconds. Only on tasks that have ended."""
+
+    @property
+    def id(self) -> str:
+        """The id of the task."""
+        return self.ref.id
+
+    @property
+    def state(self) -> TaskState:
+        """The meaning of `status`: running, succeeded or failed."""
+        return state_of(self.status)
+
+
+class ImagePages:
+    """Pages of the image tasks in one service's logs."""
+
+    def __init__(self, caller: ApiCaller) -> None:
+        self._caller = caller
+
+    async def fetch(self, number: int, size: int) -> LogPage:
+        """Return a page.
+
+        Raises:
+            AiToEarnError: It did not come.
+        """
+        path = LOGS.format(kind="image", page=number, size=size)
+        return await self._caller.call(path, log_decoder, fresh=True)
+
+
+class ImageList(AsyncIterator[ListedImage]):
+    """The caller's image tasks, newest first, made by `Client.list_images`.
+
+        async for row in client.list_images():
+            print(row.ref, row.status)
+
+    It holds one page and nothing else, so it can be left at any time. After an error the
+    iteration can be taken up again where it was.
+
+    Attributes:
+        total: The number of tasks when last asked; None before.
+    """
+
+    def __init__(self, page_size: int, fetch: Fetch) -> None:
+        self.total: int | None = None
+        self._fetch = fetch
+        self._next: Piece | None = Piece(0, page_size)
+        self._ready: deque[ListedImage] = deque()
+        self._seen: dict[str, None] = {}
+
+    def __aiter__(self) -> ImageList:
+        return self
+
+    async def __anext__(self) -> ListedImage:
+        while not self._ready:
+            if self._next is None:
+                raise StopAsyncIteration
+            await self._advance(self._next)
+        return self._ready.popleft()
+
+    async def _advance(self, piece: Piece) -> None:
+        page = await self._fetch(piece.number, piece.size)
+        self.total = page.total
+        before = len(self._seen)
+        self._ready.extend(_listed(row) for row in page.rows if is_id(row.id) and self._is_new(row))
+        is_repeated = len(self._seen) == before and not self._ready
+        self._next = None if is_repeated else after(piece, len(page.rows), page.total)
+
+    def _is_new(self, row: LogRow) -> bool:
+        if row.id in self._seen:
+            return False
+        self._seen[row.id] = None
+        if len(self._seen) > _MOST_SEEN:
+            del self._seen[next(iter(self._seen))]
+        return True
+
+
+def _listed(row: LogRow) -> ListedImage:
+    made = row.times.submitted
+    created_at = None if made is None else datetime.fromtimestamp(made, UTC)
+    return ListedImage(ImageRef(row.id), row.status, row.model, created_at, row.duration)

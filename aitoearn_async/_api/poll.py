@@ -1,0 +1,295 @@
+"""One poll, from a ref to the state of its task.
+
+A response is believed only if it is for the task that was asked for. When to poll, and how
+often, is not known here.
+"""
+
+from __future__ import annotations
+
+import itertools
+import logging
+import sys
+from collections.abc import Awaitable, Callable, Coroutine
+from functools import partial
+from typing import Any, Generic, TypeVar, cast
+
+import msgspec
+
+from .._net.headers import condition_of, matches, retry_after
+from .._polling.step import PollResult, WaitState
+from .._transport.response import Response
+from .._verdict import Verdict
+from ..contract.endpoints import Endpoint, endpoint_of
+from ..contract.envelope import Envelope, decode_head, decode_task
+from ..contract.refusal import Refusal
+from ..contract.status import is_known
+from ..contract.tasks import AnyRef, Task, TaskRef
+from ..errors import NotAskedError, TransportError
+from .caller import ApiCaller, Question
+from .draft_lookup import DraftLookup
+from .evidence import CacheWatch, RefusalCheck
+from .turns import Turns, VideoTurn
+
+T = TypeVar("T", bound=Task)
+R = TypeVar("R")
+
+logger: logging.Logger = logging.getLogger("aitoearn_async")
+
+_MOST_STRANGE_WORDS = 100
+_MOST_UNCONDITIONAL = 1000
+"""The most polls without a condition, after 304s in a row that could not be used."""
+
+
+class Poller:
+    """Polls one service.
+
+    Args:
+        caller: Calls it.
+        turns: Has requests for the same video go one after the other.
+        drafts: Looks up tasks whose own route fails.
+    """
+
+    def __init__(self, caller: ApiCaller, turns: Turns, drafts: DraftLookup) -> None:
+        self._caller = caller
+        self._turns = turns
+        self._http = caller.http
+        self._monitor = caller.http.monitor
+        self._name = caller.http.name
+        self._numbers = itertools.count(1)
+        self._strange_words: set[str] = set()
+        self._conditional = _Conditional()
+        self._refusals = RefusalCheck(caller.http.name)
+        self._cache = CacheWatch()
+        self._drafts = drafts
+
+    def get(self, ref: TaskRef[T]) -> Coroutine[Any, Any, T]:
+        """Ask, when awaited, up to `attempts` times, and read the response whole.
+
+        Raises:
+            AiToEarnError: No task came of it.
+        """
+        seconds = self._http.time_for(None)
+        return self._caller.retry(partial(self._ask, ref), seconds=seconds, confirm=True)
+
+    async def fetch(self, ref: TaskRef[T], deadline: float) -> T:
+        """Ask once, and read the response whole; over by `deadline`, on the client's clock.
+
+        Raises:
+            AiToEarnError: No task came of it.
+        """
+        result = await self._ask(ref, deadline)
+        if isinstance(result, Verdict):
+            raise result.error
+        return result
+
+    def _ask(self, ref: TaskRef[T], deadline: float) -> Awaitable[T | Verdict]:
+        endpoint = endpoint_of(ref)
+        if endpoint.may_write is not None:
+            ask = partial(self._ask_now, ref, endpoint, deadline)
+            return self._in_turn(self._turns.video(ref.id, deadline), ask)
+        return self._ask_now(ref, endpoint, deadline)
+
+    async def _in_turn(self, turn: VideoTurn, ask: Callable[[], Awaitable[R]]) -> R:
+        async with turn:
+            return await ask()
+
+    async def _ask_now(
+        self, ref: TaskRef[T], endpoint: Endpoint[T], deadline: float
+    ) -> T | Verdict:
+        path, route = endpoint.path + ref.id, endpoint.path
+        if not self._cache.is_seen:
+            reading = _Reading(ref, endpoint, self._fresh_id())
+            response = await self._http.send("GET", path, reading.request_id, deadline, route=route)
+            task = await self._task(reading, response, deadline)
+            if not reading.is_copy:
+                return task
+        # A cache answered, with an old state.
+        reading = _Reading(ref, endpoint, self._fresh_id())
+        past = self._caller.path_past_caches(path)
+        response = await self._http.send("GET", past, reading.request_id, deadline, route=route)
+        return await self._task(reading, response, deadline)
+
+    def _fresh_id(self) -> str:
+        return f"{self._name}-{next(self._numbers)}"
+
+    def poll(
+        self, wait: WaitState[T], deadline: float
+    ) -> Coroutine[Any, Any, PollResult[T] | Verdict]:
+        """Poll once for a wait, and read only what is new to it."""
+        endpoint = endpoint_of(wait.ref)
+        may_write = endpoint.may_write
+        if may_write is not None:
+            writes = wait.latest is None or may_write(wait.latest)
+            ask = partial(self._poll_now, wait, endpoint, deadline)
+            turn = self._turns.video(wait.ref.id, deadline, writes=writes)
+            return self._in_turn(turn, ask)
+        return self._poll_now(wait, endpoint, deadline)
+
+    async def _poll_now(
+        self, wait: WaitState[T], endpoint: Endpoint[T], deadline: float
+    ) -> PollResult[T] | Verdict:
+        ref, known = wait.ref, wait.known
+        path = endpoint.path + ref.id
+        # All polls of a wait have the same: it is part of the response's bytes, and so of its ETag.
+        request_id = f"{self._name}-{ref.id}"
+        etag = self._conditional.etag_for(wait.validator) if known is not None else None
+        last = wait.final_poll_for is not None
+        if last or wait.last_error is not None:
+            # A poll that confirms another one must not be answered by a copy of its answer.
+            request_id, etag = self._fresh_id(), None
+        plain, route = path, endpoint.path
+        if self._cache.is_seen:
+            path = self._caller.path_past_caches(path)  # which no cache has an answer to
+        response = await self._http.send(
+            "GET", path, request_id, deadline, route=route, etag=etag, last=last
+        )
+        if isinstance(response, Response) and known is not None:
+            result = self._unchanged(wait, known, endpoint, response, etag)
+            if result is not None:
+                return result
+            if response.status == 304 and etag is not None:
+                # It is unchanged since another response than ours: that says nothing.
+                response = await self._http.send("GET", path, request_id, deadline, route=route)
+        reading = _Reading(ref, endpoint, request_id)
+        task = await self._task(reading, response, deadline)
+        is_refused = isinstance(task, Verdict) and isinstance(response, Response)
+        if reading.is_copy if path == plain else is_refused:
+            # After a copy, the poll is repeated past the cache. If that brings nothing, something
+            # on the way refuses the query: better a cache's answer than none.
+            other = self._caller.path_past_caches(plain) if path == plain else plain
+            response = await self._http.send("GET", other, request_id, deadline, route=route)
+            reading = _Reading(ref, endpoint, request_id)
+            task = await self._task(reading, response, deadline)
+        if isinstance(task, Verdict):
+            settled = await self._drafts.settle(ref, task, deadline)
+            if settled is None:
+                return task
+            return PollResult(sys.intern(settled.status), settled)
+        self._drafts.note_good(ref)
+        assert isinstance(response, Response)
+        # One copy of a word for all the waits that hold it.
+        status, condition = sys.intern(task.status), condition_of(response.headers, etag)
+        return _result(status, task, condition, response, reading.is_copy)
+
+    def _unchanged(
+        self,
+        wait: WaitState[T],
+        known: str,
+        endpoint: Endpoint[T],
+        response: Response,
+        etag: str | None,
+    ) -> PollResult[T] | None:
+        """Return the result of a response that says what the wait knows; None for any other."""
+        ref, validator = wait.ref, etag
+        stored = response.is_stored and self._cache.note(response)
+        if response.status == 304 and etag is not None:
+            if not matches(etag, response.headers):
+                self._monitor.record_ignored(response.admission)
+                self._conditional.note_spoiled()
+                return None
+            self._conditional.note_good()
+        else:
+            try:
+                is_good = response.status == 200
+                head = decode_head(response.body, endpoint.codec) if is_good else None
+            except MemoryError:
+                return None
+            if head is None or head.status != known or not _is_for(ref, head.id):
+                return None
+            if wait.last_error is not None:
+                self._drafts.note_good(ref)
+            validator = condition_of(response.headers, etag)
+        self._monitor.record_success(response.admission, response.sent, ref.id)
+        result: PollResult[T] = _result(known, None, validator, response, stored)
+        result.not_modified = response.status == 304
+        return result
+
+    async def _task(
+        self, reading: _Reading[T], response: Response | TransportError, deadline: float
+    ) -> T | Verdict:
+        """Return the whole task of a response, or the verdict on it."""
+        ref, codec = reading.ref, reading.endpoint.codec
+
+        def stray(result: Envelope[T] | Refusal) -> str | None:
+            if isinstance(result, Refusal):
+                return self._refusals.stray(ref, reading.request_id, result)
+            echoed = codec.id_of(result.data)
+            if not _is_for(ref, echoed):
+                return f"the answer is for the task {self._http.credentials.shown(echoed)!r:.60}"
+            check = self._refusals
+            reading.is_copy = check.note_good(ref, reading.request_id, result.request_id)
+            return None
+
+        question: Question[T] = Question(
+            ref.id, reading.request_id, partial(decode_task, codec=codec), stray
+        )
+        result = self._caller.read(response, question)
+        if isinstance(result, Verdict):
+            if not isinstance(result.error, NotAskedError):
+                result.error.ref = cast("AnyRef", ref)
+            return await self._http.credentials.refresh_if_rejected(result, response, deadline)
+        assert isinstance(response, Response)
+        if reading.is_copy or response.is_stored:
+            reading.is_copy = self._cache.note(response)
+        if not is_known(result.status):
+            self._notice(result.status)
+        return result
+
+    def _notice(self, word: str) -> None:
+        known_by = word[:200]  # they are kept
+        if known_by in self._strange_words or len(self._strange_words) >= _MOST_STRANGE_WORDS:
+            return
+        self._strange_words.add(known_by)
+        shown = self._http.credentials.shown(word)
+        logger.warning("unknown status %.60r: taken to mean that the task still runs", shown)
+
+
+class _Reading(msgspec.Struct, Generic[T]):
+    """The facts about one response while it is read."""
+
+    ref: TaskRef[T]
+    endpoint: Endpoint[T]
+    request_id: str
+    is_copy: bool = False
+    """It answers another request: a cache has kept it."""
+
+
+class _Conditional:
+    """Decides whether a poll asks for a 304, since some proxies spoil them.
+
+    A spoiled 304 costs a second request. After one, some polls ask without a condition, and twice
+    as many after the next one.
+    """
+
+    def __init__(self) -> None:
+        self._left = self._next = 0  # polls without a condition
+
+    def etag_for(self, validator: str | None) -> str | None:
+        """Return the tag to send as `If-None-Match`."""
+        if not self._left or validator is None:
+            return validator
+        self._left -= 1
+        return None
+
+    def note_good(self) -> None:
+        """Note a 304 that could be used."""
+        self._next = 0
+
+    def note_spoiled(self) -> None:
+        """Note a 304 that had to be asked again."""
+        self._next = min(2 * self._next + 1, _MOST_UNCONDITIONAL)
+        self._left = self._next
+
+
+def _is_for(ref: TaskRef[Any], echoed: str) -> bool:
+    return echoed == ref.id or echoed.lower() == ref.id.lower()
+
+
+def _result(
+    status: str, task: T | None, validator: str | None, response: Response, stored: bool
+) -> PollResult[T]:
+    """Return the result of a good response."""
+    headers = response.headers
+    pause = retry_after(headers) if "Retry-After" in headers else None
+    date = headers.get("Date")
+    return PollResult(status, task, validator, response.sent, date, stored, pause)

@@ -1,0 +1,176 @@
+"""The error of a response that is not a good one: the tables of codes and statuses.
+
+The service says no with HTTP 200 and a business code; numbers like 502 come from proxies that
+speak JSON. Whether a request is worth repeating stands in the table, beside the error. What is
+done about an error is decided elsewhere.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from .._net.headers import retry_after
+from .._net.urls import origin_of
+from .._transport.http import Http
+from .._transport.response import Response
+from ..contract.envelope import Malformed
+from ..contract.refusal import Refusal
+from ..errors import (
+    ApiError,
+    AuthenticationError,
+    ContractError,
+    InvalidRequestError,
+    RateLimitError,
+    ServerError,
+    TaskNotFoundError,
+    TransportError,
+    UnexpectedResponseError,
+)
+
+CODES: dict[int, type[ApiError]] = {
+    400: InvalidRequestError,  # body or query invalid
+    401: AuthenticationError,  # key missing, wrong, sent twice; account closed
+    403: AuthenticationError,
+    404: TaskNotFoundError,  # an image the server does not have; also an unknown route
+    408: ServerError,
+    429: RateLimitError,
+    10002: InvalidRequestError,  # an id that is not 24 hex digits
+    12302: TaskNotFoundError,  # a video the server does not have
+    19000: AuthenticationError,  # key invalid, another family of routes
+}
+"""The error of each business code that has a class of its own."""
+
+
+class Status(NamedTuple):
+    """The error that an HTTP status comes to, where the response is not in the service's words."""
+
+    error: type[ApiError] | type[TransportError]
+    transient: bool
+    text: str
+
+
+_STATUSES: tuple[tuple[range, Status], ...] = (
+    (range(304, 305), Status(UnexpectedResponseError, True, "unchanged, which was not asked")),
+    (range(300, 400), Status(UnexpectedResponseError, False, "a redirect, which is not followed")),
+    (
+        range(401, 402),
+        Status(AuthenticationError, False, "refused by something before the service"),
+    ),
+    (range(408, 409), Status(UnexpectedResponseError, True, "the request came too slowly")),
+    (
+        range(413, 414),
+        Status(
+            UnexpectedResponseError,
+            False,
+            "the request is too large for a proxy before the service (nginx allows 1 MB unless "
+            "client_max_body_size says more)",
+        ),
+    ),
+    (range(425, 426), Status(UnexpectedResponseError, True, "too early")),
+    (range(429, 430), Status(RateLimitError, True, "too many requests")),
+    (
+        range(400, 500),
+        Status(UnexpectedResponseError, False, "refused by something before the service"),
+    ),
+    (
+        range(511, 512),
+        Status(UnexpectedResponseError, True, "a network on the way wants a login first"),
+    ),
+    (range(500, 600), Status(ServerError, True, "a proxy before the service has no answer")),
+    (range(1000), Status(UnexpectedResponseError, True, "not an answer of the service")),
+)
+_NO_STATUS = Status(UnexpectedResponseError, True, "a status that is no status")
+
+
+def error_for(code: int, status: int = 200) -> type[ApiError]:
+    """Return the error that a business code stands for.
+
+    Args:
+        code: The service's `code`.
+        status: The HTTP status. It counts where nobody knows the code.
+    """
+    error = CODES.get(code) or (ServerError if 500 <= code <= 599 else ApiError)
+    by_status = status_for(status).error
+    if error is ApiError and issubclass(by_status, ApiError):
+        return by_status
+    return error
+
+
+def status_for(status: int) -> Status:
+    """Return what an HTTP status comes to."""
+    return next((found for statuses, found in _STATUSES if status in statuses), _NO_STATUS)
+
+
+def refused(no: Refusal, response: Response, request_id: str, http: Http) -> ApiError:
+    """Return the error of a response in which the service says no, in its own words."""
+    if no.code is None:  # a gateway's
+        kind, code = _gateway_error(response.status), response.status
+    else:
+        kind, code = error_for(no.code, response.status), no.code
+    error = kind(
+        code,
+        http.credentials.shown(no.message),
+        no.request_id or response.headers.get("X-Request-Id") or request_id,
+        response.status,
+        retry_after=retry_after(response.headers),
+        sent_request_id=request_id,
+    )
+    if no.code is None or kind is AuthenticationError:
+        _name_host(error, http)
+    return error
+
+
+def _name_host(error: ApiError, http: Http) -> None:
+    error.host = http.monitor.address
+    # A gateway's 404 is about a route, and who has never answered well may be somebody else.
+    error.host_is_doubtful = error.http_status == 404 or not http.monitor.answered
+
+
+def _gateway_error(status: int) -> type[ApiError]:
+    # A gateway's 404 is about its routes, and its 403 about whom it lets through: a plain no.
+    return ApiError if status in (403, 404) else error_for(status, status)
+
+
+def rejected(response: Response, request_id: str, http: Http) -> ApiError | TransportError:
+    """Return the error of a response that is not in the service's own words."""
+    found = status_for(response.status)
+    text = f"HTTP {response.status}: {_reason(found, response, http)}"
+    wait = retry_after(response.headers)
+    if issubclass(found.error, ApiError):
+        error = found.error(response.status, text, request_id, response.status, retry_after=wait)
+        _name_host(error, http)
+        return error
+    return found.error(
+        text,
+        request_id,
+        response.status,
+        label="no JSON" if response.status == 200 else _label(response.status),
+        retry_after=wait,
+        transient=found.transient,
+    )
+
+
+def broken(why: Malformed, response: Response, request_id: str, http: Http) -> ContractError:
+    """Return the error of JSON that breaks the contract."""
+    text = http.credentials.shown(why.reason)
+    if not (why.has_code and why.has_data):  # nothing of a task, whose addresses may be signed
+        text = f"{text}; it begins {_begin(response, http)}"
+    error = ContractError(text, request_id)
+    error.is_foreign = not why.has_code
+    return error
+
+
+def _label(status: int) -> str:
+    return f"HTTP {status}" if status in range(1000) else "not HTTP"
+
+
+def _reason(found: Status, response: Response, http: Http) -> str:
+    if 300 <= response.status < 400 and response.status != 304:
+        target = origin_of(response.headers.get("Location", ""), http.base_url)
+        return f"{found.text}, to {http.credentials.shown(target)}; is base_url= right?"
+    return f"{found.text}; it begins {_begin(response, http)}"
+
+
+def _begin(response: Response, http: Http) -> str:
+    begin = " ".join(response.body[:1000].decode("utf-8", "replace").split())
+    return repr(http.credentials.shown(begin))

@@ -1,0 +1,204 @@
+"""Settles a submit whose fate is open, where the service can tell: by the logs of its tasks.
+
+A row that was made since the submit began, and that this client does not know, is a candidate.
+Candidates are compared by their whole answers. One that fits is the task; two that look alike,
+or one that cannot be compared, leave the fate open. Nothing is ever submitted again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import Any, NamedTuple, TypeVar
+
+import msgspec
+
+from .._net.headers import http_date
+from .._transport.response import Response
+from .._verdict import Verdict
+from ..contract.endpoints import LOGS, MOST_ROWS, LogRow, endpoint_of, log_decoder
+from ..contract.requests import TaskRequest
+from ..contract.tasks import AnyTask, TaskRef, is_id
+from ..errors import AiToEarnError, ApiError
+from .caller import ApiCaller
+from .poll import Poller
+
+R = TypeVar("R", bound=TaskRef[Any])
+
+_PAGES = (20, MOST_ROWS)
+"""Rows that are read: the newest, and many more where all of those were made since."""
+_MOST_CANDIDATES = 50
+"""Tasks that are asked for whole, in one look."""
+_MOST_NAMED = 3
+_SLACK = timedelta(seconds=2)
+"""Dates of the service are whole seconds."""
+_ANSWERED_DELAYS = (0.0, 2.0)
+"""Seconds before each look where the service has answered the submit: it is done with it."""
+_DELAYS = (0.0, 1.0, 2.0, 4.0, 8.0)
+"""The same where no answer came: a task may show a little after its submit has failed."""
+_NO_ROUTE = 404
+
+
+class Settlement(NamedTuple):
+    """The outcome of a search."""
+
+    ref: TaskRef[Any] | None
+    """The task, where exactly one fits."""
+    is_settled: bool
+    """The logs could be read, and hold no second task that looks alike."""
+    looked_at: str
+    """The rows that were looked at, in words."""
+
+
+class _Recent(NamedTuple):
+    """The rows of the logs that were made since a submit began."""
+
+    rows: list[LogRow]
+    read: int
+    """The number of rows that were read."""
+    is_all: bool
+    """No more were made since."""
+
+
+class Settler:
+    """Looks for tasks of submits whose fate is open.
+
+    Args:
+        caller: Calls the service.
+        poller: Asks for whole tasks.
+        known: Tells which tasks there are receipts for.
+    """
+
+    def __init__(
+        self, caller: ApiCaller, poller: Poller, known: Callable[[TaskRef[Any]], bool]
+    ) -> None:
+        self._caller = caller
+        self._lifetime = caller.lifetime
+        self._poller = poller
+        self._known = known
+        self._claimed: set[TaskRef[Any]] = set()
+        self._is_missing = False
+
+    async def settle(
+        self, request: TaskRequest[R], sent: float, deadline: float, *, answered: bool
+    ) -> Settlement:
+        """Look several times, until a task fits or none has shown for some seconds.
+
+        Where no answer came, the task may show after one of somebody else's that looks alike.
+        So what is found is believed when the next look finds the same. Where one came, the task
+        was there before: what shows only later is somebody else's.
+
+        Args:
+            request: As it was sent.
+            sent: The moment of the client's clock at which the submit began.
+            deadline: The moment of that clock after which there is no further look.
+            answered: The service itself has answered the submit.
+        """
+        found, is_sure = Settlement(None, False, "nothing was looked at"), False
+        for delay in _ANSWERED_DELAYS if answered else _DELAYS:
+            if self._lifetime.time() + delay >= deadline:
+                break
+            await self._lifetime.sleep(delay)
+            before, found = found, await self.look(request, sent, deadline)
+            is_first = answered and not before.is_settled
+            is_sure = found.ref is not None and (is_first or before.ref == found.ref)
+            if self._is_missing or is_sure:
+                break
+        if is_sure:
+            return self._claim(found)
+        return found._replace(ref=None, is_settled=found.is_settled and found.ref is None)
+
+    async def search(self, request: TaskRequest[Any], sent: float) -> Settlement:
+        """Look once, within the time of one request."""
+        deadline = self._lifetime.time() + self._caller.http.time_for(None)
+        return self._claim(await self.look(request, sent, deadline))
+
+    def _claim(self, found: Settlement) -> Settlement:
+        if found.ref is not None:
+            self._claimed.add(found.ref)
+        return found
+
+    async def look(self, request: TaskRequest[Any], sent: float, deadline: float) -> Settlement:
+        """Look once."""
+        recent = await self._recent(request.kind, sent, deadline)
+        if isinstance(recent, AiToEarnError):
+            return Settlement(None, False, f"the service's logs could not be read ({recent.label})")
+        refs = [
+            ref
+            for row in recent.rows
+            if row.model in (None, request.model) and is_id(row.id)
+            if not self._known(ref := request.ref_type(row.id)) and ref not in self._claimed
+        ]
+        is_all = recent.is_all and len(refs) <= _MOST_CANDIDATES
+        asked = refs[:_MOST_CANDIDATES]
+        whole = await asyncio.gather(*(self._whole(ref, deadline) for ref in asked))
+        fits = [_fits(request, task) for task in whole]
+        fitting = [ref for ref, fit in zip(asked, fits, strict=True) if fit is not False]
+        named = ", ".join(map(str, fitting[:_MOST_NAMED]))
+        looked_at = (
+            f"the newest {recent.read} {request.kind} tasks of the account were looked at: "
+            f"{len(fitting)} since then could be this one{f' ({named})' if named else ''}"
+        )
+        if is_all and len(fitting) == 1 and True in fits:
+            return Settlement(fitting[0], True, looked_at)
+        return Settlement(None, is_all and not fitting, looked_at)
+
+    async def _recent(self, kind: str, sent: float, deadline: float) -> _Recent | AiToEarnError:
+        recent = _Recent([], 0, False)
+        for size in _PAGES:
+            rows, now = await self._rows(kind, size, deadline)
+            if isinstance(rows, AiToEarnError):
+                return rows
+            # By the service's clock, as far as it tells: this machine's may be wrong.
+            ago = timedelta(seconds=self._lifetime.time() - sent)
+            since = ((now or datetime.now(UTC)) - ago - _SLACK).timestamp()
+            made = [row for row in rows if (row.times.submitted or since) >= since]
+            recent = _Recent(made, len(rows), len(made) < size)
+            if recent.is_all:
+                break
+        return recent
+
+    async def _rows(
+        self, kind: str, size: int, deadline: float
+    ) -> tuple[list[LogRow] | AiToEarnError, datetime | None]:
+        path = LOGS.format(kind=kind, page=1, size=size)
+        answer = await self._caller.ask(path, log_decoder, deadline, fresh=True)
+        result, response = answer
+        if isinstance(result, Verdict):
+            error = result.error
+            self._is_missing = isinstance(error, ApiError) and error.code == _NO_ROUTE
+            return error, None
+        assert isinstance(response, Response)
+        self._is_missing = False
+        return result.rows, http_date(response.headers.get("Date", ""))
+
+    async def _whole(self, ref: TaskRef[Any], deadline: float) -> AnyTask | None:
+        try:
+            task: AnyTask = await self._poller.fetch(ref, deadline)
+        except AiToEarnError:
+            return None
+        return task
+
+
+def _plain_fields(request: TaskRequest[Any]) -> dict[str, Any]:
+    """Return the fields that a task echoes as they were sent. Files come back as addresses."""
+    sent: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(request))
+    files = {name for name, _, _ in request.sources()}
+    return {
+        name: value
+        for name, value in sent.items()
+        if isinstance(value, str | int | float) and name not in files
+    }
+
+
+def _fits(request: TaskRequest[Any], task: AnyTask | None) -> bool | None:
+    """Return whether a task is what was asked for; None where it does not tell."""
+    if task is None:
+        return None
+    echo = endpoint_of(task.ref).echo_of(task)
+    said = {name: value for name, value in echo.items() if value is not None}
+    sent = {name: value for name, value in _plain_fields(request).items() if name in said}
+    if any(said[name] != value for name, value in sent.items()):
+        return False
+    return True if "prompt" in sent else None

@@ -1,0 +1,129 @@
+"""Pages of the caller's own tasks: how they stand (`/api/ai/logs`), and whole (the video list).
+
+Which pages to ask for, and what to make of their rows, is decided in `_polling.rounds`.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import OrderedDict
+
+import msgspec
+
+from .._net.headers import condition_of, matches
+from .._polling.pages import RouteState, RowPage, TaskPage
+from .._transport.response import Response
+from .._verdict import Verdict
+from ..contract.endpoints import (
+    ENDPOINTS,
+    LOGS,
+    VIDEO_LIST,
+    LogPage,
+    LogRow,
+    log_decoder,
+    log_row_decoder,
+    page_decoder,
+)
+from ..contract.envelope import Envelope, Malformed, decode, decode_row
+from ..contract.refusal import Refusal
+from ..contract.tasks import VideoRef, VideoTask
+from ..errors import TransportError
+from .caller import ApiCaller
+from .draft_lookup import DraftLookup
+from .turns import Turns
+
+_MOST_KEPT = 16
+"""Pages that are kept, to be asked for again with their `ETag`."""
+_UNREADABLE = LogRow(id="", status="")
+"""Stands for a row that cannot be read: a page is as long as the service made it."""
+
+
+class TaskPages:
+    """Asks one service for pages of tasks, once each time.
+
+    Args:
+        caller: Calls it.
+        turns: Has no page of whole videos asked for while one of them is.
+        drafts: Looks up tasks whose own route fails.
+    """
+
+    def __init__(self, caller: ApiCaller, turns: Turns, drafts: DraftLookup) -> None:
+        self._caller = caller
+        self._http = caller.http
+        self._lifetime = caller.lifetime
+        self._turns = turns
+        self.draft = drafts.look_up
+        self._routes: dict[str, RouteState] = {}
+        self._kept: OrderedDict[str, tuple[str, RowPage]] = OrderedDict()
+
+    def route(self, kind: str) -> RouteState:
+        """Return what is known of the route for a kind of task."""
+        return self._routes.setdefault(kind, RouteState())
+
+    async def logs(self, kind: str, number: int, size: int, deadline: float) -> RowPage | Verdict:
+        """Ask for a page of the logs."""
+        path = LOGS.format(kind=kind, page=number, size=size)
+        # Always the same: it is part of the response's bytes, so of its ETag.
+        request_id = f"{self._http.name}-{kind}s-{number}-{size}"
+        etag, kept = self._kept.get(path, (None, None))
+        fresh = self._caller.path_past_caches(path)
+        response = await self._http.send("GET", fresh, request_id, deadline, etag=etag)
+        if isinstance(response, Response) and response.status == 304 and kept is not None:
+            monitor = self._http.monitor
+            if etag is not None and matches(etag, response.headers):
+                monitor.record_success(response.admission, response.sent, path)
+                seconds = self._seconds(response)
+                return kept._replace(seconds=seconds, date=response.headers.get("Date"))
+            monitor.record_ignored(response.admission)
+            del self._kept[path]
+            response = await self._http.send("GET", fresh, request_id, deadline)
+        seconds = self._seconds(response)
+        question = self._caller.question(path, log_decoder, request_id)
+        result = self._caller.read(response, msgspec.structs.replace(question, decode=_decode_logs))
+        if isinstance(result, Verdict):
+            return await self._http.credentials.refresh_if_rejected(result, response, deadline)
+        assert isinstance(response, Response)
+        date = response.headers.get("Date")
+        page = RowPage(result.rows, result.total, seconds, len(response.body), date, response.sent)
+        if (validator := condition_of(response.headers, None)) is not None:
+            self._kept[path] = validator, page
+            self._kept.move_to_end(path)
+            while len(self._kept) > _MOST_KEPT:
+                self._kept.popitem(last=False)
+        return page
+
+    async def videos(self, number: int, size: int, deadline: float) -> TaskPage | Verdict:
+        """Ask for a page of the list of videos. Rows that cannot be read are left out."""
+        path = VIDEO_LIST.format(page=number, size=size)
+        async with self._turns.page(deadline):
+            answer = await self._caller.ask(path, page_decoder, deadline, fresh=True)
+        result, response = answer
+        seconds = self._seconds(response)
+        if isinstance(result, Verdict):
+            return await self._http.credentials.refresh_if_rejected(result, response, deadline)
+        codec = ENDPOINTS[VideoRef].codec
+        rows: list[VideoTask | Malformed] = [decode_row(bytes(row), codec) for row in result.rows]
+        tasks = [row for row in rows if isinstance(row, VideoTask)]
+        assert not isinstance(response, TransportError)
+        return TaskPage(tasks, len(rows), seconds, len(response.body), response.sent)
+
+    def _seconds(self, response: Response | TransportError) -> float:
+        """Return how long the service took: no time in which the request waited for its turn."""
+        return self._lifetime.time() - response.sent if isinstance(response, Response) else math.nan
+
+
+def _decode_logs(body: bytes) -> Envelope[LogPage] | Refusal | Malformed:
+    """Decode a page of the logs. A row that cannot be read spoils no other."""
+    found = decode(body, log_decoder)
+    if not isinstance(found, Malformed) or not found.is_json:
+        return found
+    page = decode(body, page_decoder)
+    if not isinstance(page, Envelope):
+        return page
+    rows: list[LogRow] = []
+    for row in page.data.rows:
+        try:
+            rows.append(log_row_decoder.decode(row))
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+            rows.append(_UNREADABLE)
+    return Envelope(page.code, LogPage(rows, page.data.total), page.request_id)

@@ -1,0 +1,173 @@
+"""Turns: requests for the same video go one after the other, and pages of their list alone.
+
+With the first request for a finished video the service writes: a cover, an upload, a row. Two
+requests at the same time make it write twice, and a page of the list counts as a request for each
+video on it, which nobody knows beforehand. Most videos are asked for by one request at a time and
+seldom by pages; for those a turn costs an entry in a dict.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+
+from .._runtime.lifetime import Lifetime, Timeout
+
+
+class Turns:
+    """The turns of one client.
+
+    Args:
+        lifetime: The client's, for its clock.
+    """
+
+    def __init__(self, lifetime: Lifetime) -> None:
+        self._of_one: dict[str, Queue] = {}
+        self._of_all = Queue(lifetime)
+
+    def video(self, id: str, deadline: float, *, writes: bool = True) -> VideoTurn:
+        """Return a block in which no other request asks for a video.
+
+        Args:
+            id: The video.
+            deadline: The moment of the client's clock from which on nobody waits any more: a
+                request would come to nothing then.
+            writes: The service may write for it: it may belong to a group.
+        """
+        return VideoTurn(self._of_one, id, self._of_all, deadline, writes=writes)
+
+    def page(self, deadline: float) -> PageTurn:
+        """Return a block in which nothing else asks for a video that the service may write for.
+
+        Args:
+            deadline: As in `video`.
+        """
+        return PageTurn(self._of_all, deadline)
+
+    @property
+    def are_idle(self) -> bool:
+        """Nobody has a turn, or waits for one."""
+        return not self._of_one and self._of_all.is_empty
+
+
+class Queue:
+    """A queue, first come, first served: several go in together, or one that goes alone.
+
+    Args:
+        lifetime: The client's, for its clock.
+    """
+
+    def __init__(self, lifetime: Lifetime) -> None:
+        self.lifetime = lifetime
+        self._inside = 0
+        self._is_alone = False
+        self._waiting: deque[tuple[asyncio.Future[None], bool]] = deque()
+
+    @property
+    def is_empty(self) -> bool:
+        """Nobody is inside, and nobody waits."""
+        return not self._inside and not self._waiting
+
+    async def enter(self, deadline: float, *, alone: bool) -> bool:
+        """Go in, or wait for it. Return False where the deadline came first."""
+        if not self._waiting and self._admits(alone):
+            self._admit(alone)
+            return True
+        called: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waiting.append((called, alone))
+        try:
+            with Timeout(self.lifetime, deadline):
+                await called
+        except TimeoutError:
+            return _is_given(called)
+        except BaseException:
+            if _is_given(called):
+                self.leave()
+            raise
+        finally:
+            called.cancel()
+            self._call()  # the next one may be able to go in
+        return True
+
+    def leave(self) -> None:
+        """Go out, and let in who is next."""
+        self._inside -= 1
+        self._is_alone = False
+        self._call()
+
+    def _admits(self, alone: bool) -> bool:
+        return not self._inside or not (alone or self._is_alone)
+
+    def _admit(self, alone: bool) -> None:
+        self._inside += 1
+        self._is_alone = alone
+
+    def _call(self) -> None:
+        while self._waiting:
+            called, alone = self._waiting[0]
+            if not called.done():
+                if not self._admits(alone):
+                    return
+                self._admit(alone)
+                called.set_result(None)
+            self._waiting.popleft()
+
+
+class PageTurn:
+    """The turn of a page of the list, to be used with `async with`."""
+
+    __slots__ = ("_deadline", "_is_ours", "_queue")
+
+    def __init__(self, queue: Queue, deadline: float) -> None:
+        self._queue = queue
+        self._deadline = deadline
+        self._is_ours = False
+
+    async def __aenter__(self) -> None:
+        self._is_ours = await self._queue.enter(self._deadline, alone=True)
+
+    async def __aexit__(self, *_: object) -> None:
+        if self._is_ours:
+            self._queue.leave()
+
+
+class VideoTurn:
+    """The turn of one video, to be used with `async with`."""
+
+    __slots__ = ("_deadline", "_entered", "_id", "_of_all", "_of_one", "_writes")
+
+    def __init__(
+        self, of_one: dict[str, Queue], id: str, of_all: Queue, deadline: float, *, writes: bool
+    ) -> None:
+        self._of_one = of_one
+        self._id = id
+        self._of_all = of_all
+        self._deadline = deadline
+        self._writes = writes
+        self._entered: list[Queue] = []
+
+    async def __aenter__(self) -> None:
+        own = self._of_one.get(self._id)
+        if own is None:
+            own = self._of_one[self._id] = Queue(self._of_all.lifetime)
+        try:
+            for queue in (own, self._of_all) if self._writes else (own,):
+                if await queue.enter(self._deadline, alone=queue is own):
+                    self._entered.append(queue)
+        except BaseException:
+            self._leave()
+            raise
+
+    async def __aexit__(self, *_: object) -> None:
+        self._leave()
+
+    def _leave(self) -> None:
+        for queue in self._entered:
+            queue.leave()
+        own = self._of_one.get(self._id)
+        if own is not None and own.is_empty:
+            del self._of_one[self._id]
+
+
+def _is_given(called: asyncio.Future[None]) -> bool:
+    return called.done() and not called.cancelled()

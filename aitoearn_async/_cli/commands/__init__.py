@@ -1,0 +1,136 @@
+"""The program and its commands, in the order in which people meet them.
+
+A command's options are read here, its work is imported when it is run: help is quick.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import sys
+from collections.abc import Iterator
+
+import click
+
+from aitoearn_async import __version__
+
+from ..language import can_write, language_of, speaking, tr
+from ..options import types
+from ..report.echo import echo_error, flush, prepare_streams, unwritable
+from ..report.exit_status import ExitStatus
+from . import fleet, look, make, play, wait
+
+PROGRAM = "aitoearn-async"
+
+_EPILOG = """\
+The API key is read from the environment variable AITOEARN_API_KEY, and from nowhere else: an
+option would show it to everyone who lists processes. Proxies are read from HTTPS_PROXY,
+HTTP_PROXY and NO_PROXY, or given with --proxy.
+
+\b
+Examples:
+  aitoearn-async demo
+  aitoearn-async generate image --model gpt-image-2 "a cat on a roof" --save .
+  aitoearn-async wait --file refs.txt --out outcomes.jsonl
+  eval "$(aitoearn-async completion bash)"
+
+\b
+Exit status:
+  0    every task succeeded
+  1    a task failed
+  2    the command was not understood, there is no key, or a file cannot be used
+  3    given up: out of time, or no good answer for too long
+  4    the service refused, or cannot be reached or understood
+  5    a submit was sent, and it is not known whether it made a task
+  6    a task succeeded, but its files could not be saved
+  130  interrupted
+If there are several, the highest up to 6 counts."""
+
+
+class _InOrder(click.Group):
+    """A group that lists its commands in the order in which they were added."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(self.commands)
+
+
+@click.group(
+    cls=_InOrder,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    epilog=_EPILOG,
+)
+@click.version_option(
+    __version__, prog_name=PROGRAM, message="%(prog)s %(version)s", help="Print the version."
+)
+def app() -> None:
+    """Make images and videos with AiToEarn, look at its tasks, and wait for them."""
+
+
+for _command in (
+    *(play.demo, make.generate, make.edit, wait.wait, wait.download),
+    *(look.get, look.videos, look.models, fleet.fleet, play.emulator, play.completion),
+):
+    app.add_command(_command)
+
+
+def all_of(command: click.Command) -> Iterator[click.Command]:
+    """Yield a command, and those below it."""
+    yield command
+    for each in command.commands.values() if isinstance(command, click.Group) else ():
+        yield from all_of(each)
+
+
+for _command in all_of(app):
+    # The options of those that ask the service have one, which is for its messages too.
+    if not any(each.name == "language" for each in _command.params):
+        _command.params.append(
+            click.Option(
+                ["--language"],
+                type=types.LANGUAGE,
+                expose_value=False,
+                help="The language of these texts: en or zh.",
+            )
+        )
+
+
+def run() -> None:
+    """Run the command line, and exit with its status."""
+    if importlib.util.find_spec("rich") is None:  # imported where it is needed, after a submit
+        raise ModuleNotFoundError(name="rich")
+    prepare_streams()
+    language = language_of(sys.argv[1:], os.environ)
+    if not all(can_write(stream, language) for stream in (sys.stdout, sys.stderr)):
+        language = "en"
+    try:
+        with speaking(language):
+            status = _run(app if language == "en" else _translated())
+    finally:
+        flush()
+    raise SystemExit(status)
+
+
+def _translated() -> click.Group:
+    from .translated import translated
+
+    return translated(app)
+
+
+def _run(program: click.Group) -> int:
+    try:
+        return int(program.main(prog_name=PROGRAM, standalone_mode=False) or 0)
+    except click.ClickException as error:
+        _show(error)
+        return error.exit_code
+    except (click.Abort, KeyboardInterrupt):
+        echo_error(tr("interrupted"))
+        return ExitStatus.INTERRUPTED
+    except OSError as error:
+        # Of a help text: what a command does ends in a status.
+        return unwritable(error)
+
+
+def _show(error: click.ClickException) -> None:
+    try:
+        error.show()
+    except OSError:
+        flush()

@@ -1,0 +1,144 @@
+"""The commands of a fleet: `fleet add`, `fleet work`, `fleet outcomes`, `fleet status`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from ..language import tr
+from ..options import types
+from ..options.fleet import FleetOptions
+from ..options.groups import MediaOptions, RateOptions, ServiceOptions, takes
+from ..report.exit_status import ExitStatus
+
+if TYPE_CHECKING:
+    from aitoearn_async import AnyRef
+
+_ADD_EXAMPLES = """\
+\b
+Examples:
+  aitoearn-async fleet add --file refs.txt
+  submit-many | aitoearn-async fleet add --file - --fleet postgresql://fleet@db/fleet"""
+_WORK_EXAMPLES = """\
+\b
+Examples:
+  aitoearn-async fleet work
+  aitoearn-async fleet work --fleet postgresql://fleet@db/fleet --rate 50 --save results"""
+_OUTCOMES_EXAMPLE = "\b\nExample:\n  aitoearn-async fleet outcomes --out outcomes.jsonl --no-follow"
+
+
+_JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON, one object a line.")
+
+
+@click.group(epilog="\b\nExample:\n  aitoearn-async fleet add --file refs.txt")
+def fleet() -> None:
+    """Share tasks among machines; they outlive a process."""
+
+
+@fleet.command(epilog=_ADD_EXAMPLES)
+@click.argument("refs", metavar="[REF]...", type=types.REF, nargs=-1)
+@click.option(
+    "--file", metavar="FILE", help="Add the tasks in this file, one a line; - is standard input."
+)
+@takes(options=FleetOptions)
+@_JSON
+def add(
+    refs: tuple[AnyRef, ...], file: str | None, options: FleetOptions, as_json: bool
+) -> ExitStatus:
+    """Add tasks. They are kept until their outcomes have been read. REF is image:ID or video:ID.
+
+    A task that is there already, or was there in the last seven days, is not added again. A
+    FILE is read as it is added, however long it is, and standard input as it comes.
+    """
+    from ..run.fleet import add
+
+    if not refs and file is None:
+        raise click.UsageError(tr("Name a task as REF, or a file of tasks with --file."))
+    return add(options, refs, file, as_json=as_json)
+
+
+@fleet.command(epilog=_WORK_EXAMPLES)
+@click.option("--save", type=types.DIRECTORY, help="Save the files of tasks that succeed there.")
+@click.option(
+    "--timeout",
+    type=types.DURATION,
+    default="24h",
+    help="The time each task has since it was added: 10m, 1h30m, or none.  [default: 24h]",
+)
+@click.option(
+    "--max-pending",
+    metavar="N",
+    type=click.IntRange(min=1),
+    default=100_000,
+    help="Tasks to wait for at the same time.  [default: 100000]",
+)
+@takes(options=FleetOptions, rates=RateOptions, media=MediaOptions, service=ServiceOptions)
+def work(
+    *,
+    save: Path | None,
+    timeout: float | None,
+    max_pending: int,
+    options: FleetOptions,
+    rates: RateOptions,
+    media: MediaOptions,
+    service: ServiceOptions,
+) -> ExitStatus:
+    """Be a worker: wait for the tasks of the fleet, until stopped.
+
+    Run it as often as you like, on any machine. --rate is that of the whole fleet. SIGTERM and
+    Ctrl-C hand over at once what it holds. A terminal shows the fleet, a pipe gets a line
+    every ten seconds on stderr.
+    """
+    from ..run.fleet import work
+
+    return work(
+        options,
+        service,
+        save=save,
+        timeout=timeout,
+        max_pending=max_pending,
+        rates=rates,
+        media=media,
+    )
+
+
+@fleet.command(epilog=_OUTCOMES_EXAMPLE)
+@click.option("--out", metavar="FILE", help="Add outcomes to this file.")
+@click.option(
+    "--follow/--no-follow",
+    default=True,
+    help="Wait for more, or end when all tasks have been read.  [default: follow]",
+)
+@click.option(
+    "--prefetch",
+    metavar="N",
+    type=click.IntRange(1, 1_000),
+    default=1,
+    help="Outcomes to take at a time; so many may come twice if this dies.  [default: 1]",
+)
+@takes(options=FleetOptions)
+@_JSON
+def outcomes(
+    out: str | None, follow: bool, prefetch: int, options: FleetOptions, as_json: bool
+) -> ExitStatus:
+    """Read outcomes, as lines of JSON. Each goes to one reader, of as many as there are.
+
+    An outcome is done when it is written; one that was written as this was killed may come
+    again. In a FILE the last line of a task counts.
+    """
+    from ..run.fleet import outcomes
+
+    return outcomes(options, out, follow=follow, prefetch=prefetch, as_json=as_json)
+
+
+@fleet.command(epilog="\b\nExample:\n  aitoearn-async fleet status --watch")
+@click.option("--watch", is_flag=True, help="Show it again every two seconds, until Ctrl-C.")
+@takes(options=FleetOptions)
+@_JSON
+def status(watch: bool, options: FleetOptions, as_json: bool) -> ExitStatus:
+    """Show how the fleet stands: tasks, members, and the rate."""
+    from ..run.fleet import status
+
+    return status(options, watch=watch, as_json=as_json)

@@ -1,0 +1,74 @@
+"""The commands that ask for something and show it: `get`, `videos`, `models`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from ..options import types
+from ..options.groups import ServiceOptions, takes
+from ..report.exit_status import ExitStatus
+
+if TYPE_CHECKING:
+    from aitoearn_async import AnyRef
+
+
+@click.command(epilog="\b\nExample:\n  aitoearn-async get image:66f0a1b2c3d4e5f601020304")
+@click.argument("ref", metavar="REF", type=types.REF)
+@takes(service=ServiceOptions)
+def get(ref: AnyRef, service: ServiceOptions) -> ExitStatus:
+    """Ask once how a task stands. REF is image:ID or video:ID."""
+    from ..run.client import client_from
+    from ..run.look import get
+
+    return get(client_from(service), ref, as_json=service.as_json)
+
+
+@click.command(epilog="\b\nExample:\n  aitoearn-async videos --limit 5")
+@click.option(
+    "--limit",
+    metavar="N",
+    type=click.IntRange(min=0),
+    default=20,
+    help="The number of tasks to show; 0: all.  [default: 20]",
+)
+@click.option(
+    "--page-size",
+    metavar="N",
+    type=click.IntRange(1, 1000),
+    default=100,
+    help="The number of tasks to ask for at a time.  [default: 100]",
+)
+@takes(service=ServiceOptions)
+def videos(limit: int, page_size: int, service: ServiceOptions) -> ExitStatus:
+    """List your own video tasks, newest first.
+
+    On a terminal it is a table, in a pipe a line for each task. A task that the service cannot
+    show is named on stderr by its place, and the exit status is 4. The service has no list of
+    image tasks.
+    """
+    from ..run.client import client_from
+    from ..run.look import videos
+
+    size = min(page_size, limit) if limit else page_size
+    return videos(client_from(service), limit, size, as_json=service.as_json)
+
+
+@click.command(epilog="\b\nExample:\n  aitoearn-async models video")
+@click.argument(
+    "kind",
+    metavar="[image|edit|video]",
+    type=click.Choice(["image", "edit", "video"]),
+    required=False,
+)
+@takes(service=ServiceOptions)
+def models(kind: str | None, service: ServiceOptions) -> ExitStatus:
+    """List the models, and what each accepts. It works without a key.
+
+    On a terminal it is a table, in a pipe a line for each model.
+    """
+    from ..run.client import client_from
+    from ..run.look import models
+
+    return models(client_from(service, needs_key=False), kind, as_json=service.as_json)

@@ -1,0 +1,62 @@
+"""The commands that need no account: `demo`, `emulator`, `completion`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from ..options import types
+from ..report.echo import echo
+from ..report.exit_status import ExitStatus
+
+
+@click.command(epilog="\b\nExample:\n  aitoearn-async demo --save demo")
+@click.option(
+    "--save", type=types.DIRECTORY, help="Put the files there; else among temporary files."
+)
+def demo(save: Path | None) -> ExitStatus:
+    """Show all of it in a few seconds, without an account.
+
+    It starts an emulator of the service, submits images and videos to it, watches them, and
+    saves them. Nothing leaves this machine.
+    """
+    from ..run.demo import demo
+
+    return demo(save)
+
+
+@click.command(epilog="\b\nExample:\n  aitoearn-async emulator --port 8080")
+@click.option(
+    "--port", metavar="N", type=click.IntRange(0, 65535), default=0, help="0: a free port."
+)
+@click.option(
+    "--dialect",
+    type=click.Choice(["observed", "published"]),
+    default="observed",
+    help="Answer as real servers do, or as the published contract says.",
+)
+def emulator(port: int, dialect: Any) -> ExitStatus:
+    """Play the service on this machine, until Ctrl-C.
+
+    It has a few tasks to try things on. A shell can read what it prints.
+    """
+    from ..run.demo import emulator
+
+    return emulator(port, dialect)
+
+
+@click.command(epilog='\b\nExample, for ~/.bashrc:\n  eval "$(aitoearn-async completion bash)"')
+@click.argument("shell", metavar="SHELL", type=click.Choice(["bash", "zsh", "fish"]))
+@click.pass_context
+def completion(ctx: click.Context, shell: str) -> None:
+    """Print what makes a shell complete commands: bash, zsh or fish."""
+    from click.shell_completion import get_completion_class
+
+    program = ctx.find_root()
+    kind = get_completion_class(shell)
+    assert kind is not None
+    name = program.info_name or ""
+    variable = f"_{name.replace('-', '_').upper()}_COMPLETE"
+    echo(kind(program.command, {}, name, variable).source())

@@ -1,0 +1,111 @@
+"""stdout and stderr: the one place that writes lines to them.
+
+Results go to stdout, trouble to stderr.
+"""
+
+from __future__ import annotations
+
+import codecs
+import contextlib
+import io
+import os
+import sys
+from collections.abc import Callable, Generator
+from typing import TextIO
+
+from ..language import tr
+from .exit_status import ExitStatus
+from .text import shown
+
+_UNWRITABLE = "aitoearn-async"
+
+
+def _substitute(error: UnicodeError) -> tuple[str | bytes, int]:
+    assert isinstance(error, UnicodeEncodeError)  # nothing is read through it
+    text = error.object[error.start : error.end]
+    # Bytes of a file's name go out as they are; a character that the locale lacks does not.
+    return b"".join(
+        bytes([ord(char) - 0xDC00]) if "\udc80" <= char <= "\udcff" else b"?" for char in text
+    ), error.end
+
+
+def prepare_streams() -> None:
+    """Let all text be written, whatever the encoding of stdout and stderr."""
+    codecs.register_error(_UNWRITABLE, _substitute)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors=_UNWRITABLE)
+
+
+def echo(text: str | bytes) -> None:
+    """Write a line of results."""
+    stream = sys.stdout
+    if stream is None:  # a shell has closed it (`>&-`)
+        return
+    buffer = getattr(stream, "buffer", None)
+    if isinstance(text, bytes) and buffer is not None:
+        stream.flush()
+        buffer.write(text + b"\n")
+    else:
+        stream.write(f"{text.decode() if isinstance(text, bytes) else text}\n")
+    stream.flush()
+
+
+def echo_error(text: str) -> None:
+    """Write a line about what went wrong, or what is left to do."""
+    # A full disk, a reader who has left: nobody is left to be told, and the work and its exit
+    # status count all the same.
+    with contextlib.suppress(OSError):
+        if sys.stderr is not None:
+            sys.stderr.write(f"{shown(text)}\n")
+            sys.stderr.flush()
+
+
+def on_terminal() -> bool:
+    """Return whether stdout is a terminal that lines can be rewritten on."""
+    return is_tty(sys.stdout) and os.environ.get("TERM", "").lower() not in ("dumb", "unknown")
+
+
+def is_tty(stream: TextIO | None) -> bool:
+    """Return whether a stream is a terminal."""
+    return stream is not None and stream.isatty()
+
+
+@contextlib.contextmanager
+def spinner(text: str) -> Generator[Callable[[str], None]]:
+    """Show that something is under way, on a terminal, for as long as the block takes.
+
+    The block gets a function that changes the text.
+    """
+    if not is_tty(sys.stderr) or not on_terminal():
+        yield lambda _: None
+        return
+    from rich.console import Console
+
+    with Console(stderr=True, highlight=False, markup=False).status(text) as status:
+        yield lambda text: status.update(text, spinner="dots")  # which draws it at once
+
+
+def unwritable(error: OSError) -> ExitStatus:
+    """Write that stdout cannot be written to, and have nothing more written there."""
+    echo_error(tr("stdout cannot be written to: {reason}").format(reason=error.strerror))
+    hush(sys.stdout)
+    return ExitStatus.USAGE
+
+
+def flush() -> None:
+    """See to it that what nobody could be told does not change the exit status."""
+    # A shell may have closed them.
+    for stream in filter(None, (sys.stdout, sys.stderr)):
+        try:
+            stream.flush()
+        except OSError:
+            hush(stream)
+
+
+def hush(stream: TextIO) -> None:
+    """Have nothing more written to a stream."""
+    # What is still buffered would be tried once more at exit, and complained about.
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, stream.fileno())
+    os.close(nowhere)

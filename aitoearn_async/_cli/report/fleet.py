@@ -1,0 +1,97 @@
+"""A fleet as lines, as JSON, and as a view on a terminal."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Generator
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from ..language import tr
+from .echo import echo, echo_error, on_terminal
+from .text import shown
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+    from aitoearn_async.fleet import FleetStatus
+
+_MOST_MEMBERS = 20
+
+
+def is_live() -> bool:
+    """Return whether a fleet is shown by a view that is redrawn."""
+    return on_terminal()
+
+
+@contextlib.contextmanager
+def view(*, as_json: bool) -> Generator[Callable[[FleetStatus], None]]:
+    """Show a fleet again and again: give a function that does so once."""
+    if as_json:
+        yield lambda status: echo(msgspec.json.encode(status))
+    elif not is_live():
+        yield lambda status: echo_error(line(status))
+    else:
+        from rich.live import Live
+
+        from .live import console
+
+        with Live(console=console(), auto_refresh=False) as live:
+            yield lambda status: live.update(frame(status), refresh=True)
+
+
+def write(status: FleetStatus, *, as_json: bool) -> None:
+    """Write how a fleet stands, once."""
+    if as_json:
+        echo(msgspec.json.encode(status))
+    elif not is_live():
+        echo(line(status))
+    else:
+        from .live import console
+
+        console().print(frame(status))
+
+
+def line(status: FleetStatus) -> str:
+    """Return a fleet in a line: `3 waiting, 20 held, 1 to read, 44 done, 2 workers, …`."""
+    workers = sum(member.kind == "worker" for member in status.members)
+    readers = len(status.members) - workers
+    parts = [
+        tr("{:,} waiting").format(status.waiting),
+        tr("{:,} held").format(status.held),
+        tr("{:,} to read").format(status.ended),
+        tr("{:,} done").format(status.done),
+        tr("{} workers").format(workers),
+        tr("{} readers").format(readers),
+        tr("{rate} polls/s").format(rate=f"{status.polls_per_second:.1f}"),
+    ]
+    if status.oldest is not None:
+        parts.append(tr("oldest {:.0f} s").format(status.oldest))
+    parts += [shown(f"{each.name}: {each.trouble}") for each in status.members if each.trouble]
+    return ", ".join(parts)
+
+
+def frame(status: FleetStatus) -> RenderableType:
+    """Return a fleet as a table of its members, and a line."""
+    from rich.console import Group
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
+    table.add_column(tr("member"))
+    for heading in (tr("held"), tr("polls/s"), tr("share of the rate")):
+        table.add_column(heading, justify="right")
+    table.add_column(tr("trouble"), overflow="ellipsis", no_wrap=True)
+    for member in status.members[:_MOST_MEMBERS]:
+        share = member.requests_per_second
+        table.add_row(
+            f"{member.kind} {shown(member.name)}",
+            f"{member.held:,}",
+            f"{member.polls_per_second:.1f}" if member.kind == "worker" else "",
+            "" if share is None else f"{share:g}/s",
+            Text(shown(member.trouble), "red"),
+        )
+    hidden = len(status.members) - _MOST_MEMBERS
+    more = [Text(tr("and {number} more").format(number=hidden), "dim")] if hidden > 0 else []
+    return Group(table, *more, "", Text(line(status)))

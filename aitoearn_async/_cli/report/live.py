@@ -1,0 +1,152 @@
+"""Reporters of waits for a terminal: a table or a bar that is rewritten in place.
+
+What is written while a view is on the screen goes through its console, or it would be lost.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from typing import NoReturn, Self
+
+from rich.console import Console, RenderableType
+from rich.live import Live
+from rich.text import Text
+
+from ..language import tr
+from . import tables, words
+from .echo import echo, echo_error, is_tty, on_terminal
+from .reporters import ListLook, Look, Reporter, complain_of
+from .snapshot import WaitSnapshot
+from .text import shown
+
+_ROWS_BESIDES = 5
+"""Heading, `and more`, blank, summary, and the line the cursor is on."""
+_PIPE_COLUMNS = 1000
+"""The width of a pipe: nothing is ever cut."""
+
+
+class PipedConsole(Console):
+    """A console that leaves a broken pipe to its caller; rich's own exits on the spot."""
+
+    def on_broken_pipe(self) -> NoReturn:
+        raise BrokenPipeError
+
+
+def console() -> Console:
+    """Return stdout, for renderables."""
+    width = None if on_terminal() else _PIPE_COLUMNS
+    return PipedConsole(highlight=False, markup=False, emoji=False, width=width)
+
+
+class _Redrawn(Reporter):
+    """A part of the terminal that is rewritten in place.
+
+    Args:
+        frame: Makes what is shown now, for a terminal of so many rows.
+        passing: Leave nothing behind: something better comes afterwards.
+    """
+
+    def __init__(self, frame: Callable[[int], RenderableType], *, passing: bool = False) -> None:
+        self._console = console()
+        self._live = Live(
+            get_renderable=lambda: frame(self._console.height),
+            console=self._console,
+            auto_refresh=False,
+            transient=passing,
+            # A log that stderr was sent to is not to be drawn on the screen.
+            redirect_stderr=is_tty(sys.stderr),
+        )
+
+    def __enter__(self) -> Self:
+        self._live.start(refresh=True)
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._live.stop()
+
+    def tick(self) -> None:
+        self._live.refresh()
+
+
+class LiveTable(_Redrawn):
+    """One line a task; results and failures below it, in full.
+
+    Args:
+        look: Returns how all waits stand now.
+        passing: Leave nothing behind: something better comes afterwards.
+    """
+
+    def __init__(self, look: Look, *, passing: bool = False) -> None:
+        self._look = look
+        self._passing = passing
+        super().__init__(self._frame, passing=passing)
+
+    def __exit__(self, *error: object) -> None:
+        super().__exit__(*error)
+        if not self._passing:
+            self._conclude()
+
+    def _frame(self, height: int) -> RenderableType:
+        return tables.wait_table(self._look(), max(height - _ROWS_BESIDES, 1))
+
+    def _conclude(self) -> None:
+        # In full and as they are: the table above cuts, and rich would fold an address.
+        for snapshot in self._look():
+            complain_of(snapshot)
+            if snapshot.ended and snapshot.error is None:
+                echo(words.made(snapshot))
+
+
+class LiveBar(_Redrawn):
+    """The progress of a long list; above it results and failures, and all failures at the end.
+
+    Args:
+        look: Returns how the list stands now.
+        bare: Leave the outcomes out above the bar: they are kept elsewhere.
+    """
+
+    def __init__(self, look: ListLook, *, bare: bool) -> None:
+        self._look = look
+        self._bare = bare
+        self._unsaid: list[str] = []
+        self._over = False
+        super().__init__(self._frame)
+
+    def __exit__(self, *error: object) -> None:
+        self._say()
+        self._over = True
+        super().__exit__(*error)
+        self._conclude()
+
+    def _frame(self, _: int) -> RenderableType:
+        now = self._look()
+        return tables.progress_bar(now._replace(failures=()) if self._over else now)
+
+    def ended(self, snapshot: WaitSnapshot) -> None:
+        if self._bare:
+            return
+        if snapshot.error is None:
+            self._unsaid.append(words.made(snapshot))
+        elif is_tty(sys.stderr):
+            self._unsaid.append(shown(words.complaint(snapshot.ref, snapshot.error)))
+        else:
+            complain_of(snapshot)
+
+    def tick(self) -> None:
+        self._say()
+        super().tick()
+
+    def _say(self) -> None:
+        # Many at once: each print draws the bar again.
+        if self._unsaid:
+            self._console.print(Text("\n".join(self._unsaid)), soft_wrap=True)
+            self._unsaid.clear()
+
+    def _conclude(self) -> None:
+        # Failures were far apart above the bar, or not there at all.
+        failures = self._look().failures
+        if failures and is_tty(sys.stderr):
+            echo_error(tr("failures:"))
+            for failure in failures:
+                echo_error(failure)

@@ -1,0 +1,127 @@
+"""Reporters of waits for a pipe: lines of text, lines of JSON, a log. They follow waits.
+
+Those for a terminal are in `live`; the text comes from `words`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Self
+
+from . import progress, words
+from .echo import echo, echo_error, on_terminal
+from .progress import Progress
+from .snapshot import WaitSnapshot
+
+Look = Callable[[], Sequence[WaitSnapshot]]
+"""Returns how all waits stand now."""
+ListLook = Callable[[], Progress]
+"""Returns how a long list stands now."""
+
+_SECONDS_BETWEEN_LINES = 10.0
+"""The time between two lines of a log about a long list."""
+
+
+class Reporter:
+    """Follows waits: entered before the first poll, left after the last. This one is silent."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        return None
+
+    def changed(self, snapshot: WaitSnapshot) -> None:
+        """Report that a running task has a new status."""
+
+    def ended(self, snapshot: WaitSnapshot) -> None:
+        """Report that a wait is over."""
+
+    def tick(self) -> None:
+        """Report that some time has passed."""
+
+
+class LineReporter(Reporter):
+    """A line for each change of status, as it happens."""
+
+    def changed(self, snapshot: WaitSnapshot) -> None:
+        if (line := words.line(snapshot)) is not None:
+            echo(line)
+
+    def ended(self, snapshot: WaitSnapshot) -> None:
+        self.changed(snapshot)
+        complain_of(snapshot)
+
+
+class JsonReporter(Reporter):
+    """A line of JSON for each outcome, as it happens."""
+
+    def ended(self, snapshot: WaitSnapshot) -> None:
+        echo(words.outcome_json(snapshot))
+        complain_of(snapshot)
+
+
+class LogReporter(Reporter):
+    """A line now and then about a long list as a whole; another reporter gets the outcomes.
+
+    Args:
+        look: Returns how the list stands now.
+        outcomes: The reporter that outcomes go to.
+    """
+
+    def __init__(self, look: ListLook, outcomes: Reporter) -> None:
+        self._look = look
+        self._outcomes = outcomes
+        self._next = _SECONDS_BETWEEN_LINES
+
+    def __exit__(self, *error: object) -> None:
+        echo_error(progress.line(self._look()))
+
+    def ended(self, snapshot: WaitSnapshot) -> None:
+        self._outcomes.ended(snapshot)
+
+    def tick(self) -> None:
+        now = self._look()
+        if now.elapsed >= self._next:
+            self._next = now.elapsed + _SECONDS_BETWEEN_LINES
+            echo_error(progress.line(now))
+
+
+def complain_of(snapshot: WaitSnapshot) -> None:
+    """Write a line about a wait that did not end in success."""
+    if snapshot.error is not None:
+        echo_error(words.complaint(snapshot.ref, snapshot.error))
+
+
+def reporter_for(look: Look, *, as_json: bool = False, passing: bool = False) -> Reporter:
+    """Return the reporter for a handful of tasks that suits stdout.
+
+    Args:
+        look: Returns how all waits stand now.
+        as_json: Whether outcomes are wanted as JSON.
+        passing: Whether a table is to leave nothing behind.
+    """
+    if as_json:
+        return JsonReporter()
+    if not on_terminal():
+        return LineReporter()
+    from .live import LiveTable
+
+    return LiveTable(look, passing=passing)
+
+
+def list_reporter_for(look: ListLook, *, as_json: bool, recorded: bool) -> Reporter:
+    """Return the reporter for a long list that suits stdout.
+
+    Args:
+        look: Returns how the list stands now.
+        as_json: Whether outcomes are wanted as JSON.
+        recorded: Whether a file has the outcomes, so that stdout need not.
+    """
+    if on_terminal() and (recorded or not as_json):
+        from .live import LiveBar
+
+        return LiveBar(look, bare=recorded)
+    if recorded:
+        return LogReporter(look, Reporter())
+    return LogReporter(look, JsonReporter() if as_json else LineReporter())

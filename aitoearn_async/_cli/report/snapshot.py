@@ -1,0 +1,111 @@
+"""The state of a wait at one moment, and the exit status of its end. Data, no output."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from aitoearn_async import (
+    AiToEarnError,
+    AnyTask,
+    DownloadError,
+    Outcome,
+    ServiceUnreachableError,
+    SubmitUncertainError,
+    TaskFailedError,
+    TaskRef,
+    TaskState,
+    Waiter,
+    WaitTimeoutError,
+)
+
+from .exit_status import ExitStatus
+
+_STATUSES: tuple[tuple[type[Exception], ExitStatus], ...] = (
+    (TaskFailedError, ExitStatus.FAILED),
+    (WaitTimeoutError, ExitStatus.GAVE_UP),
+    (ServiceUnreachableError, ExitStatus.GAVE_UP),
+    (SubmitUncertainError, ExitStatus.UNCERTAIN),
+    (DownloadError, ExitStatus.NOT_SAVED),
+    (AiToEarnError, ExitStatus.SERVICE),
+    (OSError, ExitStatus.USAGE),
+    (ValueError, ExitStatus.USAGE),
+)
+
+
+class WaitSnapshot(NamedTuple):
+    """One task as far as it is known, and how the wait for it goes."""
+
+    ref: TaskRef[AnyTask]
+    task: AnyTask | None
+    """As of the last good poll."""
+    trouble: str | None
+    """The trouble of the last poll, in two or three words."""
+    polls: int
+    elapsed: float
+    error: AiToEarnError | None = None
+    """The end of the wait, if it is not success."""
+    paths: tuple[Path, ...] = ()
+    """The files that were saved."""
+    saving: bool = False
+    """Its files are being saved."""
+    time_left: tuple[float, float] | None = None
+    """Seconds in which it is likely to end, at the earliest and at the latest."""
+
+    @property
+    def ended(self) -> bool:
+        """Return whether nothing more is done."""
+        if self.saving:
+            return False
+        return self.error is not None or (self.task is not None and self.task.done)
+
+    @property
+    def status(self) -> ExitStatus:
+        """The exit status that this end makes."""
+        return exit_status_of(self.error)
+
+
+def snapshot_of(waiter: Waiter[Any], error: AiToEarnError | None = None) -> WaitSnapshot:
+    """Return how a wait stands now.
+
+    Args:
+        waiter: The wait.
+        error: The error it raised, if it did.
+    """
+    task: AnyTask | None = waiter.latest
+    now, expected = datetime.now(UTC), waiter.expected_end
+    return WaitSnapshot(
+        ref=waiter.ref,
+        task=task,
+        trouble=waiter.trouble.label if waiter.trouble else None,
+        polls=waiter.polls,
+        elapsed=waiter.elapsed,
+        error=error or failure_of(task),
+        time_left=expected
+        and ((expected[0] - now).total_seconds(), (expected[1] - now).total_seconds()),
+    )
+
+
+def snapshot_after(outcome: Outcome[AnyTask]) -> WaitSnapshot:
+    """Return how a wait stood at its end."""
+    return WaitSnapshot(
+        ref=outcome.ref,
+        task=outcome.task,
+        trouble=None,
+        polls=outcome.polls,
+        elapsed=outcome.elapsed,
+        error=outcome.error,
+        paths=outcome.paths,
+    )
+
+
+def failure_of(task: AnyTask | None) -> TaskFailedError | None:
+    """Return the error that a failed task is; None for any other."""
+    return TaskFailedError(task) if task is not None and task.state is TaskState.FAILED else None
+
+
+def exit_status_of(error: Exception | None) -> ExitStatus:
+    """Return the exit status for an error, or for none."""
+    found = (status for kind, status in _STATUSES if isinstance(error, kind))
+    return next(found, ExitStatus.SUCCEEDED)

@@ -1,0 +1,192 @@
+"""The drawings for a terminal: tables, a bar, one task. Data in, renderables out. Pure."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterable, Sequence
+
+from rich.console import Group, RenderableType
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+from aitoearn_async import (
+    AnyTask,
+    DownloadError,
+    ServiceUnreachableError,
+    TaskState,
+    WaitTimeoutError,
+)
+
+from ..language import tr
+from . import progress as numbers
+from . import words
+from .exit_status import ExitStatus
+from .progress import Progress
+from .snapshot import WaitSnapshot
+from .text import padded, shown
+
+_STYLES = {
+    ExitStatus.SUCCEEDED: "green",
+    ExitStatus.FAILED: "red",
+    ExitStatus.GAVE_UP: "yellow",
+    ExitStatus.SERVICE: "red",
+    ExitStatus.NOT_SAVED: "yellow",
+}
+_LATEST_FAILURES = 4
+
+
+def wait_table(snapshots: Sequence[WaitSnapshot], room: int) -> RenderableType:
+    """Return one frame of the live table.
+
+    Args:
+        snapshots: All waits.
+        room: The number of rows that fit. Those that have not ended come first.
+    """
+    first = snapshots
+    if len(snapshots) > room:
+        first = sorted(snapshots, key=lambda snapshot: snapshot.ended)[:room]
+    table = _table(tr("task"), "~" + tr("status"), ">" + tr("polls"), ">" + tr("time"))
+    for snapshot in first:
+        table.add_row(str(snapshot.ref), status(snapshot), *_effort(snapshot))
+    parts: list[RenderableType] = [table]
+    if hidden := len(snapshots) - len(first):
+        parts.append(Text(tr("and {number} more").format(number=hidden), style="dim"))
+    left = numbers.last_of(snapshot.time_left for snapshot in snapshots if not snapshot.ended)
+    last = summary(words.ends_of(snapshots), len(snapshots))
+    if left is not None:
+        last.append(" · ", style="dim").append(numbers.time_left_words(left))
+    return Group(*parts, "", last)
+
+
+def status(snapshot: WaitSnapshot) -> Text:
+    """Return how a wait stands in a few words, on one line however narrow it gets."""
+    text, style = _status(snapshot)
+    return Text(text, style, no_wrap=True, overflow="ellipsis")
+
+
+def _status(snapshot: WaitSnapshot) -> tuple[str, str]:
+    if snapshot.ended:
+        return _end(snapshot), _STYLES[snapshot.status]
+    if snapshot.saving:
+        return tr("saving"), ""
+    if snapshot.trouble:
+        trouble = shown(snapshot.trouble)
+        return tr("{trouble}, trying again").format(trouble=trouble), "yellow"
+    if snapshot.task is None:
+        return tr("asking"), "dim"
+    return words.state_word(snapshot.task), ""
+
+
+def _end(snapshot: WaitSnapshot) -> str:
+    error, task = snapshot.error, snapshot.task
+    if isinstance(error, WaitTimeoutError):
+        return tr("given up: out of time")
+    if isinstance(error, ServiceUnreachableError):
+        return tr("given up: no good answer")
+    if isinstance(error, DownloadError):
+        return tr("not saved: {reason}").format(reason=shown(error.message))
+    if task is None or not task.done:
+        return shown(words.reason(error)) if error else ""
+    if error and task.failure:
+        return tr("failed: {reason}").format(reason=shown(task.failure))
+    return words.state_word(task)
+
+
+def summary(ends: Counter[ExitStatus], total: int) -> Text:
+    """Return how many of all have ended, and how, in a line."""
+    phrases = [
+        Text(phrase, _STYLES[end] if end is not None else "")
+        for phrase, end in words.summary(ends, total)
+    ]
+    return Text(" · ", style="dim").join(phrases)
+
+
+def account(snapshots: Sequence[WaitSnapshot], met: Sequence[str]) -> Table:
+    """Return the last word on a set of waits.
+
+    Args:
+        snapshots: How they ended.
+        met: What each of them met before that.
+    """
+    table = _table(
+        *(tr("kind"), tr("id"), tr("ended"), ">" + tr("polls"), ">" + tr("time")),
+        "~" + tr("met on the way"),
+    )
+    for snapshot, trouble in zip(snapshots, met, strict=True):
+        ref, end = snapshot.ref, re.split("[:：]", _end(snapshot))[0]
+        styled = Text(end, _STYLES[snapshot.status])
+        table.add_row(ref.kind, ref.id, styled, *_effort(snapshot), Text(trouble))
+    return table
+
+
+def _effort(snapshot: WaitSnapshot) -> tuple[str, str]:
+    return str(snapshot.polls), words.duration(snapshot.elapsed)
+
+
+def card(task: AnyTask) -> Text:
+    """Return a task in a few lines."""
+    style = {TaskState.SUCCEEDED: "green", TaskState.FAILED: "red"}.get(task.state, "")
+    text = Text.assemble((str(task.ref), "bold"), "  ", (words.state_word(task), style))
+    for label, value in words.facts(task):
+        text.append(f"\n  {padded(label, 9)} ", style="dim")
+        text.append(value)
+    return text
+
+
+def progress_bar(progress: Progress) -> RenderableType:
+    """Return one frame of the live view of a long list."""
+    speed = [*numbers.effort(progress), words.duration(progress.elapsed)]
+    parts: list[RenderableType] = [
+        _bar(progress),
+        summary(progress.ends, progress.total),
+        _one_line(" · ".join(speed), "dim"),
+        _one_line(numbers.estimate(progress), "dim"),
+    ]
+    if progress.failures:
+        parts.append(_one_line(tr("latest failures"), "dim"))
+        latest = progress.failures[-_LATEST_FAILURES:]
+        parts += [_one_line(f"  {shown(failure)}", "red") for failure in latest]
+    return Group(*parts)
+
+
+def _bar(progress: Progress) -> Table:
+    share = numbers.share(progress)
+    bar = Table.grid(padding=(0, 1, 0, 0), expand=True)
+    bar.add_column(ratio=1)
+    # Rounded down: 100 % is when there is nothing left.
+    bar.add_row(ProgressBar(total=1, completed=share), f"{int(share * 100)} %")
+    return bar
+
+
+def _one_line(text: str, style: str) -> Text:
+    return Text(text, style, no_wrap=True, overflow="ellipsis")
+
+
+def rows(headings: Sequence[str], found: Iterable[Sequence[str]]) -> Table:
+    """Return a table of text; its headings are marked as those of `_table`."""
+    table = _table(*headings)
+    for row in found:
+        cells = zip(headings, row, strict=True)
+        table.add_row(
+            *(Text(cell, no_wrap=mark[0] != "~", overflow="ellipsis") for mark, cell in cells)
+        )
+    return table
+
+
+def _table(*headings: str) -> Table:
+    """Return a table without lines.
+
+    A heading that begins with `>` is that of numbers. Where the terminal is narrow, a column
+    gives way whose heading begins with `~`, in several lines, or with `<`, cut.
+    """
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
+    for heading in headings:
+        table.add_column(
+            heading.lstrip(">~<"),
+            justify="right" if heading[0] == ">" else "left",
+            no_wrap=heading[0] not in "~<",
+            overflow="ellipsis",
+        )
+    return table

@@ -1,0 +1,86 @@
+"""The client that the environment and the options describe."""
+
+from __future__ import annotations
+
+import os
+import ssl
+import warnings
+from typing import Any
+
+import click
+
+from aitoearn_async import Client
+
+from ..language import tr
+from ..options.groups import (
+    BASE_URL,
+    KEY,
+    MediaOptions,
+    RateOptions,
+    ServiceOptions,
+    in_option_names,
+)
+from ..report.echo import echo_error
+
+_ANY_KEY = "no-key"
+"""The key that is sent where the service takes any."""
+
+
+def client_from(
+    service: ServiceOptions,
+    media: MediaOptions | None = None,
+    rates: RateOptions | None = None,
+    *,
+    needs_key: bool = True,
+) -> Client:
+    """Make the client that the environment and the options describe.
+
+    Raises:
+        click.UsageError: Something is missing or cannot be used.
+    """
+    key = _key() if needs_key else os.environ.get(KEY) or _ANY_KEY
+    more: dict[str, Any] = {"private_media": True} if media and media.private_media else {}
+    if rates is not None:
+        more |= {"concurrency": rates.concurrency, "requests_per_second": rates.rate}
+    try:
+        with warnings.catch_warnings(record=True) as warned:
+            warnings.simplefilter("always", UserWarning)
+            client = Client(
+                key,
+                base_url=service.base_url or None,
+                language=service.language,
+                proxy=service.proxy,
+                trust_env=service.proxy is None,
+                ssl=_trusting(service),
+                **more,
+            )
+    except ValueError as error:
+        text = in_option_names(str(error))
+        if service.base_url == os.environ.get(BASE_URL):
+            text = text.replace("--base-url", BASE_URL)
+        raise click.UsageError(text) from None
+    for warning in warned:
+        echo_error(tr("Warning: {text}").format(text=warning.message))
+    return client
+
+
+def _key() -> str:
+    key = os.environ.get(KEY)
+    if not key:
+        problem = tr("{variable} is not set. Put the API key of your AiToEarn account into it.")
+        raise click.UsageError(problem.format(variable=KEY))
+    return key
+
+
+def _trusting(service: ServiceOptions) -> ssl.SSLContext | None:
+    if service.ca is None:
+        return None
+    context = ssl.create_default_context()
+    try:
+        context.load_verify_locations(service.ca)
+        return context
+    except ssl.SSLError:
+        problem = tr("it is not a PEM file of certificates")
+    except OSError as error:
+        problem = error.strerror or tr("it cannot be read")
+    raise click.BadParameter(f"{service.ca}: {problem}", param_hint="'--ca'")

@@ -1,0 +1,91 @@
+"""Run a coroutine to its end, and turn what ends it early into an exit status.
+
+Ctrl-C, SIGTERM, a terminal that is closed, a reader who has left: they are dealt with here and
+in no other place.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import sys
+from collections.abc import Callable, Coroutine, Generator
+from contextlib import contextmanager
+from typing import Any
+
+from ..language import tr
+from ..report.echo import echo_error, hush, unwritable
+from ..report.exit_status import ExitStatus
+
+_STOPPING = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
+
+
+def interrupted() -> ExitStatus:
+    """Write that the command was interrupted, and no more."""
+    echo_error(tr("interrupted"))
+    return ExitStatus.INTERRUPTED
+
+
+def execute(
+    work: Coroutine[Any, Any, ExitStatus],
+    when_interrupted: Callable[[], ExitStatus] = interrupted,
+) -> ExitStatus:
+    """Do the work of a command.
+
+    Args:
+        work: The work; its result is the exit status.
+        when_interrupted: Writes how things stand when the user has had enough.
+    """
+    status = ExitStatus.BROKEN_PIPE
+    try:
+        status = asyncio.run(_until_told(work))
+    except* KeyboardInterrupt:
+        status = ExitStatus.INTERRUPTED
+    except* BrokenPipeError:
+        hush(sys.stdout)
+    except* OSError as group:
+        # What is left of them by here is of stdout: a full disk, mostly.
+        status = unwritable(_first(group))
+    return when_interrupted() if status is ExitStatus.INTERRUPTED else status
+
+
+async def _until_told(work: Coroutine[Any, Any, ExitStatus]) -> ExitStatus:
+    """Do the work, until a signal says no. asyncio itself sees to SIGINT in the same way."""
+    loop, task = asyncio.get_running_loop(), asyncio.current_task()
+    assert task is not None
+    told = False
+
+    def stop(*_: object) -> None:
+        nonlocal told
+        told = True
+        loop.call_soon_threadsafe(task.cancel)
+
+    with _handling(stop):
+        try:
+            return await work
+        except (asyncio.CancelledError, OSError, BaseExceptionGroup):
+            # Where the terminal is gone, leaving its views fails too.
+            if not told:
+                raise
+            return ExitStatus.INTERRUPTED
+
+
+@contextmanager
+def _handling(stop: Callable[..., None]) -> Generator[None]:
+    before = {number: signal.getsignal(number) for number in _STOPPING}
+    for number, handler in before.items():
+        if handler is not signal.SIG_IGN:  # as under `nohup`
+            signal.signal(number, stop)
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _first(group: BaseExceptionGroup[OSError]) -> OSError:
+    error: BaseException = group
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    assert isinstance(error, OSError)
+    return error

@@ -1,0 +1,89 @@
+"""`download`: save the files of tasks that have ended, and report each of them."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from pathlib import Path
+
+from aitoearn_async import AiToEarnError, AnyRef, AnyTask, Client, TaskState
+
+from ..language import tr
+from ..report import words
+from ..report.echo import echo, echo_error
+from ..report.exit_status import ExitStatus, worst
+from ..report.reporters import complain_of
+from ..report.snapshot import WaitSnapshot, failure_of
+from ..report.text import shown_path
+from .execute import execute
+from .settings import Settings
+
+
+def download(client: Client, refs: Sequence[AnyRef], settings: Settings) -> ExitStatus:
+    """Save the files of tasks."""
+    fetch = _Fetch(client, refs, settings)
+
+    def interrupted() -> ExitStatus:
+        left = " ".join(map(str, fetch.left)) or tr("none")
+        echo_error(tr("interrupted; not saved: {refs}").format(refs=left))
+        settings.tell_how_to_go_on("download", fetch.left)
+        return ExitStatus.INTERRUPTED
+
+    return execute(fetch.run(), interrupted)
+
+
+class _Fetch:
+    """Tasks whose files are being saved. `left` has those nothing has been said of yet."""
+
+    def __init__(self, client: Client, refs: Sequence[AnyRef], settings: Settings) -> None:
+        self.left: list[AnyRef] = list(refs)
+        self._client = client
+        self._settings = settings
+
+    async def run(self) -> ExitStatus:
+        async with self._client, asyncio.TaskGroup() as group:
+            ends = [group.create_task(self._one(ref)) for ref in tuple(self.left)]
+        return worst(end.result() for end in ends)
+
+    async def _one(self, ref: AnyRef) -> ExitStatus:
+        task: AnyTask | None = None
+        error: AiToEarnError | None = None
+        paths: list[Path] = []
+        began = asyncio.get_running_loop().time()
+        try:
+            task = await self._ask(ref)
+            error = failure_of(task)
+            if task.state is TaskState.SUCCEEDED:
+                paths = await self._save(task)
+        except AiToEarnError as raised:
+            error = raised
+        elapsed = asyncio.get_running_loop().time() - began
+        snapshot = WaitSnapshot(ref, task, None, 1, elapsed, error, tuple(paths))
+        self.left.remove(ref)
+        self._report(snapshot)
+        if task is not None and not task.done and error is None:
+            note = tr("{ref}: nothing to save yet, it is {state}")
+            echo_error(note.format(ref=ref, state=words.state_word(task)))
+            return ExitStatus.GAVE_UP
+        return snapshot.status
+
+    async def _ask(self, ref: AnyRef) -> AnyTask:
+        task: AnyTask = await self._client.get(ref)
+        return task
+
+    async def _save(self, task: AnyTask) -> list[Path]:
+        settings = self._settings
+        return await self._client.download(
+            task,
+            settings.directory or ".",
+            timeout=settings.limits.save_timeout,
+            max_bytes=settings.media.max_bytes,
+        )
+
+    def _report(self, snapshot: WaitSnapshot) -> None:
+        if self._settings.as_json:
+            echo(words.outcome_json(snapshot))
+        else:
+            for path in snapshot.paths:
+                echo(shown_path(path))
+        complain_of(snapshot)

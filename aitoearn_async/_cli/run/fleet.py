@@ -1,0 +1,247 @@
+"""`fleet`: add tasks, be a worker, read outcomes, look at it all."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import sys
+from collections import Counter
+from collections.abc import AsyncIterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+import msgspec
+
+from aitoearn_async import AiToEarnError, AnyRef, AnyTask, Outcome, TaskRef, parse_ref
+from aitoearn_async.fleet import Fleet, FleetError
+
+from ..files.results_file import ResultsFile, ResultsFileLostError
+from ..language import tr
+from ..options.fleet import FleetOptions
+from ..options.groups import MediaOptions, RateOptions, ServiceOptions
+from ..report import fleet as report
+from ..report import words
+from ..report.echo import echo, echo_error
+from ..report.exit_status import ExitStatus, worst
+from ..report.snapshot import exit_status_of
+from ..report.text import shown
+from .client import client_from
+from .execute import execute
+
+_SECONDS_BETWEEN_LINES = 10.0
+_SECONDS_BETWEEN_LOOKS = 2.0
+
+
+def add(
+    options: FleetOptions, refs: Sequence[AnyRef], file: str | None, *, as_json: bool
+) -> ExitStatus:
+    """Add tasks, those of a file as they are read."""
+    fleet = _fleet(options)
+
+    async def work() -> ExitStatus:
+        async with fleet:
+            source = _Lines(file)
+            new = await fleet.add(refs)
+            if file is not None:
+                new += await fleet.add(source)
+        read = len(refs) + source.read
+        counts = {"read": read, "new": new}
+        said = tr("{new:,} of {read:,} were new").format(**counts)
+        echo(msgspec.json.encode(counts) if as_json else said)
+        if source.bad is not None:
+            echo_error(source.bad)
+            return ExitStatus.USAGE
+        return ExitStatus.SUCCEEDED
+
+    return _execute(work())
+
+
+def work(
+    options: FleetOptions,
+    service: ServiceOptions,
+    *,
+    save: Path | None,
+    timeout: float | None,
+    max_pending: int,
+    rates: RateOptions,
+    media: MediaOptions,
+) -> ExitStatus:
+    """Be a worker, until told to stop."""
+    client = client_from(service, media, RateOptions(rates.concurrency, None))
+    fleet = _fleet(options)
+
+    async def work() -> ExitStatus:
+        async with fleet, client:
+            looking = asyncio.create_task(_look_on(fleet, as_json=service.as_json))
+            try:
+                await fleet.work(
+                    client,
+                    max_pending=max_pending,
+                    requests_per_second=rates.rate,
+                    save=save,
+                    timeout=timeout,
+                )
+            finally:
+                looking.cancel()
+                await asyncio.gather(looking, return_exceptions=True)
+        return ExitStatus.SUCCEEDED
+
+    def stopped() -> ExitStatus:
+        echo_error(tr("stopped; the tasks it waited for are handed over"))
+        return ExitStatus.SUCCEEDED
+
+    return _execute(work(), stopped)
+
+
+async def _look_on(fleet: Fleet, *, as_json: bool) -> None:
+    with report.view(as_json=as_json) as show:
+        while True:
+            with contextlib.suppress(FleetError):
+                show(await fleet.status())
+            pause = _SECONDS_BETWEEN_LOOKS if report.is_live() else _SECONDS_BETWEEN_LINES
+            await asyncio.sleep(pause)
+
+
+def outcomes(
+    options: FleetOptions, out: str | None, *, follow: bool, prefetch: int, as_json: bool
+) -> ExitStatus:
+    """Read outcomes into a file, or to stdout."""
+    fleet = _fleet(options)
+    with contextlib.ExitStack() as stack:
+        results = stack.enter_context(ResultsFile(out)) if out is not None else None
+        if results is not None:
+            results.drop_finished({})
+        ends: Counter[ExitStatus] = Counter()
+
+        async def work() -> ExitStatus:
+            async with (
+                fleet,
+                fleet.outcomes(follow=follow, prefetch=prefetch) as reading,
+            ):
+                async for outcome in reading:
+                    ends[exit_status_of(outcome.error)] += 1
+                    if results is not None:
+                        results.append(outcome.to_json())
+                    else:
+                        echo(outcome.to_json() if as_json else _line(outcome))
+            return worst(ends)
+
+        def stopped() -> ExitStatus:
+            note = tr("interrupted; {number:,} outcomes were read")
+            echo_error(note.format(number=ends.total()))
+            return ExitStatus.INTERRUPTED
+
+        return _execute(work(), stopped)
+
+
+def _line(outcome: Outcome[AnyTask]) -> str:
+    if outcome.error is not None:
+        return words.complaint(outcome.ref, outcome.error)
+    made = [str(path) for path in outcome.paths]
+    if not made and outcome.task is not None:
+        made = words.results(outcome.task)
+    status = outcome.task.status if outcome.task is not None else ""
+    return " ".join([str(outcome.ref), shown(status), *made])
+
+
+def status(options: FleetOptions, *, watch: bool, as_json: bool) -> ExitStatus:
+    """Show how the fleet stands, once or again and again."""
+    fleet = _fleet(options)
+
+    async def work() -> ExitStatus:
+        async with fleet:
+            if not watch:
+                report.write(await fleet.status(), as_json=as_json)
+                return ExitStatus.SUCCEEDED
+            with report.view(as_json=as_json) as show:
+                while True:
+                    show(await fleet.status())
+                    await asyncio.sleep(_SECONDS_BETWEEN_LOOKS)
+
+    return _execute(work())
+
+
+async def add_to_fleet(ref: TaskRef[Any]) -> None:
+    """Add a task that was just submitted to the fleet that the environment names.
+
+    Raises:
+        FleetError: It cannot be added.
+    """
+    async with Fleet() as fleet:
+        await fleet.add([ref])
+
+
+class _Lines:
+    """The refs of a file, as an async iterator: what comes slowly is added as it comes."""
+
+    def __init__(self, file: str | None) -> None:
+        self._file = file
+        self.read = 0
+        self.bad: str | None = None
+
+    async def __aiter__(self) -> AsyncIterator[TaskRef[AnyTask]]:
+        number = 0
+        async for line in self._lines():
+            number += 1
+            text = line.decode("utf-8-sig", "surrogateescape").partition("#")[0].strip()
+            if not text:
+                continue
+            try:
+                ref = parse_ref(text)
+            except ValueError as error:
+                text = tr("{file}, line {number}: {reason}; what came before is added")
+                self.bad = text.format(file=self._file, number=number, reason=error)
+                return
+            self.read += 1
+            yield ref
+
+    async def _lines(self) -> AsyncIterator[bytes]:
+        if self._file == "-" and (reader := await _piped()) is not None:
+            async for line in reader:
+                yield line
+            return
+        name: str | int = 0 if self._file == "-" else self._file or ""
+        with open(name, "rb", closefd=name != 0) as file:  # noqa: ASYNC230 - a file is there
+            for line in file:
+                yield line
+
+
+async def _piped() -> asyncio.StreamReader | None:
+    """Return standard input as a stream that can be waited for; None where it is a file."""
+    reader = asyncio.StreamReader()
+    loop = asyncio.get_running_loop()
+    try:
+        await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
+    except (ValueError, OSError, AttributeError, NotImplementedError):
+        return None
+    return reader
+
+
+def _fleet(options: FleetOptions) -> Fleet:
+    try:
+        return Fleet(options.url or None, name=options.name, lease=options.lease)
+    except ValueError as error:
+        raise click.UsageError(str(error).replace("name=", "--name ")) from None
+    except FleetError as error:
+        raise click.UsageError(str(error)) from None
+
+
+def _execute(work: Any, stopped: Any = None) -> ExitStatus:
+    async def explained() -> ExitStatus:
+        try:
+            status: ExitStatus = await work
+        except ResultsFileLostError as error:
+            echo_error(str(error))
+            return ExitStatus.USAGE
+        except AiToEarnError as error:
+            echo_error(str(error))
+            return ExitStatus.SERVICE
+        except OSError as error:
+            if error.filename is None:
+                raise
+            echo_error(f"{error.filename}: {error.strerror}")
+            return ExitStatus.USAGE
+        return status
+
+    return execute(explained()) if stopped is None else execute(explained(), stopped)

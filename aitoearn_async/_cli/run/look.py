@@ -1,0 +1,134 @@
+"""`get`, `videos`, `models`: ask for something, and show it."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+
+import msgspec
+
+from aitoearn_async import AiToEarnError, AnyRef, AnyTask, Client, Model, SkippedVideo
+
+from ..language import tr
+from ..report import words
+from ..report.echo import echo, echo_error, on_terminal, spinner
+from ..report.exit_status import ExitStatus
+from ..report.snapshot import exit_status_of, failure_of
+from ..report.text import padded
+from .execute import execute
+
+_ROWS_A_TABLE = 100
+"""Rows of a long list that are shown together, and so get columns of one width."""
+
+
+def get(client: Client, ref: AnyRef, *, as_json: bool) -> ExitStatus:
+    """Ask once how a task stands, and show it."""
+    return execute(_get(client, ref, as_json=as_json))
+
+
+def videos(client: Client, limit: int, page_size: int, *, as_json: bool) -> ExitStatus:
+    """Show the caller's own video tasks; of none are `limit`, all."""
+    return execute(_videos(client, limit, page_size, as_json=as_json))
+
+
+def models(client: Client, kind: str | None, *, as_json: bool) -> ExitStatus:
+    """Show the models of a kind, or of all."""
+    return execute(_models(client, kind, as_json=as_json))
+
+
+async def _get(client: Client, ref: AnyRef, *, as_json: bool) -> ExitStatus:
+    async with client:
+        try:
+            with spinner(tr("asking …")):
+                task: AnyTask = await client.get(ref)
+        except AiToEarnError as error:
+            echo_error(words.complaint(ref, error))
+            return exit_status_of(error)
+    if as_json:
+        echo(words.task_json(task))
+    else:
+        _print_card(task)
+    return exit_status_of(failure_of(task))
+
+
+def _print_card(task: AnyTask) -> None:
+    if on_terminal():
+        from ..report.live import console
+        from ..report.tables import card
+
+        console().print(card(task), soft_wrap=True)
+        return
+    echo(f"{task.ref}  {words.state_word(task)}")
+    for label, value in words.facts(task):
+        echo(f"  {padded(label, 9)} {value}")
+
+
+async def _videos(client: Client, limit: int, page_size: int, *, as_json: bool) -> ExitStatus:
+    def skipped(video: SkippedVideo) -> None:
+        problem = words.reason(video.error)
+        note = tr("task {number} of the list cannot be shown: {reason}")
+        echo_error(note.format(number=video.position + 1, reason=problem))
+
+    def show() -> None:
+        headings = (tr("task"), tr("status"), tr("model"), tr("submitted"), "<" + tr("prompt"))
+        _print_table(headings, rows)
+        rows.clear()
+
+    as_table = on_terminal() and not as_json
+    rows: list[Sequence[str]] = []
+    number = 0
+    async with client:
+        listed = client.list_videos(page_size=page_size, skipped=skipped)
+        try:
+            with spinner(tr("asking …")):
+                task = await anext(listed, None)
+            while task is not None:
+                if as_table:
+                    rows.append(words.video_row(task))
+                else:
+                    echo(words.task_json(task) if as_json else words.video_line(task))
+                if len(rows) == _ROWS_A_TABLE:
+                    show()
+                number += 1
+                task = None if number == limit else await anext(listed, None)
+        except AiToEarnError as error:
+            echo_error(words.reason(error))
+            return exit_status_of(error)
+        finally:
+            if rows:
+                show()
+    return ExitStatus.SERVICE if listed.skipped else ExitStatus.SUCCEEDED
+
+
+async def _models(client: Client, kind: str | None, *, as_json: bool) -> ExitStatus:
+    asks: dict[str, Callable[[], Awaitable[Sequence[Model]]]] = {
+        "image": client.image_models,
+        "edit": client.edit_models,
+        "video": client.video_models,
+    }
+    found: list[tuple[str, Model]] = []
+    status = ExitStatus.SUCCEEDED
+    async with client:
+        try:
+            with spinner(tr("asking …")):
+                for name in asks if kind is None else [kind]:
+                    found += [(name, model) for model in await asks[name]()]
+        except AiToEarnError as error:
+            echo_error(words.reason(error))
+            status = exit_status_of(error)
+    if as_json:
+        for name, model in found:
+            echo(msgspec.json.encode({"for": name, "model": model}))
+    elif on_terminal():
+        headings = (tr("for"), tr("model"), "~" + tr("accepts"))
+        _print_table(headings, [(name, m.name, words.accepts(m)) for name, m in found])
+    else:
+        for name, model in found:
+            echo("  ".join(filter(None, [name, model.name, words.accepts(model)])))
+    return status
+
+
+def _print_table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    from ..report.live import console
+    from ..report.tables import rows as table
+
+    console().print(table(headings, rows))

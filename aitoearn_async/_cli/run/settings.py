@@ -1,0 +1,32 @@
+"""The settings of a command: what it does with each task, and what it writes of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ..options.groups import MediaOptions, ServiceOptions, WaitOptions
+from ..report import words
+from ..report.echo import echo_error
+
+
+@dataclass(frozen=True)
+class Settings:
+    """The settings of a command: what it does with each task, and what it writes of it."""
+
+    limits: WaitOptions
+    media: MediaOptions
+    service: ServiceOptions
+    directory: Path | None
+    """The directory to save in; None if nothing is to be saved."""
+
+    @property
+    def as_json(self) -> bool:
+        """Return whether outcomes are wanted as JSON."""
+        return self.service.as_json
+
+    def tell_how_to_go_on(self, command: str, refs: list[Any]) -> None:
+        """Write the command that goes on with these tasks, if there are any."""
+        if refs:
+            echo_error(words.go_on(command, refs, self.directory, self.service.base_url))

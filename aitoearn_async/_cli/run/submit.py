@@ -1,0 +1,182 @@
+"""`generate` and `edit`: one submit, and the wait for its task.
+
+A submit spends credits. So the ref is written as soon as there is one, and whatever ends the
+command early says whether there may be a task.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+import click
+import msgspec
+
+from aitoearn_async import (
+    AiToEarnError,
+    AuthenticationError,
+    Client,
+    TaskRef,
+    TaskRequest,
+)
+
+from ..language import tr
+from ..options.groups import SubmitOptions, in_option_names
+from ..options.types import one_file
+from ..report import words
+from ..report.echo import echo, echo_error, spinner
+from ..report.exit_status import ExitStatus
+from ..report.reporters import reporter_for
+from ..report.snapshot import exit_status_of
+from .client import client_from
+from .execute import execute
+from .fleet import add_to_fleet
+from .settings import Settings
+from .watch import Watch
+
+_CHECK_SECONDS = 1.5
+"""The time that the list of models has, if nobody has asked for the check."""
+
+
+def submit(
+    kind: type[TaskRequest[Any]],
+    prompt: str,
+    fields: object,
+    options: SubmitOptions,
+    settings: Settings,
+) -> ExitStatus:
+    """Submit a request, and wait for its task.
+
+    Args:
+        kind: The class of the request.
+        prompt: Its prompt.
+        fields: A dataclass of its other fields.
+        options: The steps of the command.
+        settings: The limits, and where to save.
+    """
+    if options.save is not None and options.fleet:
+        problem = tr("with --fleet it is a worker that saves: see the command `fleet work`")
+        raise click.BadParameter(problem, param_hint="'--save'")
+    if options.save is not None and not options.wait:
+        problem = tr("with --no-wait there is nothing to save yet: see the command `download`")
+        raise click.BadParameter(problem, param_hint="'--save'")
+    one_file(options.save, several=(getattr(fields, "n", None) or 1) > 1)
+    request = _request(kind, prompt, vars(fields))
+    client = client_from(settings.service, settings.media)
+    submission = _Submission(client, request, options, settings)
+    return execute(submission.work(), submission.interrupted)
+
+
+def _request(kind: type[TaskRequest[Any]], prompt: str, fields: dict[str, Any]) -> TaskRequest[Any]:
+    given = {name: value for name, value in fields.items() if value not in (None, ())}
+    if len(given.get("image", ())) == 1:
+        (given["image"],) = given["image"]
+    try:
+        return kind(prompt=prompt, **given)
+    except ValueError as error:
+        raise click.UsageError(in_option_names(str(error))) from None
+
+
+class _Submission:
+    """One submit and its wait, and how far they have got."""
+
+    def __init__(
+        self, client: Client, request: TaskRequest[Any], options: SubmitOptions, settings: Settings
+    ) -> None:
+        self._client = client
+        self._request = request
+        self._options = options
+        self._settings = settings
+        self._watch: Watch | None = None
+        self._notes: list[str] = []
+
+    async def work(self) -> ExitStatus:
+        async with self._client:
+            try:
+                with spinner(tr("submitting …")) as say:
+                    check = await self._can_be_checked()
+                    ref = await self._submit(say, check=check)
+            except (AiToEarnError, ValueError, OSError) as error:
+                echo_error(words.reason(error))
+                return exit_status_of(error)
+            if self._options.fleet:
+                return await self._add_to_fleet(ref)
+            return await self._wait(ref) if self._options.wait else self._name(ref)
+
+    async def _add_to_fleet(self, ref: TaskRef[Any]) -> ExitStatus:
+        status = self._name(ref)
+        try:
+            await add_to_fleet(ref)
+        except (AiToEarnError, ValueError) as error:
+            note = tr("{ref} was submitted, and is not in the fleet: {reason}")
+            echo_error(note.format(ref=ref, reason=error))
+            return ExitStatus.USAGE
+        return status
+
+    async def _can_be_checked(self) -> bool:
+        """Say what it may cost, by the list of models, which the client keeps for the check.
+
+        If nobody has asked for the check, a list that cannot be had does not hold up the submit.
+        """
+        if self._options.check is False:
+            return False
+        try:
+            async with asyncio.timeout(None if self._options.check else _CHECK_SECONDS):
+                price = await self._client.price(self._request)
+        except AuthenticationError:
+            raise
+        except (AiToEarnError, TimeoutError) as error:
+            if self._options.check:
+                raise
+            late = tr("it did not come within {seconds} s").format(seconds=_CHECK_SECONDS)
+            note = tr("Warning: the request is not compared with the list of models: {reason}")
+            echo_error(note.format(reason=words.reason(error) or late))
+            return False
+        if price is not None:
+            told = tr("this costs {price} at most, by the service's list")
+            echo_error(told.format(price=f"{price:g}"))
+        return True
+
+    async def _submit(self, say: Callable[[str], None], *, check: bool) -> TaskRef[Any]:
+        def progress(sent: int, size: int | None) -> None:
+            say(words.uploading(sent, size))
+
+        try:
+            ref: TaskRef[Any] = await self._client.submit(
+                self._request,
+                check=check,
+                upload=self._options.upload,
+                at_most=self._options.at_most,
+                progress=progress,
+            )
+        except asyncio.CancelledError as cancelled:
+            self._notes = getattr(cancelled, "__notes__", [])
+            raise
+        return ref
+
+    def _name(self, ref: TaskRef[Any]) -> ExitStatus:
+        named = msgspec.json.encode({"ref": str(ref), "state": "running"})
+        try:
+            echo(named if self._settings.as_json else str(ref))
+        except OSError:
+            # It is paid for, and named nowhere else.
+            echo_error(tr("submitted {ref}").format(ref=ref))
+            raise
+        return ExitStatus.SUCCEEDED
+
+    async def _wait(self, ref: Any) -> ExitStatus:
+        echo_error(tr("submitted {ref}").format(ref=ref))
+        self._watch = watch = Watch(self._client, [ref], self._settings)
+        with reporter_for(watch.look, as_json=self._settings.as_json) as reporter:
+            status = await watch.run(reporter)
+        watch.tell_how_to_go_on()
+        return status
+
+    def interrupted(self) -> ExitStatus:
+        """Write whether there may be a task."""
+        if self._watch is not None:
+            return self._watch.interrupted()
+        note = " ".join(self._notes) or tr("nothing was submitted")
+        echo_error(tr("interrupted; {note}").format(note=note))
+        return ExitStatus.INTERRUPTED

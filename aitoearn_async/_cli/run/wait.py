@@ -1,0 +1,90 @@
+"""`wait`: for a handful of tasks, each of which is shown, or for a long list."""
+
+from __future__ import annotations
+
+import contextlib
+from collections import Counter
+from collections.abc import Iterator
+
+from aitoearn_async import AnyTask, Client, TaskRef, TaskState, parse_ref
+
+from ..files.ref_list import Listed
+from ..files.results_file import ResultsFile, ResultsFileLostError
+from ..language import tr
+from ..options.groups import ListOptions
+from ..report import progress, words
+from ..report.echo import echo_error
+from ..report.exit_status import ExitStatus, worst
+from ..report.reporters import list_reporter_for, reporter_for
+from ..report.snapshot import exit_status_of
+from .batch_run import BatchRun
+from .execute import execute
+from .settings import Settings
+from .watch import Watch
+
+HANDFUL = 20
+"""Tasks up to which `wait` shows each of them."""
+
+_STATUSES = {
+    TaskState.SUCCEEDED: ExitStatus.SUCCEEDED,
+    TaskState.FAILED: ExitStatus.FAILED,
+}
+
+
+def wait_for_a_few(client: Client, listed: Listed, settings: Settings) -> ExitStatus:
+    """Wait for tasks, and report each status of each of them."""
+    watch = Watch(client, map(parse_ref, listed), settings)
+
+    async def work() -> ExitStatus:
+        async with client:
+            with reporter_for(watch.look, as_json=settings.as_json) as reporter:
+                status = await watch.run(reporter)
+        watch.tell_how_to_go_on()
+        return status
+
+    return execute(work(), watch.interrupted)
+
+
+def wait_for_many(
+    client: Client, listed: Listed, lists: ListOptions, settings: Settings
+) -> ExitStatus:
+    """Wait for the tasks of a long list, and report the end of each."""
+    total = len(listed)
+    with contextlib.ExitStack() as stack:
+        out = lists.out
+        results = stack.enter_context(ResultsFile(out)) if out is not None else None
+        ends: Counter[ExitStatus] = Counter()
+        if results is not None:
+            for state, number in results.drop_finished(listed, settings.directory).items():
+                ends[_STATUSES[state]] = number
+        refs: Iterator[TaskRef[AnyTask]] = map(parse_ref, listed)
+        batch = client.as_completed(
+            refs,
+            save=settings.directory,
+            save_timeout=settings.limits.save_timeout,
+            max_bytes=settings.media.max_bytes,
+            timeout=settings.limits.timeout,
+            patience=settings.limits.patience,
+            max_pending=lists.max_pending,
+        )
+        run = BatchRun(batch, total, ends, results)
+
+        async def work() -> ExitStatus:
+            recorded = results is not None
+            reporter = list_reporter_for(run.look, as_json=settings.as_json, recorded=recorded)
+            async with client:
+                with reporter:
+                    error = await run.run(reporter)
+            now = run.look()
+            if isinstance(error, ResultsFileLostError):
+                echo_error(str(error))
+            elif error is not None:
+                echo_error(f"{words.reason(error)}; {progress.left(now, out)}")
+            return worst([*now.ends, exit_status_of(error)])
+
+        def interrupted() -> ExitStatus:
+            note = progress.left(run.look(), out)
+            echo_error(tr("interrupted; {note}").format(note=note))
+            return ExitStatus.INTERRUPTED
+
+        return execute(work(), interrupted)

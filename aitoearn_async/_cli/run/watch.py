@@ -1,0 +1,115 @@
+"""Wait for a handful of tasks at once, and tell a reporter how it goes.
+
+Each status of each task is seen here. A long list, of which only the ends are, is `batch_run`'s.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncGenerator, Iterable
+from pathlib import Path
+from typing import Any
+
+from aitoearn_async import AiToEarnError, AnyRef, AnyTask, Client, TaskRef, TaskState, Waiter
+
+from ..report import words
+from ..report.echo import echo_error
+from ..report.exit_status import ExitStatus, worst
+from ..report.reporters import Reporter
+from ..report.snapshot import WaitSnapshot, snapshot_of
+from .settings import Settings
+
+_FRAME_SECONDS = 0.125
+"""The time between two looks at how things stand."""
+
+
+class Watch:
+    """Waits that are under way at the same time.
+
+    Args:
+        client: Waits, and saves.
+        refs: The tasks.
+        settings: The limits, and where to save.
+        wait: More arguments of `Client.wait_for`.
+    """
+
+    def __init__(
+        self, client: Client, refs: Iterable[AnyRef], settings: Settings, **wait: Any
+    ) -> None:
+        limits = settings.limits
+        wait |= {"timeout": limits.timeout, "patience": limits.patience}
+        self.waiters: list[Waiter[Any]] = [client.wait_for(ref, **wait) for ref in refs]
+        self._client = client
+        self._settings = settings
+        self._ends: dict[TaskRef[Any], WaitSnapshot] = {}
+
+    def look(self) -> list[WaitSnapshot]:
+        """Return how all of them stand now, in the order they were given in."""
+        return [self._ends.get(waiter.ref) or self._now(waiter) for waiter in self.waiters]
+
+    def _now(self, waiter: Waiter[Any]) -> WaitSnapshot:
+        now = snapshot_of(waiter)
+        saving = self._settings.directory is not None and now.ended and now.error is None
+        return now._replace(saving=saving)
+
+    async def run(self, reporter: Reporter) -> ExitStatus:
+        """Wait for all of them, and return the exit status this makes."""
+        async with ticking(reporter), asyncio.TaskGroup() as group:
+            for waiter in self.waiters:
+                group.create_task(self._follow(waiter, reporter))
+        return worst(snapshot.status for snapshot in self.look())
+
+    def tell_how_to_go_on(self) -> None:
+        """Write the command that goes on with what was given up, or could not be saved."""
+        open_ends = (ExitStatus.GAVE_UP, ExitStatus.NOT_SAVED)
+        refs = [snapshot.ref for snapshot in self.look() if snapshot.status in open_ends]
+        self._settings.tell_how_to_go_on("wait", refs)
+
+    async def _follow(self, waiter: Waiter[Any], reporter: Reporter) -> None:
+        error = None
+        paths: list[Path] = []
+        try:
+            async for task in waiter:
+                if not task.done:
+                    reporter.changed(snapshot_of(waiter))
+                elif task.state is TaskState.SUCCEEDED:
+                    paths = await self._save(task)
+        except AiToEarnError as raised:
+            error = raised
+        end = snapshot_of(waiter, error)._replace(paths=tuple(paths))
+        self._ends[waiter.ref] = end
+        reporter.ended(end)
+
+    async def _save(self, task: AnyTask) -> list[Path]:
+        if self._settings.directory is None:
+            return []
+        return await self._client.download(
+            task,
+            self._settings.directory,
+            timeout=self._settings.limits.save_timeout,
+            max_bytes=self._settings.media.max_bytes,
+        )
+
+    def interrupted(self) -> ExitStatus:
+        """Write what has not ended, and how to go on with it."""
+        echo_error(words.left(self.look()))
+        self._settings.tell_how_to_go_on("wait", words.unfinished(self.look()))
+        return ExitStatus.INTERRUPTED
+
+
+@contextlib.asynccontextmanager
+async def ticking(reporter: Reporter) -> AsyncGenerator[None]:
+    """Within this block, tell a reporter that time passes."""
+    async with asyncio.TaskGroup() as group:
+        clock = group.create_task(_tick(reporter))
+        try:
+            yield
+        finally:
+            clock.cancel()
+
+
+async def _tick(reporter: Reporter) -> None:
+    while True:
+        await asyncio.sleep(_FRAME_SECONDS)
+        reporter.tick()

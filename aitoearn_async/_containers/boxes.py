@@ -1,0 +1,261 @@
+"""Files made of boxes: MP4, QuickTime, HEIF, AVIF, JPEG 2000, JPEG XL (ISO 14496-12)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from .reader import CUT, UNKNOWN, WHOLE, Completeness, Reader, Short, Structure, Unclear
+
+_MOST_INSIDE = 4096
+"""The most boxes that are looked at within one box, and the most tracks."""
+
+
+class Box(NamedTuple):
+    """A box: its kind, and where its content begins and ends."""
+
+    kind: bytes
+    start: int
+    end: int
+    is_open: bool
+    """True if it goes on to the end of the file, however long that is."""
+
+
+def box_at(file: Reader, at: int, end: int) -> Box:
+    """Read the header of a box inside of something that ends at `end`.
+
+    Raises:
+        Short: The file ends within the header.
+    """
+    size, kind, start = file.number(at, 4), file.read(at + 4, 4), at + 8
+    if size == 1:
+        size, start = file.number(at + 8, 8), at + 16
+    if size == 0:
+        return Box(kind, start, end, is_open=True)
+    return Box(kind, start, max(at + size, start), is_open=False)
+
+
+def inside(file: Reader, box: Box, skip: int = 0) -> Iterator[Box]:
+    """Go through the boxes in a box, `skip` bytes into it."""
+    at = box.start + skip
+    for _ in range(_MOST_INSIDE):
+        if at + 8 > box.end:
+            return
+        found = box_at(file, at, box.end)
+        yield found
+        at = found.end
+
+
+def child(file: Reader, box: Box | None, *path: bytes) -> Box | None:
+    """Find a box by the kinds of those it is in."""
+    for kind in path:
+        if box is None:
+            return None
+        box = next((found for found in inside(file, box) if found.kind == kind), None)
+    return box
+
+
+_OUTERMOST = frozenset(
+    b"ftyp styp moov mdat free skip wide uuid meta mini moof mfra sidx ssix pdin prft emsg meco "
+    b"pnot PICT jumb jp2h jp2c jxlc jxlp jxll jxli jbrd Exif brob".split()
+)
+"""The boxes that may stand there: anything else may be no box at all."""
+
+
+def _top(file: Reader) -> Iterator[Box]:
+    """Go through the outermost boxes.
+
+    Raises:
+        Short: The last one goes on past the end of the file.
+        Unclear: These are no boxes.
+    """
+    at, count = 0, 0
+    while at < file.size:
+        file.needs(at + 8)
+        if not any(file.upto(at, 64)) and not any(file.tail(min(file.size - at, 65536))):
+            if count < 2:
+                raise Unclear
+            return  # room that was set aside, or a terminator
+        box = box_at(file, at, file.size)
+        if box.end > file.size and box.kind not in _OUTERMOST:
+            raise Unclear
+        yield box
+        file.needs(box.end)
+        at, count = box.end, count + 1
+
+
+class _Film(NamedTuple):
+    """The facts of a `moov` box."""
+
+    handlers: frozenset[bytes]
+    samples: int
+    """The number of its video tracks' samples, in the tables of the box itself."""
+    last_chunk: int
+    """The highest offset that the tables name."""
+
+
+def _film(file: Reader, moov: Box) -> _Film:
+    handlers: set[bytes] = set()
+    samples, last_chunk = 0, 0
+    for box in inside(file, moov):
+        if box.kind != b"trak":
+            continue
+        media = child(file, box, b"mdia")
+        named = child(file, media, b"hdlr")
+        handler = file.read(named.start + 8, 4) if named else b""
+        handlers.add(handler)
+        table = child(file, media, b"minf", b"stbl")
+        for column in inside(file, table) if table else ():
+            if column.kind in (b"stsz", b"stz2") and handler in (b"vide", b"pict"):
+                samples += file.number(column.start + 8, 4)
+            if column.kind in (b"stco", b"co64"):
+                last_chunk = max(last_chunk, _last_chunk(file, column))
+    return _Film(frozenset(handlers), samples, last_chunk)
+
+
+def _last_chunk(file: Reader, table: Box) -> int:
+    width, count = (8 if table.kind == b"co64" else 4), file.number(table.start + 4, 4)
+    if not count or table.start + 8 + count * width > table.end:
+        return 0
+    return file.number(table.start + 8 + (count - 1) * width, width)
+
+
+def iso_media(file: Reader) -> Structure:
+    """Check that the boxes tile the file, and that nothing is missing that they name.
+
+    A film needs `moov`, and the bytes of its samples; a picture `meta` or `mini`. Films in
+    fragments end after any of them: their index (`sidx`, `mfra`) tells, if there is one.
+    """
+    first: dict[bytes, Box] = {}
+    last = None
+    for last in _top(file):
+        first.setdefault(last.kind, last)
+    film = _film(file, first[b"moov"]) if b"moov" in first else None
+    has_picture = b"mini" in first or _is_picture(file, first.get(b"meta"))
+    structure = Structure(Completeness.WHOLE, _family(film, has_picture), _brands(file, first))
+    is_one = first.keys() & {b"moov", b"meta", b"mini", b"moof"} or _may_be_all(first)
+    is_film = film is not None and (not has_picture or film.handlers)
+    if not is_one or (_lacks_frames(film, file, first) if is_film else _lacks_data(file, first)):
+        return structure._replace(completeness=Completeness.CUT)
+    if b"moof" in first:
+        file.needs(_indexed(file, first[b"sidx"]) if b"sidx" in first else 0)
+        is_whole = b"moov" in first and b"mfra" in first
+    else:
+        is_whole = last is not None and not last.is_open and not _may_be_all(first)
+    return structure if is_whole else structure._replace(completeness=Completeness.UNKNOWN)
+
+
+def _may_be_all(first: dict[bytes, Box]) -> bool:
+    """Return whether nothing says that more was to come, though there is nothing but data.
+
+    `free` or `wide` is the room for a long size, which writers leave that put `moov` last.
+    """
+    return first.keys() == {b"ftyp", b"mdat"} and not first[b"mdat"].is_open
+
+
+def _brands(file: Reader, first: dict[bytes, Box]) -> bytes:
+    ftyp = first.get(b"ftyp")
+    return file.read(ftyp.start, min(ftyp.end - ftyp.start, 512)) if ftyp else b""
+
+
+def _is_picture(file: Reader, meta: Box | None) -> bool:
+    handler = child(file, _behind_version(meta), b"hdlr") if meta else None
+    return handler is not None and file.read(handler.start + 8, 4) == b"pict"
+
+
+def _family(film: _Film | None, has_picture: bool) -> str | None:
+    if film and b"vide" in film.handlers:
+        return "video"
+    if has_picture or (film and b"pict" in film.handlers):
+        return "image"
+    return "audio" if film and film.handlers else None
+
+
+def _lacks_frames(film: _Film | None, file: Reader, first: dict[bytes, Box]) -> bool:
+    """Return whether samples are missing that a film names, or it names none."""
+    if film is None or b"moof" in first or not film.handlers:
+        return False
+    if not film.samples and film.handlers & {b"vide", b"pict"}:
+        return True  # the head of a film in fragments, without one
+    return b"mdat" not in first or film.last_chunk >= file.size
+
+
+def _lacks_data(file: Reader, first: dict[bytes, Box]) -> bool:
+    """Return whether bytes are missing that a picture names."""
+    if b"mdat" in first or b"mini" in first or not _is_picture(file, first.get(b"meta")):
+        return False
+    # They may stand in the box itself.
+    return child(file, _behind_version(first[b"meta"]), b"idat") is None
+
+
+def _behind_version(box: Box) -> Box:
+    return box._replace(start=box.start + 4)
+
+
+def _indexed(file: Reader, sidx: Box) -> int:
+    """Return where the fragments end that an index names; 0 if it names indexes."""
+    wide = file.number(sidx.start, 1) > 0
+    at = sidx.start + 12 + (8 if wide else 4)
+    offset = file.number(at, 8 if wide else 4)
+    at += 8 if wide else 4
+    count = file.number(at + 2, 2)
+    entries = file.read(at + 4, count * 12)
+    sizes = [int.from_bytes(entries[n : n + 4], "big") for n in range(0, len(entries), 12)]
+    if any(size >> 31 for size in sizes):
+        return 0
+    return sidx.end + offset + sum(sizes)
+
+
+def jpeg_2000(file: Reader) -> Structure:
+    """Check that the boxes tile the file, and that its codestream comes to its end."""
+    verdict = CUT
+    for box in _top(file):
+        if box.kind == b"moov":  # a film of such pictures
+            return iso_media(file)
+        if box.kind == b"jp2c":
+            file.needs(box.end)
+            verdict = _codestream(file, box.start, box.end)
+    return verdict
+
+
+def codestream(file: Reader) -> Structure:
+    """Walk the tile-parts of a bare codestream to EOC (ITU-T T.800, annex A)."""
+    return _codestream(file, 0, file.size)
+
+
+_SOT, _EOC, _SOC = b"\xff\x90", b"\xff\xd9", b"\xff\x4f"
+
+
+def _codestream(file: Reader, at: int, end: int) -> Structure:
+    while True:
+        if at + 2 > end:
+            raise Short
+        marker = file.read(at, 2)
+        if marker == _EOC:
+            return WHOLE
+        if marker == _SOC:
+            at += 2
+        elif marker == _SOT:
+            size = file.number(at + 6, 4)
+            if not size:  # the last one, of unknown length
+                return WHOLE if file.read(end - 2, 2) == _EOC else CUT
+            at += max(size, 14)
+        elif marker[0] == 0xFF:
+            at += 2 + file.number(at + 2, 2)
+        else:
+            return CUT
+
+
+_LAST_PART = 1 << 31
+
+
+def jpeg_xl(file: Reader) -> Structure:
+    """Look for the codestream's last box (ISO 18181-2); a bare codestream does not tell."""
+    if file.read(0, 2) == b"\xff\x0a":
+        return UNKNOWN
+    verdict = CUT
+    for box in _top(file):
+        is_last = box.kind == b"jxlp" and file.number(box.start, 4) & _LAST_PART
+        if is_last or box.kind == b"jxlc":
+            verdict = UNKNOWN if box.is_open else WHOLE
+    return verdict

@@ -1,0 +1,76 @@
+"""Matroska and WebM (RFC 9559): elements in elements, some of unknown size."""
+
+from __future__ import annotations
+
+from ..contract.media_types import ebml_number
+from .reader import Completeness, Reader, Short, Structure, Unclear
+
+_SEGMENT, _CLUSTER, _TRACKS, _TRACK, _TRACK_TYPE = (
+    *(0x18538067, 0x1F43B675, 0x1654AE6B, 0xAE, 0x83),
+)
+_VIDEO, _AUDIO = 1, 2
+
+
+def matroska(file: Reader) -> Structure:
+    """Compare the segment's size with the file's; where it has none, walk its elements.
+
+    A recording that was written as it came has no sizes: then its end cannot be told, and only
+    an element that goes on past it is noticed. A file without a cluster has no frame.
+    """
+    _, size, at = _element(file, 4, is_size_only=True)
+    at += size or 0
+    name, size, at = _element(file, at)
+    while name != _SEGMENT:
+        at += size or 0
+        name, size, at = _element(file, at)
+    end = None if size is None else at + size
+    if end is not None:
+        file.needs(end)
+    family, has_frames = None, False
+    while at < (file.size if end is None else end):
+        name, size, at = _element(file, at)
+        if name == _CLUSTER:
+            has_frames = True
+            if end is not None and family is not None:
+                break
+        elif name == _TRACKS and size is not None:
+            family = _family(file, at, at + size)
+        if size is not None:
+            at += size
+            file.needs(at)
+        elif name not in (_CLUSTER, _SEGMENT):
+            raise Unclear
+    if not has_frames:
+        return Structure(Completeness.CUT, family)
+    return Structure(Completeness.UNKNOWN if end is None else Completeness.WHOLE, family)
+
+
+def _element(
+    file: Reader, at: int, *, is_size_only: bool = False
+) -> tuple[int | None, int | None, int]:
+    """Read the header of an element.
+
+    Returns:
+        Its ID, the size of its content or None if that is unknown, and where it begins.
+    """
+    data = file.upto(at, 12)
+    name, after = (0, 0) if is_size_only else ebml_number(data, 0, is_id=True)
+    if after > len(data) or not data:
+        raise Short
+    if name is None:
+        raise Unclear
+    size, after = ebml_number(data, after)
+    if after > len(data):
+        raise Short
+    return name, size, at + after
+
+
+def _family(file: Reader, at: int, end: int) -> str | None:
+    kinds: set[int] = set()
+    while at < end:
+        name, size, at = _element(file, at)
+        if name == _TRACK_TYPE and size:
+            kinds.add(file.number(at, min(size, 8)))
+        if name != _TRACK:  # step into a track, and past all else
+            at += size or 0
+    return "video" if _VIDEO in kinds else "audio" if _AUDIO in kinds else None

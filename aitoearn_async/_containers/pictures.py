@@ -1,0 +1,160 @@
+"""The pictures of the web: PNG, JPEG, GIF, WebP, SVG, BMP, ICO."""
+
+from __future__ import annotations
+
+import re
+import zlib
+
+from .reader import CUT, UNKNOWN, WHOLE, WINDOW, Cursor, Reader, Structure, Unclear, chunks
+
+_CHUNK_NAME = re.compile(rb"[A-Za-z]{4}")
+
+
+def png(file: Reader) -> Structure:
+    """Walk the chunks to IEND (PNG, third edition, 5.3)."""
+    if file.size > 16 and file.read(12, 4) != b"IHDR":
+        raise Unclear
+    for kind, _, end in chunks(file, 8, _png_chunk):
+        if kind == b"IEND":
+            file.needs(end)
+            return WHOLE
+        if not _CHUNK_NAME.fullmatch(kind):
+            return CUT  # room that was set aside and never written to
+    return CUT
+
+
+def _png_chunk(file: Reader, at: int) -> tuple[bytes, int, int]:
+    size, kind = file.number(at, 4), file.read(at + 4, 4)
+    return kind, at + 8, at + 12 + size
+
+
+# In coded data, a marker is FF and one of these; those from D0 to D7 belong to the data.
+_JPEG_MARKER = re.compile(rb"\xff[\xc0-\xcf\xd8-\xfe]")
+_JPEG_END = re.compile(rb"\xff\xd9")
+_EOI, _SOS = 0xD9, 0xDA
+_WITHOUT_LENGTH = frozenset([0x01, *range(0xD0, 0xD9)])
+
+
+def jpeg(file: Reader) -> Structure:
+    """Walk the segments and scans to EOI (ITU-T T.81, annex B).
+
+    EOI need not be the last: phones put a film behind it. Those of previews do not count: they
+    stand inside of segments.
+    """
+    at = 2
+    while True:
+        if file.read(at, 1) != b"\xff":
+            # Where a decoder would look for the next marker, any end is one.
+            return WHOLE if file.find(_JPEG_END, at, 2) else CUT
+        code = file.number(at + 1, 1)
+        if at == 2 and code < 0xC0:
+            raise Unclear  # it does not even begin with a marker
+        if code == _EOI:
+            return WHOLE
+        if code == 0xFF:
+            at += 1  # a fill byte
+        elif code in _WITHOUT_LENGTH:
+            at += 2
+        else:
+            at += 2 + file.number(at + 2, 2)
+            if code == _SOS:
+                found = file.find(_JPEG_MARKER, at, 2)
+                if found is None:
+                    return CUT
+                at = found[0]
+
+
+def gif(file: Reader) -> Structure:
+    """Walk the blocks to the trailer (GIF89a, appendix B)."""
+    flags = file.number(10, 1)
+    if not any(file.read(6, 4)):
+        raise Unclear  # a screen of no size
+    cursor = Cursor(file, 13 + _colours(flags))
+    while (kind := cursor.byte()) != 0x3B:
+        if kind == 0x21:
+            cursor.skip(1)
+        elif kind == 0x2C:
+            cursor.skip(8)
+            cursor.skip(_colours(cursor.byte()) + 1)
+        else:
+            # Damage, or padding: decoders take what they have.
+            return UNKNOWN if file.tail(WINDOW).rstrip(b"\x00").endswith(b";") else CUT
+        while length := cursor.byte():
+            cursor.skip(length)
+    return WHOLE
+
+
+def _colours(flags: int) -> int:
+    return 3 << (flags & 7) + 1 if flags & 0x80 else 0
+
+
+def webp(file: Reader) -> Structure:
+    """Compare the size in the RIFF header; 0 was never filled in."""
+    size = file.number(4, 4, "little")
+    if size in (0, 0xFFFFFFFF):
+        return UNKNOWN
+    file.needs(size + 8)
+    return WHOLE
+
+
+def bmp(file: Reader) -> Structure:
+    """Compare the size in the header, and that of the pixels where they are plain."""
+    file.needs(file.number(2, 4, "little"))
+    start, header = file.number(10, 4, "little"), file.number(14, 4, "little")
+    if header < 40:
+        return WHOLE if file.number(2, 4, "little") > start else UNKNOWN
+    width, height = (_signed(file.number(at, 4, "little")) for at in (18, 22))
+    depth, coding = file.number(28, 2, "little"), file.number(30, 4, "little")
+    if coding in (0, 3, 6):  # plain, with masks or without
+        file.needs(start + (abs(width) * depth + 31) // 32 * 4 * abs(height))
+        return WHOLE
+    file.needs(start + file.number(34, 4, "little"))
+    return WHOLE if file.number(34, 4, "little") else UNKNOWN
+
+
+def _signed(number: int) -> int:
+    return number - (1 << 32) if number >> 31 else number
+
+
+def icon(file: Reader) -> Structure:
+    """Look up where each picture of the directory ends."""
+    for at in range(6, 6 + 16 * file.number(4, 2, "little"), 16):
+        file.needs(file.number(at + 8, 4, "little") + file.number(at + 12, 4, "little"))
+    return WHOLE
+
+
+# No tag holds a "<", so that each character is looked at once.
+_SVG_TAG = re.compile(r"<(/?)(?:[A-Za-z_][\w.-]*:)?svg(?=[\s/>])[^<>]*?(/?)>")
+_BEHIND_ROOT = re.compile(r"(?:\s|\x00|<!--(?:(?!-->).)*-->|<\?(?:(?!\?>).)*\?>)*", re.DOTALL)
+_MOST_SVG = 16 * 1024 * 1024
+
+
+def svg(file: Reader) -> Structure:
+    """Look for the end of the root element, and nothing but comments behind it."""
+    return _svg(file.upto(0, _MOST_SVG + 1))
+
+
+def svgz(file: Reader) -> Structure:
+    """Decompress it, as far as there is room for it, and look at the SVG in it."""
+    inflate, plain = zlib.decompressobj(wbits=31), b""
+    packed = file.upto(0, _MOST_SVG)
+    try:
+        plain = inflate.decompress(packed, _MOST_SVG + 1)
+    except zlib.error:
+        return CUT
+    if len(plain) > _MOST_SVG:
+        return UNKNOWN
+    return _svg(plain) if inflate.eof else CUT
+
+
+def _svg(data: bytes) -> Structure:
+    if len(data) > _MOST_SVG:
+        return UNKNOWN
+    utf_16 = data[:2] in (b"\xff\xfe", b"\xfe\xff")
+    text = data.decode("utf-16" if utf_16 else "utf-8", "replace")
+    opened, end = 0, 0
+    for tag in _SVG_TAG.finditer(text):
+        opened += -1 if tag[1] else 0 if tag[2] else 1
+        end = tag.end()
+    is_closed = end > 0 and opened <= 0
+    return WHOLE if is_closed and _BEHIND_ROOT.fullmatch(text, end) else CUT

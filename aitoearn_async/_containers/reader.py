@@ -1,0 +1,205 @@
+"""Reads for the parsers of this room: a file of known size, and bounds on how much is read.
+
+A parser reads and computes. Reading past the end of the file raises `Short`, which means that
+the file was cut off; it gives up with `Unclear` where nothing can be said. No file, however
+hostile, makes a parser read more than the bounds allow.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from enum import Enum
+from typing import NamedTuple
+
+ReadAt = Callable[[int, int], bytes]
+"""Reads up to so many bytes from an offset on: fewer only at the end of the file."""
+
+MOST_READS = 100_000
+MOST_BYTES = 512 * 1024 * 1024
+WINDOW = 256 * 1024
+"""Bytes that are read at a time where all of them are looked at."""
+
+
+class Completeness(Enum):
+    """The verdict on a file."""
+
+    WHOLE = "whole"
+    """The structure comes to its end."""
+    CUT = "cut"
+    """The structure goes on past the end of the file."""
+    UNKNOWN = "unknown"
+    """The structure does not tell."""
+
+
+class Structure(NamedTuple):
+    """The facts that the structure of a file tells."""
+
+    completeness: Completeness
+    family: str | None = None
+    """The family of its content, `"image"`, `"video"` or `"audio"`, where several may be in it."""
+    brands: bytes = b""
+    """The content of `ftyp`, in a container that has one."""
+
+
+WHOLE = Structure(Completeness.WHOLE)
+CUT = Structure(Completeness.CUT)
+UNKNOWN = Structure(Completeness.UNKNOWN)
+
+
+class Short(Exception):
+    """The file ends before the structure does."""
+
+
+class Unclear(Exception):
+    """The structure does not tell, or it takes too long to tell."""
+
+
+class Reader:
+    """A file that is read at will, within bounds.
+
+    Args:
+        read_at: Reads it.
+        size: Its length in bytes.
+    """
+
+    def __init__(self, read_at: ReadAt, size: int) -> None:
+        self.size: int = size
+        self._read_at = read_at
+        self._reads_left = MOST_READS
+        self._bytes_left = MOST_BYTES
+
+    def read(self, at: int, count: int) -> bytes:
+        """Read exactly so many bytes.
+
+        Raises:
+            Short: The file has fewer.
+            Unclear: The bounds are reached.
+        """
+        if at + count > self.size:
+            raise Short
+        data = self.upto(at, count)
+        if len(data) < count:  # it has become shorter meanwhile
+            raise Short
+        return data
+
+    def upto(self, at: int, count: int) -> bytes:
+        """Read up to so many bytes: fewer where the file ends.
+
+        Raises:
+            Unclear: The bounds are reached.
+        """
+        count = min(count, self.size - at)
+        if count <= 0 or at < 0:
+            return b""
+        self._reads_left -= 1
+        self._bytes_left -= count
+        if self._reads_left < 0 or self._bytes_left < 0:
+            raise Unclear
+        return self._read_at(at, count)
+
+    def tail(self, count: int) -> bytes:
+        """Read the last bytes."""
+        return self.upto(max(self.size - count, 0), count)
+
+    def number(self, at: int, count: int, order: str = "big") -> int:
+        """Read a whole number.
+
+        Args:
+            at: Its offset.
+            count: Its length in bytes.
+            order: `"big"` or `"little"`.
+        """
+        return int.from_bytes(self.read(at, count), "little" if order == "little" else "big")
+
+    def needs(self, end: int) -> None:
+        """Check that the file reaches so far.
+
+        Raises:
+            Short: It does not.
+        """
+        if end > self.size:
+            raise Short
+
+    def find(self, pattern: re.Pattern[bytes], at: int, longest: int) -> tuple[int, bytes] | None:
+        """Search for a pattern.
+
+        Args:
+            pattern: What to search for.
+            at: Where to begin.
+            longest: The most bytes that it matches.
+
+        Returns:
+            Where it is, and the match; None if it is not there.
+        """
+        while window := self.upto(at, WINDOW):
+            if found := pattern.search(window):
+                return at + found.start(), found[0]
+            if len(window) < WINDOW:
+                return None
+            at += len(window) - longest + 1
+        return None
+
+
+class Cursor:
+    """Reads byte by byte, through a window."""
+
+    def __init__(self, reader: Reader, at: int) -> None:
+        self._reader = reader
+        self._start = at
+        self._window = b""
+        self._index = 0
+        self._steps_left = 2_000_000
+
+    @property
+    def at(self) -> int:
+        """The offset of the next byte."""
+        return self._start + self._index
+
+    def byte(self) -> int:
+        """Read the next byte.
+
+        Raises:
+            Short: There is none.
+            Unclear: Too many were read.
+        """
+        if self._index >= len(self._window):
+            self._steps_left -= 1
+            self._start, self._index = self._start + self._index, 0
+            self._window = self._reader.upto(self._start, WINDOW)
+            if not self._window:
+                raise Short
+        self._steps_left -= 1
+        if self._steps_left < 0:
+            raise Unclear
+        value = self._window[self._index]
+        self._index += 1
+        return value
+
+    def skip(self, count: int) -> None:
+        """Skip so many bytes."""
+        self._index += count
+
+
+def chunks(
+    reader: Reader, at: int, header: Callable[[Reader, int], tuple[bytes, int, int]]
+) -> Iterator[tuple[bytes, int, int]]:
+    """Go from chunk to chunk, to the end of the file.
+
+    Args:
+        reader: The file.
+        at: Where the first one begins.
+        header: Reads a chunk's header: its kind, where its content begins, and where it ends,
+            which is behind the header.
+
+    Yields:
+        What `header` returned.
+
+    Raises:
+        Short: The last one goes on past the end of the file.
+    """
+    while at < reader.size:
+        kind, start, end = header(reader, at)
+        yield kind, start, end
+        reader.needs(end)
+        at = end

@@ -1,0 +1,235 @@
+"""Films other than boxes and Matroska: AVI, FLV, Ogg, MPEG, ASF, MXF, IVF, Y4M."""
+
+from __future__ import annotations
+
+import re
+import struct
+from itertools import islice
+
+from .reader import (
+    CUT,
+    UNKNOWN,
+    WHOLE,
+    WINDOW,
+    Completeness,
+    Reader,
+    Short,
+    Structure,
+    Unclear,
+    chunks,
+)
+
+
+def avi(file: Reader) -> Structure:
+    """Compare the sizes of all RIFF chunks; those of a recording were never filled in."""
+    head = file.upto(0, 65536)
+    kinds = set(re.findall(rb"strh....(vids|auds|iavs)", head, re.DOTALL))
+    family = "audio" if kinds == {b"auds"} else "video" if kinds else None
+    at = 0
+    while file.upto(at, 4) == b"RIFF":
+        size = file.number(at + 4, 4, "little")
+        if size in (0, 0xFFFFFFFF):
+            return Structure(Completeness.UNKNOWN, family)
+        at += 8 + size + size % 2
+        file.needs(at - size % 2)
+    return Structure(Completeness.WHOLE, family)
+
+
+_FLV_KINDS = {8: "audio", 9: "video", 18: None}
+_FLV_SIZE = re.compile(rb"\x00\x08filesize\x00(.{8})", re.DOTALL)
+_MOST_FIRST_TAGS = 1000
+
+
+def flv(file: Reader) -> Structure:
+    """Check that the last tag is whole; the size that the metadata name is proof."""
+    first = islice(chunks(file, 9 + 4, _flv_tag), _MOST_FIRST_TAGS)
+    families = {_FLV_KINDS[kind[0]] for kind, _, _ in first}
+    family = "video" if "video" in families else "audio" if "audio" in families else None
+    named = _FLV_SIZE.search(file.upto(0, 4096))
+    if named and struct.unpack(">d", named[1])[0] == file.size:
+        return Structure(Completeness.WHOLE, family)
+    # Each tag is followed by its size. Some writers get that wrong: then all are walked.
+    last = file.number(file.size - 4, 4)
+    at = file.size - 4 - last
+    if last < 11 or at < 13 or file.number(at + 1, 3) != last - 11:
+        for _, _, end in chunks(file, 9 + 4, _flv_tag):
+            file.needs(end)
+    return Structure(Completeness.UNKNOWN if families else Completeness.CUT, family)
+
+
+def _flv_tag(file: Reader, at: int) -> tuple[bytes, int, int]:
+    kind, size = file.number(at, 1) & 0x1F, file.number(at + 1, 3)
+    if kind not in _FLV_KINDS:
+        raise Unclear
+    end = at + 11 + size
+    return bytes([kind]), at + 11, end if end == file.size else end + 4
+
+
+_OGG_MOST_PAGE = 65307
+_OGG_LAST = 4
+
+
+def ogg(file: Reader) -> Structure:
+    """Check that the last page is whole; if it is marked as the last one, so is the file."""
+    tail = file.tail(2 * _OGG_MOST_PAGE)
+    end, verdict = len(tail), UNKNOWN
+    for found in re.finditer(rb"OggS\x00", tail):
+        page = tail[found.start() : found.start() + _OGG_MOST_PAGE]
+        lengths = page[27 : 27 + page[26]] if len(page) > 26 else b""
+        end = found.start() + 27 + len(lengths) + sum(lengths)
+        if len(page) < 27 or len(lengths) < page[26] or end > len(tail):
+            verdict = CUT  # unless those letters stand within the last page
+        elif end == len(tail):
+            return WHOLE if page[5] & _OGG_LAST else UNKNOWN
+    rest = tail[end:]
+    return CUT if rest and b"OggS\x00".startswith(rest) else verdict
+
+
+_PACKETS = ((188, 0), (192, 4), (204, 0))
+_SYNC = 0x47
+_VIDEO_STREAMS = frozenset([0x01, 0x02, 0x10, 0x1B, 0x20, 0x21, 0x24, 0x33, 0x42, 0xD1, 0xEA])
+_AUDIO_STREAMS = frozenset([0x03, 0x04, 0x0F, 0x11, 0x1C, 0x80, 0x81, 0x82, 0x87])
+
+
+def transport_stream(file: Reader) -> Structure:
+    """Check that the last packet is whole; that no more were to come cannot be seen."""
+    head = file.upto(0, WINDOW)
+    for size, first in _PACKETS:
+        if {head[at] for at in range(first, min(len(head), 4 * size), size)} == {_SYNC}:
+            break
+    else:
+        raise Unclear
+    rest = file.size % size
+    family = _program(head, size, first)
+    if rest:
+        end = file.tail(rest + size)
+        in_step = end[first] == _SYNC and end[size + first : size + first + 1] in (b"", b"\x47")
+        return Structure(Completeness.CUT if in_step else Completeness.UNKNOWN, family)
+    return Structure(Completeness.UNKNOWN, family)
+
+
+def _program(head: bytes, size: int, first: int) -> str | None:
+    """Read the first program map table: what streams there are (ISO 13818-1, 2.4.4)."""
+    wanted, kinds = {0}, set[int]()
+    for at in range(first, len(head) - 187, size):
+        packet = head[at : at + 188]
+        pid = int.from_bytes(packet[1:3], "big") & 0x1FFF
+        start = 4 + (1 + packet[4] if packet[3] & 0x20 else 0)
+        if pid not in wanted or not packet[1] & 0x40 or start > 180:
+            continue
+        section = packet[start + 1 + packet[start] :]
+        if len(section) < 12:
+            continue
+        end = 3 + (int.from_bytes(section[1:3], "big") & 0xFFF) - 4
+        if section[0] == 0:
+            for entry in range(8, min(end, len(section) - 3), 4):
+                wanted.add(int.from_bytes(section[entry + 2 : entry + 4], "big") & 0x1FFF)
+        elif section[0] == 2:
+            entry = 12 + (int.from_bytes(section[10:12], "big") & 0xFFF)
+            while entry < min(end, len(section) - 4):
+                kinds.add(section[entry])
+                entry += 5 + (int.from_bytes(section[entry + 3 : entry + 5], "big") & 0xFFF)
+            break
+    if kinds & _VIDEO_STREAMS:
+        return "video"
+    return "audio" if kinds and kinds <= _AUDIO_STREAMS else None
+
+
+def program_stream(file: Reader) -> Structure:
+    """Look for the end code, which many writers leave out."""
+    kinds = set(re.findall(rb"\x00\x00\x01([\xb3\xc0-\xef])", file.upto(0, WINDOW)))
+    video = any(kind >= b"\xe0" or kind == b"\xb3" for kind in kinds)
+    family = "video" if video else "audio" if kinds and file.size <= WINDOW else None
+    ends = b"\x00\x00\x01\xb9" in file.tail(4096) or file.tail(4) == b"\x00\x00\x01\xb7"
+    return Structure(Completeness.WHOLE if ends else Completeness.UNKNOWN, family)
+
+
+_ASF_FILE = b"\xa1\xdc\xab\x8c\x47\xa9\xcf\x11\x8e\xe4\x00\xc0\x0c\x20\x53\x65"
+_ASF_STREAM = re.compile(
+    rb"\x91\x07\xdc\xb7\xb7\xa9\xcf\x11\x8e\xe6\x00\xc0\x0c\x20\x53\x65.{8}(.{16})", re.DOTALL
+)
+_ASF_VIDEO = b"\xc0\xef\x19\xbc\x4d\x5b\xcf\x11\xa8\xfd\x00\x80\x5f\x5c\x44\x2b"
+_ASF_AUDIO = b"\x40\x9e\x69\xf8\x4d\x5b\xcf\x11\xa8\xfd\x00\x80\x5f\x5c\x44\x2b"
+
+
+def asf(file: Reader) -> Structure:
+    """Compare the sizes in the header, unless it is that of a broadcast."""
+    length = file.number(16, 8, "little")
+    file.needs(length + 24)
+    header = file.upto(0, min(length, WINDOW))
+    kinds = set(_ASF_STREAM.findall(header))
+    family = "video" if _ASF_VIDEO in kinds else "audio" if _ASF_AUDIO in kinds else None
+    at = header.find(_ASF_FILE)
+    properties = header[at : at + 104] if at >= 0 else b""
+    if len(properties) < 104 or properties[88] & 1:
+        return Structure(Completeness.UNKNOWN, family)
+    size = int.from_bytes(properties[40:48], "little")
+    file.needs(size)
+    file.needs(length + file.number(length + 16, 8, "little"))
+    return Structure(Completeness.WHOLE if size else Completeness.UNKNOWN, family)
+
+
+def mxf(file: Reader) -> Structure:
+    """Look up the footer that the header names, and walk from there to the end (SMPTE 377)."""
+    _, start, end = _klv(file, 0)
+    file.needs(end)
+    footer = file.number(start + 24, 8)
+    file.needs(footer + 17)
+    for _, _, end in chunks(file, footer, _klv):
+        file.needs(end)
+    return WHOLE if footer else UNKNOWN
+
+
+def _klv(file: Reader, at: int) -> tuple[bytes, int, int]:
+    key, first = file.read(at, 16), file.number(at + 16, 1)
+    if key[:4] != b"\x06\x0e\x2b\x34":
+        raise Unclear
+    if first < 0x80:
+        return key, at + 17, at + 17 + first
+    count = first & 0x7F
+    if not 0 < count <= 8:
+        raise Unclear
+    start = at + 17 + count
+    return key, start, start + file.number(at + 17, count)
+
+
+def ivf(file: Reader) -> Structure:
+    """Walk the frames; that no more were to come cannot be seen."""
+    ends = [end for _, _, end in chunks(file, 32, _ivf_frame)]
+    file.needs(max(ends, default=0))
+    return UNKNOWN if ends else CUT
+
+
+def _ivf_frame(file: Reader, at: int) -> tuple[bytes, int, int]:
+    size = file.number(at, 4, "little")
+    file.read(at + 4, 8)
+    return b"", at + 12, at + 12 + size
+
+
+_Y4M_SIZE = re.compile(rb" ([WH])(\d{1,6})")
+_Y4M_COLOURS = re.compile(rb" C(420|422|444|mono)([a-z0-9]*)")
+
+
+def y4m(file: Reader) -> Structure:
+    """Divide the file into frames of equal size; that no more were to come cannot be seen."""
+    head = file.upto(0, 1024)
+    line, _, rest = head.partition(b"\n")
+    sizes = {name: int(value) for name, value in _Y4M_SIZE.findall(line)}
+    found = _Y4M_COLOURS.search(line)
+    if not found and b" C" in line:
+        raise Unclear
+    colours, kind = (found[1], found[2]) if found else (b"420", b"")
+    width, height = sizes.get(b"W", 0), sizes.get(b"H", 0)
+    if len(line) == len(head) < 1024 or not rest.startswith(b"FRAME"[: len(rest)]):
+        raise Short
+    if not rest.startswith(b"FRAME\n") or not width or not height or b"alpha" in kind:
+        raise Unclear
+    chroma = ((width + 1) // 2, (height + 1) // 2)
+    planes = {
+        b"420": width * height + 2 * chroma[0] * chroma[1],
+        b"422": width * height + 2 * chroma[0] * height,
+        b"444": 3 * width * height,
+        b"mono": width * height,
+    }
+    frame = 6 + planes[colours] * (2 if re.search(rb"p?(9|10|12|14|16)$", kind) else 1)
+    return CUT if (file.size - len(line) - 1) % frame else UNKNOWN

@@ -1,0 +1,83 @@
+"""Files of directories of tags: TIFF, BigTIFF, JPEG XR."""
+
+from __future__ import annotations
+
+import struct
+
+from .reader import CUT, WHOLE, Reader, Structure, Unclear
+
+_MOST_DIRECTORIES = 10_000
+_MOST_VALUES = 1_000_000
+"""The most offsets and lengths that are looked at, in all directories."""
+_CODES = {1: "B", 3: "H", 4: "I", 13: "I", 16: "Q", 18: "Q"}
+"""The codes to read a value, by its type, of those types that can be an offset or a length."""
+_PAIRS = ((273, 279), (324, 325), (0xBCC0, 0xBCC1), (0xBCC2, 0xBCC3), (513, 514))
+"""The tags that name where the data lie, and those that name how many there are: of strips and
+tiles (TIFF 6.0), of a picture and its alpha plane (JPEG XR), and of an old JPEG."""
+_WANTED = frozenset(tag for pair in _PAIRS for tag in pair)
+
+
+def tiff(file: Reader) -> Structure:
+    """Check that all strips and tiles of all directories lie within the file."""
+    return _Directories(file).check()
+
+
+class _Directories:
+    """The chain of directories of one file, and how numbers are written in it."""
+
+    def __init__(self, file: Reader) -> None:
+        head = file.read(0, 8)
+        self._file = file
+        self._order = "little" if head[:2] == b"II" else "big"
+        self._is_big = 43 in head[2:4]
+        self._offset = 8 if self._is_big else 4
+        self._values_left = _MOST_VALUES
+
+    def _number(self, at: int, size: int) -> int:
+        return self._file.number(at, size, self._order)
+
+    def check(self) -> Structure:
+        at = self._number(8 if self._is_big else 4, self._offset)
+        if not at or not self._number(at, 8 if self._is_big else 2):
+            raise Unclear  # there is no directory
+        seen: set[int] = set()
+        found = False
+        width = 8 if self._is_big else 2
+        entry = 4 + 2 * self._offset
+        while at and at not in seen and len(seen) < _MOST_DIRECTORIES:
+            seen.add(at)
+            end = at + width + self._number(at, width) * entry
+            self._file.needs(end)
+            found = self._directory(range(at + width, end, entry)) or found
+            # Some writers leave out the offset of the next directory where there is none.
+            has_next = end + self._offset <= self._file.size
+            at = self._number(end, self._offset) if has_next else 0
+        return WHOLE if found else CUT  # every picture has its data somewhere
+
+    def _directory(self, entries: range) -> bool:
+        """Check one directory. Returns whether it names any data."""
+        tags: dict[int, tuple[int, ...]] = {}
+        for at in entries:
+            tag = self._number(at, 2)
+            if tag in _WANTED:
+                tags[tag] = self._values(at)
+        for offsets, lengths in _PAIRS:
+            if offsets in tags and lengths not in tags:
+                raise Unclear
+            for offset, length in zip(tags.get(offsets, ()), tags.get(lengths, ()), strict=False):
+                self._file.needs(offset + length)
+        return any(offsets in tags for offsets, _ in _PAIRS)
+
+    def _values(self, at: int) -> tuple[int, ...]:
+        code = _CODES.get(self._number(at + 2, 2))
+        count = self._number(at + 4, self._offset)
+        if code is None:
+            return ()
+        self._values_left -= count
+        if self._values_left < 0:
+            raise Unclear
+        form = struct.Struct(f"{'<' if self._order == 'little' else '>'}{count}{code}")
+        place = at + 4 + self._offset
+        if form.size > self._offset:
+            place = self._number(place, self._offset)
+        return form.unpack(self._file.read(place, form.size))

@@ -1,0 +1,62 @@
+"""The reasons why a file could not be had, and which of them another attempt can change."""
+
+from __future__ import annotations
+
+import errno
+from enum import Enum
+
+
+class Reason(Enum):
+    """The reason why a file could not be fetched; it decides what is done next."""
+
+    FINAL = "no further attempt will change it"
+    PASSING = "trouble of a network, a host or this machine that passes"
+    MISSING = "the host says that there is no file: not yet, or not any more"
+    CUT = "the file that came is cut off, by what its own structure says"
+
+
+class FetchError(Exception):
+    """A file could not be fetched. Its text names no more of an address than the host.
+
+    Attributes:
+        reason: What to do next.
+        stale: Whether the bytes that are there must be dropped: continuing them would fail again.
+        retry_after: How long the host asks to be left alone, in seconds.
+    """
+
+    def __init__(
+        self,
+        text: str,
+        reason: Reason = Reason.FINAL,
+        *,
+        stale: bool = False,
+        retry_after: float | None = None,
+    ) -> None:
+        super().__init__(text)
+        self.reason: Reason = reason
+        self.stale: bool = stale
+        self.retry_after: float | None = retry_after
+
+
+# A bucket without the right to list answers 403 for a missing file; others use any of these.
+_MISSING = frozenset([202, 204, 205, 304, 400, 401, 403, 404, 409, 410, 412, 423])
+_PASSING = frozenset([408, 421, 425, 429, 499])
+
+
+def reason_of_status(status: int) -> Reason:
+    """Return what an HTTP status without a file means."""
+    if status in _MISSING:
+        return Reason.MISSING
+    return Reason.PASSING if status in _PASSING or 500 <= status < 600 else Reason.FINAL
+
+
+_LACKS = frozenset(
+    getattr(errno, name)
+    for name in ("EMFILE", "ENFILE", "EAGAIN", "ENOMEM", "ENOBUFS", "ETIMEDOUT", "EINTR", "EBUSY")
+    if hasattr(errno, name)
+)
+
+
+def reason_of_errno(number: int | None) -> Reason:
+    """Return what an error of the file system means: a lack of this machine passes."""
+    return Reason.PASSING if number in _LACKS else Reason.FINAL

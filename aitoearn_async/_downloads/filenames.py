@@ -1,0 +1,88 @@
+"""The names of files: by their task and by their type, never by where they came from."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from ..contract.outputs import Result
+from ..contract.tasks import AnyRef
+
+SUFFIXES = {
+    "image/png": ".png",
+    "image/jpeg": ".jpg",
+    "image/webp": ".webp",
+    "image/gif": ".gif",
+    "image/avif": ".avif",
+    "image/heic": ".heic",
+    "image/heif": ".heif",
+    "image/svg+xml": ".svg",
+    "image/svg+xml-compressed": ".svgz",
+    "image/jxl": ".jxl",
+    "image/jls": ".jls",
+    "image/jp2": ".jp2",
+    "image/jpx": ".jpx",
+    "image/jpm": ".jpm",
+    "image/jph": ".jph",
+    "image/j2c": ".j2k",
+    "image/jxr": ".jxr",
+    "image/bmp": ".bmp",
+    "image/tiff": ".tiff",
+    "image/qoi": ".qoi",
+    "image/vnd.microsoft.icon": ".ico",
+    "image/vnd.ms-dds": ".dds",
+    "image/vnd.radiance": ".hdr",
+    "image/x-exr": ".exr",
+    "image/vnd.adobe.photoshop": ".psd",
+    "image/x-psb": ".psb",
+    "image/x-tga": ".tga",
+    "image/x-portable-bitmap": ".pbm",
+    "image/x-portable-graymap": ".pgm",
+    "image/x-portable-pixmap": ".ppm",
+    "image/x-pam": ".pam",
+    "image/x-pfm": ".pfm",
+    "video/mp4": ".mp4",
+    "video/quicktime": ".mov",
+    "video/webm": ".webm",
+    "video/x-matroska": ".mkv",
+    "video/x-msvideo": ".avi",
+    "video/x-flv": ".flv",
+    "video/mpeg": ".mpg",
+    "video/mp2t": ".ts",
+    "video/ogg": ".ogv",
+    "video/mj2": ".mj2",
+    "video/x-ms-wmv": ".wmv",
+    "video/mxf": ".mxf",
+    "video/x-ivf": ".ivf",
+    "video/x-yuv4mpeg": ".y4m",
+}
+"""Media type, as the file itself tells it -> suffix."""
+
+
+_OTHER_SUFFIXES = (".jpeg", ".tif", ".mpeg", ".m4v", ".m2ts")
+"""Suffixes that people use as well."""
+
+
+def destination_of(path: Path) -> tuple[Path, str | None]:
+    """Return the directory that a path means, and the file's name in it if it is a file's.
+
+    A path that ends as the name of a picture or a film is one, unless a directory is called so.
+    """
+    suffix = path.suffix.lower()
+    if suffix not in (*SUFFIXES.values(), *_OTHER_SUFFIXES) or path.is_dir():
+        return path, None
+    return path.parent, path.name
+
+
+def suffixes_of(kind: str) -> list[str]:
+    """Return all suffixes that a file of a kind can have."""
+    return [suffix for media, suffix in SUFFIXES.items() if media.startswith(f"{kind}/")]
+
+
+def stem_of(ref: AnyRef, result: Result) -> str:
+    """Return a file's name up to its suffix: `image-66f0a1b2c3d4e5f601020304-1`.
+
+    The kind comes first, so that no id makes it an option or a device, and since an image task
+    and a video task may have the same id.
+    """
+    number = "" if result.number is None else f"-{result.number}"
+    return f"{ref.kind}-{ref.id}{number}"

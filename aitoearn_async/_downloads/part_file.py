@@ -1,0 +1,252 @@
+"""A file that is being written. It is hidden at first, and has its name when it is whole.
+
+A visible name always belongs to a complete file. The bytes of an incomplete one lie beside it as
+`.NAME.part`, with a note (`.NAME.part.json`) of the version of the file that they are from, so that
+only that version is continued. The note is written before the bytes it speaks of, and never
+outlives them: truncating comes first.
+
+All of this blocks, and is called in threads. Nothing in here knows where the bytes come from.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import os
+import stat
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import msgspec
+
+
+class PartMetadata(msgspec.Struct, frozen=True, omit_defaults=True):
+    """The version of a file that a part is of."""
+
+    source: str = ""
+    """A hash of the address, without its query."""
+    etag: str | None = None
+    """The file's strong ETag; None if it has none."""
+    modified: str | None = None
+    """The file's date of change, where that is exact enough."""
+    length: int | None = None
+    """The length of the complete file."""
+
+    @property
+    def validator(self) -> str | None:
+        """The value for `If-Range`. A part without one cannot be continued."""
+        return self.etag or self.modified
+
+
+_metadata = msgspec.json.Decoder(PartMetadata)
+_MOST_METADATA_BYTES = 4096
+
+
+class FileLockedError(Exception):
+    """Another download, of this process or another one, is writing the file.
+
+    The part's `size` says how many bytes there are.
+    """
+
+
+class PartFile:
+    """A file that is not complete.
+
+    Args:
+        directory: Where it is to be.
+        stem: Its name, up to the suffix.
+        suffixes: Those that it can have when it is complete.
+
+    Attributes:
+        size: How many bytes there are of it.
+        metadata: The version these are of.
+    """
+
+    def __init__(self, directory: Path, stem: str, suffixes: Sequence[str]) -> None:
+        self.size: int = 0
+        self.metadata: PartMetadata = PartMetadata()
+        self._directory = directory
+        self._stem = stem
+        self._suffixes = suffixes
+        self._path = directory / f".{stem}.part"
+        self._metadata_path = directory / f".{stem}.part.json"
+        self._handle: io.FileIO | None = None
+        self._is_claimed = False
+
+    def open(self) -> Path | None:
+        """Open it and keep others out; make the directory if it is not there.
+
+        Returns:
+            The complete file, if there is one: then there is nothing left to do.
+
+        Raises:
+            FileLockedError: Somebody else is writing it.
+            OSError: It cannot be opened.
+        """
+        if (complete := self._complete()) is not None:
+            return complete
+        self._directory.mkdir(parents=True, exist_ok=True)
+        self._handle = io.FileIO(self._path, "r+", opener=_open)
+        self._claim()
+        if (complete := self._complete()) is not None:
+            self.discard()
+            return complete
+        self.size = os.fstat(self._file.fileno()).st_size
+        self.metadata = self._read_metadata()
+        return None
+
+    def _complete(self) -> Path | None:
+        paths = (self._directory / (self._stem + suffix) for suffix in self._suffixes)
+        return next((path for path in paths if path.is_file()), None)
+
+    @property
+    def _file(self) -> io.FileIO:
+        assert self._handle is not None
+        return self._handle
+
+    def _claim(self) -> None:
+        found = os.fstat(self._file.fileno())
+        if not stat.S_ISREG(found.st_mode):
+            raise OSError(f"{self._path.name} is no regular file")
+        self.size = found.st_size
+        if not _lock(self._file.fileno()):
+            raise FileLockedError
+        # Whoever had the lock may have finished meanwhile: then this is a complete file, and
+        # no longer ours to write to.
+        with contextlib.suppress(FileNotFoundError):
+            there = os.stat(self._path, follow_symlinks=False)
+            if os.path.samestat(found, there):
+                self._is_claimed = True
+                return
+        raise FileLockedError
+
+    def _read_metadata(self) -> PartMetadata:
+        try:
+            with io.FileIO(self._metadata_path, "r", opener=_open_there) as file:
+                # No note is longer: whatever lies there is not read for ever.
+                return _metadata.decode(file.read(_MOST_METADATA_BYTES) or b"")
+        except (OSError, ValueError):
+            return PartMetadata()
+
+    def restart(self, metadata: PartMetadata) -> None:
+        """Drop the bytes there are; those that come now are of this version.
+
+        Raises:
+            OSError: It cannot be done.
+        """
+        self._file.truncate(0)
+        self.size = 0
+        self._metadata_path.unlink(missing_ok=True)
+        self.metadata = metadata
+        if metadata.validator is not None:
+            with open(self._metadata_path, "xb") as file:
+                file.write(msgspec.json.encode(metadata))
+
+    def append(self, data: bytes | bytearray) -> None:
+        """Add bytes.
+
+        Raises:
+            OSError: Not all of them could be written.
+        """
+        self._file.seek(self.size)
+        with memoryview(data) as rest:
+            written = 0
+            while written < len(rest):
+                written += self._file.write(rest[written:]) or 0
+        self.size += len(data)
+
+    def read_at(self, at: int, size: int) -> bytes:
+        """Read up to so many bytes from an offset on: fewer only at its end.
+
+        Raises:
+            OSError: They cannot be read.
+        """
+        self._file.seek(at)
+        data = b""
+        while len(data) < size and (more := self._file.read(size - len(data))):
+            data += more
+        return data
+
+    def finish(self, name: str) -> Path:
+        """Give it its name: the file is complete, and on the disk.
+
+        Raises:
+            OSError: It cannot be done. After a failed fsync the system may have dropped what
+                it could not write, and say that all is well when it is asked again: then
+                nothing of the part is to be gone on with.
+        """
+        path = self._directory / name
+        os.fsync(self._file.fileno())
+        self._metadata_path.unlink(missing_ok=True)
+        if sys.platform == "win32":  # pragma: no cover - an open file cannot be renamed there
+            self._file.close()
+        os.replace(self._path, path)
+        self._close()
+        _sync(self._directory)
+        return path
+
+    def leave(self) -> None:
+        """Close it. A part that can be continued stays; anything else is removed."""
+        if self.size and self.metadata.validator is not None:
+            self._close()
+        else:
+            self.discard()
+
+    def discard(self) -> None:
+        """Close it and remove it."""
+        if self._is_claimed:
+            # While it is locked: after that it could be somebody else's.
+            with contextlib.suppress(OSError):
+                self._metadata_path.unlink(missing_ok=True)
+                if sys.platform == "win32":  # pragma: no cover
+                    self._close()
+                self._path.unlink(missing_ok=True)
+        self._close()
+
+    def _close(self) -> None:
+        self._is_claimed = False
+        if self._handle is not None:
+            self._handle.close()
+
+
+def _open(path: str, _: int) -> int:
+    """Open a file to write to it, made if it is not there."""
+    return _open_there(path, os.O_RDWR | os.O_CREAT)
+
+
+def _open_there(path: str, flags: int) -> int:
+    # Never through a link that somebody has put there, and without waiting for the other end
+    # of a pipe.
+    careful = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
+    return os.open(path, flags | careful | getattr(os, "O_BINARY", 0), 0o666)
+
+
+def _sync(directory: Path) -> None:
+    """See to it that a name outlives a power failure, where the system has a way to ask."""
+    with contextlib.suppress(OSError):
+        there = os.open(directory, os.O_RDONLY)
+        try:
+            os.fsync(there)
+        finally:
+            os.close(there)
+
+
+if sys.platform == "win32":  # pragma: no cover
+
+    def _lock(descriptor: int) -> bool:
+        """An open file can be neither renamed nor removed there, which is as good."""
+        return True
+
+else:
+    import fcntl
+
+    def _lock(descriptor: int) -> bool:
+        """Keep other downloads out, until the file is closed or the process ends in any way."""
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        except OSError:  # a file system without locks
+            return True
+        return True

@@ -1,0 +1,75 @@
+"""The decision whether a file is tried again, and when: pure, given what happened and when."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+
+from .fetch_error import Reason
+
+MOST_BARREN = 10
+"""Attempts in a row without a new byte, after which there are no more."""
+MOST_CUT = 3
+"""Attempts that may bring a file whose own structure says that it is cut off."""
+LATE_SECONDS = 60.0
+"""The time for which a file is waited for that the host says it does not have."""
+FRESH_SECONDS = 900.0
+"""The same, where the task ended a moment ago."""
+
+_FIRST_DELAY = 0.5
+_LONGEST_DELAY = {Reason.PASSING: 8.0, Reason.CUT: 8.0, Reason.MISSING: 15.0}
+
+
+class RetryPolicy:
+    """The attempts at one file so far.
+
+    Args:
+        is_fresh: Whether its task ended a moment ago. Storage is often some seconds behind.
+        uniform: Gives a random number between two.
+    """
+
+    def __init__(
+        self, *, is_fresh: bool, uniform: Callable[[float, float], float] = random.uniform
+    ) -> None:
+        self._late = FRESH_SECONDS if is_fresh else LATE_SECONDS
+        self._uniform = uniform
+        self._reached = 0
+        self._in_a_row = 0
+        self._cut = 0
+        self._missing_since: float | None = None
+
+    def delay(
+        self, reason: Reason, now: float, reached: int, retry_after: float | None = None
+    ) -> float | None:
+        """Return the seconds until the next attempt; None if there is to be none.
+
+        Args:
+            reason: How the last attempt failed.
+            now: The time of that.
+            reached: The most bytes of the file that there have been.
+            retry_after: What the host asks for, in seconds.
+        """
+        if reached > self._reached:
+            self._reached, self._in_a_row, self._missing_since = reached, 0, None
+        self._in_a_row += 1
+        if reason is not Reason.MISSING:
+            self._missing_since = None
+        elif self._missing_since is None:
+            self._missing_since = now
+        self._cut += reason is Reason.CUT
+        if reason is Reason.FINAL or self._is_enough(reason, now):
+            return None
+        if retry_after is not None:
+            # Some more, at random: others were told the same.
+            return retry_after * self._uniform(1.0, 1.2)
+        longest = min(_FIRST_DELAY * 2 ** min(self._in_a_row, 20), _LONGEST_DELAY[reason])
+        return self._uniform(longest / 2, longest)
+
+    def _is_enough(self, reason: Reason, now: float) -> bool:
+        if reason is Reason.MISSING:
+            return self.missing_for(now) >= self._late
+        return self._cut >= MOST_CUT or self._in_a_row >= MOST_BARREN
+
+    def missing_for(self, now: float) -> float:
+        """Return for how many seconds the host has said that there is no file."""
+        return 0.0 if self._missing_since is None else now - self._missing_since

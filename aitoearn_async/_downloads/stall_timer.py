@@ -1,0 +1,55 @@
+"""The time for which a download may stand still. It begins anew when bytes come."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+from .._runtime.lifetime import Lifetime, Timeout
+
+LEAST_BYTES = 1024
+"""The number of bytes that count as progress. A host that gives one now and then stands still."""
+
+
+class StallTimer:
+    """The deadline of a download, which moves.
+
+    Args:
+        lifetime: The client's.
+        seconds: Seconds for which it may stand still.
+
+    Attributes:
+        time: Returns the moment, by the client's clock.
+        timeout: What ends it; to be entered.
+        moved: Whether anything has come.
+    """
+
+    def __init__(self, lifetime: Lifetime, seconds: float) -> None:
+        self.time: Callable[[], float] = lifetime.time
+        self._seconds = seconds
+        self._since = 0
+        self._left = seconds
+        self.deadline: float = lifetime.time() + seconds
+        self.timeout: Timeout = Timeout(lifetime, self.deadline)
+        self.moved: bool = False
+
+    def advance(self, size: int) -> None:
+        """Count bytes that have come."""
+        self._since += size
+        if self._since >= LEAST_BYTES:
+            self._since, self.moved = 0, True
+            self._move(self.time() + self._seconds)
+
+    def stop(self) -> None:
+        """Stop the time, until `go_on`."""
+        self._left = self.deadline - self.time()
+        self._move(math.inf)
+
+    def go_on(self) -> None:
+        """Go on with the time that was left."""
+        self._move(self.time() + self._left)
+
+    def _move(self, deadline: float) -> None:
+        self.deadline = deadline
+        if not self.timeout.is_over:
+            self.timeout.deadline = deadline

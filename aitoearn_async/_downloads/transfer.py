@@ -1,0 +1,276 @@
+"""One attempt at one file: it fetches what the disk does not have yet, and judges the whole.
+
+A complete file has the length that was announced, is an image or a video, and is whole by its own
+structure. A `FetchError` says what is wrong; whether to try again is decided elsewhere.
+"""
+
+from __future__ import annotations
+
+import binascii
+import hashlib
+import zlib
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple, TypeVar, TypeVarTuple
+from urllib.parse import unquote_to_bytes
+
+from yarl import URL
+
+from .._runtime.threads import Calls, Threads
+from ..contract.media_types import HEAD_BYTES, media_types_of
+from ..contract.outputs import Result
+from .fetch_error import FetchError, Reason, reason_of_errno
+from .filenames import SUFFIXES, suffixes_of
+from .media_client import MediaClient, MediaStream
+from .media_urls import plain_path
+from .part_file import FileLockedError, PartFile, PartMetadata
+from .stall_timer import StallTimer
+
+T = TypeVar("T")
+Ts = TypeVarTuple("Ts")
+
+Progress = Callable[[int, int | None], None]
+"""Called with the number of bytes of a file that there are, and that there will be, if known."""
+
+_BLOCK = 256 * 1024
+"""Bytes that are handed to the disk at a time."""
+_CHARACTERS = 4 * _BLOCK
+"""Characters of base64 that are decoded at a time; four make three bytes."""
+_GZIP = b"\x1f\x8b"
+_UTF_16 = b"\xff\xfe", b"\xfe\xff"
+_CONTROLS = bytes(set(range(0x20)) - set(b"\t\n\f\r\x1b")) + b"\x7f"
+
+
+class DownloadOptions(NamedTuple):
+    """The options of one download."""
+
+    directory: Path
+    name: str | None
+    """The file's own name, if the caller gives one; else it is named after its task."""
+    timer: StallTimer
+    most: int
+    """Bytes past which a file is given up."""
+    progress: Progress | None
+
+
+class Transfer:
+    """The transfer of one file.
+
+    Args:
+        client: Fetches it.
+        options: What is asked for.
+        kind: What it has to be: `"image"` or `"video"`.
+        stem: Its name, up to the suffix.
+        threads: Where files are worked on.
+
+    Attributes:
+        reached: The most bytes of it that there have been, here or with another download.
+    """
+
+    def __init__(
+        self, client: MediaClient, options: DownloadOptions, kind: str, stem: str, threads: Threads
+    ) -> None:
+        self.reached: int = 0
+        self._client = client
+        self._options = options
+        self._kind = kind
+        self._stem = stem
+        self._threads = threads
+
+    async def attempt(self, result: Result) -> Path:
+        """Fetch the file, or the part of it that is missing.
+
+        Raises:
+            FetchError: It is not there.
+            ForbiddenAddressError: Its address may not be asked.
+            FileLockedError: Another download is writing it.
+        """
+        named = self._options.name is not None
+        part = PartFile(
+            self._options.directory, self._stem, [] if named else suffixes_of(self._kind)
+        )
+        calls = self._threads.calls()
+        try:
+            if (complete := await self._disk(calls, part.open)) is not None:
+                return complete
+            needs_proof = False
+            if result.data is not None:
+                await self._disk(calls, _decode, part, result, self._options.most)
+            else:
+                needs_proof = await self._fetch(calls, part, result.url or "")
+            return await self._finish(calls, part, needs_proof=needs_proof)
+        except FileLockedError:
+            self.reached = max(self.reached, part.size)
+            raise
+        except FetchError as error:
+            if error.stale:
+                await calls.call(part.discard)
+            raise
+        finally:
+            await calls.end(part.leave)
+
+    async def _disk(self, calls: Calls, call: Callable[[*Ts], T], *args: *Ts) -> T:
+        try:
+            return await calls.call(call, *args)
+        except (OSError, MemoryError) as exc:
+            number = exc.errno if isinstance(exc, OSError) else None
+            lacks_memory = isinstance(exc, MemoryError)
+            said = "no memory left" if lacks_memory else getattr(exc, "strerror", None) or exc
+            error = FetchError(
+                f"{said}, in {self._options.directory}",
+                Reason.PASSING if lacks_memory else reason_of_errno(number),
+            )
+            error.__cause__ = exc.with_traceback(None)
+        raise error
+
+    async def _fetch(self, calls: Calls, part: PartFile, address: str) -> bool:
+        """Fetch what is missing. Returns whether only the file itself can tell its end."""
+        url = self._client.check(address)
+        source, offset = _fingerprint(url), part.size
+        if part.metadata.source != source or part.metadata.validator is None:
+            offset = 0
+        if offset and offset == part.metadata.length:
+            return False  # all of it came, and then something happened
+        known = part.metadata if offset else PartMetadata(source)
+        async with self._client.fetch(url, offset, known) as body:
+            self._check_size(max(body.metadata.length or 0, body.offset))
+            await self._pour(calls, body, part, is_resumed=offset > 0)
+        if body.metadata.length is not None and part.size != body.metadata.length:
+            raise FetchError(f"{body.host}: the file broke off", Reason.PASSING, stale=True)
+        return body.is_open_ended
+
+    async def _pour(
+        self, calls: Calls, body: MediaStream, part: PartFile, *, is_resumed: bool
+    ) -> None:
+        """Pass it on from the wire to the disk, a block at a time."""
+        broken: FetchError | None = None
+        block, more, is_new = bytearray(), True, body.offset == 0
+        self._report(body.offset, body)
+        while more:
+            try:
+                more = bool(chunk := await body.read())
+                block += chunk
+                self._options.timer.advance(len(chunk))
+            except FetchError as error:
+                # The bytes that came are worth keeping, if they are enough to tell their type.
+                broken, more = error, False
+            if is_new and (len(block) >= HEAD_BYTES or not (more or broken)):
+                self._check_head(bytes(block[:HEAD_BYTES]), body.host, is_resumed=is_resumed)
+                await self._disk(calls, part.restart, body.metadata)
+                is_new = False
+            if not is_new and (len(block) >= _BLOCK or (block and not more)):
+                self._check_size(part.size + len(block))
+                await self._disk(calls, part.append, block)
+                block = bytearray()
+                self._report(part.size, body)
+        if broken is not None:
+            raise broken
+
+    def _report(self, size: int, body: MediaStream) -> None:
+        self.reached = max(self.reached, size)
+        if self._options.progress is not None:
+            self._options.progress(size, body.metadata.length)
+
+    def _check_size(self, size: int) -> None:
+        if size > self._options.most:
+            raise _too_large(self._options.most)
+
+    def _check_head(self, head: bytes, host: str, *, is_resumed: bool) -> None:
+        """Look at the first bytes: what cannot be the file is not fetched to its end."""
+        types = media_types_of(head)
+        if any(found.startswith(f"{self._kind}/") for found in types):
+            return
+        what = f"what {host} sent is no {self._kind} but"
+        if not head:
+            raise FetchError(f"{what} nothing", Reason.MISSING)
+        if not types and _is_page(_unpacked(head)):
+            # A storage that does not have the file yet says so in any words, with any status.
+            raise FetchError(f"{what} text", Reason.MISSING)
+        if is_resumed:
+            # It is the rest, as asked for, under a status that calls it the whole.
+            raise FetchError(f"{host} has changed the file", Reason.PASSING, stale=True)
+        packed = "gzip, which nobody asked for" if head.startswith(_GZIP) else "something else"
+        raise FetchError(f"{what} {types[0] if types else packed}")
+
+    async def _finish(self, calls: Calls, part: PartFile, *, needs_proof: bool) -> Path:
+        """Give the file its name, unless its structure shows that it is not whole."""
+        # Late: a client that saves nothing does without a room of ten files.
+        from .._containers.examine import examine
+        from .._containers.reader import Completeness
+
+        judged = await self._disk(calls, examine, part.read_at, part.size)
+        media = judged.media_type or "something else"
+        if judged.completeness is Completeness.CUT:
+            raise FetchError(
+                f"the file is cut off: its {part.size:,} bytes are not all of this {media}",
+                Reason.CUT,
+                stale=True,
+            )
+        if media not in SUFFIXES or not media.startswith(f"{self._kind}/"):
+            raise FetchError(f"it is no {self._kind} but {media}", stale=True)
+        if needs_proof and judged.completeness is not Completeness.WHOLE:
+            raise FetchError(
+                "its host does not say how long the file is, and nor does the file, so nobody "
+                "can tell its end",
+                stale=True,
+            )
+        name = self._options.name or self._stem + SUFFIXES[media]
+        try:
+            return await self._disk(calls, part.finish, name)
+        except FetchError as error:
+            error.stale = True  # what is on the disk by now is not known
+            raise
+
+
+def _unpacked(head: bytes) -> bytes:
+    """Return the first bytes of what is packed though nobody asked for that; else the same."""
+    if not head.startswith(_GZIP):
+        return head
+    try:
+        return zlib.decompressobj(zlib.MAX_WBITS | 16).decompress(head, HEAD_BYTES)
+    except zlib.error:
+        return head
+
+
+def _is_page(head: bytes) -> bool:
+    """Return whether it is a text, such as a page or an answer in JSON or XML."""
+    if head.startswith(_UTF_16):
+        return True
+    return len(head.translate(None, _CONTROLS)) == len(head)
+
+
+def _too_large(most: int) -> FetchError:
+    return FetchError(f"it is larger than {most:,} bytes (max_bytes=)", stale=True)
+
+
+def _decode(part: PartFile, result: Result, most: int) -> None:
+    """Write a file that came as text, in the task itself."""
+    data = result.data or ""
+    part.restart(PartMetadata())
+    if not result.is_base64:
+        content = unquote_to_bytes(data)
+        if len(content) > most:
+            raise _too_large(most)
+        part.append(content)
+        return
+    text = "".join(data.split()).rstrip("=").translate(_URL_SAFE)
+    if len(text) * 3 // 4 > most:
+        raise _too_large(most)
+    for start in range(0, len(text), _CHARACTERS):
+        piece = text[start : start + _CHARACTERS]
+        try:
+            if "=" in piece:
+                raise ValueError
+            part.append(binascii.a2b_base64(piece + "=" * (-len(piece) % 4), strict_mode=True))
+        except ValueError:
+            raise FetchError("what came along is no base64", stale=True) from None
+
+
+_URL_SAFE = str.maketrans("-_", "+/")
+"""The two letters that the alphabet for addresses has in place of others (RFC 4648, 5)."""
+
+
+def _fingerprint(url: URL) -> str:
+    """Return a hash of an address without its query, which holds signatures that change."""
+    plain = f"{url.origin()}{plain_path(url)}"
+    return hashlib.sha256(plain.encode()).hexdigest()[:32]

@@ -1,0 +1,110 @@
+"""HTTP header fields that the package reads: `Retry-After`, dates, entity tags.
+
+Pure. What is done about them is decided elsewhere.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+
+MOST_RETRY_AFTER = 300.0
+"""Seconds. A service that asks for more is asked again after this time: the header is often
+junk."""
+
+_SECONDS = re.compile(r"\+?[0-9]{1,9}(\.[0-9]{0,9})?")
+_ETAG = re.compile(r'(W/)?"([!#-~]{1,200})"')
+_ENCODED = re.compile(r"(.+)-(?:gzip|br|deflate|zstd)")
+"""The tag of an encoded body, as Apache and lighttpd make it of the tag of the plain one."""
+
+
+def condition_of(headers: Mapping[str, str], sent: str | None) -> str | None:
+    """Return the `If-None-Match` to send next, from the `ETag` of a response.
+
+    A proxy that compresses may add a suffix to the tag and not take it off again, so the tag
+    without the suffix goes out too.
+
+    Args:
+        headers: Those of the response.
+        sent: The `If-None-Match` that went out with the request.
+
+    Returns:
+        One or two tags; None where the response has none that is fit to be sent.
+    """
+    etag = headers.get("ETag")
+    if etag is None or etag == sent:
+        return etag
+    found = _ETAG.fullmatch(etag)
+    if found is None:
+        return None
+    plain = _ENCODED.fullmatch(found[2])
+    return etag if plain is None else f'{etag}, {found[1] or ""}"{plain[1]}"'
+
+
+def matches(condition: str, headers: Mapping[str, str]) -> bool:
+    """Return whether the `ETag` of a response is among those of an `If-None-Match`.
+
+    The comparison is the weak one of RFC 9110, 8.8.3.2.
+    """
+    etag = headers.get("ETag")
+    if etag is None or etag == condition:
+        return etag is not None
+    plain = etag.removeprefix("W/")
+    return any(tag.removeprefix("W/") == plain for tag in condition.split(", "))
+
+
+_HIT = re.compile(r"(?:hit|stale|updating)(?: from cloudfront)?", re.IGNORECASE)
+_STORED = (
+    ("Age", re.compile(r'"?\+?0*[1-9].*')),  # RFC 9111, 5.1
+    ("Cache-Status", re.compile(r".*;\s*hit\b(?!\s*=\s*\?0).*", re.IGNORECASE)),  # RFC 9211
+    ("Warning", re.compile(r"11[0-2]\b.*")),  # RFC 7234, 5.5: stale
+    *((name, _HIT) for name in ("X-Cache-Status", "X-Cache", "X-Proxy-Cache", "CF-Cache-Status")),
+)
+"""Headers in which a cache says that this is a copy. Not Squid's `HIT from ...`: it says that of
+what it has asked for anew, too."""
+
+
+def stored_by(headers: Mapping[str, str]) -> str | None:
+    """Return the header that says that a response comes from a cache's store; None without one."""
+    for name, says_so in _STORED:
+        if name in headers and says_so.fullmatch(headers[name].strip()):
+            return f"{name}: {headers[name]:.40}"
+    return None
+
+
+def retry_after(headers: Mapping[str, str]) -> float | None:
+    """Return how long the service asks to be left alone (`Retry-After`), in seconds.
+
+    Reads seconds, also with a fraction, a sign or quotes, and dates, of HTTP or ISO 8601; a date
+    counts from the answer's own `Date`. The result is above 0, up to `MOST_RETRY_AFTER`; None if
+    the header is missing, cannot be read, or says "at once". That is no time to wait: everybody
+    would be back at the same moment, and again at the next.
+    """
+    value = headers.get("Retry-After", "").strip().strip('"').strip()
+    if _SECONDS.fullmatch(value):
+        return min(float(math.ceil(float(value))), MOST_RETRY_AFTER) or None
+    then = http_date(value) or _iso_date(value)
+    if then is None:
+        return None
+    now = http_date(headers.get("Date", "")) or datetime.now(UTC)
+    return min(max((then - now).total_seconds(), 0.0), MOST_RETRY_AFTER) or None
+
+
+def http_date(text: str) -> datetime | None:
+    """Return a moment as HTTP headers give it; None if it cannot be read."""
+    try:
+        moment = parsedate_to_datetime(text)
+    except (ValueError, TypeError, OverflowError):
+        return None
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+
+
+def _iso_date(text: str) -> datetime | None:
+    try:
+        moment = datetime.fromisoformat(text) if "T" in text else None
+    except ValueError:
+        return None
+    return moment if moment is None or moment.tzinfo else moment.replace(tzinfo=UTC)

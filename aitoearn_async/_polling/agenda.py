@@ -1,0 +1,113 @@
+"""The agenda: which wait is due next, and which is out of time. Pure, without a clock of its own.
+
+It does not know what happens to a wait that is due, or over.
+"""
+
+from __future__ import annotations
+
+import math
+import random
+from typing import Generic, TypeVar
+
+from ..contract.tasks import Task
+from .queues import FifoQueue, SortedQueue
+from .step import WaitState
+
+T = TypeVar("T", bound=Task)
+
+_FIRST_POLLS_PER_SECOND = 1000
+_LONGEST_SPREAD = 10.0
+"""Seconds within which each ref gets its first poll, however many there are."""
+
+
+class Agenda(Generic[T]):
+    """Waits in the order in which they are due; of those due at one moment, by ref.
+
+    A wait can end while it stands here. It is then marked as over, and skipped when its turn comes:
+    finding it earlier would cost more.
+
+    Args:
+        timeout: What all waits have in common: seconds from their first poll to their end.
+    """
+
+    def __init__(self, timeout: float) -> None:
+        self._timeout = timeout
+        self._waiting: SortedQueue[T] = SortedQueue()
+        # All have the same timeout, so they run out of time in the order they began in.
+        self._begun: FifoQueue[T] = FifoQueue()
+        self._last_began = -math.inf
+        self._failing: SortedQueue[T] = SortedQueue()
+
+    def __len__(self) -> int:
+        return len(self._waiting)
+
+    def add(self, wait: WaitState[T], due: float) -> None:
+        """Put a wait on the agenda. It must not be on it already."""
+        wait.due = due
+        self._waiting.push(wait)
+
+    def next_due(self) -> float:
+        """The moment when the first wait is due; infinity if there is none."""
+        wait = self._waiting.first()
+        return math.inf if wait is None else wait.due
+
+    def take(self, now: float) -> WaitState[T] | None:
+        """Take the first wait off the agenda, if it is due."""
+        wait = self._waiting.first()
+        if wait is None or wait.due > now:
+            return None
+        self._waiting.pop()
+        return wait
+
+    def begin(self, wait: WaitState[T]) -> None:
+        """Note that a wait has begun, and from now on has a deadline.
+
+        A wait that began elsewhere, before the last one here, would be out of order. Its polls
+        alone end it: they are never due later than its end.
+        """
+        if wait.started >= self._last_began and self._timeout < math.inf:
+            self._last_began = wait.started
+            self._begun.append(wait)
+
+    def fail_at(self, wait: WaitState[T], moment: float) -> None:
+        """Note the moment at which a wait ends without a poll. It must not be on the agenda."""
+        wait.due = moment
+        self._failing.push(wait)
+
+    def end(self, wait: WaitState[T]) -> None:
+        """Note that a wait is over, and drop what it holds: it may itself stay for a while."""
+        wait.over = True
+        wait.latest = wait.last_error = wait.counts = None
+        if self._timeout < math.inf and not math.isnan(wait.started):
+            self._begun.note_over()
+
+    def next_deadline(self) -> float:
+        """The moment when the first wait is out of time, or given up; infinity if none is."""
+        begun, failing = self._begun.first(), self._failing.first()
+        first = math.inf if begun is None else begun.started + self._timeout
+        return first if failing is None else min(first, failing.due)
+
+    def take_expired(self, now: float) -> WaitState[T] | None:
+        """Take the first wait that has come to its end. It stays on the agenda until over."""
+        failing, begun = self._failing.first(), self._begun.first()
+        if failing is not None and failing.due <= now:
+            self._failing.pop()
+            return failing
+        if begun is not None and begun.started + self._timeout <= now:
+            self._begun.pop()
+            return begun
+        return None
+
+
+class StartStagger:
+    """Spreads the first polls of many waits: those that begin together stay together."""
+
+    def __init__(self) -> None:
+        self._last = -math.inf
+
+    def next(self, now: float) -> float:
+        """Return the moment of one more: soon after the last; at random, once that is far off."""
+        self._last = max(self._last + 1 / _FIRST_POLLS_PER_SECOND, now)
+        if self._last < now + _LONGEST_SPREAD:
+            return self._last
+        return now + _LONGEST_SPREAD * random.random()

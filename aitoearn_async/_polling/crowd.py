@@ -1,0 +1,153 @@
+"""The single waits of one client: where they are many, rounds see to them as to those of a batch.
+
+    few of them       each wait polls for itself, and this is a dict of them
+    ten of a kind     pages tell whom to poll; a wait sleeps until it is handed back
+
+Each wait runs in its caller's task and ends there. A round runs in a task of its own, which ends
+with the last wait. What a round cannot do is left to the waits themselves.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import math
+from collections.abc import Coroutine
+from typing import Any
+
+from .._verdict import Verdict
+from ..contract.tasks import TaskRef
+from ..errors import ClientClosedError
+from .clock import Clock
+from .pages import PageSource
+from .round_line import FEWEST, LEAST_TIME_LEFT
+from .rounds import Rounds
+from .step import Decision, PollAt, PollResult, WaitSettings, WaitState, go_on, step
+
+logger: logging.Logger = logging.getLogger("aitoearn_async")
+
+
+class Crowd:
+    """Sees to the single waits of one client.
+
+    Args:
+        source: Asks for pages.
+        clock: Tells the time.
+    """
+
+    def __init__(self, source: PageSource, clock: Clock) -> None:
+        self._source = source
+        self._clock = clock
+        self._held: dict[TaskRef[Any], WaitState[Any]] = {}
+        self._settings: dict[TaskRef[Any], WaitSettings] = {}
+        self._hands: dict[TaskRef[Any], asyncio.Future[Decision[Any] | None]] = {}
+        self._rounds: Rounds[Any] | None = None
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    # What a wait calls.
+
+    def join(self, wait: WaitState[Any], settings: WaitSettings) -> None:
+        """Count a wait in. A second one for the same task, and one with a strategy, stay alone."""
+        if settings.learner is None or wait.ref in self._held:
+            return
+        self._held[wait.ref], self._settings[wait.ref] = wait, settings
+        if self._rounds is not None:
+            self._rounds.note_new(wait.ref)
+        elif len(self._held) >= FEWEST:
+            self._rounds = Rounds(
+                self._source,
+                self._clock,
+                self._settings.__getitem__,
+                held=self._held,
+                polls=self,
+                spawn=self._spawn,
+                is_paused=lambda: False,
+            )
+            for ref in self._held:
+                self._rounds.note_new(ref)
+
+    def leave(self, wait: WaitState[Any], *, has_ended: bool) -> None:
+        """Count a wait out, if it was counted in. With the last one all work ends."""
+        if self._held.get(wait.ref) is not wait:
+            return
+        del self._held[wait.ref], self._settings[wait.ref]
+        if self._rounds is not None:
+            self._rounds.note_over(wait, has_ended=has_ended)
+            if not self._held:
+                self._rounds.stop()
+                self._rounds = None
+                for task in self._tasks:
+                    task.cancel()
+
+    def takes(self, wait: WaitState[Any]) -> bool:
+        """Return whether rounds see to a wait from now on: then it has to `wait_for_round`."""
+        if self._rounds is None or self._held.get(wait.ref) is not wait:
+            return False
+        return self._rounds.take(wait)
+
+    async def wait_for_round(self, wait: WaitState[Any]) -> Decision[Any]:
+        """Wait until rounds hand a wait back. Return what is to be done then.
+
+        Raises:
+            ClientClosedError: The client was closed meanwhile.
+        """
+        settings = self._settings[wait.ref]
+        hand = asyncio.get_running_loop().create_future()
+        self._hands[wait.ref] = hand
+        try:
+            await self._clock.sleep_until(wait.deadline(settings) - LEAST_TIME_LEFT, hand)
+        finally:
+            del self._hands[wait.ref]
+            if wait.due < 0 and self._rounds is not None:
+                self._rounds.release(wait)
+        decision: Decision[Any] | None = hand.result()
+        return decision or go_on(wait, settings, self._clock.time())
+
+    async def settle(
+        self, wait: WaitState[Any], verdict: Verdict, decision: Decision[Any], deadline: float
+    ) -> Decision[Any]:
+        """Return what follows a failed poll, by what pages show of its task."""
+        if self._rounds is None:
+            return decision
+        return await self._rounds.settle(wait, verdict, decision, deadline)
+
+    async def aclose(self) -> None:
+        """Wait until the rounds have ended that were cancelled with the last wait."""
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    # What rounds hand back.
+
+    def poll_at(self, wait: WaitState[Any], moment: float) -> None:
+        """Poll a wait at a moment."""
+        self._give(wait, PollAt(moment))
+
+    def go_on(self, wait: WaitState[Any]) -> None:
+        """Poll a wait when its own cadence says so."""
+        self._give(wait, go_on(wait, self._settings[wait.ref], self._clock.time()))
+
+    def answer(self, wait: WaitState[Any], result: PollResult[Any], asked: float) -> None:
+        """Take a wait's answer, as if it had been polled."""
+        settings = self._settings[wait.ref]
+        self._give(wait, step(wait, settings, result, asked, self._clock.time()))
+
+    def _give(self, wait: WaitState[Any], decision: Decision[Any]) -> None:
+        wait.due = math.inf
+        with contextlib.suppress(asyncio.InvalidStateError):  # it is leaving anyway
+            self._hands[wait.ref].set_result(decision)
+
+    # The tasks that rounds run in.
+
+    def _spawn(self, coroutine: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.get_running_loop().create_task(coroutine, name="aitoearn-rounds")
+        self._tasks.add(task)
+        task.add_done_callback(self._reap)
+
+    def _reap(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        failure = asyncio.CancelledError() if task.cancelled() else task.exception()
+        if failure is None or self._rounds is None:
+            return
+        if isinstance(failure, Exception) and not isinstance(failure, ClientClosedError):
+            logger.warning("tasks are asked about one by one, as a round failed: %r", failure)
+        self._rounds.give_up()

@@ -1,0 +1,114 @@
+"""The end of a wait whose task has not ended: its error, and how soon first contact is given up.
+
+Patience is for a service that has been seen. Until a client has had its first good answer, an
+address where nobody listens, or another server, is more likely wrong than down.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, Any, Protocol, cast
+
+from ..contract.tasks import AnyRef, AnyTask
+from ..errors import (
+    AiToEarnError,
+    ConnectionFailedError,
+    ContractError,
+    ServiceUnreachableError,
+    UnexpectedResponseError,
+    WaitTimeoutError,
+)
+
+if TYPE_CHECKING:
+    from .step import WaitSettings, WaitState
+
+logger: logging.Logger = logging.getLogger("aitoearn_async")
+
+FIRST_CONTACT = 8.0
+"""Seconds of patience with a service that has never answered, where nobody, or another server, is
+at its address: enough for a service that is started together with its client."""
+FIRST_DELAY = 2.0
+"""Seconds between two polls meanwhile, at most."""
+
+_NOBODY = frozenset(["no connection", "no DNS answer", "no TLS", "bad certificate"])
+_PASSING = frozenset(["stray answer", "huge answer", "no memory", "HTTP 408", "HTTP 425"])
+
+
+class ServiceFacts(Protocol):
+    """The facts about the service that a wait needs."""
+
+    @property
+    def answered(self) -> bool:
+        """Return whether it has ever answered the client."""
+        ...
+
+    @property
+    def address(self) -> str:
+        """Return its address."""
+        ...
+
+
+class Established:
+    """A service that has been seen."""
+
+    answered: bool = True
+    address: str = ""
+
+
+def is_first_contact(settings: WaitSettings, error: BaseException | None) -> bool:
+    """Return whether an error shows that the address may be wrong.
+
+    Args:
+        settings: Of the wait.
+        error: Of its last poll.
+    """
+    return not settings.evidence.service.answered and _is_a_strangers(error)
+
+
+def is_first_trouble(wait: WaitState[Any], settings: WaitSettings) -> bool:
+    """Return whether a wait is in trouble before any good answer: it must be short then."""
+    first_refusal = wait.unconfirmed_refusal is not None and not settings.evidence.good_replies
+    return first_refusal or is_first_contact(settings, wait.last_error)
+
+
+def _is_a_strangers(error: BaseException | None) -> bool:
+    if isinstance(error, ConnectionFailedError):
+        return error.label in _NOBODY
+    if isinstance(error, UnexpectedResponseError):
+        return error.label not in _PASSING
+    if isinstance(error, ContractError):
+        return error.is_foreign
+    # The poll was not sent, because of the trouble that others had.
+    return error is not None and error.__cause__ is not None and _is_a_strangers(error.__cause__)
+
+
+def final_error(wait: WaitState[Any], settings: WaitSettings, moment: float) -> AiToEarnError:
+    """Return the error of a wait that is out of time, or out of patience, at this moment."""
+    facts = (
+        cast("AnyRef", wait.ref),
+        cast("AnyTask | None", wait.latest_known()),
+        moment - wait.started,
+        wait.polls,
+        wait.seen,
+    )
+    error: WaitTimeoutError | ServiceUnreachableError
+    if wait.deadline(settings) <= moment:
+        error = WaitTimeoutError(*facts)
+    elif is_first_contact(settings, wait.last_error):
+        error = ServiceUnreachableError(*facts)
+        error.address = settings.evidence.service.address
+    else:
+        error = ServiceUnreachableError(*facts)
+    error.__cause__ = wait.last_error
+    return error
+
+
+def warn_of_first_failure(wait: WaitState[Any], settings: WaitSettings) -> None:
+    """Log the first failed poll after which a wait goes on, once for all waits of a call."""
+    evidence = settings.evidence
+    if not evidence.failure_told and wait.failing_since is not None:
+        evidence.failure_told = True
+        error = wait.last_error
+        trouble = error.__cause__ if error is not None and error.__cause__ else error
+        # As text: a record may be kept, and an error holds the frames it was raised through.
+        logger.warning("a poll of %s failed, and is repeated: %s", wait.ref, str(trouble))

@@ -1,0 +1,131 @@
+"""Observations for a learner: how long a task has been seen to run, and that it ended.
+
+It knows answers and waits; `survival` and `sweeps` learn from the ages.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable
+from typing import Any, Protocol
+
+from ..contract.endpoints import endpoint_of
+from ..contract.task_times import TaskTimes
+from ..contract.tasks import Task, TaskRef
+from .rhythm import Learner, TimeLeft
+from .survival import Cohort, shared_age
+
+
+class Watched(Protocol):
+    """The facts about a wait that its age follows from."""
+
+    cohort: Cohort | None
+    seen_age: float
+
+    @property
+    def started(self) -> float:
+        """The moment when it was first asked about."""
+        ...
+
+    @property
+    def born(self) -> float:
+        """The moment when it was submitted."""
+        ...
+
+    @property
+    def ref(self) -> TaskRef[Any]:
+        """The task."""
+        ...
+
+
+class Seen(Protocol):
+    """A good answer. Its `task` is None where nothing has changed."""
+
+    @property
+    def task(self) -> Task | None:
+        """The whole task."""
+        ...
+
+    @property
+    def sent(self) -> float:
+        """The moment when the request went out."""
+        ...
+
+    @property
+    def date(self) -> str | None:
+        """The service's clock."""
+        ...
+
+
+def observe(wait: Watched, learner: Learner, seen: Seen, asked: float, now: float) -> None:
+    """Tell the learner what an answer shows, which was asked for and came at these moments."""
+    if seen.date is not None and seen.date != learner.clock.last:
+        learner.clock.note(seen.date, seen.sent, now)
+    task = seen.task
+    if task is None:
+        observe_running(wait, asked)
+        return
+    times = endpoint_of(wait.ref).times_of(task)
+    meet(wait, learner, times, now)
+    if task.done:
+        observe_end(wait, learner, times, now)
+    else:
+        observe_running(wait, asked)
+
+
+def meet(wait: Watched, learner: Learner, times: TaskTimes, now: float) -> None:
+    """Note a task's model and its age, the first time they are told."""
+    if wait.cohort is None:
+        born = learner.born(times.submitted, now)
+        wait.cohort = learner.curve(times.model).cohort(wait.started - born)
+        wait.seen_age = max(wait.cohort.age, 0.0)
+
+
+def observe_running(wait: Watched, asked: float) -> None:
+    """Note that a task still runs."""
+    cohort, seen_age = wait.cohort, wait.seen_age
+    assert cohort is not None  # met by the first answer, which is read whole, or by a page
+    age = shared_age(asked - wait.started + cohort.age)
+    if age > seen_age:
+        cohort.curve.survived(seen_age, age)
+        wait.seen_age = age
+
+
+def observe_end(wait: Watched, learner: Learner, times: TaskTimes, now: float) -> None:
+    """Note that a task has ended since it was last seen running."""
+    if wait.cohort is not None and wait.seen_age < math.inf:
+        born = wait.born
+        learner.ended(wait.cohort.curve, born, born + wait.seen_age, now, times.ended)
+        wait.seen_age = math.inf  # noted
+
+
+def learned_delay(wait: Watched, learner: Learner, now: float, polls: int) -> float:
+    """Return the seconds until a task that runs is to be asked about again."""
+    cohort = wait.cohort
+    if cohort is None:
+        return learner.delay(None, wait.started, now, polls)
+    return learner.delay(cohort.curve, wait.started - cohort.age, now, polls)
+
+
+def time_left(
+    waits: Iterable[Watched],
+    learner_of: Callable[[TaskRef[Any]], Learner | None],
+    now: float,
+    of: int,
+) -> TimeLeft | None:
+    """Return the seconds in which the last of many waits is likely to end, judged by a few of them.
+
+    It is None if nothing is known of one of them.
+    """
+    ranges: list[TimeLeft] = []
+    for wait in waits:
+        learner = learner_of(wait.ref)
+        if learner is None or wait.cohort is None:
+            return None
+        left = learner.time_left(wait.cohort.curve, wait.born, now, of)
+        if left is None:
+            return None
+        ranges.append(left)
+    if not ranges:
+        return None
+    return max(low for low, _ in ranges), max(high for _, high in ranges)

@@ -1,0 +1,113 @@
+"""Which pages to ask for in one round: a pure plan, with no clock and no HTTP.
+
+    from the newest on, until all that are waited for have been met, or the list has ended,
+    or some pages past the last one of ours have none of them
+
+A page that fails for the sake of one row is taken apart: halves or fifths of it are asked for
+instead, until the bad row stands alone and is passed over.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import NamedTuple
+
+SIZES = (1000, 500, 250, 125, 25)
+"""Rows a page, each a part of the one before."""
+_MOST_BARREN = 3
+"""Pages in a row without a task that is waited for, after which no more are asked for."""
+_MOST_FAILURES = 40
+"""Pages that may fail in one round; if more do, the service itself fails."""
+
+
+class Piece(NamedTuple):
+    """Rows that one page covers; they begin at a multiple of its size."""
+
+    at: int
+    size: int
+
+    @property
+    def number(self) -> int:
+        """The number of the page, from 1."""
+        return self.at // self.size + 1
+
+    def parts(self) -> list[Piece]:
+        """Return the smaller pages that cover the same rows; none for a single row."""
+        if self.size == 1:
+            return []
+        size = self.size // (2 if self.size % 2 == 0 else 5 if self.size % 5 == 0 else self.size)
+        return [Piece(at, size) for at in range(self.at, self.at + self.size, size)]
+
+
+class PageScan:
+    """One round through the pages of a list.
+
+    Args:
+        size: Rows a page.
+        wanted: Tasks that are looked for.
+        reach: Rows up to which they stood in the last round.
+
+    Attributes:
+        missing: Those of them that have not been met.
+        reach: Rows up to which they stand now.
+        is_failing: Whether it is no single row that makes pages fail.
+    """
+
+    def __init__(self, size: int, wanted: int, reach: int) -> None:
+        self.missing = wanted
+        self.reach = 0
+        self.is_failing = False
+        self._size = size
+        self._known_to = reach
+        self._pieces: deque[Piece] = deque([Piece(0, size)])
+        self._next = size
+        self._barren = 0
+        self._failures = 0
+        self._ended = False
+
+    def next(self) -> Piece | None:
+        """Return the page to ask for; None when the round is over."""
+        if self.missing <= 0 or self.is_failing:
+            return None
+        if not self._pieces:
+            is_past = self._next >= self._known_to and self._barren >= _MOST_BARREN
+            if self._ended or is_past:
+                return None
+            self._pieces.append(Piece(self._next, self._size))
+            self._next += self._size
+        return self._pieces.popleft()
+
+    def took(self, piece: Piece, rows: int, found: int, last: int, total: int | None) -> None:
+        """Note a page that came.
+
+        Args:
+            piece: The page.
+            rows: Rows on it.
+            found: Tasks among them that were looked for.
+            last: The position of the last of these on the page.
+            total: Rows of the whole list, as the page says.
+        """
+        self.missing -= found
+        self._barren = 0 if found else self._barren + 1
+        if found:
+            self.reach = max(self.reach, piece.at + last + 1)
+        end = piece.at + piece.size
+        if rows < piece.size or total == end:  # a full page past the total says that it is wrong
+            self._ended = True
+            self._pieces = deque(other for other in self._pieces if other.at < piece.at)
+
+    def failed(self, piece: Piece) -> None:
+        """Note a page that fails for the sake of a row: ask for its parts, or pass over it."""
+        self._failures += 1
+        self.is_failing = self._failures > _MOST_FAILURES
+        self._pieces.extendleft(reversed(piece.parts()))
+
+
+def smaller(size: int) -> int:
+    """Return the next smaller size of a page."""
+    return next((other for other in SIZES if other < size), SIZES[-1])
+
+
+def larger(size: int) -> int:
+    """Return the next larger size of a page."""
+    return next((other for other in reversed(SIZES) if other > size), SIZES[0])

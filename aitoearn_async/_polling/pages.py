@@ -1,0 +1,98 @@
+"""Pages of tasks, as rounds ask for them: what comes, and what is known of the way to them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple, Protocol, TypeVar
+
+import msgspec
+
+from .._verdict import Verdict
+from ..contract.endpoints import LogRow
+from ..contract.tasks import Task, TaskRef
+from .page_scan import SIZES, larger, smaller
+
+T = TypeVar("T", bound=Task)
+
+_SLOW, _FAST = 1.0, 0.25
+"""Seconds for a page from which on a smaller one is asked for, and up to which a larger one."""
+LARGE = 4_000_000
+"""Bytes of a page from which on a smaller one is asked for."""
+
+
+class RowPage(NamedTuple):
+    """One page of the logs."""
+
+    rows: Sequence[LogRow]
+    total: int | None
+    seconds: float
+    """From when it was asked for, after any waiting for its turn."""
+    bytes: int
+    date: str | None
+    sent: float
+
+
+class RouteState(msgspec.Struct):
+    """The state of the pages for one kind of task; shared by all batches of a client."""
+
+    gone: bool = False
+    """The service has no such route, or refuses it."""
+    size: int = 1000
+    """Rows to ask for at a time."""
+    most: int = 1000
+    """Rows that the service gives at a time, however many are asked for."""
+    contradictions: int = 0
+    list_size: int = 125
+    """Rows of the list of whole tasks to ask for at a time; 0: they are too large."""
+
+    def adapt(self, page: RowPage, size: int) -> None:
+        """Ask for smaller pages where one was slow or large, for larger ones where it was not."""
+        if page.seconds > _SLOW or page.bytes > LARGE:
+            self.size = min(self.size, smaller(size))
+            return
+        is_full = len(page.rows) == size == self.size
+        if is_full and page.seconds < _FAST and 2 * page.bytes < LARGE:
+            self.size = min(larger(self.size), self.most)
+
+    def is_cut(self, page: RowPage, at: int, size: int) -> bool:
+        """Return whether a page has fewer rows than were asked for, though the list goes on.
+
+        Such pages are asked for from then on, until one shows that the total was wrong.
+        """
+        rows = len(page.rows)
+        if rows == size or page.total is None or page.total <= at + rows:
+            return False
+        self.most = rows or SIZES[0]
+        self.size = min(self.size, self.most)
+        return rows > 0
+
+
+class TaskPage(NamedTuple):
+    """One page of whole tasks."""
+
+    tasks: Sequence[Task]
+    rows: int
+    seconds: float
+    """From when it was asked for, after any waiting for its turn."""
+    bytes: int
+    sent: float
+
+
+class PageSource(Protocol):
+    """Asks for pages, once each time."""
+
+    def route(self, kind: str) -> RouteState:
+        """Return what is known of the route for a kind of task."""
+        ...
+
+    async def logs(self, kind: str, number: int, size: int, deadline: float) -> RowPage | Verdict:
+        """Ask for a page of the logs."""
+        ...
+
+    async def draft(self, ref: TaskRef[T], deadline: float) -> T | None:
+        """Return a task by another route than its own, if that shows that it has ended."""
+        ...
+
+    async def videos(self, number: int, size: int, deadline: float) -> TaskPage | Verdict:
+        """Ask for a page of the list of videos."""
+        ...

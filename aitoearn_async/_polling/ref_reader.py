@@ -1,0 +1,133 @@
+"""Reads the refs of a batch: one at a time, and only while there is room.
+
+The source may be endless, slow or broken. What becomes of a ref is decided elsewhere.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import inspect
+import logging
+import time
+from collections.abc import (
+    AsyncGenerator,
+    AsyncIterable,
+    AsyncIterator,
+    Callable,
+    Generator,
+    Iterable,
+    Iterator,
+)
+from typing import Generic, TypeVar
+
+T = TypeVar("T")
+
+logger: logging.Logger = logging.getLogger("aitoearn_async")
+
+_AT_A_TIME = 64
+"""Refs read in one turn of the loop, however fast the source is."""
+_TURN = 0.005
+"""Real seconds after which a turn ends, however few refs were read: a cursor can take as long
+for each of them."""
+
+
+class RefReader(Generic[T]):
+    """Reads a source into `admit`, for as long as `has_room` says so.
+
+    Attributes:
+        done: Whether nothing more will come.
+        failure: What the source raised, if it did; it is then done.
+    """
+
+    def __init__(
+        self,
+        source: Iterable[T] | AsyncIterable[T],
+        admit: Callable[[T], None],
+        has_room: Callable[[], bool],
+        finished: Callable[[], None],
+    ) -> None:
+        if isinstance(source, str) or not isinstance(source, AsyncIterable | Iterable):
+            raise TypeError(f"expected refs, in an iterable of any kind, not {source!r:.80}")
+        self.done: bool = False
+        self.failure: Exception | None = None
+        self._source: Iterable[T] | AsyncIterable[T] = source
+        self._admit = admit
+        self._has_room = has_room
+        self._finished = finished
+        self._room: asyncio.Future[None] | None = None
+        self._turn_ends = 0.0
+        self._in_this_turn = 0
+
+    async def run(self) -> None:
+        """Read until the source ends or fails. A generator is closed, however it goes."""
+        # It is held no longer than it is read: it may be a list of a million.
+        source, self._source = self._source, ()
+        self._turn_ends = time.monotonic() + _TURN
+        try:
+            if isinstance(source, AsyncIterable):
+                reading = self._read_async(aiter(source))
+            else:
+                reading = self._read(iter(source))
+            del source
+            await reading
+        except Exception as exc:
+            # The batch raises it after the outcomes of the refs that could be read.
+            self.failure = exc
+        self.done = True
+        self._finished()
+
+    def make_room(self) -> None:
+        """Note that there may be room again."""
+        if self._room is not None and not self._room.done() and self._has_room():
+            self._room.set_result(None)
+
+    async def _read(self, items: Iterator[T]) -> None:
+        try:
+            while True:
+                await self._wait_for_room()
+                try:
+                    item = next(items)
+                except StopIteration:
+                    return
+                self._admit(item)
+        except BaseException:
+            if inspect.isgenerator(items):
+                with _told():
+                    items.close()
+            raise
+
+    async def _read_async(self, items: AsyncIterator[T]) -> None:
+        try:
+            while True:
+                await self._wait_for_room()
+                try:
+                    item = await anext(items)
+                except StopAsyncIteration:
+                    return
+                self._admit(item)
+        except BaseException:
+            if isinstance(items, AsyncGenerator):
+                with _told():
+                    await items.aclose()
+            raise
+
+    async def _wait_for_room(self) -> None:
+        self._in_this_turn += 1
+        if self._in_this_turn >= _AT_A_TIME or time.monotonic() > self._turn_ends:
+            await asyncio.sleep(0)
+            self._in_this_turn = 0
+            self._turn_ends = time.monotonic() + _TURN
+        while not self._has_room():
+            self._room = asyncio.get_running_loop().create_future()
+            await self._room
+            self._room = None
+
+
+@contextlib.contextmanager
+def _told() -> Generator[None]:
+    """Log what a source raises when it is closed, on the way out with another error."""
+    try:
+        yield
+    except Exception as second:
+        logger.warning("a source of refs failed when it was closed: %r", second, exc_info=second)

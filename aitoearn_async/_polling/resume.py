@@ -1,0 +1,63 @@
+"""A wait that began earlier, elsewhere: its age, and its place in the cadence.
+
+Pure arithmetic. Who waited, and why that ended, is not known here.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import msgspec
+
+from .schedule import WaitStrategy, delay_after
+from .step import WaitState
+
+_MOST_STEPS = 64
+"""Delays that are computed one by one; those that follow count as long as the last."""
+
+
+class Resume(msgspec.Struct, frozen=True, kw_only=True):
+    """The position of a wait that began earlier, in another batch or another process.
+
+    Its deadline counts from its beginning, and the delays between its polls continue where they
+    were. The polls until now are computed from its age, and count in `polls` too.
+    """
+
+    age: float
+    """Seconds since it began."""
+    at_once: bool = True
+    """Poll at once. False: the last poll is not long ago, and the next is due by the cadence."""
+
+
+def begin_again(wait: WaitState[Any], resume: Resume, strategy: WaitStrategy, now: float) -> float:
+    """Bring a wait to where it was. Return the seconds until it is due; 0 for at once."""
+    if resume.age <= 0:
+        wait.started = now
+        return 0.0
+    wait.started = now - resume.age
+    wait.polls, delay = go_on(strategy, resume.age, now)
+    return 0.0 if resume.at_once else delay
+
+
+def go_on(wait: WaitStrategy, age: float, now: float) -> tuple[int, float]:
+    """Return how many polls a wait of this age has had, and in how many seconds the next is due.
+
+    Args:
+        wait: The delays between its polls.
+        age: Seconds since its first poll.
+        now: Loop time.
+
+    Raises:
+        ValueError: The strategy's answer is no delay.
+    """
+    started, due = now - age, 0.0
+    polls, delay = 0, 0.0
+    while due <= age and polls < _MOST_STEPS:
+        polls += 1
+        delay = delay_after(wait, polls, started, started + due, None)
+        due += delay
+    if due <= age and delay > 0:
+        more = math.floor((age - due) / delay) + 1
+        polls, due = polls + more, due + more * delay
+    return polls, max(0.0, due - age)

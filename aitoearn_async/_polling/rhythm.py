@@ -1,0 +1,348 @@
+"""The rhythm of a service: a function from what was seen to the next delay. Pure.
+
+One `Learner` a kind of task: a survival curve for each model (`survival`), and the grid of sweeps
+(`sweeps`). It is told of each poll, and asked for each delay:
+
+    few ends seen        the backoff, aligned to the grid where there is one
+    no grid              the plan for the model's ages, mixed with the backoff by how much was seen
+    a grid               a plan whose ages are those of the sweeps, and the usual lags behind them
+    past all ages seen   the backoff
+
+Each delay has jitter, and some aligned polls are left to the backoff, since one who asks only at
+the same moments cannot see that they have moved.
+"""
+
+from __future__ import annotations
+
+import random
+from email.utils import parsedate_to_datetime
+
+import msgspec
+
+from .plans import Backoff, balanced, refined, solve
+from .survival import CurveState, SurvivalCurve
+from .sweeps import SweepGrid, swept_survival
+
+_SAMPLES_OF_THE_PRIOR = 15.0
+"""The number of ends that weigh as much as the backoff, in a delay that is a mix of both."""
+TimeLeft = tuple[float, float]
+"""Seconds until an end: at the earliest, and at the latest, as far as is likely."""
+_LIKELY = (0.05, 0.95)
+"""The probabilities that it has ended by these two moments."""
+_MOST_CURVES = 64
+"""The number of models of one kind that are told apart."""
+_ASTRAY = 1 / 16
+"""Share of aligned polls that are left to the backoff."""
+_CLASSES = 12
+"""Phases in which tasks can be submitted, between two sweeps, that plans are made for."""
+_OLDEST = 30 * 86400.0
+"""The age in seconds past which a task's date is not believed."""
+_MOST_JUMPS = 3
+"""The number of jumps after which the service's clock is not believed any more."""
+_MOST_OF_A_NAME = 100
+
+
+class ServiceClock:
+    """The service's clock, as its `Date` headers tell it: whole seconds, sent some time ago.
+
+    Attributes:
+        offset: Seconds from the client's clock to it; 0 while it is not known.
+        known: Whether it is.
+        last: The last `Date` there was.
+    """
+
+    def __init__(self) -> None:
+        self.offset: float = 0.0
+        self.known: bool = False
+        self.last: str = ""
+        self._low = self._high = self._at = 0.0
+        self._jumps = 0
+
+    def note(self, date: str, sent: float, received: float) -> None:
+        """Note the `Date` of an answer, and when its request went out and it came in."""
+        if date == self.last or self._jumps >= _MOST_JUMPS:
+            return  # the first answer of a second tells most
+        self.last = date
+        try:
+            seconds = parsedate_to_datetime(date).timestamp()
+        except (ValueError, TypeError, OverflowError):
+            return
+        low, high = seconds - received, seconds + 1.0 - sent
+        # Clocks drift apart: what was known grows vague.
+        vague = 0.02 * (received - self._at)
+        self._at = received
+        if not self.known:
+            self.known, self._low, self._high = True, low, high
+        elif low > self._high + vague or high < self._low - vague:
+            self._jumps += 1
+            self._low, self._high = low, high
+            self.known = self._jumps < _MOST_JUMPS
+        else:
+            self._low = max(self._low - vague, low)
+            self._high = min(self._high + vague, high)
+        self.offset = (self._low + self._high) / 2 if self.known else 0.0
+
+
+class KindState(msgspec.Struct, omit_defaults=True):
+    """The memory of one kind of task."""
+
+    models: dict[str, CurveState] = {}
+    intervals: list[tuple[float, float]] = []
+    """In which ends were seen: seconds of the service's clock."""
+
+
+class RhythmState(msgspec.Struct, forbid_unknown_fields=True):
+    """The memory of a service; it goes through JSON."""
+
+    kinds: dict[str, KindState] = {}
+    version: int = 1
+
+
+class LearnedRhythm(msgspec.Struct, frozen=True, kw_only=True):
+    """The facts learned of one kind of task."""
+
+    samples: dict[str, int]
+    """Ends seen for each model, the older ones fading."""
+    period: float | None
+    """Seconds between two moments at which ends show; None where they show at any time."""
+    lag: float | None
+    """Seconds behind such a moment by which most have."""
+
+
+class Learner:
+    """Learns when tasks of one kind end, and says when to ask next.
+
+    Args:
+        backoff: The backoff to follow while nothing is known.
+        clock: The service's clock.
+        state: What an earlier process has learned.
+    """
+
+    def __init__(
+        self, backoff: Backoff, clock: ServiceClock, state: KindState | None = None
+    ) -> None:
+        self.backoff = backoff
+        self.clock = clock
+        self.grid: SweepGrid = SweepGrid()
+        self._curves: dict[str, SurvivalCurve] = {}
+        if state is not None:
+            for model, kept in list(state.models.items())[:_MOST_CURVES]:
+                self._curves[model] = SurvivalCurve.from_state(kept)
+            self.grid.intervals.extend(state.intervals)
+            if state.intervals:
+                self.grid.search()
+
+    def curve(self, model: str | None) -> SurvivalCurve:
+        """Return the curve of a model; the ones past the first few share one."""
+        name = (model or "")[:_MOST_OF_A_NAME]
+        if (found := self._curves.get(name)) is not None:
+            return found
+        if len(self._curves) >= _MOST_CURVES:
+            name = ""
+        return self._curves.setdefault(name, SurvivalCurve())
+
+    def born(self, submitted: float | None, now: float) -> float:
+        """Return the moment at which a task was submitted, by the client's clock.
+
+        Args:
+            submitted: The same by the service's clock, if it says.
+            now: When it was seen first.
+        """
+        if submitted is None or not self.clock.known:
+            return now
+        age = now - (submitted - self.clock.offset)
+        return now - age if 0 <= age < _OLDEST else now
+
+    def ended(
+        self, curve: SurvivalCurve, born: float, since: float, now: float, told: list[float]
+    ) -> None:
+        """Note that a task was seen to have ended.
+
+        Args:
+            curve: Its model's.
+            born: When it was submitted.
+            since: When it was last seen running; `born` if never.
+            now: When it was seen to have ended.
+            told: When it ended, as the service says in its various fields, by its clock. The
+                first that lies between the two is believed, to a second.
+        """
+        offset = self.clock.offset
+        if self.clock.known:
+            for moment in told:
+                at = moment - offset
+                if since - 1.0 <= at <= now + 1.0:
+                    # Not before it: a poll that comes a moment too early is in vain.
+                    since, now = max(since, at), min(now, at + 1.0)
+                    break
+        since = min(since, now)
+        curve.ended(max(since - born, 0.0), max(now - born, 0.0))
+        if self.grid.dated != self.clock.known:
+            self.grid = SweepGrid(dated=self.clock.known)
+        self.grid.note(since + offset, now + offset)
+
+    def delay(self, curve: SurvivalCurve | None, born: float, now: float, polls: int) -> float:
+        """Return the seconds until a task that runs is to be asked about again."""
+        backoff, grid = self.backoff, self.grid
+        planned = None
+        if curve is not None and curve.is_known:
+            if grid.period is None:
+                planned = self._planned(curve, now - born)
+            elif random.random() >= _ASTRAY:
+                planned = self._swept(curve, born, now)
+        if planned is not None:
+            return planned
+        step = min(backoff.initial * backoff.factor ** min(polls - 1, 60), backoff.maximum)
+        step *= 1 - backoff.jitter * random.random()
+        if grid.period is None or random.random() < _ASTRAY:
+            return step
+        return self._aligned(now, step)
+
+    def _planned(self, curve: SurvivalCurve, age: float) -> float | None:
+        """Return the delay by the plan, mixed with the backoff's by how much was seen."""
+        plan = curve.plans.get(-1)
+        if plan is None:
+            if -1 in curve.plans or (survival := curve.survival()) is None:
+                curve.plans[-1] = None
+                return None
+            plan, curve.price = balanced(refined(survival, self.backoff), self.backoff, curve.price)
+            share = curve.samples / (curve.samples + _SAMPLES_OF_THE_PRIOR)
+            last = len(plan.ages) - 1
+            delays = [
+                self.backoff.at(age)
+                if n == last  # nothing is known of what comes then
+                else self.backoff.at(age) ** (1 - share) * (plan.ages[n] - age) ** share
+                for age, n in zip(plan.ages, plan.following, strict=True)
+            ]
+            plan = curve.plans[-1] = plan._replace(delays=delays)
+        return plan.delay_at(age) * (1 - self.backoff.jitter * (random.random() - 0.5))
+
+    def _swept(self, curve: SurvivalCurve, born: float, now: float) -> float | None:
+        """Return the delay by a plan on the grid; None where nothing is known of such an age."""
+        grid = self.grid
+        period = grid.period
+        assert period is not None
+        first = (grid.anchor - born - self.clock.offset) % period
+        number = int(first / period * _CLASSES)
+        middle = (number + 0.5) / _CLASSES * period
+        key = grid.version * _CLASSES + number
+        plan = curve.plans.get(key)
+        if plan is None:
+            if key in curve.plans or (survival := curve.survival()) is None:
+                curve.plans[key] = None
+                return None
+            swept = swept_survival(survival, period, middle, grid.lags)
+            backoff = self.backoff._replace(maximum=max(self.backoff.maximum, period * 1.5))
+            if curve.is_priced:
+                plan = solve(swept, backoff, curve.price)
+            else:
+                plan, curve.price = balanced(swept, backoff, curve.price)
+                curve.is_priced = True
+            curve.plans[key] = plan
+        age = now - born - (first - middle)
+        n = plan.node_at(age)
+        last = len(plan.ages) - 1
+        while (n := plan.following[n]) < last:
+            wait = plan.ages[n] - age + random.uniform(0.0, self._spread(period))
+            if wait >= self.backoff.shortest:
+                return wait
+        return None
+
+    def _aligned(self, now: float, step: float) -> float:
+        """Return a delay like the given one that ends when the ends of a sweep show."""
+        grid, offset = self.grid, self.clock.offset
+        assert grid.period is not None
+        target = max(now + step - grid.period / 2, now + self.backoff.shortest) + offset
+        moment = grid.after(target, grid.lags[2]) - offset
+        return moment - now + random.uniform(0.0, self._spread(grid.period))
+
+    def time_left(
+        self, curve: SurvivalCurve, born: float, now: float, of: int = 1
+    ) -> TimeLeft | None:
+        """Return in how many seconds the end of a task that runs is likely to show.
+
+        Nine of ten such ends lie in the range. For many tasks like this one it is the last end: the
+        probability that all have ended by an age is that of one, to the power of their number.
+
+        Args:
+            curve: Its model's.
+            born: When it was submitted.
+            now: The moment.
+            of: How many tasks like it there are.
+
+        Returns:
+            None where too little is known of tasks of its age.
+        """
+        shares = [share ** (1 / max(of, 1)) for share in _LIKELY]
+        ages = curve.quantiles(max(now - born, 0.0), shares)
+        if ages is None:
+            return None
+        low, high = (max(born + age - now, 0.0) for age in ages)
+        return low, high
+
+    def round_after(self, now: float, pause: float) -> float:
+        """Return when to ask for many tasks at once: after a pause, but not between two sweeps."""
+        grid, offset = self.grid, self.clock.offset
+        moment = now + pause
+        if grid.period is None or random.random() < _ASTRAY:
+            return moment
+        if (moment + offset - grid.anchor) % grid.period <= grid.lags[-1] + pause:
+            return moment
+        sweep = grid.after(moment + offset, grid.lags[2]) - offset
+        return sweep + random.uniform(0.0, self._spread(grid.period))
+
+    @staticmethod
+    def _spread(period: float) -> float:
+        """Return the seconds over which polls are spread that are due at one moment."""
+        return min(1.5, 0.06 * period)
+
+    def learned(self) -> LearnedRhythm:
+        """Return the facts that have been learned."""
+        grid = self.grid
+        return LearnedRhythm(
+            samples={name: round(curve.samples) for name, curve in self._curves.items()},
+            period=grid.period,
+            lag=None if grid.period is None else grid.lags[2],
+        )
+
+    def to_state(self) -> KindState:
+        """Return the memory that the next client can use."""
+        return KindState(
+            {name: curve.to_state() for name, curve in self._curves.items() if curve.samples},
+            list(self.grid.intervals) if self.clock.known else [],
+        )
+
+
+class Rhythm:
+    """The learners of one client: one for each kind of task, and the service's clock.
+
+    Args:
+        kept: The JSON of an earlier client.
+
+    Raises:
+        ValueError: That is something else.
+    """
+
+    def __init__(self, kept: bytes | str | None = None) -> None:
+        self.clock = ServiceClock()
+        self._learners: dict[str, Learner] = {}
+        self._kept = RhythmState()
+        if kept is not None:
+            try:
+                self._kept = msgspec.json.decode(kept, type=RhythmState)
+            except (msgspec.DecodeError, UnicodeDecodeError, TypeError) as exc:
+                raise ValueError(f"rhythm=: give what Client.rhythm() returned ({exc})") from None
+
+    def learner(self, kind: str, backoff: Backoff) -> Learner:
+        """Return the learner of a kind of task."""
+        if kind not in self._learners:
+            self._learners[kind] = Learner(backoff, self.clock, self._kept.kinds.pop(kind, None))
+        return self._learners[kind]
+
+    def learned(self) -> dict[str, LearnedRhythm]:
+        """Return the facts that have been learned of each kind."""
+        return {kind: learner.learned() for kind, learner in self._learners.items()}
+
+    def to_json(self) -> bytes:
+        """Return what is worth keeping, of kinds that were not met this time too."""
+        kinds = {kind: learner.to_state() for kind, learner in self._learners.items()}
+        return msgspec.json.encode(RhythmState({**self._kept.kinds, **kinds}))

@@ -1,0 +1,189 @@
+"""The waits of one kind that rounds see to, and whom they are handed back to."""
+
+from __future__ import annotations
+
+import math
+import random
+from collections import deque
+from collections.abc import Iterable
+from typing import Generic, Protocol, TypeVar
+
+from .._verdict import Verdict
+from ..contract.tasks import Task, TaskRef
+from ..errors import AuthenticationError, NotAskedError
+from .clock import NextTimer
+from .doubts import Doubts, is_carried
+from .pages import RouteState
+from .rhythm import Learner
+from .step import PollResult, WaitSettings, WaitState
+from .told import Told
+
+T = TypeVar("T", bound=Task)
+
+FEWEST = 10
+"""Tasks of a kind from which on rounds are used."""
+LEAST_TIME_LEFT = 60.0
+"""Seconds to its deadline with which a wait goes back to single polls."""
+_LONGEST_GATHERING = 10.0
+"""Seconds for which a wait is left to a round that is to come."""
+PAGE_SECONDS = 60.0
+"""Seconds within which a page has to come."""
+_MOST_ENDED = 64
+"""Tasks that have ended and are looked for on pages, which must not say that they run."""
+SHORTEST = 2.0
+"""Seconds from one round to the next, at least."""
+_GROWTH = 1.6
+"""The pause after a round that found no end, over the one before it; up to a third of the slowest
+delay of a single wait."""
+_LOOK_AGAIN = 60.0
+"""Seconds until those who are on no page are looked for once more."""
+_REST = 60.0
+"""Seconds without rounds after two that failed."""
+AWAITED = -1.0
+PARKED = (-2.0, -3.0)
+"""The `due` of a wait that is here: its answer is on the way; or a page is to show it, and
+by turns whether one of this round has."""
+
+
+class Polls(Protocol[T]):
+    """The takers of waits that a round hands back: those who poll them singly."""
+
+    def poll_at(self, wait: WaitState[T], moment: float) -> None:
+        """Poll a wait at a moment."""
+        ...
+
+    def go_on(self, wait: WaitState[T]) -> None:
+        """Poll a wait when its own cadence says so."""
+        ...
+
+    def answer(self, wait: WaitState[T], result: PollResult[T], asked: float) -> None:
+        """Take a wait's answer, as if it had been polled."""
+        ...
+
+
+class Line(Generic[T]):
+    """The waits of one kind."""
+
+    def __init__(
+        self,
+        ref: TaskRef[T],
+        learner: Learner,
+        route: RouteState,
+        timer: NextTimer,
+        doubts: Doubts[T],
+    ) -> None:
+        self.ref_type = type(ref)
+        self.kind = ref.kind
+        self.learner = learner
+        self.route = route
+        self.timer = timer
+        self.doubts = doubts
+        self.waiting = 0  # all of the kind, wherever they are
+        self.parked = 0
+        self.late: list[WaitState[T]] = []  # those that came since the last round began
+        self.strangers: set[TaskRef[T]] = set()  # whom no page has
+        self.contradicted: set[TaskRef[T]] = set()  # of whom pages were wrong
+        self.look_again_at = math.inf  # for the strangers
+        self._look_again = _LOOK_AGAIN
+        self.told: dict[TaskRef[T], Told] = {}  # who has ended, as a page says
+        # Some of those whose own answer said that they have ended.
+        self.ended: deque[TaskRef[T]] = deque(maxlen=_MOST_ENDED)
+        self.check_at = math.inf
+        self.turn = 0
+        self.reach = 0
+        self.failures = 0
+        self.is_cut = False  # the last page was, so those that were not met may be past it
+        self.barren = 0  # rounds in a row that found no end
+        self.earliest = -math.inf
+        self.is_running = False
+        self.busy = 0.0  # seconds that the service has taken for the pages of this round
+
+    def may_take(self, wait: WaitState[T], settings: WaitSettings, now: float) -> bool:
+        """Return whether pages can see to a wait."""
+        if now >= self.look_again_at:  # their rows may be there by now
+            self.strangers.clear()
+            self.look_again_at = math.inf
+        if self.route.gone or self.waiting < FEWEST or self._is_strange(wait.ref):
+            return False
+        left = settings.timeout if math.isnan(wait.started) else wait.deadline(settings) - now
+        if left < LEAST_TIME_LEFT or now < self.earliest - _LONGEST_GATHERING:
+            return False
+        if wait.last_error is None:
+            return True
+        return wait.ref not in self.told and is_carried(wait, settings, now)
+
+    def renew(self, wait: WaitState[T]) -> None:
+        """Note that a task runs whose own polls fail: patience is for lack of any evidence."""
+        if not self._is_strange(wait.ref):
+            wait.failing_since = None
+
+    def _is_strange(self, ref: TaskRef[T]) -> bool:
+        return ref in self.strangers or ref in self.contradicted
+
+    def note_stranger(self, wait: WaitState[T], now: float) -> None:
+        """Note that no page has a task. It is looked for again, each time after twice as long."""
+        self.strangers.add(wait.ref)
+        if self.look_again_at == math.inf:
+            self.look_again_at = now + self._look_again
+            self._look_again *= 2
+
+    def park_late(self) -> None:
+        """Let those that came since the last round began be looked for in this one."""
+        for wait in self.late:
+            if not wait.over and wait.due == AWAITED:
+                wait.due = PARKED[self.turn]
+                self.parked += 1
+        self.late.clear()
+
+    def turn_back(self, held: Iterable[WaitState[T]]) -> None:
+        """Let who was not met in this round be looked for in the next one."""
+        unseen, seen = PARKED[1 - self.turn], PARKED[self.turn]
+        for wait in held:
+            if wait.due == unseen and type(wait.ref) is self.ref_type:
+                wait.due = seen
+
+    def to_check(self, held: Iterable[WaitState[T]]) -> WaitState[T] | None:
+        """Return a wait that pages tell of, by chance. One whose own polls fail knows no better."""
+        last, chosen = None, random.randrange(max(self.parked, 1))
+        for wait in held:
+            if wait.due in PARKED and type(wait.ref) is self.ref_type and wait.last_error is None:
+                chosen -= 1
+                last = wait
+                if chosen < 0:
+                    break
+        return last
+
+    def pause(self) -> float:
+        """Return the seconds until the next round.
+
+        The trade of a single wait, between requests and delay, for so many waits at once. Where
+        nothing has ended for some rounds, the next end is likely to be as far away.
+        """
+        slowest = self.learner.backoff.maximum
+        pages = math.ceil(self.reach / self.route.size) or 1
+        pause = max(slowest * math.sqrt(pages / max(self.parked, 1)), SHORTEST)
+        pause = max(pause, min(pause * _GROWTH**self.barren, slowest / 3))
+        return pause * random.uniform(0.85, 1.0)
+
+    def survives(self, verdict: Verdict | None, now: float) -> bool:
+        """Note that a page did not come. Return whether the next round is waited for.
+
+        Args:
+            verdict: What came instead; None where many pages failed.
+            now: The moment.
+        """
+        if verdict is not None and not verdict.retry:
+            if not isinstance(verdict.error, AuthenticationError | NotAskedError):
+                self.route.gone = True
+            self.rest(now)
+            return False
+        self.failures += 1
+        if self.failures < 2:
+            return True
+        self.failures = 0
+        self.rest(now)
+        return False
+
+    def rest(self, now: float) -> None:
+        """Do without rounds for a while."""
+        self.earliest = now + _REST

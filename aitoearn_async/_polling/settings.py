@@ -1,0 +1,82 @@
+"""The settings that waits of one call share, and the evidence against a refusal."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Container
+from typing import Any
+
+from ..contract.endpoints import endpoint_of
+from ..contract.tasks import TaskRef
+from .ends import Established, ServiceFacts
+from .rhythm import Learner, Rhythm
+from .schedule import WaitStrategy, backoff_of, cadence
+
+
+class Evidence:
+    """The evidence against a refusal, from all waits of one call."""
+
+    __slots__ = ("failure_told", "good_replies", "just_submitted", "refusals", "service")
+
+    def __init__(
+        self, made: Container[TaskRef[Any]] = (), service: ServiceFacts | None = None
+    ) -> None:
+        self.good_replies: int = 0  # good answers so far, to tasks of any kind
+        self.refusals: int = 0  # of the key, or of trust, while there was no good answer
+        self.failure_told: bool = False  # whether the log has been told of a failed poll
+        self.service: ServiceFacts = service or Established()
+        self.just_submitted: Container[TaskRef[Any]] = made  # whose ids the service has just given
+
+
+class WaitSettings:
+    """The settings that the waits of one call share, for one kind of task."""
+
+    __slots__ = ("evidence", "learner", "patience", "poll_seconds", "timeout", "wait")
+
+    def __init__(
+        self,
+        timeout: float,
+        patience: float,
+        wait: WaitStrategy,
+        evidence: Evidence | None = None,
+        learner: Learner | None = None,
+    ) -> None:
+        self.timeout: float = timeout  # seconds from the first poll; infinity for no limit
+        self.patience: float = patience  # seconds of trouble; infinity for no limit
+        self.wait: WaitStrategy = wait
+        self.poll_seconds: float = 0.0  # how long a poll takes, in seconds: the slowest, of late
+        # Shared with the waits for tasks of other kinds.
+        self.evidence: Evidence = evidence or Evidence()
+        self.learner: Learner | None = learner  # takes the place of `wait`, if it is there
+
+
+def settings_by_kind(
+    timeout: float,
+    patience: float,
+    wait: WaitStrategy | None,
+    evidence: Evidence,
+    rhythm: Rhythm,
+) -> Callable[[TaskRef[Any]], WaitSettings]:
+    """Return a function that gives the settings of the wait for a task, the same for all of a kind.
+
+    It raises TypeError for what is no ref.
+
+    Args:
+        timeout: Seconds from the first poll; infinity for no limit.
+        patience: Seconds of trouble; infinity for no limit.
+        wait: The delays between polls; None for what has been learned of each kind.
+        evidence: Shared by all of these waits.
+        rhythm: What has been learned.
+    """
+    made: dict[type, WaitSettings] = {}
+
+    def settings_of(ref: TaskRef[Any]) -> WaitSettings:
+        found = made.get(type(ref))
+        if found is None:
+            endpoint_of(ref)  # refuses what is no ref
+            kind = ref.kind
+            learner = rhythm.learner(kind, backoff_of(kind)) if wait is None else None
+            found = WaitSettings(timeout, patience, wait or cadence(kind), evidence, learner)
+            made[type(ref)] = found
+        return found
+
+    return settings_of

@@ -1,0 +1,131 @@
+"""The statistics of a batch: how much, how fast, how late. Cheap to keep and to read."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Callable
+
+import msgspec
+
+from ..errors import AiToEarnError, TaskFailedError
+from .hooks import call
+
+_SECONDS_BETWEEN_REPORTS = 1.0
+_SECONDS = 8
+
+
+class BatchStatistics(msgspec.Struct, frozen=True, kw_only=True):
+    """The statistics of a batch at one moment."""
+
+    pending: int
+    """Tasks that wait for their next poll."""
+    in_flight: int
+    """Tasks that are being polled."""
+    ready: int
+    """Outcomes that nobody has taken yet."""
+    succeeded: int
+    """Tasks that succeeded."""
+    failed: int
+    """Tasks that failed."""
+    unresolved: int
+    """Tasks that were given up or refused."""
+    polls: int
+    """Polls that came back, whatever they brought."""
+    unchanged: int
+    """Good polls that brought nothing new."""
+    polls_per_second: float
+    """Over the last eight seconds."""
+    lag: float
+    """Seconds by which polls have been late recently. If it is high, the rate is too low."""
+    exhausted: bool
+    """All refs have been read."""
+    time_left: tuple[float, float] | None = None
+    """Seconds until the last of the tasks ends: at the earliest, and at the latest, as far as is
+    likely. None while refs are still read, or too little is known of how long such tasks take."""
+    saving: int = 0
+    """Outcomes of tasks that have succeeded, whose files are being saved or are to be."""
+
+
+class PollMeter:
+    """Counts polls and the ends of tasks, and remembers the polls of the last seconds."""
+
+    __slots__ = ("_buckets", "_second", "_since", "ends", "lag", "polls", "unchanged")
+
+    def __init__(self) -> None:
+        self.polls: int = 0
+        self.unchanged: int = 0
+        self.lag: float = 0.0
+        self.ends: Counter[str] = Counter()
+        self._buckets = [0] * _SECONDS
+        self._second = 0
+        self._since: float | None = None
+
+    def note(self, now: float, lag: float, *, unchanged: bool) -> None:
+        """Count a poll that came back; it had gone out so many seconds later than due."""
+        self.polls += 1
+        self.unchanged += unchanged
+        self.lag += (max(lag, 0.0) - self.lag) * 0.05
+        if now >= self._second + 1 or self._since is None:
+            self._advance(now)
+        self._buckets[self._second % _SECONDS] += 1
+
+    def note_end(self, error: AiToEarnError | None, times: int) -> None:
+        """Count the end of a task that was asked for so many times."""
+        failed = "failed" if isinstance(error, TaskFailedError) else "unresolved"
+        self.ends["succeeded" if error is None else failed] += times
+
+    def per_second(self, now: float) -> float:
+        """Return the polls a second, over the last seconds."""
+        if self._since is None:
+            return 0.0
+        self._advance(now)
+        # All seconds but the present one are whole.
+        return sum(self._buckets) / min(max(now - self._since, 1.0), _SECONDS - 1 + now % 1)
+
+    def statistics(
+        self,
+        now: float,
+        *,
+        pending: int,
+        in_flight: int,
+        ready: int,
+        saving: int,
+        exhausted: bool,
+        time_left: tuple[float, float] | None,
+    ) -> BatchStatistics:
+        """Add what is counted here to what the batch counts."""
+        return BatchStatistics(
+            pending=pending,
+            in_flight=in_flight,
+            ready=ready,
+            saving=saving,
+            exhausted=exhausted,
+            time_left=time_left,
+            succeeded=self.ends["succeeded"],
+            failed=self.ends["failed"],
+            unresolved=self.ends["unresolved"],
+            polls=self.polls,
+            unchanged=self.unchanged,
+            polls_per_second=self.per_second(now),
+            lag=self.lag,
+        )
+
+    def _advance(self, now: float) -> None:
+        second = int(now)
+        if second == self._second and self._since is not None:
+            return
+        if self._since is None:
+            self._since, self._second = now, second
+        for passed in range(self._second + 1, min(second, self._second + _SECONDS) + 1):
+            self._buckets[passed % _SECONDS] = 0
+        self._second = max(second, self._second)
+
+
+async def report(
+    progress: Callable[[BatchStatistics], object], statistics: Callable[[], BatchStatistics]
+) -> None:
+    """Call a hook about once a second with the statistics, until cancelled."""
+    while True:
+        await asyncio.sleep(_SECONDS_BETWEEN_REPORTS)
+        await call(progress, statistics())

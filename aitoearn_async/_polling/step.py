@@ -1,0 +1,382 @@
+"""The decision after a poll: one plain function on plain state.
+
+    given this answer at this moment:    poll again then · it has ended · give up then
+
+No I/O, no clock of its own, no await, so one wait and a hundred thousand are decided alike,
+and every case can be tested as a value. The rules it holds:
+
+- A failed poll is not a failed task. It costs one poll, and the next comes later.
+- A wait ends early only on a definite answer, its deadline, or when trouble has lasted for
+  all of its patience. A refusal that contradicts earlier good answers needs a second one.
+- The last sleep before an end is shortened so that one last poll still fits in.
+- A poll that was held back, since the service is down, is no poll; the wait keeps its cadence.
+- What the service asks for (`Retry-After`) is never undercut, not even for that last poll.
+"""
+
+from __future__ import annotations
+
+import math
+import random
+from typing import Any, Generic, TypeVar, cast
+
+import msgspec
+
+from .._verdict import NO_TURN, Verdict
+from ..contract.endpoints import endpoint_of
+from ..contract.tasks import Task, TaskRef
+from ..errors import (
+    AiToEarnError,
+    ApiError,
+    AuthenticationError,
+    ConnectionFailedError,
+    ContractError,
+    NotAskedError,
+    RateLimitError,
+    TaskNotFoundError,
+    TransportError,
+)
+from .ends import FIRST_CONTACT, FIRST_DELAY, final_error, is_first_contact, is_first_trouble
+from .observation import learned_delay, observe
+from .schedule import delay_after
+from .seen import count_poll, seen_by
+from .settings import Evidence as Evidence
+from .settings import WaitSettings as WaitSettings
+from .survival import Cohort
+
+T = TypeVar("T", bound=Task)
+
+PollError = ApiError | TransportError | ContractError
+"""The error that a poll can come to."""
+
+_OWN_TROUBLE = -1
+_MOST_HELD = 30.0
+"""The most seconds until a poll that was held, because the service is down, is tried again."""
+
+
+class PollResult(msgspec.Struct, Generic[T]):
+    """The result of a good poll."""
+
+    status: str
+    """The service's word."""
+    task: T | None
+    """The whole task; None if its status is the one that the wait knew."""
+    validator: str | None = None
+    """The validator (RFC 9110) that the next poll sends back. It has no meaning here."""
+    sent: float = math.nan
+    """The moment when the request went out, after any waiting for its turn."""
+    date: str | None = None
+    """The service's clock at the time, as its `Date` header tells it."""
+    stored: bool = False
+    """It comes from a cache, not from the service."""
+    retry_after: float | None = None
+    """Seconds for which the service says not to ask again."""
+    not_modified: bool = False
+    """The answer was an HTTP 304."""
+
+
+class WaitState(msgspec.Struct, Generic[T], order=True, gc=False):
+    """The state of one wait. Plain data, in few bytes; moments are the client's clock's.
+
+    Sorts by `due`, so that a heap of them is an agenda. The garbage collector does not look at
+    them, since no cycle goes through one, as long as no error that it holds is raised.
+    """
+
+    due: float
+    """The moment of its next poll; set by its scheduler."""
+    ref: TaskRef[T]
+    started: float = math.nan
+    """The moment when the first poll began."""
+    polls: int = 0
+    """The number of polls that came back, whatever they brought."""
+    status: str | None = None
+    """The service's word as of the last good poll."""
+    latest: T | None = None
+    """The task as of the last good poll that had news of it."""
+    validator: str | None = None
+    """The validator of the last response, for the next poll."""
+    last_error: PollError | None = None
+    """The last poll's error, if it had one."""
+    failing_since: float | None = None
+    """The moment when the first of the polls began that have failed since the last good one."""
+    unconfirmed_refusal: int | None = None
+    """The number of good answers, to all waits of the call, at a refusal that must be confirmed; or
+    `_OWN_TROUBLE`, when other tasks have had good answers since: only this one is refused."""
+    final_poll_for: float | None = None
+    """The end of the wait, if the next poll is the last one before it."""
+    counts: dict[str, int] | None = None
+    """The counts of what the polls came to, unless all came to the present status."""
+    cohort: Cohort | None = None
+    """The tasks of its model and age; None while these are not known, or nothing is learned."""
+    seen_age: float = 0.0
+    """The age at which it was last seen running: seconds, shared with others."""
+    over: bool = False
+    """It has ended, and must be dropped by all that still hold it; set by its scheduler."""
+
+    @property
+    def seen(self) -> dict[str, int]:
+        """Return what the polls came to, and how often."""
+        return seen_by(self)
+
+    def end(self, settings: WaitSettings) -> float:
+        """The moment when this wait ends if nothing changes: out of time, or out of patience."""
+        if self.failing_since is None:
+            return self.started + settings.timeout
+        return min(self.deadline(settings), self.patience_end(settings))
+
+    def deadline(self, settings: WaitSettings) -> float:
+        """The moment when the time for this task is over."""
+        return self.started + settings.timeout
+
+    def patience_end(self, settings: WaitSettings) -> float:
+        """The moment when the present trouble has lasted too long; infinity while there is none."""
+        if self.failing_since is None:
+            return math.inf
+        if is_first_contact(settings, self.last_error):
+            return self.failing_since + min(settings.patience, FIRST_CONTACT)
+        return self.failing_since + settings.patience
+
+    def response_deadline(self, settings: WaitSettings, asked: float, due: float) -> float:
+        """The moment when a poll is given up that began now and was due then.
+
+        Patience is for the service. It does not run out over a delay on this side: a rate that is
+        too low for so many polls, or a slow consumer of an iteration.
+        """
+        # With a timeout of 0 a task is polled once, and the request has a timeout of its own.
+        deadline = self.started + settings.timeout if settings.timeout else math.inf
+        if self.failing_since is None:
+            return deadline
+        return min(deadline, self.patience_end(settings) + max(0.0, asked - due))
+
+    @property
+    def born(self) -> float:
+        """The moment when the task was submitted, as far as is known."""
+        return self.started - (self.cohort.age if self.cohort is not None else 0.0)
+
+    @property
+    def known(self) -> str | None:
+        """The status that a poll need not bring again.
+
+        It is None before the last poll: that reads the task whole, for the error of a wait that is
+        given up.
+        """
+        return self.status if self.final_poll_for is None else None
+
+    def latest_known(self) -> T | None:
+        """The task as of the last good poll, as far as it was kept."""
+        if self.latest is None and self.status is not None:
+            return endpoint_of(self.ref).bare(self.ref.id, self.status)
+        return self.latest
+
+
+class PollAt(msgspec.Struct):
+    """Poll again at `moment`. `changed`: an iteration gives the task of this poll."""
+
+    moment: float
+    changed: bool = False
+
+
+class Ended(msgspec.Struct, Generic[T]):
+    """The task has ended, as the service says."""
+
+    task: T
+    changed: bool = True
+
+
+class GiveUpAt(msgspec.Struct):
+    """No further poll; raise the error at `moment`."""
+
+    moment: float
+    error: AiToEarnError
+    changed: bool = False
+
+
+Decision = PollAt | Ended[T] | GiveUpAt
+
+
+def begin(wait: WaitState[T], settings: WaitSettings, now: float) -> Decision[T]:
+    """Return the first decision: poll at once."""
+    wait.started = now
+    if not settings.timeout:
+        wait.final_poll_for = now
+    return PollAt(now)
+
+
+def step(
+    wait: WaitState[T],
+    settings: WaitSettings,
+    response: PollResult[T] | Verdict,
+    asked: float,
+    now: float,
+) -> Decision[T]:
+    """Return the next decision.
+
+    Args:
+        wait: How the wait stands; brought up to date.
+        settings: The settings of the wait; `poll_seconds` is brought up to date.
+        response: What the poll came to.
+        asked: When it began.
+        now: When it came back.
+    """
+    if isinstance(response, PollResult):
+        settings.poll_seconds = max(now - asked, 0.75 * settings.poll_seconds)
+        return _after_reply(wait, settings, response, asked, now)
+    if isinstance(response.error, NotAskedError) or response.error.label == NO_TURN:
+        return _after_silence(wait, settings, response, asked, now)
+    settings.poll_seconds = max(now - asked, 0.75 * settings.poll_seconds)
+    return _after_trouble(wait, settings, response, asked, now)
+
+
+def go_on(wait: WaitState[T], settings: WaitSettings, now: float) -> Decision[T]:
+    """Return the next decision for a wait that rounds have polled so far."""
+    return _next(wait, settings, None, now, changed=False)
+
+
+def _after_reply(
+    wait: WaitState[T], settings: WaitSettings, reply: PollResult[T], asked: float, now: float
+) -> Decision[T]:
+    changed = reply.status != wait.status
+    if changed or reply.stored or wait.counts is not None:
+        label = f"{reply.status} from a cache" if reply.stored else reply.status
+        count_poll(wait, label, as_before=wait.status is None and not reply.stored)
+    else:
+        wait.polls += 1
+    wait.status, wait.validator = reply.status, reply.validator
+    wait.last_error = wait.failing_since = None
+    wait.unconfirmed_refusal = None
+    settings.evidence.good_replies += 1
+    if settings.learner is not None:
+        observe(wait, settings.learner, reply, asked, now)
+    if reply.task is not None:
+        wait.latest = reply.task
+        if reply.task.done:
+            return Ended(reply.task)
+    return _next(wait, settings, reply.task, now, changed, reply.retry_after)
+
+
+def _after_trouble(
+    wait: WaitState[T], settings: WaitSettings, verdict: Verdict, asked: float, now: float
+) -> Decision[T]:
+    error = cast("PollError", verdict.error)
+    count_poll(wait, error.label, as_before=False)
+    wait.validator, wait.last_error = None, error
+    if _is_definite(verdict):
+        if not _needs_confirmation(wait, settings, error):
+            return GiveUpAt(now, error)
+        if wait.unconfirmed_refusal is None:
+            wait.unconfirmed_refusal = settings.evidence.good_replies
+        else:
+            wait.unconfirmed_refusal = _OWN_TROUBLE
+            if wait.failing_since is None:
+                wait.failing_since = asked
+    # A client that is told to slow down has reached the service, so patience is not used up.
+    elif wait.failing_since is None and not isinstance(error, RateLimitError):
+        wait.failing_since = asked
+    return _next(wait, settings, error, now, changed=False, delay=verdict.delay)
+
+
+def _after_silence(
+    wait: WaitState[T], settings: WaitSettings, verdict: Verdict, asked: float, now: float
+) -> Decision[T]:
+    """Decide after a request that was not sent: it is no poll, but may use patience up."""
+    error = wait.last_error = cast("PollError", verdict.error)
+    if error.label == NO_TURN:
+        # Patience is not for delays on this side. The poll is still due.
+        if wait.failing_since is not None:  # 0.0 is a moment like any other
+            wait.failing_since += now - asked
+        return _poll_at(wait, settings, now, now, now, changed=False)
+    if verdict.delay is not None:
+        # The service is there, and wants to be left alone. The poll is due as soon as that is over.
+        moment = now + _longer(verdict.delay)
+        return _poll_at(wait, settings, moment, moment, now, changed=False)
+    if wait.failing_since is None:
+        wait.failing_since = asked
+    # The usual delay keeps tasks spread out. But a task that is polled once an hour must not wait
+    # another hour for a poll that was due now.
+    most = FIRST_DELAY if is_first_contact(settings, error) else _MOST_HELD
+    delay = min(
+        delay_after(settings.wait, max(wait.polls, 1), wait.started, now, error),
+        most * random.uniform(0.8, 1.0),
+    )
+    return _poll_at(wait, settings, now + delay, now, now, changed=False)
+
+
+def _is_definite(verdict: Verdict) -> bool:
+    """Return whether the service itself said no, or cannot be trusted to be the service."""
+    return isinstance(verdict.error, ApiError | ConnectionFailedError) and not verdict.retry
+
+
+def _needs_confirmation(wait: WaitState[Any], settings: WaitSettings, error: AiToEarnError) -> bool:
+    if isinstance(error, AuthenticationError | ConnectionFailedError):
+        # It would end all waits of the call, and so it must come twice: one node of many can be
+        # wrong, and the service also says 401 when it fails to look the account up.
+        evidence = settings.evidence
+        if evidence.good_replies or wait.ref in evidence.just_submitted:
+            # A good answer to any of the waits since the first refusal speaks for the key once
+            # more.
+            return wait.unconfirmed_refusal != evidence.good_replies
+        evidence.refusals += 1
+        return evidence.refusals < 2
+    if wait.unconfirmed_refusal is not None:
+        return False
+    if isinstance(error, TaskNotFoundError):
+        # The receipt may come before the task can be found.
+        return wait.ref in settings.evidence.just_submitted
+    return type(error) is ApiError and wait.status is not None
+
+
+def _next(
+    wait: WaitState[T],
+    settings: WaitSettings,
+    outcome: T | AiToEarnError | None,
+    now: float,
+    changed: bool,
+    delay: float | None = None,
+) -> Decision[T]:
+    if settings.learner is not None:
+        pause = learned_delay(wait, settings.learner, now, wait.polls)
+    else:
+        known = wait.latest if outcome is None else outcome
+        pause = delay_after(settings.wait, wait.polls, wait.started, now, known)
+    if wait.last_error is not None and is_first_trouble(wait, settings):
+        pause = min(pause, FIRST_DELAY * random.uniform(0.8, 1.0))
+    earliest = now if delay is None else now + _longer(delay)
+    return _poll_at(wait, settings, max(now + pause, earliest), earliest, now, changed)
+
+
+def _poll_at(
+    wait: WaitState[T],
+    settings: WaitSettings,
+    moment: float,
+    earliest: float,
+    now: float,
+    changed: bool,
+) -> Decision[T]:
+    """Poll at a moment; or at an earlier one, as the last poll before the end; or give up."""
+    end = wait.end(settings)
+    # A poll that begins later than this would not be back before the end.
+    last = end - 1.25 * settings.poll_seconds - 0.02
+    if moment <= last:
+        wait.final_poll_for = None
+        return PollAt(moment, changed)
+    if wait.final_poll_for == end:
+        return give_up(wait, settings, max(now, end), changed)
+    if last < max(now, earliest):
+        # By the duration of polls there is no time for another one. But that is the slowest one's,
+        # so a poll that is due before the end is tried; its deadline is the end.
+        if moment >= end:
+            return give_up(wait, settings, max(now, end), changed)
+        last = moment
+    wait.final_poll_for = end
+    return PollAt(last, changed)
+
+
+def _longer(seconds: float) -> float:
+    """Return a little more than the service asked for, at random: not all return at once."""
+    return seconds * random.uniform(1.0, 1.2)
+
+
+def give_up(
+    wait: WaitState[Any], settings: WaitSettings, moment: float, changed: bool = False
+) -> GiveUpAt:
+    """Return the end of a wait that is out of time, or out of patience."""
+    return GiveUpAt(moment, final_error(wait, settings, moment), changed)

@@ -1,0 +1,377 @@
+"""One wait: awaitable, and an async iterator of changes.
+
+It awaits what `step` decides and nothing more. It runs in its caller's task and holds
+nothing between two awaits, so cancelling it or dropping it leaves nothing behind.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import inspect
+import warnings
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Generator
+from datetime import UTC, datetime, timedelta
+from types import (
+    CodeType,
+    CoroutineType,
+    FrameType,
+    FunctionType,
+    MethodType,
+    TracebackType,
+)
+from typing import Any, NoReturn, TypeVar, cast
+
+from .._verdict import Verdict
+from ..contract.status import TaskState
+from ..contract.tasks import AnyRef, Task, TaskRef
+from ..errors import TaskFailedError
+from .clock import Clock
+from .crowd import Crowd
+from .ends import warn_of_first_failure
+from .step import (
+    Decision,
+    Ended,
+    GiveUpAt,
+    PollAt,
+    PollError,
+    PollResult,
+    WaitSettings,
+    WaitState,
+    begin,
+    give_up,
+    step,
+)
+
+T = TypeVar("T", bound=Task)
+F = TypeVar("F", bound=Callable[..., Any])
+
+Poll = Callable[[WaitState[T], float], Awaitable[PollResult[T] | Verdict]]
+"""Polls once for a wait, until the given deadline (infinity for no limit)."""
+Step = Callable[[WaitState[T], WaitSettings, PollResult[T] | Verdict, float, float], Decision[T]]
+"""Decides what follows on a poll, as `step` does."""
+
+
+def not_an_end(error: BaseException) -> BaseException:
+    """Return an error of the caller's, as an iteration can raise it.
+
+    A `StopAsyncIteration` out of a strategy, a source or a hook would end the iteration as if
+    there were nothing more to come. Python itself does the same for a generator.
+    """
+    if not isinstance(error, StopAsyncIteration):
+        return error
+    wrapped = RuntimeError("a strategy, a source or a hook raised StopAsyncIteration")
+    wrapped.__cause__ = error
+    return wrapped
+
+
+class _CollectedState(WaitState[T], gc=True):
+    """A wait that the garbage collector looks at.
+
+    An error that a waiter raises, or shows as its `trouble`, leads to frames, and from there back
+    to the waiter. Nobody sees the waits of a batch, so they need no look.
+    """
+
+
+class Waiter(Coroutine[Any, Any, T], AsyncIterator[T]):
+    """A wait for one task, made by `Client.wait_for`.
+
+    `await` it for the finished task, or iterate it for every change:
+
+        task = await client.wait_for(ref)
+        async for task in client.wait_for(ref): ...
+
+    It is for one use at a time. After the end, each further use gives the same end. It is
+    also accepted where a coroutine is, as in `asyncio.create_task(client.wait_for(ref))`. One
+    that is dropped unused warns, as a coroutine does.
+    """
+
+    _was_used: bool = True  # of one that no call has made
+
+    def __init__(
+        self,
+        ref: TaskRef[T],
+        settings: WaitSettings,
+        *,
+        raise_on_failure: bool,
+        poll: Poll[T],
+        clock: Clock,
+        crowd: Crowd,
+        step: Step[T] = step,
+    ) -> None:
+        self._wait: WaitState[T] = _CollectedState(due=0.0, ref=ref)
+        self._settings = settings
+        self._raise_on_failure = raise_on_failure
+        self._poll = poll
+        self._step = step
+        self._clock = clock
+        self._crowd = crowd
+        self._decision: Decision[T] | None = None
+        self._ended_at: float | None = None
+        self._end_was_yielded = False
+        self._in_use = False
+        self._coroutine: CoroutineType[Any, Any, T] | None = None
+        self._driver: asyncio.Task[Any] | None = None
+        self._was_used = False
+        # A class's own name cannot be an instance's: tracers and asyncio ask the instance.
+        self.__name__ = "wait_for"
+        self.__qualname__ = "Client.wait_for"
+
+    def __del__(self) -> None:
+        if not self._was_used and warnings is not None:
+            warnings.warn(
+                f"the wait for {self.ref} was never awaited: nothing was sent",
+                RuntimeWarning,
+                stacklevel=2,
+                source=self,
+            )
+
+    @property
+    def ref(self) -> AnyRef:
+        """The task waited for."""
+        return cast("AnyRef", self._wait.ref)
+
+    @property
+    def latest(self) -> T | None:
+        """The task as of the last poll that had news of it; None before the first good one.
+
+        A poll that finds the status unchanged reads no further.
+        """
+        return self._wait.latest
+
+    @property
+    def trouble(self) -> PollError | None:
+        """The error of the last poll, if it had one."""
+        return self._wait.last_error
+
+    @property
+    def seen(self) -> dict[str, int]:
+        """Return what came back, and how often: `{"InProgress": 12, "HTTP 502": 3}`."""
+        return dict(self._wait.seen)
+
+    @property
+    def polls(self) -> int:
+        """The number of polls."""
+        return self._wait.polls
+
+    @property
+    def elapsed(self) -> float:
+        """Return how long the wait has lasted, in seconds from the first poll; 0 before it."""
+        if self._decision is None:
+            return 0.0
+        until = self._clock.time() if self._ended_at is None else self._ended_at
+        return until - self._wait.started
+
+    @property
+    def expected_end(self) -> tuple[datetime, datetime] | None:
+        """The time between which the task is likely to end, by how long others of its model took.
+
+        Nine of ten such ends lie in between. None while too little is known, after the end, and
+        where the wait has a strategy of its own.
+        """
+        learner, cohort = self._settings.learner, self._wait.cohort
+        if learner is None or cohort is None or self._ended_at is not None:
+            return None
+        left = learner.time_left(cohort.curve, self._wait.born, self._clock.time())
+        if left is None:
+            return None
+        now = datetime.now(UTC)
+        return now + timedelta(seconds=left[0]), now + timedelta(seconds=left[1])
+
+    def __repr__(self) -> str:
+        latest = self._wait.latest
+        state = (latest.state if latest else TaskState.RUNNING).name
+        word = f" {latest.status!r}" if latest else ""
+        over = " over" if self._ended_at is not None else ""
+        return f"<Waiter {self.ref} {state}{word}{over} polls={self.polls}>"
+
+    def __await__(self) -> Generator[Any, Any, T]:
+        self._was_used = True
+        return self._run().__await__()
+
+    def __aiter__(self) -> Waiter[T]:
+        self._was_used = True
+        return self
+
+    async def __anext__(self) -> T:
+        self._was_used = True
+        if self._end_was_yielded:
+            raise StopAsyncIteration
+        try:
+            task = await self._until(changed=True)
+        except StopAsyncIteration as exc:
+            raise not_an_end(exc) from exc
+        self._end_was_yielded = isinstance(self._decision, Ended)
+        return task
+
+    async def _run(self) -> T:
+        task = await self._until(changed=False)
+        if task.state is TaskState.FAILED and self._raise_on_failure:
+            raise TaskFailedError(task)  # type: ignore[arg-type]
+        return task
+
+    async def _until(self, *, changed: bool) -> T:
+        """Go on until the task has ended; or, if `changed`, until there is news of it."""
+        if self._in_use:
+            raise self._already_in_use()
+        self._in_use = True
+        if not changed:  # pages do not tell of each change
+            self._crowd.join(self._wait, self._settings)
+        try:
+            while True:
+                decision: Decision[T] = self._decision or self._begin()
+                if isinstance(decision, Ended):
+                    task: T = decision.task
+                    return task
+                if isinstance(decision, GiveUpAt):
+                    await self._give_up(decision)
+                elif self._crowd.takes(self._wait):
+                    await self._leave_to_rounds()
+                elif await self._poll_at(decision.moment) and changed:
+                    assert self._wait.latest is not None
+                    return self._wait.latest
+        finally:
+            self._crowd.leave(self._wait, has_ended=isinstance(self._decision, Ended))
+            self._in_use = False
+
+    def _already_in_use(self) -> RuntimeError:
+        return RuntimeError(
+            f"this wait for {self.ref} is already under way; call wait_for() again for a second one"
+        )
+
+    def _begin(self) -> Decision[T]:
+        self._decision = begin(self._wait, self._settings, self._clock.time())
+        return self._decision
+
+    async def _leave_to_rounds(self) -> None:
+        """Wait until rounds hand this wait back, and then do what they say."""
+        self._decision = decision = await self._crowd.wait_for_round(self._wait)
+        if isinstance(decision, PollAt):
+            await self._poll_at(decision.moment)
+        elif isinstance(decision, Ended):
+            self._ended_at = self._clock.time()
+
+    async def _poll_at(self, moment: float) -> bool:
+        """Sleep, poll, decide. Return whether the poll brought news."""
+        asked = self._clock.time()
+        if moment > asked:
+            await self._clock.sleep_until(moment)
+            asked = self._clock.time()
+        deadline = self._wait.response_deadline(self._settings, asked, moment)
+        if asked >= deadline:  # whoever iterates was elsewhere
+            self._decision = give_up(self._wait, self._settings, asked)
+            return False
+        response = await self._poll(self._wait, deadline)
+        now = self._clock.time()
+        after = self._step(self._wait, self._settings, response, asked, now)
+        if isinstance(response, Verdict):
+            after = await self._crowd.settle(self._wait, response, after, deadline)
+            if isinstance(after, PollAt):
+                warn_of_first_failure(self._wait, self._settings)
+        self._decision = after
+        if isinstance(after, Ended):
+            self._ended_at = now
+        return after.changed
+
+    async def _give_up(self, decision: GiveUpAt) -> NoReturn:
+        if decision.moment > self._clock.time():
+            await self._clock.sleep_until(decision.moment)
+        if self._ended_at is None:
+            self._ended_at = self._clock.time()
+        raise decision.error.with_traceback(None)
+
+    # A coroutine's own methods, so that create_task() and TaskGroup take a Waiter as it is.
+
+    def send(self, value: Any) -> Any:
+        """As in a coroutine; called by asyncio's tasks."""
+        return self._drive("send", value)
+
+    def throw(
+        self,
+        typ: Any,
+        val: BaseException | object = None,
+        tb: TracebackType | None = None,
+    ) -> Any:
+        """As in a coroutine; called by asyncio's tasks."""
+        return self._drive("throw", typ if val is None else val)
+
+    def close(self) -> None:
+        """As in a coroutine; called by asyncio's tasks."""
+        self._was_used = True
+        if self._coroutine is not None:
+            self._coroutine.close()
+            self._coroutine = None
+
+    def _drive(self, method: str, value: Any) -> Any:
+        self._was_used = True
+        driver = asyncio.current_task()
+        if self._coroutine is None:
+            # The type of what an `async def` gives, which typeshed says less of.
+            run: Any = self._run()
+            self._coroutine = run
+            self._driver = driver
+        elif self._driver is not driver:
+            raise self._already_in_use()
+        try:
+            return getattr(self._coroutine, method)(value)
+        except BaseException:
+            self._coroutine = None  # it has ended; another use of the wait is another one
+            raise
+
+    # What asyncio, debuggers and tracers ask a coroutine, to show where it stands.
+
+    @property
+    def cr_code(self) -> CodeType:
+        """As in a coroutine: the code it runs."""
+        return type(self)._run.__code__
+
+    @property
+    def cr_frame(self) -> FrameType | None:
+        """As in a coroutine: where it stands; None unless a task is running it."""
+        return None if self._coroutine is None else self._coroutine.cr_frame
+
+    @property
+    def cr_await(self) -> Any:
+        """As in a coroutine: what it is awaiting."""
+        return None if self._coroutine is None else self._coroutine.cr_await
+
+    @property
+    def cr_running(self) -> bool:
+        """As in a coroutine: whether its code is running at this moment."""
+        return self._coroutine is not None and self._coroutine.cr_running
+
+    @property
+    def cr_suspended(self) -> bool:
+        """As in a coroutine: whether it is waiting for something."""
+        return self._coroutine is not None and self._coroutine.cr_suspended
+
+
+class _CoroutineFunction:
+    """A function that `inspect` of Python 3.11 takes for a coroutine function.
+
+    That version has no mark: it looks at the flags of the code.
+    """
+
+    def __init__(self, function: FunctionType) -> None:
+        functools.update_wrapper(self, function)
+        code = function.__code__
+        self.__code__ = code.replace(co_flags=code.co_flags | inspect.CO_COROUTINE)
+        self.__defaults__ = function.__defaults__
+        self.__kwdefaults__ = function.__kwdefaults__
+        self._function = function
+
+    def __get__(self, instance: object, owner: type) -> Any:
+        return self if instance is None else MethodType(self, instance)
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        return self._function(*args, **kwargs)
+
+
+def coroutine_function(function: F) -> F:
+    """Mark a function whose result is awaited, for what looks before it calls.
+
+    Background tasks of web frameworks and schedulers run a function that is not marked on a
+    thread, and drop what it returns.
+    """
+    mark: Any = getattr(inspect, "markcoroutinefunction", _CoroutineFunction)
+    return cast("F", mark(function))

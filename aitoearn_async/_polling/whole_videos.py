@@ -1,0 +1,71 @@
+"""Videos that have ended, fetched by pages of their list: each is asked for once."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Generic, TypeVar, cast
+
+from .._verdict import Verdict, spoils_a_page
+from ..contract.tasks import Task, TaskRef
+from .clock import Clock
+from .page_scan import SIZES, Piece
+from .pages import LARGE, PageSource
+from .round_line import AWAITED, PAGE_SECONDS, Line, Polls
+from .step import PollResult, WaitState
+
+T = TypeVar("T", bound=Task)
+
+_FEWEST = 8
+"""Ended videos from which on they are fetched by pages of their list."""
+
+
+class WholeVideos(Generic[T]):
+    """Fetches the videos of one batch."""
+
+    def __init__(
+        self,
+        source: PageSource,
+        clock: Clock,
+        held: Mapping[TaskRef[T], WaitState[T]],
+        polls: Polls[T],
+    ) -> None:
+        self._source = source
+        self._clock = clock
+        self._held = held
+        self._polls = polls
+
+    async def fetch(self, line: Line[T], ended: list[tuple[int, WaitState[T]]]) -> None:
+        """Fetch videos that have ended, by pages of their list where that is less."""
+        size = line.route.list_size
+        pages: dict[int, list[WaitState[T]]] = {}
+        if size and len(ended) >= _FEWEST:
+            for at, wait in ended:
+                pages.setdefault(at // size, []).append(wait)
+        for number in sorted(pages):
+            if len(pages[number]) > 1:
+                await self._fetch_page(line, Piece(number * size, size))
+        now = self._clock.time()
+        for _, wait in ended:
+            if wait.due == AWAITED and not wait.over:
+                self._polls.poll_at(wait, now)
+
+    async def _fetch_page(self, line: Line[T], piece: Piece) -> None:
+        asked = self._clock.time()
+        page = await self._source.videos(piece.number, piece.size, asked + PAGE_SECONDS)
+        if isinstance(page, Verdict):
+            # A bad or large row spoils a page: its neighbours come by smaller ones, or singly.
+            if spoils_a_page(page.error) and piece.size > _FEWEST:
+                for part in piece.parts():
+                    await self._fetch_page(line, part)
+            return
+        line.busy += page.seconds
+        for task in page.tasks:
+            ref = cast("TaskRef[T]", task.ref)
+            wait = self._held.get(ref)
+            if wait is not None and wait.due == AWAITED and ref in line.told and task.done:
+                result = PollResult(task.status, cast("T", task), None, page.sent)
+                self._polls.answer(wait, result, asked)
+        if page.rows:
+            a_row = page.bytes / page.rows
+            fits = [size for size in SIZES if size * a_row <= LARGE]
+            line.route.list_size = min(fits[0], line.route.most) if fits else 0

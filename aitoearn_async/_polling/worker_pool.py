@@ -1,0 +1,298 @@
+"""The workers of a batch: they poll each wait when it is due, with one timer for all.
+
+A waiting task is an entry on the agenda and nothing else: no asyncio task, no timer, no
+coroutine. Where refs come from, and what becomes of an outcome, is not known here.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from collections import deque
+from collections.abc import Callable, Coroutine, Mapping
+from typing import Any, Generic, TypeVar, cast
+
+from .._verdict import Verdict
+from ..contract.status import TaskState
+from ..contract.tasks import AnyTask, Task, TaskRef
+from ..errors import (
+    AiToEarnError,
+    AuthenticationError,
+    ConnectionFailedError,
+    NotAskedError,
+    TaskFailedError,
+)
+from .agenda import Agenda, StartStagger
+from .clock import Clock, NextTimer
+from .ends import warn_of_first_failure
+from .pages import PageSource
+from .resume import Resume, begin_again
+from .rounds import Rounds
+from .statistics import PollMeter
+from .step import (
+    Decision,
+    Ended,
+    PollAt,
+    PollResult,
+    WaitSettings,
+    WaitState,
+    begin,
+    give_up,
+    go_on,
+    step,
+)
+from .waiter import Poll, Step
+
+T = TypeVar("T", bound=Task)
+
+_AT_A_TIME = 50
+"""Waits handed out or ended in one turn of the loop, however many are due at once."""
+
+
+class WorkerPool(Generic[T]):
+    """Polls waits as they are due.
+
+    Args:
+        settings_of: The settings of the wait for a ref.
+        timeout: Seconds that all waits have in common, from their first poll to their end.
+        concurrency: The largest number of workers.
+        poll: Asks once how a task stands.
+        step: Decides what follows on a poll.
+        clock: Tells the time.
+        is_paused: Tells that no wait goes on now: the consumer is behind, or the batch is over.
+        spawn: Starts a worker; the batch owns it.
+        ended: Takes a wait that is over, its task as far as it is known, and its error.
+        held: All waits, by ref.
+        pages: Asks for many tasks at once; None: there is no such thing.
+
+    Attributes:
+        in_flight: Waits that are being polled.
+        meter: Counts the polls.
+    """
+
+    def __init__(
+        self,
+        settings_of: Callable[[TaskRef[T]], WaitSettings],
+        *,
+        timeout: float,
+        concurrency: int,
+        poll: Poll[T],
+        step: Step[T],
+        clock: Clock,
+        is_paused: Callable[[], bool],
+        spawn: Callable[[Coroutine[Any, Any, None]], None],
+        ended: Callable[[WaitState[T], T | None, AiToEarnError | None], None],
+        held: Mapping[TaskRef[T], WaitState[T]],
+        pages: PageSource | None,
+    ) -> None:
+        self.in_flight: int = 0
+        self.meter: PollMeter = PollMeter()
+        self._settings_of = settings_of
+        self._concurrency = concurrency
+        self._poll = poll
+        self._step = step
+        self._clock = clock
+        self._is_paused = is_paused
+        self._spawn = spawn
+        self._ended = ended
+        self._agenda: Agenda[T] = Agenda(timeout)
+        self._stagger = StartStagger()
+        self._idle: deque[asyncio.Future[WaitState[T]]] = deque()
+        self._workers = 0
+        self._final_errors: dict[TaskRef[T], AiToEarnError] = {}  # of few waits
+        self._timer = NextTimer(clock, self._look)
+        self._rounds: Rounds[T] | None = None
+        if pages is not None:
+            self._rounds = Rounds(
+                pages,
+                clock,
+                settings_of,
+                held=held,
+                polls=self,
+                spawn=spawn,
+                is_paused=is_paused,
+            )
+
+    def add(self, wait: WaitState[T], *, resume: Resume | None, is_one_of_many: bool) -> None:
+        """Put a new wait on the agenda. First polls of many are staggered."""
+        now = self._clock.time()
+        delay = 0.0
+        if self._rounds is not None:
+            self._rounds.note_new(wait.ref)
+        if resume is not None:
+            delay = begin_again(wait, resume, self._settings_of(wait.ref).wait, now)
+            self._agenda.begin(wait)
+        if self._rounds is not None and self._rounds.take(wait):
+            if math.isnan(wait.started):
+                self._begin(wait, now)
+        elif is_one_of_many and not delay:
+            self._agenda.add(wait, self._stagger.next(now))
+        else:
+            self._agenda.add(wait, now + delay)
+        self.arm()
+
+    def _begin(self, wait: WaitState[T], now: float) -> None:
+        begin(wait, self._settings_of(wait.ref), now)
+        self._agenda.begin(wait)
+        self.arm()
+
+    def discard(self, wait: WaitState[T]) -> None:
+        """Forget a wait. The result of a poll that is under way is dropped."""
+        if self._rounds is not None:
+            self._rounds.note_over(wait, has_ended=False)
+        self._agenda.end(wait)
+        self._final_errors.pop(wait.ref, None)
+
+    def arm(self, *, again: bool = False) -> None:
+        """Set the timer for the next wait, unless it is set for an earlier moment already."""
+        moment = math.inf
+        if not self._is_paused():
+            moment = self._agenda.next_deadline()
+            if self._has_hands():
+                moment = min(moment, self._agenda.next_due())
+        if again or moment < self._timer.at:
+            self._timer.set(moment)
+
+    def stop(self) -> None:
+        """Cancel the timers."""
+        self._timer.set(math.inf)
+        if self._rounds is not None:
+            self._rounds.stop()
+
+    # What rounds hand back.
+
+    def poll_at(self, wait: WaitState[T], moment: float) -> None:
+        """Poll a wait at a moment."""
+        self._agenda.add(wait, moment)
+        self.arm()
+
+    def go_on(self, wait: WaitState[T]) -> None:
+        """Poll a wait when its own cadence says so."""
+        decision = go_on(wait, self._settings_of(wait.ref), self._clock.time())
+        if isinstance(decision, PollAt):
+            self.poll_at(wait, decision.moment)
+        else:
+            self._act(wait, decision)
+
+    def answer(self, wait: WaitState[T], result: PollResult[T], asked: float) -> None:
+        """Take a wait's answer, as if it had been polled."""
+        now = self._clock.time()
+        decision: Decision[T] = step(wait, self._settings_of(wait.ref), result, asked, now)
+        self.meter.note(now, 0.0, unchanged=not decision.changed)
+        self._act(wait, decision)
+
+    def _look(self) -> None:
+        """Give what is due to workers; end what is out of time; set the timer for the next."""
+        now = self._clock.time()
+        for _ in range(_AT_A_TIME):
+            if self._is_paused():
+                break
+            if (wait := self._agenda.take_expired(now)) is not None:
+                self._expire(wait, now)
+            elif self._has_hands() and (wait := self._agenda.take(now)) is not None:
+                self._hand_over(wait)
+            else:
+                break
+        self.arm(again=True)
+
+    def _has_hands(self) -> bool:
+        return bool(self._idle) or self._workers < self._concurrency
+
+    def _hand_over(self, wait: WaitState[T]) -> None:
+        if self._idle:
+            self._idle.popleft().set_result(wait)
+        else:
+            self._workers += 1
+            self._spawn(self._work(wait))
+
+    def _expire(self, wait: WaitState[T], now: float) -> None:
+        # A wait that is being polled ends by itself: its request has the deadline of the wait.
+        if wait.due < math.inf:
+            error = self._final_errors.get(wait.ref)
+            error = error or give_up(wait, self._settings_of(wait.ref), now).error
+            self._end(wait, wait.latest_known(), error)
+
+    async def _work(self, wait: WaitState[T]) -> None:
+        now = self._clock.time()
+        while True:
+            if not wait.over:  # its time can run out on the way here
+                now = await self._serve(wait, now)
+            if (following := self._take(now)) is None:
+                following = await self._rest()
+            else:
+                # All answers of a turn are read first, then all requests sent: doing the same
+                # thing over and over takes the processor a tenth less time.
+                await asyncio.sleep(0)
+            wait, now = following, self._clock.time()
+
+    def _take(self, now: float) -> WaitState[T] | None:
+        """Return the next wait for a worker; None if there is none."""
+        if self._is_paused():
+            return None
+        if self._timer.at <= now:
+            self._look()  # who is out of time comes first
+            return None
+        wait = self._agenda.take(now)
+        if self._has_hands():
+            self.arm()
+        return wait
+
+    async def _rest(self) -> WaitState[T]:
+        hand: asyncio.Future[WaitState[T]] = asyncio.get_running_loop().create_future()
+        self._idle.append(hand)
+        self.arm()
+        return await hand
+
+    async def _serve(self, wait: WaitState[T], asked: float) -> float:
+        """Poll for a wait, and act on what comes of it. Return the moment when it came."""
+        settings, due = self._settings_of(wait.ref), wait.due
+        if math.isnan(wait.started):
+            self._begin(wait, asked)
+        wait.due = math.inf  # while it is being polled
+        deadline = wait.response_deadline(settings, asked, due)
+        self.in_flight += 1
+        try:
+            response = await self._poll(wait, deadline)
+        finally:
+            self.in_flight -= 1
+        now = self._clock.time()
+        if wait.over:
+            return now  # discarded meanwhile
+        decision = self._step(wait, settings, response, asked, now)
+        if isinstance(response, Verdict) and self._rounds is not None:
+            decision = await self._rounds.settle(wait, response, decision, deadline)
+            if wait.over:
+                return now
+        if isinstance(response, PollResult):
+            self.meter.note(now, response.sent - due, unchanged=not decision.changed)
+        elif not isinstance(response.error, NotAskedError):
+            self.meter.note(now, asked - due, unchanged=False)
+        self._act(wait, decision)
+        return now
+
+    def _act(self, wait: WaitState[T], decision: Decision[T]) -> None:
+        if isinstance(decision, PollAt):
+            if wait.failing_since is not None:
+                warn_of_first_failure(wait, self._settings_of(wait.ref))
+            if wait.final_poll_for is None:
+                wait.latest = None  # a million of them would be gigabytes
+            if self._rounds is None or not self._rounds.take(wait):
+                self._agenda.add(wait, decision.moment)
+        elif isinstance(decision, Ended):
+            task: T = decision.task
+            failed = task.state is TaskState.FAILED
+            self._end(wait, task, TaskFailedError(cast("AnyTask", task)) if failed else None)
+        else:
+            if isinstance(decision.error, AuthenticationError | ConnectionFailedError):
+                self._agenda.end(wait)  # or it would hold the error, and that its frames, for good
+                raise decision.error  # no other task will fare better: ends the batch
+            self._final_errors[wait.ref] = decision.error
+            self._agenda.fail_at(wait, decision.moment)
+            self.arm()
+
+    def _end(self, wait: WaitState[T], task: T | None, error: AiToEarnError | None) -> None:
+        if self._rounds is not None:
+            self._rounds.note_over(wait, has_ended=task is not None and task.done)
+        self._agenda.end(wait)
+        self._final_errors.pop(wait.ref, None)
+        self._ended(wait, task, error)

@@ -1,0 +1,224 @@
+"""A rate limiter: how many requests of one client at once, and how many in a second.
+
+The client's connector is unlimited, because its queue can lose a wake-up; this limiter stands
+before it. Which request is worth sending is decided elsewhere.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from collections import deque
+from collections.abc import Callable
+
+from .ramp import Ramp
+
+_NO_TIME = 1e-6
+"""Seconds. Moments are floats, and a rest of a wait that comes of rounding is no wait: a loop whose
+time stands still would sleep for it again and again."""
+_MOST_OF_A_SLEEP = 1.0
+"""Seconds after which a sleeper looks whether the rate has changed."""
+_CROWD = 20
+"""The number of waiting requests that shows that the pace is too slow, and not just uneven."""
+
+
+class Pace:
+    """Lets starts follow each other, first come first served: all of a client's, or of a route.
+
+    Args:
+        now: Tells the time: that of whoever sets the `ramp`.
+        crowd: The number of starts that wait where the pace is too slow.
+    """
+
+    def __init__(self, now: Callable[[], float], crowd: int) -> None:
+        self.ramp: Ramp | None = None
+        """The pace after trouble, while it lasts."""
+        self.waiting: int = 0
+        """Starts that wait for their turn."""
+        self._now = now
+        self._crowd = crowd
+        self._turn = asyncio.Lock()
+        self._interval = 0.0
+        self._next_start = 0.0
+        self._felt = -math.inf  # when the pace last was too slow
+
+    @property
+    def is_free(self) -> bool:
+        """Return whether a start has nothing to wait for."""
+        return not self._interval and self.ramp is None
+
+    def is_calm(self) -> bool:
+        """Return whether requests go out as they come, and not at the pace after trouble."""
+        if self.ramp is not None and self.ramp.is_over(self._now(), self._felt):
+            self.ramp = None
+        return self.ramp is None
+
+    def set_interval(self, interval: float) -> None:
+        """Set the least seconds between two starts, from the next one on."""
+        self._interval = interval
+        # A sleeper looks again once a second, and must not find a turn of the slower rate.
+        if self._next_start:
+            self._next_start = min(self._next_start, self._now() + interval)
+
+    def leave_loop(self) -> None:
+        """Forget what is bound to a loop that is closed."""
+        self._turn = asyncio.Lock()
+
+    async def turn(self) -> None:
+        """Wait for the next start."""
+        # A sleeper holds the lock, so the others queue up in order, and a cancelled one leaves no
+        # gap.
+        self.waiting += 1
+        try:
+            async with self._turn:
+                if self._next_start > self._now():
+                    while (wait := self._next_start - self._now()) > _NO_TIME:  # noqa: ASYNC110
+                        await asyncio.sleep(min(wait, _MOST_OF_A_SLEEP))
+                    if self.waiting >= self._crowd:
+                        self._felt = self._now()
+                now = self._now()
+                interval = self._interval
+                if not self.is_calm() and self.ramp is not None:
+                    interval = max(interval, self.ramp.interval(now))
+                self._next_start = now + interval
+        finally:
+            self.waiting -= 1
+
+
+class RequestLimiter:
+    """Limits the requests at a time, and those that begin in a second. First come, first served.
+
+    Args:
+        concurrency: Requests under way at the same time.
+        requests_per_second: Starts a second, evenly spaced, without a burst after a pause;
+            None for no limit.
+        now: Tells the time.
+    """
+
+    def __init__(
+        self, concurrency: int, requests_per_second: float | None, now: Callable[[], float]
+    ) -> None:
+        self._now = now
+        self.concurrency = concurrency
+        self._places = concurrency  # that are free
+        self._queue: deque[asyncio.Future[None]] = deque()
+        self._paces: list[Pace] = []
+        self.pace: Pace = self.new_pace()
+        """The pace of all requests."""
+        self.requests_per_second = requests_per_second
+        self.begun: int = 0
+        """Requests that went out, those sent again included."""
+        self.in_flight: int = 0
+        self.queued: int = 0
+        self.failed: int = 0
+        """Requests that came to nothing, as counted by the code that reads their responses."""
+
+    def new_pace(self) -> Pace:
+        """Return a pace for some of the requests."""
+        pace = Pace(self._now, min(_CROWD, self.concurrency // 2))
+        self._paces.append(pace)
+        return pace
+
+    @property
+    def requests_per_second(self) -> float | None:
+        """Starts a second; None for no limit. A change holds from the next start on."""
+        return self._rate
+
+    @requests_per_second.setter
+    def requests_per_second(self, rate: float | None) -> None:
+        self._rate = rate
+        self.pace.set_interval(1 / rate if rate else 0.0)
+
+    def __str__(self) -> str:
+        rate = self.requests_per_second
+        paced = f", requests_per_second={rate:g}" if rate else ""
+        return f"concurrency={self.concurrency}{paced}"
+
+    def leave_loop(self) -> None:
+        """Forget what is bound to a loop that is closed."""
+        for pace in self._paces:
+            pace.leave_loop()
+        self._queue.clear()
+
+    def try_acquire(self, pace: Pace, *, last: bool = False) -> bool:
+        """Go in, where there is a place and nothing to wait for. Returns whether it did.
+
+        Nearly every request does, so this is no coroutine. It owes a `release`, too.
+
+        Args:
+            pace: That of the request's route.
+            last: It is the last of a wait, and has no time to wait until trouble is over.
+        """
+        if not self._places or self._queue or self._rate is not None:
+            return False
+        if not last and (pace.ramp is not None or self.pace.ramp is not None):
+            return False
+        self._places -= 1
+        self.begun += 1
+        self.in_flight += 1
+        return True
+
+    async def acquire(self, pace: Pace, *, last: bool = False) -> None:
+        """Wait for a turn and a place. Each `acquire` that returns owes a `release`.
+
+        Args:
+            pace: That of the request's route. Who waits for it holds no place: the requests of
+                other routes go first.
+            last: It is the last of a wait, and has no time to wait until trouble is over.
+        """
+        self.queued += 1
+        try:
+            if not last and not pace.is_free:
+                await pace.turn()
+            await self._place()
+            if self._rate is not None or (not last and not self.pace.is_free):
+                try:
+                    await self.pace.turn()
+                except BaseException:
+                    self._give()
+                    raise
+        finally:
+            self.queued -= 1
+        self.begun += 1
+        self.in_flight += 1
+
+    async def again(self) -> None:
+        """Wait for the turn of a request that is sent once more, in the place that it has."""
+        if not self.pace.is_free:
+            await self.pace.turn()
+        self.begun += 1
+
+    def release(self) -> None:
+        """Give the place back."""
+        self.in_flight -= 1
+        if self._queue:
+            self._give()
+        else:
+            self._places += 1
+
+    def cancel(self) -> None:
+        """Give the place back of a request that was not sent after all."""
+        self.begun -= 1
+        self.release()
+
+    async def _place(self) -> None:
+        if self._places and not self._queue:
+            self._places -= 1
+            return
+        place: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._queue.append(place)
+        try:
+            await place
+        except asyncio.CancelledError:
+            if not place.cancelled():  # it was given at the same moment
+                self._give()
+            raise
+
+    def _give(self) -> None:
+        """Give a place to the first request in the queue that still wants it."""
+        while self._queue:
+            place = self._queue.popleft()
+            if not place.done():
+                place.set_result(None)
+                return
+        self._places += 1

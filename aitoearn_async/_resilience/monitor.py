@@ -1,0 +1,371 @@
+"""The health of the service as one client sees it: all requests learn from the trouble of each.
+
+Trouble is charged to its cause. A breaker and pauses belong to a route, since one kind of
+endpoint can be down, or ask to be left alone, while the others are fine. Where no connection can
+be made the trouble is the host's, and so of all routes; also where several routes are down, and
+none has answered since. Requests are held back meanwhile, and
+go out again at a pace (`ramp`). A line is logged when that changes. Its sender decides what becomes
+of a request that is held.
+"""
+
+from __future__ import annotations
+
+import copy
+import logging
+import math
+from collections.abc import Callable, Iterator
+from typing import NamedTuple
+from urllib.parse import urlsplit
+
+from ..errors import AiToEarnError, ContractError, NotAskedError, RateLimitError, ServerError
+from .breaker import Breaker, BreakerState
+from .charges import Charge, charge_of, may_be_the_hosts
+from .limiter import Pace, RequestLimiter
+from .pauses import FIRST_PAUSE, Pause, Pauses
+from .ramp import UsualRate, after_complaint, after_outage
+
+logger: logging.Logger = logging.getLogger("aitoearn_async")
+
+_SHORT = 5.0
+"""Seconds of a pause that is so short that held requests need not come back gradually."""
+_MOST_ROUTES = 100
+"""The most routes that are told apart: the service has ten."""
+
+_SEVERAL = 2
+"""The number of routes that are down, from which on the host counts as down."""
+
+_WORST_FIRST = BreakerState.OPEN, BreakerState.RECOVERING, BreakerState.CLOSED
+
+
+class Admission(NamedTuple):
+    """The permission for one request, with the state at the moment it was given."""
+
+    route: RouteHealth
+    generation: int
+    of_host: int
+
+
+class _Scope:
+    """A target that trouble is charged to: the host, or a route.
+
+    Args:
+        name: Its name in the log.
+        pace: The pace of its requests.
+        usual: Tells how many good answers a second there are while it is well.
+        changed: Is told that the state of its breaker is another one.
+    """
+
+    def __init__(
+        self, name: str, pace: Pace, usual: Callable[[], float], changed: Callable[[], None]
+    ) -> None:
+        self.name = name
+        self.pace = pace
+        self.breaker: Breaker = Breaker()
+        self.trouble: AiToEarnError | None = None
+        """The last trouble."""
+        self._usual = usual
+        self._changed = changed
+        self._before_outage = 0.0
+        self._relapsed = False
+
+    @property
+    def is_well(self) -> bool:
+        return self.breaker.state is BreakerState.CLOSED
+
+    @property
+    def is_down(self) -> bool:
+        return self.breaker.state is BreakerState.OPEN
+
+    def note_success(self, generation: int, now: Callable[[], float]) -> None:
+        if self.breaker.record_success(generation):
+            self._is_back(now())
+
+    def note_failure(
+        self, generation: int, subject: str | None, error: AiToEarnError, now: float
+    ) -> None:
+        if self.breaker.record_failure(generation, subject, now):
+            self._is_down(now, error)
+
+    def take_down(self, error: AiToEarnError, now: float) -> None:
+        """Open the breaker because of trouble that was counted elsewhere."""
+        self.trouble = error
+        self.breaker.open(now)
+        self._is_down(now, error)
+
+    def see_whether_recovered(self) -> None:
+        if self.breaker.state is BreakerState.RECOVERING and self.pace.is_calm():
+            self.breaker.recovered()
+            logger.info("%s is well again", self.name)
+            self._changed()
+
+    def _is_back(self, now: float) -> None:
+        level = logging.DEBUG if self._relapsed else logging.INFO
+        outage = now - self.breaker.since
+        logger.log(level, "%s answers again, after %.0f s", self.name, outage)
+        self.pace.ramp = after_outage(now, self._before_outage)
+        self._changed()
+
+    def _is_down(self, now: float, error: AiToEarnError) -> None:
+        self._relapsed = not math.isclose(self.breaker.since, now)
+        if not self._relapsed:
+            self._before_outage = self._usual()
+        self.pace.ramp = None
+        # If it is down again before it was well, it is the same outage, which has been logged.
+        level = logging.DEBUG if self._relapsed else logging.WARNING
+        logger.log(level, "%s is down (%s): asked by probes alone", self.name, error.label)
+        self._changed()
+
+
+class RouteHealth(_Scope):
+    """One kind of endpoint, such as the status of image tasks."""
+
+    def __init__(self, name: str, pace: Pace, changed: Callable[[], None]) -> None:
+        self.usual: UsualRate = UsualRate()
+        super().__init__(name, pace, self.usual.last, changed)
+        self.pauses: Pauses = Pauses()
+        self.answered_at: float = -math.inf
+        """The moment when the last request went out that was answered well."""
+        self.admission: Admission = Admission(self, 0, 0)
+
+    def renew(self, of_host: int) -> None:
+        """Bring `admission` up to date."""
+        if self.admission[1:] != (self.breaker.generation, of_host):
+            self.admission = Admission(self, self.breaker.generation, of_host)
+
+    def pause(self, pause: Pause, now: float) -> None:
+        """Log a pause, and set the pace for afterwards."""
+        if not pause.is_new:
+            return
+        # A complaint that goes on is logged again only when the pauses become longer.
+        level = logging.WARNING if pause.is_longest else logging.DEBUG
+        text = "%s asks to be left alone: no request for %.0f s"
+        logger.log(level, text, self.name, pause.seconds)
+        until, ramp, usual = now + pause.seconds, self.pace.ramp, self.usual.last()
+        if not pause.is_seldom:
+            too_many = usual if ramp is None else min(usual or math.inf, 1 / ramp.interval(now))
+            self.pace.ramp = after_complaint(until, too_many)
+        elif pause.seconds > _SHORT:
+            self.pace.ramp = after_outage(until, usual)
+
+
+class ServiceMonitor:
+    """The health of the service, as one client knows it.
+
+    Args:
+        address: The service's. The log names its host.
+        limiter: Where requests wait for their turn; it is given the pace.
+        now: Tells the time.
+    """
+
+    def __init__(self, address: str, limiter: RequestLimiter, now: Callable[[], float]) -> None:
+        self.held_back: int = 0
+        """Requests that were not sent."""
+        self.answered: bool = False
+        """The service has answered as itself at least once."""
+        self.address: str = address
+        self.on_change: Callable[[], None] | None = None
+        """Called when a breaker is in another state."""
+        self._now = now
+        self._limiter = limiter
+        self._routes: dict[str, RouteHealth] = {}
+        self._host = _Scope(
+            urlsplit(address).hostname or address, limiter.pace, self._usual, self._changed
+        )
+        self._all_well = True  # so that nothing more need be asked, and no clock be read
+
+    @property
+    def state(self) -> BreakerState:
+        """The state of the host, or of the route that is worst off."""
+        states: set[BreakerState] = set()
+        for scope in self._scopes():
+            scope.see_whether_recovered()
+            states.add(scope.breaker.state)
+        return next(state for state in _WORST_FIRST if state in states)
+
+    @property
+    def outages(self) -> int:
+        """Return how often the host, or a route, has been down."""
+        return sum(scope.breaker.outages for scope in self._scopes())
+
+    def paused_for(self) -> float:
+        """Return the seconds for which a route asks to be left alone, from now: the longest."""
+        # No clock is read of a client not used yet: that would settle it on this loop, if any.
+        if self._all_well:
+            return 0.0
+        until = max((route.pauses.until for route in self._routes.values()), default=-math.inf)
+        return max(0.0, until - self._now())
+
+    def is_current(self, admission: Admission) -> bool:
+        """Return whether an admission still lets a request go."""
+        route = admission.route
+        if not route.breaker.is_current(admission.generation):
+            return False
+        if not self._host.breaker.is_current(admission.of_host):
+            return False
+        return self._all_well or self._now() >= route.pauses.until
+
+    def admit(
+        self, route: str, *, probe: bool = True, last: bool = False
+    ) -> Admission | NotAskedError:
+        """Return the admission of a request, or why it must not be sent now.
+
+        Args:
+            route: The path of its kind of endpoint.
+            probe: Whether it will do as a probe, where the host is down.
+            last: Whether it is the last of a wait, which ends without having been heard
+                otherwise: it is sent though the service is down.
+
+        Returns:
+            What to hand in with the request's result.
+        """
+        found = self._routes.get(route)
+        if found is None:
+            found = self._add(route)
+        if self._all_well:
+            return found.admission
+        now = self._now()
+        if now < found.pauses.until:
+            why = f"{found.name} has asked to be left alone"
+            return self._hold_back(why, found, found.pauses.until - now)
+        # A probe of the host goes out on any route, one that is down too.
+        for scope, may_probe in ((self._host, probe), (found, True)):
+            scope.see_whether_recovered()
+            may_go = last or (may_probe and scope.breaker.is_due(now))
+            if scope.is_down and not may_go:
+                since = now - scope.breaker.since
+                return self._hold_back(f"{scope.name} is down, for {since:.0f} s so far", scope)
+            if scope.is_down:
+                break
+        self._host.breaker.admit(now, anyway=True)
+        found.breaker.admit(now, anyway=True)
+        self._look_whether_all_is_well(now)
+        found.renew(self._host.breaker.generation)
+        return found.admission
+
+    def record_success(self, admission: Admission, sent: float, subject: str) -> None:
+        """Note that a request brought what was asked for.
+
+        Args:
+            admission: As `admit` returned it.
+            sent: The moment when it went out.
+            subject: The task that was asked for.
+        """
+        route = admission.route
+        self.answered = True
+        route.usual.note(sent)
+        route.answered_at = sent
+        route.pauses.note_good(subject)
+        if not self._all_well or route.breaker.streak or self._host.breaker.streak:
+            self._note_life(admission)
+
+    def record_failure(
+        self, admission: Admission, subject: str, error: AiToEarnError
+    ) -> float | None:
+        """Note that a request brought an error.
+
+        Args:
+            admission: As `admit` returned it.
+            subject: The task that was asked for. Trouble that it alone has counts little.
+            error: The error.
+
+        Returns:
+            Seconds for which whoever asked leaves the service alone, where it asks for that.
+        """
+        now, route, host = self._now(), admission.route, self._host
+        charge = charge_of(error)
+        if charge is Charge.LIFE:
+            self.answered = self.answered or not isinstance(error, ContractError)
+            self._note_life(admission)
+            return None
+        # Not the error itself: it goes to the caller, and holds the caller's frames once it was
+        # raised.
+        route.trouble = copy.copy(error)
+        if charge is Charge.HOST:
+            host.trouble = route.trouble
+            route.breaker.record_ignored(admission.generation)
+            host.note_failure(admission.of_host, None, error, now)
+        elif charge is Charge.ROUTE:
+            if isinstance(error, ServerError) and not self._is_down_for(error):
+                host.note_success(admission.of_host, self._now)
+            else:
+                host.breaker.record_ignored(admission.of_host)
+            route.note_failure(admission.generation, subject, error, now)
+            self._see_whether_routes_agree(now)
+        else:
+            self.record_ignored(admission)
+        self._all_well = self._all_well and host.is_well and route.is_well
+        asked: float | None = getattr(error, "retry_after", None)
+        if asked is not None or isinstance(error, RateLimitError):
+            pause = route.pauses.complain(subject, asked, now)
+            if pause is not None:
+                self._all_well = False
+                route.pause(pause, now)
+                # Each request that is held adds something at random.
+                asked = pause.seconds
+            elif asked is None and not route.pauses.are_seldom:
+                asked = FIRST_PAUSE
+        return asked
+
+    def _is_down_for(self, error: AiToEarnError) -> bool:
+        """Return whether the host is down only because several routes are."""
+        trouble = self._host.trouble if self._host.is_down else None
+        if trouble is None or charge_of(trouble) is not Charge.ROUTE:
+            return False
+        return may_be_the_hosts(error)
+
+    def _see_whether_routes_agree(self, now: float) -> None:
+        """Take the host for down where several routes are, and no other has answered since."""
+        down = [route for route in self._routes.values() if route.is_down]
+        if len(down) < _SEVERAL or self._host.is_down:
+            return
+        since = min(route.breaker.since for route in down)
+        if any(route.answered_at >= since for route in self._routes.values()):
+            return
+        errors = [route.trouble for route in down if route.trouble is not None]
+        if all(may_be_the_hosts(error) for error in errors):
+            self._host.take_down(errors[0], now)
+
+    def record_ignored(self, admission: Admission) -> None:
+        """Note that a request says nothing: it was broken off by the caller, or not sent."""
+        admission.route.breaker.record_ignored(admission.generation)
+        self._host.breaker.record_ignored(admission.of_host)
+
+    def _note_life(self, admission: Admission) -> None:
+        admission.route.note_success(admission.generation, self._now)
+        self._host.note_success(admission.of_host, self._now)
+
+    def _hold_back(
+        self, why: str, scope: _Scope, retry_after: float | None = None
+    ) -> NotAskedError:
+        self.held_back += 1
+        error = NotAskedError(f"not asked, because {why}", retry_after=retry_after)
+        error.__cause__ = scope.trouble
+        return error
+
+    def _add(self, path: str) -> RouteHealth:
+        if len(self._routes) >= _MOST_ROUTES:
+            path = ""
+        name = self._host.name + path
+        route = self._routes.get(path) or RouteHealth(name, self._limiter.new_pace(), self._changed)
+        self._routes[path] = route
+        return route
+
+    def _scopes(self) -> Iterator[_Scope]:
+        yield self._host
+        yield from self._routes.values()
+
+    def _changed(self) -> None:
+        if self.on_change is not None:
+            self.on_change()
+
+    def _usual(self) -> float:
+        return sum(route.usual.last() for route in self._routes.values())
+
+    def _look_whether_all_is_well(self, now: float) -> None:
+        if not all(scope.is_well for scope in self._scopes()):
+            return
+        if any(now < route.pauses.until for route in self._routes.values()):
+            return
+        self._all_well = True
+        for route in self._routes.values():
+            route.renew(self._host.breaker.generation)

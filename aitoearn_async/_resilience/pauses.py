@@ -1,0 +1,117 @@
+"""Pauses of one route of the service, where it complains: 429, or `Retry-After`.
+
+One task's complaint costs that task a poll. Two, with hardly a good answer between them, stand for
+the route. A task whose polls are answered by complaints, while others are answered well, stands for
+itself alone. Pure: the moments are handed in. Who is held meanwhile is decided elsewhere.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+FIRST_PAUSE, _LAST_PAUSE = 1.0, 30.0
+"""Seconds of a pause where the service does not say for how long; doubled each time."""
+_SELDOM = 0.1
+"""The share of complaints among the last fifty answers or so, up to which a complaint counts as an
+accident on the way, and not as a sign that this client asks too much."""
+_TWO = 1.5
+"""The sum of recent complaints that counts as more than one: each weighs less with each answer."""
+_FADE = 0.98
+_REST = 9.0
+"""No other pause follows the pause for an accident for so many times its length: accidents hold
+requests up for a tenth of the time at most."""
+_MOST_REMEMBERED = 10_000
+
+
+class Pause(NamedTuple):
+    """A complaint that holds back the route."""
+
+    seconds: float
+    is_new: bool
+    """No pause was under way already."""
+    is_longest: bool
+    """It is longer than all since the last good answer."""
+    is_seldom: bool
+    """It is an accident, and no sign of too many requests."""
+
+
+class Pauses:
+    """Counts the complaints on one route, and decides which of them stand for all of it."""
+
+    def __init__(self) -> None:
+        self.until: float = -math.inf
+        """The moment until which the route is left alone."""
+        self._pause = FIRST_PAUSE
+        self._longest = 0.0
+        self._complaints = self._answers = 0.0  # recent ones, weighed
+        self._since_complaint = 0  # good answers
+        self._good = 0  # good answers in all
+        # Those whose last answer was a complaint, and how many good ones there were by then.
+        self._complained: dict[str, int] = {}
+
+    @property
+    def are_seldom(self) -> bool:
+        """Return whether the last complaint was an accident, by its share of the answers."""
+        return self._complaints <= _SELDOM * self._answers
+
+    def note_good(self, subject: str) -> None:
+        """Note a good answer to this task."""
+        self._good += 1
+        self._since_complaint += 1
+        if self._complained:
+            self._complained.pop(subject, None)
+
+    def complain(self, subject: str, asked: float | None, now: float) -> Pause | None:
+        """Note a complaint.
+
+        Args:
+            subject: The task that was asked for, or what else the complaint may be about.
+            asked: Seconds for which the service wants to be left alone, if it says so.
+            now: The moment.
+
+        Returns:
+            The pause of the whole route; None where it is a matter of this task alone.
+        """
+        if self._is_its_own(subject):
+            return None
+        self._note()
+        seldom = self.are_seldom
+        if self._complaints < _TWO:
+            return None
+        if seldom and (asked is None or now < self.until + _REST * asked):
+            return None
+        if asked is None:
+            asked = self._own_pause(now)
+        is_new = now >= self.until  # else it was under way when the first complaint came
+        is_longest = is_new and asked > self._longest
+        if is_new:
+            self._longest = max(asked, self._longest)
+        self.until = max(self.until, now + asked)
+        return Pause(asked, is_new, is_longest, seldom)
+
+    def _is_its_own(self, subject: str) -> bool:
+        """Return whether others were answered since this one complained, and it was not."""
+        good = self._complained.get(subject)
+        if len(self._complained) >= _MOST_REMEMBERED:
+            self._complained.clear()
+        self._complained[subject] = self._good
+        return good is not None and good < self._good
+
+    def _note(self) -> None:
+        """Count one more complaint."""
+        if self._since_complaint:
+            self._pause, self._longest = FIRST_PAUSE, 0.0
+        faded = _FADE**self._since_complaint
+        self._answers = self._answers * faded + (1 - faded) / (1 - _FADE)
+        self._complaints *= faded
+        self._since_complaint = 0
+        self._complaints = self._complaints * _FADE + 1
+        self._answers = self._answers * _FADE + 1
+
+    def _own_pause(self, now: float) -> float:
+        """Return the seconds of a pause, where the complaint does not say for how long."""
+        if now < self.until:
+            return self.until - now  # it was under way when the first complaint came
+        pause, self._pause = self._pause, min(2 * self._pause, _LAST_PAUSE)
+        return pause

@@ -1,0 +1,150 @@
+"""Repeats one failed request, a few times and not past its deadline.
+
+tenacity does the repeating, and only after a first failure: an undisturbed request never
+gets here. Whether it is worth repeating stands in the verdict on it. When to poll again is
+another room's.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
+
+from tenacity import AsyncRetrying, RetryCallState, retry_if_result
+from tenacity.wait import wait_random_exponential
+
+from .._runtime.lifetime import Lifetime
+from .._verdict import Verdict
+from ..errors import NotAskedError
+
+T = TypeVar("T")
+
+_SAVINGS = 50.0
+_EARNED = 0.1
+
+
+class RetryBudget:
+    """The retries a client may still make: one for every ten requests, and some at first.
+
+    One failure in a hundred is repeated as it comes. When most fail, repeating them all would
+    treble the load on a service that cannot bear what it has.
+    """
+
+    def __init__(self) -> None:
+        self._left = _SAVINGS
+
+    def deposit(self) -> None:
+        """Count a request that is sent for the first time."""
+        self._left = min(self._left + _EARNED, _SAVINGS)
+
+    def withdraw(self) -> bool:
+        """Take what a repetition costs. Returns whether it was there."""
+        if self._left < 1:
+            return False
+        self._left -= 1
+        return True
+
+
+_backoff = wait_random_exponential(multiplier=0.5, max=8)
+
+
+async def retry(
+    attempt: Callable[[float], Awaitable[T | Verdict]],
+    *,
+    attempts: int,
+    deadline: float,
+    lifetime: Lifetime,
+    budget: RetryBudget,
+    confirm: Callable[[Verdict], bool] | None = None,
+) -> T:
+    """Make an attempt; others, while the verdict on the last one is to retry.
+
+    Args:
+        attempt: Sends the request once; it is given the deadline.
+        attempts: How many there may be in all.
+        deadline: The moment of the client's clock after which no further one begins.
+        lifetime: The client's, for its clock.
+        budget: The retries that all calls of the client share.
+        confirm: Tells whether a verdict takes another witness: an attempt more, at once.
+
+    Raises:
+        AiToEarnError: The last attempt failed.
+    """
+    budget.deposit()
+    result = await attempt(deadline)
+    if isinstance(result, Verdict):
+        result = await _again(
+            attempt,
+            result,
+            attempts=attempts,
+            deadline=deadline,
+            lifetime=lifetime,
+            budget=budget,
+            confirm=confirm,
+        )
+        if isinstance(result, Verdict):
+            raise result.error
+    return result
+
+
+async def _again(
+    attempt: Callable[[float], Awaitable[T | Verdict]],
+    first: Verdict,
+    *,
+    attempts: int,
+    deadline: float,
+    lifetime: Lifetime,
+    budget: RetryBudget,
+    confirm: Callable[[Verdict], bool] | None,
+) -> T | Verdict:
+    async def confirmed(result: T | Verdict) -> T | Verdict:
+        again = confirm is not None and isinstance(result, Verdict) and confirm(result)
+        return await attempt(deadline) if again else result
+
+    result = await confirmed(first)
+    if attempts == 1 or not _is_to_retry(result):
+        return result
+    earlier: list[T | Verdict] = [result]
+    held_back = 0
+
+    async def first_or_attempt() -> T | Verdict:
+        return earlier.pop() if earlier else await confirmed(await attempt(deadline))
+
+    def stop(state: RetryCallState) -> bool:
+        nonlocal held_back
+        verdict = _verdict(state)
+        # Who was held back until the service wants to be asked again has not asked.
+        held_back += isinstance(verdict.error, NotAskedError) and verdict.delay is not None
+        late = lifetime.time() + state.upcoming_sleep >= deadline
+        if late or state.attempt_number - held_back >= attempts:
+            return True
+        # Where the service itself says when to come again, that is no matter of the budget.
+        return verdict.delay is None and not budget.withdraw()
+
+    retrying = AsyncRetrying(
+        stop=stop,
+        wait=_delay,
+        retry=retry_if_result(_is_to_retry),
+        sleep=lifetime.sleep,
+        retry_error_callback=_verdict,
+    )
+    return await retrying(first_or_attempt)
+
+
+def _is_to_retry(result: object) -> bool:
+    return isinstance(result, Verdict) and result.retry
+
+
+def _verdict(state: RetryCallState) -> Verdict:
+    assert state.outcome is not None
+    verdict: Verdict = state.outcome.result()
+    return verdict
+
+
+def _delay(state: RetryCallState) -> float:
+    asked = _verdict(state).delay
+    if asked is None:
+        return _backoff(state)
+    # Some more, at random: the others who were told the same should not all be back at once.
+    return asked * random.uniform(1.0, 1.2)

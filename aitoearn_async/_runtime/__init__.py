@@ -1,0 +1,1 @@
+"""Time and life: the client's clock, its timeouts, its threads. Knows nothing of HTTP."""

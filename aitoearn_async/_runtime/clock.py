@@ -1,0 +1,71 @@
+"""The client's clock: loop time that stands still while the machine sleeps.
+
+A laptop that was shut for an hour has not waited for an hour. On most systems the loop's own
+clock stops with the machine; where it runs on, the first timer to come much too late tells of
+the gap, and the gap is taken out: whatever waits has as long to go as it had before, so that
+nothing times out unheard and nothing is due all at once. What is timed is not known here.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from collections.abc import Callable
+
+_ASLEEP = 30.0
+"""Seconds that a timer must be late by. A loop that is merely held up comes back sooner, and
+for it no time is taken out: deadlines are exact."""
+
+
+class Clock:
+    """A clock that tells the time and calls functions, as a loop does. It belongs to one loop."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
+        self._loop_time = loop.time
+        self._slept = 0.0
+
+    def time(self) -> float:
+        """Return the time, in seconds."""
+        return self._loop_time() - self._slept
+
+    def continue_from(self, moment: float) -> None:
+        """Continue from a moment of another clock: another loop may begin at 0."""
+        self._slept = self._loop_time() - moment
+
+    def call_at(self, when: float, callback: Callable[[], object]) -> Timer:
+        """Call at a moment of this clock: not before it, even if the loop's timer is early."""
+        timer = Timer(when, callback)
+        self._set(timer)
+        return timer
+
+    def _set(self, timer: Timer) -> None:
+        moment = timer.when + self._slept
+        while moment - self._slept < timer.when:  # rounding must not make it early
+            moment = math.nextafter(moment, math.inf)
+        timer.timer = self._loop.call_at(moment, self._ring, timer)
+
+    def _ring(self, timer: Timer) -> None:
+        late = self.time() - timer.when
+        if late > _ASLEEP:
+            self._slept += late
+        elif late < 0:
+            self._set(timer)
+            return
+        timer.callback()
+
+
+class Timer:
+    """One call that is scheduled."""
+
+    __slots__ = ("callback", "timer", "when")
+
+    def __init__(self, when: float, callback: Callable[[], object]) -> None:
+        self.when: float = when
+        self.callback: Callable[[], object] = callback
+        self.timer: asyncio.TimerHandle | None = None
+
+    def cancel(self) -> None:
+        """Cancel the call."""
+        if self.timer is not None:
+            self.timer.cancel()

@@ -1,0 +1,290 @@
+"""Lifetimes: that of the client, and the timeout of each call.
+
+A client belongs to one event loop at a time. When that one is closed and nothing is under way,
+it moves to the next one that uses it, without its connections. Whatever is under way when it
+closes ends at once, with `ClientClosedError`. What a call does is not known here.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import os
+import weakref
+from collections.abc import Callable
+from types import TracebackType
+from typing import Any
+
+from ..errors import ClientClosedError
+from .clock import Clock, Timer
+
+_PASSES = 6
+"""Turns of the loop between a deadline and the cancellation.
+
+An answer may already be there, unread, because user code held the loop for seconds or
+because it arrives at this very instant. A turn reads what the sockets hold; three more give
+the parser and the reader theirs. More would make a busy loop's ends late: its turns are long.
+"""
+
+_FEWEST_PASSES = 2
+_MOST_PASSING = 0.02
+"""Seconds. Where a server floods the client with bytes, turns of the loop are long: then only so
+many turns are waited for as begin within this time, and at least the fewest."""
+
+_GRAIN = 0.005
+"""Seconds. Deadlines that lie closer together expire together, so that thousands cost no more."""
+
+_NEVER = 1e9
+"""A moment that never comes, and that a loop accepts."""
+
+_ELSEWHERE = (
+    "this Client is in use on another event loop (of another thread, perhaps), which is not closed "
+    "or was closed under a call; its connections live there. Make one Client per event loop"
+)
+_FORKED = (
+    "this Client is in use in the process that this one was forked from, and so are its "
+    "connections. Make one Client per process"
+)
+
+_process = os.getpid()  # a call of the system's that is too dear for every poll
+
+
+def _note_process() -> None:
+    global _process
+    _process = os.getpid()
+
+
+if hasattr(os, "register_at_fork"):  # where there is none, there is no fork
+    os.register_at_fork(after_in_child=_note_process)
+
+
+class Lifetime:
+    """One client's life: not yet used, in use on one loop, closed."""
+
+    def __init__(self) -> None:
+        self.closed: bool = False
+        self.loop: asyncio.AbstractEventLoop | None = None
+        """The loop it is in use on."""
+        self._process = 0
+        self._clock: Clock | None = None
+        self._timer: Timer | None = None
+        self.under_way: set[Timeout] = set()
+        """The timeouts that are running now."""
+        self.expires_at: float = math.inf
+        """The earliest moment at which one of them may expire."""
+        self._on_move: list[weakref.WeakMethod[Callable[[], None]]] = []
+
+    def enter(self) -> Clock:
+        """Return the client's clock. The running loop becomes the client's own on first use.
+
+        Raises:
+            ClientClosedError: The client is closed.
+            RuntimeError: The client is at home on another loop that is not closed, or in another
+                process.
+        """
+        loop = asyncio.get_running_loop()
+        if self._clock is None or self.loop is not loop or self._process != _process:
+            self._clock = self._settled(loop)
+        if self.closed:
+            raise ClientClosedError
+        return self._clock
+
+    def _settled(self, loop: asyncio.AbstractEventLoop) -> Clock:
+        clock = Clock(loop)
+        if self.loop is not None and not self.closed:
+            if self._process != _process:
+                raise RuntimeError(_FORKED)
+            if not self.loop.is_closed() or self.under_way:
+                raise RuntimeError(_ELSEWHERE)
+            for held in self._on_move:
+                if (forget := held()) is not None:
+                    forget()
+            clock.continue_from(self.time())
+            self._timer, self.expires_at = None, math.inf
+        self.loop, self._process = loop, _process
+        return clock
+
+    def on_move(self, forget: Callable[[], None]) -> None:
+        """Call a method when the client moves, to forget what is bound to the last loop.
+
+        It is held weakly, since a timer holds the lifetime of a client that was dropped.
+        """
+        self._on_move.append(weakref.WeakMethod(forget))
+
+    def time(self) -> float:
+        """Return the time on the client's clock, also when the client is closed."""
+        return (self._clock or self.enter()).time()
+
+    def call_at(self, when: float, callback: Callable[[], object]) -> Timer:
+        """Call at a moment of the client's clock."""
+        return (self._clock or self.enter()).call_at(when, callback)
+
+    async def sleep(self, seconds: float) -> None:
+        """Sleep for so many seconds of the client's clock.
+
+        Raises:
+            ClientClosedError: The client was closed meanwhile.
+        """
+        await self.sleep_until(self.time() + seconds)
+
+    async def sleep_until(self, when: float, wake: asyncio.Future[Any] | None = None) -> None:
+        """Sleep to a moment of the client's clock, or until a future is done.
+
+        Args:
+            when: The moment; infinity for none.
+            wake: The future, which is done with None at that moment.
+
+        Raises:
+            ClientClosedError: The client was closed meanwhile.
+        """
+        clock = self.enter()
+        with Timeout(self):
+            woken = wake or asyncio.get_running_loop().create_future()
+            timer = clock.call_at(min(when, _NEVER), lambda: _wake(woken))
+            try:
+                await woken
+            finally:
+                timer.cancel()
+
+    async def until_closed(self) -> None:
+        """Sleep until the client closes.
+
+        Raises:
+            ClientClosedError: The client closed, or was closed already.
+        """
+        self.enter()
+        with Timeout(self):
+            await asyncio.get_running_loop().create_future()
+
+    def close(self) -> None:
+        """End what is under way; refuse what comes.
+
+        Raises:
+            RuntimeError: The client is at home on another loop.
+        """
+        if self.closed:
+            return
+        self.enter()
+        self.closed = True
+        if self._timer is not None:
+            self._timer.cancel()
+        for timeout in tuple(self.under_way):
+            timeout.close()
+
+    # One timer for all timeouts, at the first deadline or before it. A timer for each, nearly all
+    # of them cancelled again, would be a good part of what a poll costs.
+
+    def schedule_expiry(self, moment: float) -> None:
+        """Look at the timeouts at this moment, which is before the next look."""
+        if self._timer is not None:
+            self._timer.cancel()
+        self.expires_at = moment
+        self._timer = self.call_at(moment, self._ring)
+
+    def _ring(self) -> None:
+        now, self._timer, self.expires_at = self.expires_at, None, math.inf
+        following, loop = math.inf, asyncio.get_running_loop()
+        latest = loop.time() + _MOST_PASSING
+        for timeout in self.under_way:
+            if timeout.deadline <= now:
+                timeout.expire(loop, _PASSES, latest)
+            else:
+                following = min(following, timeout.deadline)
+        if following < math.inf:
+            self.schedule_expiry(max(following, now + _GRAIN))
+
+
+def is_cancelled() -> bool:
+    """Return whether somebody has cancelled the running task.
+
+    If not, a `CancelledError` comes from something that was awaited. Passed on, it would end the
+    call as if the caller had cancelled it, and a task group would hide it.
+    """
+    task = asyncio.current_task()
+    return task is None or task.cancelling() > 0
+
+
+def _wake(future: asyncio.Future[Any]) -> None:
+    if not future.done():
+        future.set_result(None)
+
+
+class Timeout:
+    """A block that ends by a moment of the client's clock, or when the client closes.
+
+    Like `asyncio.timeout_at`, but an answer that is there at the moment itself is not lost. To
+    be used after `Lifetime.enter`.
+
+    Raises:
+        TimeoutError: On leaving, when the moment has passed and ended what was inside.
+        ClientClosedError: On leaving, when the client was closed under it.
+    """
+
+    __slots__ = ("_cancelling", "_end", "_lifetime", "_passing", "_task", "deadline")
+
+    def __init__(self, lifetime: Lifetime, deadline: float = math.inf) -> None:
+        self.deadline: float = deadline
+        self._lifetime = lifetime
+        self._passing: asyncio.Handle | None = None
+        self._end: type[TimeoutError | ClientClosedError] | None = None
+
+    def __enter__(self) -> None:
+        task = asyncio.current_task(self._lifetime.loop)
+        if task is None:
+            raise RuntimeError("a Client can only be used inside an asyncio task")
+        if self._lifetime.closed:  # since `enter`, by what was awaited meanwhile
+            raise ClientClosedError
+        self._task = task
+        self._cancelling = task.cancelling()
+        self._lifetime.under_way.add(self)
+        if self.deadline < self._lifetime.expires_at:
+            self._lifetime.schedule_expiry(self.deadline)
+
+    def close(self) -> None:
+        """End it now, because the client closes."""
+        if self._task is asyncio.current_task():
+            # It closes the client itself. A cancellation would stay with the task for good,
+            # should it not await anything more in here.
+            if self._passing is not None:
+                self._passing.cancel()
+            self._passing = asyncio.get_running_loop().call_soon(self._cancel, ClientClosedError)
+        else:
+            self._cancel(ClientClosedError)
+
+    def expire(self, loop: asyncio.AbstractEventLoop, passes: int, latest: float) -> None:
+        """End it after so many turns of the loop, because its time is over.
+
+        After `latest`, in loop time, only a few turns are waited for.
+        """
+        self.deadline = math.inf
+        few = passes <= _PASSES - _FEWEST_PASSES and loop.time() > latest
+        if passes and not few:
+            self._passing = loop.call_soon(self.expire, loop, passes - 1, latest)
+        else:
+            self._cancel(TimeoutError)
+
+    def _cancel(self, end: type[TimeoutError | ClientClosedError]) -> None:
+        if self._end is None:
+            self._end = end
+            self._task.cancel()
+
+    @property
+    def is_over(self) -> bool:
+        """Return whether its moment has come: then no other one makes a difference."""
+        return self._passing is not None or self._end is not None
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._lifetime.under_way.discard(self)
+        if self._passing is not None:
+            self._passing.cancel()
+        if self._end is None:
+            return
+        # As in `asyncio.timeout`: the cancellation is ours to turn into an error only if
+        # nobody else has asked for one too.
+        if self._task.uncancel() <= self._cancelling and exc_type is asyncio.CancelledError:
+            raise self._end from None

@@ -1,0 +1,31 @@
+"""Logging that the environment asks for: `AITOEARN_LOG`. Without it nothing is set up."""
+
+from __future__ import annotations
+
+import logging
+import os
+
+logger: logging.Logger = logging.getLogger("aitoearn_async")
+
+_FORM = "%(asctime)s %(levelname)s %(name)s: %(message)s"
+
+
+def log_as_asked() -> None:
+    """Set the level that `AITOEARN_LOG` names, and log to standard error if nobody else does.
+
+    Raises:
+        ValueError: It names no level.
+    """
+    word = os.environ.get("AITOEARN_LOG", "").strip()
+    if not word:
+        return
+    level = logging.getLevelNamesMapping().get(word.upper())
+    if level is None:
+        raise ValueError(
+            f"AITOEARN_LOG={word!r:.60}: set it to debug, info, warning or error, or not at all"
+        )
+    logger.setLevel(level)
+    if not logger.hasHandlers():
+        handler = logging.StreamHandler()
+        handler.setFormatter(logging.Formatter(_FORM))
+        logger.addHandler(handler)

@@ -1,0 +1,105 @@
+"""The errors of exchanges that brought no whole response.
+
+An exception of the HTTP library comes in, and an error of this package goes out, fit to be shown.
+What becomes of it is decided elsewhere.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+
+import aiohttp
+
+from .._net.connection import waited_for_a_connection
+from .._net.failures import OF_A_STRANGER, failure_of, is_a_mistake, said_by
+from .._net.lacks import is_out_of_descriptors, lack_behind
+from .._runtime.lifetime import Lifetime
+from .._verdict import TOO_LARGE
+from ..errors import (
+    NotAskedError,
+    RequestTimeoutError,
+    TransportError,
+    UnexpectedResponseError,
+)
+from .credentials import Credentials
+from .response import ResponseTooLargeError
+
+logger: logging.Logger = logging.getLogger("aitoearn_async")
+
+_LACKS_FOR = 1.0
+"""Seconds after which another try is made where this machine lacks something."""
+_TOLD_EVERY = 60.0
+"""Seconds for which one line in the log about a lack is enough."""
+_NO_CONNECTION = (
+    "not sent, because no connection of the session given to the Client was free in time"
+)
+
+
+class ExchangeErrors:
+    """Makes the errors of one client.
+
+    Args:
+        host: The service's.
+        credentials: The key, which no message may hold.
+        most_bytes: The largest response.
+        lifetime: The client's, for its clock.
+    """
+
+    def __init__(
+        self, host: str, credentials: Credentials, most_bytes: int, lifetime: Lifetime
+    ) -> None:
+        self._host = host
+        self._credentials = credentials
+        self._most_bytes = most_bytes
+        self._lifetime = lifetime
+        self._told_of_lack = -math.inf
+
+    def error_of(self, exc: Exception, request_id: str, waited: float) -> TransportError | None:
+        """Return the error that an exception comes to; None if it is to be raised as it is.
+
+        Args:
+            exc: Raised on the way to a response.
+            request_id: The request's.
+            waited: Seconds since it went out.
+        """
+        if isinstance(exc, ResponseTooLargeError):
+            return UnexpectedResponseError(
+                f"the answer is larger than {self._most_bytes:,} bytes (max_response_bytes=)",
+                request_id,
+                label=TOO_LARGE,
+                transient=False,
+            )
+        if (lack := _lack_behind(exc)) is not None:
+            return self._not_sent(f"not sent, because this machine has no {lack} left", request_id)
+        if is_a_mistake(exc):
+            return None
+        failure = failure_of(exc)
+        if failure.error is RequestTimeoutError:
+            if waited_for_a_connection(exc):
+                return self._not_sent(_NO_CONNECTION, request_id)
+            text = f"no answer from {self._host} within {waited:.1f} s"
+        elif isinstance(exc, aiohttp.ConnectionTimeoutError):
+            text = f"no connection to {self._host} within {waited:.1f} s"
+        else:
+            said = self._credentials.shown(" ".join(said_by(exc).split())) or type(exc).__name__
+            text = f"{failure.text}: {said}"
+        error = failure.error(text, request_id, label=failure.label, transient=failure.transient)
+        if failure is OF_A_STRANGER:  # only its own type tells what it is
+            error.__cause__ = exc.with_traceback(None)
+        return error
+
+    def _not_sent(self, text: str, request_id: str) -> NotAskedError:
+        """Return the error of a lack on this side, and log it: it is no outage."""
+        now = self._lifetime.time()
+        if now >= self._told_of_lack + _TOLD_EVERY:
+            self._told_of_lack = now
+            logger.warning("a request to %s is %s", self._host, text)
+        return NotAskedError(text, request_id, retry_after=_LACKS_FOR)
+
+
+def _lack_behind(exc: Exception) -> str | None:
+    lack = lack_behind(exc)
+    if lack is None and isinstance(exc, aiohttp.ClientConnectorDNSError):
+        return "file descriptor" if is_out_of_descriptors() else None
+    return lack

@@ -1,0 +1,397 @@
+"""One request on the wire: the only file that opens aiohttp sessions.
+
+It sends the key, keeps connections, and reads answers up to a cap. What went wrong is put into
+words elsewhere; what a body means, and whether to ask again, is not known here.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import sys
+import warnings
+from collections.abc import Callable, Mapping
+from ssl import SSLContext
+from typing import Any
+
+import aiohttp
+from multidict import CIMultiDict, istr
+from yarl import URL
+
+from .._net.connection import (
+    FIRST_CONTACT,
+    NO_TIMEOUT,
+    ConnectionLostError,
+    RequestBody,
+    forget_sessions,
+    open_session,
+)
+from .._net.headers import matches, stored_by
+from .._net.urls import proxy_options
+from .._resilience.limiter import RequestLimiter
+from .._resilience.monitor import Admission, ServiceMonitor
+from .._runtime.clock import Clock
+from .._runtime.lifetime import Lifetime, Timeout, is_cancelled
+from .._verdict import NO_TURN
+from .._version import __version__
+from ..errors import NotAskedError, RequestTimeoutError, TransportError
+from .credentials import Credentials
+from .exchange_errors import ExchangeErrors
+from .request import OutgoingRequest
+from .response import Response, read_body
+
+logger: logging.Logger = logging.getLogger("aitoearn_async")
+
+USER_AGENT = "aitoearn-async/{} (aiohttp/{}; Python/{}.{})".format(
+    __version__, aiohttp.__version__, *sys.version_info[:2]
+)
+
+_BOM = b"\xef\xbb\xbf"
+_KEY = istr("X-Api-Key")
+_REQUEST_ID = istr("X-Request-Id")
+_IF_NONE_MATCH = istr("If-None-Match")
+_PRAGMA = istr("Pragma")
+_CACHE_CONTROL = istr("Cache-Control")
+_REVALIDATIONS = ((_PRAGMA, "no-cache"), (_CACHE_CONTROL, "max-age=0"))
+"""Headers that have caches ask the service, and leave the 304 of a conditional request. Squid
+keeps the 304 with the first alone. Go's servers, and so Caddy and Traefik, make of the first a
+`Cache-Control: no-cache`, with which frameworks send the whole response."""
+# Below the 65 s after which the service's proxy hangs up, above the 10 s between two polls.
+_KEEP_ALIVE = 15.0
+_SLOWEST = 128 * 1024
+"""Bytes a second that a line must carry, for a body to arrive in its time: a megabit."""
+_CLOSED_SESSION = "the aiohttp session given to the Client is closed"
+_CANCELLED = "something was cancelled that the aiohttp session given to the Client had waited for"
+
+
+class Http:
+    """Requests to one service, with one key at a time.
+
+    Args:
+        base_url: The service, checked.
+        credentials: The API key, and where the next one comes from.
+        headers: The other headers of every request.
+        session: The caller's session, which is used and left open; None for one of our own.
+        proxy_for: Tells the proxy for an address. Not the proxy itself: its password is not to
+            be among the locals of what is raised here.
+        ssl: As aiohttp's requests take it; None for aiohttp's default.
+        request_timeout: Seconds for one request, from its start on the wire.
+        most_bytes: The decoded size past which an answer is given up. The service echoes
+            submitted images, so answers can be large.
+        lifetime: The client's, for its clock and its end.
+        limiter: Lets requests go, so many at a time.
+        monitor: Knows whether the service is well, and is told of each failure.
+    """
+
+    def __init__(
+        self,
+        *,
+        base_url: URL,
+        credentials: Credentials,
+        headers: Mapping[str, str],
+        session: aiohttp.ClientSession | None,
+        proxy_for: Callable[[URL], str | None],
+        ssl: SSLContext | bool | None,
+        request_timeout: float,
+        most_bytes: int,
+        lifetime: Lifetime,
+        limiter: RequestLimiter,
+        monitor: ServiceMonitor,
+    ) -> None:
+        if session is not None and not isinstance(session, aiohttp.ClientSession):
+            raise TypeError(f"session= is an aiohttp.ClientSession, not {session!r:.60}")
+        if not isinstance(ssl, SSLContext | bool | aiohttp.Fingerprint | None):
+            raise TypeError("ssl= is an ssl.SSLContext, or False to verify nothing")
+        self.base_url = base_url
+        self.name: str = os.urandom(6).hex()
+        """The beginning of all request ids of this client."""
+        self._base_path = base_url.raw_path.rstrip("/")
+        self.credentials = credentials
+        # Of encodings this one only, whatever else is installed: a bomb of the others is a
+        # thousand times tighter.
+        encoding = "gzip" if session is None or session.auto_decompress else "identity"
+        # Not a session's own headers, though that would cost less: those go to proxies too.
+        sent = {"Accept": "application/json", "Accept-Encoding": encoding}
+        # An `istr` knows its lower case, which aiohttp asks for several times a request.
+        self._headers = CIMultiDict[str](
+            {istr(name): value for name, value in {**sent, **headers}.items()}
+        )
+        self._session = session
+        self._fresh: aiohttp.ClientSession | None = None  # each request on a new connection
+        self._is_ours = session is None
+        self._options: dict[str, Any] = {
+            "allow_redirects": False,
+            "raise_for_status": False,
+            **proxy_options(proxy_for(base_url)),
+            "ssl": True if ssl is None else ssl,
+        }
+        self._request_timeout = request_timeout
+        self._most_bytes = most_bytes
+        self._lifetime = lifetime
+        self.limiter = limiter
+        self.monitor = monitor
+        self._renew_next = False
+        self._revalidation = 0
+        self._errors = ExchangeErrors(base_url.host or "", credentials, most_bytes, lifetime)
+
+    async def send(
+        self,
+        method: str,
+        path: str,
+        request_id: str,
+        deadline: float,
+        *,
+        route: str | None = None,
+        etag: str | None = None,
+        body: RequestBody | None = None,
+        last: bool = False,
+    ) -> Response | TransportError:
+        """Send one request. Return its response, or the error that it came to.
+
+        A request without a body is sent once more, on a new connection, if its connection turns
+        out to have been dead already. One with a body goes out once, on a connection of its own,
+        unless the session is the caller's. `NotAskedError` is returned where the service is down,
+        or has asked to be left alone, and where this machine lacks what a connection takes.
+
+        Args:
+            method: `GET` or `POST`.
+            path: Path below the base URL, safe to send as it is.
+            request_id: Goes out as `X-Request-Id`.
+            deadline: Moment of the client's clock at which it ends, the wait for a place included.
+            route: The path of its kind of endpoint, which trouble is charged to. None: the path
+                without its query.
+            etag: Goes out as `If-None-Match`; the answer may then be a 304.
+            body: What to send. How far it got is noted on it.
+            last: Whether a wait ends with it: then it is sent even if the service is down.
+
+        Raises:
+            ClientClosedError: The client is closed, or was meanwhile.
+        """
+        clock = self._lifetime.enter()
+        request = OutgoingRequest(
+            method, path, request_id, route or path.partition("?")[0], etag, body
+        )
+        # A request that spends credits is no probe: it had better not get lost.
+        admission: Admission | TransportError = self.monitor.admit(
+            request.route, probe=body is None, last=last
+        )
+        if isinstance(admission, Admission) and not self.limiter.try_acquire(
+            admission.route.pace, last=last
+        ):
+            admission = await self._wait_for_turn(admission, request, deadline, last)
+        if isinstance(admission, TransportError):
+            # If nothing was awaited, others on the loop have their turn before the next is held.
+            await asyncio.sleep(0)
+            return admission
+        if self.credentials.awaited and (
+            none := await self._wait_for_key(admission, request_id, deadline)
+        ):
+            return none
+        return await self._exchange(request, admission, clock, deadline)
+
+    async def _exchange(
+        self, request: OutgoingRequest, admission: Admission, clock: Clock, deadline: float
+    ) -> Response | TransportError:
+        """Send a request that was let in, in its time, and note what came of it."""
+        sent, key, body = clock.time(), self.credentials.number, request.body
+        time = self._request_timeout if body is None else self.time_for(body.size)
+        result: Response | TransportError | None = None
+        try:
+            with Timeout(self._lifetime, min(deadline, sent + time)):
+                result = await self._round_trip(request, admission)
+                result.sent, result.key = sent, key
+        except Exception as exc:
+            result = self._errors.error_of(exc, request.request_id, clock.time() - sent)
+            if result is None:
+                raise
+        except asyncio.CancelledError:
+            if is_cancelled():
+                raise
+            closed = self._session is not None and self._session.closed
+            raise RuntimeError(_CLOSED_SESSION if closed else _CANCELLED) from None
+        finally:
+            self.limiter.release()
+            if logger.isEnabledFor(logging.DEBUG):
+                request.log(result, clock.time() - sent)
+            if not isinstance(result, Response):
+                had_little_time = clock.time() - sent < 0.99 * time
+                self._note_failure(admission, request.path, result, had_little_time)
+        assert result is not None
+        return result
+
+    async def _wait_for_turn(
+        self, admission: Admission, request: OutgoingRequest, deadline: float, last: bool
+    ) -> Admission | TransportError:
+        """Wait to be let in. Return what `ServiceMonitor.admit` returned last."""
+        try:
+            with Timeout(self._lifetime, deadline):
+                await self.limiter.acquire(admission.route.pace, last=last)
+        except BaseException as exc:
+            self.monitor.record_ignored(admission)
+            if not isinstance(exc, TimeoutError):
+                raise
+            text = f"still waiting for its turn ({self.limiter})"
+            return RequestTimeoutError(text, request.request_id, label=NO_TURN)
+        if self.monitor.is_current(admission):
+            return admission
+        self.monitor.record_ignored(admission)
+        again = self.monitor.admit(request.route, probe=request.body is None, last=last)
+        if isinstance(again, NotAskedError):
+            self.limiter.cancel()
+        return again
+
+    async def _wait_for_key(
+        self, admission: Admission, request_id: str, deadline: float
+    ) -> RequestTimeoutError | None:
+        """Wait for a key, the first or the next one, in the place that was taken."""
+        try:
+            late = await self.credentials.ready(deadline)
+        except BaseException:
+            self._go_unasked(admission)
+            raise
+        if late is None:
+            return None
+        self._go_unasked(admission)
+        return RequestTimeoutError(f"not sent: {late}", request_id, label="no key")
+
+    def _go_unasked(self, admission: Admission) -> None:
+        """Give up the place of a request that was not sent."""
+        self.limiter.cancel()
+        self.monitor.record_ignored(admission)
+
+    def _note_failure(
+        self, admission: Admission, path: str, error: TransportError | None, had_little_time: bool
+    ) -> None:
+        """Tell the monitor of a request without a response. Its reader tells of a response."""
+        if error is None or (isinstance(error, RequestTimeoutError) and had_little_time):
+            self.monitor.record_ignored(admission)  # broken off by the caller, or by his deadline
+        elif isinstance(error, NotAskedError):
+            self.monitor.record_ignored(admission)
+            self.limiter.begun -= 1
+        else:
+            self.monitor.record_failure(admission, path.partition("?")[0], error)
+
+    def time_for(self, size: int | None) -> float:
+        """Return the seconds that one request may take: `request_timeout`, and its body's time.
+
+        Args:
+            size: Bytes of the body.
+        """
+        return self._request_timeout + (size or 0) / _SLOWEST
+
+    def _url(self, path: str) -> URL:
+        # Not from text: that would parse the service's own part anew each time.
+        if "?" not in path:
+            return self.base_url.with_path(self._base_path + path, encoded=True)
+        path, _, query = path.partition("?")
+        return self.base_url.with_path(self._base_path + path, encoded=True).with_query(query)
+
+    def _headers_for(self, method: str, request_id: str, etag: str | None) -> CIMultiDict[str]:
+        headers = self._headers.copy()
+        headers[_KEY] = self.credentials.current
+        headers[_REQUEST_ID] = request_id
+        # Caches on the way must not answer. `Cache-Control: no-cache` would cost the 304 of a
+        # conditional request: frameworks then send the whole response.
+        if etag is not None:
+            headers[_IF_NONE_MATCH] = etag
+            name, value = _REVALIDATIONS[self._revalidation]
+            headers[name] = value
+        elif method == "GET":
+            headers[_CACHE_CONTROL] = "no-cache"
+        if self._renew_next:
+            self._renew_next = False
+            headers["Connection"] = "close"
+        return headers
+
+    def _request_on(self, session: aiohttp.ClientSession, request: OutgoingRequest) -> Any:
+        # The headers are no local: reporters of errors send the values of those.
+        return session.request(
+            request.method,
+            self._url(request.path),
+            headers=self._headers_for(request.method, request.request_id, request.etag),
+            data=request.body,
+            timeout=NO_TIMEOUT if self.monitor.answered or not self._is_ours else FIRST_CONTACT,
+            **self._options,
+        )
+
+    async def _round_trip(self, request: OutgoingRequest, admission: Admission) -> Response:
+        session, tried = self._session_for(request.body), self._revalidation
+        if not self._is_ours and session.closed:
+            raise RuntimeError(_CLOSED_SESSION)
+        try:
+            response = await self._request_on(session, request)
+        except ConnectionLostError as lost:
+            # A server closes idle connections when it likes: no sign of trouble, and no attempt.
+            # With a body it is for the caller to say what may be sent.
+            if request.body is not None or not lost.was_used:
+                raise
+            # Once, and on a new connection: the other idle ones may be as dead.
+            await self.limiter.again()
+            response = await self._request_on(self._on_new_connections(), request)
+        try:
+            content = await read_body(response, self._most_bytes)
+        except BaseException:
+            response.close()
+            raise
+        if request.etag and response.status == 200 and tried == self._revalidation:
+            # The service has the very same, and sent it whole: the other header may suit better.
+            self._revalidation ^= matches(request.etag, response.headers)
+        connection = getattr(response, "wire", None)
+        content = content.removeprefix(_BOM)
+        whole = Response(response.status, response.headers, content, connection, admission)
+        whole.of_session = getattr(response, "from_cache", False) is True
+        whole.is_stored = whole.of_session or stored_by(response.headers) is not None
+        return whole
+
+    def _on_new_connections(self) -> aiohttp.ClientSession:
+        self._fresh = self._fresh or open_session(force_close=True)
+        return self._fresh
+
+    def _session_for(self, body: RequestBody | None) -> aiohttp.ClientSession:
+        if body is not None and self._is_ours:
+            return self._on_new_connections()
+        if self._session is None:
+            self._session = open_session(keepalive_timeout=_KEEP_ALIVE)
+        return self._session
+
+    def __del__(self) -> None:
+        if not getattr(self, "_is_ours", False):
+            return
+        if any(session is not None and not session.closed for session in self._sessions()):
+            warnings.warn(
+                f"a Client of {self.base_url} was dropped without being closed: use "
+                "`async with Client()`, or call aclose()",
+                ResourceWarning,
+                stacklevel=2,
+            )
+
+    def _sessions(self) -> tuple[aiohttp.ClientSession | None, ...]:
+        return getattr(self, "_session", None), getattr(self, "_fresh", None)
+
+    def leave_loop(self) -> None:
+        """Forget the connections: they live on a loop that is closed.
+
+        Raises:
+            RuntimeError: They are those of the caller's session.
+        """
+        if not self._is_ours:
+            raise RuntimeError(
+                "session= is in use on another event loop, which is closed. Make one Client per "
+                "event loop"
+            )
+        forget_sessions(*self._sessions())
+        self._session = self._fresh = None
+
+    async def aclose(self) -> None:
+        """Close our own sessions; a caller's stays open."""
+        for session in self._sessions():
+            if self._is_ours and session is not None:
+                await session.close()
+
+    def drop(self, response: Response) -> None:
+        """Give up the connection an answer came on: what it sends belongs to somebody else."""
+        if response.connection is None:
+            self._renew_next = True  # a caller's session: have the server close it
+        elif response.connection.transport is not None:
+            response.connection.transport.abort()

@@ -1,0 +1,307 @@
+"""The bytes of one source, to be read from any place in them, as often as is needed.
+
+A file on disk is read where it lies. All else that may be large (a pipe, an open file, an
+asynchronous stream) can be read only once: it is copied to a temporary file without a name. So
+an upload takes the same memory whatever the size. Disks are read and written on threads.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import io
+import os
+import select
+import stat
+import tempfile
+import threading
+from base64 import b64decode, b64encode
+from collections.abc import AsyncGenerator, AsyncIterable, Callable
+from pathlib import Path
+from typing import IO, Any, TypeVar, TypeVarTuple, cast
+from urllib.parse import unquote_to_bytes
+
+from .._runtime.threads import Threads
+
+T = TypeVar("T")
+Ts = TypeVarTuple("Ts")
+
+MOST_BYTES = 1024**3
+"""The size past which a source is refused."""
+MEDIA = ("image", "audio", "video")
+"""The sources that can be uploaded."""
+
+_PIECE = 256 * 1024
+_IN_MEMORY = 1024 * 1024
+"""Bytes of a copy that are held in memory before it goes to the disk."""
+_LOOK_UP = 50
+"""Milliseconds for which a pipe is waited for at a time."""
+
+_threads = Threads(32, "aitoearn-async uploads")
+
+
+class Content:
+    """The bytes of one source.
+
+    Args:
+        name: Names the source in errors.
+
+    Attributes:
+        size: Its length in bytes.
+        media_type: Its type, by its own first bytes.
+    """
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.size: int = 0
+        self.media_type: str = ""
+        self.given_up: threading.Event = threading.Event()
+        self._calls = _threads.calls()
+        self._lock = threading.Lock()
+        self._file: IO[bytes] | None = None
+        self._digest: bytes | None = None
+
+    async def call(self, call: Callable[[*Ts], T], *args: *Ts) -> T:
+        """Call it in a thread, after what was called before."""
+        return await self._calls.call(call, *args)
+
+    async def aclose(self) -> None:
+        """Close the file, and forget the copy."""
+        self.given_up.set()
+        await self._calls.end(self._close)
+
+    def _close(self) -> None:
+        with self._lock:
+            if self._file is not None:
+                self._file.close()
+
+    async def digest(self) -> bytes:
+        """Return the SHA-256 of all of it.
+
+        Raises:
+            OSError: It cannot be read.
+            ValueError: It has changed.
+        """
+        if self._digest is None:
+            self._digest = await self.call(self._hashed)
+        return self._digest
+
+    def _hashed(self) -> bytes:
+        reader = Reading(self)
+        while reader.at < self.size and not self.given_up.is_set():
+            reader.next()
+        return reader.hash.digest()
+
+    def read_at(self, at: int, count: int) -> bytes:
+        """Read up to so many bytes from an offset on: fewer only at the end. For threads."""
+        with self._lock:
+            assert self._file is not None
+            self._file.seek(at)
+            return self._file.read(count)
+
+    def changed(self) -> ValueError:
+        """Return the error for a file that has changed since it was opened."""
+        return ValueError(f"{self.name} was changed while it was read: give it when it is done")
+
+    # What follows runs on threads.
+
+    def load(self, source: Any, most: int) -> None:
+        """Open a source: bytes, a data URI, a path, or a binary file; copy it where needed."""
+        if isinstance(source, str):
+            source = decoded(source)
+        if isinstance(source, bytes):
+            self._file = io.BytesIO(source)
+            self._settle(len(source), most)
+        elif isinstance(source, Path):
+            self._open(source, most)
+        else:
+            self._copy(source.read, most)
+
+    def _open(self, path: Path, most: int) -> None:
+        file = open(path, "rb", buffering=0, opener=_open)  # noqa: SIM115
+        found = os.fstat(file.fileno())
+        if stat.S_ISREG(found.st_mode):
+            self._file = file
+            self._settle(found.st_size, most)
+            return
+        with file:
+            read = _patient(file, self.given_up) if hasattr(select, "poll") else file.read
+            self._copy(read, most)
+
+    def _copy(self, read: Callable[[int], Any], most: int) -> None:
+        size = 0
+        # One byte more than there may be: enough to know, whatever it really holds.
+        while size <= most and (piece := self._piece(read(min(_PIECE, most + 1 - size)))):
+            size += self.append(piece)
+        self._settle(size, most)
+
+    def append(self, piece: bytes) -> int:
+        """Add to the copy."""
+        with self._lock:
+            if self._file is None:
+                self._file = tempfile.SpooledTemporaryFile(max_size=_IN_MEMORY)  # noqa: SIM115
+            return self._file.write(piece)
+
+    def _piece(self, piece: object) -> bytes:
+        if not isinstance(piece, bytes | bytearray | memoryview):
+            raise ValueError(f"{self.name} gives {type(piece).__name__}; open it as binary")
+        return bytes(cast("bytes", piece))
+
+    def _settle(self, size: int, most: int) -> None:
+        self.size = size
+        if not size:
+            raise ValueError(f"{self.name} is empty: there are no bytes in it")
+        if size > most:
+            raise ValueError(f"{self.name} is larger than the {most:,} bytes that are taken")
+
+    def judge(self, field: str, medium: str | None, declared: str | None) -> None:
+        """Check the type of the content.
+
+        Args:
+            field: The argument that it is for.
+            medium: `"image"`, `"audio"` or `"video"`; None: any of them.
+            declared: The type that a data URI says.
+
+        Raises:
+            ValueError: It is of another one.
+        """
+        from .._containers.examine import examine  # late: most clients send no file
+
+        found = declared or examine(self.read_at, self.size).media_type
+        media = MEDIA if medium is None else (medium,)
+        if found is None or found.partition("/")[0] not in media:
+            wanted = " or ".join(
+                f"an {each}" if each[0] in "aeiou" else f"a {each}" for each in media
+            )
+            said = "nothing known" if found is None else found
+            raise ValueError(f"{field}={self.name}: not {wanted}; its content is {said}")
+        self.media_type = found
+
+    def data_uri(self) -> str:
+        """Return all of it as text."""
+        content = self.read_at(0, self.size + 1)
+        if len(content) != self.size:
+            raise self.changed()
+        return f"data:{self.media_type};base64,{b64encode(content).decode()}"
+
+    async def collect(self, pieces: AsyncIterable[bytes], most: int) -> None:
+        """Copy a stream, up to so many bytes."""
+        size, block = 0, bytearray()
+        try:
+            async for piece in pieces:
+                block += self._piece(piece)
+                if len(block) >= _PIECE:
+                    size += await self.call(self.append, bytes(block))
+                    block.clear()
+                    if size > most:
+                        break
+        finally:
+            if isinstance(pieces, AsyncGenerator):
+                await cast("AsyncGenerator[bytes]", pieces).aclose()
+        size += await self.call(self.append, bytes(block))
+        self._settle(size, most)
+
+
+class Reading:
+    """One go through a content, from its first byte to its last. For threads.
+
+    Attributes:
+        at: How many bytes have been read.
+        hash: That of those.
+    """
+
+    def __init__(self, content: Content) -> None:
+        self._content = content
+        self.at: int = 0
+        self.hash = hashlib.sha256()
+
+    def next(self) -> bytes:
+        """Read the next bytes.
+
+        Raises:
+            OSError: They cannot be read.
+            ValueError: The file is shorter than it was.
+        """
+        piece = self._content.read_at(self.at, min(_PIECE, self._content.size - self.at))
+        if not piece:
+            raise self._content.changed()
+        self.hash.update(piece)
+        self.at += len(piece)
+        return piece
+
+
+@contextlib.asynccontextmanager
+async def opened(
+    source: Any, name: str, *, field: str, medium: str | None, most: int = MOST_BYTES
+) -> AsyncGenerator[Content]:
+    """Open a source, and look at its size and its type.
+
+    Args:
+        source: Bytes, a data URI, a path, a binary file, or an asynchronous stream of bytes.
+        name: Names it in errors.
+        field: The argument that it is for.
+        medium: What it must be; None: anything that can be uploaded.
+        most: The size past which it is refused.
+
+    Raises:
+        ValueError: It is empty, too large, or of another type.
+        OSError: It cannot be read.
+    """
+    content = Content(name)
+    try:
+        if isinstance(source, AsyncIterable):
+            await content.collect(cast("AsyncIterable[bytes]", source), most)
+        else:
+            await content.call(content.load, source, most)
+        declared = declared_type(source) if isinstance(source, str) else None
+        await content.call(content.judge, field, medium, declared)
+        yield content
+    finally:
+        await content.aclose()
+
+
+def declared_type(data_uri: str) -> str | None:
+    """Return the media type that a data URI says; None if it says none of those uploaded."""
+    said = data_uri.removeprefix("data:").partition(",")[0].partition(";")[0].strip().lower()
+    return said if said.partition("/")[0] in MEDIA else None
+
+
+def decoded(data_uri: str) -> bytes:
+    """Return the content of a data URI (RFC 2397).
+
+    Raises:
+        ValueError: It is not the base64 that it says it is.
+    """
+    head, _, text = data_uri.partition(",")
+    content = unquote_to_bytes(text)
+    if not head.rstrip().lower().endswith(";base64"):
+        return content
+    try:
+        content += b"=" * (-len(content) % 4)
+        return b64decode(content, validate=True)
+    except ValueError as exc:
+        raise ValueError(
+            f"{head[:40]!r},... is a data: URI whose base64 is wrong ({exc})"
+        ) from None
+
+
+def _open(path: str, flags: int) -> int:
+    # Nobody need have opened the other end of a pipe yet.
+    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
+
+
+def _patient(file: io.FileIO, given_up: threading.Event) -> Callable[[int], bytes]:
+    """Return a function that reads from a pipe or a terminal until the content is given up.
+
+    A thread that waited for bytes in the system would hold up the end of the program.
+    """
+    ready = select.poll()
+    ready.register(file, select.POLLIN)
+
+    def read(most: int) -> bytes:
+        while not given_up.is_set():
+            if ready.poll(_LOOK_UP) and (piece := file.read(most)) is not None:
+                return piece
+        raise InterruptedError
+
+    return read

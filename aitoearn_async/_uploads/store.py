@@ -1,0 +1,168 @@
+"""One PUT of a content to a signed address: the store gets its bytes and no key.
+
+It goes out over the sessions that downloads use: no key, no cookies, and no internal network
+that is not allowed. When to try again is decided elsewhere.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import aiohttp
+from aiohttp.abc import AbstractStreamWriter
+
+from .._downloads.fetch_error import FetchError, Reason
+from .._downloads.media_client import MOST_HOPS, MediaClient
+from .._downloads.network_guard import ForbiddenAddressError
+from .._downloads.stall_timer import StallTimer
+from .._net.headers import retry_after
+from .._runtime.lifetime import Lifetime
+from .content import Content, Reading
+
+Progress = Callable[[int, int | None], None]
+"""Takes the number of bytes that have gone out, and the number of all."""
+
+_BUFFERS = 8 * 1024 * 1024
+"""Bytes that may be on their way after the last one was written."""
+_SLOWEST = 128 * 1024
+"""Bytes a second that a line must carry."""
+_PASSING = frozenset([400, 408, 409, 411, 425, 429])
+"""The statuses that another attempt may change. S3 says 400 for a body that came too slowly."""
+_SIGNATURE = frozenset([401, 403])
+"""The statuses of an address whose signature is wrong, or has expired."""
+_KEEP_METHOD = frozenset([307, 308])
+
+
+class StoreError(Exception):
+    """A store did not take a file. The text names no more of an address than the host.
+
+    Attributes:
+        retry: Whether another attempt may change it.
+        sign_again: Whether that needs another address.
+        retry_after: How long the store asks to be left alone, in seconds.
+    """
+
+    def __init__(
+        self,
+        text: str,
+        *,
+        retry: bool = False,
+        sign_again: bool = False,
+        retry_after: float | None = None,
+    ) -> None:
+        super().__init__(text)
+        self.retry: bool = retry
+        self.sign_again: bool = sign_again
+        self.retry_after: float | None = retry_after
+
+
+class Store:
+    """Puts contents to signed addresses.
+
+    Args:
+        client: Sends requests without the key.
+        lifetime: The client's.
+        patience: Seconds for which a PUT may stand still, in addition to those in which buffers
+            empty.
+    """
+
+    def __init__(self, client: MediaClient, lifetime: Lifetime, patience: float) -> None:
+        self._client = client
+        self._lifetime = lifetime
+        self._patience = patience
+
+    async def put(self, address: str, content: Content, progress: Progress | None) -> None:
+        """Put a content, once.
+
+        Raises:
+            StoreError: The store did not take it.
+            ValueError: The file has changed since it was looked at.
+            OSError: It cannot be read any more.
+            ClientClosedError: The client is closed, or was meanwhile.
+        """
+        seconds = self._patience + min(content.size, _BUFFERS) / _SLOWEST
+        timer = StallTimer(self._lifetime, seconds)
+
+        def tell(size: int) -> None:
+            timer.advance(size)
+            if progress is not None:
+                progress(body.at, content.size)
+
+        body = ContentBody(content, await content.digest(), tell)
+        error: Exception | None = None
+        try:
+            with timer.timeout:
+                url, headers = self._client.check(address), {"Content-Type": content.media_type}
+                response = await self._client.request("PUT", url, headers, body)
+                for _ in range(MOST_HOPS):
+                    target = response.headers.get("Location")
+                    if response.status not in _KEEP_METHOD or target is None:
+                        break
+                    response.close()
+                    url = self._client.check(target, url)
+                    body = ContentBody(content, await content.digest(), tell)
+                    response = await self._client.request("PUT", url, headers, body)
+                response.close()
+            error = _refusal(response)
+        except TimeoutError:
+            error = StoreError(f"the store did nothing for {seconds:.0f} s", retry=True)
+        except FetchError as exc:
+            error = StoreError(str(exc), retry=exc.reason is not Reason.FINAL)
+        except ForbiddenAddressError as exc:
+            error = StoreError(str(exc))
+        if body.failure is not None:
+            error = body.failure
+        # Raised out here, where no context holds an address.
+        if error is not None:
+            raise error
+
+
+def _refusal(response: aiohttp.ClientResponse) -> StoreError | None:
+    status, host = response.status, response.url.host
+    if 200 <= status < 300:
+        return None
+    is_signature = status in _SIGNATURE
+    return StoreError(
+        f"{host} answered HTTP {status} to the upload",
+        retry=is_signature or status in _PASSING or status >= 500,
+        sign_again=is_signature,
+        retry_after=retry_after(response.headers),
+    )
+
+
+class ContentBody(aiohttp.Payload):
+    """The body of an upload, sent in pieces. Its length is known, as stores require.
+
+    Attributes:
+        at: How many bytes have gone out.
+        failure: What went wrong at this end, if anything.
+    """
+
+    def __init__(self, content: Content, digest: bytes, tell: Callable[[int], None]) -> None:
+        super().__init__(content, content_type=content.media_type)
+        self._size = content.size
+        self._content = content
+        self._digest = digest
+        self._tell = tell
+        self.at: int = 0
+        self.failure: Exception | None = None
+
+    def decode(self, encoding: str = "utf-8", errors: str = "strict") -> str:
+        raise TypeError("an upload is no text")
+
+    async def write(self, writer: AbstractStreamWriter) -> None:
+        try:
+            reading = Reading(self._content)
+            while reading.at < self._content.size:
+                piece = await self._content.call(reading.next)
+                if reading.at == self._content.size and reading.hash.digest() != self._digest:
+                    # Before its last bytes have gone out: so the store keeps nothing of it.
+                    raise self._content.changed()
+                await writer.write(piece)
+                self.at = reading.at
+                self._tell(len(piece))
+        except (ConnectionError, aiohttp.ClientError):
+            raise  # of the line, not of the file
+        except Exception as exc:
+            self.failure = exc
+            raise

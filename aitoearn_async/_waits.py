@@ -1,0 +1,151 @@
+"""The waits of one client: for a task, or for many.
+
+Their arguments are checked here, and they get the parts of the client that they need.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterable, Awaitable, Callable, Iterable
+from datetime import timedelta
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from ._arguments import count, strategy, telemetry_asked, time_limit
+from ._polling.batch import Batch
+from ._polling.crowd import Crowd
+from ._polling.resume import Resume
+from ._polling.rhythm import Rhythm
+from ._polling.schedule import WaitStrategy
+from ._polling.settings import Evidence, WaitSettings, settings_by_kind
+from ._polling.statistics import BatchStatistics
+from ._polling.waiter import Poll, Waiter
+from .contract.tasks import Task, TaskRef
+
+if TYPE_CHECKING:
+    from ._assembly import Parts
+    from .telemetry import Observer
+    from .telemetry.watcher import Watcher
+
+T = TypeVar("T", bound=Task)
+
+
+class Waits:
+    """Makes the waits of one client.
+
+    Args:
+        parts: The client's.
+        wait: The delays between polls, where a wait brings none of its own; None for ours.
+        rhythm: What the client has learned.
+        telemetry: Who is told of them, and of all else that the client does.
+
+    Raises:
+        TypeError: One of those is no observer.
+        ValueError: The environment names one that is not known.
+        ImportError: The package of one is not installed.
+    """
+
+    def __init__(
+        self,
+        parts: Parts,
+        wait: WaitStrategy | None,
+        rhythm: Rhythm,
+        telemetry: Observer | Iterable[Observer] | None,
+    ) -> None:
+        self._parts = parts
+        self._wait = wait
+        self._rhythm = rhythm
+        self._crowd = Crowd(parts.pages, parts.lifetime)
+        self._poll: Poll[Any] = parts.poller.poll
+        self._waiter: Callable[..., Waiter[Any]] = Waiter
+        self._batch: Callable[..., Batch[Any]] = Batch
+        self._watcher: Watcher | None = None
+        observers: Observer | Iterable[Observer] | str | None = telemetry_asked(telemetry)
+        if observers:
+            self._watcher = self._watched_by(observers)
+
+    def _watched_by(self, observers: Observer | Iterable[Observer] | str) -> Watcher:
+        """Tell observers of all that the client does. Else nothing of this is imported."""
+        from ._polling.watched import WatchedBatch, WatchedWaiter
+        from .telemetry.watcher import Watcher, observers_from
+
+        parts, monitor = self._parts, self._parts.http.monitor
+        watcher = Watcher(
+            observers_from(observers),
+            monitor.address,
+            parts.lifetime.time,
+            self._rhythm.clock,
+            lambda: monitor.state.value,
+        )
+        monitor.on_change = watcher.note_breaker
+        parts.submitter.around, parts.downloader.around = watcher.submit, watcher.download
+        self._waiter = partial(WatchedWaiter, watch=watcher)
+        self._batch = partial(WatchedBatch, watch=watcher)
+        return watcher
+
+    async def aclose(self) -> None:
+        """Note that the client is closed, and wait until no round runs any more."""
+        await self._crowd.aclose()
+        if self._watcher is not None:
+            self._watcher.close()
+
+    def batch(
+        self,
+        refs: Iterable[TaskRef[T] | str] | AsyncIterable[TaskRef[T] | str],
+        settings: Callable[[TaskRef[Any]], WaitSettings],
+        *,
+        timeout: float | timedelta | None,
+        max_pending: int,
+        admitted: Callable[[TaskRef[T]], None] | None = None,
+        progress: Callable[[BatchStatistics], object] | None,
+        keep: Callable[[T], Awaitable[tuple[Path, ...]]] | None,
+        resume: Callable[[TaskRef[T]], Resume | None] | None = None,
+    ) -> Batch[T]:
+        """Return the wait for many tasks, with the arguments of `Client.as_completed`."""
+        return self._batch(
+            refs,
+            settings,
+            timeout=time_limit("timeout", timeout),
+            max_pending=count("max_pending", max_pending),
+            concurrency=self._parts.limiter.concurrency,
+            poll=self._poll,
+            clock=self._parts.lifetime,
+            closed=self._parts.lifetime.until_closed,
+            admitted=admitted,
+            progress=progress,
+            keep=keep,
+            resume=resume,
+            pages=self._parts.pages,
+        )
+
+    def settings(
+        self,
+        timeout: float | timedelta | None,
+        patience: float | timedelta | None,
+        wait: WaitStrategy | None,
+    ) -> Callable[[TaskRef[Any]], WaitSettings]:
+        """Return a function that gives the settings of the wait for a task.
+
+        Raises:
+            ValueError: A number or the strategy cannot be used.
+        """
+        limits = time_limit("timeout", timeout), time_limit("patience", patience)
+        delays = strategy(wait) or self._wait
+        evidence = Evidence(self._parts.submitter.made, self._parts.http.monitor)
+        return settings_by_kind(*limits, delays, evidence, self._rhythm)
+
+    def waiter(
+        self,
+        ref: TaskRef[T],
+        settings: Callable[[TaskRef[Any]], WaitSettings],
+        raise_on_failure: bool,
+    ) -> Waiter[T]:
+        """Return the wait for one task."""
+        return self._waiter(
+            ref,
+            settings(ref),
+            raise_on_failure=raise_on_failure,
+            poll=self._poll,
+            clock=self._parts.lifetime,
+            crowd=self._crowd,
+        )

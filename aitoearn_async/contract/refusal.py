@@ -1,0 +1,161 @@
+"""Reads the no out of JSON, in whatever shape it is said.
+
+The service says `{"code": 401, "message": ...}`. Gateways before it have shapes of their own:
+
+    {"error": {"message": ...}}                {"code": "insufficient_quota", "message": ...}
+    {"success": false, "message": ...}         {"code": 1, "msg": ...}
+    {"detail": ...}                            {"title": ..., "status": 402}
+    {"errors": [{"message": ...}]}             {"errcode": 1, "errmsg": ...}
+    {"Response": {"Error": {"Code": ...}}}     {"base_resp": {"status_code": 1, ...}}
+
+So members are known by their names, in any case and with any underscores. What a code means is
+in `_api/refusals`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+
+import msgspec
+
+from .json_limits import too_deep
+
+
+class Refusal(msgspec.Struct, frozen=True):
+    """The service's no, or that of a gateway before it."""
+
+    code: int | None
+    """The business code; None where a gateway gives none, or one that is no number."""
+    message: str
+    request_id: str | None
+    timestamp: bytes = b""
+    """The moment when the service said so, as JSON. Two refusals with the same one are copies."""
+
+
+Members = Mapping[str, bytes]
+"""The members of an object that hold something, by their plain names, undecoded."""
+
+_NOTHING = frozenset([b"null", b"{}", b"[]", b'""', b"false"])
+_FAULTS = "error", "errors", "err", "fault"
+"""Members that stand in a no alone."""
+_WRAPPERS = "response", "baseresp"
+"""Members that hold a no, or a good answer."""
+_CODES = "errcode", "errorcode", "errno", "ret", "retcode"
+"""Codes that gateways have in place of `code`; 0 for all is well."""
+_STATUSES = "status", "statuscode"
+_LEAST_BAD_STATUS = 400
+_BAD_STATUSES = frozenset([b'"error"', b'"fail"', b'"failed"', b'"failure"'])
+_PLAIN = "message", "msg", "detail"
+"""Words that are a no where there is nothing else."""
+_WORDS = (
+    *(*_PLAIN, "errordescription", "errmsg", "errormsg", "errormessage", "statusmsg"),
+    *("faultstring", "title", "reason", "description"),
+)
+_MOST_LEVELS = 3
+_MOST_QUOTED = 10_000
+
+
+def refusal(body: bytes) -> Refusal | None:
+    """Return the no that a body says, in whatever shape; None for every other body."""
+    said = members_of(body)
+    code = _code(said.get("code"))
+    if not _is_no(said, code):
+        return None
+    id = _value(said.get("requestid", b"null"))
+    return Refusal(code or None, _words(said)[:500], id_text(id), said.get("timestamp", b""))
+
+
+def members_of(body: bytes) -> Members:
+    """Return the members of an object, or of the first one of a list; none of anything else."""
+    if too_deep(body):
+        return {}
+    try:
+        rows = _list_decoder.decode(body) if body.lstrip()[:1] == b"[" else [_decoder.decode(body)]
+    except (ValueError, RecursionError):
+        return {}
+    found = {_plain(name): bytes(raw) for row in rows[:1] for name, raw in row.items()}
+    return {name: raw for name, raw in found.items() if name == _SUCCESS or raw not in _NOTHING}
+
+
+def _plain(name: str) -> str:
+    return name.lower().replace("_", "").replace("-", "")
+
+
+def _is_no(said: Members, code: int | None) -> bool:
+    if code:
+        return True
+    if said.get(_SUCCESS) == b"false" and (code is None or "data" not in said):
+        return True
+    if code == 0:
+        return False
+    if any(said.get(name, b"0") != b"0" for name in _FAULTS):
+        return True
+    # Without a code and without data, there is nothing else that these can be.
+    return "data" not in said and (
+        any(name in said for name in _PLAIN)
+        or any(_code(said[name]) != 0 for name in _CODES if name in said)
+        or any(_is_bad(said[name]) for name in _STATUSES if name in said)
+        or any(_is_no(members_of(said[name]), None) for name in _WRAPPERS if name in said)
+    )
+
+
+def _is_bad(status: bytes) -> bool:
+    return status in _BAD_STATUSES or (_code(status) or 0) >= _LEAST_BAD_STATUS
+
+
+def _code(raw: bytes | None) -> int | None:
+    """Return a code; None where there is none, or one that is no number."""
+    found = _NUMBER.fullmatch(raw or b"")
+    return int(found[1]) if found else None
+
+
+def _words(said: Members, levels: int = _MOST_LEVELS) -> str:
+    """Return the words of a no, wherever they stand."""
+    for name in (*_FAULTS, *_WRAPPERS):
+        if levels and (words := _words(members_of(said.get(name, b"")), levels - 1)):
+            return words
+    found = [said[name] for name in (*_WORDS, *_FAULTS) if name in said]
+    if found:
+        return _text(next((raw for raw in found if _is_text(raw)), found[0]))
+    return _words(members_of(said["data"]), levels - 1) if levels and "data" in said else ""
+
+
+def _is_text(raw: bytes) -> bool:
+    return raw[:1] == b'"'
+
+
+def _text(raw: bytes) -> str:
+    """Return a text; of anything else its JSON, which is better than nothing."""
+    for encoding in ("utf-8", "gb18030"):  # the other one is what old gateways in China speak
+        try:
+            return _text_decoder.decode(raw.decode(encoding))
+        except ValueError:
+            pass
+    value = _value(raw[:_MOST_QUOTED])
+    return (
+        msgspec.json.encode(value).decode()
+        if value
+        else raw[:_MOST_QUOTED].decode(errors="replace")
+    )
+
+
+def _value(raw: bytes) -> object:
+    try:
+        return _any_decoder.decode(raw)
+    except (ValueError, RecursionError):
+        return None
+
+
+def id_text(value: object) -> str | None:
+    """Return an id as text, of whatever kind JSON has it."""
+    is_one = isinstance(value, str | int) and not isinstance(value, bool) and value != ""
+    return str(value) if is_one else None
+
+
+_SUCCESS = "success"
+_NUMBER = re.compile(rb'"?(-?[0-9]{1,4300})(?:\.0*)?"?')
+_decoder = msgspec.json.Decoder(dict[str, msgspec.Raw])
+_list_decoder = msgspec.json.Decoder(list[dict[str, msgspec.Raw]])
+_text_decoder = msgspec.json.Decoder(str)
+_any_decoder = msgspec.json.Decoder(object)

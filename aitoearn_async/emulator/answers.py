@@ -1,0 +1,192 @@
+"""The answer to one request, before a fault below the service spoils it.
+
+Plain functions on plain data: no await, no socket, and the time is handed in.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+from urllib.parse import unquote
+
+import msgspec
+from multidict import CIMultiDict
+
+from . import dialects, media, routes, uploads, wire
+from .calls import Call, Said
+from .creating import MOST_BYTES
+from .dialects import ErrorAnswer
+from .faults import Fault
+from .request import Request
+from .routes import Route
+from .service import Service
+from .tasks import StoredTask
+
+_NOBODY: Final = ""
+_BAD_ESCAPE: Final = re.compile(r"%(?![0-9A-Fa-f]{2})")
+
+
+def call_of(service: Service, route: Route, request: Request, fault: Fault | None) -> Call:
+    """Return a request with what its path, query and key name."""
+    path, _, query = request.path.partition("?")
+    found = route.path.fullmatch(path)
+    # The service joins repeated headers, and two keys joined are not a key.
+    keys = request.headers.getall("X-Api-Key", [])
+    account = service.accounts.known(keys[0]) if len(keys) == 1 else None
+    return Call(
+        request=request,
+        id=found[1] if found is not None and found.re.groups else "",
+        query=query,
+        account=account or _NOBODY,
+        fault=fault,
+        now=service.now(),
+    )
+
+
+def weight(service: Service, request: Request) -> float:
+    """Return the time that the answer takes, in plain answers."""
+    route = _route(service, request)
+    if route is None or not request.headers.get("X-Api-Key"):
+        return 1.0
+    return routes.weight(service, route, call_of(service, route, request, None))
+
+
+def unsaved(service: Service, request: Request) -> list[StoredTask]:
+    """Return the finished videos of a group for which this request makes a media row."""
+    if request.route not in ("video", "videos"):
+        return []
+    now = service.now()
+    return [
+        task
+        for task in _shown(service, request)
+        if task.request.get("groupId") and not task.media and task.succeeded(now)
+    ]
+
+
+def _shown(service: Service, request: Request) -> list[StoredTask]:
+    """Return the videos that a request asks for."""
+    if request.ref is not None:
+        task = service.tasks.get(request.ref)
+        return [] if task is None else [task]
+    route = _route(service, request)
+    if route is None or route.page is None:
+        return []
+    return route.page(service, call_of(service, route, request, None))
+
+
+def answer(service: Service, request: Request, fault: Fault | None) -> wire.Answer:
+    """Return the service's own answer."""
+    now = service.now()
+    date = {"Date": wire.http_date(service.date(now))}
+    if request.media:
+        file = _file(service, request, now)
+        file.headers.extend(date)
+        return file
+    request_id = request.headers.get("x-request-id", "")
+    if not request_id or not request_id.isascii():
+        request_id = service.ids.request_id()
+    said = _say(service, request, fault)
+    unrouted = said is _UNREAD or said is _TOO_LARGE
+    body = _body(service, request, said, None if unrouted else request_id)
+    headers = CIMultiDict(date)
+    if not unrouted:
+        headers["x-request-id"] = request_id
+    headers["Content-Type"] = wire.JSON
+    if not service.dialect.validators:
+        return wire.Answer(body, 200, headers)
+    headers["Access-Control-Allow-Origin"] = "*"
+    headers["Keep-Alive"] = f"timeout={wire.KEEP_ALIVE:.0f}"
+    headers["ETag"] = wire.etag_of(body)
+    reads = request.method in ("GET", "HEAD")
+    if reads and wire.is_fresh(headers["ETag"], request.headers):
+        del headers["Content-Type"]
+        return wire.Answer(b"", 304, headers)
+    return wire.Answer(body, 200, headers)
+
+
+def _file(service: Service, request: Request, now: float) -> wire.Answer:
+    """Return a file of a task's, for which no key is asked, or one that was uploaded."""
+    path = request.path.partition("?")[0]
+    if not path.startswith(media.PREFIX):
+        return uploads.answer(service.assets, request, service.date(now))
+    place = media.place_of(path)
+    content = service.file_of(*place, now) if place else None
+    if place is None or content is None:
+        return media.missing()
+    return media.answer(content, media.TYPES[place[0].kind], request.headers)
+
+
+def _body(service: Service, request: Request, said: Said, request_id: str | None) -> bytes:
+    if isinstance(said, bytes):
+        return dialects.success(said, request_id or "")
+    language = request.headers.get("Accept-Language", "")
+    code, message = said
+    words = dialects.message_for(code, language) if message is None else message
+    timestamp = int(service.date(service.now()).timestamp() * 1000)
+    return dialects.error(code, words, request_id, timestamp)
+
+
+_UNREAD: Final = ErrorAnswer(dialects.BAD_REQUEST)
+"""A body or a path that cannot be decoded, which fails before there is a request id."""
+_TOO_LARGE: Final = ErrorAnswer(dialects.SERVER_ERROR)
+"""A body that is not read to its end, which fails before there is a request id."""
+
+
+def _say(service: Service, request: Request, fault: Fault | None) -> Said:
+    """Return the data to answer with, or the code to refuse with.
+
+    The order of the questions is the service's: body, path, route, key, form, content.
+    """
+    if len(request.body) > MOST_BYTES:
+        return _TOO_LARGE
+    if (request.body and _is_json(request) and not _parses(request.body)) or not _decodes(request):
+        return _UNREAD
+    route = _route(service, request)
+    if route is None:
+        said: Said = _no_route(request)
+    else:
+        call = call_of(service, route, request, fault)
+        if not call.account and not (route.public and "X-Api-Key" not in request.headers):
+            said = ErrorAnswer(dialects.UNAUTHORIZED)
+        else:
+            said = route.answer(service, call)
+    if fault is not None and fault.code is not None:
+        return ErrorAnswer(fault.code, fault.message)
+    return said
+
+
+def _no_route(request: Request) -> ErrorAnswer:
+    path = request.path.removeprefix("/api")
+    return ErrorAnswer(dialects.NOT_FOUND, f"Cannot {request.method} {path}")
+
+
+def _decodes(request: Request) -> bool:
+    path = request.path.partition("?")[0]
+    if "%" not in path:
+        return True
+    if _BAD_ESCAPE.search(path):
+        return False
+    try:
+        unquote(path, errors="strict")
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def _route(service: Service, request: Request) -> Route | None:
+    """Return the route of a request, unless it is switched off."""
+    if request.route not in service.routes:
+        return None
+    return routes.find(request.method, request.path.partition("?")[0])
+
+
+def _is_json(request: Request) -> bool:
+    return "json" in request.headers.get("Content-Type", "")
+
+
+def _parses(body: bytes) -> bool:
+    try:
+        msgspec.json.decode(body)
+    except (ValueError, RecursionError):
+        return False
+    return True

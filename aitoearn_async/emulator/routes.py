@@ -1,0 +1,134 @@
+"""The table of routes, and the routes that answer about one task.
+
+Plain functions on plain data: no await, no socket, and the time is handed in.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+import msgspec
+
+from aitoearn_async import AnyRef, ImageRef, VideoRef
+
+from . import creating, dialects, lists, submits, tasks
+from .calls import Call, Said
+from .dialects import ErrorAnswer
+from .identifiers import OBJECT_ID
+from .models import MODELS
+from .service import Service
+from .tasks import StoredTask
+
+_ROWS_PER_ANSWER: Final = 150
+_ANSWERS_PER_MEGABYTE: Final = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """One route of the API."""
+
+    name: str
+    """The name by which it is switched off, together with others of that name."""
+    method: str
+    path: re.Pattern[str]
+    answer: Callable[[Service, Call], Said]
+    page: Callable[[Service, Call], list[StoredTask]] | None = None
+    """Gives the rows that it loads, if it answers with a page of them."""
+    public: bool = False
+    """It asks for no key."""
+
+
+def find(method: str, path: str) -> Route | None:
+    """Return the route of a method and a path (decoded, no query)."""
+    method = "GET" if method == "HEAD" else method
+    for route in _ROUTES:
+        if route.method == method and route.path.fullmatch(path):
+            return route
+    return None
+
+
+def ref_of(path: str) -> AnyRef | None:
+    """Return the task that a path (decoded, no query) asks for; `None` if it names none."""
+    for pattern, kind in _TASK_PATHS.items():
+        if found := pattern.fullmatch(path):
+            try:
+                return kind(found[1])
+            except ValueError:
+                return None
+    return None
+
+
+def weight(service: Service, route: Route, call: Call) -> float:
+    """Return the time that an answer takes, in plain answers.
+
+    The service loads whole rows, with the files in their requests, whatever a page shows.
+    """
+    if route.page is None:
+        return 1.0
+    rows = route.page(service, call)
+    megabytes = sum(task.request_bytes for task in rows) / 2**20
+    return 1.0 + len(rows) / _ROWS_PER_ANSWER + megabytes * _ANSWERS_PER_MEGABYTE
+
+
+def _models(service: Service, call: Call) -> Said:
+    return msgspec.json.encode(service.models[call.request.path.partition("?")[0]])
+
+
+def _task(service: Service, call: Call) -> Said:
+    ref = call.request.ref
+    task = None if ref is None else service.tasks.get(ref)
+    if task is not None:
+        if task.failing_code is not None:
+            return ErrorAnswer(task.failing_code)
+        echo = call.fault.echo if call.fault is not None else None
+        return tasks.task_json(task, call.now, service.moment, echo=echo)
+    if ref is None or not OBJECT_ID.fullmatch(ref.id):
+        return ErrorAnswer(dialects.MALFORMED_ID)
+    return ErrorAnswer(service.dialect.unknown[ref.kind])
+
+
+def _volcengine(service: Service, call: Call) -> Said:
+    """Answer with the provider's own words, and store them at once."""
+    if not OBJECT_ID.fullmatch(call.id):
+        return ErrorAnswer(dialects.SERVER_ERROR)
+    task = service.tasks.get(VideoRef(call.id))
+    if task is None or task.account != call.account or task.channel != "volcengine":
+        return ErrorAnswer(dialects.UNKNOWN_TASK)
+    if task.looked_at is not None and task.running(call.now):
+        task.looked_at = call.now
+    shown = tasks.provider_document(task, call.now, lambda at: int(service.date(at).timestamp()))
+    return msgspec.json.encode(shown)
+
+
+_IMAGE: Final = re.compile(r"/api/ai/image/task/([^/]+)")
+_VIDEO: Final = re.compile(r"/api/ai/video/generations/([^/]+)")
+_TASK_PATHS: Final[dict[re.Pattern[str], type[AnyRef]]] = {_IMAGE: ImageRef, _VIDEO: VideoRef}
+_VIDEOS: Final = re.compile(r"/api/ai/video/generations")
+
+
+def _get(name: str, path: str, answer: Callable[[Service, Call], Said]) -> Route:
+    return Route(name, "GET", re.compile(path), answer)
+
+
+def _post(name: str, path: str, answer: Callable[[Service, Call], Said]) -> Route:
+    return Route(name, "POST", re.compile(path), answer)
+
+
+_ROUTES: Final = (
+    *(Route("models", "GET", re.compile(path), _models, public=True) for path in MODELS),
+    Route("image", "GET", _IMAGE, _task),
+    Route("video", "GET", _VIDEO, _task),
+    Route("videos", "GET", _VIDEOS, lists.videos, page=lists.videos_page),
+    Route("logs", "GET", re.compile(r"/api/ai/logs"), lists.logs, page=lists.logs_page),
+    _post("drafts", r"/api/ai/draft-generation/query", lists.drafts),
+    _get("drafts", r"/api/ai/draft-generation/([^/]+)", lists.draft),
+    _get("volcengine", r"/api/ai/volcengine/video/([^/]+)", _volcengine),
+    _post("submits", r"/api/ai/image/generate/async", creating.submit(submits.GenerateImageBody)),
+    _post("submits", r"/api/ai/image/edit/async", creating.submit(submits.EditImageBody)),
+    _post("submits", _VIDEOS.pattern, creating.submit(submits.GenerateVideoBody)),
+    _post("uploads", r"/api/assets/uploadSign", creating.sign),
+    _post("uploads", r"/api/assets/([^/]+)/confirm", creating.confirm),
+)

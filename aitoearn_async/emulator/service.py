@@ -1,0 +1,485 @@
+"""The service without its sockets: its tasks, files, accounts, clock and pending faults.
+
+There is no timer per task, so ten thousand of them cost nothing until somebody asks.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from abc import ABC, abstractmethod
+from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
+from datetime import datetime
+from typing import Any, Final, Literal
+
+from aitoearn_async import AnyRef, ImageRef, VideoRef
+
+from . import media
+from .calendar import Calendar
+from .dialects import UNKNOWN_TASK, Dialect
+from .faults import Fault, FaultQueues, FaultTarget
+from .identifiers import Accounts, Identifiers, key_of
+from .models import IMAGE_CHANNEL, channel_of, models_on
+from .names import OTHER_TYPES, check_route
+from .request import Request
+from .sweep import Process, VideoSweep
+from .task_table import TaskTable
+from .tasks import StoredTask, log_row
+from .timeline import Stage, StatusTimeline
+from .uploads import Asset
+
+REFUSED: Final = "The provider refused the prompt."
+_WRONG_LOOP: Final = (
+    "this emulator listens on an event loop that is not running, so nobody would ever be"
+    " answered: the test runs on another loop than the fixture. With pytest-asyncio give"
+    " asyncio_default_fixture_loop_scope and asyncio_default_test_loop_scope the same value,"
+    ' best "function". With anyio\'s plugin, whose tests have a loop of their own, mark the'
+    " test with pytest.mark.asyncio, or start the Emulator in the test itself."
+)
+
+
+class Service(ABC):
+    """The emulator without its sockets; `Emulator` adds those.
+
+    Everything here can be called while it runs, from the event loop it runs in.
+    """
+
+    def __init__(
+        self,
+        *,
+        api_key: str,
+        dialect: Dialect,
+        routes: Collection[str],
+        channel: str | None,
+        date: datetime | None,
+        sweep: float | None,
+        seconds_per_video: float,
+        seconds_per_answer: float,
+    ) -> None:
+        for route in routes:
+            check_route(route)
+        self.dialect = dialect
+        self.routes: set[str] = set(routes)
+        self.requests: list[Request] = []
+        self.created: list[AnyRef] = []
+        self.groups: set[str] = set()
+        self.media_rows: list[VideoRef] = []
+        self.provider_calls: Counter[AnyRef | None] = Counter()
+        self.models: dict[str, list[dict[str, Any]]] = models_on(channel)
+        self.process: Process = Process(seconds_per_answer)
+        self.assets: dict[str, Asset] = {}
+        self.ids: Identifiers = Identifiers()
+        self.accounts: Accounts = Accounts(api_key)
+        self._api_key = api_key
+        self.upload_limit: int | None = None
+        self.tasks: TaskTable = TaskTable()
+        self._media = media.MediaStore()
+        self._faults = FaultQueues()
+        self._timelines: dict[tuple[str, str | None], tuple[str | Stage, ...]] = {}
+        self._calendar = Calendar(date)
+        self._sweep_options = None if sweep is None else (sweep, seconds_per_video)
+        self._sweep: VideoSweep | None = None
+        self._cut_off: list[StoredTask] = []
+        self._loop: asyncio.AbstractEventLoop | None = None
+
+    @property
+    @abstractmethod
+    def url(self) -> str:
+        """The origin of the API."""
+
+    @property
+    @abstractmethod
+    def storage_url(self) -> str:
+        """The origin of the storage."""
+
+    @property
+    def api_key(self) -> str:
+        """The key that requests must carry. Each other key is an account of its own."""
+        return self._api_key
+
+    # Time.
+
+    def now(self) -> float:
+        """Return the seconds on the event loop's clock.
+
+        Raises:
+            RuntimeError: No event loop is running, or not the one the emulator listens on.
+        """
+        self._require_loop()
+        return asyncio.get_running_loop().time()
+
+    def date(self, at: float) -> datetime:
+        """Return the date on the service's clock at a moment of the event loop's clock."""
+        return self._calendar.date(at)
+
+    def moment(self, at: float) -> str:
+        """Return that date as the service writes it."""
+        return self._calendar.moment(at)
+
+    def _require_loop(self) -> None:
+        """Raise where a loop runs that is not the one the emulator listens on."""
+        if self._loop is None or self._loop.is_running():
+            return
+        try:
+            asyncio.get_running_loop()
+        except RuntimeError:
+            return
+        raise RuntimeError(_WRONG_LOOP)
+
+    def advance(self, now: float) -> None:
+        """Let the sweep do what was due until now."""
+        if self._sweep is not None:
+            self._sweep.advance(now)
+
+    # Tasks.
+
+    def add_image(
+        self,
+        *timeline: str | Stage,
+        id: str | None = None,
+        request: Mapping[str, Any] | None = None,
+        images: Sequence[str | Mapping[str, Any]] | None = None,
+        points: float = 1,
+        error_message: str = REFUSED,
+        fields: Mapping[str, Any] | None = None,
+        api_key: str | None = None,
+    ) -> ImageRef:
+        """Add an image task. Its timeline starts now.
+
+        Args:
+            timeline: `(word, seconds)`..., word. Default: `("generating", 2.0), "success"`.
+            id: Its id; default: a fresh one of 24 hex digits.
+            request: The submitted body, echoed in every answer.
+            images: The results: URLs, or objects like those of `images[]`. Default: a small
+                PNG, which the emulator serves.
+            points: The price, in credits. Only the published dialect says it.
+            error_message: The reason of its failure, if it fails.
+            fields: JSON fields laid over each of its own answers, in the service's own
+                spelling; `msgspec.UNSET` leaves one out.
+            api_key: The key of the account it belongs to, which is made if there is none.
+
+        Returns:
+            The ref to ask for.
+
+        Raises:
+            ValueError: The id is taken or not one, the timeline is malformed, or it uses words
+                the published dialect does not have.
+            RuntimeError: No event loop is running, or not the one the emulator listens on.
+        """
+        ref = ImageRef(id or self.fresh_id())
+        body = {"model": "gpt-image-2", "prompt": "a cat"} if request is None else request
+        given = [{"url": image} if isinstance(image, str) else image for image in images or ()]
+        cost = {"points": points} if self.dialect.points else {}
+        now = self.now()
+        self._add(
+            StoredTask(
+                ref=ref,
+                timeline=StatusTimeline(timeline or (("generating", 2.0), "success")),
+                created=now,
+                account=self.accounts.of(api_key or self._api_key),
+                model=str(body.get("model", "gpt-image-2")),
+                channel=IMAGE_CHANNEL,
+                content={**cost, "request": body},
+                request=body,
+                result=lambda: self._image_result(ref, body.get("n", 1), given, now),
+                failure={"errorMessage": error_message},
+                fields=fields or {},
+            )
+        )
+        return ref
+
+    def _image_result(
+        self, ref: ImageRef, wanted: object, given: Sequence[Mapping[str, Any]], created: float
+    ) -> dict[str, Any]:
+        """Return the fields of a success: the images given, or as many pictures as were wanted."""
+        count = wanted if isinstance(wanted, int) else 1
+        paths = [media.path_of(ref, number) for number in range(1, count + 1)]
+        stored = given or [{"url": path.removeprefix("/")} for path in paths]
+        return {
+            "response": {"created": int(self.date(created).timestamp()), "list": stored},
+            "images": given or [{"url": self.url + path} for path in paths],
+        }
+
+    def add_video(
+        self,
+        *timeline: str | Stage,
+        id: str | None = None,
+        model: str = "sora-2",
+        input: Mapping[str, Any] | None = None,
+        request: Mapping[str, Any] | None = None,
+        video_url: str | None = None,
+        error_message: str = REFUSED,
+        fields: Mapping[str, Any] | None = None,
+        api_key: str | None = None,
+    ) -> VideoRef:
+        """Add a video task. Its timeline starts now.
+
+        Args:
+            timeline: `(word, seconds)`..., word. Default: `("InProgress", 2.0), "SUCCESS"`.
+                With a sweep this is how it stands at the provider, and the service tells it
+                after the next look.
+            id: Its id; default: a fresh one of 24 hex digits.
+            model: The model that makes it.
+            input: The part of the request that every answer echoes (`input`).
+            request: The submitted body, which the drafts' routes show; default: as `input`.
+            video_url: The result. Default: a small MP4, which the emulator serves.
+            error_message: The reason of its failure, if it fails.
+            fields: JSON fields laid over each of its own answers, in the service's own
+                spelling; `msgspec.UNSET` leaves one out.
+            api_key: The key of the account it belongs to, which is made if there is none.
+
+        Returns:
+            The ref to ask for.
+
+        Raises:
+            ValueError: The id is taken or not one, or the timeline is malformed.
+            RuntimeError: No event loop is running, or not the one the emulator listens on.
+        """
+        ref = VideoRef(id or self.fresh_id())
+        shown = {"prompt": "a cat"} if input is None else input
+        now = self.now()
+        self._add(
+            StoredTask(
+                ref=ref,
+                timeline=StatusTimeline(timeline or (("InProgress", 2.0), "SUCCESS")),
+                created=now,
+                account=self.accounts.of(api_key or self._api_key),
+                model=model,
+                channel=channel_of(model, self.models),
+                content={"input": shown},
+                request={"model": model, **shown} if request is None else request,
+                result=lambda: {"videoUrl": video_url or self.media_url(ref)},
+                failure={"error": {"message": error_message}},
+                fields=fields or {},
+                provider_id=f"provider-{ref.id}",
+                looked_at=None if self._sweep_options is None else now,
+            )
+        )
+        return ref
+
+    def add_log(
+        self,
+        type: str,
+        status: str = "success",
+        *,
+        model: str = "gpt-5.5",
+        channel: str = "openai",
+        api_key: str | None = None,
+    ) -> str:
+        """Add a row to the logs that is of neither an image nor a video, such as a chat.
+
+        Args:
+            type: The row's type, one of `agent`, `aideo`, `card`, `chat`, `crawler`,
+                `draft-generation`, `style-transfer`, `video-edit`.
+            status: `generating`, `success` or `failed`.
+            model: The model that did the work.
+            channel: The provider that its model is reached through.
+            api_key: The key of the account it belongs to, which is made if there is none.
+
+        Returns:
+            Its id, which no route for tasks knows.
+
+        Raises:
+            ValueError: There is no such type.
+            RuntimeError: No event loop is running, or not the one the emulator listens on.
+        """
+        if type not in OTHER_TYPES:
+            raise ValueError(f"no type {type!r}: take one of {', '.join(sorted(OTHER_TYPES))}")
+        account, id = self.accounts.of(api_key or self._api_key), self.fresh_id()
+        known = {"account": account, "model": model, "channel": channel}
+        self.tasks.add_other(log_row(type, id, status, created=self.now(), **known))
+        return id
+
+    def _add(self, task: StoredTask) -> None:
+        if self.tasks.get(task.ref) is not None:
+            raise ValueError(f"there is a task {task.ref} already")
+        for word in task.timeline.words:
+            self._check_word(task.ref, word)
+        self.tasks.add(task)
+        if self._sweep is None and self._sweep_options is not None:
+            self._sweep = VideoSweep(
+                *self._sweep_options,
+                self.process,
+                lambda: self.tasks.of_kind(VideoRef),
+                epoch=self._calendar.epoch(task.created),
+                start=task.created,
+            )
+        self.provider_calls[task.ref] += 1
+
+    def script(
+        self,
+        kind: Literal["image", "video"],
+        *timeline: str | Stage,
+        model: str | None = None,
+    ) -> None:
+        """Give the tasks that submits create from now on this timeline.
+
+        Args:
+            kind: The kind of task.
+            timeline: `(word, seconds)`..., word; none: that of `add_image` or `add_video`. The
+                seconds may be a function without arguments, which is called for each task, so
+                that a model takes some time of its own: `("InProgress", lambda: gauss(60, 9))`.
+            model: Only tasks of this model; `None`: those of all models without their own.
+
+        Raises:
+            ValueError: The kind is unknown, or the timeline is malformed.
+        """
+        if kind not in ("image", "video"):
+            raise ValueError(f"a kind is 'image' or 'video', not {kind!r}")
+        if timeline:
+            StatusTimeline(timeline)
+        self._timelines[kind, model] = timeline
+
+    def scripted(self, kind: str, model: str) -> tuple[str | Stage, ...]:
+        """Return the timeline for a submit of this kind and model."""
+        return self._timelines.get((kind, model)) or self._timelines.get((kind, None), ())
+
+    def spoil_row(
+        self, ref: AnyRef, code: int | None = UNKNOWN_TASK, *, in_logs: bool = False
+    ) -> None:
+        """Let a task's own answers fail, and each page of the video list that it stands on.
+
+        The service does so with tasks whose result was never stored (12302), and with rows
+        that its own schema rejects (500). In the logs such a task is a row like others.
+
+        Args:
+            ref: The task.
+            code: The code it fails with; `None`: it does not.
+            in_logs: Let each page of the logs that it stands on fail with 500 too.
+
+        Raises:
+            KeyError: There is no such task.
+        """
+        task = self.tasks[ref]
+        task.failing_code, task.failing_in_logs = code, in_logs
+
+    def set_status(self, ref: AnyRef, word: str) -> None:
+        """Give a task this status from now on, whatever its timeline had in store.
+
+        Raises:
+            KeyError: There is no such task.
+            ValueError: The published dialect does not have this word.
+        """
+        task, now = self.tasks[ref], self.now()
+        self._check_word(ref, word)
+        task.timeline.cut(now - task.created, word)
+        if task.looked_at is not None:
+            task.looked_at = now
+
+    def stop_sweep_at(self, ref: VideoRef, *, stops: bool = True) -> None:
+        """Let each run of the sweep end at this video, since its provider's answer makes it fail.
+
+        All older videos, of all accounts, stay as they are until it stops doing so.
+
+        Args:
+            ref: The video.
+            stops: Whether it does so from now on.
+
+        Raises:
+            KeyError: There is no such task.
+        """
+        self.tasks[ref].stops_sweep = stops
+
+    def remove(self, ref: AnyRef) -> None:
+        """Forget a task, as if it had never been.
+
+        Raises:
+            KeyError: There is no such task.
+        """
+        self.tasks.remove(ref)
+
+    def media_url(self, ref: AnyRef, number: int = 1) -> str:
+        """Return the address of a file that a task has made, served from its success on.
+
+        Args:
+            ref: The task.
+            number: Which of its images; each number has a picture of its own.
+        """
+        return self.url + media.path_of(ref, number)
+
+    def set_media(self, ref: AnyRef, content: bytes, number: int = 1) -> None:
+        """Replace a file of a task, which is a small picture or film otherwise.
+
+        Raises:
+            KeyError: There is no such task.
+        """
+        self._media.put(self.tasks[ref].ref, number, content)
+
+    def fault(
+        self,
+        fault: Fault,
+        ref: AnyRef | None = None,
+        times: int | None = 1,
+        *,
+        media: bool = False,
+        route: str | None = None,
+    ) -> None:
+        """Let requests meet a fault. Faults queue up; the most particular ones come first.
+
+        Args:
+            fault: The fault.
+            ref: Only requests for this task meet it; `None`: any request does.
+            times: How many requests meet it; `None`: all until `clear_faults`.
+            media: Requests for files meet it, uploads among them, and not those to the API.
+                The service's own words (`code`, `echo`) do nothing to a file.
+            route: Only requests to this route meet it, by its name as in `Emulator(routes=...)`.
+
+        Raises:
+            ValueError: `times` is less than 1, or `route` unknown.
+        """
+        if times is not None and times < 1:
+            raise ValueError(f"times is 1 or more, or None, not {times!r}")
+        if route is not None:
+            check_route(route)
+        target: FaultTarget = (None if ref is None else key_of(ref), route, media)
+        self._faults.add(fault, target, times)
+
+    def clear_faults(self) -> None:
+        """Forget all faults. Answers that stall already go on stalling."""
+        self._faults.clear()
+
+    # For those who answer.
+
+    def take_fault(self, request: Request) -> Fault | None:
+        """Return the fault that this request meets, and count that it is met."""
+        refs = (None,) if request.ref is None else (key_of(request.ref), None)
+        routes = (None,) if request.route is None else (request.route, None)
+        return self._faults.take((ref, route, request.media) for ref in refs for route in routes)
+
+    def file_of(self, ref: AnyRef, number: int, now: float) -> bytes | None:
+        """Return the bytes of a task's file; `None` before it has succeeded."""
+        task = self.tasks.get(ref)
+        if task is None or not task.succeeded(now):
+            return None
+        return self._media.get(task.ref, number)
+
+    def make_media_row(self, task: StoredTask) -> None:
+        """Make the media row of a finished video, though there may be one by now."""
+        assert isinstance(task.ref, VideoRef)
+        self.media_rows.append(task.ref)
+        task.media = {
+            "coverUrl": f"{self.storage_url}/aitoearn/covers/{task.ref.id}.png",
+            "mediaId": self.fresh_id(),
+            "groupId": task.request["groupId"],
+        }
+
+    def cut_off_jobs(self) -> None:
+        """Cut off the images that are being made."""
+        now = self.now()
+        self._cut_off = [task for task in self.tasks.of_kind(ImageRef) if task.running(now)]
+
+    def rerun_jobs(self, at: float) -> None:
+        """Begin the images that were cut off once more, at a moment to come."""
+        tasks, self._cut_off = self._cut_off, []
+        for task in tasks:
+            task.timeline.restart(at - task.created)
+            self.provider_calls[task.ref] += 1
+
+    def fresh_id(self) -> str:
+        """Return an id for a new row."""
+        return self.ids.object_id(self.date(self.now()))
+
+    def _check_word(self, ref: AnyRef, word: str) -> None:
+        words = self.dialect.image_words
+        if words is not None and isinstance(ref, ImageRef) and word not in words:
+            raise ValueError(f"the contract has no image status {word!r}: {sorted(words)}")

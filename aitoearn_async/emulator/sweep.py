@@ -1,0 +1,114 @@
+"""The service's one process, and the job in it that asks the providers about running videos.
+
+Plain numbers and no timers: both catch up, in the order of time, whenever a request comes. All
+times are seconds on the event loop's clock.
+"""
+
+from __future__ import annotations
+
+import heapq
+import itertools
+import math
+from collections.abc import Callable, Generator, Iterable
+
+from .tasks import StoredTask
+
+_ANSWERS_PER_LOOK = 0.5
+"""The time of the process that a look takes, in plain answers."""
+_SLACK = 1e-6
+"""Seconds that a sum with an epoch of a billion and more may be wrong by."""
+
+
+class Process:
+    """A single process: what it is asked to do, it does one after another.
+
+    Attributes:
+        seconds_per_answer: The time that one plain answer takes.
+    """
+
+    def __init__(self, seconds_per_answer: float) -> None:
+        self.seconds_per_answer = seconds_per_answer
+        self._free_at = -math.inf
+
+    def run(self, now: float, answers: float = 1.0) -> float:
+        """Queue up work worth so many answers, and return the moment at which it is done."""
+        self._free_at = max(now, self._free_at) + self.seconds_per_answer * answers
+        return self._free_at
+
+
+class VideoSweep:
+    """The job that looks at the running videos at fixed times of the service's clock.
+
+    It looks at one task after another, newest first. A run that takes longer than the period
+    overlaps with the next one.
+
+    Args:
+        period: The seconds between two runs; they begin at its multiples.
+        seconds_per_video: The time that one look takes, besides the process's own.
+        process: The process in which it runs.
+        videos: Gives all videos, oldest first.
+        epoch: The service's date, in seconds since 1970, when the loop's clock says 0.
+        start: The moment from which on there is something to look at.
+    """
+
+    def __init__(
+        self,
+        period: float,
+        seconds_per_video: float,
+        process: Process,
+        videos: Callable[[], Iterable[StoredTask]],
+        *,
+        epoch: float,
+        start: float,
+    ) -> None:
+        self._period = period
+        self._seconds_per_video = seconds_per_video
+        self._process = process
+        self._videos = videos
+        self._epoch = epoch
+        self._next_run = self._after(start)
+        self._numbers = itertools.count()
+        self._runs: list[tuple[float, int, Generator[float]]] = []
+
+    def advance(self, now: float) -> None:
+        """Do all that was due until now."""
+        while True:
+            step = self._runs[0][0] if self._runs else math.inf
+            if min(step, self._next_run) > now:
+                return
+            if step <= self._next_run:
+                _, number, run = heapq.heappop(self._runs)
+                self._resume(run, number)
+            else:
+                self._begin(now)
+
+    def _begin(self, now: float) -> None:
+        at = self._next_run
+        running = [task for task in self._videos() if task.created <= at and task.running(at)]
+        running.reverse()
+        # A run that finds nothing changed leaves nothing behind: skip those.
+        change = min((task.next_change() for task in running), default=math.inf)
+        if change > now and not self._runs:
+            self._next_run = self._after(now)
+            return
+        self._next_run = self._after(at)
+        self._resume(self._run(at, running), next(self._numbers))
+
+    def _resume(self, run: Generator[float], number: int) -> None:
+        at = next(run, None)
+        if at is not None:
+            heapq.heappush(self._runs, (at, number, run))
+
+    def _run(self, at: float, tasks: list[StoredTask]) -> Generator[float]:
+        for task in tasks:
+            if task.running(at):
+                at = self._process.run(at, _ANSWERS_PER_LOOK) + self._seconds_per_video
+                yield at
+                if task.stops_sweep:
+                    return
+                task.looked_at = at
+
+    def _after(self, moment: float) -> float:
+        """Return the beginning of the first run after a moment."""
+        number = math.floor((moment + self._epoch + _SLACK) / self._period) + 1
+        return number * self._period - self._epoch

@@ -1,0 +1,20 @@
+"""A fleet: tasks that outlive the process that waits for them.
+
+Refs are kept by an engine (Postgres, Redis or Valkey, or a SQLite file), any number of workers
+wait for them, and any number of readers get the outcomes. Everything public of it stands here.
+It is written on top of the package, as a user's code would be, and nothing in the package
+imports it.
+"""
+
+from .errors import FleetError, FleetUnavailableError
+from .fleet import Fleet, FleetMember, FleetStatus
+from .reader import Outcomes
+
+__all__ = [
+    "Fleet",
+    "FleetError",
+    "FleetMember",
+    "FleetStatus",
+    "FleetUnavailableError",
+    "Outcomes",
+]

@@ -1,0 +1,40 @@
+"""Everything that a fleet can fail with. An error of the service is an `Outcome`'s, not this."""
+
+from __future__ import annotations
+
+from aitoearn_async import AiToEarnError
+
+
+class FleetError(AiToEarnError):
+    """The fleet's engine cannot be used as asked.
+
+    Attributes:
+        message: The trouble, and what to do about it. It holds no password.
+    """
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message)
+        self.message = message
+
+    def __str__(self) -> str:
+        return self.message
+
+
+class FleetUnavailableError(FleetError):
+    """The engine cannot be reached now, or is out of room. The same call may succeed later.
+
+    A worker and a reader go on trying. `add` and `status` raise it after a minute of trying.
+    """
+
+    transient: bool = True
+
+
+class LeaseLostError(FleetError):
+    """The member's lease is over: what it held belongs to others, and it can write no more."""
+
+    def __init__(self, member: int) -> None:
+        super().__init__(f"the lease of member {member} is over")
+        self.member = member
+
+    def __reduce__(self) -> tuple[type[LeaseLostError], tuple[int]]:
+        return LeaseLostError, (self.member,)

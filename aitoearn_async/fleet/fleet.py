@@ -1,0 +1,421 @@
+"""Fleet, the one object a user holds: adds refs, works, reads outcomes, says how it stands."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import math
+import signal
+import threading
+from collections.abc import AsyncIterable, Generator, Iterable
+from datetime import timedelta
+from os import PathLike
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from aitoearn_async import Client, TaskRef, WaitStrategy, parse_ref
+
+from .errors import FleetError
+from .ledger import Kind, Ledger, Member
+from .patience import log, persist
+from .reader import LeasedShelf, Outcomes, check_prefetch
+from .sharing import fleet_rate
+from .urls import ledger_at
+from .worker import Worker, WorkOptions
+
+if TYPE_CHECKING:
+    from psycopg import AsyncConnection
+
+_A_CHUNK = 5_000
+"""Refs that are added in one transaction."""
+_PATIENCE = 60.0
+"""Seconds for which `add` and `status` go on trying."""
+_DAY = 86_400.0
+_SECONDS_BETWEEN_SWEEPS = 60.0
+_SWEPT_AT_A_TIME = 10_000
+_SHORTEST_LEASE = 1.0
+
+
+class FleetMember(msgspec.Struct, frozen=True, kw_only=True):
+    """A worker or a reader of the fleet, as of its last report."""
+
+    id: int
+    """The number it joined with."""
+    kind: str
+    """`"worker"` or `"reader"`."""
+    name: str
+    """Its host and process."""
+    held: int
+    """Refs that it waits for, or outcomes that it has not done yet."""
+    polls_per_second: float
+    """Polls a second, of late."""
+    requests_per_second: float | None
+    """Its share of the fleet's rate; None where there is no such rate."""
+    trouble: str
+    """The reason why it asks for nothing; empty if it is well."""
+
+
+class FleetStatus(msgspec.Struct, frozen=True, kw_only=True):
+    """A fleet, at one moment."""
+
+    waiting: int
+    """Refs that no worker has taken yet."""
+    held: int
+    """Refs that workers wait for, or that a dead one has left and nobody has taken over yet."""
+    ended: int
+    """Outcomes that nobody has read to the end."""
+    done: int
+    """Outcomes that have been read, and whose refs are remembered for a while."""
+    oldest: float | None
+    """Seconds since the oldest ref was added that has no outcome; None if there is none."""
+    polls_per_second: float
+    """Polls a second of all workers."""
+    requests_per_second: float | None
+    """The rate of the whole fleet; None for no limit."""
+    members: list[FleetMember]
+    """All whose lease holds."""
+
+
+class Fleet:
+    """Tasks that outlive the process that waits for them, shared by any number of workers.
+
+        async with Fleet("postgresql://host/database") as fleet:
+            await fleet.add(refs)
+
+    What has been added stays at the engine until its outcome has been read, whoever dies.
+
+    Args:
+        url: The engine: `postgresql://…`, `redis://…`, or `sqlite:///file.db` for the processes
+            of one machine. Default: the environment variable `AITOEARN_FLEET`, else the file
+            `aitoearn-fleet.db` in the working directory.
+        name: The fleet's name. Several fleets share a database under different names: one for
+            each account, since any worker may ask for any ref of its fleet.
+        lease: Seconds after which a worker or reader that gives no sign of life counts as dead.
+            The same for all members.
+        keep: Seconds for which a ref is remembered whose outcome has been read: adding it again
+            meanwhile adds nothing.
+
+    Raises:
+        ValueError: An argument cannot be used.
+        FleetError: The engine's package is not installed.
+    """
+
+    def __init__(
+        self,
+        url: str | None = None,
+        *,
+        name: str = "fleet",
+        lease: float = 15.0,
+        keep: float = 7 * _DAY,
+    ) -> None:
+        if not _is_number(lease) or not _SHORTEST_LEASE <= lease < math.inf:
+            raise ValueError(f"lease={lease!r}: give seconds, {_SHORTEST_LEASE:g} or more")
+        if not _is_number(keep) or keep < 0:
+            raise ValueError(f"keep={keep!r}: give seconds, 0 or more")
+        self._ledger: Ledger = ledger_at(url, name, float(lease))
+        self._keep = float(keep)
+        self._open = False
+
+    async def __aenter__(self) -> Fleet:
+        await persist(self._ledger.open, _PATIENCE)
+        self._open = True
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.aclose()
+
+    async def aclose(self) -> None:
+        """Let go of the engine. Closing twice does nothing."""
+        self._open = False
+        await self._ledger.close()
+
+    async def add(
+        self, refs: Iterable[TaskRef[Any] | str] | AsyncIterable[TaskRef[Any] | str]
+    ) -> int:
+        """Add refs. When this returns, each is kept until its outcome is.
+
+        Args:
+            refs: Any iterable or async iterable of refs, or of their text forms, of any length; it
+                is read as it is added. What has been read when it raises is added all the same.
+
+        Returns:
+            How many were new. One that is in the fleet already, or was read less than `keep`
+            seconds ago, is not. Where the engine was lost meanwhile, some may be new that are
+            not counted.
+
+        Raises:
+            TypeError: `refs` is no iterable, or one of them is no ref.
+            ValueError: One of them is text that names no task.
+            FleetUnavailableError: The engine could not be reached for a minute. What was added
+                until then is kept, and adding all of it again does no harm.
+            FleetError: The engine cannot be used.
+        """
+        self._check_open()
+        if isinstance(refs, AsyncIterable):
+            return await self._add_as_they_come(refs)
+        if not isinstance(refs, Iterable) or isinstance(refs, str | bytes):
+            raise TypeError(f"expected refs, in an iterable of any kind, not {refs!r:.80}")
+        count = 0
+        chunk: list[str] = []
+        try:
+            for ref in refs:
+                chunk.append(_text(ref))
+                if len(chunk) >= _A_CHUNK:
+                    full, chunk = chunk, []
+                    count += await self._add(full)
+        finally:
+            count += await self._add(chunk)
+        return count
+
+    async def _add_as_they_come(self, refs: AsyncIterable[TaskRef[Any] | str]) -> int:
+        """Add while the next are awaited: a slow source is not a reason to keep refs here."""
+        queue: asyncio.Queue[str | None] = asyncio.Queue(_A_CHUNK)
+        reading = asyncio.create_task(_read_into(queue, refs))
+        adding = asyncio.create_task(self._add_from(queue))
+        try:
+            await asyncio.wait([reading, adding], return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            reading.cancel()
+            await asyncio.gather(reading, return_exceptions=True)
+            if not adding.done():
+                await queue.put(None)
+            await asyncio.gather(adding, return_exceptions=True)
+        count = adding.result()
+        reading.result()
+        return count
+
+    async def _add_from(self, queue: asyncio.Queue[str | None]) -> int:
+        count, ref = 0, await queue.get()
+        while ref is not None:
+            chunk = [ref]
+            while not queue.empty() and len(chunk) < _A_CHUNK:
+                if (ref := queue.get_nowait()) is None:
+                    return count + await self._add(chunk)
+                chunk.append(ref)
+            count += await self._add(chunk)
+            ref = await queue.get()
+        return count
+
+    async def _add(self, refs: list[str]) -> int:
+        return await persist(lambda: self._ledger.add(refs), _PATIENCE) if refs else 0
+
+    async def work(
+        self,
+        client: Client,
+        *,
+        max_pending: int = 100_000,
+        requests_per_second: float | None = None,
+        save: str | PathLike[str] | None = None,
+        timeout: float | timedelta | None = _DAY,
+        wait: WaitStrategy | None = None,
+        patience: float | timedelta | None = None,
+    ) -> None:
+        """Be a worker: take refs, wait for them, record their outcomes. Until told to stop.
+
+        Run as many as you like, anywhere. It ends when it is cancelled, or on SIGTERM where the
+        program has no handler of its own for that: what it holds is then handed over at once.
+        While the engine is away it goes on for a lease with what it has. While the service
+        refuses its key it asks for nothing, says so in the log and in `status`, and tries again
+        now and then.
+
+        Args:
+            client: The client to ask with. Its `requests_per_second` is changed meanwhile.
+            max_pending: The most refs that this worker holds.
+            requests_per_second: The most requests of the whole fleet in any second, shared
+                evenly by its workers; where they say different numbers, the lowest holds.
+            save: A directory: as of `Client.as_completed`. On this worker's machine.
+            timeout: Seconds, or a `timedelta`, for each ref, from when it was added, over all
+                workers; None for no limit.
+            wait: The delays between polls of one ref: any tenacity wait strategy.
+            patience: Seconds that the service may stay unreachable, or keep failing for a ref,
+                until that ref is given up. Default: no limit, refs are kept.
+
+        Raises:
+            ValueError: A number is out of its range.
+            FleetError: The engine cannot be used.
+            ClientClosedError: The client was closed.
+        """
+        self._check_open()
+        if requests_per_second is not None and not (
+            _is_number(requests_per_second) and 0 < requests_per_second < math.inf
+        ):
+            raise ValueError(
+                f"requests_per_second={requests_per_second!r}: give a finite number above 0"
+            )
+        options = WorkOptions(
+            max_pending=max_pending,
+            requests_per_second=requests_per_second,
+            save=save,
+            timeout=_seconds(timeout),
+            wait=wait,
+            patience=_seconds(patience),
+        )
+        _check(client, options)
+        stop = asyncio.Event()
+        sweeping = asyncio.create_task(self._sweep())
+        try:
+            with _stopped_by_sigterm(stop):
+                await Worker(self._ledger, client, options, stop).run()
+        finally:
+            sweeping.cancel()
+            await asyncio.gather(sweeping, return_exceptions=True)
+
+    async def _sweep(self) -> None:
+        """Forget, now and then, what has been done for long."""
+        while True:
+            await asyncio.sleep(_SECONDS_BETWEEN_SWEEPS)
+            try:
+                await self._ledger.forget(self._keep, _SWEPT_AT_A_TIME)
+            except FleetError as error:
+                log.info("old refs could not be forgotten: %s", error)
+
+    def outcomes(
+        self,
+        *,
+        follow: bool = True,
+        prefetch: int = 1,
+        connection: AsyncConnection[Any] | None = None,
+    ) -> Outcomes:
+        """Read outcomes, each of which goes to one reader.
+
+            async with fleet.outcomes() as outcomes:
+                async for outcome in outcomes:
+                    task = outcome.unwrap()
+
+        Any number of readers, anywhere. An outcome is done when the next one is asked for.
+
+        Args:
+            follow: Wait for more without end. False: end when every ref that was added has had
+                its outcome read.
+            prefetch: How many to take at a time. That many may be read a second time by another
+                reader if this one dies. Where fewer came, the next look is 0.2 seconds later.
+            connection: A psycopg `AsyncConnection` to the fleet's Postgres. Each outcome is then
+                read and done in a transaction of this connection, which is committed when the
+                next is asked for: what the block does with the connection happens exactly once.
+                `prefetch` is 1 then. Do not commit inside the block.
+
+        Returns:
+            An `Outcomes`: an async context manager, and inside it an async iterator.
+
+        Raises:
+            ValueError: `prefetch` is out of its range, or there is a connection but no Postgres.
+            FleetError: The engine cannot be used. When entered or iterated.
+        """
+        self._check_open()
+        prefetch = check_prefetch(prefetch)
+        if connection is None:
+            shelf = LeasedShelf(self._ledger)
+            return Outcomes(shelf, self._ledger, prefetch=prefetch, follow=follow)
+        on_connection = getattr(self._ledger, "shelf_on", None)
+        if on_connection is None:
+            raise ValueError("connection= is for a fleet in Postgres; this one is elsewhere")
+        return Outcomes(on_connection(connection), self._ledger, prefetch=1, follow=follow)
+
+    async def status(self) -> FleetStatus:
+        """Return how the fleet stands.
+
+        It counts rows: with millions of refs it takes the engine a second, so do not ask all
+        the time.
+
+        Raises:
+            FleetUnavailableError: The engine could not be reached for a minute.
+            FleetError: The engine cannot be used.
+        """
+        self._check_open()
+        counts = await persist(self._ledger.counts, _PATIENCE)
+        workers = [member for member in counts.members if member.kind is Kind.WORKER]
+        return FleetStatus(
+            waiting=counts.waiting,
+            held=counts.held,
+            ended=counts.ended + counts.reading,
+            done=counts.done,
+            oldest=counts.oldest,
+            polls_per_second=sum(worker.polls_per_second for worker in workers),
+            requests_per_second=fleet_rate(workers),
+            members=[_member(member) for member in counts.members],
+        )
+
+    def _check_open(self) -> None:
+        if not self._open:
+            raise RuntimeError("this fleet is not open; use it inside `async with`")
+
+
+def _member(member: Member) -> FleetMember:
+    return FleetMember(
+        id=member.id,
+        kind=member.kind.name.lower(),
+        name=member.name,
+        held=member.held,
+        polls_per_second=member.polls_per_second,
+        requests_per_second=None if member.rate is None else member.grant,
+        trouble=member.trouble,
+    )
+
+
+async def _read_into(
+    queue: asyncio.Queue[str | None], refs: AsyncIterable[TaskRef[Any] | str]
+) -> None:
+    async for ref in refs:
+        await queue.put(_text(ref))
+
+
+def _text(ref: TaskRef[Any] | str) -> str:
+    if isinstance(ref, str):
+        return str(parse_ref(ref))
+    if not isinstance(ref, TaskRef):
+        raise TypeError(f"expected an ImageRef or a VideoRef, not {ref!r:.80}")
+    return str(ref)
+
+
+def _seconds(time: float | timedelta | None) -> float | None:
+    return time.total_seconds() if isinstance(time, timedelta) else time
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and not math.isnan(value)
+
+
+def _check(client: Client, options: WorkOptions) -> None:
+    """Have the client refuse, now, what it would refuse later."""
+    client.as_completed(
+        (),
+        timeout=options.timeout,
+        wait=options.wait,
+        patience=options.patience,
+        max_pending=options.max_pending,
+        save=options.save,
+    )
+
+
+_stops: set[asyncio.Event] = set()
+"""The workers of this process that stop on SIGTERM."""
+
+
+@contextlib.contextmanager
+def _stopped_by_sigterm(stop: asyncio.Event) -> Generator[None]:
+    """Set the event on SIGTERM, where nobody else handles that."""
+    loop = asyncio.get_running_loop()
+    main = threading.current_thread() is threading.main_thread()
+    ours = bool(_stops) or (main and signal.getsignal(signal.SIGTERM) is signal.SIG_DFL)
+    if not ours:
+        yield
+        return
+    _stops.add(stop)
+    try:
+        loop.add_signal_handler(signal.SIGTERM, _stop_all)
+    except (NotImplementedError, RuntimeError):
+        _stops.discard(stop)
+        yield
+        return
+    try:
+        yield
+    finally:
+        _stops.discard(stop)
+        if not _stops:
+            loop.remove_signal_handler(signal.SIGTERM)
+
+
+def _stop_all() -> None:
+    for stop in _stops:
+        stop.set()

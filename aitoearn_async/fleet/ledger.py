@@ -1,0 +1,193 @@
+"""The ledger: which member holds which ref, and what came of it. Every engine keeps the same one.
+
+A ref goes through five states, in one direction only. A lease is a member's, never a ref's, so
+a worker that waits for a hundred thousand refs renews one lease. When a member's lease is over,
+what it held is taken over by others: the state stays, and the holder changes.
+
+    state     by        to        only if                                      then
+    (none)    add       waiting   the ref is not in the ledger                 added = now
+    waiting   take      held      the worker's lease holds                     holder = worker
+    held      take      held      the holder's lease is over, the taker's not  holder = taker
+    held      give      held      the giver is the holder                      holder = nobody alive
+    held      record    ended     the worker is the holder, its lease holds    outcome = what came
+    ended     read      reading   the reader's lease holds                     holder = reader
+    reading   read      reading   the holder's lease is over, the reader's not holder = reader
+    reading   read      done      the reader is the holder, its lease holds    outcome = none
+    done      forget    (none)    it has been done for `keep` seconds          -
+
+The clock of all of this is the engine's. Nothing in here knows tables, sockets or the service.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+import msgspec
+
+
+class State(enum.IntEnum):
+    """The state of a ref in the ledger."""
+
+    WAITING = 0
+    HELD = 1
+    ENDED = 2
+    READING = 3
+    DONE = 4
+
+
+ARROWS: frozenset[tuple[State | None, State | None]] = frozenset(
+    [
+        (None, State.WAITING),
+        (State.WAITING, State.HELD),
+        (State.HELD, State.HELD),
+        (State.HELD, State.ENDED),
+        (State.ENDED, State.READING),
+        (State.READING, State.READING),
+        (State.READING, State.DONE),
+        (State.DONE, None),
+    ]
+)
+"""The state diagram, without the conditions."""
+
+
+class Kind(enum.IntEnum):
+    """The kind of a member."""
+
+    WORKER = 0
+    READER = 1
+
+
+class Origin(enum.IntEnum):
+    """The way a worker came by a ref."""
+
+    NEW = 0
+    """Nobody held it before."""
+    HANDED_OVER = 1
+    """Somebody who is well gave it away, so it has been asked about until now."""
+    ORPHAN = 2
+    """Somebody died with it, so it has not been asked about for a lease."""
+
+
+class Member(msgspec.Struct, kw_only=True):
+    """A member whose lease holds, as of its last report."""
+
+    id: int
+    kind: Kind
+    name: str = ""
+    """Host and process, for people."""
+    held: int = 0
+    """Refs that it holds."""
+    open: bool = False
+    """It would take more."""
+    rate: float | None = None
+    """Requests a second that it wants the whole fleet to make at most; None for no limit."""
+    grant: float = 0.0
+    """Requests a second that are its own now."""
+    polls_per_second: float = 0.0
+    trouble: str = ""
+    """The reason why it asks for nothing, if it does not."""
+
+
+Decide = Callable[[Sequence[Member]], Member]
+"""Given all members whose lease holds, the new report of the one who asks. Pure."""
+Allow = Callable[[Sequence[Member]], int]
+"""Given all members whose lease holds, how many refs the one who asks may take. Pure."""
+
+
+class Taken(msgspec.Struct):
+    """A ref that a worker now holds."""
+
+    ref: str
+    age: float
+    """Seconds since it was added."""
+    origin: Origin
+
+
+class Counts(msgspec.Struct):
+    """The number of refs in each state, and of members."""
+
+    waiting: int
+    held: int
+    ended: int
+    reading: int
+    done: int
+    oldest: float | None
+    """Seconds since the oldest ref was added that has no outcome; None if there is none."""
+    members: list[Member]
+
+
+class Ledger(Protocol):
+    """The ledger of an engine. Each call is one transaction; each may be repeated if in doubt.
+
+    All methods raise `FleetUnavailableError` when the engine cannot be reached, and
+    `FleetError` when it cannot be used. Those of a member raise `LeaseLostError` when its lease
+    is over. A call that failed may have been carried out: repeating it does no harm.
+    """
+
+    lease: float
+    """Seconds from a beat until the member counts as dead."""
+
+    async def open(self) -> None:
+        """Connect, and make what the ledger needs where it is not there."""
+        ...
+
+    async def close(self) -> None:
+        """Let go of the engine."""
+        ...
+
+    async def add(self, refs: Sequence[str]) -> int:
+        """Add refs. Returns how many were new."""
+        ...
+
+    async def join(self, kind: Kind, name: str) -> int:
+        """Become a member. Returns its id, which no member ever had before."""
+        ...
+
+    async def beat(self, member: int, decide: Decide) -> bool:
+        """Renew the lease and report. Returns whether refs are waiting that nobody holds."""
+        ...
+
+    async def leave(self, member: int) -> None:
+        """End the lease now, so that others take over at once."""
+        ...
+
+    async def take(self, member: int, call: int, allow: Allow) -> list[Taken]:
+        """Take over what members hold who are gone, and then what waits, oldest first.
+
+        Args:
+            member: The worker.
+            call: A number that grows with each call that is not a repetition. The same number
+                again returns what that call has taken.
+            allow: Decides how many to take at most.
+        """
+        ...
+
+    async def held(self, member: int, most: int) -> list[str]:
+        """Some of the refs that a worker holds."""
+        ...
+
+    async def give(self, member: int, refs: Sequence[str]) -> None:
+        """Hand refs over to whoever takes them next. Of no effect on those held by others."""
+        ...
+
+    async def record(self, member: int, outcomes: Sequence[tuple[str, bytes]]) -> int:
+        """Record the outcomes of refs. Returns how many of them the worker held."""
+        ...
+
+    async def read(self, member: int, done: Sequence[str], most: int) -> list[tuple[str, bytes]]:
+        """Be done with outcomes, and take others, up to `most` that are not done."""
+        ...
+
+    async def counts(self) -> Counts:
+        """Count the refs in each state."""
+        ...
+
+    async def finished(self) -> bool:
+        """Return whether every outcome of every ref has been read."""
+        ...
+
+    async def forget(self, keep: float, most: int) -> int:
+        """Remove refs that have been done for `keep` seconds. Returns how many, at most `most`."""
+        ...

@@ -1,0 +1,130 @@
+"""One stay in the fleet, of a worker or a reader: joined, its lease renewed, and left or lost."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import socket
+from collections.abc import Callable, Sequence
+
+import msgspec
+
+from .errors import FleetError, FleetUnavailableError
+from .ledger import Kind, Ledger, Member
+from .patience import log, persist
+
+_BEATS_A_LEASE = 3
+_SECONDS_TO_LEAVE = 0.7
+_SOON = 1.0
+
+
+class Membership:
+    """A lease, and who renews it.
+
+    The lease ends here when it cannot have ended at the engine yet: it counts from before the
+    beat was sent.
+
+    Args:
+        ledger: The ledger.
+        kind: A worker or a reader.
+        report: Called in each beat with all members: returns the member's new report.
+        after_beat: Called after each beat, with whether refs are waiting.
+    """
+
+    def __init__(
+        self,
+        ledger: Ledger,
+        kind: Kind,
+        report: Callable[[Sequence[Member]], Member],
+        after_beat: Callable[[bool], None] | None = None,
+    ) -> None:
+        self.id: int = 0
+        self.lost: asyncio.Event = asyncio.Event()
+        self._ledger = ledger
+        self._kind = kind
+        self._report = report
+        self._after_beat = after_beat
+        self._name = f"{socket.gethostname()}:{os.getpid()}"
+        self._early = asyncio.Event()
+        self._interval = self._pause = ledger.lease / _BEATS_A_LEASE
+        self._beating: asyncio.Task[None] | None = None
+        self._guard: asyncio.TimerHandle | None = None
+
+    async def join(self) -> None:
+        """Join, and renew the lease until `leave`."""
+        loop = asyncio.get_running_loop()
+        while True:
+            began = loop.time()
+            self.id = await self._join()
+            if loop.time() < began + self._ledger.lease:
+                break  # or this lease is over already, and is another's to clear away
+        self._extend(began)
+        self._beating = asyncio.create_task(self._beat())
+        self.beat_early()
+
+    async def _join(self) -> int:
+        joining = asyncio.create_task(persist(lambda: self._ledger.join(self._kind, self._name)))
+        try:
+            return await asyncio.shield(joining)
+        except asyncio.CancelledError:
+            # It may be a member already, of whom nobody would know.
+            with contextlib.suppress(TimeoutError, FleetUnavailableError):
+                async with asyncio.timeout(_SECONDS_TO_LEAVE):
+                    await self._ledger.leave(await joining)
+            raise
+        finally:
+            joining.cancel()
+
+    async def leave(self) -> None:
+        """End the lease, so that others take over at once; if the engine is there to hear it."""
+        if self._guard is not None:
+            self._guard.cancel()
+        if self._beating is not None:
+            self._beating.cancel()
+            await asyncio.wait([self._beating])
+        if self.id and not self.lost.is_set():
+            self.lost.set()
+            with contextlib.suppress(TimeoutError, FleetUnavailableError):
+                async with asyncio.timeout(_SECONDS_TO_LEAVE):
+                    await self._ledger.leave(self.id)
+
+    def beat_early(self) -> None:
+        """Have the next beat come at once."""
+        self._early.set()
+
+    def beat_soon(self) -> None:
+        """Have the next beat come within a second."""
+        self._pause = min(self._interval, _SOON)
+
+    def _extend(self, began: float) -> None:
+        if self._guard is not None:
+            self._guard.cancel()
+        loop = asyncio.get_running_loop()
+        self._guard = loop.call_at(began + self._ledger.lease, self.lost.set)
+
+    async def _beat(self) -> None:
+        loop = asyncio.get_running_loop()
+        while not self.lost.is_set():
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(self._pause):
+                    await self._early.wait()
+            self._early.clear()
+            began = loop.time()
+            try:
+                waiting = await self._ledger.beat(self.id, self._named)
+            except FleetUnavailableError as error:
+                log.warning("a beat was missed: %s", error)
+                self._pause = self._interval / 4
+                continue
+            except FleetError:  # the lease is over, or whoever joins anew is told the reason
+                self.lost.set()
+                return
+            self._pause = self._interval
+            if not self.lost.is_set():
+                self._extend(began)
+                if self._after_beat is not None:
+                    self._after_beat(waiting)
+
+    def _named(self, members: Sequence[Member]) -> Member:
+        return msgspec.structs.replace(self._report(members), kind=self._kind, name=self._name)

@@ -1,0 +1,345 @@
+"""The ledger in Postgres, for workers on any number of machines.
+
+One connection. Each call is one transaction at the level READ COMMITTED, and keeps nothing in
+the session, so that a pooler between may hand each transaction to another connection.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any, TypeVar
+
+import msgspec
+import psycopg
+from psycopg import AsyncClientCursor, AsyncConnection, sql
+from psycopg.conninfo import conninfo_to_dict
+
+from .errors import FleetError, FleetUnavailableError, LeaseLostError
+from .ledger import Allow, Counts, Decide, Kind, Ledger, Member, Origin, Taken
+from .postgres_errors import translated
+from .postgres_run import Run, check_lease, members_of, one, taken_of
+from .postgres_shelf import TransactionShelf
+from .postgres_statements import composed
+from .urls import shown
+
+T = TypeVar("T")
+
+_OLDEST = 120000
+"""The first server version whose planner and partial indexes these statements were tried on."""
+_MOST_SECONDS = 10.0
+"""Seconds for one transaction, and for a connection, until the server counts as away."""
+_ANALYZE_FROM, _ANALYZE_AGAIN = 1_000, 10
+"""After how many added refs the planner is told of them, and by what factor until the next time.
+
+Before that it believes that the table is small, and sorts all that wait for each take."""
+
+
+class PostgresLedger(Ledger):
+    """A ledger in two tables, `aitoearn_NAME_refs` and `aitoearn_NAME_members`.
+
+    Args:
+        url: The database: what libpq takes, as `postgresql://user@host/database`.
+        name: The name of the fleet: several share a database.
+        lease: Seconds from a beat until a member counts as dead.
+
+    Raises:
+        ValueError: libpq cannot read the address.
+    """
+
+    def __init__(self, url: str, name: str = "fleet", lease: float = 15.0) -> None:
+        try:
+            conninfo_to_dict(url)
+        except psycopg.ProgrammingError:
+            # Its message would show the password.
+            raise ValueError(f"the fleet's url {shown(url)!r:.80} cannot be read") from None
+        self.lease = lease
+        self._url = url
+        self._prefix = f"aitoearn_{name}"
+        self._connection: AsyncConnection[Any] | None = None
+        self._turn = asyncio.Lock()
+        self._closed = True
+        self._added = 0
+        self._analyze_at = _ANALYZE_FROM
+        self.sql: dict[str, sql.Composed]
+        self._schema, self.sql = composed(self._prefix)
+
+    async def open(self) -> None:
+        self._closed = False
+
+        async def open(run: Run) -> None:
+            version = self._connection.info.server_version if self._connection else 0
+            if version < _OLDEST:
+                raise FleetError(
+                    f"Postgres {version // 10000} is too old for a fleet: {_OLDEST // 10000} or "
+                    "newer is needed"
+                )
+            # Looked for first: who may use the tables need not be allowed to make them.
+            table = f"{self._prefix}_members"
+            if not (await one(await run("exists", table=table)))[0]:
+                await run("lock", lock=self._lock)
+                await run.cursor.execute(self._schema)
+
+        try:
+            await self._transaction(open)
+        except BaseException:
+            await self.close()
+            raise
+
+    async def close(self) -> None:
+        self._closed = True
+        await self._drop()
+
+    async def add(self, refs: Sequence[str]) -> int:
+        async def add(run: Run) -> int:
+            return (await run("add", refs=list(refs))).rowcount
+
+        new = await self._statement(add)
+        self._added += new
+        if self._added >= self._analyze_at:
+            self._analyze_at = self._added * _ANALYZE_AGAIN
+            await self._statement(lambda run: run("analyze"))
+        return new
+
+    async def join(self, kind: Kind, name: str) -> int:
+        report = msgspec.json.encode(Member(id=0, kind=kind, name=name))
+
+        async def join(run: Run) -> int:
+            rows = await run("join", kind=int(kind), lease=self.lease, report=report)
+            return int((await one(rows))[0])
+
+        return await self._statement(join)
+
+    async def beat(self, member: int, decide: Decide) -> bool:
+        async def beat(run: Run) -> bool:
+            *_, members = await run.together("begin", "lock", "members", lock=self._lock)
+            report = decide(members_of(members))
+            values = {"held": report.held, "report": msgspec.json.encode(report)}
+            values |= {"member": member, "lease": self.lease}
+            rows, _ = await run.together("beat", "commit", **values)
+            if not rows:
+                raise LeaseLostError(member)
+            return bool(rows[0][0])
+
+        return await self._messages(beat)
+
+    async def leave(self, member: int) -> None:
+        await self._statement(lambda run: run("leave", member=member))
+
+    async def take(self, member: int, call: int, allow: Allow) -> list[Taken]:
+        async def is_idle(run: Run) -> bool:
+            row = await (await run("is_idle", member=member)).fetchone()
+            if row is None:
+                raise LeaseLostError(member)
+            return row[0] != call and bool(row[1])
+
+        async def take(run: Run) -> list[Taken]:
+            ids = {"member": member, "call": call}
+            first = ("begin", "alive", "members", "gone")
+            _, me, members, leavers = await run.together(*first, **ids, kind=int(Kind.WORKER))
+            if not me:
+                raise LeaseLostError(member)
+            if me[0][0] == call:
+                rows, _ = await run.together("taken", "commit", **ids)
+                return taken_of(rows, Origin.HANDED_OVER)
+            most = allow(members_of(members))
+            taken: list[Taken] = []
+            for gone, gave in leavers:
+                if (left := most - len(taken)) <= 0:
+                    break
+                found = await (await run("take_over", **ids, gone=gone, most=left)).fetchall()
+                origin = Origin.HANDED_OVER if gave else Origin.ORPHAN
+                taken += taken_of(found, origin)
+                if len(found) < left:
+                    await self.remove(run, gone)
+            if (left := most - len(taken)) > 0:
+                found = await (await run("take", **ids, most=left)).fetchall()
+                taken += taken_of(found, Origin.NEW)
+            last = ("took", "commit") if taken else ("commit",)
+            await run.together(*last, **ids, count=len(taken))
+            return taken
+
+        return [] if await self._statement(is_idle) else await self._messages(take)
+
+    async def remove(self, run: Run, gone: int) -> None:
+        """Remove a member who is gone, if nothing is left of what it held.
+
+        In three statements, each of which sees what was committed before it: in one, it would
+        not see what a take has committed while it waited for that take's lock.
+        """
+        if await (await run("lock_gone", gone=gone)).fetchone() is None:
+            return  # it takes, or others take from it
+        if not (await one(await run("holds", gone=gone)))[0]:
+            await run("remove", gone=gone)
+
+    async def held(self, member: int, most: int) -> list[str]:
+        async def held(run: Run) -> list[str]:
+            return [ref async for (ref,) in await run("held", member=member, most=most)]
+
+        return await self._statement(held)
+
+    async def give(self, member: int, refs: Sequence[str]) -> None:
+        async def give(run: Run) -> None:
+            giver = (await one(await run("giver")))[0]
+            count = (await run("give", member=member, giver=giver, refs=list(refs))).rowcount
+            await run("let_go", member=member, count=count)
+
+        await self._transaction(give)
+
+    async def record(self, member: int, outcomes: Sequence[tuple[str, bytes]]) -> int:
+        async def record(run: Run) -> int:
+            refs, lines = zip(*outcomes, strict=True)
+            values = {"refs": list(refs), "outcomes": list(lines)}
+            is_member, count = await one(await run("record", member=member, **values))
+            if not is_member:
+                raise LeaseLostError(member)
+            return int(count)
+
+        return await self._statement(record) if outcomes else 0
+
+    async def read(self, member: int, done: Sequence[str], most: int) -> list[tuple[str, bytes]]:
+        async def is_idle(run: Run) -> bool:
+            row = await (await run("is_read", member=member)).fetchone()
+            if row is None:
+                raise LeaseLostError(member)
+            return bool(row[0])
+
+        async def read_on(run: Run) -> list[tuple[str, bytes]] | None:
+            values = {"member": member, "refs": list(done), "most": most}
+            rows = await (await run("read_on", **values)).fetchall()
+            is_member, has_more, *_ = rows[0]
+            if not is_member:
+                raise LeaseLostError(member)
+            return None if has_more else [(ref, line) for _, _, ref, line in rows if ref]
+
+        if not done and await self._statement(is_idle):
+            return []
+        rows = await self._statement(read_on)
+        if rows is not None:
+            return rows
+        return await self._transaction(lambda run: self._read_over(run, member, done, most))
+
+    async def _read_over(
+        self, run: Run, member: int, done: Sequence[str], most: int
+    ) -> list[tuple[str, bytes]]:
+        """Read first what the reader has already, or a dead one has left."""
+        await check_lease(run, member)
+        if done:
+            await run("finish", member=member, refs=list(done))
+        rows: list[tuple[str, bytes]] = await (await run("reading", member=member)).fetchall()
+        for gone, _ in await (await run("gone", kind=int(Kind.READER))).fetchall():
+            if (left := most - len(rows)) <= 0:
+                break
+            more = await run("read_over", member=member, gone=gone, most=left)
+            rows += (found := await more.fetchall())
+            if len(found) < left:
+                await self.remove(run, gone)
+        if (left := most - len(rows)) > 0:
+            rows += await (await run("read", member=member, most=left)).fetchall()
+        return rows
+
+    async def counts(self) -> Counts:
+        async def counts(run: Run) -> Counts:
+            waiting, held, ended, reading, done, *ages = await one(await run("counts"))
+            return Counts(
+                waiting=waiting,
+                held=held,
+                ended=ended,
+                reading=reading,
+                done=done,
+                oldest=max((age for age in ages if age is not None), default=None),
+                members=members_of(await (await run("members")).fetchall()),
+            )
+
+        return await self._transaction(counts)
+
+    async def finished(self) -> bool:
+        async def finished(run: Run) -> bool:
+            return not (await one(await run("unfinished")))[0]
+
+        return await self._statement(finished)
+
+    async def forget(self, keep: float, most: int) -> int:
+        async def forget(run: Run) -> int:
+            return (await run("forget", keep=keep, most=most)).rowcount
+
+        return await self._statement(forget)
+
+    def shelf_on(self, connection: AsyncConnection[Any]) -> TransactionShelf:
+        """Return a shelf whose outcomes are read and done in a connection of the caller's."""
+        return TransactionShelf(connection, self.sql)
+
+    # The connection.
+
+    @property
+    def _lock(self) -> int:
+        return int.from_bytes(self._prefix.encode()[-7:], "big")
+
+    async def _transaction(self, steps: Callable[[Run], Awaitable[T]]) -> T:
+        return await self._do(lambda connection: self._in_transaction(connection, steps))
+
+    async def _statement(self, steps: Callable[[Run], Awaitable[T]]) -> T:
+        """Run a single statement, which is a transaction by itself: one way to the server."""
+        return await self._do(lambda connection: self._in_statement(connection, steps))
+
+    async def _messages(self, steps: Callable[[Run], Awaitable[T]]) -> T:
+        """Run steps that begin and commit: fewer ways to the server than statements."""
+        return await self._do(lambda connection: self._in_messages(connection, steps))
+
+    async def _do(self, call: Callable[[AsyncConnection[Any]], Awaitable[T]]) -> T:
+        if self._closed:
+            raise FleetError("the fleet is closed; make a new one")
+        async with self._turn:
+            try:
+                async with asyncio.timeout(_MOST_SECONDS):
+                    return await call(await self._connected())
+            except TimeoutError as error:
+                await self._drop()
+                raise FleetUnavailableError(
+                    f"{shown(self._url)} did not answer within {_MOST_SECONDS:g} s"
+                ) from error
+            except psycopg.Error as error:
+                await self._drop()
+                raise translated(error, self._url) from error
+            except LeaseLostError:
+                raise
+            except BaseException:
+                # Cancelled in the middle: its state is not known.
+                await self._drop()
+                raise
+
+    async def _connected(self) -> AsyncConnection[Any]:
+        if self._connection is None:
+            self._connection = await AsyncConnection.connect(
+                self._url, autocommit=True, prepare_threshold=None
+            )
+        return self._connection
+
+    async def _in_transaction(
+        self, connection: AsyncConnection[Any], steps: Callable[[Run], Awaitable[T]]
+    ) -> T:
+        async with connection.transaction(), connection.cursor() as cursor:
+            return await steps(Run(cursor, self.sql))
+
+    async def _in_statement(
+        self, connection: AsyncConnection[Any], steps: Callable[[Run], Awaitable[T]]
+    ) -> T:
+        async with connection.cursor() as cursor:
+            return await steps(Run(cursor, self.sql))
+
+    async def _in_messages(
+        self, connection: AsyncConnection[Any], steps: Callable[[Run], Awaitable[T]]
+    ) -> T:
+        async with AsyncClientCursor(connection) as cursor:
+            try:
+                return await steps(Run(cursor, self.sql))
+            except LeaseLostError:
+                await connection.rollback()
+                raise
+
+    async def _drop(self) -> None:
+        if self._connection is not None:
+            connection, self._connection = self._connection, None
+            with contextlib.suppress(psycopg.Error):
+                await connection.close()

@@ -1,0 +1,37 @@
+"""The errors of Postgres, as those of a fleet: which of them pass, and which do not."""
+
+from __future__ import annotations
+
+import psycopg
+
+from .errors import FleetError, FleetUnavailableError
+from .urls import shown
+
+_PASSING = (
+    psycopg.OperationalError,
+    psycopg.InterfaceError,
+    psycopg.errors.ReadOnlySqlTransaction,
+    psycopg.errors.DeadlockDetected,
+    psycopg.errors.SerializationFailure,
+)
+_HOPELESS = (
+    psycopg.errors.InvalidPassword,
+    psycopg.errors.InvalidAuthorizationSpecification,
+    psycopg.errors.InvalidCatalogName,
+    psycopg.errors.InsufficientPrivilege,
+)
+
+
+def translated(error: psycopg.Error, url: str) -> FleetError:
+    """Return the fleet's error for one of psycopg's."""
+    where = shown(url) if "://" in url else url
+    text = " ".join(str(error).split())
+    if isinstance(error, _PASSING) and not isinstance(error, _HOPELESS) and not _is_setup(text):
+        return FleetUnavailableError(f"{where} cannot be used now: {text}")
+    return FleetError(f"{where} cannot be used: {text}")
+
+
+def _is_setup(text: str) -> bool:
+    """Return whether a failed connection is one that no repetition mends."""
+    hints = ("password authentication failed", "does not exist", "no password supplied")
+    return any(hint in text for hint in (*hints, "no pg_hba.conf entry"))

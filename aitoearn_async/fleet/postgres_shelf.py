@@ -1,0 +1,69 @@
+"""Outcomes that are read and done in the transactions of a reader's own connection."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Sequence
+from typing import Any
+
+import psycopg
+from psycopg import AsyncConnection, sql
+
+from .errors import FleetError
+from .postgres_errors import translated
+from .reader import Shelf
+
+
+class TransactionShelf(Shelf):
+    """Outcomes that are locked, read and done in the transactions of one connection.
+
+    The lock is the lease: it ends with the transaction, and with the connection.
+
+    Args:
+        connection: The caller's connection.
+        statements: The ledger's statements.
+    """
+
+    def __init__(
+        self, connection: AsyncConnection[Any], statements: dict[str, sql.Composed]
+    ) -> None:
+        self._connection = connection
+        self._sql = statements
+
+    async def enter(self) -> None:
+        if self._connection.autocommit:
+            raise FleetError("connection= is in autocommit mode: an outcome needs a transaction")
+
+    async def leave(self, *, done: Sequence[str]) -> None:
+        if done:
+            await self._finish(done)
+        else:
+            with contextlib.suppress(psycopg.OperationalError):
+                await self._connection.rollback()
+
+    async def read(self, done: Sequence[str], most: int) -> list[tuple[str, bytes]]:
+        if done:
+            await self._finish(done)
+        try:
+            found = await self._connection.execute(self._sql["lock_one"])
+            row: tuple[str, bytes] | None = await found.fetchone()
+            if row is None:
+                await self._connection.commit()  # or an idle transaction keeps vacuum away
+                return []
+        except psycopg.Error as error:
+            raise translated(error, "the connection") from error
+        return [(row[0], bytes(row[1]))]
+
+    async def _finish(self, done: Sequence[str]) -> None:
+        try:
+            for ref in done:
+                rows = await self._connection.execute(self._sql["finish_one"], {"ref": ref})
+                if rows.rowcount != 1:
+                    await self._connection.rollback()
+                    raise FleetError(
+                        f"{ref} is another reader's: the transaction in which it was read was "
+                        "ended inside the block. What came after that was rolled back"
+                    )
+            await self._connection.commit()
+        except psycopg.Error as error:
+            raise translated(error, "the connection") from error

@@ -1,0 +1,160 @@
+"""Readers: take recorded outcomes, one reader each, and are done with them."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncIterator, Sequence
+from typing import Any, Protocol
+
+from aitoearn_async import AnyTask, Outcome
+
+from .errors import LeaseLostError
+from .ledger import Kind, Ledger, Member
+from .membership import Membership
+from .patience import log, persist
+
+_SHORTEST, _LONGEST = 0.05, 1.0
+"""Seconds between two looks at a ledger that has no outcome for this reader."""
+_GATHERING = 0.2
+"""Seconds for which outcomes gather after fewer came than were asked for: each read is work for
+the engine."""
+
+
+class Shelf(Protocol):
+    """The place where a reader gets outcomes, and says that it is done with them."""
+
+    async def enter(self) -> None:
+        """Begin."""
+        ...
+
+    async def leave(self, *, done: Sequence[str]) -> None:
+        """Be done with some outcomes, and give back the others."""
+        ...
+
+    async def read(self, done: Sequence[str], most: int) -> list[tuple[str, bytes]]:
+        """Be done with some outcomes, and get others: none of them if there is none now."""
+        ...
+
+
+class Outcomes(AsyncIterator[Outcome[AnyTask]]):
+    """The outcomes of a fleet, as they come; made by `Fleet.outcomes`.
+
+        async with fleet.outcomes() as outcomes:
+            async for outcome in outcomes:
+                ...
+
+    An outcome is done when the next one is asked for, or when the block is left without an
+    error. One that is not done is given to another reader: at once when the block is left, and
+    after a lease when the process dies.
+    """
+
+    def __init__(self, shelf: Shelf, ledger: Ledger, *, prefetch: int, follow: bool) -> None:
+        self._shelf = shelf
+        self._ledger = ledger
+        self._prefetch = prefetch
+        self._follow = follow
+        self._ready: deque[tuple[str, bytes]] = deque()
+        self._given: list[str] = []
+        self._few = False
+        self._state = "not entered"
+        self._reading = False
+
+    async def __aenter__(self) -> Outcomes:
+        if self._state != "not entered":
+            raise RuntimeError(f"these outcomes are {self._state}; ask the fleet for others")
+        await self._shelf.enter()
+        self._state = "open"
+        return self
+
+    async def __aexit__(self, exc_type: type[BaseException] | None, *_: object) -> None:
+        self._state = "closed"
+        done = self._given if exc_type is None else self._given[:-1]
+        await self._shelf.leave(done=done)
+
+    async def __anext__(self) -> Outcome[AnyTask]:
+        if self._state != "open":
+            raise RuntimeError(f"these outcomes are {self._state}; iterate inside `async with`")
+        if self._reading:
+            raise RuntimeError("these outcomes are already being iterated by another task")
+        self._reading = True
+        try:
+            if not self._ready:
+                await self._fetch()
+        finally:
+            self._reading = False
+        ref, line = self._ready.popleft()
+        self._given.append(ref)
+        return Outcome[Any].from_json(line)
+
+    async def _fetch(self) -> None:
+        pause = _GATHERING if self._few else _SHORTEST
+        while True:
+            # After a few, those that were given are done at once, and others gather meanwhile.
+            most = 0 if self._few else self._prefetch
+            # Those that were given stay here until it is certain that they are done.
+            rows = await self._shelf.read(self._given, most)
+            self._given = []
+            self._ready.extend(rows)
+            self._few = 0 < len(rows) < self._prefetch
+            if rows:
+                return
+            if not self._follow and await persist(self._ledger.finished):
+                raise StopAsyncIteration
+            await asyncio.sleep(pause)
+            pause = min(2 * pause, _LONGEST)
+
+
+class LeasedShelf(Shelf):
+    """Outcomes for a reader with a lease.
+
+    Args:
+        ledger: The ledger.
+    """
+
+    def __init__(self, ledger: Ledger) -> None:
+        self._ledger = ledger
+        self._held = 0
+        self._member = self._membership()
+
+    def _membership(self) -> Membership:
+        return Membership(self._ledger, Kind.READER, self._report)
+
+    def _report(self, members: Sequence[Member]) -> Member:
+        return Member(id=0, kind=Kind.READER, held=self._held)
+
+    async def enter(self) -> None:
+        await self._member.join()
+
+    async def leave(self, *, done: Sequence[str]) -> None:
+        try:
+            if done and not self._member.lost.is_set():
+                await persist(lambda: self._ledger.read(self._member.id, done, 0), patience=5.0)
+        except LeaseLostError:
+            log.warning("%d outcomes that were read go to another reader, too", len(done))
+        finally:
+            await self._member.leave()
+
+    async def read(self, done: Sequence[str], most: int) -> list[tuple[str, bytes]]:
+        try:
+            rows = await persist(lambda: self._ledger.read(self._member.id, done, most))
+        except LeaseLostError as error:
+            if done:
+                log.warning("%s; %d outcomes go to another reader, too", error, len(done))
+            await self._member.leave()
+            self._member = self._membership()
+            await self._member.join()
+            return []
+        self._held = len(rows)
+        return rows
+
+
+def check_prefetch(prefetch: int) -> int:
+    """Return how many outcomes to take at a time.
+
+    Raises:
+        ValueError: It is no whole number from 1.
+    """
+    if not isinstance(prefetch, int) or isinstance(prefetch, bool) or not 1 <= prefetch <= 1_000:
+        raise ValueError(f"prefetch={prefetch!r}: give a whole number, 1 to 1,000")
+    return prefetch

@@ -1,0 +1,218 @@
+"""The ledger in Redis or Valkey: two streams, whose consumers are the members.
+
+What a worker holds is pending for its consumer; a lease is a key with a time to live. Each call
+is one script, so it happens as a whole. Redis does not ask who acknowledges an entry, and drops
+what is pending for a consumer that is deleted: the scripts ask, and look.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any, TypeVar
+
+import msgspec
+from redis import exceptions
+from redis.asyncio import Redis
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+from redis.commands.core import AsyncScript
+
+from .errors import FleetError, FleetUnavailableError, LeaseLostError
+from .ledger import Allow, Counts, Decide, Kind, Ledger, Member, Origin, Taken
+from .redis_scripts import COMMON, SCRIPTS
+from .urls import shown
+
+T = TypeVar("T")
+
+_OLDEST = (6, 2)
+_MOST_SECONDS = 10.0
+"""Seconds for one call until the server counts as away."""
+_MOST_DECISIONS = 50
+"""The number of times a beat decides anew because another's came between."""
+
+_Row = tuple[str, float, int]
+
+
+class RedisLedger(Ledger):
+    """A ledger in keys that begin with `aitoearn:{NAME}:`.
+
+    Args:
+        url: The server: `redis://host:6379/0`, or what else redis-py takes.
+        name: The name of the fleet: several share a server.
+        lease: Seconds from a beat until a member counts as dead.
+
+    Raises:
+        ValueError: redis-py cannot read the address.
+    """
+
+    def __init__(self, url: str, name: str = "fleet", lease: float = 15.0) -> None:
+        self.lease = lease
+        self._url = url
+        self._prefix = f"aitoearn:{{{name}}}:"
+        try:
+            # Repeating is the caller's: redis-py would raise in between, and reads twice. A
+            # timeout of its own would swallow a cancellation on Python 3.11.
+            self._redis: Redis = Redis.from_url(  # pyright: ignore[reportUnknownMemberType]
+                url,
+                retry=Retry(NoBackoff(), 0),
+                socket_connect_timeout=_MOST_SECONDS / 2,
+                socket_timeout=None,
+                health_check_interval=0,
+                single_connection_client=False,
+                max_connections=1,
+            )
+        except ValueError as error:
+            raise ValueError(f"the fleet's url {shown(url)!r:.80}: {error}") from None
+        self._turn = asyncio.Lock()
+        self._closed = True
+        self._ready = False
+        self.scripts: dict[str, AsyncScript] = {
+            name: self._redis.register_script(COMMON + text) for name, text in SCRIPTS.items()
+        }
+
+    async def open(self) -> None:
+        self._closed = False
+        try:
+            await self.run("finished")
+        except BaseException:
+            await self.close()
+            raise
+
+    async def close(self) -> None:
+        self._closed = True
+        self._ready = False
+        with contextlib.suppress(exceptions.RedisError, OSError):
+            await self._redis.aclose()
+
+    async def add(self, refs: Sequence[str]) -> int:
+        # A script holds up everybody else, so not too many at once.
+        return sum([await self.run("add", *refs[at : at + 500]) for at in range(0, len(refs), 500)])
+
+    async def join(self, kind: Kind, name: str) -> int:
+        report = msgspec.json.encode(Member(id=0, kind=kind, name=name))
+        return int(await self.run("join", int(kind), self._lease_ms, report))
+
+    async def beat(self, member: int, decide: Decide) -> bool:
+        for _ in range(_MOST_DECISIONS):
+            version, members = await self._members()
+            report = decide(members)
+            line = msgspec.json.encode(report)
+            kind, held = int(report.kind), report.held
+            waiting = await self.run("beat", member, version, self._lease_ms, kind, held, line)
+            if waiting >= 0:
+                return bool(waiting)
+        raise FleetUnavailableError("others beat all the time; this beat could not decide")
+
+    async def leave(self, member: int) -> None:
+        await self.run("leave", member)
+
+    async def take(self, member: int, call: int, allow: Allow) -> list[Taken]:
+        _, members = await self._members()
+        reply = await self.run("take", member, call, max(0, allow(members)))
+        rows = msgspec.json.decode(reply, type=list[_Row])
+        return [Taken(ref, age, Origin(origin)) for ref, age, origin in rows]
+
+    async def held(self, member: int, most: int) -> list[str]:
+        return [ref.decode() for ref in await self.run("held", member, most)]
+
+    async def give(self, member: int, refs: Sequence[str]) -> None:
+        await self.run("give", member, *refs)
+
+    async def record(self, member: int, outcomes: Sequence[tuple[str, bytes]]) -> int:
+        flat = [part for outcome in outcomes for part in outcome]
+        return int(await self.run("record", member, *flat))
+
+    async def read(self, member: int, done: Sequence[str], most: int) -> list[tuple[str, bytes]]:
+        flat = await self.run("read", member, most, *done)
+        return [(ref.decode(), line) for ref, line in zip(flat[::2], flat[1::2], strict=True)]
+
+    async def counts(self) -> Counts:
+        tasks, held, outcomes, reading, done, age = await self.run("counts")
+        _, members = await self._members()
+        return Counts(
+            waiting=tasks - held,
+            held=held,
+            ended=outcomes - reading,
+            reading=reading,
+            done=done,
+            oldest=None if age < 0 else age / 1000,
+            members=members,
+        )
+
+    async def finished(self) -> bool:
+        return not await self.run("finished")
+
+    async def forget(self, keep: float, most: int) -> int:
+        return int(await self.run("forget", round(keep * 1000), most))
+
+    async def run(self, name: str, *values: str | bytes | float) -> Any:
+        """Run a script by its name."""
+        return await self._call(lambda: self.scripts[name](keys=[self._prefix], args=values))
+
+    @property
+    def _lease_ms(self) -> int:
+        return round(self.lease * 1000)
+
+    async def _members(self) -> tuple[bytes, list[Member]]:
+        version, *flat = await self.run("members")
+        members: list[Member] = []
+        for number, held, report in zip(flat[::3], flat[1::3], flat[2::3], strict=True):
+            member = msgspec.json.decode(report, type=Member)
+            member.id, member.held = int(number), int(held)
+            members.append(member)
+        return version, sorted(members, key=lambda member: member.id)
+
+    async def _call(self, call: Callable[[], Awaitable[T]]) -> T:
+        if self._closed:
+            raise FleetError("the fleet is closed; make a new one")
+        async with self._turn:
+            try:
+                async with asyncio.timeout(_MOST_SECONDS):
+                    if not self._ready:
+                        await self._prepare()
+                    return await call()
+            except (exceptions.RedisError, OSError, TimeoutError) as error:
+                if isinstance(error, exceptions.ResponseError) and "LEASE" in str(error):
+                    raise LeaseLostError(0) from None
+                await self._drop()
+                raise _translated(error, self._url) from error
+            except BaseException:
+                await self._drop()  # a reply may still be under way
+                raise
+
+    async def _prepare(self) -> None:
+        about: dict[str, Any] = await self._redis.info(  # pyright: ignore[reportUnknownMemberType]
+            "server"
+        )
+        version = str(about.get("redis_version", "0"))
+        if tuple(int(part) for part in version.split(".")[:2]) < _OLDEST:
+            raise FleetError(f"Redis {version} is too old for a fleet: 6.2 or newer is needed")
+        await self.scripts["open"](keys=[self._prefix])
+        self._ready = True
+
+    async def _drop(self) -> None:
+        self._ready = False
+        with contextlib.suppress(exceptions.RedisError, OSError):
+            await self._redis.connection_pool.disconnect()
+
+
+_PASSING = (
+    exceptions.ConnectionError,
+    exceptions.TimeoutError,
+    exceptions.ReadOnlyError,
+    exceptions.OutOfMemoryError,
+    OSError,
+    TimeoutError,
+)
+_HOPELESS = (exceptions.AuthenticationError, exceptions.AuthorizationError)
+_PASSING_WORDS = ("MISCONF", "LOADING", "OOM", "NOGROUP", "READONLY", "MASTERDOWN", "CLUSTERDOWN")
+
+
+def _translated(error: Exception, url: str) -> FleetError:
+    text = " ".join(str(error).split()) or f"no answer within {_MOST_SECONDS:g} s"
+    passing = isinstance(error, _PASSING) and not isinstance(error, _HOPELESS)
+    if passing or any(word in text for word in _PASSING_WORDS):
+        return FleetUnavailableError(f"{shown(url)} cannot be used now: {text}")
+    return FleetError(f"{shown(url)} cannot be used: {text}")

@@ -1,0 +1,231 @@
+"""The scripts of the ledger in Redis, by name: Lua. Which is called when is in `redis`."""
+
+from __future__ import annotations
+
+# The keys, after the fleet's prefix:
+#   tasks      stream: refs without an outcome; its entries' ids say when they were added
+#   outcomes   stream: outcomes that are not done
+#   done       stream: refs that are done, to be forgotten some day
+#   refs       hash: ref -> its entry's id in tasks, or "e" and that in outcomes, or "d"
+#   members:K  hash: member -> report, of each kind K; held: hash: member -> how many it holds
+#   lease:M    is there while the lease of member M holds; left: set of those who left well
+#   last:M     hash: the last call of take by member M and its reply
+COMMON = """
+local p = KEYS[1]
+local function alive(member) return redis.call('EXISTS', p .. 'lease:' .. member) == 1 end
+local function entries(found)
+    return (found and found[1] and found[1][2]) or {}
+end
+local function holder(stream, group, id)
+    local pending = redis.call('XPENDING', p .. stream, group, id, id, 1)
+    return pending[1] and pending[1][2]
+end
+local function pending(stream, group) return redis.call('XPENDING', p .. stream, group)[1] end
+local function gone(kind)
+    local found = {}
+    for _, id in ipairs(redis.call('HKEYS', p .. 'members:' .. kind)) do
+        if not alive(id) then found[#found + 1] = id end
+    end
+    return found
+end
+local function take_over(stream, group, from, to, most)
+    local ids = {}
+    for _, entry in ipairs(redis.call('XPENDING', p .. stream, group, '-', '+', most, from)) do
+        ids[#ids + 1] = entry[1]
+    end
+    if #ids == 0 then return {} end
+    return redis.call('XCLAIM', p .. stream, group, to, 0, unpack(ids))
+end
+local function remove(kind, stream, group, id)
+    -- Deleting a consumer loses what is pending for it.
+    if #redis.call('XPENDING', p .. stream, group, '-', '+', 1, id) > 0 then return end
+    redis.call('XGROUP', 'DELCONSUMER', p .. stream, group, id)
+    redis.call('HDEL', p .. 'members:' .. kind, id)
+    redis.call('HDEL', p .. 'held', id)
+    redis.call('SREM', p .. 'left', id)
+    redis.call('DEL', p .. 'last:' .. id)
+end
+local lost = {err = 'LEASE is over'}
+"""
+
+SCRIPTS = {
+    "open": """
+        for stream, group in pairs({tasks = 'workers', outcomes = 'readers'}) do
+            local made = redis.pcall('XGROUP', 'CREATE', p .. stream, group, '0', 'MKSTREAM')
+            if made.err and not string.find(made.err, 'BUSYGROUP') then return made end
+        end
+        return redis.status_reply('OK')""",
+    "add": """
+        local new = 0
+        for _, ref in ipairs(ARGV) do
+            if redis.call('HSETNX', p .. 'refs', ref, '') == 1 then
+                local id = redis.call('XADD', p .. 'tasks', '*', 'r', ref)
+                redis.call('HSET', p .. 'refs', ref, id)
+                new = new + 1
+            end
+        end
+        return new""",
+    "join": """
+        local id = redis.call('INCR', p .. 'ids')
+        redis.call('SET', p .. 'lease:' .. id, 1, 'PX', ARGV[2])
+        redis.call('HSET', p .. 'members:' .. ARGV[1], id, ARGV[3])
+        return id""",
+    "members": """
+        local found = {redis.call('GET', p .. 'version') or '0'}
+        for kind = 0, 1 do
+            local all = redis.call('HGETALL', p .. 'members:' .. kind)
+            for at = 1, #all, 2 do
+                if alive(all[at]) then
+                    found[#found + 1] = all[at]
+                    found[#found + 1] = redis.call('HGET', p .. 'held', all[at]) or '0'
+                    found[#found + 1] = all[at + 1]
+                end
+            end
+        end
+        return found""",
+    "beat": """
+        local member, version, lease, kind, held, report = unpack(ARGV)
+        if not alive(member) then return lost end
+        if (redis.call('GET', p .. 'version') or '0') ~= version then return -1 end
+        redis.call('INCR', p .. 'version')
+        redis.call('SET', p .. 'lease:' .. member, 1, 'PX', lease)
+        redis.call('HSET', p .. 'members:' .. kind, member, report)
+        redis.call('HSET', p .. 'held', member, held)
+        if redis.call('XLEN', p .. 'tasks') > pending('tasks', 'workers') then return 1 end
+        return 0""",
+    "leave": """
+        if redis.call('DEL', p .. 'lease:' .. ARGV[1]) == 1 then
+            redis.call('SADD', p .. 'left', ARGV[1])
+        end
+        return 0""",
+    "take": """
+        local member, call, most = ARGV[1], ARGV[2], tonumber(ARGV[3])
+        if not alive(member) then return lost end
+        local last = redis.call('HMGET', p .. 'last:' .. member, 'call', 'reply')
+        if last[1] == call then return last[2] end
+        local time = redis.call('TIME')
+        local now = time[1] * 1000 + math.floor(time[2] / 1000)
+        local taken = {}
+        local function keep(some, origin)
+            for _, entry in ipairs(some) do
+                local added = tonumber(string.match(entry[1], '^%d+'))
+                taken[#taken + 1] = {entry[2][2], (now - added) / 1000, origin}
+            end
+        end
+        for _, id in ipairs(gone(0)) do
+            local left = most - #taken
+            if left <= 0 then break end
+            local some = take_over('tasks', 'workers', id, member, left)
+            local origin = redis.call('SISMEMBER', p .. 'left', id) == 1 and 1 or 2
+            keep(some, origin)
+            if #some < left then remove(0, 'tasks', 'workers', id) end
+        end
+        if most > #taken then
+            keep(entries(redis.call('XREADGROUP', 'GROUP', 'workers', member, 'COUNT',
+                most - #taken, 'STREAMS', p .. 'tasks', '>')), 0)
+        end
+        if #taken == 0 then return '[]' end
+        local reply = cjson.encode(taken)
+        redis.call('HSET', p .. 'last:' .. member, 'call', call, 'reply', reply)
+        redis.call('HINCRBY', p .. 'held', member, #taken)
+        return reply""",
+    "held": """
+        local found = {}
+        local most = tonumber(ARGV[2])
+        if most <= 0 then return found end
+        for _, entry in ipairs(redis.call('XPENDING', p .. 'tasks', 'workers', '-', '+', most,
+                ARGV[1])) do
+            found[#found + 1] = redis.call('XRANGE', p .. 'tasks', entry[1], entry[1])[1][2][2]
+        end
+        return found""",
+    "give": """
+        local member, giver = ARGV[1], redis.call('INCR', p .. 'ids')
+        local given = 0
+        for at = 2, #ARGV do
+            local id = redis.call('HGET', p .. 'refs', ARGV[at])
+            if id and string.find(id, '^%d') and holder('tasks', 'workers', id) == member then
+                redis.call('XCLAIM', p .. 'tasks', 'workers', giver, 0, id, 'JUSTID')
+                given = given + 1
+            end
+        end
+        if given > 0 then
+            redis.call('HSET', p .. 'members:0', giver, '')
+            redis.call('SADD', p .. 'left', giver)
+            redis.call('HINCRBY', p .. 'held', member, -given)
+        end
+        return given""",
+    "record": """
+        local member, count = ARGV[1], 0
+        if not alive(member) then return lost end
+        for at = 2, #ARGV, 2 do
+            local ref = ARGV[at]
+            local id = redis.call('HGET', p .. 'refs', ref)
+            if id and string.find(id, '^%d') and holder('tasks', 'workers', id) == member then
+                redis.call('XACK', p .. 'tasks', 'workers', id)
+                redis.call('XDEL', p .. 'tasks', id)
+                local made = redis.call('XADD', p .. 'outcomes', '*', 'r', ref, 'o', ARGV[at + 1])
+                redis.call('HSET', p .. 'refs', ref, 'e' .. made)
+                count = count + 1
+            end
+        end
+        redis.call('HINCRBY', p .. 'held', member, -count)
+        return count""",
+    "read": """
+        local member, most, found = ARGV[1], tonumber(ARGV[2]), {}
+        if not alive(member) then return lost end
+        for at = 3, #ARGV do
+            local id = redis.call('HGET', p .. 'refs', ARGV[at])
+            id = id and string.match(id, '^e(.*)')
+            if id and holder('outcomes', 'readers', id) == member then
+                redis.call('XACK', p .. 'outcomes', 'readers', id)
+                redis.call('XDEL', p .. 'outcomes', id)
+                redis.call('HSET', p .. 'refs', ARGV[at], 'd')
+                redis.call('XADD', p .. 'done', '*', 'r', ARGV[at])
+            end
+        end
+        local function keep(some)
+            for _, entry in ipairs(some) do
+                found[#found + 1] = entry[2][2]
+                found[#found + 1] = entry[2][4]
+            end
+        end
+        local ids = redis.call('XPENDING', p .. 'outcomes', 'readers', '-', '+', 100000, member)
+        for _, entry in ipairs(ids) do
+            keep(redis.call('XRANGE', p .. 'outcomes', entry[1], entry[1]))
+        end
+        for _, id in ipairs(gone(1)) do
+            local left = most - #found / 2
+            if left <= 0 then break end
+            local some = take_over('outcomes', 'readers', id, member, left)
+            keep(some)
+            if #some < left then remove(1, 'outcomes', 'readers', id) end
+        end
+        if most > #found / 2 then
+            keep(entries(redis.call('XREADGROUP', 'GROUP', 'readers', member, 'COUNT',
+                most - #found / 2, 'STREAMS', p .. 'outcomes', '>')))
+        end
+        return found""",
+    "counts": """
+        local first = redis.call('XRANGE', p .. 'tasks', '-', '+', 'COUNT', 1)[1]
+        local time = redis.call('TIME')
+        local age = -1
+        if first then
+            age = time[1] * 1000 + math.floor(time[2] / 1000) - string.match(first[1], '^%d+')
+        end
+        return {redis.call('XLEN', p .. 'tasks'), pending('tasks', 'workers'),
+            redis.call('XLEN', p .. 'outcomes'), pending('outcomes', 'readers'),
+            redis.call('XLEN', p .. 'done'), age}""",
+    "finished": """
+        return redis.call('XLEN', p .. 'tasks') + redis.call('XLEN', p .. 'outcomes')""",
+    "forget": """
+        local time = redis.call('TIME')
+        local last = time[1] * 1000 + math.floor(time[2] / 1000) - ARGV[1]
+        if last < 0 then return 0 end
+        local old = redis.call('XRANGE', p .. 'done', '-', string.format('%.0f', last), 'COUNT',
+            ARGV[2])
+        for _, entry in ipairs(old) do
+            redis.call('HDEL', p .. 'refs', entry[2][2])
+            redis.call('XDEL', p .. 'done', entry[1])
+        end
+        return #old""",
+}

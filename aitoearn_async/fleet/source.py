@@ -1,0 +1,95 @@
+"""The refs that a worker waits for: taken from the ledger as its share leaves room for more."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Sequence
+from typing import Any
+
+from aitoearn_async import AnyRef, Resume, TaskRef, parse_ref
+
+from .ledger import Allow, Ledger, Member, Origin, Taken
+from .patience import persist
+
+_SHORTEST, _LONGEST = 0.05, 1.0
+"""Seconds between two looks at a ledger that has nothing for this worker."""
+_FIRST_TAKES, _BETWEEN_THEM = 8, 0.25
+"""The takes of a newcomer that come one after the other, and the seconds between two of them: who
+starts together with it is there before it has taken all."""
+_LAST_CHANCE = 30.0
+"""Seconds for a ref whose time is over already, or a tenth of its time."""
+
+
+class Source(AsyncIterator[AnyRef]):
+    """An async iterator of refs that never ends.
+
+    Args:
+        ledger: The ledger.
+        member: The worker's id.
+        allow: Decides how many to take, given all members.
+        is_open: Returns whether to ask at all.
+        took: Called with the number of refs that were taken.
+        timeout: Seconds for each ref, from when it was added.
+    """
+
+    def __init__(
+        self,
+        ledger: Ledger,
+        member: int,
+        allow: Allow,
+        is_open: Callable[[], bool],
+        took: Callable[[int], None],
+        timeout: float,
+    ) -> None:
+        self._ledger = ledger
+        self._member = member
+        self._allow = allow
+        self._is_open = is_open
+        self._took = took
+        self._timeout = timeout
+        self._calls = 0
+        self._taken: list[Taken] = []  # the next one is the last
+        self._resume: Resume | None = None
+        self._pause = self._idle = 0.0
+
+    async def __anext__(self) -> AnyRef:
+        while not self._taken:
+            await asyncio.sleep(self._pause)
+            await self._take()
+        taken = self._taken.pop()
+        self._resume = Resume(age=self._age(taken), at_once=taken.origin is not Origin.HANDED_OVER)
+        return parse_ref(taken.ref)
+
+    def resume(self, ref: TaskRef[Any]) -> Resume | None:
+        """Return where the wait for the ref stands that has just been given."""
+        return self._resume
+
+    def withdraw(self, ref: str) -> bool:
+        """Do not give a ref. Returns whether it had not been given yet."""
+        kept = [taken for taken in self._taken if taken.ref != ref]
+        self._taken, before = kept, len(self._taken)
+        return len(kept) < before
+
+    def _age(self, taken: Taken) -> float:
+        # One whose time was over before anybody could look at it again is asked a last time.
+        return min(taken.age, self._timeout - min(_LAST_CHANCE, self._timeout / 10))
+
+    async def _take(self) -> None:
+        allowed = 0
+
+        def allow(members: Sequence[Member]) -> int:
+            nonlocal allowed
+            allowed = self._allow(members)
+            return allowed
+
+        taken: list[Taken] = []
+        if self._is_open():
+            self._calls += 1
+            call = self._calls
+            taken = await persist(lambda: self._ledger.take(self._member, call, allow))
+        self._took(len(taken))
+        self._taken = taken[::-1]
+        if len(taken) < max(1, allowed):
+            self._pause = self._idle = min(max(2 * self._idle, _SHORTEST), _LONGEST)
+        else:
+            self._pause, self._idle = (_BETWEEN_THEM if self._calls < _FIRST_TAKES else 0.0), 0.0

@@ -1,0 +1,75 @@
+"""A fleet's address, and the ledger behind it. Optional packages are imported here, late."""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+from .errors import FleetError
+from .ledger import Ledger
+
+VARIABLE = "AITOEARN_FLEET"
+"""The environment variable that holds the default address."""
+DEFAULT_FILE = "aitoearn-fleet.db"
+
+_NAME = re.compile(r"[a-z][a-z0-9_]{0,30}", re.ASCII)
+_EXAMPLES = "postgresql://user@host/database, redis://host:6379/0 or sqlite:///path/to/file.db"
+
+
+def ledger_at(url: str | None, name: str, lease: float) -> Ledger:
+    """Return the ledger at an address.
+
+    Raises:
+        ValueError: The address or the name cannot be used.
+        FleetError: The package that the engine needs is not installed.
+    """
+    if not isinstance(name, str) or not _NAME.fullmatch(name):
+        raise ValueError(
+            f"name={name!r:.60}: a fleet's name is 1-31 characters of a-z 0-9 _, a letter first"
+        )
+    source = "the fleet's url" if url is not None else VARIABLE
+    url = url if url is not None else os.environ.get(VARIABLE) or f"sqlite:///{DEFAULT_FILE}"
+    if not isinstance(url, str):
+        raise ValueError(f"{source} is a str, not {type(url).__name__}: give {_EXAMPLES}")
+    scheme = url.partition("://")[0].lower()
+    if scheme == "sqlite":
+        from .sqlite import SqliteLedger
+
+        return SqliteLedger(_path(url, source), name, lease)
+    if scheme in ("postgresql", "postgres"):
+        try:
+            from .postgres import PostgresLedger
+        except ImportError as error:
+            raise _missing("psycopg", "postgres") from error
+        return PostgresLedger(url, name, lease)
+    if scheme in ("redis", "rediss", "unix", "valkey", "valkeys"):
+        try:
+            from .redis import RedisLedger
+        except ImportError as error:
+            raise _missing("redis", "redis") from error
+        return RedisLedger(url.replace("valkey", "redis", 1), name, lease)
+    # The address may hold a password, so no more of it is shown.
+    raise ValueError(f"{source} begins with {scheme[:20]!r}: give {_EXAMPLES}")
+
+
+def shown(url: str) -> str:
+    """Return an address without its password."""
+    parts = urlsplit(url)
+    host = parts.netloc.rpartition("@")[2]
+    return f"{parts.scheme}://{host}{parts.path}"
+
+
+def _path(url: str, source: str) -> Path:
+    rest = url.partition("://")[2].partition("?")[0]
+    host, slash, path = rest.partition("/")
+    if host or not slash or not path:
+        raise ValueError(
+            f"{source} is {url!r:.80}: give sqlite:///relative.db or sqlite:////absolute/path.db"
+        )
+    return Path(unquote(path))
+
+
+def _missing(package: str, extra: str) -> FleetError:
+    return FleetError(f"this fleet's engine needs {package}: pip install 'aitoearn-async[{extra}]'")

@@ -1,0 +1,313 @@
+"""A worker: takes refs, waits for them with a client's batch, and records what comes of them.
+
+One stay in the fleet is one membership and one batch. When the lease is lost, or the service
+refuses the key, both are dropped and the worker begins anew: nothing is kept here that the
+ledger does not have.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import math
+from collections.abc import Sequence
+from os import PathLike
+from typing import Any
+
+import msgspec
+
+from aitoearn_async import (
+    AnyTask,
+    AuthenticationError,
+    Batch,
+    BatchStatistics,
+    Client,
+    ConnectionFailedError,
+    WaitStrategy,
+    parse_ref,
+)
+
+from .errors import FleetUnavailableError, LeaseLostError
+from .ledger import Kind, Ledger, Member
+from .membership import Membership
+from .patience import log, persist
+from .recorder import Recorder
+from .sharing import allowance, excess, rate_target, reported, used
+from .source import Source
+
+_SECONDS_BEFORE_A_RAISE = 1.0
+"""Seconds until a larger share of the rate is used: what its last owner sent is then over."""
+_SECONDS_TO_FLUSH = 0.3
+_LEASES_OF_REST = 2.0
+"""The leases for which a worker rests after its key was refused; twice as many each time."""
+_MOST_LEASES_OF_REST = 40.0
+_CRAWL = 0.01
+"""Requests a second of a worker without a share of the rate, which holds nothing."""
+
+
+class WorkOptions(msgspec.Struct, kw_only=True):
+    """The arguments of `Fleet.work`."""
+
+    max_pending: int
+    requests_per_second: float | None
+    save: str | PathLike[str] | None
+    timeout: float | None
+    wait: WaitStrategy | None
+    patience: float | None
+
+
+class Refused(Exception):
+    """The service refuses the worker's key, or shows a certificate that is not valid."""
+
+
+class Worker:
+    """One worker.
+
+    Args:
+        ledger: The ledger.
+        client: The client that asks. Its rate is changed meanwhile, and put back.
+        options: The arguments of `Fleet.work`.
+        stop: Set to have the worker leave.
+    """
+
+    def __init__(
+        self, ledger: Ledger, client: Client, options: WorkOptions, stop: asyncio.Event
+    ) -> None:
+        self._ledger = ledger
+        self._client = client
+        self._options = options
+        self._stop = stop
+        self._own_rate = client.requests_per_second
+        self._refusals = 0
+
+    async def run(self) -> None:
+        """Work until told to stop."""
+        try:
+            while not self._stop.is_set():
+                try:
+                    await _Stay(self._ledger, self._client, self._options, self._stop).run(
+                        self._own_rate, careful=self._refusals > 0
+                    )
+                    self._refusals = 0
+                except LeaseLostError as error:
+                    log.warning("%s; this worker drops what it held and joins again", error)
+                except Refused as error:
+                    self._refusals += 1
+                    await self._rest(str(error.__cause__))
+        finally:
+            self._client.requests_per_second = self._own_rate
+
+    async def _rest(self, reason: str) -> None:
+        leases = min(_LEASES_OF_REST * 2 ** (self._refusals - 1), _MOST_LEASES_OF_REST)
+        seconds = leases * self._ledger.lease
+        log.error(
+            "the service refuses this worker: %s. It asks for nothing, holds nothing, and tries "
+            "one ref in %.0f s",
+            reason,
+            seconds,
+        )
+        report = Member(id=0, kind=Kind.WORKER, trouble=reason[:200])
+        member = Membership(self._ledger, Kind.WORKER, lambda _: report)
+        try:
+            await member.join()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(seconds):
+                    await self._stop.wait()
+        finally:
+            await member.leave()
+
+
+class _Stay:
+    """One stay in the fleet."""
+
+    def __init__(
+        self, ledger: Ledger, client: Client, options: WorkOptions, stop: asyncio.Event
+    ) -> None:
+        self._ledger = ledger
+        self._client = client
+        self._options = options
+        self._stop = stop
+        self._me = Member(id=0, kind=Kind.WORKER, rate=options.requests_per_second)
+        self._members: Sequence[Member] = ()
+        self._member = Membership(ledger, Kind.WORKER, self._report, self._after_beat)
+        self._batch: Batch[AnyTask] | None = None
+        self._held = 0
+        self._careful = False
+        self._own_rate: float | None = None
+        self._using = 0.0
+        self._next = self._me
+        self._raise: asyncio.TimerHandle | None = None
+        self._shedding: asyncio.Task[None] | None = None
+
+    async def run(self, own_rate: float | None, *, careful: bool) -> None:
+        """Stay until told to stop.
+
+        Raises:
+            LeaseLostError: The lease was lost.
+            Refused: The service refuses the key.
+        """
+        self._own_rate = own_rate
+        self._careful = careful
+        self._set_rate(0.0 if self._me.rate is not None else math.inf)
+        await self._member.join()
+        self._me.id = self._member.id
+        recorder = Recorder(self._ledger, self._member.id, self._let_go)
+        tasks: list[asyncio.Task[Any]] = [
+            asyncio.create_task(self._wait(recorder)),
+            asyncio.create_task(recorder.run()),
+            asyncio.create_task(self._member.lost.wait()),
+            asyncio.create_task(self._stop.wait()),
+        ]
+        try:
+            done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            if self._raise is not None:
+                self._raise.cancel()
+            if self._shedding is not None:
+                tasks.append(self._shedding)
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+            await self._flush(recorder)
+            await self._member.leave()
+        lost = tasks[2] in done
+        for task in tasks[:2]:
+            if task in done:
+                task.result()
+        if lost:
+            raise LeaseLostError(self._member.id)
+
+    async def _flush(self, recorder: Recorder) -> None:
+        if not self._member.lost.is_set():
+            with contextlib.suppress(TimeoutError, FleetUnavailableError, LeaseLostError):
+                async with asyncio.timeout(_SECONDS_TO_FLUSH):
+                    await recorder.flush()
+
+    async def _wait(self, recorder: Recorder) -> None:
+        options = self._options
+        source = self._source = Source(
+            self._ledger,
+            self._member.id,
+            self._allow,
+            self._is_open,
+            self._take_up,
+            math.inf if options.timeout is None else options.timeout,
+        )
+        batch: Batch[AnyTask] = self._client.as_completed(
+            source,
+            timeout=options.timeout,
+            wait=options.wait,
+            patience=options.patience,
+            max_pending=options.max_pending,
+            save=options.save,
+            resume=source.resume,
+        )
+        try:
+            async with batch:
+                self._batch = batch
+                async for outcome in batch:
+                    await recorder.put(str(outcome.ref), outcome.to_json())
+        except (AuthenticationError, ConnectionFailedError) as error:
+            raise Refused from error
+
+    # The share of the refs.
+
+    def _is_open(self) -> bool:
+        if self._me.rate is not None and not self._using:
+            return False
+        return self._room() > 0
+
+    def _room(self) -> int:
+        most = self._options.max_pending
+        if self._careful:
+            statistics = self._statistics()
+            if statistics is None or not statistics.polls:
+                most = 1
+            else:
+                self._careful = False
+        return most - self._held
+
+    def _allow(self, members: Sequence[Member]) -> int:
+        me = msgspec.structs.replace(self._me, held=self._held)
+        return allowance(me, members, self._room())
+
+    def _take_up(self, count: int) -> None:
+        self._held += count
+
+    def _let_go(self, count: int) -> None:
+        self._held -= count
+
+    def _statistics(self) -> BatchStatistics | None:
+        return None if self._batch is None else self._batch.statistics()
+
+    async def _shed(self, count: int) -> None:
+        refs = await persist(lambda: self._ledger.held(self._member.id, count))
+        assert self._batch is not None
+        given = [
+            ref for ref in refs if self._source.withdraw(ref) or self._batch.discard(parse_ref(ref))
+        ]
+        self._held -= len(given)
+        await persist(lambda: self._ledger.give(self._member.id, given))
+
+    # The beats, and the share of the rate.
+
+    def _report(self, members: Sequence[Member]) -> Member:
+        statistics = self._statistics()
+        self._members = members
+        self._me = msgspec.structs.replace(
+            self._me,
+            held=self._held,
+            open=self._is_open(),
+            polls_per_second=statistics.polls_per_second if statistics else 0.0,
+        )
+        # Not kept before the beat has come back: it may be computed twice, or lost.
+        self._next = reported(self._me, members)
+        return self._next
+
+    def _after_beat(self, waiting: bool) -> None:
+        self._me = self._next
+        others = [member for member in self._members if member.id != self._me.id]
+        self._follow_rate(rate_target(self._me, [*others, self._me]))
+        if self._shedding is None or self._shedding.done():
+            count = 0 if waiting else excess(self._me, self._members)
+            if self._me.rate is not None and not self._me.grant:
+                count = self._held
+            if count > 0 and self._batch is not None:
+                self._shedding = asyncio.create_task(self._shed(count))
+                self._shedding.add_done_callback(self._after_shedding)
+
+    def _after_shedding(self, task: asyncio.Task[None]) -> None:
+        # What was dropped and not handed over is handed over with all the rest.
+        if not task.cancelled() and task.exception() is not None:
+            log.warning("refs could not be handed over: %s", task.exception())
+            self._member.lost.set()
+
+    def _follow_rate(self, target: float | None) -> None:
+        if target is None:
+            self._set_rate(math.inf)
+        elif target < self._me.grant:
+            # First slower, then said so: others take what is free at once.
+            self._me.grant = target
+            if self._raise is not None:
+                self._raise.cancel()
+                self._raise = None
+            self._set_rate(target)
+            self._member.beat_early()
+        elif self._me.grant > self._using and self._raise is None:
+            loop = asyncio.get_running_loop()
+            self._raise = loop.call_later(_SECONDS_BEFORE_A_RAISE, self._raise_rate)
+        if target is not None and self._me.grant < target:
+            self._member.beat_soon()
+
+    def _raise_rate(self) -> None:
+        was_idle = not self._using
+        self._raise = None
+        self._set_rate(self._me.grant)
+        if was_idle:
+            self._member.beat_early()  # it would take refs now
+
+    def _set_rate(self, share: float) -> None:
+        self._using = share
+        rate = None if share == math.inf else max(used(share), _CRAWL)
+        rates = [each for each in (rate, self._own_rate) if each is not None]
+        self._client.requests_per_second = min(rates) if rates else None

@@ -1,0 +1,96 @@
+"""Prometheus: counters, histograms and a gauge, by the official client."""
+
+from __future__ import annotations
+
+import functools
+from typing import NamedTuple
+
+from prometheus_client import REGISTRY, CollectorRegistry, Counter, Gauge, Histogram
+
+from .observer import Observer
+from .operations import BreakerChange, Operation, Poll, Submit, Wait
+
+
+class _Metrics(NamedTuple):
+    polls: Counter
+    waits: Histogram
+    notice: Histogram
+    submits: Histogram
+    breakers: Gauge
+
+
+class Prometheus(Observer):
+    """Counts what a client does, for Prometheus.
+
+        client = Client(telemetry=Prometheus())
+
+    The metrics are `aitoearn_polls_total`, `aitoearn_wait_seconds` (its count is that of the
+    waits), `aitoearn_time_to_notice_seconds`, `aitoearn_submit_seconds` and
+    `aitoearn_breaker_clients`.
+
+    Args:
+        registry: Where metrics are registered, once for all observers of it. Default: the
+            global registry.
+    """
+
+    def __init__(self, registry: CollectorRegistry = REGISTRY) -> None:
+        self._metrics = _metrics_in(registry)
+
+    def polled(self, wait: Wait, poll: Poll) -> None:
+        if poll.result != "held":
+            self._metrics.polls.labels(wait.ref.kind, poll.result).inc()
+
+    def ended(self, operation: Operation) -> None:
+        seconds, outcome = operation.seconds or 0.0, operation.outcome
+        if isinstance(operation, Wait):
+            kind = operation.ref.kind
+            self._metrics.waits.labels(kind, outcome).observe(seconds)
+            if operation.noticed_after is not None:
+                self._metrics.notice.labels(kind).observe(operation.noticed_after)
+        elif isinstance(operation, Submit):
+            self._metrics.submits.labels(operation.request.kind, outcome).observe(seconds)
+
+    def breaker_changed(self, change: BreakerChange) -> None:
+        if change.before is not None:
+            self._metrics.breakers.labels(change.address, change.before).dec()
+        if change.after is not None:
+            self._metrics.breakers.labels(change.address, change.after).inc()
+
+
+@functools.cache
+def _metrics_in(registry: CollectorRegistry) -> _Metrics:
+    """Return the metrics in a registry, which takes each name once."""
+    return _Metrics(
+        Counter(
+            "aitoearn_polls",
+            "Polls that came back, by what they brought",
+            ["kind", "result"],
+            registry=registry,
+        ),
+        Histogram(
+            "aitoearn_wait_seconds",
+            "Duration of waits, by outcome",
+            ["kind", "outcome"],
+            buckets=(1, 2, 5, 10, 20, 30, 60, 120, 300, 600, 1200, 1800, 3600),
+            registry=registry,
+        ),
+        Histogram(
+            "aitoearn_time_to_notice_seconds",
+            "Delay from the end of a task, by the service's dates, to its being noticed",
+            ["kind"],
+            buckets=(0.1, 0.25, 0.5, 1, 2, 3, 5, 7.5, 10, 15, 20, 30, 60),
+            registry=registry,
+        ),
+        Histogram(
+            "aitoearn_submit_seconds",
+            "Duration of submits, by outcome",
+            ["kind", "outcome"],
+            registry=registry,
+        ),
+        Gauge(
+            "aitoearn_breaker_clients",
+            "Clients whose circuit breaker is in this state",
+            ["address", "state"],
+            registry=registry,
+        ),
+    )

@@ -1,0 +1,330 @@
+"""The watcher of one client: it sees waits, submits and downloads, and tells observers.
+
+It never disturbs what it watches: an observer that raises is logged once. Made only where a
+client is given observers.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import functools
+import importlib
+import logging
+import math
+import time
+from collections.abc import Callable, Generator, Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar, cast
+
+from .._polling.step import Decision, PollResult, WaitSettings, WaitState, step
+from .._polling.waiter import Poll as AskOnce
+from .._verdict import NO_TURN, Verdict
+from ..contract.endpoints import endpoint_of
+from ..contract.requests import TaskRequest
+from ..contract.status import TaskState
+from ..contract.tasks import AnyRef, AnyTask, Task, TaskRef
+from ..errors import (
+    AiToEarnError,
+    ApiError,
+    ClientClosedError,
+    NotAskedError,
+    ServiceUnreachableError,
+    SubmitUncertainError,
+    TransportError,
+    WaitTimeoutError,
+)
+from .observer import Observer
+from .operations import BreakerChange, Download, Operation, OperationOutcome, Poll, Submit, Wait
+
+if TYPE_CHECKING:
+    from .._polling.rhythm import ServiceClock
+
+T = TypeVar("T", bound=Task)
+
+logger: logging.Logger = logging.getLogger("aitoearn_async")
+
+_OUTCOMES: tuple[tuple[type[BaseException], OperationOutcome], ...] = (
+    (WaitTimeoutError, "timed_out"),
+    (SubmitUncertainError, "uncertain"),
+    (ClientClosedError, "closed"),
+    (ApiError, "refused"),
+    (ServiceUnreachableError, "unreachable"),
+    (TransportError, "unreachable"),
+    (asyncio.CancelledError, "cancelled"),
+    (GeneratorExit, "abandoned"),
+)
+"""The first that fits counts. Any other error is a failure."""
+_HOOKS = {"otel": "OpenTelemetry", "prometheus": "Prometheus", "structlog": "Structlog"}
+"""The words of `AITOEARN_TELEMETRY`."""
+
+
+def observers_from(given: Observer | Iterable[Observer] | str) -> list[Observer]:
+    """Return the observers that a client was given, or that `AITOEARN_TELEMETRY` names.
+
+    Raises:
+        TypeError: One of them is no observer.
+        ValueError: The variable holds another word.
+        ImportError: A package is not installed.
+    """
+    if isinstance(given, str):
+        return [_named(word.strip().lower()) for word in given.split(",")]
+    found: list[Any] = [*given] if isinstance(given, Iterable) else [given]
+    for each in found:
+        if not isinstance(each, Observer):
+            raise TypeError(
+                f"telemetry={each!r:.60}: give an Observer, such as OpenTelemetry(), or several"
+            )
+    return found
+
+
+@functools.cache
+def _named(word: str) -> Observer:
+    """Return the one observer of a process that a word stands for."""
+    if word not in _HOOKS:
+        raise ValueError(
+            f"AITOEARN_TELEMETRY={word!r:.60}: set it to {', '.join(_HOOKS)}, or not at all"
+        )
+    observer: Observer = getattr(importlib.import_module(__package__ or ""), _HOOKS[word])()
+    return observer
+
+
+class _Hooks:
+    """The observers of one client, each of which is told what it wants to hear, and no more."""
+
+    def __init__(self, observers: Iterable[Observer]) -> None:
+        self._wanted = {
+            name: [
+                (type(observer), getattr(observer, name))
+                for observer in observers
+                if getattr(type(observer), name) is not getattr(Observer, name)
+            ]
+            for name in ("began", "entered", "left", "polled", "ended", "breaker_changed")
+        }
+        self._complained: set[type[Observer]] = set()
+
+    def tell(self, name: str, *facts: object) -> None:
+        """Call a method of all of them."""
+        for kind, hook in self._wanted[name]:
+            try:
+                hook(*facts)
+            except Exception:
+                if kind not in self._complained:
+                    self._complained.add(kind)
+                    logger.exception("the observer %s failed, and may again", kind.__qualname__)
+
+
+class Watcher:
+    """Watches one client.
+
+    Args:
+        observers: Who is told.
+        address: The service's.
+        now: Tells the time, by the client's clock.
+        clock: The service's clock.
+        breaker: Tells the state of the client's breaker, in a word.
+    """
+
+    def __init__(
+        self,
+        observers: Iterable[Observer],
+        address: str,
+        now: Callable[[], float],
+        clock: ServiceClock,
+        breaker: Callable[[], str],
+    ) -> None:
+        self._hooks = _Hooks(observers)
+        self._address = address
+        self._now = now
+        self._clock = clock
+        self._breaker = breaker
+        self._state: str | None = None
+        self._open: dict[int, tuple[WaitState[Any], Wait]] = {}  # by the id of the first
+        self.note_breaker()
+
+    # The breaker.
+
+    def note_breaker(self) -> None:
+        """Tell the state of the breaker, if it is another one than before."""
+        self._tell_breaker(self._breaker())
+
+    def close(self) -> None:
+        """Note that the client is closed."""
+        self._tell_breaker(None)
+
+    def _tell_breaker(self, state: Any) -> None:
+        before: Any = self._state
+        if state != before:
+            self._state = state
+            change = BreakerChange(address=self._address, before=before, after=state)
+            self._hooks.tell("breaker_changed", change)
+
+    # Waits.
+
+    def polling(self, poll: AskOnce[T]) -> AskOnce[T]:
+        """Return a poll in which the running task is seen to work for the wait."""
+
+        async def seen(wait: WaitState[T], deadline: float) -> PollResult[T] | Verdict:
+            operation = self._operation_of(wait)
+            self._hooks.tell("entered", operation)
+            try:
+                return await poll(wait, deadline)
+            finally:
+                self._hooks.tell("left", operation)
+
+        return seen
+
+    @contextlib.contextmanager
+    def working_for(self, wait: WaitState[Any]) -> Generator[None]:
+        """See the running task work for a wait. The first time is its beginning."""
+        operation = self._operation_of(wait)
+        self._hooks.tell("entered", operation)
+        try:
+            yield
+        finally:
+            self._hooks.tell("left", operation)
+
+    def step(
+        self,
+        wait: WaitState[T],
+        settings: WaitSettings,
+        response: PollResult[T] | Verdict,
+        asked: float,
+        now: float,
+    ) -> Decision[T]:
+        """Tell of a poll. Return what `step` decides on it."""
+        known = self._open.get(id(wait))
+        if known is None:
+            pass  # discarded meanwhile
+        elif isinstance(response, Verdict):
+            self._note_failure(known[1], response.error, now - asked)
+        else:
+            self._note_reply(known[1], response, asked, now)
+        return step(wait, settings, response, asked, now)
+
+    def _operation_of(self, wait: WaitState[Any]) -> Wait:
+        known = self._open.get(id(wait))
+        return known[1] if known is not None else self._begin(wait)
+
+    def _begin(self, wait: WaitState[Any]) -> Wait:
+        since = 0.0 if math.isnan(wait.started) else self._now() - wait.started
+        ref = cast("AnyRef", wait.ref)
+        operation = Wait(address=self._address, began=time.time() - since, ref=ref)
+        self._open[id(wait)] = wait, operation
+        self._hooks.tell("began", operation)
+        return operation
+
+    def _note_reply(
+        self, operation: Wait, result: PollResult[Any], asked: float, now: float
+    ) -> None:
+        if result.date is not None and result.date != self._clock.last:
+            self._clock.note(result.date, result.sent, now)
+        changed = result.status != operation.status
+        what = "not_modified" if result.not_modified else "changed" if changed else "unchanged"
+        operation.polls += 1
+        told = Poll(result=what, seconds=now - asked, status=result.status)  # type: ignore[arg-type]
+        self._hooks.tell("polled", operation, told)
+        operation.status, operation.trouble = result.status, None
+
+    def _note_failure(self, operation: Wait, error: AiToEarnError, seconds: float) -> None:
+        # What was not sent is no poll. It is trouble, but that of others, if it has its own.
+        was_sent = not isinstance(error, NotAskedError) and error.label != NO_TURN
+        if not was_sent and operation.trouble is not None:
+            return
+        operation.polls += was_sent
+        told = Poll(result="failed" if was_sent else "held", seconds=seconds, error=error)
+        self._hooks.tell("polled", operation, told)
+        operation.trouble = error.label
+
+    def end(self, wait: WaitState[Any], task: Task | None, error: BaseException | None) -> None:
+        """Note that a wait is over; neither task nor error: nobody waits any more."""
+        if (known := self._open.pop(id(wait), None)) is None:
+            return
+        operation, now = known[1], self._now()
+        if task is not None and task.done:
+            operation.task = cast("AnyTask", task)
+            operation.status, operation.trouble = task.status, None
+            operation.noticed_after = self._noticed_after(wait, task, now)
+            outcome: OperationOutcome = (
+                "succeeded" if task.state is TaskState.SUCCEEDED else "failed"
+            )
+            error = None
+        else:
+            outcome = "abandoned" if error is None else outcome_of(error)
+        self._end(operation, outcome, error, now - wait.started)
+
+    def end_unseen(
+        self, wait: WaitState[Any], task: Task | None, error: BaseException | None
+    ) -> None:
+        """Note the same of a wait that may have begun without a poll of its own."""
+        if id(wait) not in self._open and not math.isnan(wait.started):
+            self._begin(wait)
+        self.end(wait, task, error)
+
+    def _noticed_after(self, wait: WaitState[Any], task: Any, now: float) -> float | None:
+        """Return how long ago the task ended, by the first date that can be true."""
+        if not self._clock.known:
+            return None
+        for moment in endpoint_of(wait.ref).times_of(task).ended:
+            ago = now - (moment - self._clock.offset)
+            if -1.0 <= ago <= now - wait.started:
+                return max(ago, 0.0)
+        return None
+
+    def _end(
+        self,
+        operation: Operation,
+        outcome: OperationOutcome,
+        error: BaseException | None,
+        seconds: float,
+    ) -> None:
+        operation.outcome, operation.error, operation.seconds = outcome, error, seconds
+        self._hooks.tell("ended", operation)
+
+    # Submits and downloads.
+
+    @contextlib.contextmanager
+    def submit(self, request: TaskRequest[Any]) -> Generator[Callable[[TaskRef[Any]], None]]:
+        """See one submit."""
+        operation = Submit(address=self._address, began=time.time(), request=request)
+
+        def note(ref: TaskRef[Any]) -> None:
+            operation.ref = cast("AnyRef", ref)
+
+        with self._around(operation):
+            yield note
+
+    @contextlib.contextmanager
+    def download(self, task: AnyTask) -> Generator[Callable[[Iterable[Path]], None]]:
+        """See the files of one task being saved."""
+        operation = Download(address=self._address, began=time.time(), ref=task.ref)
+
+        def note(paths: Iterable[Path]) -> None:
+            operation.paths = tuple(paths)
+
+        with self._around(operation):
+            yield note
+
+    @contextlib.contextmanager
+    def _around(self, operation: Operation) -> Generator[None]:
+        began = self._now()
+        self._hooks.tell("began", operation)
+        self._hooks.tell("entered", operation)
+        error: BaseException | None = None
+        try:
+            yield
+        except BaseException as exc:
+            error = exc
+            raise
+        finally:
+            self._hooks.tell("left", operation)
+            outcome: OperationOutcome = "succeeded" if error is None else outcome_of(error)
+            self._end(operation, outcome, error, self._now() - began)
+
+
+def outcome_of(error: BaseException) -> OperationOutcome:
+    """Return the end of what an error has ended, in a word."""
+    for kind, outcome in _OUTCOMES:
+        if isinstance(error, kind):
+            return outcome
+    return "failed"

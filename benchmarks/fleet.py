@@ -1,0 +1,229 @@
+"""A fleet against the same processes without one: processor time, polls, bytes, and orphans."""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import statistics
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import psycopg
+
+from aitoearn_async.emulator import Emulator
+from aitoearn_async.fleet.ledger import Kind
+from aitoearn_async.fleet.postgres import PostgresLedger
+from tests.fleet.chaos import Plan, Result, Storm
+from tests.fleet.crew import Crew
+from tests.fleet.servers import PostgresServer
+
+from .report import Expectation, Report, Table
+
+METHOD = """
+Three workers and a reader, which takes 20 outcomes at a time, are processes, forked from one that
+has imported everything; the engine is Postgres, which writes to its disk at each commit; the
+service is the emulator, with 6,000 tasks that take 5 to 25 seconds. Many are asked for by pages
+of the service's logs. "Without a fleet" are three processes that each wait for a third of the
+tasks with as_completed. In the storms, of 2,000 tasks like those that they are compared with, a
+worker is killed, or told to stop, every five seconds, and another one starts 0.3 s later. An
+orphan is a ref whose worker was killed; it is looked at ten times a second until another worker
+holds it, as is one that is handed over. Processor times are those of runs without kills. All
+ratios are of runs that came one after the other on one machine. A held ref's bytes at the engine
+are those of all its files; in a worker those of its resident memory, once it grows no more, over
+as_completed's. A take is of 500 refs, the median of a hundred, by turns in two fleets of one
+database: one in which few wait, and one in which many do.
+"""
+
+LEASE = 6.0
+PREFETCH = 20
+
+
+def run(smoke: bool) -> Report:
+    plan = Plan(tasks=60, lives=(0.2, 0.6), lease=1.0, prefetch=PREFETCH)
+    pause, rate = 0.7, 20.0
+    few, many, held = 2_000, 20_000, 300
+    if not smoke:
+        plan = dataclasses.replace(plan, tasks=6_000, lives=(5.0, 25.0), lease=LEASE, timeout=280.0)
+        plan.look = 2.0  # or looking would be most of the engine's work
+        pause, rate = 5.0, 120.0
+        few, many, held = 200_000, 10_000_000, 20_000
+    storm = dataclasses.replace(plan, tasks=plan.tasks // 3, watch=True)
+    server = PostgresServer(durable=True)
+    try:
+        with Crew() as crew:
+            alone = _storm(crew, server, dataclasses.replace(plan, alone=True, readers=0))
+            calm = _storm(crew, server, plan)
+            fewer = _storm(crew, server, dataclasses.replace(storm, alone=True, readers=0))
+            killed = _storm(crew, server, dataclasses.replace(storm, kill=pause))
+            stopped = _storm(crew, server, dataclasses.replace(storm, terminate=pause))
+            limited = _storm(crew, server, dataclasses.replace(storm, rate=rate))
+            worker_bytes = asyncio.run(_hold(crew, server, held))
+        engine_bytes = asyncio.run(_bytes_at_the_engine(server, few))
+        takes = asyncio.run(_take_seconds(server, few, many))
+    finally:
+        server.close()
+    runs = {
+        "alone": alone,
+        "calm": calm,
+        "alone, fewer": fewer,
+        "killed": killed,
+        "stopped": stopped,
+        "rate": limited,
+    }
+    poll = alone.cpu / (alone.polls_a_task * plan.tasks)
+    again = sorted(killed.orphaned) or [0.0]
+    handed = sorted(stopped.handed_over) or [0.0]
+    figures = {
+        "worker_cpu_over_alone": calm.cpu / alone.cpu,
+        "engine_cpu_over_a_poll": calm.engine_cpu / plan.tasks / poll,
+        "polls_over_alone": calm.polls_a_task / alone.polls_a_task,
+        "polls_over_alone_killed": killed.polls_a_task / fewer.polls_a_task,
+        "polls_over_alone_stopped": stopped.polls_a_task / fewer.polls_a_task,
+        "orphaned_p99_over_lease": again[int(len(again) * 0.99)] / plan.lease,
+        "handed_over_p99_seconds": handed[int(len(handed) * 0.99)],
+        "bytes_at_the_engine": engine_bytes,
+        "bytes_in_a_worker_over_as_completed": worker_bytes,
+        "take_of_many_over_few": takes[1] / takes[0],
+        "busiest_second_over_rate": limited.busiest_second / rate,
+        "share_over_mean": calm.share,
+        "lost": float(sum(each.lost for each in runs.values())),
+    }
+    most = {
+        "worker_cpu_over_alone": 1.10,
+        "engine_cpu_over_a_poll": 0.6,
+        "polls_over_alone": 1.02,
+        "polls_over_alone_killed": 1.10,
+        "polls_over_alone_stopped": 1.15,
+        "orphaned_p99_over_lease": 1.5,
+        "handed_over_p99_seconds": 1.0,
+        "bytes_at_the_engine": 300,
+        "bytes_in_a_worker_over_as_completed": 1.1,
+        "take_of_many_over_few": 1.5,
+        "busiest_second_over_rate": 1.0,
+        "share_over_mean": 1.3,
+        "lost": 0,
+    }
+    return Report(
+        method=METHOD,
+        tables=[_table(runs)],
+        figures=figures,
+        expectations=[
+            Expectation(name.replace("_", " "), figures[name], at_most)
+            for name, at_most in most.items()
+        ],
+        failed=figures["lost"] > 0,
+        against={"postgres": _version(server)},
+    )
+
+
+def _table(runs: dict[str, Result]) -> Table:
+    rows: list[list[str | int | float]] = []
+    for name, each in runs.items():
+        kills = each.kills.total()
+        row: list[str | int | float] = [name, kills, each.lost, each.read_twice]
+        rows.append([*row, round(each.polls_a_task, 2), each.busiest_second, round(each.cpu, 2)])
+    columns = [
+        "run",
+        "kills",
+        "lost",
+        "read twice",
+        "polls a task",
+        "most in 1 s",
+        "workers' CPU s",
+    ]
+    return Table(columns, rows)
+
+
+_versions: dict[int, str] = {}
+
+
+def _version(server: PostgresServer) -> str:
+    return _versions.get(server.port, "?")
+
+
+def _storm(crew: Crew, server: PostgresServer, plan: Plan) -> Result:
+    with tempfile.TemporaryDirectory() as directory:
+        _empty(server)
+        return asyncio.run(Storm(server.url, plan, Path(directory), crew, server).run())
+
+
+def _empty(server: PostgresServer) -> None:
+    with psycopg.connect(server.url, autocommit=True) as connection:
+        connection.execute("DROP TABLE IF EXISTS aitoearn_fleet_refs, aitoearn_fleet_members")
+        _versions[server.port] = connection.info.parameter_status("server_version") or "?"
+
+
+async def _bytes_at_the_engine(server: PostgresServer, count: int) -> float:
+    _empty(server)
+    ledger = PostgresLedger(server.url, lease=3_600.0)
+    await ledger.open()
+    for first in range(0, count, 5_000):
+        await ledger.add([f"image:{n:024x}" for n in range(first, min(count, first + 5_000))])
+    member = await ledger.join(Kind.WORKER, "benchmark")
+    call = 0
+    while await ledger.take(member, call := call + 1, lambda _: 500):
+        pass
+    await ledger.close()
+    with psycopg.connect(server.url) as connection:
+        size = "SELECT pg_total_relation_size('aitoearn_fleet_refs')"
+        row = connection.execute(size).fetchone()
+    assert row is not None
+    return float(row[0] / count)
+
+
+async def _hold(crew: Crew, server: PostgresServer, count: int) -> float:
+    _empty(server)
+    with tempfile.TemporaryDirectory() as name:
+        directory = Path(name)
+        async with Emulator() as service:
+            refs = [str(service.add_image(("generating", 1e6), "success")) for _ in range(count)]
+            (directory / "refs").write_text("\n".join(refs))
+            ledger = PostgresLedger(server.url)
+            await ledger.open()
+            await ledger.add(refs)
+            await ledger.close()
+            found: list[float] = []
+            for url in (None, server.url):
+                path = directory / f"bytes-{url is None}"
+                job: dict[str, Any] = {
+                    "url": url,
+                    "lease": 60.0,
+                    "service": service.url,
+                    "path": str(path),
+                }
+                job |= {"refs": str(directory / "refs"), "count": count}
+                crew.start("hold", **job, settle=count / 2_000 + 0.1)
+                while not path.exists() or not path.read_text():  # noqa: ASYNC110
+                    await asyncio.sleep(0.2)
+                found.append(float(path.read_text()))
+                crew.dismiss()
+    return found[1] / found[0]
+
+
+async def _take_seconds(server: PostgresServer, few: int, many: int) -> list[float]:
+    """The medians of takes while few wait and while many do: of two fleets, by turns."""
+    seconds: dict[int, list[float]] = {few: [], many: []}
+    takers: dict[int, tuple[PostgresLedger, int]] = {}
+    for count in seconds:
+        ledger = PostgresLedger(server.url, f"with_{count}", lease=3_600.0)
+        await ledger.open()
+        takers[count] = ledger, await ledger.join(Kind.WORKER, "benchmark")
+        with psycopg.connect(server.url, autocommit=True) as connection:
+            connection.execute(
+                f"INSERT INTO aitoearn_with_{count}_refs (ref, added) SELECT 'image:' || "
+                "lpad(to_hex(n), 24, '0'), clock_timestamp() FROM generate_series(1, %s) AS n",
+                [count],
+            )
+            connection.execute(f"ANALYZE aitoearn_with_{count}_refs")
+            connection.execute("CHECKPOINT")  # what is left of filling it is not the takes'
+    times, most = (100, 500) if few > 50_000 else (20, 20)
+    for call in range(1, times + 1):
+        for count, (ledger, member) in takers.items():
+            began = time.perf_counter()
+            await ledger.take(member, call, lambda _: most)
+            seconds[count].append(time.perf_counter() - began)
+    for ledger, _ in takers.values():
+        await ledger.close()
+    return [statistics.median(each) for each in seconds.values()]

@@ -1,0 +1,101 @@
+"""The list of images: ids and states from the service's logs, whole tasks on demand."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from aitoearn_async import Client, ListedImage, TaskNotFoundError, TaskState
+from aitoearn_async._api import image_list
+from aitoearn_async.emulator import Emulator
+from tests.support.raw_server import Heard, RawServer, envelope, http
+
+
+async def test_it_goes_through_all_pages_newest_first(
+    aitoearn_service: Emulator, aitoearn_client: Client
+) -> None:
+    """Each task once, with its state; videos are not among them."""
+    made = [aitoearn_service.add_image("success" if n % 2 else "generating") for n in range(7)]
+    aitoearn_service.add_video("SUCCESS")
+    rows = [row async for row in aitoearn_client.list_images(page_size=3)]
+    assert {row.ref for row in rows} == set(made)
+    assert len(rows) == 7
+    assert all(isinstance(row, ListedImage) for row in rows)
+    assert {row.state for row in rows} == {TaskState.RUNNING, TaskState.SUCCEEDED}
+    assert all(row.created_at is not None for row in rows)
+    assert [row.id for row in rows] == [row.ref.id for row in rows]
+    whole = await aitoearn_client.get(rows[0].ref)
+    assert whole.status == rows[0].status
+
+
+async def test_tasks_made_meanwhile_make_none_come_twice(
+    aitoearn_service: Emulator, aitoearn_client: Client
+) -> None:
+    """They push the others onto pages still to come."""
+    made = {aitoearn_service.add_image("success") for _ in range(6)}
+    seen = []
+    async for row in aitoearn_client.list_images(page_size=2):
+        seen.append(row.ref)
+        if len(seen) == 2:
+            aitoearn_service.add_image("generating")
+    assert len(seen) == len(set(seen))
+    assert made <= set(seen)
+
+
+async def test_a_service_that_caps_its_pages_loses_no_row() -> None:
+    """It gives ten rows at a time, however many it is asked for."""
+    rows = [{"id": f"{n:024x}", "status": "success", "type": "image"} for n in range(25)]
+
+    def choose(heard: Heard) -> list[bytes]:
+        page = int(re.findall(r"page=(\d+)", heard.path)[0])
+        shown = rows[10 * (page - 1) : 10 * page]
+        return [http(envelope({"list": shown, "total": len(rows)}))]
+
+    async with RawServer(choose) as server, server.client() as client:
+        assert [row.id async for row in client.list_images()] == [row["id"] for row in rows]
+        assert len(server.heard) == 3
+
+
+async def test_a_service_without_logs_says_so() -> None:
+    async with (
+        Emulator(routes=["image"]) as service,
+        Client(service.api_key, base_url=service.url) as client,
+    ):
+        with pytest.raises(TaskNotFoundError):
+            await anext(client.list_images())
+
+
+async def test_a_list_that_repeats_itself_ends() -> None:
+    """A page that brings nothing new is the last, whatever it says."""
+    row = {"id": "6" * 24, "status": "success", "type": "image"}
+
+    def choose(heard: Heard) -> list[bytes]:
+        return [http(envelope({"list": [row], "total": 99}))]
+
+    async with RawServer(choose) as server, server.client() as client:
+        assert len([row async for row in client.list_images(page_size=1)]) == 1
+        assert server.count == 2
+
+
+@pytest.mark.parametrize("size", [0, 1001, 1.5])
+async def test_a_page_has_1_to_1000_rows(size: int, aitoearn_client: Client) -> None:
+    with pytest.raises(ValueError, match="page_size"):
+        aitoearn_client.list_images(page_size=size)
+
+
+async def test_a_long_list_is_remembered_in_part(
+    aitoearn_service: Emulator, aitoearn_client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Only the rows that can be pushed onto the next page have to be known again."""
+    monkeypatch.setattr(image_list, "_MOST_SEEN", 3)
+    for _ in range(8):
+        aitoearn_service.add_image("success")
+    listed = aitoearn_client.list_images(page_size=3)
+    rows = []
+    async for row in listed:
+        rows.append(row.ref)
+        if len(rows) == 3:
+            aitoearn_service.add_image("generating")
+    assert len(rows) == len(set(rows)) == 8
+    assert len(listed._seen) == 3

@@ -1,0 +1,317 @@
+"""`fleet`: what it prints, and how it ends."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from aitoearn_async import Client, Outcome
+from aitoearn_async._cli.files import results_file
+from aitoearn_async._cli.report import fleet as report
+from aitoearn_async.fleet import Fleet, FleetMember, FleetStatus
+
+from .conftest import Result, Service, plain, spawn
+
+Invoke = Callable[..., Result]
+
+
+@pytest.fixture(autouse=True)
+def url(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """A fleet in a file of this test's."""
+    url = f"sqlite:///{tmp_path}/fleet.db"
+    monkeypatch.setenv("AITOEARN_FLEET", url)
+    return url
+
+
+def refs(service: Service, count: int) -> list[str]:
+    return [str(service.do(service.emulator.add_image, "success")) for _ in range(count)]
+
+
+def test_tasks_are_added_worked_and_read(service: Service, invoke: Invoke, tmp_path: Path) -> None:
+    """By four commands, of which the worker is told to stop when all has been read."""
+    some = refs(service, 5)
+    (tmp_path / "refs.txt").write_text("\n".join(["# mine", *some[1:], ""]))
+    assert invoke("fleet", "add", some[0]).lines == ["1 of 1 were new"]
+    added = invoke("fleet", "add", some[0], "--file", str(tmp_path / "refs.txt"), "--json")
+    assert json.loads(added.out) == {"read": 5, "new": 4}
+    out = tmp_path / "outcomes.jsonl"
+    with spawn("fleet", "work") as worker:
+        read = invoke("fleet", "outcomes", "--out", str(out), "--no-follow")
+        assert (read.status, read.out) == (0, "")
+        worker.send_signal(signal.SIGTERM)
+        _, said = worker.communicate(timeout=200)
+    assert worker.returncode == 0
+    assert "handed over" in said
+    outcomes = [Outcome.from_json(line) for line in out.read_bytes().splitlines()]
+    assert sorted(str(outcome.ref) for outcome in outcomes) == sorted(some)
+    status = invoke("fleet", "status", "--json")
+    assert json.loads(status.out)["done"] == 5
+
+
+@pytest.fixture
+def worker(virtual: Service) -> Iterator[None]:
+    """A worker beside the commands of this process."""
+
+    async def work() -> None:
+        client = Client(virtual.emulator.api_key, base_url=virtual.emulator.url)
+        async with Fleet() as fleet, client:
+            await fleet.work(client)
+
+    working = virtual.do(lambda: asyncio.create_task(work()))
+    yield
+    virtual.do(working.cancel)
+    virtual.do(lambda: None)
+
+
+def told_after(service: Service, seconds: float, number: int) -> None:
+    """Have this process be sent a signal, by the clock of its commands."""
+    kill = lambda: os.kill(os.getpid(), number)  # noqa: E731
+    service.do(lambda: asyncio.get_running_loop().call_later(seconds, kill))
+
+
+@pytest.mark.usefixtures("worker")
+@pytest.mark.parametrize("as_json", [True, False])
+def test_outcomes_go_to_stdout(virtual: Service, invoke: Invoke, as_json: bool) -> None:
+    """A line each, or JSON; the exit status is that of the worst."""
+    good, bad = refs(virtual, 1)[0], "image:" + "f" * 24
+    assert invoke("fleet", "add", good, bad).status == 0
+    read = invoke("fleet", "outcomes", "--no-follow", *(["--json"] if as_json else []))
+    assert read.status == 4
+    lines = sorted(read.lines)
+    assert len(lines) == 2
+    if as_json:
+        assert sorted(str(Outcome.from_json(line).ref) for line in lines) == sorted([good, bad])
+    else:
+        assert lines[1].startswith(f"{bad}: ")
+        assert lines[0].startswith(f"{good} success http")
+
+
+@pytest.mark.usefixtures("worker")
+def test_an_interrupted_reader_says_how_many_it_has_read(virtual: Service, invoke: Invoke) -> None:
+    """And what it has not read is there for the next one."""
+    some = refs(virtual, 3)
+    assert invoke("fleet", "add", *some).status == 0
+    told_after(virtual, 60, signal.SIGINT)
+    read = invoke("fleet", "outcomes", "--prefetch", "3")
+    assert (read.status, len(read.lines)) == (130, 3)
+    assert "interrupted; 3 outcomes were read" in read.err
+    assert invoke("fleet", "outcomes", "--no-follow").out == ""
+
+
+@pytest.mark.usefixtures("worker")
+def test_a_file_of_outcomes_that_is_taken_away_is_named(
+    virtual: Service, invoke: Invoke, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The outcome that could not be written is given to the next reader."""
+    (ref,) = refs(virtual, 1)
+    invoke("fleet", "add", ref)
+    out = tmp_path / "outcomes.jsonl"
+    append = results_file.ResultsFile.append
+
+    def taken_away(self: results_file.ResultsFile, line: bytes) -> None:
+        out.unlink()
+        append(self, line)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(results_file.ResultsFile, "append", taken_away)
+        read = invoke("fleet", "outcomes", "--out", str(out), "--no-follow")
+    assert read.status == 2
+    assert f"{out}: it was" in read.err
+    assert ref in invoke("fleet", "outcomes", "--no-follow").out
+
+
+@pytest.mark.parametrize("how", ["--json", "pipe", "terminal"])
+def test_a_worker_says_how_the_fleet_stands(virtual: Service, invoke: Invoke, how: str) -> None:
+    """As JSON, as a line now and then, or as a view; told to stop, it hands over."""
+    some = [str(virtual.do(virtual.emulator.add_image, ("generating", 1e6), "success"))]
+    invoke("fleet", "add", *some)
+    told_after(virtual, 25, signal.SIGTERM)
+    options = ["--json"] if how == "--json" else []
+    worked = invoke("fleet", "work", "--rate", "5", *options, tty=how == "terminal")
+    assert worked.status == 0
+    if how == "--json":
+        looks = [json.loads(line) for line in worked.lines]
+        assert [look["held"] for look in looks] == [0, 1, 1]
+        assert looks[-1]["requests_per_second"] == 5
+    else:
+        said = plain(worked.err + worked.out)
+        assert "0 waiting, 1 held, 0 to read, 0 done, 1 workers, 0 readers" in said
+        assert ("share of the rate" in said) == (how == "terminal")
+    assert "0 waiting, 1 held, 0 to read, 0 done, 0 workers" in invoke("fleet", "status").out
+
+
+def test_a_worker_is_interrupted_as_it_is_told_to_stop(virtual: Service, invoke: Invoke) -> None:
+    """Ctrl-C hands over, too."""
+    told_after(virtual, 5, signal.SIGINT)
+    worked = invoke("fleet", "work")
+    assert worked.status == 0
+    assert "stopped; the tasks it waited for are handed over" in worked.err
+
+
+def test_a_fleet_is_watched(virtual: Service, invoke: Invoke) -> None:
+    """Each two seconds, until Ctrl-C."""
+    told_after(virtual, 5, signal.SIGINT)
+    watched = invoke("fleet", "status", "--watch", "--json")
+    assert watched.status == 130
+    assert len(watched.lines) == 3
+
+
+def test_a_crowd_is_cut_short() -> None:
+    """With the trouble of those who have some, and how many are not shown."""
+    members = [
+        FleetMember(
+            id=number,
+            kind="worker" if number else "reader",
+            name=f"host:{number}",
+            held=number,
+            polls_per_second=1.0,
+            requests_per_second=2.0 if number else None,
+            trouble="401: no" if number == 3 else "",
+        )
+        for number in range(23)
+    ]
+    status = FleetStatus(
+        waiting=1_000,
+        held=1,
+        ended=0,
+        done=0,
+        oldest=7.0,
+        polls_per_second=22.0,
+        requests_per_second=50.0,
+        members=members,
+    )
+    assert report.line(status).endswith("22.0 polls/s, oldest 7 s, host:3: 401: no")
+    from rich.console import Console
+
+    console = Console(width=100)
+    with console.capture() as capture:
+        console.print(report.frame(status))
+    shown = capture.get()
+    assert "and 3 more" in shown
+    assert "host:19" in shown
+    assert "host:20" not in shown
+    assert "401: no" in shown
+
+
+def test_a_list_is_added_as_it_comes(tmp_path: Path, invoke: Invoke) -> None:
+    """What stands before a bad line is added, and the line is named."""
+    with spawn("fleet", "add", "--file", "-", stdin=subprocess.PIPE) as adding:
+        assert adding.stdin is not None
+        adding.stdin.write("image:1\nimage:2 # the second\n\n")
+        adding.stdin.flush()
+        while "2 waiting" not in invoke("fleet", "status").out:
+            pass
+        out, said = adding.communicate("image:3\nno ref\nimage:4\n", timeout=200)
+    assert adding.returncode == 2
+    assert out == "3 of 3 were new\n"
+    assert "line 5: not a task" in said
+
+
+@pytest.mark.parametrize("kind", ["pipe", "file"])
+def test_a_list_comes_from_standard_input(
+    tmp_path: Path,
+    virtual: Service,
+    invoke: Invoke,
+    monkeypatch: pytest.MonkeyPatch,
+    kind: str,
+) -> None:
+    """A pipe, or a file."""
+    text = "image:1\n# not this\n\nimage:2\n"
+    if kind == "pipe":
+        there, here = os.pipe()
+        os.write(here, text.encode())
+        os.close(here)
+    else:
+        (tmp_path / "refs.txt").write_text(text)
+        there = os.open(tmp_path / "refs.txt", os.O_RDONLY)
+    before = os.dup(0)
+    os.dup2(there, 0)
+    os.close(there)
+    try:
+        with open(0, closefd=False) as stdin:
+            monkeypatch.setattr(sys, "stdin", stdin)
+            added = invoke("fleet", "add", "--file", "-")
+    finally:
+        os.dup2(before, 0)
+        os.close(before)
+    assert (added.status, added.out) == (0, "2 of 2 were new\n")
+
+
+def test_a_bad_line_of_a_file_is_named(virtual: Service, invoke: Invoke, tmp_path: Path) -> None:
+    """What stands before it is added."""
+    (tmp_path / "refs.txt").write_text("image:1\nno ref\nimage:2\n")
+    added = invoke("fleet", "add", "--file", str(tmp_path / "refs.txt"))
+    assert (added.status, added.out) == (2, "1 of 1 were new\n")
+    assert "refs.txt, line 2: not a task" in added.err
+
+
+def test_a_fleet_is_shown_on_a_terminal(service: Service, invoke: Invoke) -> None:
+    """As a table of its members, with what they hold."""
+    invoke("fleet", "add", "image:1")
+    shown = plain(invoke("fleet", "status", tty=True).out)
+    assert "share of the rate" in shown
+    assert "1 waiting, 0 held, 0 to read, 0 done, 0 workers, 0 readers" in shown
+
+
+def test_what_is_submitted_can_be_added(service: Service, invoke: Invoke) -> None:
+    """`generate --fleet` names the task, and leaves the wait to the workers."""
+    made = invoke("generate", "image", "--model", "gpt-image-2", "--fleet", "a cat")
+    (ref,) = made.lines
+    assert made.status == 0
+    assert invoke("fleet", "add", ref).lines == ["0 of 1 were new"]
+
+
+def test_a_task_that_could_not_be_added_is_named(
+    service: Service, invoke: Invoke, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is paid for."""
+    monkeypatch.setenv("AITOEARN_FLEET", "sqlite:////nowhere/at/all.db")
+    made = invoke("generate", "image", "--model", "gpt-image-2", "--fleet", "a cat")
+    (ref,) = made.lines
+    assert made.status == 2
+    assert f"{ref} was submitted, and is not in the fleet" in made.err
+
+
+@pytest.mark.parametrize(
+    ("command", "message"),
+    [
+        (["fleet", "add"], "Name a task as REF"),
+        (["fleet", "status", "--fleet", "mysql://host/db"], "begins with 'mysql'"),
+        (["fleet", "status", "--name", "No Name"], "--name 'No Name'"),
+        (["fleet", "status", "--fleet", "sqlite:///"], "sqlite:////absolute/path.db"),
+        (["fleet", "outcomes", "--out", "/nowhere/x.jsonl"], "/nowhere/x.jsonl"),
+        (["fleet", "add", "--file", "/nowhere.txt"], "/nowhere.txt: No such file"),
+        (["fleet", "outcomes", "--prefetch", "0"], "--prefetch"),
+        (["fleet", "status", "--fleet", "sqlite:////nowhere/at/all.db"], "cannot be opened"),
+        (
+            ["generate", "image", "--model", "m", "--fleet", "--save", ".", "a cat"],
+            "it is a worker that saves",
+        ),
+    ],
+)
+def test_what_cannot_be_done_is_said(
+    service: Service, invoke: Invoke, command: list[str], message: str
+) -> None:
+    """By name, with the status of a command that was not understood, or of an engine."""
+    result = invoke(*command)
+    assert result.status in (2, 4)
+    assert message in result.err
+
+
+def test_an_engine_whose_package_is_missing_is_named(
+    invoke: Invoke, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With the line that installs it."""
+    monkeypatch.delitem(sys.modules, "aitoearn_async.fleet.postgres", raising=False)
+    monkeypatch.setitem(sys.modules, "psycopg", None)
+    result = invoke("fleet", "status", "--fleet", "postgresql://host/db")
+    assert result.status == 2
+    assert "pip install 'aitoearn-async[postgres]'" in result.err

@@ -1,0 +1,310 @@
+"""Files that no encoder here writes, made byte by byte: the rarer ways of each format."""
+
+from __future__ import annotations
+
+import gzip
+from collections.abc import Callable
+
+import pytest
+
+from aitoearn_async._containers.examine import examine
+from aitoearn_async._containers.reader import WINDOW, Completeness
+
+from .samples import box, ftyp
+
+WHOLE, CUT, UNKNOWN = Completeness.WHOLE, Completeness.CUT, Completeness.UNKNOWN
+
+
+def judged(content: bytes) -> Completeness:
+    judgement = examine(lambda at, count: content[at : at + count], len(content))
+    assert judgement.media_type is not None
+    return judgement.completeness
+
+
+def little(size: int, *numbers: int) -> bytes:
+    return b"".join(number.to_bytes(size, "little") for number in numbers)
+
+
+def big(size: int, *numbers: int) -> bytes:
+    return b"".join(number.to_bytes(size, "big") for number in numbers)
+
+
+def jpeg(*parts: bytes) -> bytes:
+    return b"\xff\xd8\xff\xe0\x00\x04AB" + b"".join(parts)
+
+
+SCAN = b"\xff\xda\x00\x02"
+
+
+def bitmap(header: int, *, coding: int = 0, named: int = 0, pixels: int = 60) -> bytes:
+    """A bitmap of 4 by 5 points of 24 bits: rows of 12 bytes."""
+    if header == 12:
+        info = little(4, 12) + little(2, 4, 5, 1, 24)
+    else:
+        info = little(4, header, 4, 5) + little(2, 1, 24) + little(4, coding, named)
+        info += bytes(header - len(info))
+    start = 14 + len(info)
+    size = 0 if header == 12 and pixels == 0 else start + pixels
+    return b"BM" + little(4, size, 0, start) + info + bytes(pixels)
+
+
+def radiance(scanlines: bytes, rows: int = 1) -> bytes:
+    return b"#?RADIANCE\nFORMAT=32-bit_rle_rgbe\n\n-Y %d +X 8\n" % rows + scanlines
+
+
+def dds(*, code: bytes, flags: int = 4, bits: int = 0, more: bytes = b"", size: int = 0) -> bytes:
+    """A texture of 8 by 8 points without smaller levels."""
+    head = bytearray(128)
+    head[:8] = b"DDS \x7c\x00\x00\x00"
+    head[12:20] = little(4, 8, 8)
+    head[80:92] = little(4, flags) + code + little(4, bits)
+    return bytes(head) + more + bytes(size)
+
+
+def photoshop(coding: int, data: bytes, *, channels: int = 3, height: int = 2) -> bytes:
+    head = b"8BPS\x00\x01" + bytes(6) + big(2, channels) + big(4, height, 7) + big(2, 8, 3)
+    return head + bytes(12) + big(2, coding) + data
+
+
+def exr(*, flags: int = 0, offsets: tuple[int, ...] = (), name: bytes = b"lines") -> bytes:
+    """An OpenEXR of one attribute, with a table, and chunks of 20 bytes after it."""
+    attribute = name + b"\x00int\x00" + little(4, 4) + bytes(4)
+    head = b"\x76\x2f\x31\x01" + little(4, 2 | flags) + attribute + b"\x00"
+    first = len(head) + 8 * len(offsets)
+    table = b"".join(little(8, first + offset if offset >= 0 else 0) for offset in offsets)
+    return head + table + (little(4, 0, 12) + bytes(12)) * len(offsets)
+
+
+def tiff(*tags: tuple[int, int, int, int]) -> bytes:
+    """A TIFF whose tags are given as number, type, count and value."""
+    entries = b"".join(
+        little(2, tag, kind) + little(4, count, value) for tag, kind, count, value in tags
+    )
+    return b"II*\x00" + little(4, 8) + little(2, len(tags)) + entries + bytes(4) + b"d" * 40
+
+
+def codestream(*parts: bytes) -> bytes:
+    return b"\xff\x4f\xff\x51\x00\x04\x00\x00" + b"".join(parts)
+
+
+def tile(size: int, data: bytes) -> bytes:
+    return b"\xff\x90\x00\x0a\x00\x00" + big(4, size) + b"\x00\x01" + data
+
+
+def indexed(size: int) -> bytes:
+    """Fragments after an index that names one of this size."""
+    entry = big(4, size, 0, 0)
+    index = box(b"sidx", bytes(4), big(4, 1, 1000, 0, 0), bytes(2), big(2, 1), entry)
+    moov = box(b"moov", box(b"mvhd", bytes(20)))
+    return ftyp(b"iso6", b"dash") + moov + index + box(b"moof", bytes(16)) + box(b"mdat", bytes(9))
+
+
+def packet(pid: int, payload: bytes, *, begins: bool = True, field: bytes = b"") -> bytes:
+    """A packet of a transport stream, with an adaptation field that fills it up to its payload."""
+    head = b"\x47" + big(2, pid | (0x4000 if begins else 0))
+    return (head + (b"\x30" + field if field else b"\x10") + payload).ljust(188, b"\xff")
+
+
+def transport(*packets: bytes) -> bytes:
+    return b"".join(packets) + packet(0x1FFF, b"", begins=False) * 8
+
+
+PROGRAMS = packet(0, b"\x00\x00\xb0\x0d\x00\x01\xc1\x00\x00\x00\x01\xe1\x00" + bytes(4))
+
+
+def film_of(kind: int) -> bytes:
+    return packet(
+        0x100, b"\x00\x02\xb0\x12\x00\x01\xc1\x00\x00\xe1\x01\xf0\x00" + bytes([kind]) + bytes(8)
+    )
+
+
+def mxf(*, footer: int = 0, length: bytes = b"\x20", more: bytes = b"") -> bytes:
+    key = b"\x06\x0e\x2b\x34\x02\x05\x01\x01\x0d\x01\x02\x01\x01\x02\x04\x00"
+    return key + length + bytes(24) + big(8, footer) + more
+
+
+def element(name: bytes, content: bytes) -> bytes:
+    return name + big(8, len(content) | 1 << 56) + content
+
+
+def webm(*children: bytes, before: bytes = b"") -> bytes:
+    head = element(b"\x1a\x45\xdf\xa3", element(b"\x42\x82", b"webm"))
+    return head + before + element(b"\x18\x53\x80\x67", b"".join(children))
+
+
+CLUSTER = element(b"\x1f\x43\xb6\x75", bytes(20))
+TRACKS = element(b"\x16\x54\xae\x6b", element(b"\xae", element(b"\x83", b"\x01")))
+SVG = b"<svg xmlns='http://www.w3.org/2000/svg'><g/></svg>"
+Y4M = b"YUV4MPEG2 W4 H4 F25:1"
+
+
+JUDGED: dict[str, tuple[bytes, Completeness]] = {
+    "JPEG: a restart before the next segment": (jpeg(SCAN, b"xy\xff\xd8\xff\xd9"), WHOLE),
+    "JPEG: a stray marker without a length": (jpeg(b"\xff\x01\xff\xd0\xff\xd9"), WHOLE),
+    "JPEG: fill bytes": (jpeg(b"\xff\xff\xff\xd9"), WHOLE),
+    "JPEG: no end after a scan": (jpeg(SCAN, b"xy"), CUT),
+    "JPEG: data where a marker belongs, and an end": (jpeg(b"junk\xff\xd9"), WHOLE),
+    "JPEG: data where a marker belongs": (jpeg(b"junk"), CUT),
+    "GIF: damage, and the trailer": (b"GIF89a\x01\x00\x01\x00\x00\x00\x00!\x01\x00\x77x;", UNKNOWN),
+    "GIF: damage": (b"GIF89a\x01\x00\x01\x00\x00\x00\x00!\x01\x00\x77xy", CUT),
+    "WebP: a size that was never filled in": (b"RIFF\x00\x00\x00\x00WEBPVP8 " + bytes(40), UNKNOWN),
+    "BMP of OS/2": (bitmap(12), WHOLE),
+    "BMP of OS/2 that names no size": (bitmap(12, pixels=0), UNKNOWN),
+    "BMP: packed": (bitmap(40, coding=1, named=60), WHOLE),
+    "BMP: packed, of no size": (bitmap(40, coding=1), UNKNOWN),
+    "BMP: packed, and cut": (bitmap(40, coding=1, named=600), CUT),
+    "BMP: pixels that the size leaves out": (bitmap(40, pixels=59), CUT),
+    "SVG: packed, and damaged": (gzip.compress(SVG + b" " * 70_000, 0)[:-8] + b"\xff" * 8, CUT),
+    "SVG: larger than can be looked at": (SVG + b" " * (16 << 20), UNKNOWN),
+    "SVG: packed, and larger": (gzip.compress(SVG + b" " * (16 << 20)), UNKNOWN),
+    "QOI: its end, and more": (
+        b"qoif" + big(4, 1, 1) + b"\x04\x00" + bytes(7) + b"\x01" + b"tail",
+        UNKNOWN,
+    ),
+    "QOI: no end": (b"qoif" + big(4, 1, 1) + b"\x04\x00" + b"x" * 30, CUT),
+    "PPM: a comment that does not end": (b"P6 1 1 #" + b"x" * 5000, UNKNOWN),
+    "PPM: cut in its header": (b"P6 12 34", CUT),
+    "PGM of 16 bits": (b"P5 3 2 65535\n" + bytes(12), WHOLE),
+    "PGM of 16 bits, cut": (b"P5 3 2 65535\n" + bytes(11), CUT),
+    "PPM: cut before its height": (b"P6 3 ", UNKNOWN),
+    "PFM of one channel": (b"Pf 2 3 -1.0\n" + bytes(24), WHOLE),
+    "PAM of 16 bits": (
+        b"P7\nWIDTH 2\nHEIGHT 2\nDEPTH 2\nMAXVAL 65535\nENDHDR\n" + bytes(15),
+        CUT,
+    ),
+    "HDR: runs": (radiance(b"\x02\x02\x00\x08" + b"\x88x" * 4), WHOLE),
+    "HDR: a run of no length": (radiance(b"\x02\x02\x00\x08" + b"\x00" * 9), UNKNOWN),
+    "HDR: the older coding": (radiance(bytes(32)), UNKNOWN),
+    "HDR: cut in its header": (b"#?RADIANCE\nFORMAT=32-bit_rle_rgbe\n", CUT),
+    "HDR: a long header": (b"#?RADIANCE\n" + b"A=1\n" * 2000, UNKNOWN),
+    "HDR: a row is missing": (radiance(b"\x02\x02\x00\x08" + b"\x88x" * 4, rows=2), CUT),
+    "DDS: BC7": (dds(code=b"DX10", more=little(4, 98, 3, 0, 1, 0), size=64), WHOLE),
+    "DDS: BC7, cut": (dds(code=b"DX10", more=little(4, 98, 3, 0, 1, 0), size=63), CUT),
+    "DDS: an array of two": (dds(code=b"DX10", more=little(4, 98, 3, 0, 2, 0), size=127), CUT),
+    "DDS: plain": (dds(code=bytes(4), flags=0x40, bits=32, size=256), WHOLE),
+    "DDS: another format": (dds(code=b"YUY2", size=1), UNKNOWN),
+    "DDS: another format, and no data": (dds(code=b"YUY2"), CUT),
+    "PSD: run lengths": (photoshop(1, big(2, *[3] * 6) + bytes(18)), WHOLE),
+    "PSD: run lengths, cut": (photoshop(1, big(2, *[3] * 6) + bytes(17)), CUT),
+    "PSD: zipped": (photoshop(2, bytes(9)), UNKNOWN),
+    "PSD: more rows than can be looked at": (
+        photoshop(1, b"", channels=9999, height=9999),
+        UNKNOWN,
+    ),
+    "EXR": (exr(offsets=(0, 20)), WHOLE),
+    "EXR: in tiles": (exr(flags=0x200, offsets=(0, 20)), WHOLE),
+    "EXR: deep": (exr(flags=0x800, offsets=(0, 20)), UNKNOWN),
+    "EXR: a table that was never filled in": (exr(offsets=(-1, -1)), CUT),
+    "EXR: cut in its attributes": (exr(offsets=(0, 20))[:14], CUT),
+    "EXR: no end of a name": (exr(name=b"n" * 300, offsets=(0, 20)), UNKNOWN),
+    "TIFF: strips": (tiff((273, 4, 1, 50), (279, 4, 1, 8)), WHOLE),
+    "TIFF: strips without lengths": (tiff((273, 4, 1, 50)), UNKNOWN),
+    "TIFF: offsets of no known type": (tiff((273, 2, 1, 50), (279, 4, 1, 8)), WHOLE),
+    "TIFF: more strips than can be looked at": (tiff((273, 4, 2_000_000, 50)), UNKNOWN),
+    "TIFF: strips in a table behind the file": (tiff((273, 4, 20, 5000), (279, 4, 20, 40)), CUT),
+    "TIFF: no data at all": (tiff((256, 4, 1, 50)), CUT),
+    "JPEG 2000: a last tile of unknown length": (codestream(tile(0, b"xy\xff\xd9")), WHOLE),
+    "JPEG 2000: the same, cut": (codestream(tile(0, b"xyz")), CUT),
+    "JPEG 2000: data where a marker belongs": (codestream(b"data"), CUT),
+    "JPEG 2000: cut before a marker": (codestream(tile(13, b"x")), CUT),
+    "JPEG 2000: a film of them": (
+        b"\x00\x00\x00\x0cjP  \r\n\x87\n" + ftyp(b"jp2 ", b"jp2 ") + box(b"moov", box(b"mvhd")),
+        WHOLE,
+    ),
+    "JPEG XL: a part without an end": (
+        b"\x00\x00\x00\x0cJXL \r\n\x87\n" + ftyp(b"jxl ") + b"\x00\x00\x00\x00jxlc" + bytes(40),
+        UNKNOWN,
+    ),
+    "fragments: all that the index names": (indexed(24 + 17), UNKNOWN),
+    "fragments: fewer than the index names": (indexed(24 + 18), CUT),
+    "fragments: an index of indexes": (indexed(1 << 31 | 5000), UNKNOWN),
+    "boxes: an open one": (
+        ftyp(b"isom") + box(b"moov", box(b"mvhd")) + bytes(4) + b"mdat" + b"x" * 80,
+        UNKNOWN,
+    ),
+    "WebM": (webm(TRACKS, CLUSTER), WHOLE),
+    "WebM: an element before the segment": (
+        webm(TRACKS, CLUSTER, before=element(b"\xec", bytes(9))),
+        WHOLE,
+    ),
+    "WebM: frames before the tracks": (webm(CLUSTER, TRACKS), WHOLE),
+    "WebM: another element of unknown size": (webm(TRACKS, b"\xec\xff", CLUSTER), UNKNOWN),
+    "WebM: an element without a name": (webm(TRACKS, b"\x00\x80", CLUSTER), UNKNOWN),
+    "WebM: no frame": (webm(TRACKS), CUT),
+    "WebM: cut before the segment": (webm(b"")[:-12], CUT),
+    "WebM: cut within a size": (webm(b"")[:-4], CUT),
+    "MPEG-TS: no table": (transport(), UNKNOWN),
+    "MPEG-TS: a table that is cut off by its packet": (
+        transport(packet(0, b"", field=bytes([180]) + bytes(180)), PROGRAMS, film_of(0x1B)),
+        UNKNOWN,
+    ),
+    "MPEG-TS: another table on the same packets": (
+        transport(packet(0, b"\x00\x42\xf0\x20" + bytes(40)), PROGRAMS, film_of(0x1B)),
+        UNKNOWN,
+    ),
+    "MPEG-TS: cut within a packet": (transport(PROGRAMS, film_of(0x1B))[:-5], CUT),
+    "MPEG-TS: something behind it": (PROGRAMS * 2 + b"ab", UNKNOWN),
+    "FLV: a tag of no known kind": (
+        b"FLV\x01\x05" + big(4, 9, 0) + b"\x01" + big(3, 2) + bytes(9) + big(4, 13),
+        UNKNOWN,
+    ),
+    "MXF: a footer": (mxf(footer=49, more=mxf()), WHOLE),
+    "MXF: a footer behind the file": (mxf(footer=490, more=mxf()), CUT),
+    "MXF: none": (mxf(), UNKNOWN),
+    "MXF: a length that is none": (mxf(length=b"\x80"), UNKNOWN),
+    "MXF: a footer that is none": (mxf(footer=49, more=b"x" * 60), UNKNOWN),
+    "IVF: no frame": (b"DKIF\x00\x00 \x00".ljust(32, b"\x00"), CUT),
+    "Y4M": (Y4M + b"\nFRAME\n" + bytes(24), UNKNOWN),
+    "Y4M: a cut frame": (Y4M + b"\nFRAME\n" + bytes(23), CUT),
+    "Y4M: of 10 bits": (Y4M + b" C444p10\nFRAME\n" + bytes(96), UNKNOWN),
+    "Y4M: other colours": (Y4M + b" C411\nFRAME\n" + bytes(23), UNKNOWN),
+    "Y4M: a frame with words of its own": (Y4M + b"\nFRAME Ixyz\n" + bytes(23), UNKNOWN),
+    "Y4M: cut in its first line": (Y4M, CUT),
+}
+
+
+@pytest.mark.parametrize("name", JUDGED)
+def test_each_way_of_a_format_is_judged(name: str) -> None:
+    content, expected = JUDGED[name]
+    assert judged(content) is expected
+
+
+def test_an_end_is_found_across_two_reads() -> None:
+    """Coded data that is longer than what is read at a time."""
+    for length in range(WINDOW - 3, WINDOW + 1):
+        assert judged(jpeg(SCAN, b"x" * length, b"\xff\xd9")) is WHOLE
+        assert judged(jpeg(SCAN, b"x" * length, b"\xff")) is CUT
+
+
+def test_the_largest_size_of_all_is_cut() -> None:
+    content = mxf(footer=49, more=mxf(length=b"\x88" + b"\xff" * 8))
+    assert judged(content) is CUT
+
+
+def kinds(content: bytes) -> str | None:
+    return examine(lambda at, count: content[at : at + count], len(content)).media_type
+
+
+STREAMS: dict[str, tuple[Callable[[], bytes], str]] = {
+    "a film": (lambda: transport(PROGRAMS, film_of(0x1B)), "video/mp2t"),
+    "sound": (lambda: transport(PROGRAMS, film_of(0x0F)), "audio/mp2t"),
+    "a stream of no known kind": (lambda: transport(PROGRAMS, film_of(0x06)), "video/mp2t"),
+    "a table that comes late": (
+        lambda: transport(film_of(0x0F), PROGRAMS, film_of(0x0F)),
+        "audio/mp2t",
+    ),
+    "a table of another kind before it": (
+        lambda: transport(packet(0, b"\x00\x42\xf0\x20" + bytes(40)), PROGRAMS, film_of(0x0F)),
+        "audio/mp2t",
+    ),
+    "a table that goes on elsewhere before it": (
+        lambda: transport(packet(0, b"\xaf" + bytes(176)), PROGRAMS, film_of(0x0F)),
+        "audio/mp2t",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", STREAMS)
+def test_a_transport_stream_is_told_by_its_tables(name: str) -> None:
+    make, expected = STREAMS[name]
+    assert kinds(make()) == expected

@@ -1,0 +1,55 @@
+"""The Chinese pages are in step with the English ones, and each names what the other lacks."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+import yaml
+
+from .pages import ROOT
+from .translation import Pair, code, links, pairs, rows, sections, stale
+
+each_pair = pytest.mark.parametrize("pair", pairs(), ids=lambda pair: pair.name)
+
+
+@each_pair
+def test_both_have_the_same_headings_in_number_and_depth(pair: Pair) -> None:
+    english, chinese = ([one.depth for one in sections(page)] for page in pair)
+    assert chinese == english
+
+
+@each_pair
+def test_both_have_the_same_code(pair: Pair) -> None:
+    assert code(pair.chinese) == code(pair.english)
+
+
+@each_pair
+def test_both_lead_to_the_same_places(pair: Pair) -> None:
+    assert links(pair.chinese) == links(pair.english)
+
+
+@each_pair
+def test_both_have_the_same_tables(pair: Pair) -> None:
+    assert rows(pair.chinese) == rows(pair.english)
+
+
+@each_pair
+def test_the_translation_is_one(pair: Pair) -> None:
+    assert len(re.findall(r"[\u4e00-\u9fff]", pair.chinese.read_text(encoding="utf-8"))) > 100
+
+
+def test_neither_language_is_stale() -> None:
+    found = list(stale())
+    advice = "when both say the same: python -m tests.docs.translation"
+    assert not found, "\n".join([*found, advice])
+
+
+def test_both_sites_have_the_same_pages_in_the_same_order() -> None:
+    english, chinese = (
+        re.findall(r": (\S+\.md)$", (ROOT / name).read_text(encoding="utf-8"), re.M)
+        for name in (".mkdocs.yml", ".mkdocs.zh.yml")
+    )
+    assert chinese == english
+    config = yaml.safe_load((ROOT / ".mkdocs.zh.yml").read_text(encoding="utf-8"))
+    assert config["theme"]["language"] == "zh"

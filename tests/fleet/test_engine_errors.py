@@ -1,0 +1,393 @@
+"""What is wrong with an engine: a clear error for each, and nothing is lost."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import sqlite3
+import sys
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+import redis
+
+from aitoearn_async.emulator import VirtualTimeLoop
+from aitoearn_async.fleet import Fleet, FleetError, FleetUnavailableError
+from aitoearn_async.fleet.ledger import Kind, Ledger, Member
+from aitoearn_async.fleet.postgres import PostgresLedger
+from aitoearn_async.fleet.postgres_errors import translated
+from aitoearn_async.fleet.redis import RedisLedger
+from aitoearn_async.fleet.sqlite import SqliteLedger
+from tests.fleet.engines import Engine, PostgresEngine, RedisEngine, SqliteEngine
+from tests.fleet.servers import ValkeyServer, free_port
+from tests.fleet.test_contract import record, refs, states, took, worker
+
+# Addresses.
+
+
+@pytest.mark.parametrize(
+    ("url", "message"),
+    [
+        ("", "begins with ''"),
+        ("fleet.db", "begins with 'fleet.db'"),
+        ("mysql://user:hunter2@host/fleet", "begins with 'mysql'"),
+        ("sqlite://fleet.db", "sqlite:///relative.db"),
+        ("sqlite:///", "sqlite:///relative.db"),
+        ("postgresql://user:hunter2@host/x?nonsense=1", "cannot be read"),
+        ("redis://user:hunter2@host:nowhere/0", "redis://host:nowhere"),
+        (7, "not int"),
+    ],
+)
+def test_a_bad_address_is_refused_with_an_example(url: Any, message: str) -> None:
+    """When the fleet is made, and without the password that may stand in it."""
+    with pytest.raises(ValueError, match="fleet's url") as caught:
+        Fleet(url)
+    assert message in str(caught.value)
+    assert "hunter2" not in str(caught.value)
+
+
+def test_a_bad_address_in_the_environment_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    """By the variable."""
+    monkeypatch.setenv("AITOEARN_FLEET", "mysql://host")
+    with pytest.raises(ValueError, match="AITOEARN_FLEET begins with 'mysql'"):
+        Fleet()
+
+
+@pytest.mark.parametrize("name", ["", "No", "no-dash", "1st", "x" * 32, None])
+def test_a_bad_name_is_refused(name: Any) -> None:
+    """It becomes part of a table's."""
+    with pytest.raises(ValueError, match="name="):
+        Fleet(name=name)
+
+
+@pytest.mark.parametrize("numbers", [{"lease": 0.5}, {"lease": True}, {"keep": -1}, {"keep": "7"}])
+def test_bad_numbers_are_refused(numbers: dict[str, Any]) -> None:
+    """With their name."""
+    with pytest.raises(ValueError, match=r"lease=|keep="):
+        Fleet(**numbers)
+
+
+@pytest.mark.parametrize(
+    ("module", "package", "url", "extra"),
+    [
+        ("postgres", "psycopg", "postgresql://host/db", "postgres"),
+        ("redis", "redis", "redis://host", "redis"),
+    ],
+)
+def test_a_missing_package_is_named_with_the_line_that_installs_it(
+    monkeypatch: pytest.MonkeyPatch, module: str, package: str, url: str, extra: str
+) -> None:
+    """Before anything is connected."""
+    monkeypatch.delitem(sys.modules, f"aitoearn_async.fleet.{module}", raising=False)
+    monkeypatch.setitem(sys.modules, package, None)
+    with pytest.raises(FleetError, match=f"pip install 'aitoearn-async\\[{extra}\\]'"):
+        Fleet(url)
+
+
+# Servers.
+
+
+OLD = {
+    "sqlite": ("aitoearn_async.fleet.sqlite._OLDEST", (99, 0), "is too old"),
+    "postgres": ("aitoearn_async.fleet.postgres._OLDEST", 990000, "99 or newer"),
+    "valkey": ("aitoearn_async.fleet.redis._OLDEST", (99, 0), "too old"),
+}
+
+
+async def test_an_old_server_is_refused(
+    engine: Engine, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With its version, and the one that is needed."""
+    kind = request.node.callspec.params["engine"]
+    name, oldest, message = OLD[kind]
+    monkeypatch.setattr(name, oldest)
+    with pytest.raises(FleetError, match=message) as caught:
+        await engine.ledger().open()
+    assert not isinstance(caught.value, FleetUnavailableError)
+
+
+async def test_a_server_that_is_not_there_may_come(engine: Engine) -> None:
+    """Its error says so by its type."""
+    for url, kind in (
+        (f"postgresql://fleet@127.0.0.1:{free_port()}/x", PostgresLedger),
+        (f"redis://127.0.0.1:{free_port()}", RedisLedger),
+    ):
+        with pytest.raises(FleetUnavailableError, match=r"127\.0\.0\.1.* cannot be used now"):
+            await kind(url).open()
+
+
+async def test_a_closed_ledger_says_so(engine: Engine) -> None:
+    """It opens no connection again."""
+    async with engine.opened() as ledger:
+        await ledger.add(refs(1))
+    with pytest.raises(FleetError, match="the fleet is closed"):
+        await ledger.add(refs(1))
+    await ledger.close()
+
+
+async def test_a_call_cancelled_in_the_middle_leaves_a_ledger_that_works(engine: Engine) -> None:
+    """Whatever reply was still under way."""
+    async with engine.opened() as ledger:
+        await ledger.add(refs(50))
+        mine = await worker(ledger)
+        taken: list[str] = []
+        for call in range(1, 40):
+            taking = asyncio.create_task(took(ledger, mine, 1, call))
+            for _ in range(call):
+                await asyncio.sleep(0)
+            taking.cancel()
+            await asyncio.gather(taking, return_exceptions=True)
+            taken += await took(ledger, mine, 1, call)
+        assert len(taken) == len(set(taken)) == 39
+        assert (await states(ledger))[:2] == [11, 39]
+
+
+async def test_a_server_that_does_not_answer_counts_as_away(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After some seconds, and by the type of its error."""
+    if isinstance(engine, SqliteEngine):
+        connection = sqlite3.connect(engine.path)
+        monkeypatch.setattr("aitoearn_async.fleet.sqlite._LOCK_SECONDS", 0.05)
+        async with engine.opened() as ledger:
+            connection.execute("BEGIN EXCLUSIVE")
+            with pytest.raises(FleetUnavailableError, match="write to it all the time"):
+                await ledger.add(refs(1))
+            connection.rollback()
+            assert await ledger.add(refs(1)) == 1
+        connection.close()
+        return
+
+    async def silent(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read()
+        writer.close()
+
+    module = "postgres" if isinstance(engine, PostgresEngine) else "redis"
+    monkeypatch.setattr(f"aitoearn_async.fleet.{module}._MOST_SECONDS", 0.1)
+    server = await asyncio.start_server(silent, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    url = (
+        f"postgresql://x@127.0.0.1:{port}/x"
+        if module == "postgres"
+        else f"redis://127.0.0.1:{port}"
+    )
+    ledger = PostgresLedger(url) if module == "postgres" else RedisLedger(url)
+    with pytest.raises(FleetUnavailableError, match=r"0\.1 s"):
+        await ledger.open()
+    server.close()
+
+
+# Read-only.
+
+
+@contextlib.contextmanager
+def only_read(path: Path) -> Iterator[None]:
+    """A file that this process may not write to, even as root."""
+    me = os.geteuid()
+    path.parent.chmod(0o555)
+    path.chmod(0o444)
+    if me == 0:
+        for each in path.parents[1:3]:
+            each.chmod(0o755)
+        os.seteuid(65_534)
+    try:
+        yield
+    finally:
+        os.seteuid(me)
+        path.parent.chmod(0o755)
+        path.chmod(0o644)
+
+
+async def test_a_file_that_cannot_be_written_to_is_told(tmp_path: Path) -> None:
+    """Opened by a user who may only read it; what it holds is there for who may write."""
+    engine = SqliteEngine(tmp_path)
+    async with engine.opened() as ledger:
+        await ledger.add(refs(3))
+    with (
+        only_read(engine.path),
+        pytest.raises(FleetError, match=r"cannot be (written to|opened)") as caught,
+    ):
+        await engine.ledger().open()
+    assert str(engine.path) in str(caught.value)
+    async with engine.opened() as ledger:
+        assert (await states(ledger))[0] == 3
+
+
+@pytest.fixture
+async def postgres(postgres_url: str) -> AsyncIterator[PostgresEngine]:
+    loop = asyncio.get_running_loop()
+    assert isinstance(loop, VirtualTimeLoop)
+    with loop.real_time():
+        yield PostgresEngine(postgres_url)
+
+
+async def test_a_database_that_is_only_read_from_counts_as_away(postgres: PostgresEngine) -> None:
+    """A standby that may be promoted: the same call succeeds when it has been."""
+    async with postgres.opened() as ledger:
+        await ledger.add(refs(2))
+        mine = await worker(ledger)
+        await took(ledger, mine)
+    url = postgres.url.replace("?options=", "?options=-cdefault_transaction_read_only%3Don%20")
+    standby = PostgresLedger(url, lease=600.0)
+    await standby.open()
+    with pytest.raises(FleetUnavailableError, match="read-only transaction"):
+        await record(standby, mine, refs(2))
+    with pytest.raises(FleetUnavailableError, match="read-only transaction"):
+        await standby.add(refs(1, 7))
+    await standby.close()
+    async with postgres.opened() as ledger:
+        assert await states(ledger) == [0, 2, 0, 0, 0]
+        assert await record(ledger, mine, refs(2)) == 2
+
+
+# Full.
+
+
+async def test_a_full_disk_loses_nothing_in_a_file(quick_path: Path) -> None:
+    """What did not fit is refused as a whole; the same call succeeds when there is room."""
+    engine = SqliteEngine(quick_path)
+    async with engine.opened() as ledger:
+        assert isinstance(ledger, SqliteLedger)
+        await ledger.add(refs(5))
+        mine = await worker(ledger)
+        assert len(await took(ledger, mine)) == 5
+        await _limit(ledger, 1)
+        big = [(ref, b"x" * 20_000) for ref in refs(5)]
+        with pytest.raises(FleetUnavailableError, match="disk is full"):
+            await ledger.record(mine, big)
+        with pytest.raises(FleetUnavailableError, match="disk is full"):
+            await ledger.add(refs(5_000, 100))
+        assert await states(ledger) == [0, 5, 0, 0, 0]
+        await _limit(ledger, 1_000_000)
+        assert await ledger.record(mine, big) == 5
+        assert await ledger.add(refs(5_000, 100)) == 5_000
+
+
+async def test_a_disk_that_the_log_has_filled_is_no_dead_end(quick_path: Path) -> None:
+    """Each commit makes SQLite's log longer, until what is in it goes into the file itself."""
+    resource = pytest.importorskip("resource")
+    engine = SqliteEngine(quick_path)
+    async with engine.opened() as ledger:
+        mine = await worker(ledger)
+        before = resource.getrlimit(resource.RLIMIT_FSIZE)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (400_000, before[1]))  # of each file's bytes
+        try:
+            for number in range(200):
+                await ledger.add(refs(1, number))
+                await ledger.beat(mine, lambda _: Member(id=mine, kind=Kind.WORKER))
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, before)
+        assert await states(ledger) == [200, 0, 0, 0, 0]
+
+
+async def _limit(ledger: SqliteLedger, pages: int) -> None:
+    def limit() -> None:
+        assert ledger._connection is not None
+        ledger._connection.execute(f"PRAGMA max_page_count = {pages}")
+
+    await ledger._call(limit)
+
+
+async def test_a_full_memory_loses_nothing_in_valkey() -> None:
+    """It refuses what would need more, and keeps what it has."""
+    loop = asyncio.get_running_loop()
+    assert isinstance(loop, VirtualTimeLoop)
+    server = ValkeyServer()
+    try:
+        with loop.real_time(), redis.Redis.from_url(server.url) as control:
+            engine = RedisEngine(server.url)
+            async with engine.opened() as ledger:
+                await ledger.add(refs(5))
+                mine = await worker(ledger)
+                await took(ledger, mine)
+                control.config_set("maxmemory", 1)
+                with pytest.raises(FleetUnavailableError, match="maxmemory"):
+                    await ledger.add(refs(1, 9))
+                control.config_set("maxmemory", 0)
+                assert await states(ledger) == [0, 5, 0, 0, 0]
+                assert await record(ledger, mine, refs(5)) == 5
+            engine.redis.close()
+    finally:
+        server.close()
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        psycopg.errors.DiskFull("could not extend file: No space left on device"),
+        psycopg.errors.TooManyConnections("too many clients already"),
+        psycopg.errors.AdminShutdown("terminating connection"),
+        psycopg.errors.DeadlockDetected("deadlock detected"),
+        psycopg.OperationalError("server closed the connection unexpectedly"),
+    ],
+)
+def test_what_may_pass_in_postgres_is_tried_again(error: psycopg.Error) -> None:
+    """A worker goes on when there is room again."""
+    assert type(translated(error, "postgresql://x:hunter2@host/db")) is FleetUnavailableError
+    assert "hunter2" not in str(translated(error, "postgresql://x:hunter2@host/db"))
+
+
+# A file that is no ledger.
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"this is a text, and has never been a database of any kind\n" * 40, "no SQLite database"),
+        (None, "tables are not those of a fleet"),
+    ],
+)
+async def test_a_file_of_something_else_is_left_alone(
+    tmp_path: Path, content: bytes | None, message: str
+) -> None:
+    """It is named, and not written to."""
+    engine = SqliteEngine(tmp_path)
+    if content is None:
+        engine.execute("CREATE TABLE fleet_refs (something TEXT)")
+    else:
+        engine.path.write_bytes(content)
+    with pytest.raises(FleetError, match=message):
+        await engine.ledger().open()
+    if content is not None:
+        assert engine.path.read_bytes() == content
+
+
+async def test_a_refused_password_of_redis_is_a_mistake_not_an_outage(valkey_url: str) -> None:
+    """Nobody waits for it to pass, and it is not shown."""
+    loop = asyncio.get_running_loop()
+    assert isinstance(loop, VirtualTimeLoop)
+    with loop.real_time():
+        ledger: Ledger = RedisLedger(valkey_url.replace("redis://", "redis://nobody:hunter2@"))
+        with pytest.raises(FleetError) as caught:
+            await ledger.open()
+    assert type(caught.value) is FleetError
+    assert "hunter2" not in str(caught.value)
+
+
+async def test_a_beat_that_others_keep_overtaking_counts_as_missed(
+    valkey_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It decides anew each time; after many times it is tried again later."""
+    loop = asyncio.get_running_loop()
+    assert isinstance(loop, VirtualTimeLoop)
+    monkeypatch.setattr("aitoearn_async.fleet.redis._MOST_DECISIONS", 3)
+    with loop.real_time():
+        engine = RedisEngine(valkey_url)
+        async with engine.opened() as ledger:
+            mine = await worker(ledger)
+            decisions = 0
+
+            def overtaken(members: Any) -> Any:
+                nonlocal decisions
+                decisions += 1
+                engine.redis.incr(engine.key("version"))
+                return members[0]
+
+            with pytest.raises(FleetUnavailableError, match="beat all the time"):
+                await ledger.beat(mine, overtaken)
+            assert decisions == 3
+            assert await ledger.beat(mine, lambda members: members[0]) is False

@@ -1,0 +1,119 @@
+"""Shares of refs and of the rate, as workers come and go."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import random
+
+import pytest
+
+from aitoearn_async import (
+    Client,
+)
+from aitoearn_async.emulator import Emulator
+from aitoearn_async.fleet import Fleet
+from tests.fleet.chaos import most_in_a_second
+from tests.fleet.engines import SqliteEngine
+from tests.fleet.workers import (
+    Workers,
+    held,
+    images,
+    taken,
+    until_held,
+)
+
+
+async def test_a_newcomer_gets_its_share(
+    fleet: Fleet, crew: Workers, aitoearn_service: Emulator
+) -> None:
+    """Though nothing waits: the others hand some over, and each ref stays with one of them."""
+    await taken(fleet, crew, 300, 1e6)
+    for count in (2, 3, 4):
+        crew.join()
+        async with asyncio.timeout(20):
+            while not _is_even(await held(fleet), 300, count):  # noqa: ASYNC110
+                await asyncio.sleep(1)
+    assert (await fleet.status()).held == 300
+
+
+async def test_workers_that_start_together_share_from_the_beginning(
+    fleet: Fleet, crew: Workers, aitoearn_service: Emulator
+) -> None:
+    """The first of them has not taken all before the last one is there: nothing is handed over."""
+    await fleet.add(images(aitoearn_service, 2_000, 1e6))
+    for _ in range(3):
+        crew.join()
+        await asyncio.sleep(0.2)
+    await asyncio.sleep(3)  # and nobody has beaten a second time
+    assert _is_even(await held(fleet), 2_000, 3), await held(fleet)
+
+
+def _is_even(shares: list[int], total: int, count: int) -> bool:
+    even = max(shares) <= 1.3 * total / count
+    return even and len(shares) == count and sum(shares) == total
+
+
+async def test_no_more_than_max_pending_is_held(
+    fleet: Fleet, crew: Workers, aitoearn_service: Emulator
+) -> None:
+    """One that is full does not hold the other back."""
+    await fleet.add(images(aitoearn_service, 200, 1e6))
+    crew.join(max_pending=20)
+    crew.join(max_pending=100)
+    await until_held(fleet, 120)
+    await asyncio.sleep(8)
+    assert sorted(await held(fleet)) == [20, 100]
+
+
+@pytest.mark.usefixtures("untraced")
+@pytest.mark.parametrize("rate", [3, 20])
+async def test_the_fleets_rate_is_never_exceeded(
+    fleet: Fleet, crew: Workers, aitoearn_service: Emulator, rate: int
+) -> None:
+    """In any second, while workers join and leave."""
+    await fleet.add(images(aitoearn_service, 200, 1e6))
+    for step in range(4):
+        crew.join(requests_per_second=rate)
+        if step == 2:
+            await crew.leave(random.choice(crew.workers))
+        await asyncio.sleep(random.uniform(0, 7))
+    await asyncio.sleep(14)
+    moments = [request.at for request in aitoearn_service.requests]
+    assert most_in_a_second(moments) <= rate
+    # Asked by pages, many tasks need few requests; most of the rate may be left.
+    assert len([at for at in moments if at > moments[-1] - 4]) >= 2
+    status = await fleet.status()
+    assert status.requests_per_second == rate
+    assert sum(each.requests_per_second or 0 for each in status.members) <= rate
+
+
+async def test_more_workers_than_requests_a_second(
+    fleet: Fleet, crew: Workers, aitoearn_service: Emulator
+) -> None:
+    """The last to join hold nothing, and step in when another leaves."""
+    await fleet.add(images(aitoearn_service, 30, 1e6))
+    for _ in range(4):
+        crew.join(requests_per_second=2)
+        await asyncio.sleep(8)
+    assert sorted(await held(fleet))[:2] == [0, 0]
+    await crew.leave(crew.workers[0])
+    await asyncio.sleep(15)
+    assert sorted(await held(fleet))[0] == 0
+    assert sum(await held(fleet)) == 30
+    moments = [request.at for request in aitoearn_service.requests]
+    assert most_in_a_second(moments) <= 2
+
+
+async def test_the_clients_own_rate_is_put_back(
+    file: SqliteEngine, fleet: Fleet, aitoearn_service: Emulator
+) -> None:
+    """It is an upper bound meanwhile."""
+    await fleet.add(images(aitoearn_service, 50, 1e6))
+    service = aitoearn_service
+    async with Client(service.api_key, base_url=service.url, requests_per_second=2) as client:
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(30):
+                await fleet.work(client, requests_per_second=100)
+        assert client.requests_per_second == 2
+    assert most_in_a_second([request.at for request in service.requests]) <= 2

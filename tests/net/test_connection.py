@@ -1,0 +1,132 @@
+"""What aiohttp leaves open: a body that goes out once, and a connection that is lost too early."""
+
+from __future__ import annotations
+
+import asyncio
+from types import SimpleNamespace
+from typing import Any
+
+import aiohttp
+import pytest
+from aiohttp.abc import AbstractStreamWriter
+
+from aitoearn_async._net.connection import (
+    CheckedRequest,
+    ConnectionLostError,
+    RequestBody,
+    TrackedResponse,
+)
+
+MIB = 1024 * 1024
+
+
+class Wire(AbstractStreamWriter):
+    """Takes what is written, and notes what the body said of itself by then."""
+
+    def __init__(self, body: RequestBody, *, breaks_after: int = 1_000) -> None:
+        self.data = b""
+        self.said: list[bool] = []
+        self._body = body
+        self._left = breaks_after
+
+    async def write(self, chunk: Any) -> None:
+        self.said.append(self._body.whole)
+        if not self._left:
+            raise ConnectionResetError
+        self._left -= 1
+        self.data += chunk
+
+    write_eof = drain = write_headers = None  # type: ignore[assignment]
+
+    def enable_compression(self, *_: object) -> None:
+        raise AssertionError
+
+    enable_chunking = enable_compression
+
+
+@pytest.mark.parametrize("size", [1, 1000, MIB // 4, MIB // 4 + 1, MIB])
+async def test_a_body_counts_as_sent_before_its_last_piece_is_written(size: int) -> None:
+    """Nobody can say when that one left; as long as it has not, nobody has read the request."""
+    body = RequestBody(b"x" * size)
+    assert not body.whole
+    wire = Wire(body)
+    await body.write(wire)
+    assert wire.data == b"x" * size
+    assert wire.said == [False] * (len(wire.said) - 1) + [True]
+
+
+async def test_a_body_that_breaks_off_tells_how_far_it_came() -> None:
+    for pieces, expected in ((0, False), (2, False), (3, True)):
+        body = RequestBody(bytes(MIB))
+        with pytest.raises(ConnectionResetError):
+            await body.write(Wire(body, breaks_after=pieces))
+        assert body.whole is expected
+
+
+async def test_a_body_is_written_once() -> None:
+    """Whoever repeats the request unasked is stopped."""
+    body = RequestBody(b'{"prompt": "a cat"}')
+    await body.write(Wire(body))
+    again = Wire(body)
+    with pytest.raises(RuntimeError, match="must not be sent twice"):
+        await body.write(again)
+    assert again.said == []
+
+
+def test_a_body_is_shown_as_text() -> None:
+    assert RequestBody("{'a': 'ü'}".encode()).decode() == "{'a': 'ü'}"
+
+
+async def test_a_connection_that_is_lost_before_anything_is_sent() -> None:
+    """A new one, so that it was not its age."""
+
+    async def hang_up(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.transport.abort()
+
+    async def wait(*_: object) -> None:
+        await asyncio.sleep(1)
+
+    trace = aiohttp.TraceConfig()
+    trace.on_connection_create_end.append(wait)
+    server = await asyncio.start_server(hang_up, "127.0.0.1", 0)
+    url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    async with (
+        server,
+        aiohttp.ClientSession(
+            request_class=CheckedRequest, response_class=TrackedResponse, trace_configs=[trace]
+        ) as session,
+    ):
+        with pytest.raises(ConnectionLostError) as caught:
+            await session.get(url)
+        assert not caught.value.was_used
+
+
+async def test_an_answer_that_never_begins_is_a_loss() -> None:
+    """aiohttp would repeat the request unasked, were it called by its own name."""
+    heard = 0
+
+    async def hang_up(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal heard
+        await reader.readuntil(b"\r\n\r\n")
+        heard += 1
+        writer.close()
+
+    server = await asyncio.start_server(hang_up, "127.0.0.1", 0)
+    url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    async with (
+        server,
+        aiohttp.ClientSession(
+            request_class=CheckedRequest, response_class=TrackedResponse
+        ) as session,
+    ):
+        with pytest.raises(ConnectionLostError):
+            await session.get(url)
+    assert heard == 1
+
+
+async def test_a_transport_without_a_read_size_is_left_as_it_is() -> None:
+    """As TLS has it."""
+    request: Any = CheckedRequest.__new__(CheckedRequest)
+    wire = SimpleNamespace(transport=object(), should_close=True)
+    with pytest.raises(ConnectionLostError, match="unasked bytes"):
+        await request.send(SimpleNamespace(protocol=wire))

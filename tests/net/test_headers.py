@@ -1,0 +1,85 @@
+"""Header fields that the package reads: entity tags and what caches say."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from aitoearn_async._net.headers import condition_of, matches, stored_by
+
+TAGS = st.from_regex(r'\A(W/)?"[!#-+\--~]{1,40}"\Z')
+
+
+@pytest.mark.parametrize(
+    ("etag", "condition"),
+    [
+        ('W/"x"', 'W/"x"'),
+        ('"x"', '"x"'),
+        ('W/"x-gzip"', 'W/"x-gzip", W/"x"'),
+        ('W/"x-br"', 'W/"x-br", W/"x"'),
+        ('"x-gzip"', '"x-gzip", "x"'),
+        ("x", None),
+        ("*", None),
+        ('W/"a\nb"', None),
+        ('"' + "x" * 201 + '"', None),
+    ],
+)
+def test_a_tag_goes_back_with_and_without_its_suffix(etag: str, condition: str | None) -> None:
+    """A proxy that compresses adds one, and the service knows the tag without it."""
+    assert condition_of({"ETag": etag}, None) == condition
+
+
+def test_no_tag_is_no_condition() -> None:
+    assert condition_of({}, None) is None
+    assert condition_of({}, 'W/"x"') is None
+
+
+@given(TAGS)
+def test_a_condition_matches_the_tag_it_is_made_of(etag: str) -> None:
+    """As the server sends it, and in the other strength."""
+    condition = condition_of({"ETag": etag}, None)
+    assert condition is not None
+    assert matches(condition, {"ETag": etag})
+    assert matches(condition, {"ETag": etag.removeprefix("W/")})
+    assert not matches(condition, {"ETag": '"another-one-by-far"'}) or "another-one-by-far" in etag
+    assert not matches(condition, {})
+
+
+@pytest.mark.parametrize("suffix", ["gzip", "br", "deflate", "zstd"])
+def test_either_tag_of_a_compressed_response_matches(suffix: str) -> None:
+    """A 304 names the one or the other: whatever the proxy makes of it on the way back."""
+    condition = condition_of({"ETag": f'W/"x-{suffix}"'}, None)
+    assert condition is not None
+    for tag in (f'W/"x-{suffix}"', f'"x-{suffix}"', 'W/"x"', '"x"'):
+        assert matches(condition, {"ETag": tag})
+    assert not matches(condition, {"ETag": '"y"'})
+
+
+STORED = {
+    "Age": ["1", "34", "007", "12, 3", '"12"', "+5", "12.5", "9" * 30],
+    "Cache-Status": ["nginx; hit", 'A; fwd=miss, B; ttl=30; hit; detail="x"'],
+    "Warning": ['110 - "Response is Stale"', "111 x"],
+    "X-Cache": ["HIT", "Hit from cloudfront", "stale"],
+    "X-Cache-Status": ["HIT", "STALE", "UPDATING"],
+    "X-Proxy-Cache": ["HIT"],
+    "CF-Cache-Status": ["HIT"],
+}
+NOT_STORED = {
+    "Age": ["0", "", "-1", "soon", "00"],
+    "Cache-Status": ["nginx; fwd=miss", "nginx; hit=?0", "hit"],
+    "Warning": ["199 misc", "1100 x"],
+    "X-Cache": ["MISS", "HIT from squid", "RefreshHit from cloudfront"],
+    "X-Cache-Status": ["REVALIDATED", "MISS", "BYPASS"],
+    "CF-Cache-Status": ["DYNAMIC"],
+    "Vary": ["*"],
+}
+
+
+@pytest.mark.parametrize(("says", "stored"), [(STORED, True), (NOT_STORED, False)])
+def test_what_tells_of_a_cache(says: dict[str, list[str]], stored: bool) -> None:
+    """Proxies that keep nothing may say 0, and a copy that was asked for anew is none."""
+    for name, values in says.items():
+        for value in values:
+            assert (stored_by({name: value}) is not None) is stored, (name, value)
+    assert stored_by({}) is None

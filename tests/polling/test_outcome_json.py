@@ -1,0 +1,121 @@
+"""An outcome as a line of JSON: what comes back is what was written."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from aitoearn_async import (
+    AiToEarnError,
+    ApiError,
+    AuthenticationError,
+    ConnectionFailedError,
+    ContractError,
+    DownloadError,
+    ImageRef,
+    ImageTask,
+    MediaAddressError,
+    NotAskedError,
+    Outcome,
+    RateLimitError,
+    ServerError,
+    ServiceUnreachableError,
+    TaskFailedError,
+    TaskNotFoundError,
+    VideoRef,
+    VideoTask,
+    WaitTimeoutError,
+)
+from aitoearn_async.contract.endpoints import endpoint_of
+from aitoearn_async.contract.envelope import decode_task
+from tests.contract.samples import SAMPLES
+
+REF = ImageRef("66f0c0ffee0123456789abcd")
+TASK = ImageTask(log_id=REF.id, status="generating", request={"prompt": "a\ncat"})
+FAILED = VideoTask(id="67f0c0ffee0123456789abcd", status="FAILURE")
+
+ERRORS: list[tuple[AiToEarnError, Any]] = [
+    (ApiError(12801, "no group", "r-1"), None),
+    (AuthenticationError(401, "Unauthorized", "r-2", 401), None),
+    (TaskNotFoundError(12302, "任务不存在"), None),
+    (RateLimitError(429, "slow down", None, 429, retry_after=3.5), None),
+    (ServerError(500, "", transient=False), None),
+    (ConnectionFailedError("no certificate", "r-3", label="no connection", transient=False), None),
+    (NotAskedError("the service is down"), TASK),
+    (ContractError("$.data.status", "r-4"), None),
+    (TaskFailedError(FAILED), FAILED),
+    (WaitTimeoutError(REF, TASK, 1800.0, 90, {"generating": 88, "HTTP 502": 2}), TASK),
+    (ServiceUnreachableError(REF, None, 300.0, 12, {"no connection": 12}), None),
+    (DownloadError("HTTP 404 at media.example", TASK, transient=True), TASK),
+    (MediaAddressError("an internal network", TASK), TASK),
+]
+
+
+def again(outcome: Outcome[Any]) -> Outcome[Any]:
+    line = outcome.to_json()
+    assert b"\n" not in line
+    assert Outcome.from_json(line.decode()).to_json() == line
+    return Outcome.from_json(line)
+
+
+@pytest.mark.parametrize(("error", "task"), ERRORS, ids=lambda value: type(value).__name__)
+def test_an_error_comes_back_as_what_it_was(error: AiToEarnError, task: Any) -> None:
+    """Its type, its words, its facts and its label."""
+    ref = FAILED.ref if task is FAILED else REF
+    back = again(Outcome(ref=ref, task=task, error=error, polls=3, elapsed=4.25)).error
+    assert type(back) is type(error)
+    assert str(back) == str(error)
+    assert back is not None
+    assert back.args == error.args
+    assert (back.label, back.transient, back.ref) == (error.label, error.transient, error.ref)
+    with pytest.raises(type(error)):
+        raise back
+
+
+def sent(name: str) -> Any:
+    """The task in a recorded answer; None if there is none."""
+    sample = SAMPLES[name]
+    answer = decode_task(sample.body.encode(), endpoint_of(sample.kind("1")).codec)
+    return getattr(answer, "data", None)
+
+
+@pytest.mark.parametrize("name", [name for name in SAMPLES if sent(name) is not None])
+def test_a_task_comes_back_as_what_it_was(name: str) -> None:
+    """Each task that the service has been seen to send."""
+    task = sent(name)
+    outcome = Outcome[Any](ref=task.ref, task=task, error=None, polls=1, elapsed=0.5)
+    assert again(outcome) == outcome
+
+
+def test_the_members_are_those_of_a_results_file() -> None:
+    """State and status are there to look for; files are paths."""
+    outcome = Outcome(
+        ref=REF, task=TASK, error=None, polls=2, elapsed=1.23456, paths=(Path("a/b.png"),)
+    )
+    line = json.loads(outcome.to_json())
+    assert list(line) == [
+        *("ref", "state", "status", "polls", "elapsed", "task", "error", "paths"),
+    ]
+    assert (line["state"], line["status"], line["elapsed"]) == ("running", "generating", 1.235)
+    assert again(outcome).paths == (Path("a/b.png"),)
+
+
+def test_an_error_of_a_later_version_keeps_its_words() -> None:
+    """A type that is not known here is an error of the root's type."""
+    outcome = Outcome[Any](
+        ref=VideoRef("1"), task=None, error=ServerError(500, "x"), polls=1, elapsed=0.0
+    )
+    line = outcome.to_json().replace(b"ServerError", b"NewError")
+    error = Outcome.from_json(line).error
+    assert type(error) is AiToEarnError
+    assert str(error) == "the service failed: x (code 500)"
+
+
+@pytest.mark.parametrize("line", [b"", b"{}", b'{"ref": "image:1"}', b"[1]", b"\xff"])
+def test_what_is_no_outcome_is_refused(line: bytes) -> None:
+    """With what is missing."""
+    with pytest.raises(ValueError, match="this is no outcome"):
+        Outcome.from_json(line)

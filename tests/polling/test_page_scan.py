@@ -1,0 +1,90 @@
+"""Which pages a round asks for, against lists of all kinds that lie in memory."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from aitoearn_async._polling.page_scan import SIZES, PageScan, Piece, larger, smaller
+
+
+def _go_through(
+    scan: PageScan, rows: list[bool], bad: set[int], *, tells_total: bool
+) -> tuple[set[int], list[Piece]]:
+    """Answer a scan from a list; a page with a bad row fails. Return what it met, and asked for."""
+    met: set[int] = set()
+    asked: list[Piece] = []
+    while (piece := scan.next()) is not None:
+        asked.append(piece)
+        places = range(piece.at, min(piece.at + piece.size, len(rows)))
+        if bad.intersection(places):
+            scan.failed(piece)
+            continue
+        found = [place for place in places if rows[place] and place not in met]
+        met.update(found)
+        last = found[-1] - piece.at if found else 0
+        scan.took(piece, len(places), len(found), last, len(rows) if tells_total else None)
+    return met, asked
+
+
+lists = st.lists(st.booleans(), max_size=300)
+
+
+@given(lists, st.sampled_from([125, 25]), st.booleans())
+def test_every_task_that_is_on_a_page_is_met(
+    rows: list[bool], size: int, tells_total: bool
+) -> None:
+    """And no page is asked for after the last of them."""
+    scan = PageScan(size, sum(rows), len(rows))
+    met, asked = _go_through(scan, rows, set(), tells_total=tells_total)
+    assert met == {place for place, is_ours in enumerate(rows) if is_ours}
+    assert scan.missing == 0
+    assert len(asked) <= len(rows) // size + 1
+    assert scan.reach == max(met, default=-1) + 1
+
+
+@given(lists, st.sets(st.integers(0, 299), max_size=3))
+def test_a_bad_row_hides_no_other(rows: list[bool], bad: set[int]) -> None:
+    """The page it stands on is taken apart until it stands alone."""
+    scan = PageScan(125, sum(rows), len(rows))
+    met, asked = _go_through(scan, rows, bad, tells_total=True)
+    hidden = bad.intersection(range(len(rows)))
+    ours = {place for place, is_ours in enumerate(rows) if is_ours}
+    assert met == ours - hidden
+    assert not scan.is_failing
+    assert all(piece.at % piece.size == 0 for piece in asked)
+
+
+def test_a_service_that_fails_every_page_is_left_alone() -> None:
+    """After some forty pages it is no row's fault."""
+    scan = PageScan(1000, 10, 0)
+    asked = 0
+    while (piece := scan.next()) is not None:
+        scan.failed(piece)
+        asked += 1
+    assert scan.is_failing
+    assert asked <= 41
+
+
+def test_pages_of_other_peoples_tasks_end_the_round() -> None:
+    """A long list without any of the tasks is not read to its end."""
+    scan = PageScan(25, 5, 0)
+    _, asked = _go_through(scan, [False] * 10_000, set(), tells_total=True)
+    assert len(asked) == 3
+    assert scan.missing == 5
+
+
+def test_pages_up_to_where_the_tasks_were_are_read() -> None:
+    """Tasks of yesterday lie behind all that were made since."""
+    rows = [False] * 500 + [True] * 10
+    scan = PageScan(25, 10, 510)
+    met, _ = _go_through(scan, rows, set(), tells_total=True)
+    assert len(met) == 10
+
+
+@given(st.sampled_from(SIZES))
+def test_a_size_is_a_part_of_the_next_larger_one(size: int) -> None:
+    """So the pages of one size begin where those of another do."""
+    assert larger(size) % size == 0
+    assert size % smaller(size) == 0
+    assert {part.size for part in Piece(0, size).parts()} < {size // 2, size // 5}

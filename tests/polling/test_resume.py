@@ -1,0 +1,166 @@
+"""A wait that began earlier: its deadline, its cadence, and a ref that is discarded."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+import tenacity
+
+from aitoearn_async import (
+    Client,
+    ImageRef,
+    ImageTask,
+    Outcome,
+    Resume,
+    TaskRef,
+    WaitTimeoutError,
+    wait_backoff,
+)
+from aitoearn_async._polling.resume import go_on
+from aitoearn_async.emulator import Emulator
+from tests.polling.model import Service, batch, images
+from tests.support.clock import ROUNDING
+
+BACKOFF = wait_backoff(1, 2, 8, jitter=0)
+
+
+@pytest.mark.parametrize(
+    ("age", "polls", "due"),
+    # Polls come at 0, 1, 3, 7, 15, 23, ...
+    [
+        (0.5, 1, 0.5),
+        (1.0, 2, 2.0),
+        (6.0, 3, 1.0),
+        (7.5, 4, 7.5),
+        (20.0, 5, 3.0),
+        (8_007, 1004, 8.0),
+    ],
+)
+def test_the_cadence_goes_on_where_it_stood(age: float, polls: int, due: float) -> None:
+    """The next poll is due when it would have been, had nobody stopped waiting."""
+    reckoned, delay = go_on(BACKOFF, age, 10_000.0)
+    assert reckoned == polls
+    assert delay == pytest.approx(due)
+
+
+def test_a_strategy_that_never_waits_is_due_at_once() -> None:
+    """It is not reckoned for ever."""
+    assert go_on(tenacity.wait_none(), 100.0, 0.0)[1] == 0.0
+
+
+async def outcome_of(
+    client: Client, ref: ImageRef, resume: Resume, timeout: float
+) -> Outcome[ImageTask]:
+    async with client.as_completed(
+        [ref], timeout=timeout, wait=BACKOFF, resume=lambda _: resume
+    ) as waiting:
+        return await anext(waiting)
+
+
+async def test_the_deadline_counts_from_the_beginning(
+    aitoearn_service: Emulator, aitoearn_client: Client
+) -> None:
+    """After 90 of 100 seconds there are ten more."""
+    ref = aitoearn_service.add_image(("generating", 1e9), "success")
+    loop = asyncio.get_running_loop()
+    began = loop.time()
+    outcome = await outcome_of(aitoearn_client, ref, Resume(age=90.0), 100.0)
+    assert isinstance(outcome.error, WaitTimeoutError)
+    assert 10 - ROUNDING <= loop.time() - began <= 10.05
+    assert outcome.elapsed == pytest.approx(100, abs=0.05)
+
+
+async def test_an_older_one_among_younger_ones_ends_in_time(
+    aitoearn_service: Emulator, aitoearn_client: Client
+) -> None:
+    """Deadlines need not come in the order in which refs are given."""
+    refs = [aitoearn_service.add_image(("generating", 1e9), "success") for _ in range(5)]
+    ages: dict[TaskRef[ImageTask], float] = dict(
+        zip(refs, (0.0, 50.0, 20.0, 90.0, 70.0), strict=True)
+    )
+    loop = asyncio.get_running_loop()
+    began = loop.time()
+    ends: dict[TaskRef[ImageTask], float] = {}
+    async with aitoearn_client.as_completed(
+        refs, timeout=100, wait=BACKOFF, resume=lambda ref: Resume(age=ages[ref])
+    ) as waiting:
+        async for outcome in waiting:
+            assert isinstance(outcome.error, WaitTimeoutError)
+            ends[outcome.ref] = loop.time() - began
+    for ref, age in ages.items():
+        assert 100 - age - ROUNDING <= ends[ref] <= 100 - age + 0.05
+
+
+async def test_one_that_is_out_of_time_is_given_up_at_once(
+    aitoearn_service: Emulator, aitoearn_client: Client
+) -> None:
+    """It is not asked any more."""
+    ref = aitoearn_service.add_image("success")
+    outcome = await outcome_of(aitoearn_client, ref, Resume(age=101.0), 100.0)
+    assert isinstance(outcome.error, WaitTimeoutError)
+    assert not aitoearn_service.requests
+
+
+@pytest.mark.parametrize(("at_once", "first"), [(True, 0.0), (False, 3.0)])
+async def test_the_first_poll_comes_at_once_or_when_the_cadence_has_it(
+    aitoearn_service: Emulator, aitoearn_client: Client, at_once: bool, first: float
+) -> None:
+    """At 20 seconds the next poll is due in 3, and the one after that 8 later."""
+    ref = aitoearn_service.add_image(("generating", 11.5), "success")
+    loop = asyncio.get_running_loop()
+    began = loop.time()
+    outcome = await outcome_of(aitoearn_client, ref, Resume(age=20.0, at_once=at_once), 100.0)
+    asked = [request.at - began for request in aitoearn_service.requests]
+    assert asked == pytest.approx([first, first + 8, first + 16][: len(asked)], abs=0.05)
+    assert outcome.ok
+    assert outcome.polls == 5 + len(asked)
+
+
+async def test_none_is_a_wait_that_begins_now(
+    aitoearn_service: Emulator, aitoearn_client: Client
+) -> None:
+    """As if nobody had been asked."""
+    ref = aitoearn_service.add_image("success")
+    async with aitoearn_client.as_completed([ref], resume=lambda _: None) as waiting:
+        outcome = await anext(waiting)
+    assert (outcome.ok, outcome.polls) == (True, 1)
+
+
+async def test_a_discarded_ref_has_no_outcome(
+    aitoearn_service: Emulator, aitoearn_client: Client
+) -> None:
+    """The others end as ever, and the batch with them; its room is free again."""
+    refs = [aitoearn_service.add_image(("generating", 10), "success") for _ in range(4)]
+    async with aitoearn_client.as_completed([*refs, refs[1]], max_pending=4) as waiting:
+        await asyncio.sleep(5)
+        assert waiting.discard(refs[1])
+        assert not waiting.discard(refs[1])
+        outcomes = [outcome.ref async for outcome in waiting]
+    assert sorted(outcomes) == sorted([refs[0], refs[2], refs[3], refs[1]])
+    assert not waiting.discard(refs[0])
+
+
+async def test_a_ref_that_was_given_twice_is_discarded_as_often(
+    aitoearn_service: Emulator, aitoearn_client: Client
+) -> None:
+    """Nothing is owed for it any more, so there is room for as many others."""
+    twice, *others = [aitoearn_service.add_image(("generating", 10), "success") for _ in range(3)]
+    refs = [twice, twice, *others]
+    async with aitoearn_client.as_completed(refs, max_pending=2) as waiting:
+        await asyncio.sleep(5)
+        assert waiting.discard(twice)
+        await asyncio.sleep(1)
+        assert waiting.statistics().pending == 2
+        assert {outcome.ref async for outcome in waiting} == set(others)
+
+
+async def test_a_ref_can_be_discarded_while_it_is_polled() -> None:
+    """The answer is of no interest any more."""
+    refs = images(2)
+    async with batch(refs, Service(dict.fromkeys(refs, 0.0), latency=1.0)) as waiting:
+        await asyncio.sleep(0.5)
+        assert waiting.statistics().in_flight == 2
+        assert waiting.discard(refs[0])
+        assert waiting.statistics().pending == 0
+        assert [outcome.ref async for outcome in waiting] == [refs[1]]

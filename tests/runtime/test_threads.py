@@ -1,0 +1,196 @@
+"""Blocking calls in threads of our own: bounded, in order, and gone in the end."""
+
+from __future__ import annotations
+
+import asyncio
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+
+import pytest
+
+from aitoearn_async._runtime.threads import GRACE, Threads
+
+
+async def until(is_so: Callable[[], bool]) -> None:
+    """Let the loop turn until something that a thread does is so."""
+    while not is_so():  # noqa: ASYNC110 - threads have no events of asyncio's
+        await asyncio.sleep(0)
+
+
+async def test_what_a_call_returns_or_raises_comes_through() -> None:
+    calls = Threads(2).calls()
+    assert await calls.call(divmod, 7, 3) == (2, 1)
+    with pytest.raises(ZeroDivisionError):
+        await calls.call(divmod, 7, 0)
+    with pytest.raises(KeyboardInterrupt):
+        await calls.call(_interrupt)
+
+
+def _interrupt() -> None:
+    raise KeyboardInterrupt
+
+
+async def test_no_more_threads_than_wanted() -> None:
+    """And those there are do all the work."""
+    threads, free, seen = Threads(3), threading.Event(), set[str]()
+
+    def work() -> None:
+        seen.add(threading.current_thread().name)
+        free.wait(30)
+
+    jobs = [threads.start(work) for _ in range(20)]
+    await until(lambda: len(seen) == 3)
+    free.set()
+    await asyncio.gather(*jobs)
+    assert len(seen) == 3
+    threads.leave()
+
+
+async def test_a_cancelled_call_lets_a_short_one_end() -> None:
+    """Nothing closes a file under a thread that is about to be done with it."""
+    calls, ended, begun = Threads(1).calls(), list[int](), threading.Event()
+
+    def short() -> None:
+        begun.set()
+        time.sleep(0.05)
+        ended.append(1)
+
+    call = asyncio.ensure_future(calls.call(short))
+    await until(begun.is_set)
+    call.cancel()
+    await asyncio.wait([call])
+    assert call.cancelled()
+    assert ended == [1]
+
+
+async def test_a_cancelled_call_does_not_wait_for_a_stalled_one() -> None:
+    """That is left to itself, and cleans up when it is done."""
+    calls, free, begun = Threads(1).calls(), threading.Event(), threading.Event()
+    order: list[str] = []
+
+    def stalled() -> None:
+        begun.set()
+        free.wait(30)
+        order.append("done")
+
+    call = asyncio.ensure_future(calls.call(stalled))
+    await until(begun.is_set)
+    call.cancel()
+    await asyncio.wait([call])
+    assert call.cancelled()
+    await calls.end(lambda: order.append("cleaned up"))
+    assert order == []
+    free.set()
+    await until(lambda: len(order) == 2)
+    assert order == ["done", "cleaned up"]
+
+
+async def test_the_cleanup_comes_at_once_where_nothing_is_under_way() -> None:
+    calls, cleaned = Threads(1).calls(), list[int]()
+    await calls.call(int)
+    await calls.end(lambda: cleaned.append(1))
+    assert cleaned == [1]
+
+
+async def test_they_end_when_they_are_let_go() -> None:
+    threads = Threads(2, "to be let go")
+    await asyncio.gather(threads.start(time.sleep, 0.01), threads.start(time.sleep, 0.01))
+    threads.leave()
+    await until(lambda: not any("let go" in thread.name for thread in threading.enumerate()))
+    assert await threads.start(int) == 0
+    threads.leave()
+
+
+async def test_where_no_thread_is_to_be_had(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is a lack of this machine, and the next call may well have one."""
+    threads = Threads(2)
+
+    def no_room(thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(threading.Thread, "start", no_room)
+        calls, cleaned = threads.calls(), list[int]()
+        with pytest.raises(OSError, match="can't start new thread"):
+            await calls.call(int)
+        await calls.end(lambda: cleaned.append(1))
+        assert cleaned == [1]
+    assert await threads.calls().call(int) == 0
+    threads.leave()
+
+
+async def test_where_no_further_thread_is_to_be_had_those_there_are_do_the_work(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    threads, free, begun = Threads(2), threading.Event(), threading.Event()
+
+    def hold() -> None:
+        begun.set()
+        free.wait(30)
+
+    first = threads.start(hold)
+    await until(begun.is_set)
+
+    def no_room(thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(threading.Thread, "start", no_room)
+    second = threads.start(int)
+    await asyncio.sleep(0)
+    assert not second.done()
+    free.set()
+    assert await second == 0
+    await first
+    threads.leave()
+
+
+async def test_what_is_cancelled_in_the_queue_is_not_begun() -> None:
+    threads, free, begun = Threads(1), threading.Event(), list[int]()
+    first = threads.start(free.wait, 30)
+    second = threads.start(begun.append, 2)
+    second.cancel()
+    await asyncio.sleep(0)  # the loop tells the thread's side in its next turn
+    free.set()
+    await first
+    assert await threads.start(int) == 0
+    assert begun == []
+    threads.leave()
+
+
+async def test_who_cancels_twice_does_not_cut_the_grace_short() -> None:
+    """A file is not closed under a thread, however impatient they are."""
+    calls, ended, begun = Threads(1).calls(), list[int](), threading.Event()
+
+    def short() -> None:
+        begun.set()
+        time.sleep(0.05)
+        ended.append(1)
+
+    call = asyncio.ensure_future(calls.call(short))
+    await until(begun.is_set)
+    for _ in range(3):
+        call.cancel()
+        await asyncio.sleep(0)
+    assert not call.done()
+    await asyncio.wait([call])
+    assert call.cancelled()
+    assert ended == [1]
+
+
+STALLED = f"""
+import asyncio, time
+from aitoearn_async._runtime.threads import Threads
+async def main():
+    call = asyncio.ensure_future(Threads(1).calls().call(time.sleep, 60))
+    await asyncio.sleep(0.1)
+    call.cancel()
+    await asyncio.wait([call], timeout=10 * {GRACE})
+asyncio.run(main())
+"""
+
+
+def test_a_stalled_thread_does_not_hold_up_the_end_of_a_program() -> None:
+    subprocess.run([sys.executable, "-c", STALLED], check=True, timeout=30)
