@@ -3,149 +3,30 @@
 Trouble is charged to its cause. A breaker and pauses belong to a route, since one kind of
 endpoint can be down, or ask to be left alone, while the others are fine. Where no connection can
 be made the trouble is the host's, and so of all routes; also where several routes are down, and
-none has answered since. Requests are held back meanwhile, and
-go out again at a pace (`ramp`). A line is logged when that changes. Its sender decides what becomes
-of a request that is held.
+none has answered since. Requests are held back meanwhile, and go out again at a pace (`ramp`).
+Its sender decides what becomes of a request that is held.
 """
 
 from __future__ import annotations
 
 import copy
-import logging
 import math
 from collections.abc import Callable, Iterator
-from typing import NamedTuple
 from urllib.parse import urlsplit
 
 from ..errors import AiToEarnError, ContractError, NotAskedError, RateLimitError, ServerError
-from .breaker import Breaker, BreakerState
+from .breaker import BreakerState
 from .charges import Charge, charge_of, may_be_the_hosts
-from .limiter import Pace, RequestLimiter
-from .pauses import FIRST_PAUSE, Pause, Pauses
-from .ramp import UsualRate, after_complaint, after_outage
+from .health import Admission, Health, RouteHealth
+from .limiter import RequestLimiter
+from .pauses import FIRST_PAUSE
 
-logger: logging.Logger = logging.getLogger("aitoearn_async")
-
-_SHORT = 5.0
-"""Seconds of a pause that is so short that held requests need not come back gradually."""
 _MOST_ROUTES = 100
 """The most routes that are told apart: the service has ten."""
-
 _SEVERAL = 2
 """The number of routes that are down, from which on the host counts as down."""
 
 _WORST_FIRST = BreakerState.OPEN, BreakerState.RECOVERING, BreakerState.CLOSED
-
-
-class Admission(NamedTuple):
-    """The permission for one request, with the state at the moment it was given."""
-
-    route: RouteHealth
-    generation: int
-    of_host: int
-
-
-class _Scope:
-    """A target that trouble is charged to: the host, or a route.
-
-    Args:
-        name: Its name in the log.
-        pace: The pace of its requests.
-        usual: Tells how many good answers a second there are while it is well.
-        changed: Is told that the state of its breaker is another one.
-    """
-
-    def __init__(
-        self, name: str, pace: Pace, usual: Callable[[], float], changed: Callable[[], None]
-    ) -> None:
-        self.name = name
-        self.pace = pace
-        self.breaker: Breaker = Breaker()
-        self.trouble: AiToEarnError | None = None
-        """The last trouble."""
-        self._usual = usual
-        self._changed = changed
-        self._before_outage = 0.0
-        self._relapsed = False
-
-    @property
-    def is_well(self) -> bool:
-        return self.breaker.state is BreakerState.CLOSED
-
-    @property
-    def is_down(self) -> bool:
-        return self.breaker.state is BreakerState.OPEN
-
-    def note_success(self, generation: int, now: Callable[[], float]) -> None:
-        if self.breaker.record_success(generation):
-            self._is_back(now())
-
-    def note_failure(
-        self, generation: int, subject: str | None, error: AiToEarnError, now: float
-    ) -> None:
-        if self.breaker.record_failure(generation, subject, now):
-            self._is_down(now, error)
-
-    def take_down(self, error: AiToEarnError, now: float) -> None:
-        """Open the breaker because of trouble that was counted elsewhere."""
-        self.trouble = error
-        self.breaker.open(now)
-        self._is_down(now, error)
-
-    def see_whether_recovered(self) -> None:
-        if self.breaker.state is BreakerState.RECOVERING and self.pace.is_calm():
-            self.breaker.recovered()
-            logger.info("%s is well again", self.name)
-            self._changed()
-
-    def _is_back(self, now: float) -> None:
-        level = logging.DEBUG if self._relapsed else logging.INFO
-        outage = now - self.breaker.since
-        logger.log(level, "%s answers again, after %.0f s", self.name, outage)
-        self.pace.ramp = after_outage(now, self._before_outage)
-        self._changed()
-
-    def _is_down(self, now: float, error: AiToEarnError) -> None:
-        self._relapsed = not math.isclose(self.breaker.since, now)
-        if not self._relapsed:
-            self._before_outage = self._usual()
-        self.pace.ramp = None
-        # If it is down again before it was well, it is the same outage, which has been logged.
-        level = logging.DEBUG if self._relapsed else logging.WARNING
-        logger.log(level, "%s is down (%s): asked by probes alone", self.name, error.label)
-        self._changed()
-
-
-class RouteHealth(_Scope):
-    """One kind of endpoint, such as the status of image tasks."""
-
-    def __init__(self, name: str, pace: Pace, changed: Callable[[], None]) -> None:
-        self.usual: UsualRate = UsualRate()
-        super().__init__(name, pace, self.usual.last, changed)
-        self.pauses: Pauses = Pauses()
-        self.answered_at: float = -math.inf
-        """The moment when the last request went out that was answered well."""
-        self.admission: Admission = Admission(self, 0, 0)
-
-    def renew(self, of_host: int) -> None:
-        """Bring `admission` up to date."""
-        if self.admission[1:] != (self.breaker.generation, of_host):
-            self.admission = Admission(self, self.breaker.generation, of_host)
-
-    def pause(self, pause: Pause, now: float) -> None:
-        """Log a pause, and set the pace for afterwards."""
-        if not pause.is_new:
-            return
-        # A complaint that goes on is logged again only when the pauses become longer.
-        level = logging.WARNING if pause.is_longest else logging.DEBUG
-        text = "%s asks to be left alone: no request for %.0f s"
-        logger.log(level, text, self.name, pause.seconds)
-        until, ramp, usual = now + pause.seconds, self.pace.ramp, self.usual.last()
-        if not pause.is_seldom:
-            too_many = usual if ramp is None else min(usual or math.inf, 1 / ramp.interval(now))
-            self.pace.ramp = after_complaint(until, too_many)
-        elif pause.seconds > _SHORT:
-            self.pace.ramp = after_outage(until, usual)
 
 
 class ServiceMonitor:
@@ -168,7 +49,7 @@ class ServiceMonitor:
         self._now = now
         self._limiter = limiter
         self._routes: dict[str, RouteHealth] = {}
-        self._host = _Scope(
+        self._host = Health(
             urlsplit(address).hostname or address, limiter.pace, self._usual, self._changed
         )
         self._all_well = True  # so that nothing more need be asked, and no clock be read
@@ -335,7 +216,7 @@ class ServiceMonitor:
         self._host.note_success(admission.of_host, self._now)
 
     def _hold_back(
-        self, why: str, scope: _Scope, retry_after: float | None = None
+        self, why: str, scope: Health, retry_after: float | None = None
     ) -> NotAskedError:
         self.held_back += 1
         error = NotAskedError(f"not asked, because {why}", retry_after=retry_after)
@@ -350,7 +231,7 @@ class ServiceMonitor:
         self._routes[path] = route
         return route
 
-    def _scopes(self) -> Iterator[_Scope]:
+    def _scopes(self) -> Iterator[Health]:
         yield self._host
         yield from self._routes.values()
 

@@ -26,8 +26,9 @@ from aitoearn_async import (
     TaskNotFoundError,
     UnexpectedResponseError,
 )
+from aitoearn_async._resilience.health import Admission
 from aitoearn_async._resilience.limiter import RequestLimiter
-from aitoearn_async._resilience.monitor import Admission, ServiceMonitor
+from aitoearn_async._resilience.monitor import ServiceMonitor
 from aitoearn_async._resilience.ramp import Ramp, after_complaint, after_outage
 
 START = 1000.0
