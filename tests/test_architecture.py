@@ -91,6 +91,7 @@ OTHERS: dict[str, set[str]] = {
         "_transport",
         "_net",
         "_downloads/media_client.py",
+        "_downloads/media_stream.py",
         "_uploads/store.py",
         "emulator",
     },

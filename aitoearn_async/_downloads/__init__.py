@@ -1,9 +1,11 @@
 """FILES: one address in, one whole file out.
 
-    downloader    a task's files: which to try again, and when (retry_policy, stall_timer)
-    transfer      one attempt at one file: from the wire to the disk, and judged by its structure
-    media_client  one request to a media host (media_urls, network_guard)
-    part_file     the file on the disk, hidden until it is whole
+    downloader     the downloads of a client: a few at a time
+    task_download  a task's files: which to try again, and when (retry_policy, stall_timer)
+    transfer       one attempt at one file: from the wire to the disk, and judged by its structure
+    media_client   one request to a media host (media_urls, network_guard)
+    media_stream   the file, or the rest of one, in the answer
+    part_file      the file on the disk, hidden until it is whole
 
 Nothing in this room holds the key, or imports the room that does. It has never heard of
 polling: to get a task's newest addresses it is handed a function that asks.

@@ -1,7 +1,7 @@
 """One request to a host that never gets the key: the only file here that opens sessions.
 
 The sessions are this room's own, whatever session the client was given: no key, no cookies,
-no headers of the caller's or of instrumentation. What becomes of a body is decided elsewhere.
+no headers of the caller's or of instrumentation. `media_stream` reads the file in the answer.
 """
 
 from __future__ import annotations
@@ -9,20 +9,18 @@ from __future__ import annotations
 import contextlib
 import functools
 import math
-import re
 from collections.abc import AsyncGenerator, Callable, Mapping
 from ssl import SSLContext
-from typing import Any, NamedTuple
+from typing import Any
 
 import aiohttp
 from yarl import URL
 
 from .._net.connection import CheckedRequest, TrackedResponse, forget_sessions
-from .._net.failures import failure_of
-from .._net.headers import http_date, retry_after
 from .._net.resolver import own_resolver
 from .._net.urls import proxy_options
-from .fetch_error import FetchError, Reason, reason_of_status
+from .fetch_error import FetchError
+from .media_stream import MediaStream, lost, stream_of
 from .network_guard import (
     Allowed,
     ForbiddenAddressError,
@@ -37,14 +35,6 @@ MOST_HOPS = 5
 """Redirects that are followed."""
 
 _REDIRECTS = (301, 302, 303, 307, 308)
-_WRONG_RANGE = 416
-_PARTIAL = 206
-_WITH_A_FILE = 200, 201, 203, _PARTIAL, 226
-"""Statuses under which a file may come: proxies that change something say 203."""
-_STRONG_ETAG = re.compile(r'"[!#-~]{0,200}"')
-_RANGE = re.compile(r"bytes (\d{1,18})-(\d{1,18})/(\d{1,18})", re.ASCII)
-# From this many seconds on a date of change tells two versions apart (RFC 9110, 8.8.2.2).
-_OLD_ENOUGH = 60.0
 _SENT = frozenset(
     [
         *("host", "user-agent", "accept", "accept-encoding", "range", "if-range", "connection"),
@@ -62,44 +52,6 @@ class MediaRequest(CheckedRequest):
             if name.lower() != "proxy-authorization":
                 del self.headers[name]
         return await super().send(conn)
-
-
-class MediaStream:
-    """An answer with a file, or the rest of one, in it.
-
-    Attributes:
-        host: Where it comes from.
-        offset: Where in the file it begins.
-        metadata: Which version of the file it is of.
-        is_open_ended: Whether nothing but the end of the connection tells the file's end.
-    """
-
-    def __init__(
-        self,
-        host: str,
-        offset: int,
-        metadata: PartMetadata,
-        stream: aiohttp.StreamReader,
-        *,
-        is_open_ended: bool,
-    ) -> None:
-        self.host: str = host
-        self.offset: int = offset
-        self.metadata: PartMetadata = metadata
-        self.is_open_ended: bool = is_open_ended
-        self._stream = stream
-
-    async def read(self) -> bytes:
-        """Read the next bytes, as they come; none at its end.
-
-        Raises:
-            FetchError: It broke off.
-        """
-        try:
-            return await self._stream.readany()
-        except (aiohttp.ClientError, OSError, ValueError) as exc:
-            error = lost(self.host, exc)
-        raise error
 
 
 class MediaClient:
@@ -174,7 +126,7 @@ class MediaClient:
         """
         response = await self._follow(url, offset, metadata)
         try:
-            yield _stream_of(response, offset, metadata)
+            yield stream_of(response, offset, metadata)
         finally:
             response.close()
 
@@ -283,93 +235,3 @@ def connects_otherwise(connector: aiohttp.BaseConnector | None) -> bool:
     kinds = type(connector).__mro__ if isinstance(connector, aiohttp.TCPConnector) else ()
     own = kinds[: kinds.index(aiohttp.TCPConnector)] if kinds else ()
     return any(name in vars(kind) for kind in own for name in _HOW)
-
-
-def lost(host: str | None, exception: Exception) -> FetchError:
-    """Return the error for an exception in place of an answer, or in the middle of one."""
-    failure = failure_of(exception)
-    reason = Reason.PASSING if failure.transient else Reason.FINAL
-    return FetchError(f"{host}: {failure.text}", reason)
-
-
-class _ByteRange(NamedTuple):
-    """Return the bytes that an answer says it holds (`Content-Range`)."""
-
-    first: int
-    last: int
-    total: int
-
-
-def _stream_of(
-    response: aiohttp.ClientResponse, offset: int, metadata: PartMetadata
-) -> MediaStream:
-    """Return the file in an answer, or the rest that was asked for.
-
-    `Content-Range` counts whatever the status: some stores answer a Range with 200, and some
-    ignore `If-Range`. What does not fit the part that is there makes an end of the part.
-    """
-    host, status = response.url.host or "", response.status
-    if offset and status == _WRONG_RANGE:
-        raise _changed(host)
-    if status not in _WITH_A_FILE:
-        raise _refusal(host, response)
-    # `Content-Length` counts for nothing beside `chunked`, which has an end of its own.
-    chunked = "chunked" in response.headers.get("Transfer-Encoding", "").lower()
-    length = None if chunked else response.content_length
-    said = response.headers.get("Content-Range")
-    if length == 0 and said is None:
-        raise FetchError(f"{host} sent an empty file", Reason.MISSING)
-    span = _span(said or "")
-    start = offset
-    if said is None and status != _PARTIAL:
-        start, total = 0, length
-    elif span is None or not _fits(span, length, offset):
-        raise _changed(host) if offset else _refusal(host, response)
-    else:
-        total = span.total
-    now = _version(response, metadata.source, total)
-    if start and not _is_same(now, metadata):
-        raise _changed(host)
-    open_ended = total is None and not chunked
-    return MediaStream(host, start, now, response.content, is_open_ended=open_ended)
-
-
-def _changed(host: str) -> FetchError:
-    return FetchError(f"{host} has changed the file", Reason.PASSING, stale=True)
-
-
-def _is_same(now: PartMetadata, before: PartMetadata) -> bool:
-    return now.validator == before.validator and before.length in (None, now.length)
-
-
-def _refusal(host: str, response: aiohttp.ClientResponse) -> FetchError:
-    return FetchError(
-        f"{host} answered HTTP {response.status}",
-        reason_of_status(response.status),
-        retry_after=retry_after(response.headers),
-    )
-
-
-def _span(text: str) -> _ByteRange | None:
-    said = _RANGE.fullmatch(text.strip())
-    return _ByteRange(*map(int, said.groups())) if said else None
-
-
-def _fits(span: _ByteRange, length: int | None, offset: int) -> bool:
-    """Return whether these are the bytes from `offset` on, to the end."""
-    is_rest = span.first == offset and span.last == span.total - 1
-    return is_rest and length in (None, span.total - offset)
-
-
-def _version(response: aiohttp.ClientResponse, source: str, length: int | None) -> PartMetadata:
-    etag, modified = response.headers.get("ETag", ""), response.headers.get("Last-Modified")
-    if modified is not None and not _is_exact(modified, response.headers.get("Date")):
-        modified = None
-    etag = etag if _STRONG_ETAG.fullmatch(etag) else ""
-    return PartMetadata(source=source, etag=etag or None, modified=modified, length=length)
-
-
-def _is_exact(modified: str, date: str | None) -> bool:
-    """Return whether a date of change tells this version from one made within the same second."""
-    then, now = http_date(modified), http_date(date or "")
-    return then is not None and now is not None and (now - then).total_seconds() >= _OLD_ENOUGH

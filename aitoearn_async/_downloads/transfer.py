@@ -21,7 +21,8 @@ from ..contract.media_types import HEAD_BYTES, media_types_of
 from ..contract.outputs import Result
 from .fetch_error import FetchError, Reason, reason_of_errno
 from .filenames import SUFFIXES, suffixes_of
-from .media_client import MediaClient, MediaStream
+from .media_client import MediaClient
+from .media_stream import MediaStream
 from .media_urls import plain_path
 from .part_file import FileLockedError, PartFile, PartMetadata
 from .stall_timer import StallTimer

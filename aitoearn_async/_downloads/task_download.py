@@ -1,0 +1,274 @@
+"""One task's files on their way to the disk, with more attempts where they may help.
+
+`transfer` makes one attempt at one file, and `retry_policy` says when to make another one. Before
+that, the task is polled for the address that it has by then, if there was nothing at the old one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from .._runtime.lifetime import Lifetime, Timeout
+from .._runtime.threads import Threads
+from ..contract.endpoints import endpoint_of
+from ..contract.outputs import Result
+from ..contract.status import TaskState
+from ..contract.tasks import AnyTask
+from ..errors import AiToEarnError, ClientClosedError, DownloadError, MediaAddressError
+from .fetch_error import FetchError, Reason
+from .filenames import stem_of
+from .media_client import MediaClient
+from .network_guard import ForbiddenAddressError
+from .part_file import FileLockedError
+from .retry_policy import RetryPolicy
+from .stall_timer import StallTimer
+from .transfer import DownloadOptions, Transfer
+
+logger: logging.Logger = logging.getLogger("aitoearn_async")
+
+Refresh = Callable[[Any, float], Awaitable[Any]]
+"""Polls a task once; over by the given moment of the client's clock."""
+
+_FRESH_SECONDS = 15 * 60
+"""The time after a task's end in which its storage may still be behind. Clocks differ."""
+
+
+class Place:
+    """A place among the downloads that are under way. One that waits gives its place up."""
+
+    def __init__(self, places: asyncio.Semaphore, lifetime: Lifetime) -> None:
+        self._places = places
+        self._lifetime = lifetime
+        self._is_held = False
+
+    async def take(self) -> None:
+        """Wait for a place."""
+        with Timeout(self._lifetime):
+            await self._places.acquire()
+        self._is_held = True
+
+    def leave(self) -> None:
+        """Give the place up."""
+        if self._is_held:
+            self._is_held = False
+            self._places.release()
+
+    async def sleep(self, seconds: float, timer: StallTimer) -> None:
+        """Give the place up for so many seconds. The wait for another one costs no time."""
+        self.leave()
+        await self._lifetime.sleep(seconds)
+        timer.stop()
+        await self.take()
+        timer.go_on()
+
+
+class _Failure(NamedTuple):
+    """An attempt that failed."""
+
+    reason: Reason
+    error: DownloadError
+    came_along: bool = False
+    """True if the file was in the task's answer itself."""
+
+    @property
+    def may_have_moved(self) -> bool:
+        """True if another answer of the service may have the file, or another address of it."""
+        is_cut = self.came_along and self.reason is Reason.CUT
+        return self.reason is Reason.MISSING or is_cut
+
+    def final(self, missing_for: float, *, is_over: bool) -> DownloadError:
+        """Return the error that the attempts come to.
+
+        Args:
+            missing_for: Seconds for which there was said to be no file.
+            is_over: Whether there would be no other attempt, if there were more time.
+        """
+        if self.reason is not Reason.MISSING:
+            return self.error
+        return DownloadError(
+            f"{self.error.message} (asked for {missing_for:.0f} s)",
+            self.error.task,
+            retry_after=self.error.retry_after,
+            transient=not is_over,
+        )
+
+
+class TaskDownload:
+    """The download of one task's files.
+
+    Args:
+        task: The task.
+        options: What is asked for.
+        place: Its place among the downloads, given up while it waits for another attempt.
+        client: Fetches files.
+        threads: Where files are worked on.
+        refresh: Polls a task whose addresses have expired.
+    """
+
+    def __init__(
+        self,
+        task: AnyTask,
+        options: DownloadOptions,
+        place: Place,
+        *,
+        client: MediaClient,
+        threads: Threads,
+        refresh: Refresh,
+    ) -> None:
+        self._ref = task.ref
+        self._endpoint = endpoint_of(self._ref)
+        self._options = options
+        self._place = place
+        self._client = client
+        self._threads = threads
+        self._refresh = refresh
+        self._last: DownloadError | None = None
+        self._take(task)
+
+    def _take(self, task: AnyTask) -> None:
+        """Use what the task says now."""
+        self._task = task
+        self._results = self._endpoint.results_of(task)
+
+    def out_of_time(self, timeout: float) -> DownloadError:
+        """Return the error for a download that stood still for too long."""
+        last = f"; before that: {self._last.message}" if self._last else ""
+        still = "of the last byte that counted" if self._options.timer.moved else ""
+        text = f"not complete within {timeout:g} s {still}".rstrip() + last
+        return DownloadError(text, self._task, transient=True)
+
+    async def run(self) -> list[Path]:
+        """Save them, one after the other; also those behind one that cannot be saved."""
+        if not self._results:
+            not_renewed = await self._renew("it names no file")
+            if not_renewed is not None:
+                raise not_renewed.error
+        self._check_results()
+        paths: list[Path] = []
+        first: DownloadError | None = None
+        for result in self._results:
+            try:
+                paths.append(await self._insist(result))
+            except DownloadError as error:
+                first = first or error
+        if first is not None:
+            raise first
+        return paths
+
+    def _check_results(self) -> None:
+        """Raise `DownloadError` where there is no file, or one name for several."""
+        if not self._results:
+            raise DownloadError("the service names no file that it has made", self._task)
+        if self._options.name is not None and len(self._results) > 1:
+            raise DownloadError(
+                f"it has {len(self._results)} files, which cannot all be called "
+                f"{self._options.name!r}: give a directory",
+                self._task,
+            )
+
+    async def _insist(self, result: Result) -> Path:
+        """Make attempts for as long as the policy allows and there is time."""
+        stem = self._options.name or stem_of(self._ref, result)
+        transfer = Transfer(self._client, self._options, result.kind, stem, self._threads)
+        policy = RetryPolicy(is_fresh=_is_lately(self._endpoint.times_of(self._task).ended))
+        timer = self._options.timer
+        failure: _Failure | None = None
+        while True:
+            attempt = await self._attempt(transfer, result, failure)
+            if isinstance(attempt, Path):
+                return attempt
+            failure, now = attempt, timer.time()
+            delay = policy.delay(failure.reason, now, transfer.reached, failure.error.retry_after)
+            if delay is None or now + delay >= timer.deadline:
+                raise failure.final(policy.missing_for(now), is_over=delay is None)
+            if self._last is None:
+                text = failure.error.message
+                logger.warning("%s is not saved yet: %s", self._ref, text)
+            self._last = failure.error
+            await self._place.sleep(delay, timer)
+
+    async def _attempt(
+        self, transfer: Transfer, result: Result, before: _Failure | None
+    ) -> Path | _Failure:
+        """Make one attempt, at the address that the task names by now.
+
+        Args:
+            transfer: The file.
+            result: The file, as the task named it at first.
+            before: The failure of the last attempt.
+        """
+        if before is not None and before.may_have_moved:
+            not_renewed = await self._renew(before.error.message)
+            return not_renewed or await self._try(transfer, self._latest(result))
+        asked = self._latest(result)
+        attempt = await self._try(transfer, asked)
+        if isinstance(attempt, Path) or not attempt.may_have_moved:
+            return attempt
+        not_renewed = await self._renew(attempt.error.message)
+        if not_renewed is not None:
+            return not_renewed
+        latest = self._latest(result)
+        return attempt if latest == asked else await self._try(transfer, latest)
+
+    async def _try(self, transfer: Transfer, result: Result) -> Path | _Failure:
+        try:
+            return await transfer.attempt(result)
+        except FetchError as exc:
+            error = DownloadError(
+                str(exc),
+                self._task,
+                retry_after=exc.retry_after,
+                transient=exc.reason is not Reason.FINAL,
+            )
+            error.__cause__ = exc.__cause__
+            return _Failure(exc.reason, error, came_along=result.data is not None)
+        except ForbiddenAddressError as exc:
+            return _Failure(Reason.FINAL, MediaAddressError(str(exc), self._task))
+        except FileLockedError:
+            text = "another download is writing it"
+            return _Failure(Reason.PASSING, DownloadError(text, self._task, transient=True))
+
+    def _latest(self, result: Result) -> Result:
+        """Return the same file, as the last answer about the task has it."""
+        self._check_results()
+        for latest in self._results:
+            if latest.number == result.number:
+                return latest
+        raise DownloadError("the service no longer names all files of it", self._task)
+
+    async def _renew(self, why: str) -> _Failure | None:
+        """Poll the task, whose addresses may have changed.
+
+        Args:
+            why: What is wrong with the addresses it has.
+
+        Returns:
+            The failure, if the task has no new addresses; None if it has.
+        """
+        try:
+            task = await self._refresh(self._ref, self._options.timer.deadline)
+        except ClientClosedError:
+            raise
+        except AiToEarnError as exc:
+            text = f"{why}, and the task could not be asked for again: {exc}"
+            asked = getattr(exc, "retry_after", None)
+            reason = Reason.PASSING if exc.transient else Reason.FINAL
+            transient = exc.transient
+            return _Failure(
+                reason, DownloadError(text, self._task, retry_after=asked, transient=transient)
+            )
+        if task.state is not TaskState.SUCCEEDED:
+            text = f"{why}, and its status is {task.status!r:.60} now"
+            return _Failure(Reason.FINAL, DownloadError(text, self._task))
+        self._take(task)
+        return None
+
+
+def _is_lately(ended: Sequence[float]) -> bool:
+    """Return whether a task ended a moment ago, by what it says itself."""
+    return bool(ended) and abs(time.time() - ended[-1]) < _FRESH_SECONDS
