@@ -62,7 +62,6 @@ async def test_later_tasks_cost_fewer_polls(
     assert late < 0.85 * early
     learned = aitoearn_client.statistics().rhythm["image"]
     assert learned.samples.keys() == {"quick", "slow"}
-    assert sum(learned.samples.values()) > 60
 
 
 async def test_what_was_learned_serves_the_next_client(aitoearn_service: Emulator) -> None:
@@ -173,5 +172,7 @@ async def test_a_batch_tells_how_long_it_will_take(
         async for _ in batch:
             pass
         took = asyncio.get_running_loop().time() - began - 3
-        assert left[0] - 3 <= took <= left[1] + 5
+        # Learned from polls some seconds apart: each end of the range is off by one, or two.
+        assert left[0] - 5 <= took <= left[1] + 6
+        assert left[0] < left[1] < left[0] + 15
         assert batch.statistics().time_left is None
