@@ -727,14 +727,14 @@ class Client:
             ConnectionFailedError: The service's certificate is not valid.
             ClientClosedError: The client is closed, or was meanwhile.
         """
-        keep = self._parts.downloader.into(*saving(save, save_timeout, max_bytes))
+        saver = self._parts.downloader.into(*saving(save, save_timeout, max_bytes))
         return self._waits.batch(
             refs,
             self._waits.settings(timeout, patience, wait),
             timeout=timeout,
             max_pending=max_pending,
             progress=progress,
-            keep=keep,
+            save=saver,
             resume=resume,
         )
 
@@ -795,7 +795,7 @@ class Client:
             ClientClosedError: The client is closed, or was meanwhile.
         """
         asked: list[TaskRef[Any]] = []
-        keep = self._parts.downloader.into(*saving(save, save_timeout, max_bytes))
+        saver = self._parts.downloader.into(*saving(save, save_timeout, max_bytes))
         batch = self._waits.batch(
             refs,
             self._waits.settings(timeout, patience, wait),
@@ -803,7 +803,7 @@ class Client:
             max_pending=max_pending,
             admitted=asked.append,
             progress=progress,
-            keep=keep,
+            save=saver,
         )
         async with batch:
             outcomes = {outcome.ref: outcome async for outcome in batch}

@@ -66,7 +66,7 @@ class Waits:
 
     def _watched_by(self, observers: Observer | Iterable[Observer] | str) -> Watcher:
         """Tell observers of all that the client does. Else nothing of this is imported."""
-        from ._polling.watched import WatchedBatch, WatchedWaiter
+        from .telemetry.watched import WatchedBatch, WatchedWaiter
         from .telemetry.watcher import Watcher, observers_from
 
         parts, monitor = self._parts, self._parts.http.monitor
@@ -98,7 +98,7 @@ class Waits:
         max_pending: int,
         admitted: Callable[[TaskRef[T]], None] | None = None,
         progress: Callable[[BatchStatistics], object] | None,
-        keep: Callable[[T], Awaitable[tuple[Path, ...]]] | None,
+        save: Callable[[T], Awaitable[tuple[Path, ...]]] | None,
         resume: Callable[[TaskRef[T]], Resume | None] | None = None,
     ) -> Batch[T]:
         """Return the wait for many tasks, with the arguments of `Client.as_completed`."""
@@ -113,7 +113,7 @@ class Waits:
             closed=self._parts.lifetime.until_closed,
             admitted=admitted,
             progress=progress,
-            keep=keep,
+            save=save,
             resume=resume,
             pages=self._parts.pages,
         )

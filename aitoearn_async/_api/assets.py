@@ -7,8 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import random
-from collections import OrderedDict
 from collections.abc import Awaitable, Sequence
 from functools import partial
 from typing import Any, TypeVar
@@ -18,6 +16,7 @@ from weakref import WeakValueDictionary
 import msgspec
 
 from .._downloads.filenames import SUFFIXES
+from .._downloads.retry_policy import backoff_delay
 from .._runtime.lifetime import Timeout
 from .._uploads.content import Content, opened
 from .._uploads.store import Progress, Store, StoreError
@@ -31,6 +30,7 @@ from ..contract.endpoints import (
 from ..contract.requests import shown
 from ..errors import ApiError, ContractError, UnexpectedResponseError, UploadError
 from .caller import ApiCaller
+from .recent import Recent
 
 T = TypeVar("T")
 
@@ -44,7 +44,6 @@ REMEMBERED_SECONDS = 3600.0
 """Seconds for which the address of uploaded bytes is used again."""
 
 _MOST_REMEMBERED = 1000
-_FIRST_DELAY = 0.5
 _LONGEST_DELAY = 8.0
 _NO_ROUTE = (404, 405)
 _NO_UPLOADS = "the service has no route for uploads (404)"
@@ -76,7 +75,7 @@ class Uploader:
         self._lifetime = caller.lifetime
         self._store = store
         self._places = asyncio.Semaphore(AT_A_TIME)
-        self._known: OrderedDict[bytes, tuple[str, float]] = OrderedDict()
+        self._known: Recent[bytes, tuple[str, float]] = Recent(_MOST_REMEMBERED)
         self._locks: WeakValueDictionary[bytes, asyncio.Lock] = WeakValueDictionary()
 
     def leave_loop(self) -> None:
@@ -134,8 +133,6 @@ class Uploader:
     def _remember(self, digest: bytes, address: str) -> None:
         self._known.pop(digest, None)
         self._known[digest] = address, self._lifetime.time() + REMEMBERED_SECONDS
-        if len(self._known) > _MOST_REMEMBERED:
-            self._known.popitem(last=False)
 
     async def _upload(self, content: Content, progress: Progress | None) -> str:
         signed = await self._sign(content)
@@ -149,7 +146,7 @@ class Uploader:
             if not failed.retry or attempt == ATTEMPTS:
                 raise UploadError(f"{content.name}: {failed}", transient=failed.retry)
             logger.debug("an upload of %d bytes: %s", content.size, failed)
-            await self._lifetime.sleep(_delay(attempt, failed.retry_after))
+            await self._lifetime.sleep(backoff_delay(attempt, _LONGEST_DELAY, failed.retry_after))
             if failed.sign_again:
                 signed = await self._sign(content)
             attempt += 1
@@ -191,13 +188,6 @@ def _shares(count: int, size: int, progress: Progress | None) -> list[Progress |
             progress(sum(sent), size)
 
     return [None if progress is None else partial(tell, number) for number in range(count)]
-
-
-def _delay(attempt: int, asked: float | None) -> float:
-    if asked is not None:
-        return asked * random.uniform(1.0, 1.2)
-    longest = min(_FIRST_DELAY * 2**attempt, _LONGEST_DELAY)
-    return random.uniform(longest / 2, longest)
 
 
 async def together(calls: Sequence[Awaitable[T]]) -> list[T]:

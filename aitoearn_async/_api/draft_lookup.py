@@ -14,6 +14,7 @@ from ..contract.endpoints import endpoint_of, task_of
 from ..contract.tasks import Task, TaskRef
 from ..errors import ApiError
 from .caller import ApiCaller
+from .recent import Recent
 
 T = TypeVar("T", bound=Task)
 
@@ -33,7 +34,7 @@ class DraftLookup:
 
     def __init__(self, caller: ApiCaller) -> None:
         self._caller = caller
-        self._failures: dict[TaskRef[Any], int] = {}
+        self._failures: Recent[TaskRef[Any], int] = Recent(_MOST_REMEMBERED)
         self._is_missing = False
 
     def note_good(self, ref: TaskRef[Any]) -> None:
@@ -76,8 +77,6 @@ class DraftLookup:
         if error.code != _FAILED:
             return False
         count = self._failures.get(ref, 0) + 1
-        if ref not in self._failures and len(self._failures) >= _MOST_REMEMBERED:
-            del self._failures[next(iter(self._failures))]
         self._failures[ref] = count
         turns, rest = divmod(count, _PATIENT)
         return not rest and turns.bit_count() == 1

@@ -13,6 +13,7 @@ from .._net.headers import stored_by
 from .._transport.response import Response
 from ..contract.refusal import Refusal, id_text
 from ..contract.tasks import TaskRef
+from .recent import Recent
 
 logger: logging.Logger = logging.getLogger("aitoearn_async")
 
@@ -33,7 +34,7 @@ class RefusalCheck:
     def __init__(self, name: str) -> None:
         self._name = name
         self._echoes = False
-        self._doubted: dict[TaskRef[Any], Refusal] = {}
+        self._doubted: Recent[TaskRef[Any], Refusal] = Recent(_MOST_REMEMBERED)
 
     def note_good(self, ref: TaskRef[Any], sent: str, echoed: object) -> bool:
         """Note a good answer. Return whether it answers another request."""
@@ -60,8 +61,6 @@ class RefusalCheck:
         doubted = self._doubted.get(ref)
         if not is_ours and doubted is not None and not _is_copy(doubted, refusal):
             return None
-        if ref not in self._doubted and len(self._doubted) >= _MOST_REMEMBERED:
-            del self._doubted[next(iter(self._doubted))]
         self._doubted[ref] = refusal
         return "the refusal is for another request"
 

@@ -17,6 +17,7 @@ from .._polling.page_scan import Piece
 from ..contract.endpoints import LOGS, LogPage, LogRow, log_decoder
 from ..contract.status import TaskState, state_of
 from ..contract.tasks import ImageRef, is_id
+from .recent import Recent
 from .row_range import after
 
 if TYPE_CHECKING:
@@ -88,7 +89,7 @@ class ImageList(AsyncIterator[ListedImage]):
         self._fetch = fetch
         self._next: Piece | None = Piece(0, page_size)
         self._ready: deque[ListedImage] = deque()
-        self._seen: dict[str, None] = {}
+        self._seen: Recent[str, None] = Recent(_MOST_SEEN)
 
     def __aiter__(self) -> ImageList:
         return self
@@ -112,8 +113,6 @@ class ImageList(AsyncIterator[ListedImage]):
         if row.id in self._seen:
             return False
         self._seen[row.id] = None
-        if len(self._seen) > _MOST_SEEN:
-            del self._seen[next(iter(self._seen))]
         return True
 
 

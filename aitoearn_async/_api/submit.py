@@ -37,6 +37,7 @@ from ..errors import (
 from .caller import ApiCaller
 from .model_catalog import ModelCatalog
 from .poll import Poller
+from .recent import Recent
 from .settle import Settler
 from .uploads import Packer, UploadMode
 
@@ -48,7 +49,7 @@ _MOST_REMEMBERED = 1000
 _MOST_RECEIPTS = 10_000
 _FAILED = 500
 """The business code of a failure without a name of its own."""
-_receipts: dict[tuple[str, TaskRef[Any]], None] = {}
+_receipts: Recent[tuple[str, TaskRef[Any]], None] = Recent(_MOST_RECEIPTS)
 """The latest tasks that clients of this process got by submits: none of them is another
 submit's."""
 _NO_STATUSES = frozenset(
@@ -73,7 +74,7 @@ class Submitter:
         self._catalog = catalog
         self._packer = packer
         self._service = str(caller.http.base_url)
-        self.made: dict[TaskRef[Any], None] = {}
+        self.made: Recent[TaskRef[Any], None] = Recent(_MOST_REMEMBERED)
         """The latest tasks that this client made."""
         self.around: Around = unwatched
         self._settler = Settler(caller, poller, self._has_receipt_for)
@@ -173,11 +174,7 @@ class Submitter:
 
     def _remember(self, ref: TaskRef[Any]) -> None:
         self.made[ref] = None
-        if len(self.made) > _MOST_REMEMBERED:
-            del self.made[next(iter(self.made))]
         _receipts[self._service, ref] = None
-        if len(_receipts) > _MOST_RECEIPTS:
-            del _receipts[next(iter(_receipts))]
 
     def _has_receipt_for(self, ref: TaskRef[Any]) -> bool:
         return (self._service, ref) in _receipts

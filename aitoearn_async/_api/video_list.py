@@ -34,6 +34,7 @@ from ..errors import (
     TaskNotFoundError,
     UnexpectedResponseError,
 )
+from .recent import Recent
 from .row_range import after, pieces
 
 if TYPE_CHECKING:
@@ -133,7 +134,7 @@ class VideoList(AsyncIterator[VideoTask]):
         self._next = 0
         self._pieces: deque[Piece] = deque()
         self._ready: deque[VideoTask | SkippedVideo] = deque()
-        self._seen: dict[str, None] = {}
+        self._seen: Recent[str, None] = Recent(_MOST_SEEN)
         self._repeated = 0  # rows since the last one that was new
         self._ended = False
         self._in_use = False
@@ -224,6 +225,4 @@ class VideoList(AsyncIterator[VideoTask]):
         if id in self._seen:
             return False
         self._seen[id] = None
-        if len(self._seen) > _MOST_SEEN:
-            del self._seen[next(iter(self._seen))]
         return True

@@ -59,11 +59,8 @@ class RetryPolicy:
         self._cut += reason is Reason.CUT
         if reason is Reason.FINAL or self._is_enough(reason, now):
             return None
-        if retry_after is not None:
-            # Some more, at random: others were told the same.
-            return retry_after * self._uniform(1.0, 1.2)
-        longest = min(_FIRST_DELAY * 2 ** min(self._in_a_row, 20), _LONGEST_DELAY[reason])
-        return self._uniform(longest / 2, longest)
+        longest = _LONGEST_DELAY[reason]
+        return backoff_delay(self._in_a_row, longest, retry_after, self._uniform)
 
     def _is_enough(self, reason: Reason, now: float) -> bool:
         if reason is Reason.MISSING:
@@ -73,3 +70,23 @@ class RetryPolicy:
     def missing_for(self, now: float) -> float:
         """Return for how many seconds the host has said that there is no file."""
         return 0.0 if self._missing_since is None else now - self._missing_since
+
+
+def backoff_delay(
+    attempt: int,
+    longest: float,
+    retry_after: float | None,
+    uniform: Callable[[float, float], float] = random.uniform,
+) -> float:
+    """Return the seconds after a failed attempt, with jitter: others have failed as well.
+
+    Args:
+        attempt: The number of the attempt that failed, from 1.
+        longest: The longest delay.
+        retry_after: What the host asks for, in seconds.
+        uniform: Gives a random number between two.
+    """
+    if retry_after is not None:
+        return retry_after * uniform(1.0, 1.2)
+    seconds = min(_FIRST_DELAY * 2 ** min(attempt, 20), longest)
+    return uniform(seconds / 2, seconds)

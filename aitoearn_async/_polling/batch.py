@@ -24,7 +24,7 @@ from .pages import PageSource
 from .ref_reader import RefReader
 from .resume import Resume
 from .rhythm import TimeLeft
-from .save_queue import Keep, SaveQueue
+from .save_queue import Save, SaveQueue
 from .statistics import BatchStatistics, report
 from .step import WaitSettings, WaitState, step
 from .waiter import Poll, Step, not_an_end
@@ -63,7 +63,7 @@ class Batch(AsyncIterator[EitherOutcome[T]]):
         closed: Callable[[], Coroutine[Any, Any, None]],
         admitted: Callable[[TaskRef[T]], None] | None = None,
         progress: Callable[[BatchStatistics], object] | None,
-        keep: Keep[T] | None = None,
+        save: Save[T] | None = None,
         resume: Callable[[TaskRef[T]], Resume | None] | None = None,
         pages: PageSource | None = None,
     ) -> None:
@@ -95,7 +95,7 @@ class Batch(AsyncIterator[EitherOutcome[T]]):
         self._news: asyncio.Future[None] | None = None
         self._failure: BaseException | None = None
         self._state = "not entered"
-        self._save_queue = SaveQueue(keep, self._deliver, self._pool.arm, self._fail)
+        self._save_queue = SaveQueue(save, self._deliver, self._pool.arm, self._fail)
         # It comes last, since it may raise, and a batch that is half made must have a `repr`.
         self._ref_reader = RefReader(
             refs, self._admit, lambda: self._owed < max_pending, self._tell

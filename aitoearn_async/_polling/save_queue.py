@@ -20,7 +20,7 @@ from .outcome import Outcome
 
 T = TypeVar("T", bound=Task)
 
-Keep = Callable[[T], Awaitable[tuple[Path, ...]]]
+Save = Callable[[T], Awaitable[tuple[Path, ...]]]
 """Saves what a succeeded task has made, and returns the paths of the files."""
 
 _AT_A_TIME = 64
@@ -34,7 +34,7 @@ class SaveQueue(Generic[T]):
     """Workers that come when there is something to do, and go when there is not.
 
     Args:
-        keep: What is done with each task; None for nothing.
+        save: Saves the files of each task; None for nothing.
         deliver: Takes an outcome that is complete, and how often it is owed.
         eased: Is told whenever there is room for another one.
         failed: Is told of an error that is no `AiToEarnError`: a mistake.
@@ -45,13 +45,13 @@ class SaveQueue(Generic[T]):
 
     def __init__(
         self,
-        keep: Keep[T] | None,
+        save: Save[T] | None,
         deliver: Callable[[Outcome[T], int], None],
         eased: Callable[[], None],
         failed: Callable[[BaseException], None],
     ) -> None:
         self.held: int = 0
-        self._keep = keep
+        self._save = save
         self._deliver = deliver
         self._eased = eased
         self._failed = failed
@@ -65,23 +65,23 @@ class SaveQueue(Generic[T]):
 
     def take(self, outcome: Outcome[T], times: int) -> None:
         """Take an outcome; it is passed on at once if there is nothing to save."""
-        if self._keep is None or not outcome.ok:
+        if self._save is None or not outcome.ok:
             self._deliver(outcome, times)
             return
         self.held += times
         self._queue.append((outcome, times))
         if len(self._workers) < _AT_A_TIME:
             worker = asyncio.get_running_loop().create_task(
-                self._work(self._keep), name="aitoearn-batch-save"
+                self._work(self._save), name="aitoearn-batch-save"
             )
             self._workers.add(worker)
             worker.add_done_callback(self._reap)
 
-    async def _work(self, keep: Keep[T]) -> None:
+    async def _work(self, save: Save[T]) -> None:
         while self._queue:
             outcome, times = self._queue.popleft()
             try:
-                paths = await keep(outcome.unwrap())
+                paths = await save(outcome.unwrap())
                 outcome = msgspec.structs.replace(outcome, paths=paths)
             except AiToEarnError as error:
                 outcome = msgspec.structs.replace(outcome, error=error.with_traceback(None))

@@ -17,9 +17,9 @@ from urllib.parse import urlsplit
 from ..errors import AiToEarnError, ContractError, NotAskedError, RateLimitError, ServerError
 from .breaker import BreakerState
 from .charges import Charge, charge_of, may_be_the_hosts
-from .health import Admission, Health, RouteHealth
 from .limiter import RequestLimiter
 from .pauses import FIRST_PAUSE
+from .scopes import Admission, RouteScope, Scope
 
 _MOST_ROUTES = 100
 """The most routes that are told apart: the service has ten."""
@@ -48,8 +48,8 @@ class ServiceMonitor:
         """Called when a breaker is in another state."""
         self._now = now
         self._limiter = limiter
-        self._routes: dict[str, RouteHealth] = {}
-        self._host = Health(
+        self._routes: dict[str, RouteScope] = {}
+        self._host = Scope(
             urlsplit(address).hostname or address, limiter.pace, self._usual, self._changed
         )
         self._all_well = True  # so that nothing more need be asked, and no clock be read
@@ -177,7 +177,7 @@ class ServiceMonitor:
         self._all_well = self._all_well and host.is_well and route.is_well
         asked: float | None = getattr(error, "retry_after", None)
         if asked is not None or isinstance(error, RateLimitError):
-            pause = route.pauses.complain(subject, asked, now)
+            pause = route.pauses.note_complaint(subject, asked, now)
             if pause is not None:
                 self._all_well = False
                 route.pause(pause, now)
@@ -215,23 +215,21 @@ class ServiceMonitor:
         admission.route.note_success(admission.generation, self._now)
         self._host.note_success(admission.of_host, self._now)
 
-    def _hold_back(
-        self, why: str, scope: Health, retry_after: float | None = None
-    ) -> NotAskedError:
+    def _hold_back(self, why: str, scope: Scope, retry_after: float | None = None) -> NotAskedError:
         self.held_back += 1
         error = NotAskedError(f"not asked, because {why}", retry_after=retry_after)
         error.__cause__ = scope.trouble
         return error
 
-    def _add(self, path: str) -> RouteHealth:
+    def _add(self, path: str) -> RouteScope:
         if len(self._routes) >= _MOST_ROUTES:
             path = ""
         name = self._host.name + path
-        route = self._routes.get(path) or RouteHealth(name, self._limiter.new_pace(), self._changed)
+        route = self._routes.get(path) or RouteScope(name, self._limiter.new_pace(), self._changed)
         self._routes[path] = route
         return route
 
-    def _scopes(self) -> Iterator[Health]:
+    def _scopes(self) -> Iterator[Scope]:
         yield self._host
         yield from self._routes.values()
 

@@ -62,7 +62,7 @@ class Pauses:
         if self._complained:
             self._complained.pop(subject, None)
 
-    def complain(self, subject: str, asked: float | None, now: float) -> Pause | None:
+    def note_complaint(self, subject: str, asked: float | None, now: float) -> Pause | None:
         """Note a complaint.
 
         Args:

@@ -29,9 +29,9 @@ from .._net.connection import (
 )
 from .._net.headers import matches, stored_by
 from .._net.urls import proxy_options
-from .._resilience.health import Admission
 from .._resilience.limiter import RequestLimiter
 from .._resilience.monitor import ServiceMonitor
+from .._resilience.scopes import Admission
 from .._runtime.clock import Clock
 from .._runtime.lifetime import Lifetime, Timeout, is_cancelled
 from .._verdict import NO_TURN

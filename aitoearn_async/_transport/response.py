@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from .._resilience.health import Admission
+from .._resilience.scopes import Admission
 
 if TYPE_CHECKING:
     from aiohttp import ClientResponse

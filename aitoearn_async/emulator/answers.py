@@ -74,7 +74,7 @@ def _shown(service: Service, request: Request) -> list[StoredTask]:
     return route.page(service, call_of(service, route, request, None))
 
 
-def answer(service: Service, request: Request, fault: Fault | None) -> wire.Answer:
+def answer(service: Service, request: Request, fault: Fault | None) -> wire.HttpResponse:
     """Return the service's own answer."""
     now = service.now()
     date = {"Date": wire.http_date(service.date(now))}
@@ -93,18 +93,18 @@ def answer(service: Service, request: Request, fault: Fault | None) -> wire.Answ
         headers["x-request-id"] = request_id
     headers["Content-Type"] = wire.JSON
     if not service.dialect.validators:
-        return wire.Answer(body, 200, headers)
+        return wire.HttpResponse(body, 200, headers)
     headers["Access-Control-Allow-Origin"] = "*"
     headers["Keep-Alive"] = f"timeout={wire.KEEP_ALIVE:.0f}"
     headers["ETag"] = wire.etag_of(body)
     reads = request.method in ("GET", "HEAD")
     if reads and wire.is_fresh(headers["ETag"], request.headers):
         del headers["Content-Type"]
-        return wire.Answer(b"", 304, headers)
-    return wire.Answer(body, 200, headers)
+        return wire.HttpResponse(b"", 304, headers)
+    return wire.HttpResponse(body, 200, headers)
 
 
-def _file(service: Service, request: Request, now: float) -> wire.Answer:
+def _file(service: Service, request: Request, now: float) -> wire.HttpResponse:
     """Return a file of a task's, for which no key is asked, or one that was uploaded."""
     path = request.path.partition("?")[0]
     if not path.startswith(media.PREFIX):

@@ -62,23 +62,23 @@ class MediaStore:
         return content
 
 
-def answer(content: bytes, media_type: str, headers: CIMultiDictProxy[str]) -> wire.Answer:
+def answer(content: bytes, media_type: str, headers: CIMultiDictProxy[str]) -> wire.HttpResponse:
     """Return a file, or the part of it that the request's headers ask for."""
     digest = base64.b16encode(hashlib.sha1(content, usedforsecurity=False).digest())
     etag = f'"{digest.decode().lower()}"'
     sent = CIMultiDict({"Content-Type": media_type, "ETag": etag, "Accept-Ranges": "bytes"})
     part = _RANGE.fullmatch(headers.get("Range", ""))
     if part is None or headers.get("If-Range", etag) != etag:
-        return wire.Answer(content, 200, sent)
+        return wire.HttpResponse(content, 200, sent)
     first, size = int(part[1]), len(content)
     last = min(int(part[2] or size), size - 1)
     if first > last:
         sent["Content-Range"] = f"bytes */{size}"
-        return wire.Answer(b"", 416, sent)
+        return wire.HttpResponse(b"", 416, sent)
     sent["Content-Range"] = f"bytes {first}-{last}/{size}"
-    return wire.Answer(content[first : last + 1], 206, sent)
+    return wire.HttpResponse(content[first : last + 1], 206, sent)
 
 
-def missing() -> wire.Answer:
+def missing() -> wire.HttpResponse:
     """Return the answer for a file that does not exist."""
-    return wire.Answer(b"no such file\n", 404, CIMultiDict({"Content-Type": "text/plain"}))
+    return wire.HttpResponse(b"no such file\n", 404, CIMultiDict({"Content-Type": "text/plain"}))

@@ -100,7 +100,7 @@ def confirmed_json(asset: Asset, fields: Mapping[str, Any]) -> bytes:
     )
 
 
-def answer(assets: Mapping[str, Asset], request: Request, date: datetime) -> wire.Answer:
+def answer(assets: Mapping[str, Asset], request: Request, date: datetime) -> wire.HttpResponse:
     """Return the storage's answer to a request, and keep the file that it puts.
 
     Args:
@@ -123,12 +123,12 @@ def answer(assets: Mapping[str, Asset], request: Request, date: datetime) -> wir
         return refusal or _refusal(403, "AccessDenied", "Access Denied.")
     asset.content = request.body
     etag = hashlib.md5(request.body, usedforsecurity=False).hexdigest()
-    return wire.Answer(b"", 200, CIMultiDict({"ETag": f'"{etag}"'}))
+    return wire.HttpResponse(b"", 200, CIMultiDict({"ETag": f'"{etag}"'}))
 
 
 def _judge(
     asset: Asset | None, request: Request, signed: Mapping[str, str], date: datetime
-) -> wire.Answer | None:
+) -> wire.HttpResponse | None:
     """Return the refusal that a file meets, or `None` if it may be put."""
     if asset is None or "X-Amz-Signature" not in signed:
         return _refusal(403, "AccessDenied", "Access Denied.")
@@ -145,9 +145,11 @@ def _judge(
     return None
 
 
-def _refusal(status: int, code: str, message: str) -> wire.Answer:
+def _refusal(status: int, code: str, message: str) -> wire.HttpResponse:
     body = (
         '<?xml version="1.0" encoding="UTF-8"?>\n'
         f"<Error><Code>{code}</Code><Message>{message}</Message></Error>"
     )
-    return wire.Answer(body.encode(), status, CIMultiDict({"Content-Type": "application/xml"}))
+    return wire.HttpResponse(
+        body.encode(), status, CIMultiDict({"Content-Type": "application/xml"})
+    )

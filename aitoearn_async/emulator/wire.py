@@ -30,7 +30,7 @@ _NOT_JSON: Final = b"\x16\x03\x01\x00\xa5{\xff\xfe<!doctype"
 
 
 @dataclass(slots=True)
-class Answer:
+class HttpResponse:
     """One HTTP response, before anything is sent."""
 
     body: bytes = b""
@@ -63,14 +63,16 @@ def http_date(date: datetime) -> str:
     return format_datetime(date, usegmt=True)
 
 
-def apply_fault(answer: Answer, fault: Fault) -> Answer:
+def apply_fault(answer: HttpResponse, fault: Fault) -> HttpResponse:
     """Return the answer that a faulty proxy sends in place of a right one."""
     if fault.status is not None:
-        answer = Answer(_page(fault), fault.status, CIMultiDict({"Content-Type": "text/html"}))
+        answer = HttpResponse(
+            _page(fault), fault.status, CIMultiDict({"Content-Type": "text/html"})
+        )
     elif fault.redirect is not None:
-        answer = Answer(b"", 302, CIMultiDict({"Location": fault.redirect}))
+        answer = HttpResponse(b"", 302, CIMultiDict({"Location": fault.redirect}))
     elif fault.garbage:
-        answer = Answer(_NOT_JSON, 200, CIMultiDict({"Content-Type": JSON}))
+        answer = HttpResponse(_NOT_JSON, 200, CIMultiDict({"Content-Type": JSON}))
     for name, value in fault.headers.items():
         answer.headers[name] = value
     return answer
@@ -96,18 +98,18 @@ def _reason(status: int) -> str:
         return ""
 
 
-def respond(answer: Answer) -> web.Response:
+def respond(answer: HttpResponse) -> web.Response:
     """Return the answer as aiohttp sends it."""
     return web.Response(body=answer.body, status=answer.status, headers=answer.headers)
 
 
-def begin(request: web.BaseRequest, answer: Answer) -> None:
+def begin(request: web.BaseRequest, answer: HttpResponse) -> None:
     """Send the head and half of the body."""
     if request.transport is not None:
         request.transport.write(_head(answer) + answer.body[: len(answer.body) // 2])
 
 
-def broken(answer: Answer, fault: Fault) -> web.StreamResponse | None:
+def broken(answer: HttpResponse, fault: Fault) -> web.StreamResponse | None:
     """Return what goes out if the fault breaks the connection, else `None`."""
     if fault.truncate is not None:
         return _Broken(_head(answer) + answer.body[: fault.truncate])
@@ -144,7 +146,7 @@ def reset(transport: asyncio.Transport) -> None:
     transport.abort()
 
 
-def _head(answer: Answer) -> bytes:
+def _head(answer: HttpResponse) -> bytes:
     lines = [f"HTTP/1.1 {answer.status} {_reason(answer.status)}"]
     lines += [f"{name}: {value}" for name, value in answer.headers.items()]
     lines += [f"Content-Length: {len(answer.body)}", "", ""]

@@ -130,17 +130,17 @@ async def test_the_receipt_is_believed_first(
 
 
 async def test_receipts_are_not_kept_for_ever(
-    service: Emulator, client: Client, monkeypatch: pytest.MonkeyPatch
+    service: Emulator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("aitoearn_async._api.submit._MOST_REMEMBERED", 20)
-    refs = [await client.submit(IMAGE) for _ in range(21)]
-    service.requests.clear()
-    service.fault(Fault(code=404), times=None)
-    for ref, polls in ((refs[0], 1), (refs[-1], 2)):
-        service.requests.clear()
-        with pytest.raises(ApiError):
-            await client.wait_for(ref)
-        assert len(service.requests) == polls
+    async with Client(service.api_key, base_url=service.url) as client:
+        refs = [await client.submit(IMAGE) for _ in range(21)]
+        service.fault(Fault(code=404), times=None)
+        for ref, polls in ((refs[0], 1), (refs[-1], 2)):
+            service.requests.clear()
+            with pytest.raises(ApiError):
+                await client.wait_for(ref)
+            assert len(service.requests) == polls
 
 
 async def test_closed_and_cancelled_waits_have_the_ref(service: Emulator) -> None:

@@ -20,6 +20,7 @@ from aitoearn_async import (
     TaskRequest,
 )
 from aitoearn_async._api import settle, submit
+from aitoearn_async._api.recent import Recent
 from aitoearn_async.emulator import Emulator, Fault
 
 IMAGE = GenerateImage(model="gpt-image-2", prompt="a cat", n=2)
@@ -286,9 +287,8 @@ async def test_the_oldest_receipts_are_forgotten(
     aitoearn_client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A process that submits for years holds no more of them than some."""
-    receipts: dict[Any, None] = {}
+    receipts: Recent[Any, None] = Recent(2)
     monkeypatch.setattr(submit, "_receipts", receipts)
-    monkeypatch.setattr(submit, "_MOST_RECEIPTS", 2)
     made = [await aitoearn_client.submit(IMAGE) for _ in range(4)]
     assert [ref for _, ref in receipts] == made[2:]
 

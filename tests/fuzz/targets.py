@@ -38,9 +38,9 @@ from aitoearn_async._net.connection import RequestBody
 from aitoearn_async._net.headers import MOST_RETRY_AFTER
 from aitoearn_async._net.urls import checked_base_url, checked_header, proxy_objection
 from aitoearn_async._polling.step import WaitState
-from aitoearn_async._resilience.health import Admission
 from aitoearn_async._resilience.limiter import RequestLimiter
 from aitoearn_async._resilience.monitor import ServiceMonitor
+from aitoearn_async._resilience.scopes import Admission
 from aitoearn_async._runtime.lifetime import Lifetime
 from aitoearn_async._transport.credentials import Credentials, Key, checked
 from aitoearn_async._transport.http import Http

@@ -26,10 +26,10 @@ from aitoearn_async import (
     TaskNotFoundError,
     UnexpectedResponseError,
 )
-from aitoearn_async._resilience.health import Admission
 from aitoearn_async._resilience.limiter import RequestLimiter
 from aitoearn_async._resilience.monitor import ServiceMonitor
 from aitoearn_async._resilience.ramp import Ramp, after_complaint, after_outage
+from aitoearn_async._resilience.scopes import Admission
 
 START = 1000.0
 IMAGES, VIDEOS, SUBMITS = "/images/", "/videos/", "/submits"

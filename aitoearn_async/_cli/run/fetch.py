@@ -51,10 +51,10 @@ class _Fetch:
         paths: list[Path] = []
         began = asyncio.get_running_loop().time()
         try:
-            task = await self._ask(ref)
-            error = failure_of(task)
-            if task.state is TaskState.SUCCEEDED:
-                paths = await self._save(task)
+            found: AnyTask = await self._client.get(ref)
+            task, error = found, failure_of(found)
+            if found.state is TaskState.SUCCEEDED:
+                paths = await self._settings.save(self._client, found)
         except AiToEarnError as raised:
             error = raised
         elapsed = asyncio.get_running_loop().time() - began
@@ -66,19 +66,6 @@ class _Fetch:
             echo_error(note.format(ref=ref, state=words.state_word(task)))
             return ExitStatus.GAVE_UP
         return snapshot.status
-
-    async def _ask(self, ref: AnyRef) -> AnyTask:
-        task: AnyTask = await self._client.get(ref)
-        return task
-
-    async def _save(self, task: AnyTask) -> list[Path]:
-        settings = self._settings
-        return await self._client.download(
-            task,
-            settings.directory or ".",
-            timeout=settings.limits.save_timeout,
-            max_bytes=settings.media.max_bytes,
-        )
 
     def _report(self, snapshot: WaitSnapshot) -> None:
         if self._settings.as_json:

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from aitoearn_async import AnyTask, Client
+
 from ..options.groups import MediaOptions, ServiceOptions, WaitOptions
 from ..report import words
 from ..report.echo import echo_error
@@ -25,6 +27,17 @@ class Settings:
     def as_json(self) -> bool:
         """Return whether outcomes are wanted as JSON."""
         return self.service.as_json
+
+    async def save(self, client: Client, task: AnyTask) -> list[Path]:
+        """Save the files of a task; return none if nothing is to be saved."""
+        if self.directory is None:
+            return []
+        return await client.download(
+            task,
+            self.directory,
+            timeout=self.limits.save_timeout,
+            max_bytes=self.media.max_bytes,
+        )
 
     def tell_how_to_go_on(self, command: str, refs: list[Any]) -> None:
         """Write the command that goes on with these tasks, if there are any."""

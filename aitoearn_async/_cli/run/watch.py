@@ -11,7 +11,7 @@ from collections.abc import AsyncGenerator, Iterable
 from pathlib import Path
 from typing import Any
 
-from aitoearn_async import AiToEarnError, AnyRef, AnyTask, Client, TaskRef, TaskState, Waiter
+from aitoearn_async import AiToEarnError, AnyRef, Client, TaskRef, TaskState, Waiter
 
 from ..report import words
 from ..report.echo import echo_error
@@ -74,22 +74,12 @@ class Watch:
                 if not task.done:
                     reporter.changed(snapshot_of(waiter))
                 elif task.state is TaskState.SUCCEEDED:
-                    paths = await self._save(task)
+                    paths = await self._settings.save(self._client, task)
         except AiToEarnError as raised:
             error = raised
         end = snapshot_of(waiter, error)._replace(paths=tuple(paths))
         self._ends[waiter.ref] = end
         reporter.ended(end)
-
-    async def _save(self, task: AnyTask) -> list[Path]:
-        if self._settings.directory is None:
-            return []
-        return await self._client.download(
-            task,
-            self._settings.directory,
-            timeout=self._settings.limits.save_timeout,
-            max_bytes=self._settings.media.max_bytes,
-        )
 
     def interrupted(self) -> ExitStatus:
         """Write what has not ended, and how to go on with it."""

@@ -1,63 +1,23 @@
-"""Waits that a watcher is told of: when they end, and how, whatever ends them.
-
-Without a watcher none of this is imported. What a watcher makes of it is not known here.
-"""
+"""Waits that a watcher is told of: when they end, and how, whatever ends them."""
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager
-from typing import Any, Protocol, TypeVar
+from typing import Any, TypeVar
 
-from .._verdict import Verdict
+from .._polling.batch import Batch
+from .._polling.step import Ended, WaitState
+from .._polling.waiter import Poll, Waiter
 from ..contract.tasks import Task, TaskRef
 from ..errors import AiToEarnError
-from .batch import Batch
-from .step import Decision, Ended, PollResult, WaitSettings, WaitState
-from .waiter import Poll, Waiter
+from .watcher import Watcher
 
 T = TypeVar("T", bound=Task)
-
-
-class WaitWatch(Protocol):
-    """A watcher of waits."""
-
-    def working_for(self, wait: WaitState[Any]) -> AbstractContextManager[None]:
-        """Return a block in which the running task works for a wait. The first is its beginning."""
-        ...
-
-    def polling(self, poll: Poll[T]) -> Poll[T]:
-        """Return a poll function each of whose polls is such a block."""
-        ...
-
-    def step(
-        self,
-        wait: WaitState[T],
-        settings: WaitSettings,
-        response: PollResult[T] | Verdict,
-        asked: float,
-        now: float,
-    ) -> Decision[T]:
-        """Note a poll. Return what `step` decides on it."""
-        ...
-
-    def end(self, wait: WaitState[Any], task: Task | None, error: BaseException | None) -> None:
-        """Note that a wait is over; neither task nor error: nobody waits any more.
-
-        A wait that has not been seen to begin is ignored.
-        """
-        ...
-
-    def end_unseen(
-        self, wait: WaitState[Any], task: Task | None, error: BaseException | None
-    ) -> None:
-        """Note the same of a wait that may have begun without a poll of its own."""
-        ...
 
 
 class WatchedWaiter(Waiter[T]):
     """A wait for one task that is watched."""
 
-    def __init__(self, *args: Any, watch: WaitWatch, **options: Any) -> None:
+    def __init__(self, *args: Any, watch: Watcher, **options: Any) -> None:
         self._watch = watch
         self._is_told = False
         super().__init__(*args, step=watch.step, **options)
@@ -87,7 +47,7 @@ class WatchedWaiter(Waiter[T]):
 class WatchedBatch(Batch[T]):
     """A wait for many tasks that is watched."""
 
-    def __init__(self, *args: Any, watch: WaitWatch, poll: Poll[T], **options: Any) -> None:
+    def __init__(self, *args: Any, watch: Watcher, poll: Poll[T], **options: Any) -> None:
         self._watch = watch
         super().__init__(*args, poll=watch.polling(poll), step=watch.step, **options)
 

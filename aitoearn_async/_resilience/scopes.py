@@ -1,4 +1,4 @@
-"""The health of one target of requests: of the host, or of a route.
+"""The scopes of trouble: the host, and each route.
 
 Each has a breaker, and its requests a pace. A line is logged when it goes down, is back, or asks
 to be left alone. Which trouble is charged to which of them is said in `monitor`.
@@ -26,12 +26,12 @@ _SHORT = 5.0
 class Admission(NamedTuple):
     """The permission for one request, with the state at the moment it was given."""
 
-    route: RouteHealth
+    route: RouteScope
     generation: int
     of_host: int
 
 
-class Health:
+class Scope:
     """A target that trouble is charged to: the host, or a route.
 
     Args:
@@ -107,7 +107,7 @@ class Health:
         self._changed()
 
 
-class RouteHealth(Health):
+class RouteScope(Scope):
     """One kind of endpoint, such as the status of image tasks."""
 
     def __init__(self, name: str, pace: Pace, changed: Callable[[], None]) -> None:
