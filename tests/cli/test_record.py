@@ -154,6 +154,30 @@ def test_lines_that_do_not_settle_a_task(tmp_path: Path) -> None:
     assert list(listed) == ["image:b"]
 
 
+@pytest.mark.parametrize(
+    ("states", "end"),
+    [
+        (("failed", "succeeded"), TaskState.SUCCEEDED),
+        (("succeeded", "failed"), TaskState.FAILED),
+        (("succeeded", "succeeded"), TaskState.SUCCEEDED),
+        (("failed", "running"), None),
+        (("failed", None), None),
+        (("failed", "running", "succeeded"), TaskState.SUCCEEDED),
+    ],
+    ids=str,
+)
+def test_of_several_lines_for_a_task_the_last_one_counts(
+    tmp_path: Path, states: tuple[str | None, ...], end: TaskState | None
+) -> None:
+    """Whether it has ended, and how. A task that nobody asks about takes no part in it."""
+    path = tmp_path / "out.jsonl"
+    path.write_bytes(b"".join(line(ref, state) for state in states for ref in ("image:a", NOBODY)))
+    listed = {"image:a": None}
+    with ResultsFile(str(path)) as results:
+        assert results.drop_finished(listed) == Counter([end] if end else [])
+    assert list(listed) == ([] if end else ["image:a"])
+
+
 def test_a_task_whose_files_are_not_all_there_is_not_settled(tmp_path: Path) -> None:
     """Where files are asked for: those of one that has made several, one of which was deleted."""
     path, there = tmp_path / "out.jsonl", tmp_path / "image-a-1.png"

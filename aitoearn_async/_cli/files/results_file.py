@@ -99,6 +99,8 @@ class ResultsFile:
     def drop_finished(self, listed: Listed, directory: Path | None = None) -> Counter[TaskState]:
         """Remove from a list the tasks that have ended for good; cut off a line that is not whole.
 
+        Of several lines for a task the last one counts.
+
         Args:
             listed: The list.
             directory: Where files are to be saved. A task that succeeded stays on the list
@@ -110,7 +112,7 @@ class ResultsFile:
         Raises:
             click.BadParameter: Something in the file is not an outcome.
         """
-        ends: Counter[TaskState] = Counter()
+        ended: dict[str, TaskState] = {}
         end, whole = 0, True
         self._file.seek(0)
         with open(self._file.fileno(), "rb", closefd=False) as lines:
@@ -119,14 +121,19 @@ class ResultsFile:
                 if line is None:
                     break
                 end, whole = end + len(text), text.endswith(b"\n")
-                if line.state and line.is_final(directory) and line.ref in listed:
-                    del listed[line.ref]
-                    ends[line.state] += 1
+                if line.ref not in listed and line.ref not in ended:
+                    continue
+                if line.state and line.is_final(directory):
+                    listed.pop(line.ref, None)
+                    ended[line.ref] = line.state
+                else:
+                    ended.pop(line.ref, None)
+                    listed[line.ref] = None
         self._file.truncate(end)
         self._size = end
         if not whole:
             self.append(b"")
-        return ends
+        return Counter(ended.values())
 
     def _read(self, number: int, text: bytes) -> _ResultLine | None:
         """Return a line of the file; None for the beginning of one that was cut off."""
