@@ -16,6 +16,7 @@ from typing import Any, Generic, NamedTuple, TypeVar
 import msgspec
 
 from .._net.connection import RequestBody
+from .._net.headers import retry_after
 from .._resilience.retry import RetryBudget, retry
 from .._runtime.lifetime import Lifetime
 from .._transport.http import Http
@@ -249,7 +250,10 @@ class ApiCaller:
         why = question.stray(no)
         if why is None:
             return refused(no, response, question.request_id, self.http)
-        return self._stray(why, response, question.request_id)
+        stray = self._stray(why, response, question.request_id)
+        # Whoever it is for, whoever says it: it is this address that wants to be left alone.
+        stray.retry_after = retry_after(response.headers)
+        return stray
 
     def _stray(self, why: str, response: Response, request_id: str) -> UnexpectedResponseError:
         self.http.drop(response)

@@ -62,6 +62,18 @@ SAID: dict[str, tuple[tuple[str, ...], float | None]] = {
 }
 
 
+@pytest.mark.parametrize("status", [200, 429, 503])
+async def test_a_gateway_with_request_ids_of_its_own_is_obeyed(trial: Trial, status: int) -> None:
+    """It cannot be told from an answer to somebody else; but it asks to be left alone."""
+    no = b'{"code":429,"message":"slow down","requestId":"gateway-1","data":{}}'
+    told = say(http(no, status, {"Retry-After": "60"}))
+    async with RawServer(good("generating"), told, good()) as server, server.client() as client:
+        every_five = tenacity.wait_fixed(5)
+        await trial.ends(lambda ref: client.wait_for(ref, wait=every_five), *refs(1))
+        assert 60 <= server.heard[2].at - server.heard[1].at <= 73
+    trial.wire(server, exactly=3)
+
+
 @pytest.mark.parametrize(("values", "seconds"), SAID.values(), ids=SAID)
 @pytest.mark.parametrize("status", [429, 503])
 async def test_everybody_waits(
