@@ -56,12 +56,20 @@ def matches(condition: str, headers: Mapping[str, str]) -> bool:
     return any(tag.removeprefix("W/") == plain for tag in condition.split(", "))
 
 
-_HIT = re.compile(r"(?:hit|stale|updating)(?: from cloudfront)?", re.IGNORECASE)
+_HIT = re.compile(
+    r"(?:.*,)?\s*(?:tcp_(?!refresh)(?:\w+_)?)?(?:hit|stale|updating)"
+    r"(?: from cloudfront| from \S+\.akamai[^,]*| tcp_(?!refresh)[^,]*)?\s*(?:,.*)?",
+    re.IGNORECASE,
+)
+"""The word of one cache, or of one in a row of them with commas between. Akamai and Azure write
+`TCP_HIT`, and Alibaba both. One that has asked anew says `REFRESH`."""
 _STORED = (
     ("Age", re.compile(r'"?\+?0*[1-9].*')),  # RFC 9111, 5.1
     ("Cache-Status", re.compile(r".*;\s*hit\b(?!\s*=\s*\?0).*", re.IGNORECASE)),  # RFC 9211
     ("Warning", re.compile(r"11[0-2]\b.*")),  # RFC 7234, 5.5: stale
     *((name, _HIT) for name in ("X-Cache-Status", "X-Cache", "X-Proxy-Cache", "CF-Cache-Status")),
+    # Tencent's.
+    ("X-Cache-Lookup", re.compile(r"cache hit|hit from (?:memcache|disktank)\d*", re.IGNORECASE)),
 )
 """Headers in which a cache says that this is a copy. Not Squid's `HIT from ...`: it says that of
 what it has asked for anew, too."""
