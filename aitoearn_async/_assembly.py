@@ -36,6 +36,8 @@ if TYPE_CHECKING:
 
     from aiohttp import ClientSession
 
+    from ._polling.rhythm import ServiceClock
+
 
 class Secrets(NamedTuple):
     """The secrets that no frame of a traceback may show."""
@@ -97,6 +99,7 @@ def assemble(
     trust_env: bool,
     private_media: bool | str | Iterable[str],
     max_response_bytes: int,
+    clock: ServiceClock,
 ) -> Parts:
     """Return the parts of a client. Numbers have been checked; addresses are checked here.
 
@@ -133,7 +136,7 @@ def assemble(
         user_agent=headers["User-Agent"],
         patience=request_timeout,
     )
-    return _parts(http, limiter, lifetime, ApiCaller(http, lifetime, attempts), media_client)
+    return _parts(http, limiter, lifetime, ApiCaller(http, lifetime, attempts, clock), media_client)
 
 
 def _parts(
@@ -146,7 +149,7 @@ def _parts(
     turns, catalog = Turns(lifetime), ModelCatalog(caller)
     drafts = DraftLookup(caller)
     poller = Poller(caller, turns, drafts)
-    downloader = Downloader(media_client, poller.fetch, lifetime)
+    downloader = Downloader(media_client, poller.fetch, lifetime, caller.clock.time)
     uploader = Uploader(caller, Store(media_client, lifetime, http.time_for(None)))
     for part in (http, http.credentials, limiter, catalog, uploader, downloader):
         lifetime.on_move(part.leave_loop)

@@ -158,6 +158,7 @@ class Client:
             trust_env=trust_env,
             private_media=private_media_allowed(private_media),
             max_response_bytes=count("max_response_bytes", max_response_bytes),
+            clock=self._rhythm.clock,
         )
         self._waits = Waits(self._parts, strategy(wait), self._rhythm, telemetry)
 

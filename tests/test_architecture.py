@@ -54,7 +54,7 @@ MAY_IMPORT: dict[str, set[str]] = {
         *("_verdict", "_downloads", "_uploads"),
     },
     "_assembly": {
-        *("contract", "errors", "_runtime", "_net", "_resilience", "_transport"),
+        *("contract", "errors", "_runtime", "_net", "_resilience", "_polling", "_transport"),
         *("_api", "_downloads", "_uploads"),
     },
     "_waits": {"contract", "_arguments", "_polling", "_assembly", "telemetry"},

@@ -17,6 +17,7 @@ import msgspec
 
 from .._net.connection import RequestBody
 from .._net.headers import retry_after
+from .._polling.rhythm import ServiceClock
 from .._resilience.retry import RetryBudget, retry
 from .._runtime.lifetime import Lifetime
 from .._transport.http import Http
@@ -68,10 +69,18 @@ class ApiCaller:
         http: Sends requests.
         lifetime: The client's.
         attempts: How often one question is asked in all.
+        clock: The service's clock, which each good answer tells; None for one of its own.
     """
 
-    def __init__(self, http: Http, lifetime: Lifetime, attempts: int) -> None:
+    def __init__(
+        self,
+        http: Http,
+        lifetime: Lifetime,
+        attempts: int,
+        clock: ServiceClock | None = None,
+    ) -> None:
         self.http = http
+        self.clock: ServiceClock = clock or ServiceClock()
         self.budget: RetryBudget = RetryBudget()
         self.lifetime: Lifetime = lifetime
         self._attempts = attempts
@@ -215,6 +224,7 @@ class ApiCaller:
         monitor = self.http.monitor
         if not isinstance(result, AiToEarnError):
             self._refusals = 0
+            self._note_time(response)
             monitor.record_success(response.admission, response.sent, question.subject)
             return result
         if isinstance(result, AuthenticationError):
@@ -226,6 +236,11 @@ class ApiCaller:
             sent = result.sent_request_id
             result = RateLimitError(*facts, retry_after=pause, sent_request_id=sent)
         return self.note(question.subject, Verdict.on(result, delay=pause))
+
+    def _note_time(self, response: Response) -> None:
+        date = response.headers.get("Date")
+        if date is not None and not response.is_stored:
+            self.clock.note(date, response.sent, self.lifetime.time())
 
     def _read(self, response: Response, question: Question[T]) -> T | AiToEarnError:
         request_id = question.request_id

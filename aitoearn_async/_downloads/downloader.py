@@ -17,7 +17,7 @@ from ..contract.tasks import AnyTask
 from .filenames import destination_of
 from .media_client import MediaClient
 from .stall_timer import StallTimer
-from .task_download import Place, Refresh, TaskDownload
+from .task_download import Place, Refresh, ServiceTime, TaskDownload
 from .transfer import DownloadOptions, Progress
 
 AT_A_TIME = 8
@@ -35,12 +35,20 @@ class Downloader:
         client: Fetches files.
         refresh: Polls a task whose addresses have expired.
         lifetime: The client's.
+        service_time: As in `TaskDownload`.
     """
 
-    def __init__(self, client: MediaClient, refresh: Refresh, lifetime: Lifetime) -> None:
+    def __init__(
+        self,
+        client: MediaClient,
+        refresh: Refresh,
+        lifetime: Lifetime,
+        service_time: ServiceTime,
+    ) -> None:
         self.around: Around = unwatched
         self._client = client
         self._refresh = refresh
+        self._service_time = service_time
         self._threads = Threads(AT_A_TIME)
         self._lifetime = lifetime
         self._places = asyncio.Semaphore(AT_A_TIME)
@@ -96,6 +104,7 @@ class Downloader:
                 client=self._client,
                 threads=self._threads,
                 refresh=self._refresh,
+                service_time=self._service_time,
             )
             try:
                 with timer.timeout:

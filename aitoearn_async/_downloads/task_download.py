@@ -33,6 +33,8 @@ logger: logging.Logger = logging.getLogger("aitoearn_async")
 
 Refresh = Callable[[Any, float], Awaitable[Any]]
 """Polls a task once; over by the given moment of the client's clock."""
+ServiceTime = Callable[[float], float | None]
+"""Returns the service's time at a moment of the client's clock; None where it is not known."""
 
 _FRESH_SECONDS = 15 * 60
 """The time after a task's end in which its storage may still be behind. Clocks differ."""
@@ -108,6 +110,7 @@ class TaskDownload:
         client: Fetches files.
         threads: Where files are worked on.
         refresh: Polls a task whose addresses have expired.
+        service_time: Tells the service's time. This machine's clock may be wrong.
     """
 
     def __init__(
@@ -119,6 +122,7 @@ class TaskDownload:
         client: MediaClient,
         threads: Threads,
         refresh: Refresh,
+        service_time: ServiceTime,
     ) -> None:
         self._ref = task.ref
         self._endpoint = endpoint_of(self._ref)
@@ -127,6 +131,7 @@ class TaskDownload:
         self._client = client
         self._threads = threads
         self._refresh = refresh
+        self._service_time = service_time
         self._last: DownloadError | None = None
         self._take(task)
 
@@ -175,7 +180,8 @@ class TaskDownload:
         """Make attempts for as long as the policy allows and there is time."""
         stem = self._options.name or stem_of(self._ref, result)
         transfer = Transfer(self._client, self._options, result.kind, stem, self._threads)
-        policy = RetryPolicy(is_fresh=_is_lately(self._endpoint.times_of(self._task).ended))
+        ended = self._endpoint.times_of(self._task).ended
+        policy: RetryPolicy | None = None
         timer = self._options.timer
         failure: _Failure | None = None
         while True:
@@ -183,6 +189,8 @@ class TaskDownload:
             if isinstance(attempt, Path):
                 return attempt
             failure, now = attempt, timer.time()
+            # After the first attempt: it may have asked the service, which tells the time.
+            policy = policy or RetryPolicy(is_fresh=self._is_lately(ended, now))
             delay = policy.delay(failure.reason, now, transfer.reached, failure.error.retry_after)
             if delay is None or now + delay >= timer.deadline:
                 raise failure.final(policy.missing_for(now), is_over=delay is None)
@@ -191,6 +199,12 @@ class TaskDownload:
                 logger.warning("%s is not saved yet: %s", self._ref, text)
             self._last = failure.error
             await self._place.sleep(delay, timer)
+
+    def _is_lately(self, ended: Sequence[float], now: float) -> bool:
+        """Return whether a task ended a moment ago, by what it says itself."""
+        told = self._service_time(now)
+        present = time.time() if told is None else told
+        return bool(ended) and abs(present - ended[-1]) < _FRESH_SECONDS
 
     async def _attempt(
         self, transfer: Transfer, result: Result, before: _Failure | None
@@ -267,8 +281,3 @@ class TaskDownload:
             return _Failure(Reason.FINAL, DownloadError(text, self._task))
         self._take(task)
         return None
-
-
-def _is_lately(ended: Sequence[float]) -> bool:
-    """Return whether a task ended a moment ago, by what it says itself."""
-    return bool(ended) and abs(time.time() - ended[-1]) < _FRESH_SECONDS

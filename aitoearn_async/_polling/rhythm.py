@@ -58,6 +58,10 @@ class ServiceClock:
         self._low = self._high = self._at = 0.0
         self._jumps = 0
 
+    def time(self, now: float) -> float | None:
+        """Return its time at a moment of the client's clock; None where it is not known."""
+        return now + self.offset if self.known else None
+
     def note(self, date: str, sent: float, received: float) -> None:
         """Note the `Date` of an answer, and when its request went out and it came in."""
         if date == self.last or self._jumps >= _MOST_JUMPS:

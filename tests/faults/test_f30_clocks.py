@@ -5,15 +5,30 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Iterable
+from datetime import UTC, datetime
 from email.utils import formatdate
+from pathlib import Path
 
 import pytest
 import tenacity
 
 from aitoearn_async import ImageRef, VideoRef, WaitTimeoutError
+from aitoearn_async.emulator.pictures import mp4
 from tests.support.clock import ROUNDING
 from tests.support.loops import BlockableLoop, CoarseLoop, run
-from tests.support.raw_server import REF, STALL, Heard, Part, RawServer, good, http, say
+from tests.support.raw_server import (
+    REF,
+    STALL,
+    Heard,
+    Part,
+    RawServer,
+    Script,
+    envelope,
+    good,
+    http,
+    say,
+    task,
+)
 
 from .harness import Row, Trial
 
@@ -74,6 +89,33 @@ async def test_a_date_to_come_back_at_from_a_clock_that_is_off(trial: Trial) -> 
         await trial.ends(client.get, REF, status="success")
         assert 59 <= server.heard[1].at - server.heard[0].at <= 73
     trial.wire(server, exactly=2)
+
+
+@pytest.mark.parametrize("jump", [HOUR, -HOUR], ids=["forward", "back"])
+async def test_a_file_that_comes_late_under_a_clock_that_is_off(
+    trial: Trial, wall: Wall, tmp_path: Path, jump: float
+) -> None:
+    """Its task has just ended, by the service's clock: so it is waited for longer than a minute."""
+    now, film = time.time(), mp4("one")
+    ended = datetime.fromtimestamp(now - 60, UTC).isoformat()
+    media: list[float] = []
+
+    def choose(heard: Heard) -> Script:
+        if heard.path.startswith("/api/"):
+            address = f"http://{heard.header('Host')}/film.mp4"
+            made = task("SUCCESS", id="v", kind="video", videoUrl=address, finishedAt=ended)
+            return say(http(envelope(made), headers={"Date": formatdate(now, usegmt=True)}))
+        media.append(heard.at)
+        return say(http(film if heard.at - media[0] > 150 else b"", 200))
+
+    wall.offset = jump
+    async with (
+        RawServer(choose=choose) as server,
+        server.client(private_media=True) as client,
+    ):
+        (path,) = await client.download("video:v", tmp_path)
+    assert path.read_bytes() == film
+    trial.wire(server, at_most=60)
 
 
 def gap_in(trial: Trial, count: int, single: int) -> None:

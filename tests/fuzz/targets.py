@@ -90,6 +90,13 @@ def check_task(task: ImageTask | VideoTask) -> None:
     assert msgspec.json.encode(copy) == msgspec.json.encode(task)
 
 
+class Timeless(Lifetime):
+    """No loop runs here, and no time passes."""
+
+    def time(self) -> float:
+        return 0.0
+
+
 class Canned(Http):
     """Gives one answer, to whatever is asked. Nothing else of its parent is changed."""
 
@@ -119,7 +126,7 @@ def answer(data: bytes) -> None:
     """
     limiter = RequestLimiter(64, None, lambda: 0.0)
     monitor = ServiceMonitor("127.0.0.1", limiter, lambda: 0.0)
-    lifetime = Lifetime()
+    lifetime = Timeless()
     http = Canned(
         base_url=URL("http://127.0.0.1"),
         credentials=Credentials(Key(KEY), None, lifetime, 30.0),
