@@ -23,7 +23,7 @@ from .._transport.response import Response
 from .._uploads.store import Progress
 from .._verdict import Verdict
 from ..contract.endpoints import SubmitEndpoint, entries_decoder, submit_of
-from ..contract.envelope import Envelope, decode
+from ..contract.envelope import holds_data
 from ..contract.requests import TaskRequest
 from ..contract.tasks import TaskRef
 from ..errors import (
@@ -199,10 +199,11 @@ _LEFT = "the call was ended while it was under way"
 
 
 def _has_receipt(response: Response | AiToEarnError, row: SubmitEndpoint[Any]) -> bool:
-    """Return whether an answer names a task all the same, under a status that says no."""
-    return isinstance(response, Response) and isinstance(
-        decode(response.body, row.decoder), Envelope
-    )
+    """Return whether an answer names a task all the same, under a status or a code that says no.
+
+    A gateway has statuses of its own, and may have a code of its own for all is well.
+    """
+    return isinstance(response, Response) and holds_data(response.body, row.decoder)
 
 
 def _is_answer(error: AiToEarnError) -> TypeGuard[ServerError]:

@@ -121,6 +121,17 @@ def decode(
         return _not_decodable(body, exc)
 
 
+def holds_data(body: bytes, decoder: msgspec.json.Decoder[Envelope[Any]]) -> bool:
+    """Return whether an answer holds what was asked for, whatever its code says."""
+    if too_deep(body):
+        return False
+    try:
+        decoder.decode(body)
+    except (ValueError, RecursionError):
+        return False
+    return True
+
+
 def decode_row(row: bytes, codec: Codec[TaskT]) -> TaskT | Malformed:
     """Decode a task that stands in a list, as it would be read if it stood alone."""
     deep = too_deep(row)

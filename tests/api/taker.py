@@ -35,9 +35,9 @@ class Plan:
     read: int = 0
 
 
-def receipt(status: int = 200) -> bytes:
+def receipt(status: int = 200, code: int = 0) -> bytes:
     """A good answer; the id is put in when it is sent."""
-    return http(envelope({"id": ID, "logId": ID, "status": "x"}), status)
+    return http(envelope({"id": ID, "logId": ID, "status": "x"}, code), status)
 
 
 TAKEN = Plan("whole", (receipt(),))

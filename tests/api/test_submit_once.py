@@ -82,6 +82,11 @@ open_fate = st.one_of(
     st.builds(lambda status: Plan("whole", (http(PAGE, status),)), statuses),
     st.builds(lambda body: Plan("whole", (http(body),)), no_answers),
     st.builds(lambda status: Plan("whole", (receipt(status),)), refusals),
+    st.builds(
+        lambda status, code: Plan("whole", (receipt(status, code),)),
+        st.sampled_from([200, 400, 429]),
+        st.sampled_from([1, 200, 201, 400, 429, 12300]),
+    ),
 )
 not_taken = st.one_of(
     st.builds(lambda end, pause: Plan("accept", (pause, end)), ends, pauses),
@@ -117,6 +122,8 @@ async def submit(server: Taker, request: GenerateImage | GenerateVideo) -> objec
 @example([Plan("accept", (RST,)), Plan("whole", (RST,)), TAKEN], VIDEO)
 @example([Plan("no", (http(envelope(code=429)),)), Plan("whole", (PAGE,)), TAKEN], IMAGE)
 @example([Plan("body", (RST,), 500_000), TAKEN], BIG)
+@example([Plan("whole", (receipt(200, 429),)), TAKEN], VIDEO)
+@example([Plan("whole", (receipt(200, 200),)), TAKEN], IMAGE)
 def test_at_most_one_task_a_call_and_each_is_told_of(
     plans: list[Plan], request: GenerateImage | GenerateVideo
 ) -> None:
