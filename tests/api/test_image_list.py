@@ -57,6 +57,27 @@ async def test_a_service_that_caps_its_pages_loses_no_row() -> None:
         assert len(server.heard) == 3
 
 
+async def test_it_tells_how_many_there_are_and_leaves_out_what_has_no_id() -> None:
+    """A row that cannot be asked for is no task. Each page has a fresh address, past all caches."""
+    ids = ["a/../b", "", "c" * 24, "x" * 129, "d" * 24]
+    rows = [{"id": id, "status": "success", "type": "image"} for id in ids]
+
+    def choose(heard: Heard) -> list[bytes]:
+        page = int(re.findall(r"page=(\d+)", heard.path)[0])
+        return [http(envelope({"list": rows[3 * (page - 1) : 3 * page], "total": len(rows)}))]
+
+    async with RawServer(choose) as server, server.client() as client:
+        listed = client.list_images(page_size=3)
+        assert listed.total is None
+        assert [row.id async for row in listed] == ["c" * 24, "d" * 24]
+        assert listed.total == 5
+        again = [row async for row in client.list_images(page_size=3)]
+        assert len(again) == 2
+    fresh = [re.findall(r"[?&]_=([^&]+)", heard.path) for heard in server.heard]
+    assert len(fresh) == 4
+    assert len({each for (each,) in fresh}) == 4
+
+
 async def test_a_service_without_logs_says_so() -> None:
     async with (
         Emulator(routes=["image"]) as service,

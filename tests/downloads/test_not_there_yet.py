@@ -96,6 +96,25 @@ async def test_what_ended_long_ago_is_asked_for_a_minute(
     assert names(tmp_path) == []
 
 
+@pytest.mark.parametrize(
+    ("minutes", "is_late"), [(14, False), (-14, False), (16, True), (-16, True)]
+)
+async def test_just_now_is_a_quarter_of_an_hour(
+    tmp_path: Path, minutes: int, is_late: bool
+) -> None:
+    """Clocks differ, so what will end in some minutes has ended too."""
+    media: list[float] = []
+    choose = storage(say(http(b"", 404)), 100.0, media)
+    async with RawServer(choose=choose) as server, client_for(server) as client:
+        task = ended(timedelta(minutes=minutes), address(server))
+        if is_late:
+            with pytest.raises(DownloadError, match="HTTP 404"):
+                await client.download(task, tmp_path)
+            assert media[-1] - media[0] < 80
+        else:
+            assert await client.download(task, tmp_path)
+
+
 async def test_what_ended_just_now_is_asked_for_as_long_as_there_is_time(tmp_path: Path) -> None:
     loop, media = asyncio.get_running_loop(), list[float]()
     choose = storage(say(http(b"", 404)), 1e9, media)

@@ -35,6 +35,7 @@ from tests.support.raw_server import (
     RST,
     STALL,
     Heard,
+    Line,
     RawServer,
     Script,
     envelope,
@@ -42,7 +43,7 @@ from tests.support.raw_server import (
     say,
 )
 
-from .stores import SECRET, TAKEN, Put, Service, Store, answers
+from .stores import SECRET, TAKEN, Put, Service, Store, answers, length_of
 
 PNG = b"\x89PNG\r\n\x1a\n" + bytes(20)
 MP3 = b"ID3\x04" + bytes(20)
@@ -125,9 +126,46 @@ async def test_the_same_bytes_are_uploaded_once(tmp_path: Path) -> None:
     async with Store() as store, Service(store) as service, service.client() as client:
         found = await asyncio.gather(*(client.upload(each) for each in forms * 3))
         assert len(set(found)) == len(store.kept) == 1
-        await asyncio.sleep(3601)
+        await asyncio.sleep(3590)
+        assert await client.upload(PNG) == found[0]
+        assert len(store.kept) == 1, "for an hour"
+        await asyncio.sleep(11)
         await client.upload(PNG)
         assert len(store.kept) == 2
+
+
+async def test_an_open_file_is_read_from_where_it_stands(tmp_path: Path) -> None:
+    """As a picture behind a header of somebody's own is."""
+    path = tmp_path / "cat.bin"
+    path.write_bytes(b"a header" + PNG)
+    async with Store() as store, Service(store) as service, service.client() as client:
+        with path.open("rb") as file:
+            assert file.read(8) == b"a header"
+            await client.upload(file)
+        assert [each.digest for each in store.kept] == [hashlib.sha256(PNG).hexdigest()]
+
+
+async def test_a_data_uri_is_of_the_type_that_it_says() -> None:
+    """Its author knows, where nothing else tells: a sound may be of a kind unknown here."""
+    address = "data:audio/x-new;base64,AAECAwQFBgcICQ=="
+    request = GenerateVideo(model="m", prompt="p", audios=[address])
+    async with Store() as store, Service(store) as service, service.client() as client:
+        await client.submit(request)
+        assert [each.media_type for each in store.kept] == ["audio/x-new"]
+
+
+async def test_a_large_body_gets_more_time_than_a_request() -> None:
+    """A second for each 128 KiB, so that a slow line can carry it."""
+
+    class Slow(Service):
+        async def answer(self, head: bytes, line: Line) -> bool:
+            if length_of(head) > 1_000_000:
+                await asyncio.sleep(37)
+            return await super().answer(head, line)
+
+    async with Store() as store, Slow(store) as service, service.client(attempts=1) as client:
+        await client.submit(edit(PNG + bytes(786_432)), upload="never")  # a MiB in base64: 8 s
+        assert len(service.submits) == 1
 
 
 async def test_the_oldest_address_is_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
