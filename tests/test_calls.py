@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import math
 from collections.abc import Iterable
@@ -219,6 +220,28 @@ async def test_extra_fields_are_sent(aitoearn_client: Client, aitoearn_service: 
     await aitoearn_client.submit(request)
     sent = json.loads(aitoearn_service.requests[-1].body)
     assert sent == {"model": "gpt-image-2", "prompt": "a cat", "background": "opaque"}
+
+
+async def test_the_list_of_models_is_kept_for_five_minutes(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """What is submitted meanwhile is compared with it. A model that cannot be read is told of."""
+    entries = [{"name": "gpt-image-2", "pricing": "3"}, {"name": 5}]
+
+    def script(heard: Heard) -> Iterable[Part]:
+        return [http(envelope({"logId": REF.id} if heard.method == "POST" else entries))]
+
+    request = GenerateImage(model="gpt-image-2", prompt="a cat")
+    async with RawServer(*[script] * 20) as server, server.client() as client:
+        for pause, lists in ((0, 1), (290, 1), (20, 2), (290, 2)):
+            await asyncio.sleep(pause)
+            await client.submit(request, check=True)
+            assert await client.price(request) == 3
+            assert sum(heard.method == "GET" for heard in server.heard) == lists
+        assert [model.name for model in await client.image_models()] == ["gpt-image-2"]
+    warned = [each.getMessage() for each in caplog.records if each.levelname == "WARNING"]
+    assert len(warned) == 3
+    assert all("a model of" in text and "is left out" in text for text in warned)
 
 
 MODELS = {

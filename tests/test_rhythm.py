@@ -176,3 +176,14 @@ async def test_a_batch_tells_how_long_it_will_take(
         assert left[0] - 5 <= took <= left[1] + 6
         assert left[0] < left[1] < left[0] + 15
         assert batch.statistics().time_left is None
+
+    async def not_all_yet() -> AsyncIterator[ImageRef]:
+        for ref in some():
+            yield ref
+        await asyncio.sleep(10)
+
+    async with aitoearn_client.as_completed(not_all_yet()) as batch:
+        await asyncio.sleep(3)
+        assert batch.statistics().time_left is None
+        await asyncio.sleep(10)
+        assert batch.statistics().time_left is not None

@@ -77,6 +77,34 @@ async def test_two_that_look_alike_stay_uncertain(aitoearn_service: Emulator) ->
         assert submits(aitoearn_service) == 2
 
 
+async def test_no_more_than_three_are_named(aitoearn_service: Emulator) -> None:
+    """An account can have many that look alike."""
+    key, url = aitoearn_service.api_key, aitoearn_service.url
+    async with contextlib.AsyncExitStack() as stack:
+        clients = [await stack.enter_async_context(Client(key, base_url=url)) for _ in range(5)]
+        aitoearn_service.fault(Fault(truncate=10), times=5, route="submits")
+        calls = (client.submit(VIDEO) for client in clients)
+        ends = await asyncio.gather(*calls, return_exceptions=True)
+    for end in ends:
+        assert isinstance(end, SubmitUncertainError)
+        assert "5 since then could be this one" in str(end)
+        assert str(end).count("video:") == 3
+
+
+async def test_a_gateways_500_is_not_the_services(
+    aitoearn_service: Emulator, aitoearn_client: Client
+) -> None:
+    """It may give up on a service that goes on: so the task may show later, as after silence."""
+    body = json.dumps({"code": 500, "message": "upstream", "data": {}})
+    gone = Fault(status=500, body=body, headers={"Content-Type": "application/json"}, creates=False)
+    aitoearn_service.fault(gone, route="submits")
+    began = asyncio.get_running_loop().time()
+    with pytest.raises(SubmitUncertainError, match="upstream"):
+        await aitoearn_client.submit(VIDEO)
+    assert asyncio.get_running_loop().time() - began > 10, "it was looked for several times"
+    assert submits(aitoearn_service) == 1
+
+
 async def test_tasks_of_other_submits_are_none_of_it(
     aitoearn_service: Emulator, aitoearn_client: Client
 ) -> None:

@@ -259,6 +259,22 @@ async def test_a_row_that_breaks_the_contract_is_left_out() -> None:
         assert "$.status" in str(skipped[0].error)
 
 
+async def test_a_row_that_is_left_out_is_named_by_its_place_in_the_list() -> None:
+    """On whichever page it stands."""
+    rows: list[Any] = [{"id": f"v{n}", "status": 5 if n in (1, 4) else "x"} for n in range(6)]
+
+    def page(heard: Heard) -> list[bytes]:
+        number = int(parse_qs(heard.path.partition("?")[2])["page"][0])
+        shown = rows[2 * (number - 1) : 2 * number]
+        return [http(envelope({"page": number, "total": 6, "list": shown}))]
+
+    async with RawServer(page) as server, server.client() as client:
+        skipped: list[SkippedVideo] = []
+        listed = client.list_videos(page_size=2, skipped=skipped.append)
+        assert [task.id async for task in listed] == ["v0", "v2", "v3", "v5"]
+    assert [each.position for each in skipped] == [1, 4]
+
+
 async def test_an_id_that_names_no_task_is_left_out() -> None:
     rows = [{"id": id, "status": "x"} for id in ("../x", "b", "", "x" * 10**6)]
     page = http(envelope({"page": 1, "total": 4, "list": rows}))

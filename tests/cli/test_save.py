@@ -42,6 +42,15 @@ def test_download(service: Service, invoke: Invoke, tmp_path: Path) -> None:
     assert len(files(service)) == 2
 
 
+def test_a_task_that_is_named_twice_is_saved_once(
+    service: Service, invoke: Invoke, tmp_path: Path
+) -> None:
+    film = service.do(service.emulator.add_video, "SUCCESS")
+    result = invoke("download", str(film), str(film), "--save", str(tmp_path))
+    assert result.lines == [str(tmp_path / f"video-{film.id}.mp4")]
+    assert len(files(service)) == 1
+
+
 def test_download_here(
     service: Service, invoke: Invoke, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -219,6 +228,8 @@ def test_wait_and_not_save(virtual: Service, invoke: Invoke, tmp_path: Path, man
     assert f"{film} could not be saved" in result.err
     said = json.loads(result.out)
     assert (said["state"], said["error"]["type"]) == ("succeeded", "DownloadError")
+    if not many:
+        assert f"go on: aitoearn-async wait {film} --save" in result.err
 
 
 def test_a_record_goes_by_the_files(virtual: Service, invoke: Invoke, tmp_path: Path) -> None:

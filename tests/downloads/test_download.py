@@ -488,11 +488,12 @@ async def test_growing_slowly_is_growing(tmp_path: Path) -> None:
     assert (tmp_path / NAME).read_bytes() == FILM
 
 
-async def test_its_time_is_over(tmp_path: Path) -> None:
-    """The deadline is exact, also for one who sends a byte now and then."""
+@pytest.mark.parametrize("size", [1, 24])
+async def test_its_time_is_over(tmp_path: Path, size: int) -> None:
+    """The deadline is exact, also for one who sends a byte now and then, and less than a KiB."""
     drip: list[float | bytes] = [http(b"", length=len(FILM))]
-    for byte in FILM[:2000]:
-        drip += [bytes([byte]), 1.0]
+    for at in range(0, 2000, size):
+        drip += [FILM[at : at + size], 1.0]
     began = asyncio.get_running_loop().time()
     error = await failure(tmp_path, say(*drip), timeout=42.0)
     assert 42 - ROUNDING <= asyncio.get_running_loop().time() - began < 42.5

@@ -114,6 +114,24 @@ def test_an_error_of_a_later_version_keeps_its_words() -> None:
     assert str(error) == "the service failed: x (code 500)"
 
 
+@pytest.mark.parametrize(
+    "error",
+    [
+        TaskFailedError(FAILED),
+        WaitTimeoutError(VideoRef(FAILED.id), FAILED, 1.0, 2, {}),
+        DownloadError("HTTP 404", FAILED),
+    ],
+    ids=lambda error: type(error).__name__,
+)
+def test_a_line_of_an_earlier_version_names_its_task_once(error: AiToEarnError) -> None:
+    """The details of its error did not; the error has its ref all the same."""
+    ref = VideoRef(FAILED.id)
+    outcome = Outcome[Any](ref=ref, task=FAILED, error=error, polls=2, elapsed=1.0)
+    line = json.loads(outcome.to_json())
+    del line["error"]["details"]["ref"]
+    assert Outcome.from_json(json.dumps(line)).error.ref == ref
+
+
 @pytest.mark.parametrize("line", [b"", b"{}", b'{"ref": "image:1"}', b"[1]", b"\xff"])
 def test_what_is_no_outcome_is_refused(line: bytes) -> None:
     """With what is missing."""
