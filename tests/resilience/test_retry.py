@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from itertools import pairwise
@@ -30,7 +29,6 @@ from tests.support.raw_server import (
     REF,
     RST,
     STALL,
-    Heard,
     RawServer,
     Script,
     good,
@@ -170,25 +168,6 @@ async def test_retry_after_spreads_those_who_come_back() -> None:
         assert min(back) >= 60
         assert max(back) <= 75
         assert max(back) - min(back) > 8
-
-
-async def test_retry_after_spreads_clients_that_know_nothing_of_each_other() -> None:
-    """As many processes do: each comes back at a moment of its own, and none too soon."""
-    times: dict[str | None, list[float]] = {}
-
-    def choose(heard: Heard) -> Script:
-        of_client = times.setdefault((heard.header("X-Request-Id") or "").split("-")[0], [])
-        of_client.append(heard.at)
-        return busy("60") if len(of_client) == 1 else good()
-
-    async with RawServer(choose=choose) as server, contextlib.AsyncExitStack() as stack:
-        clients = [await stack.enter_async_context(server.client()) for _ in range(40)]
-        await together(*(client.get(REF) for client in clients))
-    back = [again - first for first, again in times.values()]
-    assert len(back) == 40
-    assert min(back) >= 60
-    # Forty moments within twelve seconds: that all lie within four has a chance of 1e-17.
-    assert max(back) - min(back) > 4
 
 
 async def test_an_undisturbed_call_sends_one_request() -> None:

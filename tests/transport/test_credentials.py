@@ -174,6 +174,20 @@ async def test_it_hangs() -> None:
     assert server.count == 0
 
 
+async def test_a_wait_calls_it_again_when_it_has_taken_too_long() -> None:
+    """It may take as long as a request: whatever it hung at may be over at the next poll."""
+    provide = Provider("new", takes=3600)
+    async with RawServer() as server, server.client(api_key=provide, request_timeout=8) as client:
+        waiting = asyncio.create_task(client.wait_for(REF, timeout=1000))
+        await asyncio.sleep(4)
+        provide.takes = 0.0
+        began = now()
+        assert (await waiting).done
+        assert now() - began < 15
+        assert provide.calls == 2
+    assert keys_of(server) == ["new"]
+
+
 async def test_it_hangs_when_it_is_called_again() -> None:
     """The refusal is what the call ends with; why it stood is its cause."""
     provide = Provider("old", "new")
