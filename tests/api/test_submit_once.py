@@ -237,7 +237,7 @@ async def test_a_cancelled_submit_is_noted() -> None:
 
 
 async def test_no_connection_is_tried_again() -> None:
-    async with Client(KEY, base_url=await unused_url()) as client:
+    async with Client(KEY, base_url=unused_url()) as client:
         with pytest.raises(ConnectionFailedError, match="no connection"):
             await client.submit(IMAGE)
         assert client.statistics().requests == 3

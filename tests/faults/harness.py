@@ -281,7 +281,7 @@ def said_by(error: BaseException) -> str:
     return "\n".join(said)
 
 
-async def child(module: str, *arguments: object, seconds: float = 60.0) -> Any:
+async def child(module: str, *arguments: object, seconds: float = 250.0) -> Any:
     """Run a module as a process of its own. Returns what it prints, which is JSON.
 
     It must exit with 0 and say nothing on stderr; its warnings are errors.

@@ -102,7 +102,7 @@ async def costs(
     def choose(heard: Heard) -> Script:
         return say(*script[heard.number])
 
-    options = {"attempts": 1, "request_timeout": 30, **options}
+    options = {"attempts": 1, "request_timeout": 200, **options}
     async with RawServer(choose=choose) as server:
         found = await child("tests.faults.victim", server.url, len(bombs), 0, json.dumps(options))
     trial.wire(server, exactly=len(bombs))
@@ -128,7 +128,7 @@ async def test_what_is_too_large(trial: Trial, names: list[str], cap: int) -> No
 @pytest.mark.shows_key  # to the server of a client that lives in another process
 async def test_what_is_refused(trial: Trial) -> None:
     """What no parser takes is given up after a few kilobytes of it."""
-    for name, cost in (await costs(trial, REFUSED, request_timeout=5)).items():
+    for name, cost in (await costs(trial, REFUSED)).items():
         known = UnexpectedResponseError, ConnectionFailedError
         assert cost.end.startswith(tuple(kind.__name__ for kind in known)) or (
             # The answer was whole, and what came after it is nobody's.

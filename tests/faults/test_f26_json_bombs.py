@@ -82,7 +82,7 @@ async def read_by_a_child(trial: Trial, bodies: dict[str, bytes], stack: int) ->
     def choose(heard: Heard) -> Script:
         return say(http(script[heard.number]))
 
-    options = json.dumps({"attempts": 1, "request_timeout": 30})
+    options = json.dumps({"attempts": 1, "request_timeout": 200})
     async with RawServer(choose=choose) as server:
         found = await child("tests.faults.victim", server.url, len(bodies), stack, options)
     trial.wire(server, exactly=len(bodies))
@@ -125,7 +125,7 @@ async def test_deep_nesting_anywhere(trial: Trial, call: str, status: int) -> No
             return good("generating" if asked[one] == 1 else "success")
         return answers[[*asked].index(one)]
 
-    options = json.dumps({"attempts": 1, "request_timeout": 30})
+    options = json.dumps({"attempts": 1, "request_timeout": 200})
     arguments = len(DEEP), SMALL_STACK, options, call
     async with RawServer(choose=choose) as server:
         found = await child("tests.faults.victim", server.url, *arguments)

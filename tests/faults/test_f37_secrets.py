@@ -185,7 +185,7 @@ async def test_errors(
 
 async def test_nobody_there() -> None:
     """A refused connection shows the address, and no key."""
-    async with Client(KEY, base_url=await unused_url(), attempts=2) as client:
+    async with Client(KEY, base_url=unused_url(), attempts=2) as client:
         for use in USES.values():
             with pytest.raises(AiToEarnError) as caught:
                 await use(client)

@@ -21,10 +21,12 @@ import time
 from abc import ABC, abstractmethod
 from pathlib import Path
 
+from tests.support.ports import free_port
+
 SHARED = "AITOEARN_TEST_SERVERS"
 """The environment variable that names the directory of the servers that a test run shares."""
 
-_SECONDS_TO_START = 60.0
+_SECONDS_TO_START = 200.0
 _DATABASES = 10_000
 """Databases of a Valkey: more than there are tests."""
 
@@ -223,13 +225,6 @@ def _runs(pid: int) -> bool:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
     except OSError:
         return False
-
-
-def free_port() -> int:
-    """A port that nobody listens on."""
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        port: int = server.getsockname()[1]
-        return port
 
 
 def _postgres_programs(*, debian: bool) -> Path:

@@ -23,8 +23,9 @@ from aitoearn_async.fleet.postgres_errors import translated
 from aitoearn_async.fleet.redis import RedisLedger
 from aitoearn_async.fleet.sqlite import SqliteLedger
 from tests.fleet.engines import Engine, PostgresEngine, RedisEngine, SqliteEngine
-from tests.fleet.servers import ValkeyServer, free_port
+from tests.fleet.servers import ValkeyServer
 from tests.fleet.test_contract import record, refs, states, took, worker
+from tests.support.ports import free_port
 
 # Addresses.
 

@@ -16,8 +16,8 @@ from aitoearn_async.fleet import Fleet, FleetError, FleetUnavailableError
 from aitoearn_async.fleet.ledger import Kind, Member
 from aitoearn_async.fleet.postgres import PostgresLedger
 from tests.fleet.engines import PostgresEngine
-from tests.fleet.servers import free_port
 from tests.fleet.test_contract import record, refs, states, take, took, worker
+from tests.support.ports import free_port
 
 VALUES: dict[str, Any] = {
     "member": 1,

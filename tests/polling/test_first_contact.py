@@ -46,7 +46,7 @@ STRANGERS: dict[str, Script] = {
 
 @asynccontextmanager
 async def nobody() -> AsyncIterator[str]:
-    yield await unused_url()
+    yield unused_url()
 
 
 @asynccontextmanager
@@ -109,7 +109,7 @@ async def test_a_wrong_address_is_told_within_ten_seconds(
 async def test_the_delays_of_a_wait_do_not_hold_it_up() -> None:
     """Nor does a patience that is shorter become longer."""
     loop = asyncio.get_running_loop()
-    async with Client(KEY, base_url=await unused_url()) as client:
+    async with Client(KEY, base_url=unused_url()) as client:
         for patience, most in ((300, 10), (2, 2.1)):
             began = loop.time()
             with pytest.raises(ServiceUnreachableError):
@@ -120,7 +120,7 @@ async def test_the_delays_of_a_wait_do_not_hold_it_up() -> None:
 async def test_a_batch_is_told_too(caplog: pytest.LogCaptureFixture) -> None:
     """Each ref has its outcome, also those that were never asked for since nobody is there."""
     loop = asyncio.get_running_loop()
-    async with Client(KEY, base_url=await unused_url()) as client:
+    async with Client(KEY, base_url=unused_url()) as client:
         began = loop.time()
         outcomes = await client.wait_all([ImageRef(f"task-{n}") for n in range(100)])
         assert loop.time() - began < 15
@@ -134,7 +134,7 @@ async def test_a_batch_is_told_too(caplog: pytest.LogCaptureFixture) -> None:
 async def test_a_service_that_is_started_with_its_client_is_waited_for() -> None:
     """It has some seconds."""
     server = RawServer(good("success"))
-    url = await unused_url()
+    url = unused_url()
     server.port = int(url.rpartition(":")[2])
     async with Client(KEY, base_url=url) as client:
         wait = asyncio.create_task(client.wait_for(REF))
@@ -180,7 +180,7 @@ async def test_a_server_in_trouble_is_no_wrong_address(status: int) -> None:
 
 
 async def test_a_deadline_that_is_sooner_is_kept() -> None:
-    async with Client(KEY, base_url=await unused_url()) as client:
+    async with Client(KEY, base_url=unused_url()) as client:
         with pytest.raises(WaitTimeoutError, match="no connection"):
             await client.wait_for(REF, timeout=3)
 

@@ -20,9 +20,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.fleet.servers import free_port
+from tests.support.ports import free_port
 
-_SECONDS_TO_START = 60.0
+_SECONDS_TO_START = 200.0
 
 
 @dataclass(frozen=True)

@@ -27,6 +27,7 @@ from types import TracebackType
 from typing import Any
 
 from aitoearn_async import Client, ImageRef
+from tests.support.ports import free_port
 
 KEY = "sk-0123456789-marker-abcdef"
 """The key of every client made here; searched for where it must not be."""
@@ -335,13 +336,9 @@ class RawServer:
         return self._scripts[min(heard.number, len(self._scripts) - 1)]
 
 
-async def unused_url() -> str:
+def unused_url() -> str:
     """An address on which nobody listens."""
-    server = await asyncio.start_server(lambda *_: None, "127.0.0.1", 0)
-    port = server.sockets[0].getsockname()[1]
-    server.close()
-    await server.wait_closed()
-    return f"http://127.0.0.1:{port}"
+    return f"http://127.0.0.1:{free_port()}"
 
 
 def together(*calls: Awaitable[Any]) -> asyncio.Future[list[Any]]:

@@ -69,7 +69,7 @@ async def test_a_proxy_that_refuses_a_tunnel(status: int) -> None:
 
 async def test_a_proxy_that_is_not_there() -> None:
     """It is a failed connection, without the proxy's login in the message."""
-    address = (await unused_url()).replace("http://", "http://user:secret-word@")
+    address = (unused_url()).replace("http://", "http://user:secret-word@")
     async with RawServer() as server, server.client(proxy=address, attempts=2) as client:
         with pytest.raises(ConnectionFailedError) as caught:
             await client.get(REF)
@@ -116,7 +116,7 @@ async def test_an_argument_wins_over_the_environment(monkeypatch: pytest.MonkeyP
 
 async def test_the_environments_proxy_is_for_one_scheme(monkeypatch: pytest.MonkeyPatch) -> None:
     """A proxy for https is none for http."""
-    monkeypatch.setenv("HTTPS_PROXY", await unused_url())
+    monkeypatch.setenv("HTTPS_PROXY", unused_url())
     async with RawServer() as server, server.client(trust_env=True) as client:
         assert (await client.get(REF)).done
 

@@ -25,7 +25,8 @@ import pytest
 from aitoearn_async import GenerateVideo, UploadError
 from aitoearn_async._api import assets
 from aitoearn_async.emulator import VirtualTimeLoop
-from tests.fleet.servers import Server, free_port
+from tests.fleet.servers import Server
+from tests.support.ports import free_port
 from tests.support.raw_server import KEY, Line, envelope, http
 
 from . import stores

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import socket
 import sys
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,7 @@ from typing import Any
 import aiohttp
 
 from aitoearn_async.emulator import Emulator, VirtualTimeLoop
+from tests.support.ports import free_port
 
 from .conftest import environment_of, needs, paste
 
@@ -36,9 +36,7 @@ async def test_a_picture_is_delivered(tmp_path: Path) -> None:
     assert isinstance(loop, VirtualTimeLoop)
     paste("how-to/bot.md", tmp_path)
     paste("how-to/bot-china.md", tmp_path)
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     with loop.real_time():
         async with Emulator() as service, aiohttp.ClientSession() as session:
             service.script("image", "success")

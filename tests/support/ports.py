@@ -1,0 +1,20 @@
+"""Ports on which nobody listens: for servers in processes of their own, and for none at all."""
+
+from __future__ import annotations
+
+import contextlib
+import random
+import socket
+
+
+def free_port() -> int:
+    """A port that nobody listens at, below those that a system gives to who asks for any.
+
+    One of these may be another test's before the server is there, or while it is killed; and who
+    connects to a closed one may meet itself.
+    """
+    while True:
+        port = random.SystemRandom().randrange(10_000, 30_000)
+        with contextlib.suppress(OSError), socket.socket() as free:
+            free.bind(("127.0.0.1", port))
+            return port
