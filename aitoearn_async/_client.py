@@ -279,13 +279,13 @@ class Client:
         at_most: float | None = None,
         progress: Callable[[int, int | None], None] | None = None,
     ) -> R:
-        """Have something made. It spends credits, so it is sent once.
+        """Submit a request. It spends credits, so it is sent once.
 
             ref = await client.submit(GenerateImage(model="gpt-image-2", prompt="a cat"))
 
         It is sent again, up to `attempts` in all, only after trouble in which the service
         certainly did not take it: there was no connection, the body did not go out whole, or
-        the answer is 429. On a connection of its own, so that none has gone stale; a
+        the answer is 429. It goes out on a connection of its own, so that none has gone stale; a
         `session` of yours is used as it is. A large body gets more time than
         `request_timeout`: a second for each 128 KiB.
 
@@ -387,7 +387,7 @@ class Client:
         save_timeout: float | timedelta | None = 600.0,
         max_bytes: int = 1_073_741_824,
     ) -> T:
-        """Have something made, and wait for it: `submit`, then `wait_for`.
+        """Submit a request, and wait for its task: `submit`, then `wait_for`.
 
             image = await client.run(GenerateImage(model="gpt-image-2", prompt="a cat"))
 
@@ -453,7 +453,7 @@ class Client:
         progress: Callable[[int, int | None], None] | None = None,
         submitted: Callable[[TaskRef[T]], object] | None = None,
     ) -> AsyncIterator[T]:
-        """Have something made, and go through its changes: `submit`, then `wait_for`.
+        """Submit a request, and go through the changes of its task: `submit`, then `wait_for`.
 
             async for image in client.watch(GenerateImage(model="gpt-image-2", prompt="a cat")):
                 print(image.status)
@@ -728,7 +728,7 @@ class Client:
             ConnectionFailedError: The service's certificate is not valid.
             ClientClosedError: The client is closed, or was meanwhile.
         """
-        saver = self._parts.downloader.into(*saving(save, save_timeout, max_bytes))
+        saver = self._parts.downloader.saver(*saving(save, save_timeout, max_bytes))
         return self._waits.batch(
             refs,
             self._waits.settings(timeout, patience, wait),
@@ -796,7 +796,7 @@ class Client:
             ClientClosedError: The client is closed, or was meanwhile.
         """
         asked: list[TaskRef[Any]] = []
-        saver = self._parts.downloader.into(*saving(save, save_timeout, max_bytes))
+        saver = self._parts.downloader.saver(*saving(save, save_timeout, max_bytes))
         batch = self._waits.batch(
             refs,
             self._waits.settings(timeout, patience, wait),

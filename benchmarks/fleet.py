@@ -195,7 +195,7 @@ async def _hold(crew: Crew, server: PostgresServer, count: int) -> float:
                 }
                 job |= {"refs": str(directory / "refs"), "count": count}
                 crew.start("hold", **job, settle=count / 2_000 + 0.1)
-                while not path.exists() or not path.read_text():  # noqa: ASYNC110
+                while not path.exists() or not path.read_text():  # noqa: ASYNC110 - a child's file
                     await asyncio.sleep(0.2)
                 found.append(float(path.read_text()))
                 crew.dismiss()

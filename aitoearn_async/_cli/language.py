@@ -72,7 +72,7 @@ def can_write(stream: TextIO | None, language: Language) -> bool:
 
 @contextlib.contextmanager
 def speaking(language: Language) -> Generator[None]:
-    """Have texts in a language within this block, click's own too."""
+    """Translate texts within this block, click's own too."""
     global _catalog
     if language == "en":
         yield

@@ -119,7 +119,7 @@ class Downloader:
             if not self._saving and self._lifetime.closed:
                 self._threads.leave()
 
-    def into(
+    def saver(
         self, path: Path | None, timeout: float = TIMEOUT, most: int = MOST_BYTES
     ) -> Callable[[Any], Awaitable[tuple[Path, ...]]] | None:
         """Return a function that saves the files of a task in a directory; None if none is given.

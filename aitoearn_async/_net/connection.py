@@ -170,7 +170,7 @@ def open_session(**connector: Any) -> aiohttp.ClientSession:
 
 
 def forget_sessions(*sessions: aiohttp.ClientSession | None) -> None:
-    """Let go of sessions whose loop is closed: nothing can be awaited there any more.
+    """Close sessions whose loop is closed: nothing can be awaited there any more.
 
     Their sockets close with the transports, of which Python complains.
     """

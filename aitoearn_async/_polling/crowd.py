@@ -1,4 +1,4 @@
-"""The single waits of one client: where they are many, rounds see to them as to those of a batch.
+"""The single waits of one client. Where they are many, rounds serve them as those of a batch.
 
     few of them       each wait polls for itself, and this is a dict of them
     ten of a kind     pages tell whom to poll; a wait sleeps until it is handed back
@@ -29,7 +29,7 @@ logger: logging.Logger = logging.getLogger("aitoearn_async")
 
 
 class Crowd:
-    """Sees to the single waits of one client.
+    """The single waits of one client.
 
     Args:
         source: Asks for pages.
@@ -81,7 +81,7 @@ class Crowd:
                     task.cancel()
 
     def takes(self, wait: WaitState[Any]) -> bool:
-        """Return whether rounds see to a wait from now on: then it has to `wait_for_round`."""
+        """Return whether rounds serve a wait from now on: then it has to `wait_for_round`."""
         if self._rounds is None or self._held.get(wait.ref) is not wait:
             return False
         return self._rounds.take(wait)

@@ -100,9 +100,9 @@ class Credentials:
         return text
 
     def redact_bytes(self, body: bytes) -> bytes:
-        """A body without them, should the service repeat one: a task is shown and stored.
+        """Return a body without these keys: the service may repeat one, and tasks are stored.
 
-        Not a key of a few characters, as test servers have: those stand in texts by chance.
+        It leaves a key of a few characters, as test servers have: those stand in texts by chance.
         """
         for key in self._known:
             if len(key) >= _SECRET:

@@ -27,7 +27,7 @@ class Response(msgspec.Struct):
     body: bytes
     connection: ResponseHandler | None
     admission: Admission
-    """The number that `ServiceMonitor` wants back with the meaning of the response."""
+    """The permission for the request, which `ServiceMonitor` wants back with what it brought."""
     sent: float = math.nan
     """The moment when the request went out, by the client's clock."""
     key: int = 0

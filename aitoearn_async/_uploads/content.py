@@ -118,7 +118,7 @@ class Content:
             self._copy(source.read, most)
 
     def _open(self, path: Path, most: int) -> None:
-        file = open(path, "rb", buffering=0, opener=_open)  # noqa: SIM115
+        file = open(path, "rb", buffering=0, opener=_open)  # noqa: SIM115 - held
         found = os.fstat(file.fileno())
         if stat.S_ISREG(found.st_mode):
             self._file = file
@@ -139,7 +139,7 @@ class Content:
         """Add to the copy."""
         with self._lock:
             if self._file is None:
-                self._file = tempfile.SpooledTemporaryFile(max_size=_IN_MEMORY)  # noqa: SIM115
+                self._file = tempfile.SpooledTemporaryFile(max_size=_IN_MEMORY)  # noqa: SIM115 - held
             return self._file.write(piece)
 
     def _piece(self, piece: object) -> bytes:

@@ -206,7 +206,7 @@ class GenerateVideo(TaskRequest[VideoRef], frozen=True, kw_only=True, omit_defau
     duration: float | None = None
     """Length in seconds; one of the model's `durations`, or -1 for volcengine to choose."""
     seed: int | None = None
-    """A number that makes chance repeatable, for models that have one."""
+    """A seed for repeatable results, for models that have one."""
     watermark: bool | None = None
     """Put a watermark on it."""
     tools: Sequence[Mapping[str, Any]] | None = None

@@ -1,4 +1,4 @@
-"""Everything that a fleet can fail with. An error of the service is an `Outcome`'s, not this."""
+"""The errors of a fleet. An error of the service is in the `Outcome` of its ref."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Fleet, the one object a user holds: adds refs, works, reads outcomes, says how it stands."""
+"""Fleet, the one object a user holds: to add refs, run a worker, read outcomes, see the status."""
 
 from __future__ import annotations
 
@@ -126,7 +126,7 @@ class Fleet:
         await self.aclose()
 
     async def aclose(self) -> None:
-        """Let go of the engine. Closing twice does nothing."""
+        """Close the connection to the engine. Closing twice does nothing."""
         self._open = False
         await self._ledger.close()
 
@@ -211,7 +211,7 @@ class Fleet:
         wait: WaitStrategy | None = None,
         patience: float | timedelta | None = None,
     ) -> None:
-        """Be a worker: take refs, wait for them, record their outcomes. Until told to stop.
+        """Run a worker until told to stop: take refs, wait for them, record their outcomes.
 
         Run as many as you like, anywhere. It ends when it is cancelled, or on SIGTERM where the
         program has no handler of its own for that: what it holds is then handed over at once.
@@ -262,7 +262,7 @@ class Fleet:
             await asyncio.gather(sweeping, return_exceptions=True)
 
     async def _sweep(self) -> None:
-        """Forget, now and then, what has been done for long."""
+        """Remove, once a minute, refs that were done more than `keep` seconds ago."""
         while True:
             await asyncio.sleep(_SECONDS_BETWEEN_SWEEPS)
             try:
@@ -377,7 +377,7 @@ def _is_number(value: object) -> bool:
 
 
 def _check(client: Client, options: WorkOptions) -> None:
-    """Have the client refuse, now, what it would refuse later."""
+    """Check the options now, by the client's own rules, not with the first batch."""
     client.as_completed(
         (),
         timeout=options.timeout,

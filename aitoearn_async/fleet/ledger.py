@@ -60,7 +60,7 @@ class Kind(enum.IntEnum):
 
 
 class Origin(enum.IntEnum):
-    """The way a worker came by a ref."""
+    """The way in which a worker got a ref."""
 
     NEW = 0
     """Nobody held it before."""
@@ -130,11 +130,11 @@ class Ledger(Protocol):
     """Seconds from a beat until the member counts as dead."""
 
     async def open(self) -> None:
-        """Connect, and make what the ledger needs where it is not there."""
+        """Connect, and create the tables or keys that the ledger lacks."""
         ...
 
     async def close(self) -> None:
-        """Let go of the engine."""
+        """Close the connection to the engine."""
         ...
 
     async def add(self, refs: Sequence[str]) -> int:
@@ -150,7 +150,7 @@ class Ledger(Protocol):
         ...
 
     async def leave(self, member: int) -> None:
-        """End the lease now, so that others take over at once."""
+        """End the lease, so that other members take over at once."""
         ...
 
     async def take(self, member: int, call: int, allow: Allow) -> list[Taken]:
@@ -169,7 +169,7 @@ class Ledger(Protocol):
         ...
 
     async def give(self, member: int, refs: Sequence[str]) -> None:
-        """Hand refs over to whoever takes them next. Of no effect on those held by others."""
+        """Hand refs over to the member that takes them next. Refs of other holders stay theirs."""
         ...
 
     async def record(self, member: int, outcomes: Sequence[tuple[str, bytes]]) -> int:
@@ -177,7 +177,7 @@ class Ledger(Protocol):
         ...
 
     async def read(self, member: int, done: Sequence[str], most: int) -> list[tuple[str, bytes]]:
-        """Be done with outcomes, and take others, up to `most` that are not done."""
+        """Mark outcomes as done, and return up to `most` others that are not done."""
         ...
 
     async def counts(self) -> Counts:

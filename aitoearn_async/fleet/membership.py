@@ -20,7 +20,7 @@ _SOON = 1.0
 
 
 class Membership:
-    """A lease, and who renews it.
+    """The membership of one worker or reader: a lease that is renewed.
 
     The lease ends here when it cannot have ended at the engine yet: it counts from before the
     beat was sent.
@@ -77,7 +77,7 @@ class Membership:
             joining.cancel()
 
     async def leave(self) -> None:
-        """End the lease, so that others take over at once; if the engine is there to hear it."""
+        """End the lease, so that others take over at once. Without the engine it runs out."""
         if self._guard is not None:
             self._guard.cancel()
         if self._beating is not None:
@@ -90,11 +90,11 @@ class Membership:
                     await self._ledger.leave(self.id)
 
     def beat_early(self) -> None:
-        """Have the next beat come at once."""
+        """Send the next beat at once."""
         self._early.set()
 
     def beat_soon(self) -> None:
-        """Have the next beat come within a second."""
+        """Send the next beat within a second."""
         self._pause = min(self._interval, _SOON)
 
     def _extend(self, began: float) -> None:

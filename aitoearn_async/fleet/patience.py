@@ -1,4 +1,4 @@
-"""Repeats what an engine could not do now. The engine's calls can all be repeated."""
+"""Retries calls that the engine could not serve. Each of its calls may be repeated."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _DELAYS = tenacity.wait_random_exponential(multiplier=0.1, max=2.0)
 
 
 async def persist(call: Callable[[], Awaitable[T]], patience: float | None = None) -> T:
-    """Call until the engine has done it.
+    """Repeat a call until the engine has served it.
 
     Args:
         call: The call. It is repeated after a `FleetUnavailableError`.

@@ -1,4 +1,4 @@
-"""Readers: take recorded outcomes, one reader each, and are done with them."""
+"""Readers: each outcome goes to one reader, which marks it as done."""
 
 from __future__ import annotations
 
@@ -22,18 +22,18 @@ the engine."""
 
 
 class Shelf(Protocol):
-    """The place where a reader gets outcomes, and says that it is done with them."""
+    """The source of a reader's outcomes, in which it marks them as done."""
 
     async def enter(self) -> None:
-        """Begin."""
+        """Open the shelf, before the first read."""
         ...
 
     async def leave(self, *, done: Sequence[str]) -> None:
-        """Be done with some outcomes, and give back the others."""
+        """Mark some outcomes as done, and give the others back."""
         ...
 
     async def read(self, done: Sequence[str], most: int) -> list[tuple[str, bytes]]:
-        """Be done with some outcomes, and get others: none of them if there is none now."""
+        """Mark some outcomes as done, and return others; none if there is none now."""
         ...
 
 

@@ -1,4 +1,4 @@
-"""Writes outcomes to the ledger, many at a time, and holds the worker back when it cannot."""
+"""Writes outcomes to the ledger in batches. While it cannot, the worker waits."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _LINGER = 0.5
 
 
 class Recorder:
-    """A queue of outcomes before the ledger.
+    """A queue of outcomes that are to be written to the ledger.
 
     Args:
         ledger: The ledger.
@@ -35,7 +35,7 @@ class Recorder:
         self._room.set()
 
     async def put(self, ref: str, outcome: bytes) -> None:
-        """Have an outcome written. Waits while too many are not."""
+        """Queue an outcome; wait while too many are queued."""
         await self._room.wait()
         self._unwritten.append((ref, outcome))
         self._some.set()
@@ -43,7 +43,7 @@ class Recorder:
             self._room.clear()
 
     async def run(self) -> None:
-        """Write, without end."""
+        """Write outcomes as they come, without end."""
         while True:
             await self._some.wait()
             if len(self._unwritten) < _MOST_AT_A_TIME:
@@ -51,7 +51,7 @@ class Recorder:
             await self.flush()
 
     async def flush(self) -> None:
-        """Write all there are."""
+        """Write all outcomes that are queued."""
         while self._unwritten:
             count = min(len(self._unwritten), _MOST_AT_A_TIME)
             some = [self._unwritten[at] for at in range(count)]

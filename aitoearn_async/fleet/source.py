@@ -61,11 +61,11 @@ class Source(AsyncIterator[AnyRef]):
         return parse_ref(taken.ref)
 
     def resume(self, ref: TaskRef[Any]) -> Resume | None:
-        """Return where the wait for the ref stands that has just been given."""
+        """Return the `Resume` of the ref that was given last."""
         return self._resume
 
     def withdraw(self, ref: str) -> bool:
-        """Do not give a ref. Returns whether it had not been given yet."""
+        """Take a ref back. Return whether it had not been given yet."""
         kept = [taken for taken in self._taken if taken.ref != ref]
         self._taken, before = kept, len(self._taken)
         return len(kept) < before

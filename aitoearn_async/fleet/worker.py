@@ -1,4 +1,4 @@
-"""A worker: takes refs, waits for them with a client's batch, and records what comes of them.
+"""A worker: takes refs, waits for them with a client's batch, and records their outcomes.
 
 One stay in the fleet is one membership and one batch. When the lease is lost, or the service
 refuses the key, both are dropped and the worker begins anew: nothing is kept here that the

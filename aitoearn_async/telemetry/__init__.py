@@ -1,4 +1,4 @@
-"""Telemetry: the work of a client, told to OpenTelemetry, Prometheus, structlog, or to you.
+"""Telemetry: the work of a client, for OpenTelemetry, Prometheus, structlog, or your own observer.
 
     from aitoearn_async import Client
     from aitoearn_async.telemetry import OpenTelemetry

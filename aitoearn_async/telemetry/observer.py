@@ -1,4 +1,4 @@
-"""The base of all observers: each method is called at its moment, and does nothing by itself."""
+"""The base of all observers. Each method is called at its moment, and does nothing by itself."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from .operations import BreakerChange, Operation, Poll, Wait
 
 
 class Observer:
-    """A base to write your own observer on: override what you want to hear of.
+    """A base class for your own observer: override the methods that you need.
 
         class Slow(Observer):
             def ended(self, operation):
@@ -20,23 +20,23 @@ class Observer:
     """
 
     def began(self, operation: Operation) -> None:
-        """Hear that a `Wait`, a `Submit` or a `Download` has begun."""
+        """Called when a `Wait`, a `Submit` or a `Download` has begun."""
 
     def entered(self, operation: Operation) -> None:
-        """Hear that from here to `left`, the running task works for this operation.
+        """Called when the running task begins to work for an operation, until `left`.
 
         Of a wait that is all of it, up to each change where it is iterated; of one in a batch it
         is each of its polls.
         """
 
     def left(self, operation: Operation) -> None:
-        """Hear that the running task does not work for this operation any more."""
+        """Called when the running task no longer works for an operation."""
 
     def polled(self, wait: Wait, poll: Poll) -> None:
-        """Hear of a poll. `wait` still tells how things stood before it."""
+        """Called after a poll. `wait` still has the state before it."""
 
     def ended(self, operation: Operation) -> None:
-        """Hear that an operation is over. It comes exactly once, however that was."""
+        """Called when an operation is over: exactly once, however it ended."""
 
     def breaker_changed(self, change: BreakerChange) -> None:
-        """Hear that the state of a client's circuit breaker is another one."""
+        """Called when the circuit breaker of a client has changed its state."""

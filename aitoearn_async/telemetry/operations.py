@@ -1,7 +1,7 @@
 """The facts an observer is told: waits, submits, downloads, polls, and the circuit breaker.
 
 Plain data. Nothing of it holds the API key. A request holds its prompt, a task the addresses of
-its files, and an error the service's words: who shows these decides so.
+its files, and an error the service's words: an observer that shows them has chosen to.
 """
 
 from __future__ import annotations
@@ -78,9 +78,9 @@ class Submit(Operation, kw_only=True, eq=False):
     """One submit, with the uploads that it takes."""
 
     request: TaskRequest[Any]
-    """The order: model, prompt and the rest."""
+    """The request: model, prompt and the rest."""
     ref: AnyRef | None = None
-    """The task that came of it."""
+    """The task that it made."""
 
 
 class Download(Operation, kw_only=True, eq=False):
@@ -105,7 +105,7 @@ class Poll(msgspec.Struct, frozen=True, kw_only=True):
     status: str | None = None
     """The service's word; None of a poll that failed."""
     error: Exception | None = None
-    """The error that it came to."""
+    """The error of a poll that failed or was held."""
 
 
 class BreakerChange(msgspec.Struct, frozen=True, kw_only=True):

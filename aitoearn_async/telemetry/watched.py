@@ -1,4 +1,4 @@
-"""Waits that a watcher is told of: when they end, and how, whatever ends them."""
+"""Waits that tell a watcher when they end, and how, whatever ends them."""
 
 from __future__ import annotations
 

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from .._polling.step import Decision, PollResult, WaitSettings, WaitState, step
-from .._polling.waiter import Poll as AskOnce
+from .._polling.waiter import Poll as PollOnce
 from .._verdict import NO_TURN, Verdict
 from ..contract.endpoints import endpoint_of
 from ..contract.requests import TaskRequest
@@ -90,7 +90,7 @@ def _named(word: str) -> Observer:
 
 
 class _Hooks:
-    """The observers of one client, each of which is told what it wants to hear, and no more."""
+    """The observers of one client. Each is called for the methods that it overrides alone."""
 
     def __init__(self, observers: Iterable[Observer]) -> None:
         self._wanted = {
@@ -104,7 +104,7 @@ class _Hooks:
         self._complained: set[type[Observer]] = set()
 
     def tell(self, name: str, *facts: object) -> None:
-        """Call a method of all of them."""
+        """Call a method of all observers that override it."""
         for kind, hook in self._wanted[name]:
             try:
                 hook(*facts)
@@ -115,7 +115,7 @@ class _Hooks:
 
 
 class Watcher:
-    """Watches one client.
+    """The watcher of one client.
 
     Args:
         observers: Who is told.
@@ -145,7 +145,7 @@ class Watcher:
     # The breaker.
 
     def note_breaker(self) -> None:
-        """Tell the state of the breaker, if it is another one than before."""
+        """Tell observers the state of the breaker, if it has changed."""
         self._tell_breaker(self._breaker())
 
     def close(self) -> None:
@@ -161,8 +161,8 @@ class Watcher:
 
     # Waits.
 
-    def polling(self, poll: AskOnce[T]) -> AskOnce[T]:
-        """Return a poll in which the running task is seen to work for the wait."""
+    def polling(self, poll: PollOnce[T]) -> PollOnce[T]:
+        """Return a poll function that tells observers when a poll is entered and left."""
 
         async def seen(wait: WaitState[T], deadline: float) -> PollResult[T] | Verdict:
             operation = self._operation_of(wait)
@@ -176,7 +176,7 @@ class Watcher:
 
     @contextlib.contextmanager
     def working_for(self, wait: WaitState[Any]) -> Generator[None]:
-        """See the running task work for a wait. The first time is its beginning."""
+        """Tell observers that the running task works for a wait. The first time begins the wait."""
         operation = self._operation_of(wait)
         self._hooks.tell("entered", operation)
         try:
@@ -192,14 +192,14 @@ class Watcher:
         asked: float,
         now: float,
     ) -> Decision[T]:
-        """Tell of a poll. Return what `step` decides on it."""
+        """Tell observers of a poll. Return what `step` decides on it."""
         known = self._open.get(id(wait))
         if known is None:
             pass  # discarded meanwhile
         elif isinstance(response, Verdict):
             self._note_failure(known[1], response.error, now - asked)
         else:
-            self._note_reply(known[1], response, asked, now)
+            self._note_answer(known[1], response, asked, now)
         return step(wait, settings, response, asked, now)
 
     def _operation_of(self, wait: WaitState[Any]) -> Wait:
@@ -214,7 +214,7 @@ class Watcher:
         self._hooks.tell("began", operation)
         return operation
 
-    def _note_reply(
+    def _note_answer(
         self, operation: Wait, result: PollResult[Any], asked: float, now: float
     ) -> None:
         if result.date is not None and result.date != self._clock.last:
@@ -237,7 +237,7 @@ class Watcher:
         operation.trouble = error.label
 
     def end(self, wait: WaitState[Any], task: Task | None, error: BaseException | None) -> None:
-        """Note that a wait is over; neither task nor error: nobody waits any more."""
+        """Note the end of a wait: its task or its error; neither where it was abandoned."""
         if (known := self._open.pop(id(wait), None)) is None:
             return
         operation, now = known[1], self._now()
@@ -256,13 +256,13 @@ class Watcher:
     def end_unseen(
         self, wait: WaitState[Any], task: Task | None, error: BaseException | None
     ) -> None:
-        """Note the same of a wait that may have begun without a poll of its own."""
+        """Note the end of a wait that may have had no poll of its own."""
         if id(wait) not in self._open and not math.isnan(wait.started):
             self._begin(wait)
         self.end(wait, task, error)
 
     def _noticed_after(self, wait: WaitState[Any], task: Any, now: float) -> float | None:
-        """Return how long ago the task ended, by the first date that can be true."""
+        """Return the seconds since the task ended, by the first of its dates that is plausible."""
         if not self._clock.known:
             return None
         for moment in endpoint_of(wait.ref).times_of(task).ended:
@@ -285,7 +285,7 @@ class Watcher:
 
     @contextlib.contextmanager
     def submit(self, request: TaskRequest[Any]) -> Generator[Callable[[TaskRef[Any]], None]]:
-        """See one submit."""
+        """Tell observers of one submit."""
         operation = Submit(address=self._address, began=time.time(), request=request)
 
         def note(ref: TaskRef[Any]) -> None:
@@ -296,7 +296,7 @@ class Watcher:
 
     @contextlib.contextmanager
     def download(self, task: AnyTask) -> Generator[Callable[[Iterable[Path]], None]]:
-        """See the files of one task being saved."""
+        """Tell observers that the files of one task are saved."""
         operation = Download(address=self._address, began=time.time(), ref=task.ref)
 
         def note(paths: Iterable[Path]) -> None:
@@ -323,7 +323,7 @@ class Watcher:
 
 
 def outcome_of(error: BaseException) -> OperationOutcome:
-    """Return the end of what an error has ended, in a word."""
+    """Return the outcome of an operation that an error has ended."""
     for kind, outcome in _OUTCOMES:
         if isinstance(error, kind):
             return outcome

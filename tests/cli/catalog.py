@@ -116,4 +116,4 @@ def update() -> list[str]:
 
 if __name__ == "__main__":
     for _text in update():
-        print("not translated:", _text)  # noqa: T201
+        print("not translated:", _text)  # noqa: T201 - a program

@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -73,7 +74,7 @@ def worker(virtual: Service) -> Iterator[None]:
 
 def told_after(service: Service, seconds: float, number: int) -> None:
     """Have this process be sent a signal, by the clock of its commands."""
-    kill = lambda: os.kill(os.getpid(), number)  # noqa: E731
+    kill = partial(os.kill, os.getpid(), number)
     service.do(lambda: asyncio.get_running_loop().call_later(seconds, kill))
 
 

@@ -135,7 +135,7 @@ async def test_a_disk_that_stalls_holds_up_nobody(
         assert saving.cancelled() or isinstance(saving.exception(), DownloadError)
         free.set()
         monkeypatch.undo()
-        while names(tmp_path) != [NAME]:  # noqa: ASYNC110
+        while names(tmp_path) != [NAME]:  # noqa: ASYNC110 - a thread's work
             await asyncio.sleep(0)
         assert await client.download(film, tmp_path) == [tmp_path / NAME]
         assert server.count == 1

@@ -32,7 +32,7 @@ async def test_a_newcomer_gets_its_share(
     for count in (2, 3, 4):
         crew.join()
         async with asyncio.timeout(20):
-            while not _is_even(await held(fleet), 300, count):  # noqa: ASYNC110
+            while not _is_even(await held(fleet), 300, count):  # noqa: ASYNC110 - virtual time
                 await asyncio.sleep(1)
     assert (await fleet.status()).held == 300
 

@@ -62,7 +62,7 @@ async def test_a_worker_whose_key_is_accepted_again_goes_on(
     for _ in range(2):  # refused as it came, and when it tried again
         while not await troubles(fleet):  # noqa: ASYNC110 - virtual time passes
             await asyncio.sleep(1)
-        while await troubles(fleet):  # noqa: ASYNC110
+        while await troubles(fleet):  # noqa: ASYNC110 - virtual time passes
             await asyncio.sleep(1)
     aitoearn_service.clear_faults()
     outcomes = await all_outcomes(fleet)

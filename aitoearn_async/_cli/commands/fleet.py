@@ -85,7 +85,7 @@ def work(
     media: MediaOptions,
     service: ServiceOptions,
 ) -> ExitStatus:
-    """Be a worker: wait for the tasks of the fleet, until stopped.
+    """Run a worker: wait for the tasks of the fleet, until stopped.
 
     Run it as often as you like, on any machine. --rate is that of the whole fleet. SIGTERM and
     Ctrl-C hand over at once what it holds. A terminal shows the fleet, a pipe gets a line

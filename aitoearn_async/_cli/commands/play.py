@@ -17,7 +17,7 @@ from ..report.exit_status import ExitStatus
     "--save", type=types.DIRECTORY, help="Put the files there; else among temporary files."
 )
 def demo(save: Path | None) -> ExitStatus:
-    """Show all of it in a few seconds, without an account.
+    """Run a demo of a few seconds, without an account.
 
     It starts an emulator of the service, submits images and videos to it, watches them, and
     saves them. Nothing leaves this machine.
@@ -38,7 +38,7 @@ def demo(save: Path | None) -> ExitStatus:
     help="Answer as real servers do, or as the published contract says.",
 )
 def emulator(port: int, dialect: Any) -> ExitStatus:
-    """Play the service on this machine, until Ctrl-C.
+    """Run an emulator of the service on this machine, until Ctrl-C.
 
     It has a few tasks to try things on. A shell can read what it prints.
     """
@@ -51,7 +51,7 @@ def emulator(port: int, dialect: Any) -> ExitStatus:
 @click.argument("shell", metavar="SHELL", type=click.Choice(["bash", "zsh", "fish"]))
 @click.pass_context
 def completion(ctx: click.Context, shell: str) -> None:
-    """Print what makes a shell complete commands: bash, zsh or fish."""
+    """Print the completion script for a shell: bash, zsh or fish."""
     from click.shell_completion import get_completion_class
 
     program = ctx.find_root()

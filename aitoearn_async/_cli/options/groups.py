@@ -246,7 +246,7 @@ class VideoFields:
     ratio: str | None = option(metavar="RATIO", help="Such as 16:9.")
     size: str | None = option(metavar="SIZE", help="Such as 1280x720.")
     mode: str | None = option(metavar="WORD", help="One of the model's modes.")
-    seed: int | None = option(metavar="N", type=int, help="A number that makes chance repeatable.")
+    seed: int | None = option(metavar="N", type=int, help="A seed for repeatable results.")
     watermark: bool | None = option(
         "--watermark/--no-watermark", default=None, help="Put a watermark on the video, or none."
     )

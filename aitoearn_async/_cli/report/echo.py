@@ -87,14 +87,14 @@ def spinner(text: str) -> Generator[Callable[[str], None]]:
 
 
 def unwritable(error: OSError) -> ExitStatus:
-    """Write that stdout cannot be written to, and have nothing more written there."""
+    """Write that stdout cannot be written to, and discard what would follow."""
     echo_error(tr("stdout cannot be written to: {reason}").format(reason=error.strerror))
     hush(sys.stdout)
     return ExitStatus.USAGE
 
 
 def flush() -> None:
-    """See to it that what nobody could be told does not change the exit status."""
+    """Flush both streams. One that cannot be written to does not change the exit status."""
     # A shell may have closed them.
     for stream in filter(None, (sys.stdout, sys.stderr)):
         try:
@@ -104,7 +104,7 @@ def flush() -> None:
 
 
 def hush(stream: TextIO) -> None:
-    """Have nothing more written to a stream."""
+    """Discard whatever is still written to a stream."""
     # What is still buffered would be tried once more at exit, and complained about.
     nowhere = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, stream.fileno())

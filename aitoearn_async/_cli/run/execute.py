@@ -30,11 +30,11 @@ def execute(
     work: Coroutine[Any, Any, ExitStatus],
     when_interrupted: Callable[[], ExitStatus] = interrupted,
 ) -> ExitStatus:
-    """Do the work of a command.
+    """Run the work of a command to its exit status.
 
     Args:
         work: The work; its result is the exit status.
-        when_interrupted: Writes how things stand when the user has had enough.
+        when_interrupted: Called where it was interrupted: writes how things stand.
     """
     status = ExitStatus.BROKEN_PIPE
     try:
@@ -50,7 +50,7 @@ def execute(
 
 
 async def _until_told(work: Coroutine[Any, Any, ExitStatus]) -> ExitStatus:
-    """Do the work, until a signal says no. asyncio itself sees to SIGINT in the same way."""
+    """Do the work until a signal stops it. asyncio handles SIGINT in the same way."""
     loop, task = asyncio.get_running_loop(), asyncio.current_task()
     assert task is not None
     told = False

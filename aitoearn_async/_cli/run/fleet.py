@@ -1,4 +1,4 @@
-"""`fleet`: add tasks, be a worker, read outcomes, look at it all."""
+"""`fleet`: add tasks, run a worker, read outcomes, show the status."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def work(
     rates: RateOptions,
     media: MediaOptions,
 ) -> ExitStatus:
-    """Be a worker, until told to stop."""
+    """Run a worker until told to stop."""
     client = client_from(service, media, RateOptions(rates.concurrency, None))
     fleet = _fleet(options)
 

@@ -26,7 +26,7 @@ def get(client: Client, ref: AnyRef, *, as_json: bool) -> ExitStatus:
 
 
 def videos(client: Client, limit: int, page_size: int, *, as_json: bool) -> ExitStatus:
-    """Show the caller's own video tasks; of none are `limit`, all."""
+    """Show the caller's own video tasks, up to `limit`; 0 for all."""
     return execute(_videos(client, limit, page_size, as_json=as_json))
 
 
