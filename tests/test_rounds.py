@@ -192,10 +192,11 @@ async def test_a_task_polled_singly_brings_no_round_forward(
 
 async def test_ends_that_come_true_speak_for_the_pages(service: Emulator, client: Client) -> None:
     """Only where none does for half a minute is a task polled singly, to see whether they live."""
-    refs = [service.add_image(("generating", 10.0 * n), "success") for n in range(1, 50)]
+    refs = [service.add_image(("generating", 20.0 * n), "success") for n in range(1, 50)]
     outcomes = await client.wait_all(refs)
     assert all(outcome.ok for outcome in outcomes)
-    assert _asked(service)["image"] <= 49 + 18
+    # 15 or 19 more than there are tasks; some 43 if ends spoke for nothing.
+    assert _asked(service)["image"] <= 49 + 29
 
 
 async def test_leaving_a_batch_leaves_nothing_behind(service: Emulator, client: Client) -> None:
