@@ -4,22 +4,28 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import math
 import subprocess
 import sys
 import time
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime
+from email.utils import formatdate
 
 import msgspec
 
 from aitoearn_async import AnyRef, Client, ImageRef, VideoRef
 
-from .lives import FAILING, PER_SECOND, SECONDS, SWEEP, VIDEOS, life_of
+from .dialects import Times
+from .lives import FAILING, PER_SECOND, SECONDS, SWEEP, VIDEOS, Life, life_of
 from .report import Cell, Report, Table
-from .server import KEY, serve, started
+from .server import KEY, Lives, serve, started
 
 _COUNT = 20_000
 _LEAD = 3.0
 """Seconds for the processes to start in."""
+_EPOCH = 1_780_308_000
+"""The server's clock when the first task is submitted: a full minute, in seconds since 1970."""
 
 METHOD = f"""
 {_COUNT:,} tasks are submitted at {PER_SECOND} a second, {VIDEOS} % of them videos, and waited for
@@ -28,10 +34,12 @@ a process of its own. Each life is always the same, drawn from an invented table
 {SECONDS["image"][0]:.0f} to {SECONDS["image"][-1]:.0f} s, half of them {SECONDS["image"][2]:.0f} s
 or less; videos {SECONDS["video"][0]:.0f} to {SECONDS["video"][-1]:.0f} s, half of them
 {SECONDS["video"][2]:.0f} s or less, and as in the real service a video's end shows only every
-{SWEEP:.0f} s. {FAILING} % fail. The refs come from an async generator that yields each in its
-moment. Submitting itself sends nothing: server and client know when each task begins. Detection
-delay is from the moment a poll could have told the end to the moment the outcome was taken; both
-processes read one and the same clock. CPU is the client process's, user and system. One run.
+{SWEEP:.0f} s, at :00 and :30 of the clock that its `Date` headers tell. Answers tell when a task
+was submitted and when it ended, as the real ones do; there are no pages of logs. {FAILING} % fail.
+The refs come from an async generator that yields each in its moment. Submitting itself sends
+nothing: server and client know when each task begins. Detection delay is from the moment a poll
+could have told the end to the moment the outcome was taken; both processes read one and the same
+clock. CPU is the client process's, user and system. One run.
 """
 
 
@@ -126,23 +134,44 @@ def run(smoke: bool) -> Report:
     return Report(METHOD, [Table(columns, rows), total], figures)
 
 
-async def _serve(start: float) -> None:
-    lives: dict[bytes, tuple[float, bool]] = {}
+class _TimedLives(Lives):
+    """Tasks whose times are true, by a clock that says :00 when the first one is submitted."""
 
-    def end_of(task_id: bytes) -> bool | None:
-        if task_id not in lives:
-            life = life_of(_number(task_id))
-            lives[task_id] = start + life.ended, life.fails
-        ended, fails = lives[task_id]
-        return None if time.monotonic() < ended else not fails
+    def __init__(self, start: float) -> None:
+        super().__init__(0, 100)
+        self._start = start
+        self._lives: dict[bytes, Life] = {}
+        self._date = -1, b""
 
-    await serve(end_of)
+    def look(self, task_id: bytes) -> tuple[bool | None, Times]:
+        life = self._life(task_id)
+        has_ended = time.monotonic() - self._start >= life.ended
+        seconds = life.ended - life.submitted if has_ended else 0.0
+        updated = _moment(life.submitted + seconds)
+        times = Times(_moment(life.submitted), updated, round(seconds * 1000))
+        return not life.fails if has_ended else None, times
+
+    def date(self) -> bytes:
+        second = math.floor(time.monotonic() - self._start)
+        if self._date[0] != second:
+            self._date = second, formatdate(_EPOCH + second, usegmt=True).encode()
+        return self._date[1]
+
+    def _life(self, task_id: bytes) -> Life:
+        if task_id not in self._lives:
+            self._lives[task_id] = life_of(_number(task_id))
+        return self._lives[task_id]
+
+
+def _moment(seconds: float) -> bytes:
+    moment = datetime.fromtimestamp(_EPOCH + seconds, UTC)
+    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z").encode()
 
 
 if __name__ == "__main__":
     with contextlib.suppress(KeyboardInterrupt):
         if sys.argv[1] == "serve":
-            asyncio.run(_serve(float(sys.argv[2])))
+            asyncio.run(serve(_TimedLives(float(sys.argv[2]))))
         else:
             _base_url, _start, _count = sys.argv[2:]
             print(

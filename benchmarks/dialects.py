@@ -10,26 +10,44 @@ import re
 from typing import NamedTuple
 
 
+class Times(NamedTuple):
+    """What is said of a task's times."""
+
+    created: bytes = b"2026-06-01T10:00:00.000Z"
+    updated: bytes = b"2026-06-01T10:00:42.000Z"
+    milliseconds: int = 42_000
+    """From the one to the other."""
+
+
 class Dialect(NamedTuple):
     """One kind of task of one API."""
 
     path: re.Pattern[bytes]
     """The path of a poll; its group is the task's id."""
     body: bytes
-    """With places for the id, the status word, what comes with that word, the request's id."""
+    """With places for the id, the status word, what comes with that word, the task's times, the
+    request's id."""
     running: tuple[bytes, bytes]
-    """The word while it runs, and what comes with it."""
+    """The word while it runs, and what comes with it: here too there may be times."""
     succeeded: tuple[bytes, bytes]
     failed: tuple[bytes, bytes] | None = None
     """For those of the dialects in which tasks are made to fail."""
 
-    def answer(self, task_id: bytes, request_id: bytes, *, end: bool | None) -> bytes:
+    def answer(self, task_id: bytes, request_id: bytes, *, end: bool | None, times: Times) -> bytes:
         """What is said of a task. `end`: None while it runs, then whether it has succeeded."""
         if end is None:
             word, more = self.running
         else:
             word, more = self.succeeded if end or self.failed is None else self.failed
-        return self.body % {b"id": task_id, b"word": word, b"more": more, b"request": request_id}
+        told = {
+            b"id": task_id,
+            b"word": word,
+            b"request": request_id,
+            b"created": times.created,
+            b"updated": times.updated,
+            b"milliseconds": times.milliseconds,
+        }
+        return self.body % {**told, b"more": more % told}
 
 
 _ENVELOPE = b'"code":0,"message":"\xe8\xaf\xb7\xe6\xb1\x82\xe6\x88\x90\xe5\x8a\x9f","requestId":'
@@ -39,25 +57,32 @@ _LONG_PROMPT = _PROMPT + b", and below it the waves of an autumn storm, seen fro
 DIALECTS = {
     "image": Dialect(
         re.compile(rb"/api/ai/image/task/([\w-]+)"),
-        b'{"data":{"logId":"%(id)s","status":"%(word)s","startedAt":"2026-06-01T10:00:00.000Z",'
+        b'{"data":{"logId":"%(id)s","status":"%(word)s","startedAt":"%(created)s",'
         b'%(more)s"request":{"model":"gpt-image-2","prompt":"' + _PROMPT + b'","size":"1024x1024",'
-        b'"n":1},"createdAt":"2026-06-01T10:00:00.000Z","updatedAt":"2026-06-01T10:00:42.000Z"},'
+        b'"n":1},"createdAt":"%(created)s","updatedAt":"%(updated)s"},'
         + _ENVELOPE
         + b'"%(request)s"}',
         (b"generating", b""),
-        (b"success", b'"duration":42000,"images":[{"url":"https://cdn.example/a.png"}],'),
-        (b"failed", b'"duration":42000,"errorMessage":"The provider refused the prompt.",'),
+        (
+            b"success",
+            b'"duration":%(milliseconds)d,"images":[{"url":"https://cdn.example/a.png"}],',
+        ),
+        (
+            b"failed",
+            b'"duration":%(milliseconds)d,"errorMessage":"The provider refused the prompt.",',
+        ),
     ),
     "video": Dialect(
         re.compile(rb"/api/ai/video/generations/([\w-]+)"),
         b'{"data":{"id":"%(id)s","model":"seedance-2-fast","status":"%(word)s",%(more)s"input":'
         b'{"prompt":"' + _PROMPT + b'","duration":6,"aspectRatio":"16:9","resolution":"720p"},'
-        b'"submittedAt":"2026-06-01T10:00:00.000Z","startedAt":"2026-06-01T10:00:00.000Z"},'
-        + _ENVELOPE
-        + b'"%(request)s"}',
+        b'"submittedAt":"%(created)s","startedAt":"%(created)s"},' + _ENVELOPE + b'"%(request)s"}',
         (b"InProgress", b""),
-        (b"SUCCESS", b'"videoUrl":"https://cdn.example/v.mp4",'),
-        (b"FAILURE", b'"error":{"message":"The provider refused the prompt."},'),
+        (b"SUCCESS", b'"videoUrl":"https://cdn.example/v.mp4","finishedAt":"%(updated)s",'),
+        (
+            b"FAILURE",
+            b'"error":{"message":"The provider refused the prompt."},"finishedAt":"%(updated)s",',
+        ),
     ),
     "openai": Dialect(
         re.compile(rb"/v1/videos/([\w-]+)"),

@@ -15,9 +15,9 @@ import re
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
-from .dialects import dialect_of
+from .dialects import Times, dialect_of
 
 KEY = "benchmark-key"
 
@@ -31,36 +31,43 @@ _HEAD = (
     b"Content-Type: application/json; charset=utf-8\r\n"
     b"Content-Length: %d\r\n"
     b'ETag: W/"1aa-+lznBE+d1LFnOvqv+Jt7SPqzZi0"\r\n'
-    b"Date: Mon, 01 Jun 2026 10:00:42 GMT\r\n"
+    b"Date: %s\r\n"
     b"Connection: keep-alive\r\n"
     b"Keep-Alive: timeout=5\r\n\r\n"
 )
-EndOf = Callable[[bytes], bool | None]
-"""How the task with this id has ended: None while it runs, then whether it has succeeded."""
-
 _NOT_FOUND = b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n"
 
 
+_TIMES = Times()
+
+
 class Lives:
-    """When a task is over: after so many polls, for so many of a hundred ids; the rest run on."""
+    """When a task is over: after so many polls, for so many of a hundred ids; the rest run on.
+
+    All their times are the same ones, and the server's clock stands still.
+    """
 
     def __init__(self, polls_to_end: int, ending: int) -> None:
         self._polls_to_end = polls_to_end
         self._ending = ending
         self._polls: dict[bytes, int] = {}
 
-    def end_of(self, task_id: bytes) -> bool | None:
-        """Count a poll. None while the task runs, then whether it has succeeded."""
+    def look(self, task_id: bytes) -> tuple[bool | None, Times]:
+        """How a task stands: None while it runs, then whether it has succeeded. Counts a poll."""
         if not self._polls_to_end or int(task_id[-6:], 16) % 100 >= self._ending:
-            return None
+            return None, _TIMES
         polls = self._polls.get(task_id, 0) + 1
         self._polls[task_id] = polls % self._polls_to_end
-        return True if polls == self._polls_to_end else None
+        return True if polls == self._polls_to_end else None, _TIMES
+
+    def date(self) -> bytes:
+        """The server's clock, as its `Date` headers tell it."""
+        return b"Mon, 01 Jun 2026 10:00:42 GMT"
 
 
 class _Answering(asyncio.Protocol):
-    def __init__(self, end_of: EndOf) -> None:
-        self._end_of = end_of
+    def __init__(self, lives: Lives) -> None:
+        self._lives = lives
         self._unread = b""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -80,8 +87,10 @@ class _Answering(asyncio.Protocol):
         dialect, task_id = asked
         sent = _REQUEST_ID.search(request)
         request_id = sent[1] if sent else b"j9ut5nsyjzbr00eeacek6"
-        body = dialect.answer(task_id, request_id, end=self._end_of(task_id))
-        return _HEAD % (request_id, len(body)) + body
+        lives = self._lives
+        end, times = lives.look(task_id)
+        body = dialect.answer(task_id, request_id, end=end, times=times)
+        return _HEAD % (request_id, len(body), lives.date()) + body
 
 
 @contextlib.contextmanager
@@ -117,10 +126,10 @@ def started(arguments: list[str]) -> Iterator[str]:
             process.stdin.close()
 
 
-async def serve(end_of: EndOf) -> None:
+async def serve(lives: Lives) -> None:
     """Answer, on a free port that is printed, until standard input is closed."""
     loop = asyncio.get_running_loop()
-    server = await loop.create_server(lambda: _Answering(end_of), "127.0.0.1", 0, backlog=4096)
+    server = await loop.create_server(lambda: _Answering(lives), "127.0.0.1", 0, backlog=4096)
     print(server.sockets[0].getsockname()[1], flush=True)
     over = asyncio.Event()
 
@@ -141,4 +150,4 @@ if __name__ == "__main__":
     parser.add_argument("--ending", type=int, default=100)
     options = parser.parse_args()
     with contextlib.suppress(KeyboardInterrupt):
-        asyncio.run(serve(Lives(options.polls_to_end, options.ending).end_of))
+        asyncio.run(serve(Lives(options.polls_to_end, options.ending)))
