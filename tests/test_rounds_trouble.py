@@ -242,3 +242,46 @@ async def test_a_total_that_is_too_high_is_seen_to_be_wrong(
     asked = _asked(service)
     assert asked["logs"] <= 45
     assert asked["image"] <= 180
+
+
+@pytest.mark.parametrize("together", [True, False])
+async def test_a_task_that_is_to_be_left_alone_is_not_asked_for_because_of_a_page(
+    service: Emulator, client: Client, together: bool
+) -> None:
+    """What the service asks for with a good answer holds, whatever is known of the task since."""
+    refs = [service.add_image(("generating", 70.0), "success") for _ in range(20)]
+    waiting = asyncio.ensure_future(
+        client.wait_all(refs) if together else asyncio.gather(*map(client.wait_for, refs))
+    )
+    await asyncio.sleep(20)
+    since = asyncio.get_running_loop().time()
+    service.fault(Fault(headers={"Retry-After": "60"}), route="image", times=1)
+    await waiting
+    told, *others = [
+        request for request in service.requests if request.route == "image" and request.at >= since
+    ]
+    assert told.at < 60
+    again = [request.at for request in others if request.ref == told.ref]
+    assert again[0] - told.at >= 60
+
+
+@pytest.mark.parametrize("seconds", [8, 40])
+@pytest.mark.parametrize("status", [200, 429, 503])
+async def test_pages_that_are_to_be_left_alone_are(
+    service: Emulator, client: Client, status: int, seconds: int
+) -> None:
+    """For as long as one of them says; the tasks are asked singly, if that is long."""
+    refs = [service.add_image(("generating", 30.0), "success") for _ in range(20)]
+    async with client.as_completed(refs) as batch:
+        await asyncio.sleep(15)
+        headers = {"Retry-After": str(seconds)}
+        fault = Fault(headers=headers, status=None if status == 200 else status)
+        service.fault(fault, route="logs", times=1)
+        since = asyncio.get_running_loop().time()
+        outcomes = [outcome async for outcome in batch]
+    assert all(outcome.ok for outcome in outcomes)
+    assert max(outcome.elapsed for outcome in outcomes) < 42
+    told, *later = [
+        request.at for request in service.requests if request.route == "logs" and request.at > since
+    ]
+    assert not later or later[0] - told >= seconds

@@ -290,6 +290,5 @@ def _result(
 ) -> PollResult[T]:
     """Return the result of a good response."""
     headers = response.headers
-    pause = retry_after(headers) if "Retry-After" in headers else None
-    date = headers.get("Date")
+    date, pause = headers.get("Date"), retry_after(headers)
     return PollResult(status, task, validator, response.sent, date, stored, pause)

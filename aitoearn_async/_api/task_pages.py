@@ -10,7 +10,7 @@ from collections import OrderedDict
 
 import msgspec
 
-from .._net.headers import condition_of, matches
+from .._net.headers import condition_of, matches, retry_after
 from .._polling.pages import RouteState, RowPage, TaskPage
 from .._transport.response import Response
 from .._verdict import Verdict
@@ -73,7 +73,11 @@ class TaskPages:
             if etag is not None and matches(etag, response.headers):
                 monitor.record_success(response.admission, response.sent, path)
                 seconds = self._seconds(response)
-                return kept._replace(seconds=seconds, date=response.headers.get("Date"))
+                return kept._replace(
+                    seconds=seconds,
+                    date=response.headers.get("Date"),
+                    retry_after=retry_after(response.headers),
+                )
             monitor.record_ignored(response.admission)
             del self._kept[path]
             response = await self._http.send("GET", fresh, request_id, deadline)
@@ -84,7 +88,15 @@ class TaskPages:
             return await self._http.credentials.refresh_if_rejected(result, response, deadline)
         assert isinstance(response, Response)
         date = response.headers.get("Date")
-        page = RowPage(result.rows, result.total, seconds, len(response.body), date, response.sent)
+        page = RowPage(
+            rows=result.rows,
+            total=result.total,
+            seconds=seconds,
+            bytes=len(response.body),
+            date=date,
+            sent=response.sent,
+            retry_after=retry_after(response.headers),
+        )
         if (validator := condition_of(response.headers, None)) is not None:
             self._kept[path] = validator, page
             self._kept.move_to_end(path)

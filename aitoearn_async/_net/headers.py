@@ -91,7 +91,9 @@ def retry_after(headers: Mapping[str, str]) -> float | None:
     the header is missing, cannot be read, or says "at once". That is no time to wait: everybody
     would be back at the same moment, and again at the next.
     """
-    value = headers.get("Retry-After", "").strip().strip('"').strip()
+    if "Retry-After" not in headers:
+        return None
+    value = headers["Retry-After"].strip().strip('"').strip()
     if _SECONDS.fullmatch(value):
         return min(float(math.ceil(float(value))), MOST_RETRY_AFTER) or None
     then = http_date(value) or _iso_date(value)

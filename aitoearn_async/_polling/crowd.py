@@ -80,11 +80,11 @@ class Crowd:
                 for task in self._tasks:
                     task.cancel()
 
-    def takes(self, wait: WaitState[Any]) -> bool:
+    def takes(self, wait: WaitState[Any], *, is_held: bool) -> bool:
         """Return whether rounds serve a wait from now on: then it has to `wait_for_round`."""
         if self._rounds is None or self._held.get(wait.ref) is not wait:
             return False
-        return self._rounds.take(wait)
+        return self._rounds.take(wait, is_held=is_held)
 
     async def wait_for_round(self, wait: WaitState[Any]) -> Decision[Any]:
         """Wait until rounds hand a wait back. Return what is to be done then.

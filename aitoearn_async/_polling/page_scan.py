@@ -51,12 +51,14 @@ class PageScan:
         missing: Those of them that have not been met.
         reach: Rows up to which they stand now.
         is_failing: Whether it is no single row that makes pages fail.
+        is_stopped: Whether it was stopped before its end.
     """
 
     def __init__(self, size: int, wanted: int, reach: int) -> None:
         self.missing = wanted
         self.reach = 0
         self.is_failing = False
+        self.is_stopped = False
         self._size = size
         self._known_to = reach
         self._pieces: deque[Piece] = deque([Piece(0, size)])
@@ -67,7 +69,7 @@ class PageScan:
 
     def next(self) -> Piece | None:
         """Return the page to ask for; None when the round is over."""
-        if self.missing <= 0 or self.is_failing:
+        if self.missing <= 0 or self.is_failing or self.is_stopped:
             return None
         if not self._pieces:
             is_past = self._next >= self._known_to and self._barren >= _MOST_BARREN
@@ -95,6 +97,10 @@ class PageScan:
         if rows < piece.size or total == end:  # a full page past the total says that it is wrong
             self._ended = True
             self._pieces = deque(other for other in self._pieces if other.at < piece.at)
+
+    def stop(self) -> None:
+        """Ask for no further page."""
+        self.is_stopped = True
 
     def failed(self, piece: Piece) -> None:
         """Note a page that fails for the sake of a row: ask for its parts, or pass over it."""

@@ -30,6 +30,8 @@ class RowPage(NamedTuple):
     bytes: int
     date: str | None
     sent: float
+    retry_after: float | None = None
+    """Seconds for which the service says not to ask for another one."""
 
 
 class RouteState(msgspec.Struct):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import random
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterator, Mapping
 from typing import Generic, Protocol, TypeVar
 
 from .._verdict import Verdict
@@ -13,9 +13,10 @@ from ..contract.tasks import Task, TaskRef
 from ..errors import AuthenticationError, NotAskedError
 from .clock import NextTimer
 from .doubts import Doubts, is_carried
+from .page_scan import PageScan
 from .pages import RouteState
 from .rhythm import Learner
-from .step import PollResult, WaitSettings, WaitState
+from .step import PollResult, WaitSettings, WaitState, longer
 from .told import Told
 
 T = TypeVar("T", bound=Task)
@@ -35,6 +36,9 @@ SHORTEST = 2.0
 _GROWTH = 1.6
 """The pause after a round that found no end, over the one before it; up to a third of the slowest
 delay of a single wait."""
+BETWEEN_CHECKS = 30.0
+"""Seconds without an end that came true, until a wait that pages tell of is polled singly all the
+same: pages may be stale."""
 _LOOK_AGAIN = 60.0
 """Seconds until those who are on no page are looked for once more."""
 _REST = 60.0
@@ -62,15 +66,28 @@ class Polls(Protocol[T]):
 
 
 class Line(Generic[T]):
-    """The waits of one kind."""
+    """The waits of one kind.
+
+    Args:
+        ref: One of them is for it.
+        learner: Learns when tasks of the kind end.
+        route: The state of their pages.
+        timer: Starts the next round.
+        doubts: Those whose own polls fail.
+        held: All waits of the batch.
+        polls: Polls those that are handed back.
+    """
 
     def __init__(
         self,
         ref: TaskRef[T],
         learner: Learner,
         route: RouteState,
+        *,
         timer: NextTimer,
         doubts: Doubts[T],
+        held: Mapping[TaskRef[T], WaitState[T]],
+        polls: Polls[T],
     ) -> None:
         self.ref_type = type(ref)
         self.kind = ref.kind
@@ -78,6 +95,8 @@ class Line(Generic[T]):
         self.route = route
         self.timer = timer
         self.doubts = doubts
+        self._held = held
+        self._polls = polls
         self.waiting = 0  # all of the kind, wherever they are
         self.parked = 0
         self.late: list[WaitState[T]] = []  # those that came since the last round began
@@ -106,7 +125,7 @@ class Line(Generic[T]):
         if self.route.gone or self.waiting < FEWEST or self._is_strange(wait.ref):
             return False
         left = settings.timeout if math.isnan(wait.started) else wait.deadline(settings) - now
-        if left < LEAST_TIME_LEFT or now < self.earliest - _LONGEST_GATHERING:
+        if left < LEAST_TIME_LEFT or self.rests(now):
             return False
         if wait.last_error is None:
             return True
@@ -120,7 +139,7 @@ class Line(Generic[T]):
     def _is_strange(self, ref: TaskRef[T]) -> bool:
         return ref in self.strangers or ref in self.contradicted
 
-    def note_stranger(self, wait: WaitState[T], now: float) -> None:
+    def _note_stranger(self, wait: WaitState[T], now: float) -> None:
         """Note that no page has a task. It is looked for again, each time after twice as long."""
         self.strangers.add(wait.ref)
         if self.look_again_at == math.inf:
@@ -135,23 +154,65 @@ class Line(Generic[T]):
                 self.parked += 1
         self.late.clear()
 
-    def turn_back(self, held: Iterable[WaitState[T]]) -> None:
-        """Let who was not met in this round be looked for in the next one."""
+    def settle(self, scan: PageScan, now: float) -> None:
+        """After a round through all pages: who was on none is somebody else's, and asked singly."""
+        self.reach = max(scan.reach, 0)
+        if scan.missing <= 0:
+            return
         unseen, seen = PARKED[1 - self.turn], PARKED[self.turn]
-        for wait in held:
-            if wait.due == unseen and type(wait.ref) is self.ref_type:
-                wait.due = seen
+        unmet = [wait for wait in self._own() if wait.due == unseen]
+        if scan.is_failing or scan.is_stopped or self.failures or self.is_cut:
+            for wait in unmet:
+                wait.due = seen  # to be looked for in the next one
+            return
+        for number, wait in enumerate(unmet):
+            self.parked -= 1
+            self._note_stranger(wait, now)
+            if wait.polls:
+                self._polls.go_on(wait)
+            else:
+                self._polls.poll_at(wait, now + number / 1000)
 
-    def to_check(self, held: Iterable[WaitState[T]]) -> WaitState[T] | None:
-        """Return a wait that pages tell of, by chance. One whose own polls fail knows no better."""
+    def check(self, now: float) -> None:
+        """Poll a wait that pages tell of singly now and then: its own answer may know better.
+
+        It is one by chance. One whose own polls fail knows no better.
+        """
+        if now < self.check_at:
+            return
+        self.check_at = now + BETWEEN_CHECKS
         last, chosen = None, random.randrange(max(self.parked, 1))
-        for wait in held:
-            if wait.due in PARKED and type(wait.ref) is self.ref_type and wait.last_error is None:
+        for wait in self._own():
+            if wait.due in PARKED and wait.last_error is None:
                 chosen -= 1
                 last = wait
                 if chosen < 0:
                     break
-        return last
+        if last is not None:
+            self.parked -= 1
+            self._polls.poll_at(last, now)
+
+    def dissolve(self, now: float) -> None:
+        """Hand all waits back, spread out as they would be by themselves."""
+        fresh = 0
+        for wait in [*self._own()]:
+            if wait.due != AWAITED and wait.due not in PARKED:
+                continue
+            if wait.polls or wait.ref in self.told:
+                self.hand_back(wait)
+            else:
+                self.parked -= wait.due in PARKED
+                self._polls.poll_at(wait, now + min(fresh / 1000, 10 * random.random()))
+                fresh += 1
+        self.late.clear()
+
+    def hand_back(self, wait: WaitState[T]) -> None:
+        """Let a wait be polled singly, as its own cadence says."""
+        self.parked -= wait.due in PARKED
+        self._polls.go_on(wait)
+
+    def _own(self) -> Iterator[WaitState[T]]:
+        return (wait for wait in self._held.values() if type(wait.ref) is self.ref_type)
 
     def pause(self) -> float:
         """Return the seconds until the next round.
@@ -172,6 +233,8 @@ class Line(Generic[T]):
             verdict: What came instead; None where many pages failed.
             now: The moment.
         """
+        if verdict is not None and verdict.delay is not None:
+            self.leave_alone(verdict.delay, now)
         if verdict is not None and not verdict.retry:
             if not isinstance(verdict.error, AuthenticationError | NotAskedError):
                 self.route.gone = True
@@ -179,11 +242,19 @@ class Line(Generic[T]):
             return False
         self.failures += 1
         if self.failures < 2:
-            return True
+            return not self.rests(now)
         self.failures = 0
         self.rest(now)
         return False
 
     def rest(self, now: float) -> None:
         """Do without rounds for a while."""
-        self.earliest = now + _REST
+        self.earliest = max(self.earliest, now + _REST)
+
+    def leave_alone(self, seconds: float, now: float) -> None:
+        """Ask for no page for so long, and some more, since the service asks for that."""
+        self.earliest = max(self.earliest, now + longer(seconds))
+
+    def rests(self, now: float) -> bool:
+        """Return whether the next round is too far away for a wait to be left to it."""
+        return now < self.earliest - _LONGEST_GATHERING

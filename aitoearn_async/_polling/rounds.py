@@ -14,7 +14,6 @@ How pages are asked for is in `_api.task_pages`, which of them in `page_scan`.
 from __future__ import annotations
 
 import math
-import random
 from collections.abc import Callable, Coroutine, Mapping
 from typing import Any, Generic, TypeVar
 
@@ -30,6 +29,7 @@ from .page_scan import PageScan, Piece
 from .pages import PageSource, RowPage
 from .round_line import (
     AWAITED,
+    BETWEEN_CHECKS,
     FEWEST,
     LEAST_TIME_LEFT,
     PAGE_SECONDS,
@@ -51,9 +51,6 @@ _SHARE_OF_TIME = 20
 """The time between two rounds, over the time that the service is busy with one."""
 _MOST_CONTRADICTIONS = 5
 """Tasks that were told to have ended and run on, after which pages are not believed any more."""
-_BETWEEN_CHECKS = 30.0
-"""Seconds without an end that came true, until a wait that pages tell of is polled singly all the
-same: pages may be stale."""
 
 
 class Rounds(Generic[T]):
@@ -106,7 +103,7 @@ class Rounds(Generic[T]):
             line.contradicted.discard(wait.ref)
             line.doubts.forget(wait.ref)
             if line.told.pop(wait.ref, None) is not None and has_ended:
-                line.check_at = self._clock.time() + _BETWEEN_CHECKS
+                line.check_at = self._clock.time() + BETWEEN_CHECKS
             if has_ended:
                 line.ended.append(wait.ref)
 
@@ -116,8 +113,14 @@ class Rounds(Generic[T]):
             line.parked -= wait.due in PARKED
         wait.due = math.inf
 
-    def take(self, wait: WaitState[T]) -> bool:
-        """Take a wait that would be polled singly otherwise. Return whether it is taken."""
+    def take(self, wait: WaitState[T], *, is_held: bool = False) -> bool:
+        """Take a wait that would be polled singly otherwise. Return whether it is taken.
+
+        Args:
+            wait: The wait.
+            is_held: Whether the service asks to leave its task alone: a page would have it asked
+                for too soon.
+        """
         line = self._line(wait.ref)
         if line is None:
             return False
@@ -125,13 +128,13 @@ class Rounds(Generic[T]):
             self._contradicted(line, wait)
         now = self._clock.time()
         settings = self._settings_of(wait.ref)
-        if not line.may_take(wait, settings, now):
+        if is_held or not line.may_take(wait, settings, now):
             return False
         wait.due, wait.final_poll_for = AWAITED, None
         if wait.failing_since is not None:
             line.doubts.note(wait, settings)
         line.late.append(wait)
-        line.check_at = min(line.check_at, now + _BETWEEN_CHECKS)
+        line.check_at = min(line.check_at, now + BETWEEN_CHECKS)
         moment = max(now + _GATHERING, line.earliest + line.learner.backoff.maximum / 10)
         if wait.polls and line.timer.at < math.inf:
             return True  # the next round comes in time for one that has been seen running
@@ -175,8 +178,16 @@ class Rounds(Generic[T]):
                 self._lines[ref_type] = None
             else:
                 timer = NextTimer(self._clock, lambda: self._start(ref_type))
-                doubts: Doubts[T] = Doubts(self._clock, lambda wait: self._hand_back(line, wait))
-                line = self._lines[ref_type] = Line(ref, learner, route, timer, doubts)
+                doubts: Doubts[T] = Doubts(self._clock, lambda wait: line.hand_back(wait))
+                line = self._lines[ref_type] = Line(
+                    ref,
+                    learner,
+                    route,
+                    timer=timer,
+                    doubts=doubts,
+                    held=self._held,
+                    polls=self._polls,
+                )
         return self._lines[ref_type]
 
     def give_up(self) -> None:
@@ -184,7 +195,7 @@ class Rounds(Generic[T]):
         for line in self._lines.values():
             if line is not None:
                 line.rest(self._clock.time())
-                self._dissolve(line)
+                line.dissolve(self._clock.time())
 
     def stop(self) -> None:
         """Cancel all timers."""
@@ -219,19 +230,20 @@ class Rounds(Generic[T]):
     async def _go_round(self, line: Line[T]) -> None:
         line.park_late()
         if line.route.gone or line.waiting < FEWEST // 2:
-            self._dissolve(line)
+            line.dissolve(self._clock.time())
         if line.parked:
             line.turn = 1 - line.turn
             scan = PageScan(line.route.size, line.parked, line.reach)
             ended = await self._ask(line, scan)
             line.barren = 0 if ended else line.barren + 1
-            if ended is None:
-                self._dissolve(line)
-            else:
-                self._settle(line, scan)
-                self._check(line)
+            if ended is not None:
+                now = self._clock.time()
+                line.settle(scan, now)
+                line.check(now)
                 if line.ref_type is VideoRef:  # of others there is no list
                     await self._whole.fetch(line, ended)
+            if ended is None or line.rests(self._clock.time()):
+                line.dissolve(self._clock.time())
 
     async def _ask(self, line: Line[T], scan: PageScan) -> list[tuple[int, WaitState[T]]] | None:
         """Go through the pages. Return who has ended, and where; None if pages cannot be had."""
@@ -259,6 +271,9 @@ class Rounds(Generic[T]):
             scan.took(piece, len(page.rows), found, last, page.total)
             line.route.adapt(page, piece.size)
             line.is_cut = line.route.is_cut(page, piece.at, piece.size)
+            if page.retry_after is not None:
+                line.leave_alone(page.retry_after, now)
+                scan.stop()
             if line.ref_type is not VideoRef:  # there is no list of others: each is asked for
                 for _, wait in ended[before:]:
                     self._polls.poll_at(wait, now)
@@ -297,7 +312,7 @@ class Rounds(Generic[T]):
                 wait.due, wait.failing_since = seen, None
                 settings = self._settings_of(wait.ref)
                 if wait.deadline(settings) - now < LEAST_TIME_LEFT:
-                    self._hand_back(line, wait)
+                    line.hand_back(wait)
             else:
                 # The learner is told by the task's own answer: a page may be wrong.
                 line.parked -= 1
@@ -306,41 +321,6 @@ class Rounds(Generic[T]):
                 line.doubts.forget(wait.ref)
                 ended.append((piece.at + place, wait))
         return found, last
-
-    def _settle(self, line: Line[T], scan: PageScan) -> None:
-        """After a round through all pages: who was on none is somebody else's, and asked singly."""
-        line.reach = max(scan.reach, 0)
-        if scan.missing <= 0:
-            return
-        if scan.is_failing or line.failures or line.is_cut:
-            line.turn_back(self._held.values())
-            return
-        unseen = PARKED[1 - line.turn]
-        strangers = [
-            wait
-            for wait in self._held.values()
-            if wait.due == unseen and type(wait.ref) is line.ref_type
-        ]
-        now = self._clock.time()
-        for number, wait in enumerate(strangers):
-            line.parked -= 1
-            line.note_stranger(wait, now)
-            if wait.polls:
-                self._polls.go_on(wait)
-            else:
-                self._polls.poll_at(wait, now + number / 1000)
-
-    def _check(self, line: Line[T]) -> None:
-        """Poll the oldest wait singly now and then: its own answer may know better."""
-        now = self._clock.time()
-        if now < line.check_at:
-            return
-        line.check_at = now + _BETWEEN_CHECKS
-        if (wait := line.to_check(self._held.values())) is not None:
-            line.parked -= 1
-            self._polls.poll_at(wait, now)
-
-    # When pages cannot be had.
 
     def _contradicted(self, line: Line[T], wait: WaitState[T]) -> None:
         """Note that a task runs on which a page said had ended."""
@@ -353,27 +333,7 @@ class Rounds(Generic[T]):
         line.barren = -1  # what is the matter is to be seen soon
         if line.route.contradictions > _MOST_CONTRADICTIONS:
             line.route.gone = True
-            self._dissolve(line)
-
-    def _dissolve(self, line: Line[T]) -> None:
-        """Hand all waits back, spread out as they would be by themselves."""
-        now = self._clock.time()
-        fresh = 0
-        for wait in [*self._held.values()]:
-            is_here = wait.due == AWAITED or wait.due in PARKED
-            if not is_here or type(wait.ref) is not line.ref_type:
-                continue
-            if wait.polls or wait.ref in line.told:
-                self._hand_back(line, wait)
-            else:
-                line.parked -= wait.due in PARKED
-                self._polls.poll_at(wait, now + min(fresh / 1000, 10 * random.random()))
-                fresh += 1
-        line.late.clear()
-
-    def _hand_back(self, line: Line[T], wait: WaitState[T]) -> None:
-        line.parked -= wait.due in PARKED
-        self._polls.go_on(wait)
+            line.dissolve(self._clock.time())
 
 
 def _runs(row: LogRow) -> bool:

@@ -173,6 +173,8 @@ class PollAt(msgspec.Struct):
 
     moment: float
     changed: bool = False
+    is_held: bool = False
+    """The service asks not to be asked before, whatever else is known of the task."""
 
 
 class Ended(msgspec.Struct, Generic[T]):
@@ -286,7 +288,7 @@ def _after_silence(
         return _poll_at(wait, settings, now, now, now, changed=False)
     if verdict.delay is not None:
         # The service is there, and wants to be left alone. The poll is due as soon as that is over.
-        moment = now + _longer(verdict.delay)
+        moment = now + longer(verdict.delay)
         return _poll_at(wait, settings, moment, moment, now, changed=False)
     if wait.failing_since is None:
         wait.failing_since = asked
@@ -339,8 +341,11 @@ def _next(
         pause = delay_after(settings.wait, wait.polls, wait.started, now, known)
     if wait.last_error is not None and is_first_trouble(wait, settings):
         pause = min(pause, FIRST_DELAY * random.uniform(0.8, 1.0))
-    earliest = now if delay is None else now + _longer(delay)
-    return _poll_at(wait, settings, max(now + pause, earliest), earliest, now, changed)
+    earliest = now if delay is None else now + longer(delay)
+    decision = _poll_at(wait, settings, max(now + pause, earliest), earliest, now, changed)
+    if delay and isinstance(decision, PollAt):
+        decision.is_held = True
+    return decision
 
 
 def _poll_at(
@@ -370,7 +375,7 @@ def _poll_at(
     return PollAt(last, changed)
 
 
-def _longer(seconds: float) -> float:
+def longer(seconds: float) -> float:
     """Return a little more than the service asked for, at random: not all return at once."""
     return seconds * random.uniform(1.0, 1.2)
 

@@ -225,7 +225,7 @@ class Waiter(Coroutine[Any, Any, T], AsyncIterator[T]):
                     return task
                 if isinstance(decision, GiveUpAt):
                     await self._give_up(decision)
-                elif self._crowd.takes(self._wait):
+                elif self._crowd.takes(self._wait, is_held=decision.is_held):
                     await self._leave_to_rounds()
                 elif await self._poll_at(decision.moment) and changed:
                     assert self._wait.latest is not None

@@ -276,7 +276,7 @@ class WorkerPool(Generic[T]):
                 warn_of_first_failure(wait, self._settings_of(wait.ref))
             if wait.final_poll_for is None:
                 wait.latest = None  # a million of them would be gigabytes
-            if self._rounds is None or not self._rounds.take(wait):
+            if self._rounds is None or not self._rounds.take(wait, is_held=decision.is_held):
                 self._agenda.add(wait, decision.moment)
         elif isinstance(decision, Ended):
             task: T = decision.task
