@@ -6,8 +6,8 @@
 #   unless the client knows that the first was not applied.
 # Seen: if the connection ends after the whole request was sent, the call waits 1 to 10 seconds and sends
 #   the POST again, and hands out the second task. It takes that way wherever aiohttp can be imported, so
-#   another package's dependency is enough. The blocking client, and httpx, raise after one. The switch
-#   works the wrong way round: only HttpRetryOptions(attempts=1), which asks for retries, stops it.
+#   another package's dependency is enough. The blocking client, and httpx, raise after one. To leave
+#   retries out does not stop it: only HttpRetryOptions(attempts=1) does.
 # Costs: two videos made and paid for, by the second, of which one is never heard of; the one trace is a
 #   line of level INFO.
 # Known: that the client sends once more, in UKGovernmentBEIS/inspect_ai#3996, as not often enough; that
