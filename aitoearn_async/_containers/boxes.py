@@ -35,9 +35,9 @@ def box_at(file: Reader, at: int, end: int) -> Box:
     return Box(kind, start, max(at + size, start), is_open=False)
 
 
-def inside(file: Reader, box: Box, skip: int = 0) -> Iterator[Box]:
-    """Go through the boxes in a box, `skip` bytes into it."""
-    at = box.start + skip
+def inside(file: Reader, box: Box) -> Iterator[Box]:
+    """Go through the boxes in a box."""
+    at = box.start
     for _ in range(_MOST_INSIDE):
         if at + 8 > box.end:
             return

@@ -53,14 +53,14 @@ class CheckedRequest(aiohttp.ClientRequest):
     """A request that looks at the connection it is to go out on."""
 
     async def send(self, conn: Any) -> aiohttp.ClientResponse:
-        wire: ResponseHandler = conn.protocol
-        last_used, now = getattr(wire, _LAST_USED, math.nan), time.time()
+        protocol: ResponseHandler = conn.protocol
+        last_used, now = getattr(protocol, _LAST_USED, math.nan), time.time()
         was_used = not math.isnan(last_used)
         if was_used and not 0 <= now - last_used <= _LONGEST_IDLE:
             raise ConnectionLostError("a connection from before a sleep", was_used=True)
         if not was_used:
-            _read_less(wire.transport)
-        if wire.should_close:
+            _read_less(protocol.transport)
+        if protocol.should_close:
             # Bytes came in while it lay idle: they would pass for the answer to this request.
             raise ConnectionLostError("unasked bytes on an idle connection", was_used=was_used)
         try:
@@ -69,7 +69,7 @@ class CheckedRequest(aiohttp.ClientRequest):
             raise ConnectionLostError(exc, was_used=was_used) from None
         ours: Any = response
         ours.on_used_connection = was_used
-        setattr(wire, _LAST_USED, now)
+        setattr(protocol, _LAST_USED, now)
         return response
 
 
@@ -86,11 +86,11 @@ def _read_less(transport: Any) -> None:
 class TrackedResponse(aiohttp.ClientResponse):
     """A response that knows the connection it came in on."""
 
-    wire: ResponseHandler | None = None
+    protocol: ResponseHandler | None = None
     on_used_connection: bool = False
 
     async def start(self, connection: Any) -> aiohttp.ClientResponse:
-        self.wire = connection.protocol
+        self.protocol = connection.protocol
         try:
             return await super().start(connection)
         except _LOSSES as exc:

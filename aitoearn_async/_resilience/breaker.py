@@ -54,7 +54,7 @@ class Breaker:
         self.since: float = math.nan
         """The moment when the present or last outage began, in loop time."""
         self.generation: int = 0
-        """The number that `admit` returns while requests go out; another one in each state."""
+        """The number of the present state: answers to requests of another one count for nothing."""
         self.streak: int = 0
         """Failures in a row, as far as they count."""
         self._of_task: dict[str, int] = {}
@@ -71,28 +71,17 @@ class Breaker:
             return False
         return now >= self._next_probe
 
-    def admit(self, now: float, *, anyway: bool = False) -> int | None:
-        """Let a request out.
-
-        Args:
-            now: The moment.
-            anyway: Whether it goes even if no probe is due.
-
-        Returns:
-            What to hand in with its result; None if it is held.
-        """
+    def admit(self, now: float) -> None:
+        """Note that a request goes out: as a probe, where it is open."""
         if self.state is not BreakerState.OPEN:
-            return self.generation
-        if not (anyway or self.is_due(now)):
-            return None
+            return
         self._probes += 1
         self._probed_at = now
         self._next_probe = now + self._interval * random.uniform(0.75, 1.25)
         self._interval = min(self._interval * _FACTOR, _LAST_PROBE)
-        return self.generation
 
     def is_current(self, generation: int) -> bool:
-        """Return whether nothing has changed since `admit` returned this."""
+        """Return whether the state is still the one of this generation."""
         return generation == self.generation
 
     def record_success(self, generation: int) -> bool:
@@ -110,7 +99,7 @@ class Breaker:
         """Note trouble. Return whether the service counts as down from then on.
 
         Args:
-            generation: What `admit` returned.
+            generation: That of the moment when the request went out.
             task: Whose request it was, if the trouble may be the task's own.
             now: Loop time.
         """

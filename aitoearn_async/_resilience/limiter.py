@@ -72,7 +72,7 @@ class Pace:
         try:
             async with self._turn:
                 if self._next_start > self._now():
-                    while (wait := self._next_start - self._now()) > _NO_TIME:  # noqa: ASYNC110
+                    while (wait := self._next_start - self._now()) > _NO_TIME:  # noqa: ASYNC110 - time comes by itself
                         await asyncio.sleep(min(wait, _MOST_OF_A_SLEEP))
                     if self.waiting >= self._crowd:
                         self._felt = self._now()

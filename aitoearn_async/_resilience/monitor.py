@@ -117,8 +117,8 @@ class ServiceMonitor:
                 return self._hold_back(f"{scope.name} is down, for {since:.0f} s so far", scope)
             if scope.is_down:
                 break
-        self._host.breaker.admit(now, anyway=True)
-        found.breaker.admit(now, anyway=True)
+        self._host.breaker.admit(now)
+        found.breaker.admit(now)
         self._look_whether_all_is_well(now)
         found.renew(self._host.breaker.generation)
         return found.admission

@@ -338,7 +338,7 @@ class Http:
         if request.etag and response.status == 200 and tried == self._revalidation:
             # The service has the very same, and sent it whole: the other header may suit better.
             self._revalidation ^= matches(request.etag, response.headers)
-        connection = getattr(response, "wire", None)
+        connection = getattr(response, "protocol", None)
         content = content.removeprefix(_BOM)
         whole = Response(response.status, response.headers, content, connection, admission)
         whole.of_session = getattr(response, "from_cache", False) is True

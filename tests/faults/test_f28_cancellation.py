@@ -219,7 +219,7 @@ async def test_at_every_await(trial: Trial, call: Call) -> None:
     async with RawServer(lives()) as server, server.client(concurrency=1) as client:
         for at in range(200):
             running: asyncio.Task[Any] = asyncio.ensure_future(
-                stopping(whole(call, client), at, lambda: running.cancel())  # noqa: B023
+                stopping(whole(call, client), at, lambda: running.cancel())  # noqa: B023 - over before the next turn
             )
             (end,) = await together(running)
             if not isinstance(end, BaseException):
@@ -241,7 +241,7 @@ async def test_at_every_await_between_attempts(trial: Trial, trouble: Script) ->
             server.client(concurrency=1, request_timeout=2) as client,
         ):
             running: asyncio.Task[Any] = asyncio.ensure_future(
-                stopping(client.get(REF), at, lambda: running.cancel())  # noqa: B023
+                stopping(client.get(REF), at, lambda: running.cancel())  # noqa: B023 - over before the next turn
             )
             (end,) = await together(running)
             asked = server.count
@@ -380,7 +380,7 @@ async def test_a_close_at_every_await(trial: Trial) -> None:
             client = server.client()
             await trial.ends(client.get, *[REF] * 3)
             closing: asyncio.Task[Any] = asyncio.ensure_future(
-                stopping(client.aclose(), at, lambda: closing.cancel())  # noqa: B023
+                stopping(client.aclose(), at, lambda: closing.cancel())  # noqa: B023 - over before the next turn
             )
             (end,) = await together(closing)
             await asyncio.sleep(0.01)

@@ -208,5 +208,5 @@ def run(
 
 def timers() -> list[asyncio.TimerHandle]:
     """What the running loop is still to call, at a later time."""
-    scheduled: list[asyncio.TimerHandle] = getattr(asyncio.get_running_loop(), "_scheduled")  # noqa: B009
+    scheduled: list[asyncio.TimerHandle] = getattr(asyncio.get_running_loop(), "_scheduled")  # noqa: B009 - typeshed hides it
     return [timer for timer in scheduled if not timer.cancelled()]

@@ -249,7 +249,7 @@ def test_what_ends_the_batch_comes_after_the_outcomes(
         async with story.batch(service, []) as waiting:
             try:
                 async for outcome in waiting:
-                    taken.append(as_image(outcome.ref))  # noqa: PERF401
+                    taken.append(as_image(outcome.ref))  # noqa: PERF401 - it may raise
             except AuthenticationError:
                 asked = service.polls.total()
                 standing = waiting.statistics()

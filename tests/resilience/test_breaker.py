@@ -16,6 +16,14 @@ from aitoearn_async._resilience.breaker import Breaker
 START = 1000.0
 
 
+def admitted(breaker: Breaker, now: float) -> int | None:
+    """The generation of a request that goes out; None where it is held."""
+    if not breaker.is_due(now):
+        return None
+    breaker.admit(now)
+    return breaker.generation
+
+
 def open_breaker(at: float = START) -> Breaker:
     """One that has just seen twenty connections refused."""
     breaker = Breaker()
@@ -27,7 +35,7 @@ def open_breaker(at: float = START) -> Breaker:
 
 def next_probe(breaker: Breaker, now: float) -> tuple[float, int]:
     """When the next probe may go, to 10 ms, and its generation."""
-    while (generation := breaker.admit(now)) is None:
+    while (generation := admitted(breaker, now)) is None:
         now += 0.01
     return now, generation
 
@@ -36,7 +44,7 @@ def recovering_breaker() -> tuple[Breaker, float, int]:
     breaker = open_breaker()
     now, generation = next_probe(breaker, START)
     assert breaker.record_success(generation)
-    after = breaker.admit(now)
+    after = admitted(breaker, now)
     assert after is not None
     return breaker, now, after
 
@@ -44,7 +52,7 @@ def recovering_breaker() -> tuple[Breaker, float, int]:
 def test_all_go_while_it_is_closed() -> None:
     breaker = Breaker()
     assert breaker.state is BreakerState.CLOSED
-    assert {breaker.admit(START + n) for n in range(100)} == {0}
+    assert {admitted(breaker, START + n) for n in range(100)} == {0}
     assert breaker.outages == 0
 
 
@@ -102,7 +110,7 @@ def test_only_probes_go_while_it_is_open() -> None:
     breaker = open_breaker()
     now, moments = START, []
     while now < START + 60:
-        generation = breaker.admit(now)
+        generation = admitted(breaker, now)
         if generation is not None:
             moments.append(now)
             assert not breaker.record_failure(generation, None, now)
@@ -138,15 +146,15 @@ def test_probes_that_hang_are_few() -> None:
     breaker = open_breaker()
     now, settings = START, []
     while now < START + 50:
-        if (generation := breaker.admit(now)) is not None:
+        if (generation := admitted(breaker, now)) is not None:
             settings.append(generation)
         now += 0.1
     assert len(settings) == 5
     breaker.record_ignored(settings[0])
     now = START + 60  # a whole number, so that a minute from now is one
-    assert breaker.admit(now) is not None
-    assert breaker.admit(now + 59) is None
-    assert breaker.admit(now + 60) is not None, "one that was never heard of again"
+    assert admitted(breaker, now) is not None
+    assert admitted(breaker, now + 59) is None
+    assert admitted(breaker, now + 60) is not None, "one that was never heard of again"
 
 
 def test_each_probe_heard_of_makes_room_for_one() -> None:
@@ -154,23 +162,23 @@ def test_each_probe_heard_of_makes_room_for_one() -> None:
     breaker = open_breaker()
     now, settings = START, []
 
-    def admitted() -> int:
+    def probes() -> int:
         nonlocal now
         count = 0
         for _ in range(10):
             now += 3
-            if (generation := breaker.admit(now)) is not None:
+            if (generation := admitted(breaker, now)) is not None:
                 settings.append(generation)
                 count += 1
         return count
 
-    assert admitted() == 5
+    assert probes() == 5
     breaker.record_failure(settings[0], None, now)
-    assert admitted() == 1
+    assert probes() == 1
     breaker.record_ignored(settings[0])
-    assert admitted() == 1
+    assert probes() == 1
     breaker.record_ignored(0)
-    assert admitted() == 0
+    assert probes() == 0
 
 
 def test_before_the_first_outage_there_is_no_moment_of_one() -> None:
@@ -184,7 +192,7 @@ def test_an_answered_probe_lets_all_go() -> None:
     assert breaker.is_current(generation)
     assert breaker.record_success(generation)
     assert breaker.state is BreakerState.RECOVERING
-    assert all(breaker.admit(now) is not None for _ in range(100))
+    assert all(admitted(breaker, now) is not None for _ in range(100))
     breaker.recovered()
     assert breaker.state.value == "closed"
     assert breaker.outages == 1
@@ -226,7 +234,7 @@ def test_good_answers_between_keep_it_recovering() -> None:
 def test_a_second_outage_is_a_second_one() -> None:
     breaker, now, _ = recovering_breaker()
     breaker.recovered()
-    generation = breaker.admit(now)
+    generation = admitted(breaker, now)
     assert generation is not None
     assert any(breaker.record_failure(generation, None, now + 5) for _ in range(20))
     assert (breaker.outages, breaker.since) == (2, now + 5)
@@ -257,15 +265,15 @@ def test_it_always_finds_back(events: list[tuple[str, float]], data: st.DataObje
         now += seconds
         generation = data.draw(st.sampled_from(settings[-5:]))
         if what == "admit":
-            if (admitted := breaker.admit(now)) is not None:
-                settings.append(admitted)
+            if (current := admitted(breaker, now)) is not None:
+                settings.append(current)
         elif what == "good":
             breaker.record_success(generation)
         elif what == "bad":
             breaker.record_failure(generation, None, now)
         else:
             breaker.record_ignored(generation)
-    last = breaker.admit(now + 60)
+    last = admitted(breaker, now + 60)
     assert last is not None
     breaker.record_success(last)
     assert breaker.state is not BreakerState.OPEN

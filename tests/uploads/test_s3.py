@@ -260,7 +260,7 @@ REFUSED: dict[str, dict[str, Any]] = {
 async def test_an_address_that_does_not_fit_is_told(relay: Relay) -> None:
     """It is signed anew each time, in vain; nothing is submitted, and nothing stored."""
     for how in REFUSED.values():
-        signer = Signer(relay.url, lambda _, path, size: signed_url(relay.url, path, **how))  # noqa: B023
+        signer = Signer(relay.url, lambda _, path, size: signed_url(relay.url, path, **how))  # noqa: B023 - used in this turn
         async with signer, signer.client(private_media=True) as client:
             with pytest.raises(UploadError, match="HTTP 403 to the upload") as caught:
                 await client.submit(GenerateVideo(model="m", prompt="p", image=PNG))
