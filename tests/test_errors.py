@@ -45,6 +45,7 @@ from aitoearn_async import (
     WaitTimeoutError,
     errors,
 )
+from tests.support.cases import case
 
 LONG = "no \x1b[31mroom\nfor\tit " + "x" * 100_000
 IMAGE = ImageTask(log_id="66", status="failed", error_message="the prompt was refused")
@@ -224,10 +225,11 @@ def check_same(found: AiToEarnError, error: AiToEarnError) -> None:
 
 
 @each_error
-@pytest.mark.parametrize("protocol", range(pickle.HIGHEST_PROTOCOL + 1))
-def test_pickle(error: AiToEarnError, protocol: int) -> None:
+def test_pickle(error: AiToEarnError) -> None:
     """An error comes back from a pickle with all its attributes."""
-    check_same(pickle.loads(pickle.dumps(error, protocol)), error)
+    for protocol in range(pickle.HIGHEST_PROTOCOL + 1):
+        with case(protocol):
+            check_same(pickle.loads(pickle.dumps(error, protocol)), error)
 
 
 @each_error

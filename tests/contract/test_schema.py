@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import json
 from typing import Any
 
@@ -17,9 +18,10 @@ from aitoearn_async.contract.endpoints import endpoint_of
 from aitoearn_async.contract.envelope import Envelope, Malformed, TaskHead, decode_head, decode_task
 from aitoearn_async.contract.refusal import Refusal, id_text, refusal
 from aitoearn_async.emulator import Emulator, Fault, VirtualTimeLoop
+from tests.support.cases import case
 
 from .agreement import TABLES, agree
-from .samples import SAMPLES, Reply, Sample, replaying
+from .samples import SAMPLES, Reply, replaying
 from .schema import (
     ID_FIELDS,
     REFUSAL,
@@ -90,11 +92,13 @@ def check_reading(kind: Kind, found: Any, result: object) -> None:
         assert 0 < len(result.reason) <= 200
 
 
-@pytest.mark.parametrize("sample", SAMPLES.values(), ids=SAMPLES)
-def test_samples_fit_the_observed_schema(sample: Sample) -> None:
+def test_samples_fit_the_observed_schema() -> None:
     """What was recorded is what the observed schema describes, so the schema is no fancy."""
-    if sample.body.startswith("{"):
-        check(sample.json, answer("image" if sample.kind is ImageRef else "video", "observed"))
+    told = {name: sample for name, sample in SAMPLES.items() if sample.body.startswith("{")}
+    assert len(told) > 100
+    for name, sample in told.items():
+        with case(name):
+            check(sample.json, answer("image" if sample.kind is ImageRef else "video", "observed"))
 
 
 @each_kind
@@ -158,28 +162,30 @@ def typical(kind: Kind) -> dict[str, Any]:
     return found
 
 
-@pytest.mark.parametrize("wrong", WRONG, ids=repr)
 @pytest.mark.parametrize(
     ("kind", "field"), [(kind, name) for kind in KINDS for name in TABLES[MODELS[kind]]]
 )
-def test_each_field_of_a_wrong_type(kind: Kind, field: str, wrong: object) -> None:
+def test_each_field_of_a_wrong_type(kind: Kind, field: str) -> None:
     """A field of a wrong type is told with its path; one of a tolerated type is kept."""
-    found = typical(kind)
-    found["data"][field] = wrong
-    result = read_as(kind, encoded(found))
-    check_reading(kind, found, result)
-    if isinstance(result, Malformed):
-        assert f"`$.data.{field}" in result.reason
+    for wrong in WRONG:
+        with case(wrong):
+            found = typical(kind)
+            found["data"][field] = wrong
+            result = read_as(kind, encoded(found))
+            check_reading(kind, found, result)
+            if isinstance(result, Malformed):
+                assert f"`$.data.{field}" in result.reason
 
 
 @each_kind
 @pytest.mark.parametrize("field", ["code", "requestId", "message", "timestamp", "data", "more"])
-@pytest.mark.parametrize("wrong", WRONG, ids=repr)
-def test_each_part_of_the_envelope_of_a_wrong_type(kind: Kind, field: str, wrong: object) -> None:
+def test_each_part_of_the_envelope_of_a_wrong_type(kind: Kind, field: str) -> None:
     """The code decides; the message and what is not known are of any type."""
-    for found in (typical(kind), {"code": 401, "message": "no", "data": {}, "requestId": "r"}):
-        found[field] = wrong
-        check_reading(kind, found, read_as(kind, encoded(found)))
+    no = {"code": 401, "message": "no", "data": {}, "requestId": "r"}
+    for wrong, whole in itertools.product(WRONG, (typical(kind), no)):
+        with case(wrong):
+            found = whole | {field: wrong}
+            check_reading(kind, found, read_as(kind, encoded(found)))
 
 
 @each_kind

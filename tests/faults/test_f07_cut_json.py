@@ -33,6 +33,7 @@ def cuts(body: bytes) -> list[int]:
     return [cut for cut in range(size) if cut < MOST or cut >= size - MOST]
 
 
+@pytest.mark.usefixtures("untraced")
 @pytest.mark.parametrize("written", ["UTF-8", "escaped", "code first"])
 def test_every_sample_cut_at_every_byte(trial: Trial, written: str) -> None:
     """Each recorded answer, and the same as servers write it that escape all but ASCII, or that

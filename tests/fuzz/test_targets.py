@@ -7,6 +7,9 @@ import pytest
 from .seeds import corpus, seeds
 from .targets import TARGETS
 
+# Thousands of inputs take the ways that the tests of what reads them take one by one.
+pytestmark = pytest.mark.usefixtures("untraced")
+
 
 @pytest.mark.parametrize("target", TARGETS)
 def test_seeds_and_corpus(target: str) -> None:
