@@ -55,6 +55,19 @@ async def test_a_few_tasks_are_asked_about_one_by_one(service: Emulator, client:
     assert not _asked(service)["logs"]
 
 
+async def test_a_slow_page_is_not_asked_for_again_so_soon(
+    service: Emulator, client: Client
+) -> None:
+    """Rounds take up a twentieth of the service's time at the most."""
+    service.fault(Fault(delay=0.9), route="logs", times=None)
+    refs = [service.add_image(("generating", 900.0), "success") for _ in range(40)]
+    async with client.as_completed(refs):
+        await asyncio.sleep(17)
+        assert _asked(service)["logs"] == 1
+        await asyncio.sleep(20)
+        assert _asked(service)["logs"] == 2
+
+
 async def test_a_strategy_of_the_callers_own_knows_no_rounds(
     service: Emulator, client: Client
 ) -> None:

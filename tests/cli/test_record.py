@@ -412,9 +412,11 @@ def test_a_file_that_is_lost_is_noticed(
     refs = [service.do(service.emulator.add_image, "success") for _ in range(4)]
     files.ask_for(*refs)
     append, number = ResultsFile.append, 4 if when == "at its end" else 2
+    written: list[bytes] = []
 
     def disturbed(self: ResultsFile, line: bytes) -> None:
         append(self, line)
+        written.append(line)
         if files.whole == number:
             _disturb(files.out, how)
 
@@ -422,6 +424,7 @@ def test_a_file_that_is_lost_is_noticed(
         patch.setattr(ResultsFile, "append", disturbed)
         result = invoke(*files.args)
     assert result.status == 2
+    assert len(written) == number, "nothing is written to what nobody reads"
     word = {"replaced": "replaced by another file", "deleted": "deleted or moved", "cut": "cut"}
     assert f"{files.out}: it was {word[how]} while this run was writing to it" in result.err
     assert invoke(*files.args).status == 0
