@@ -110,6 +110,31 @@ def test_help_in_english_is_the_same_afterwards(invoke: Invoke) -> None:
     assert after == before
 
 
+@pytest.mark.parametrize(
+    ("args", "environ", "asked"),
+    [
+        (("--language", "zh-CN"), {}, "zh-CN"),
+        ((), {"AITOEARN_LANGUAGE": "zh"}, "zh"),
+        (("--language", "en"), {"AITOEARN_LANGUAGE": "zh"}, "en"),
+        ((), {"LANG": "zh_CN.UTF-8"}, None),
+    ],
+)
+def test_the_service_is_asked_to_speak_the_language_that_was_chosen(
+    service: Service,
+    invoke: Invoke,
+    monkeypatch: pytest.MonkeyPatch,
+    args: tuple[str, ...],
+    environ: dict[str, str],
+    asked: str | None,
+) -> None:
+    """By an option or a variable; not by the locale, which chooses the texts alone."""
+    for name, value in environ.items():
+        monkeypatch.setenv(name, value)
+    ref = service.do(service.emulator.add_image, "success")
+    assert invoke("get", str(ref), *args).status == 0
+    assert service.emulator.requests[0].headers.get("Accept-Language") == asked
+
+
 def test_a_language_of_gettext_is_put_back(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LANGUAGE", "de")
     with speaking("zh"):

@@ -107,6 +107,40 @@ def test_no_wait(service: Service, invoke: Invoke) -> None:
     assert json.loads(as_json.out) == {"ref": str(second), "state": "running"}
 
 
+def test_without_a_wait_there_is_nothing_to_save(
+    service: Service, invoke: Invoke, tmp_path: Path
+) -> None:
+    """It is said before anything is paid for."""
+    result = invoke(*IMAGE, "--no-wait", "--save", str(tmp_path))
+    assert result.status == 2
+    assert "see the command `download`" in result.err
+    assert service.emulator.created == []
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="it takes a full disk")
+@pytest.mark.parametrize("json_", [(), ("--json",)])
+def test_a_name_that_cannot_be_printed_is_told_on_stderr(
+    service: Service, invoke: Invoke, json_: tuple[str, ...]
+) -> None:
+    """It is paid for, and named nowhere else."""
+    with open("/dev/full", "w") as full:
+        result = invoke(*IMAGE, "--no-wait", *json_, out=full)
+    (ref,) = service.emulator.created
+    assert result.status == 2
+    assert f"submitted {ref}" in result.err
+
+
+def test_a_list_of_models_that_is_late_holds_up_no_submit(virtual: Service, invoke: Invoke) -> None:
+    """Unless the check was asked for; then it is waited for."""
+    late = Fault(delay=1.7)
+    virtual.do(lambda: virtual.emulator.fault(late, times=None, route="models"))
+    result = invoke(*IMAGE, "--no-wait")
+    assert result.status == 0
+    assert "is not compared with the list of models: it did not come within 1.5 s" in result.err
+    result = invoke(*IMAGE, "--no-wait", "--check")
+    assert "is not compared" not in result.err
+
+
 PRICED = {
     "code": 0,
     "data": [{"name": "gpt-image-2", "pricing": "3", "sizes": [], "qualities": [], "styles": []}],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import http.server
 import json
@@ -339,6 +340,30 @@ def test_what_may_be_paid_for_is_said_last_of_all(
         result = invoke(*IMAGE, "--no-check", "a cat")
     assert result.status == 130
     assert re.match(r"interrupted; the submit was sent at .* may have made a task", result.err)
+
+
+@pytest.mark.parametrize("command", ["wait", "download"])
+def test_the_limits_of_requests_are_the_clients(
+    virtual: Service,
+    invoke: Invoke,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    command: str,
+) -> None:
+    """`--rate` spaces their starts, and `--concurrency` bounds those under way."""
+    monkeypatch.setenv("AITOEARN_PRIVATE_MEDIA", "1")
+    refs = [str(virtual.do(virtual.emulator.add_image, "success")) for _ in range(6)]
+    virtual.do(lambda: virtual.emulator.fault(Fault(delay=3.0), times=None, route="image"))
+
+    def seconds(option: str, value: str) -> float:
+        began = virtual.do(lambda: asyncio.get_running_loop().time())
+        saving = ("--save", str(tmp_path / option))
+        assert invoke(command, *refs, option, value, *saving).status == 0
+        return virtual.do(lambda: asyncio.get_running_loop().time()) - began
+
+    assert 3 <= seconds("--concurrency", "6") < 10
+    assert seconds("--concurrency", "1") >= 6 * 3
+    assert seconds("--rate", "0.5") >= 5 * 2
 
 
 def test_nohup_is_left_alone(service: Service, invoke: Invoke) -> None:

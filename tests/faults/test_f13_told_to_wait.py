@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import logging
+from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 
@@ -12,7 +13,7 @@ import pytest
 import tenacity
 
 from aitoearn_async import ImageRef, NotAskedError, RateLimitError, WaitTimeoutError
-from tests.support.raw_server import Heard, RawServer, Script, good, http, say
+from tests.support.raw_server import Heard, Part, RawServer, Script, envelope, good, http, say
 
 from .harness import Row, Trial
 
@@ -60,6 +61,22 @@ SAID: dict[str, tuple[tuple[str, ...], float | None]] = {
     "two of them": (("60", "90"), 60),
     "none": ((), None),
 }
+
+
+async def test_a_good_answer_can_ask_for_it_too(trial: Trial) -> None:
+    """With a status that is news or with one that is not, whatever the wait's strategy says."""
+
+    def busy_but_well(heard: Heard) -> Iterable[Part]:
+        status = "success" if heard.number == 3 else "generating"
+        data = {"logId": heard.path.rpartition("/")[2], "status": status}
+        return [http(envelope(data), headers={"Retry-After": "60"})]
+
+    every_second = tenacity.wait_fixed(1)
+    async with RawServer(busy_but_well) as server, server.client() as client:
+        await trial.ends(lambda ref: client.wait_for(ref, wait=every_second), *refs(1))
+        gaps = [after.at - before.at for before, after in itertools.pairwise(server.heard)]
+    assert all(60 <= gap <= 73 for gap in gaps), gaps
+    trial.wire(server, exactly=4)
 
 
 @pytest.mark.parametrize("status", [200, 429, 503])
