@@ -259,6 +259,20 @@ async def test_request_ids_that_are_never_echoed(trial: Trial) -> None:
     trial.wire(server, exactly=2)
 
 
+async def test_a_session_of_the_callers_is_rid_of_the_connection_of_a_stray(trial: Trial) -> None:
+    """Its connections are not ours to close: the server is asked to close one, and only one."""
+    async with (
+        RawServer(good(id="b" * 24), good()) as server,
+        aiohttp.ClientSession() as session,
+        server.client(session=session, attempts=1) as client,
+    ):
+        for _ in range(3):
+            await trial.ends(client.get, REF)
+        asked = [heard.header("Connection") for heard in server.heard]
+    assert asked == [None, "close", None]
+    trial.wire(server, exactly=3)
+
+
 @pytest.mark.parametrize("delay", [0.0, 0.02])
 async def test_strays_on_a_session_of_the_callers(trial: Trial, delay: float) -> None:
     """On a caller's session a stray answer costs tries, and is not believed either."""
