@@ -48,6 +48,36 @@ async def test_videos_are_fetched_by_pages_of_their_list(service: Emulator, clie
     assert sum(asked.values()) <= 0.5 * 300
 
 
+async def test_the_oldest_of_a_bulk_are_found_on_its_last_pages(
+    service: Emulator, client: Client
+) -> None:
+    """One of several processes that take their parts of it, the oldest first, begins with those."""
+    refs = _images(service, 200)
+    for _ in range(4_000):
+        service.add_image(("generating", 1e6), "success")
+    outcomes = await client.wait_all(refs)
+    assert all(outcome.ok for outcome in outcomes)
+    assert _asked(service)["image"] <= 220
+
+
+async def test_the_first_round_waits_for_refs_that_are_on_their_way(
+    service: Emulator, client: Client
+) -> None:
+    """Where pages are slow, those that come after it would be polled singly until the next one."""
+    service.fault(Fault(delay=1.0), route="logs", times=None)
+
+    async def taken() -> AsyncIterator[ImageRef]:
+        for _ in range(7):
+            for ref in _images(service, 20):
+                yield ref
+            await asyncio.sleep(0.3)
+
+    async with client.as_completed(taken()) as batch:
+        outcomes = [outcome async for outcome in batch]
+    assert all(outcome.ok for outcome in outcomes)
+    assert _asked(service)["image"] <= 160
+
+
 async def test_a_few_tasks_are_asked_about_one_by_one(service: Emulator, client: Client) -> None:
     """Nine of a kind are no reason to look for pages."""
     outcomes = await client.wait_all([*_images(service, 9), *_videos(service, 9)])

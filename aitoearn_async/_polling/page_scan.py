@@ -1,7 +1,7 @@
 """Which pages to ask for in one round: a pure plan, with no clock and no HTTP.
 
     from the newest on, until all that are waited for have been met, or the list has ended,
-    or some pages past the last one of ours have none of them
+    or some pages past the last one of ours have none of them; more where many are looked for
 
 A page that fails for the sake of one row is taken apart: halves or fifths of it are asked for
 instead, until the bad row stands alone and is passed over.
@@ -14,8 +14,10 @@ from typing import NamedTuple
 
 SIZES = (1000, 500, 250, 125, 25)
 """Rows a page, each a part of the one before."""
-_MOST_BARREN = 3
-"""Pages in a row without a task that is waited for, after which no more are asked for."""
+_FEWEST_BARREN, _MOST_BARREN = 3, 20
+_MISSED_A_PAGE = 25
+"""Pages in a row without a task that is waited for, after which no more are asked for: one for
+each so many that are missing still. Who takes the oldest of a bulk finds all of them far behind."""
 _MOST_FAILURES = 40
 """Pages that may fail in one round; if more do, the service itself fails."""
 
@@ -72,7 +74,8 @@ class PageScan:
         if self.missing <= 0 or self.is_failing or self.is_stopped:
             return None
         if not self._pieces:
-            is_past = self._next >= self._known_to and self._barren >= _MOST_BARREN
+            most = min(max(_FEWEST_BARREN, self.missing // _MISSED_A_PAGE), _MOST_BARREN)
+            is_past = self._next >= self._known_to and self._barren >= most
             if self._ended or is_past:
                 return None
             self._pieces.append(Piece(self._next, self._size))

@@ -25,6 +25,10 @@ FEWEST = 10
 """Tasks of a kind from which on rounds are used."""
 LEAST_TIME_LEFT = 60.0
 """Seconds to its deadline with which a wait goes back to single polls."""
+GATHERING, _MOST_GATHERING = 0.5, 3.0
+"""Seconds until a round that is asked for by new waits: others may be on their way. The first
+round comes when none has come for so long, or when the first has waited for the second number: what
+comes after it may have to wait for long, if pages are slow."""
 _LONGEST_GATHERING = 10.0
 """Seconds for which a wait is left to a round that is to come."""
 PAGE_SECONDS = 60.0
@@ -114,6 +118,7 @@ class Line(Generic[T]):
         self.is_cut = False  # the last page was, so those that were not met may be past it
         self.barren = 0  # rounds in a row that found no end
         self.earliest = -math.inf
+        self._first_late_at = self._last_late_at = math.nan
         self.is_running = False
         self.busy = 0.0  # seconds that the service has taken for the pages of this round
 
@@ -145,6 +150,18 @@ class Line(Generic[T]):
         if self.look_again_at == math.inf:
             self.look_again_at = now + self._look_again
             self._look_again *= 2
+
+    def note_late(self, now: float) -> None:
+        """Note that a wait came that is left to a round."""
+        self._last_late_at = now
+        if math.isnan(self._first_late_at):
+            self._first_late_at = now
+
+    def gathering_ends(self) -> float:
+        """Return when the first round may begin, as others come; the next ones may at once."""
+        if self.earliest > -math.inf:
+            return -math.inf
+        return min(self._last_late_at + GATHERING, self._first_late_at + _MOST_GATHERING)
 
     def park_late(self) -> None:
         """Let those that came since the last round began be looked for in this one."""

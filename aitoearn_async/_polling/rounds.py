@@ -31,6 +31,7 @@ from .round_line import (
     AWAITED,
     BETWEEN_CHECKS,
     FEWEST,
+    GATHERING,
     LEAST_TIME_LEFT,
     PAGE_SECONDS,
     PARKED,
@@ -45,8 +46,6 @@ from .whole_videos import WholeVideos
 T = TypeVar("T", bound=Task)
 
 _ID_LENGTH = 24
-_GATHERING = 0.25
-"""Seconds until a round that is asked for by new waits: others may be on their way."""
 _SHARE_OF_TIME = 20
 """The time between two rounds, over the time that the service is busy with one."""
 _MOST_CONTRADICTIONS = 5
@@ -135,7 +134,8 @@ class Rounds(Generic[T]):
             line.doubts.note(wait, settings)
         line.late.append(wait)
         line.check_at = min(line.check_at, now + BETWEEN_CHECKS)
-        moment = max(now + _GATHERING, line.earliest + line.learner.backoff.maximum / 10)
+        line.note_late(now)
+        moment = max(now + GATHERING, line.earliest + line.learner.backoff.maximum / 10)
         if wait.polls and line.timer.at < math.inf:
             return True  # the next round comes in time for one that has been seen running
         if not line.is_running and moment < line.timer.at:
@@ -209,8 +209,10 @@ class Rounds(Generic[T]):
     def _start(self, ref_type: type[TaskRef[T]]) -> None:
         line = self._lines[ref_type]
         assert line is not None
-        if self._is_paused():
-            line.timer.set(self._clock.time() + SHORTEST)
+        now = self._clock.time()
+        begins = now + SHORTEST if self._is_paused() else line.gathering_ends()
+        if begins > now:
+            line.timer.set(begins)
         else:
             line.timer.set(math.inf)
             line.is_running = True

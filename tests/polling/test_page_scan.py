@@ -74,6 +74,21 @@ def test_pages_of_other_peoples_tasks_end_the_round() -> None:
     assert scan.missing == 5
 
 
+def test_many_are_looked_for_further_back() -> None:
+    """A page is cheaper than what some twenty of them cost singly."""
+    for missing, pages in ((100, 4), (250, 10), (100_000, 20)):
+        scan = PageScan(25, missing, 0)
+        _, asked = _go_through(scan, [False] * 10_000, set(), tells_total=True)
+        assert len(asked) == pages
+
+
+def test_the_oldest_of_a_bulk_are_met() -> None:
+    """Though newer ones fill many pages before theirs."""
+    rows = [False] * 4_000 + [True] * 500
+    met, _ = _go_through(PageScan(1000, 500, 0), rows, set(), tells_total=True)
+    assert len(met) == 500
+
+
 def test_pages_up_to_where_the_tasks_were_are_read() -> None:
     """Tasks of yesterday lie behind all that were made since."""
     rows = [False] * 500 + [True] * 10
