@@ -163,7 +163,7 @@ async def _bytes_at_the_engine(server: PostgresServer, count: int) -> float:
         await ledger.add([f"image:{n:024x}" for n in range(first, min(count, first + 5_000))])
     member = await ledger.join(Kind.WORKER, "benchmark")
     call = 0
-    while await ledger.take(member, call := call + 1, lambda _: 500):
+    while await ledger.take(member, call := call + 1, lambda _, free: 500):
         pass
     await ledger.close()
     with psycopg.connect(server.url) as connection:
@@ -222,7 +222,7 @@ async def _take_seconds(server: PostgresServer, few: int, many: int) -> list[flo
     for call in range(1, times + 1):
         for count, (ledger, member) in takers.items():
             began = time.perf_counter()
-            await ledger.take(member, call, lambda _: most)
+            await ledger.take(member, call, lambda _, free: most)
             seconds[count].append(time.perf_counter() - began)
     for ledger, _ in takers.values():
         await ledger.close()

@@ -92,8 +92,11 @@ class Member(msgspec.Struct, kw_only=True):
 
 Decide = Callable[[Sequence[Member]], Member]
 """Given all members whose lease holds, the new report of the one who asks. Pure."""
-Allow = Callable[[Sequence[Member]], int]
-"""Given all members whose lease holds, how many refs the one who asks may take. Pure."""
+Allow = Callable[[Sequence[Member], int], int]
+"""Given all members whose lease holds, and the number of refs that none of them holds, how many
+the one who asks may take. Pure."""
+MOST_COUNTED = 2_000
+"""Refs that nobody holds are counted up to here: half a millisecond of the engine."""
 
 
 class Taken(msgspec.Struct):

@@ -17,7 +17,7 @@ from psycopg import AsyncClientCursor, AsyncConnection, sql
 from psycopg.conninfo import conninfo_to_dict
 
 from .errors import FleetError, FleetUnavailableError, LeaseLostError
-from .ledger import Allow, Counts, Decide, Kind, Ledger, Member, Origin, Taken
+from .ledger import MOST_COUNTED, Allow, Counts, Decide, Kind, Ledger, Member, Origin, Taken
 from .postgres_errors import translated
 from .postgres_run import Run, check_lease, members_of, one, taken_of
 from .postgres_shelf import TransactionShelf
@@ -136,14 +136,15 @@ class PostgresLedger(Ledger):
 
         async def take(run: Run) -> list[Taken]:
             ids = {"member": member, "call": call}
-            first = ("begin", "alive", "members", "gone")
-            _, me, members, leavers = await run.together(*first, **ids, kind=int(Kind.WORKER))
+            first = ("begin", "alive", "members", "gone", "free")
+            values = {**ids, "kind": int(Kind.WORKER), "most": MOST_COUNTED}
+            _, me, members, leavers, free = await run.together(*first, **values)
             if not me:
                 raise LeaseLostError(member)
             if me[0][0] == call:
                 rows, _ = await run.together("taken", "commit", **ids)
                 return taken_of(rows, Origin.HANDED_OVER)
-            most = allow(members_of(members))
+            most = allow(members_of(members), free[0][0])
             taken: list[Taken] = []
             for gone, gave in leavers:
                 if (left := most - len(taken)) <= 0:

@@ -57,6 +57,14 @@ STATEMENTS: dict[str, LiteralString] = {
     "gone": """
         SELECT id, gave FROM {members} WHERE expires <= clock_timestamp() AND kind = %(kind)s
         ORDER BY id""",
+    # In the order of an index, and for one member at a time: so it ends where enough are counted.
+    "free": """
+        SELECT (SELECT count(*) FROM (
+                SELECT 1 FROM {refs} WHERE state = '0' ORDER BY added LIMIT %(most)s) AS waiting)
+            + (SELECT COALESCE(sum((SELECT count(*) FROM (
+                SELECT 1 FROM {refs} WHERE state = '1' AND holder = gone.id LIMIT %(most)s
+            ) AS held)), 0)::int FROM {members} AS gone
+            WHERE expires <= clock_timestamp() AND kind = %(kind)s)""",
     "lock_gone": "SELECT 1 FROM {members} WHERE id = %(gone)s FOR UPDATE SKIP LOCKED",
     "holds": """
         SELECT 0 < (SELECT count(*) FROM {refs} WHERE state = '1' AND holder = %(gone)s)

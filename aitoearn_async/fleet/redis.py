@@ -110,7 +110,8 @@ class RedisLedger(Ledger):
 
     async def take(self, member: int, call: int, allow: Allow) -> list[Taken]:
         _, members = await self._members()
-        reply = await self.run("take", member, call, max(0, allow(members)))
+        free = await self.run("free")
+        reply = await self.run("take", member, call, max(0, allow(members, free)))
         rows = msgspec.json.decode(reply, type=list[_Row])
         return [Taken(ref, age, Origin(origin)) for ref, age, origin in rows]
 

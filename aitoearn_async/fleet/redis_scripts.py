@@ -98,6 +98,15 @@ SCRIPTS = {
             redis.call('SADD', p .. 'left', ARGV[1])
         end
         return 0""",
+    "free": """
+        local left = {}
+        for _, id in ipairs(gone(0)) do left[id] = true end
+        local all = redis.call('XPENDING', p .. 'tasks', 'workers')
+        local free = redis.call('XLEN', p .. 'tasks') - all[1]
+        for _, of in ipairs(all[4] or {}) do
+            if left[of[1]] then free = free + of[2] end
+        end
+        return free""",
     "take": """
         local member, call, most = ARGV[1], ARGV[2], tonumber(ARGV[3])
         if not alive(member) then return lost end

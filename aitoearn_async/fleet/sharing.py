@@ -23,19 +23,24 @@ _SLOWER = 0.95
 """The share of a rate that is used: requests that left evenly spaced arrive less evenly."""
 
 
-def allowance(me: Member, members: Sequence[Member], room: int) -> int:
+def allowance(me: Member, members: Sequence[Member], free: int, room: int) -> int:
     """Return how many refs a worker may take.
+
+    Its share of all there are, whoever takes first; and a little above the mean of what is held,
+    since `free` is not counted to its end.
 
     Args:
         me: The worker, as it stands now.
         members: All whose lease holds.
+        free: The number of refs that nobody holds, or fewer.
         room: How many it has room for.
     """
     others = [other for other in _open_workers(members) if other.id != me.id]
     if not others:
         return max(0, min(room, MOST_AT_A_TIME))
-    mean = (me.held + sum(other.held for other in others)) / (1 + len(others))
-    most = math.floor(max(mean * _ABOVE_THE_MEAN, mean + _FEW))
+    held, workers = me.held + sum(other.held for other in others), 1 + len(others)
+    mean, share = held / workers, math.ceil((held + free) / workers)
+    most = math.floor(max(mean * _ABOVE_THE_MEAN, mean + _FEW, share))
     return max(0, min(room, most - me.held, MOST_AT_A_TIME))
 
 

@@ -10,12 +10,13 @@ from aitoearn_async import AnyRef, Resume, TaskRef, parse_ref
 
 from .ledger import Allow, Ledger, Member, Origin, Taken
 from .patience import persist
+from .sharing import MOST_AT_A_TIME
 
 _SHORTEST, _LONGEST = 0.05, 1.0
 """Seconds between two looks at a ledger that has nothing for this worker."""
-_FIRST_TAKES, _BETWEEN_THEM = 8, 0.25
-"""The takes of a newcomer that come one after the other, and the seconds between two of them: who
-starts together with it is there before it has taken all."""
+_FIRST_TAKES, _BETWEEN_THEM, _MOST_IN_THEM = 8, 0.25, 250
+"""The first takes of a newcomer, the seconds between two of them, and the refs in each: who starts
+together with it is there before it has taken all."""
 _LAST_CHANCE = 30.0
 """Seconds for a ref whose time is over already, or a tenth of its time."""
 
@@ -26,7 +27,7 @@ class Source(AsyncIterator[AnyRef]):
     Args:
         ledger: The ledger.
         member: The worker's id.
-        allow: Decides how many to take, given all members.
+        allow: Decides how many to take, given all members, and how many refs none of them holds.
         is_open: Returns whether to ask at all.
         took: Called with the number of refs that were taken.
         timeout: Seconds for each ref, from when it was added.
@@ -77,9 +78,10 @@ class Source(AsyncIterator[AnyRef]):
     async def _take(self) -> None:
         allowed = 0
 
-        def allow(members: Sequence[Member]) -> int:
+        def allow(members: Sequence[Member], free: int) -> int:
             nonlocal allowed
-            allowed = self._allow(members)
+            most = _MOST_IN_THEM if call < _FIRST_TAKES else MOST_AT_A_TIME
+            allowed = min(self._allow(members, free), most)
             return allowed
 
         taken: list[Taken] = []

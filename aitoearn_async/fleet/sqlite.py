@@ -18,7 +18,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from .errors import FleetError, FleetUnavailableError, LeaseLostError
-from .ledger import Allow, Counts, Decide, Kind, Ledger, Member, Origin, Taken
+from .ledger import MOST_COUNTED, Allow, Counts, Decide, Kind, Ledger, Member, Origin, Taken
 from .sqlite_statements import SCHEMA, STATEMENTS
 
 T = TypeVar("T")
@@ -111,7 +111,8 @@ class SqliteLedger(Ledger):
             if _check_lease(run, member) == call:
                 rows = run("taken", member=member, call=call).fetchall()
                 return [Taken(ref, age, Origin.HANDED_OVER) for ref, age in rows]
-            most = allow(_members(run))
+            (free,) = run("free", most=MOST_COUNTED).fetchone()
+            most = allow(_members(run), free)
             taken: list[Taken] = []
             ids = {"member": member, "call": call}
             for gone, gave in run("gone", kind=int(Kind.WORKER)).fetchall():

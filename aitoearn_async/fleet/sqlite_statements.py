@@ -36,6 +36,10 @@ STATEMENTS = {
     "is_ended": "SELECT EXISTS (SELECT 1 FROM {refs} WHERE state = 2)",
     "leave": "UPDATE {members} SET expires = 0, gave = 1 WHERE id = :member AND expires > :now",
     "gone": "SELECT id, gave FROM {members} WHERE expires <= :now AND kind = :kind ORDER BY id",
+    "free": """
+        SELECT (SELECT count(*) FROM (SELECT 1 FROM {refs} WHERE state = 0 LIMIT :most))
+            + (SELECT count(*) FROM (SELECT 1 FROM {refs} WHERE state = 1 AND holder IN (
+                SELECT id FROM {members} WHERE expires <= :now AND kind = 0) LIMIT :most))""",
     "remove": "DELETE FROM {members} WHERE id = :member",
     "taken": """
         SELECT ref, :now - added FROM {refs} WHERE state = 1 AND holder = :member

@@ -227,9 +227,9 @@ class _Stay:
                 self._careful = False
         return most - self._held
 
-    def _allow(self, members: Sequence[Member]) -> int:
+    def _allow(self, members: Sequence[Member], free: int) -> int:
         me = msgspec.structs.replace(self._me, held=self._held)
-        return allowance(me, members, self._room())
+        return allowance(me, members, free, self._room())
 
     def _take_up(self, count: int) -> None:
         self._held += count

@@ -75,7 +75,7 @@ async def churn(url: str, lease: float, path: str) -> None:
                 while True:
                     call += 1
                     most = random.randint(1, 40)
-                    taken = await ledger.take(member, call, lambda _, most=most: most)  # type: ignore[misc]
+                    taken = await ledger.take(member, call, lambda _, free, most=most: most)  # type: ignore[misc]
                     await asyncio.sleep(random.random() * (0.01 if taken else 0.1))
                     await ledger.beat(member, lambda _, report=report: report)  # type: ignore[misc]
                     lines = [(each.ref, f"{member} {each.ref}".encode()) for each in taken]

@@ -97,7 +97,7 @@ async def test_a_call_cancelled_at_any_await_can_be_made_again(ledger: Ledger, l
     await done(lambda: ledger.add(refs(10)))
     assert await states(ledger) == [10, 0, 0, 0, 0]
     await done(lambda: ledger.beat(mine, lambda _: Member(id=mine, kind=WORKER)))
-    taken = await done(lambda: ledger.take(mine, 1, lambda _: 6))
+    taken = await done(lambda: ledger.take(mine, 1, lambda _, free: 6))
     assert sorted(each.ref for each in taken) == refs(6)
     await done(lambda: ledger.give(mine, refs(2)))
     assert sorted(await done(lambda: ledger.held(mine, 10))) == refs(4, 2)
@@ -111,7 +111,7 @@ async def test_a_call_cancelled_at_any_await_can_be_made_again(ledger: Ledger, l
     assert not await done(ledger.finished)
     await done(lambda: ledger.leave(mine))
     other = await ledger.join(WORKER, "another")
-    taken = await done(lambda: ledger.take(other, 1, lambda _: 10))
+    taken = await done(lambda: ledger.take(other, 1, lambda _, free: 10))
     assert sorted(each.ref for each in taken) == refs(2) + refs(4, 6)
     assert await states(ledger) == [0, 6, 0, 0, 4]
     assert cancelled > 10

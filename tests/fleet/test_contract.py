@@ -27,11 +27,23 @@ async def reader(ledger: Ledger) -> int:
 
 
 async def take(ledger: Ledger, member: int, most: int = 1_000, call: int = 1) -> list[Taken]:
-    return await ledger.take(member, call, lambda _: most)
+    return await ledger.take(member, call, lambda _, free: most)
 
 
 async def took(ledger: Ledger, member: int, most: int = 1_000, call: int = 1) -> list[str]:
     return [taken.ref for taken in await take(ledger, member, most, call)]
+
+
+async def free(ledger: Ledger, member: int, call: int) -> int:
+    """The number of refs that nobody holds, as one is told who would take some and takes none."""
+    told = [0]
+
+    def allow(_: Sequence[Member], free: int) -> int:
+        told.append(free)
+        return 0
+
+    await ledger.take(member, call, allow)
+    return told[-1]
 
 
 async def record(ledger: Ledger, member: int, some: Sequence[str]) -> int:
@@ -165,6 +177,23 @@ async def test_a_call_that_is_repeated_takes_the_same(ledger: Ledger) -> None:
     assert not set(some) & set(others)
     assert sorted(await took(ledger, mine, 5, call=8)) == sorted(others)
     assert await states(ledger) == [10, 10, 0, 0, 0]
+
+
+async def test_who_takes_is_told_how_many_nobody_holds(engine: Engine, ledger: Ledger) -> None:
+    """Those that wait, and those that somebody who is gone has left."""
+    mine, theirs = await worker(ledger), await worker(ledger)
+    assert await free(ledger, mine, 1) == 0
+    await ledger.add(refs(10))
+    assert await free(ledger, mine, 2) == 10
+    given = await took(ledger, theirs, 4)
+    assert await free(ledger, mine, 3) == 6
+    await ledger.give(theirs, given[:1])
+    assert await free(ledger, mine, 4) == 7
+    await ledger.leave(theirs)
+    assert await free(ledger, mine, 5) == 10
+    assert len(await took(ledger, mine, call=6)) == 10
+    await ledger.add(refs(1, 10))
+    assert await free(ledger, mine, 7) == 1
 
 
 @pytest.mark.parametrize(

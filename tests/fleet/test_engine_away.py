@@ -251,7 +251,7 @@ async def test_a_worker_holds_back_what_it_cannot_write(
     refs = [str(ref) for ref in endless_ids(5)]
     await ledger.add(refs)
     member = await ledger.join(Kind.WORKER, "this test")
-    await ledger.take(member, 1, lambda _: 5)
+    await ledger.take(member, 1, lambda _, free: 5)
     recorded: list[int] = []
     recorder = Recorder(ledger, member, recorded.append)
     cable.pull()
@@ -279,7 +279,7 @@ async def test_outcomes_of_refs_that_others_hold_are_let_go(
     refs = [str(ref) for ref in endless_ids(2)]
     await ledger.add(refs)
     member = await ledger.join(Kind.WORKER, "this test")
-    await ledger.take(member, 1, lambda _: 1)
+    await ledger.take(member, 1, lambda _, free: 1)
     recorder = Recorder(ledger, member, lambda _: None)
     for ref in refs:
         await recorder.put(ref, b"{}")

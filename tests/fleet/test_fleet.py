@@ -264,7 +264,7 @@ async def record_one_by_one(ledger: Ledger, count: int, pause: float) -> None:
     refs = list(map(str, endless_ids(count)))
     await ledger.add(refs)
     mine = await ledger.join(Kind.WORKER, "test")
-    await ledger.take(mine, 1, lambda _: count)
+    await ledger.take(mine, 1, lambda _, free: count)
     for ref in refs:
         error = ServerError(500, "x")
         outcome = Outcome[Any](ref=parse_ref(ref), task=None, error=error, polls=1, elapsed=1.0)

@@ -36,7 +36,7 @@ VALUES: dict[str, Any] = {
     "report": b"{}",
 }
 OF_REFS = [
-    *("add", "beat", "taken", "take_over", "take", "held", "give", "record", "finish"),
+    *("add", "beat", "free", "taken", "take_over", "take", "held", "give", "record", "finish"),
     *(
         "is_idle",
         "is_read",
@@ -163,9 +163,9 @@ async def test_what_is_done_all_the_time_takes_few_messages(
     mine, reader = await worker(ledger), await ledger.join(Kind.READER, "reader")
     calls: dict[str, tuple[int, Callable[[], Awaitable[object]]]] = {
         "beat": (2, lambda: ledger.beat(mine, lambda _: Member(id=mine, kind=Kind.WORKER))),
-        "idle take": (1, lambda: ledger.take(mine, 1, lambda _: 10)),
+        "idle take": (1, lambda: ledger.take(mine, 1, lambda _, free: 10)),
         "add": (1, lambda: ledger.add(refs(2))),
-        "take": (4, lambda: ledger.take(mine, 2, lambda _: 10)),
+        "take": (4, lambda: ledger.take(mine, 2, lambda _, free: 10)),
         "record": (1, lambda: ledger.record(mine, [(ref, b"{}") for ref in refs(2)])),
         "first read": (2, lambda: ledger.read(reader, [], 1)),
         "next read": (1, lambda: ledger.read(reader, refs(1), 1)),

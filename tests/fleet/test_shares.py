@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import random
+from collections import Counter
 
 import pytest
 
@@ -47,6 +48,33 @@ async def test_workers_that_start_together_share_from_the_beginning(
         await asyncio.sleep(0.2)
     await asyncio.sleep(3)  # and nobody has beaten a second time
     assert _is_even(await held(fleet), 2_000, 3), await held(fleet)
+
+
+async def test_workers_that_join_at_one_moment_take_their_shares_at_once(
+    fleet: Fleet, crew: Workers, aitoearn_service: Emulator
+) -> None:
+    """Nobody has to see first what the others have."""
+    await fleet.add(images(aitoearn_service, 2_000, 1e6))
+    for _ in range(3):
+        crew.join()
+    await asyncio.sleep(0.6)
+    assert _is_even(await held(fleet), 2_000, 3), await held(fleet)
+
+
+async def test_parts_of_a_bulk_cost_no_more_polls_than_the_whole(
+    fleet: Fleet, crew: Workers, aitoearn_service: Emulator
+) -> None:
+    """Each worker finds its own on pages, though newer tasks fill the first four of them."""
+    service = aitoearn_service
+    await fleet.add(images(service, 400, 20.0))
+    images(service, 4_000, 1e6)
+    for _ in range(3):
+        crew.join()
+    while (await fleet.status()).ended < 400:  # noqa: ASYNC110 - virtual time passes
+        await asyncio.sleep(1)
+    asked = Counter(request.route for request in service.requests)
+    assert asked["image"] <= 440
+    assert asked["logs"] <= 120
 
 
 def _is_even(shares: list[int], total: int, count: int) -> bool:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import msgspec
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -18,32 +20,44 @@ def worker(number: int, held: int = 0, **facts: object) -> Member:
 
 def test_one_that_is_alone_takes_all() -> None:
     """Up to its room, and to what one call takes."""
-    assert allowance(worker(1), [worker(1)], 100) == 100
-    assert allowance(worker(1), [worker(1)], 100_000) == 500
-    assert allowance(worker(1), [worker(1)], 0) == 0
+    assert allowance(worker(1), [worker(1)], 100, 100) == 100
+    assert allowance(worker(1), [worker(1)], 2_000, 100_000) == 500
+    assert allowance(worker(1), [worker(1)], 2_000, 0) == 0
     assert excess(worker(1, 100_000), []) == 0
 
 
 def test_readers_and_those_who_want_no_more_are_not_reckoned_with() -> None:
     """A worker that is full does not hold the others back."""
     others = [worker(2, 10, open=False), Member(id=3, kind=Kind.READER)]
-    assert allowance(worker(1, 5_000), others, 1_000) == 500
+    assert allowance(worker(1, 5_000), others, 2_000, 1_000) == 500
     assert excess(worker(1, 5_000), others) == 0
 
 
 @given(st.lists(st.integers(0, 3_000), min_size=2, max_size=8), st.integers(0, 3_000))
 def test_shares_stay_even_while_all_are_taken(held: list[int], waiting: int) -> None:
-    """Whoever takes when: nobody takes what brings it above 1.3 times the mean, and 10."""
+    """Whoever takes when: nobody takes what brings it above 1.3 times its share of all, and 10."""
     workers = [worker(number, count) for number, count in enumerate(held, 1)]
+    mean = (sum(held) + waiting) / len(workers)
     while waiting:
         took = 0
         for each in workers:
-            count = min(allowance(each, workers, 100_000), waiting)
+            count = min(allowance(each, workers, min(waiting, 2_000), 100_000), waiting)
             took, waiting = took + count, waiting - count
             each.held += count
-            mean = sum(one.held for one in workers) / len(workers)
             assert not count or each.held <= max(1.3 * mean, mean + 11)
         assert took, "nobody may take what waits"
+
+
+@given(st.permutations(range(6)), st.integers(0, 2_000))
+def test_those_who_begin_together_take_their_shares(order: list[int], waiting: int) -> None:
+    """In whatever order, and in one call each: nobody waits to see what the others have."""
+    workers = [worker(number) for number in order]
+    share = math.ceil(waiting / len(workers))
+    for each in workers:
+        each.held = min(allowance(each, workers, waiting, 100_000), waiting)
+        waiting -= each.held
+    assert waiting == 0
+    assert max(each.held for each in workers) <= share + 10
 
 
 @given(st.lists(st.integers(0, 100_000), min_size=2, max_size=8))
@@ -58,7 +72,7 @@ def test_what_is_handed_over_evens_out(held: list[int]) -> None:
             each.held, pool = each.held - count, pool + count
         while pool:
             for each in sorted(workers, key=lambda one: one.held):
-                count = min(allowance(each, workers, 100_000), pool)
+                count = min(allowance(each, workers, min(pool, 2_000), 100_000), pool)
                 each.held, pool = each.held + count, pool - count
     assert sum(each.held for each in workers) == total
     mean = total / len(workers)
