@@ -96,7 +96,7 @@ OTHERS: dict[str, set[str]] = {
         "emulator",
     },
     "yarl": {"_transport", "_net", "_downloads"},
-    "multidict": {"_transport", "emulator"},
+    "multidict": {"_transport", "_net/headers.py", "emulator"},
     "msgspec": {
         *("contract", "_polling", "_api", "_transport", "_downloads", "emulator", "_cli", "fleet"),
         "telemetry",

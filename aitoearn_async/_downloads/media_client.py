@@ -162,7 +162,7 @@ class MediaClient:
         """
         proxy, host = proxy_options(self._proxy_for(url)), url.host or ""
         error: FetchError | ForbiddenAddressError
-        guarded = proxy["proxy"] is None and not self._allowed.has_host(host)
+        guarded = not proxy and not self._allowed.has_host(host)
         try:
             return await self._session(guarded=guarded).request(
                 method,

@@ -13,13 +13,17 @@ import contextlib
 import math
 import time
 import warnings
-from typing import Any
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 import aiohttp
 from aiohttp.abc import AbstractStreamWriter
 from aiohttp.client_proto import ResponseHandler
 
 from .resolver import own_resolver
+
+if TYPE_CHECKING:
+    from multidict import istr
 
 _LAST_USED = "_aitoearn_last_used"
 _LONGEST_IDLE = 60.0
@@ -52,6 +56,11 @@ _LOSSES = (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError, ConnectionErr
 class CheckedRequest(aiohttp.ClientRequest):
     """A request that looks at the connection it is to go out on."""
 
+    def update_headers(self, headers: Any) -> None:
+        """Take over headers at once: aiohttp does so one by one, for each request."""
+        super().update_headers(None)  # that is the host alone
+        self.headers.update(headers)
+
     async def send(self, conn: Any) -> aiohttp.ClientResponse:
         protocol: ResponseHandler = conn.protocol
         last_used, now = getattr(protocol, _LAST_USED, math.nan), time.time()
@@ -68,7 +77,7 @@ class CheckedRequest(aiohttp.ClientRequest):
         except _LOSSES as exc:
             raise ConnectionLostError(exc, was_used=was_used) from None
         ours: Any = response
-        ours.on_used_connection = was_used
+        ours.protocol, ours.on_used_connection = protocol, was_used
         setattr(protocol, _LAST_USED, now)
         return response
 
@@ -90,7 +99,6 @@ class TrackedResponse(aiohttp.ClientResponse):
     on_used_connection: bool = False
 
     async def start(self, connection: Any) -> aiohttp.ClientResponse:
-        self.protocol = connection.protocol
         try:
             return await super().start(connection)
         except _LOSSES as exc:
@@ -159,13 +167,20 @@ def places_for(session: object, concurrency: int) -> int:
     return int(min(concurrency, *limits))
 
 
-def open_session(**connector: Any) -> aiohttp.ClientSession:
-    """Return a session of these connections, without cookies and without a limit of its own."""
+def open_session(headers: Mapping[istr, str], **connector: Any) -> aiohttp.ClientSession:
+    """Return a session of these connections, without cookies and without limits of its own.
+
+    Args:
+        headers: Those that all its requests have, and those to a proxy too.
+        connector: The settings of its connections.
+    """
     return aiohttp.ClientSession(
         connector=aiohttp.TCPConnector(limit=0, resolver=own_resolver(), **connector),
+        headers=headers,
         cookie_jar=aiohttp.DummyCookieJar(),
         request_class=CheckedRequest,
         response_class=TrackedResponse,
+        timeout=NO_TIMEOUT,
     )
 
 

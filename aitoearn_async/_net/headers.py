@@ -11,6 +11,15 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 
+from multidict import istr
+
+# An `istr` knows its lower case. Of any other name it is made anew at each look-up in the headers
+# of a response, and a poll has a dozen of those.
+CONTENT_ENCODING = istr("Content-Encoding")
+DATE = istr("Date")
+ETAG = istr("ETag")
+RETRY_AFTER = istr("Retry-After")
+
 MOST_RETRY_AFTER = 300.0
 """Seconds. A service that asks for more is asked again after this time: the header is often
 junk."""
@@ -34,7 +43,7 @@ def condition_of(headers: Mapping[str, str], sent: str | None) -> str | None:
     Returns:
         One or two tags; None where the response has none that is fit to be sent.
     """
-    etag = headers.get("ETag")
+    etag = headers.get(ETAG)
     if etag is None or etag == sent:
         return etag
     found = _ETAG.fullmatch(etag)
@@ -49,7 +58,7 @@ def matches(condition: str, headers: Mapping[str, str]) -> bool:
 
     The comparison is the weak one of RFC 9110, 8.8.3.2.
     """
-    etag = headers.get("ETag")
+    etag = headers.get(ETAG)
     if etag is None or etag == condition:
         return etag is not None
     plain = etag.removeprefix("W/")
@@ -63,22 +72,28 @@ _HIT = re.compile(
 )
 """The word of one cache, or of one in a row of them with commas between. Akamai and Azure write
 `TCP_HIT`, and Alibaba both. One that has asked anew says `REFRESH`."""
-_STORED = (
-    ("Age", re.compile(r'"?\+?0*[1-9].*')),  # RFC 9111, 5.1
-    ("Cache-Status", re.compile(r".*;\s*hit\b(?!\s*=\s*\?0).*", re.IGNORECASE)),  # RFC 9211
-    ("Warning", re.compile(r"11[0-2]\b.*")),  # RFC 7234, 5.5: stale
-    *((name, _HIT) for name in ("X-Cache-Status", "X-Cache", "X-Proxy-Cache", "CF-Cache-Status")),
-    # Tencent's.
-    ("X-Cache-Lookup", re.compile(r"cache hit|hit from (?:memcache|disktank)\d*", re.IGNORECASE)),
-)
+_TENCENT = re.compile(r"cache hit|hit from (?:memcache|disktank)\d*", re.IGNORECASE)
+_STORED = {
+    istr(name): says_so
+    for name, says_so in {
+        "Age": re.compile(r'"?\+?0*[1-9].*'),  # RFC 9111, 5.1
+        "Cache-Status": re.compile(r".*;\s*hit\b(?!\s*=\s*\?0).*", re.IGNORECASE),  # RFC 9211
+        "Warning": re.compile(r"11[0-2]\b.*"),  # RFC 7234, 5.5: stale
+        "X-Cache-Status": _HIT,
+        "X-Cache": _HIT,
+        "X-Proxy-Cache": _HIT,
+        "CF-Cache-Status": _HIT,
+        "X-Cache-Lookup": _TENCENT,
+    }.items()
+}
 """Headers in which a cache says that this is a copy. Not Squid's `HIT from ...`: it says that of
 what it has asked for anew, too."""
 
 
 def stored_by(headers: Mapping[str, str]) -> str | None:
     """Return the header that says that a response comes from a cache's store; None without one."""
-    for name, says_so in _STORED:
-        if name in headers and says_so.fullmatch(headers[name].strip()):
+    for name in filter(headers.get, _STORED):
+        if _STORED[name].fullmatch(headers[name].strip()):
             return f"{name}: {headers[name]:.40}"
     return None
 
@@ -91,15 +106,15 @@ def retry_after(headers: Mapping[str, str]) -> float | None:
     the header is missing, cannot be read, or says "at once". That is no time to wait: everybody
     would be back at the same moment, and again at the next.
     """
-    if "Retry-After" not in headers:
+    if RETRY_AFTER not in headers:
         return None
-    value = headers["Retry-After"].strip().strip('"').strip()
+    value = headers[RETRY_AFTER].strip().strip('"').strip()
     if _SECONDS.fullmatch(value):
         return min(float(math.ceil(float(value))), MOST_RETRY_AFTER) or None
     then = http_date(value) or _iso_date(value)
     if then is None:
         return None
-    now = http_date(headers.get("Date", "")) or datetime.now(UTC)
+    now = http_date(headers.get(DATE, "")) or datetime.now(UTC)
     return min(max((then - now).total_seconds(), 0.0), MOST_RETRY_AFTER) or None
 
 

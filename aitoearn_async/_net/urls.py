@@ -150,7 +150,9 @@ def proxy_options(address: str | None) -> dict[str, Any]:
 
     aiohttp shows the addresses of proxies, as in its warning of a connection that was not closed.
     """
-    if address is None or "@" not in address:
+    if address is None:
+        return {}
+    if "@" not in address:
         return {"proxy": address}
     url = URL(address)
     login = f"{url.user or ''}:{url.password or ''}".encode()

@@ -11,7 +11,7 @@ import logging
 import os
 import sys
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from ssl import SSLContext
 from typing import Any
 
@@ -38,7 +38,7 @@ from .._verdict import NO_TURN
 from .._version import __version__
 from ..errors import NotAskedError, RequestTimeoutError, TransportError
 from .credentials import Credentials
-from .exchange_errors import ExchangeErrors
+from .exchange_errors import ExchangeErrors, held_back
 from .request import OutgoingRequest
 from .response import Response, read_body
 
@@ -112,20 +112,22 @@ class Http:
         # Of encodings this one only, whatever else is installed: a bomb of the others is a
         # thousand times tighter.
         encoding = "gzip" if session is None or session.auto_decompress else "identity"
-        # Not a session's own headers, though that would cost less: those go to proxies too.
-        sent = {"Accept": "application/json", "Accept-Encoding": encoding}
+        sent = {"Accept": "application/json", "Accept-Encoding": encoding, **headers}
         # An `istr` knows its lower case, which aiohttp asks for several times a request.
-        self._headers = CIMultiDict[str](
-            {istr(name): value for name, value in {**sent, **headers}.items()}
-        )
+        named = {istr(name): value for name, value in sent.items()}
+        self._is_ours = session is None
+        # A session of our own has them. That is never done with the key: a session's own headers
+        # go to proxies too.
+        self._session_headers: dict[istr, str] = named if self._is_ours else {}
+        self._headers = CIMultiDict[str]({} if self._is_ours else named)
         self._session = session
         self._fresh: aiohttp.ClientSession | None = None  # each request on a new connection
-        self._is_ours = session is None
+        # No more of them than it takes: aiohttp carries each through several calls.
         self._options: dict[str, Any] = {
             "allow_redirects": False,
-            "raise_for_status": False,
             **proxy_options(proxy_for(base_url)),
-            "ssl": True if ssl is None else ssl,
+            **({} if ssl is None else {"ssl": ssl}),
+            **({} if self._is_ours else {"raise_for_status": False, "timeout": NO_TIMEOUT}),
         }
         self._request_timeout = request_timeout
         self._most_bytes = most_bytes
@@ -136,7 +138,7 @@ class Http:
         self._revalidation = 0
         self._errors = ExchangeErrors(base_url.host or "", credentials, most_bytes, lifetime)
 
-    async def send(
+    def send(
         self,
         method: str,
         path: str,
@@ -147,8 +149,8 @@ class Http:
         etag: str | None = None,
         body: RequestBody | None = None,
         last: bool = False,
-    ) -> Response | TransportError:
-        """Send one request. Return its response, or the error that it came to.
+    ) -> Awaitable[Response | TransportError]:
+        """Send one request, to be awaited at once: its response, or the error that it came to.
 
         A request without a body is sent once more, on a new connection, if its connection turns
         out to have been dead already. One with a body goes out once, on a connection of its own,
@@ -170,25 +172,40 @@ class Http:
             ClientClosedError: The client is closed, or was meanwhile.
         """
         clock = self._lifetime.enter()
-        request = OutgoingRequest(
-            method, path, request_id, route or path.partition("?")[0], etag, body
-        )
+        route = route or path.partition("?")[0]
+        request = OutgoingRequest(method, path, request_id, route, etag, body, last)
         # A request that spends credits is no probe: it had better not get lost.
-        admission: Admission | TransportError = self.monitor.admit(
-            request.route, probe=body is None, last=last
-        )
-        if isinstance(admission, Admission) and not self.limiter.try_acquire(
-            admission.route.pace, last=last
-        ):
-            admission = await self._wait_for_turn(admission, request, deadline, last)
-        if isinstance(admission, TransportError):
-            # If nothing was awaited, others on the loop have their turn before the next is held.
-            await asyncio.sleep(0)
-            return admission
-        if self.credentials.awaited and (
-            none := await self._wait_for_key(admission, request_id, deadline)
-        ):
-            return none
+        admission = self.monitor.admit(route, probe=body is None, last=last)
+        if isinstance(admission, NotAskedError):
+            return held_back(admission)
+        if not self.limiter.try_acquire(admission.route.pace, last=last):
+            return self._queue_up(request, admission, clock, deadline)
+        if self.credentials.awaited:
+            return self._send_with_key(request, admission, clock, deadline)
+        return self._exchange(request, admission, clock, deadline)
+
+    async def _queue_up(
+        self, request: OutgoingRequest, admission: Admission, clock: Clock, deadline: float
+    ) -> Response | TransportError:
+        """Send a request when its turn has come."""
+        admitted = await self._wait_for_turn(admission, request, deadline)
+        if isinstance(admitted, TransportError):
+            return await held_back(admitted)
+        return await self._send_with_key(request, admitted, clock, deadline)
+
+    async def _send_with_key(
+        self, request: OutgoingRequest, admission: Admission, clock: Clock, deadline: float
+    ) -> Response | TransportError:
+        """Send a request when there is a key, the first or the next one, in the place it has."""
+        if self.credentials.awaited:
+            try:
+                late = await self.credentials.ready(deadline)
+            except BaseException:
+                self._go_unasked(admission)
+                raise
+            if late is not None:
+                self._go_unasked(admission)
+                return RequestTimeoutError(f"not sent: {late}", request.request_id, label="no key")
         return await self._exchange(request, admission, clock, deadline)
 
     async def _exchange(
@@ -222,12 +239,12 @@ class Http:
         return result
 
     async def _wait_for_turn(
-        self, admission: Admission, request: OutgoingRequest, deadline: float, last: bool
+        self, admission: Admission, request: OutgoingRequest, deadline: float
     ) -> Admission | TransportError:
         """Wait to be let in. Return what `ServiceMonitor.admit` returned last."""
         try:
             with Timeout(self._lifetime, deadline):
-                await self.limiter.acquire(admission.route.pace, last=last)
+                await self.limiter.acquire(admission.route.pace, last=request.last)
         except BaseException as exc:
             self.monitor.record_ignored(admission)
             if not isinstance(exc, TimeoutError):
@@ -237,24 +254,10 @@ class Http:
         if self.monitor.is_current(admission):
             return admission
         self.monitor.record_ignored(admission)
-        again = self.monitor.admit(request.route, probe=request.body is None, last=last)
+        again = self.monitor.admit(request.route, probe=request.body is None, last=request.last)
         if isinstance(again, NotAskedError):
             self.limiter.cancel()
         return again
-
-    async def _wait_for_key(
-        self, admission: Admission, request_id: str, deadline: float
-    ) -> RequestTimeoutError | None:
-        """Wait for a key, the first or the next one, in the place that was taken."""
-        try:
-            late = await self.credentials.ready(deadline)
-        except BaseException:
-            self._go_unasked(admission)
-            raise
-        if late is None:
-            return None
-        self._go_unasked(admission)
-        return RequestTimeoutError(f"not sent: {late}", request_id, label="no key")
 
     def _go_unasked(self, admission: Admission) -> None:
         """Give up the place of a request that was not sent."""
@@ -306,14 +309,16 @@ class Http:
         return headers
 
     def _request_on(self, session: aiohttp.ClientSession, request: OutgoingRequest) -> Any:
+        options = self._options
+        if self._is_ours and not self.monitor.answered:
+            options = {**options, "timeout": FIRST_CONTACT}
         # The headers are no local: reporters of errors send the values of those.
         return session.request(
             request.method,
             self._url(request.path),
             headers=self._headers_for(request.method, request.request_id, request.etag),
             data=request.body,
-            timeout=NO_TIMEOUT if self.monitor.answered or not self._is_ours else FIRST_CONTACT,
-            **self._options,
+            **options,
         )
 
     async def _round_trip(self, request: OutgoingRequest, admission: Admission) -> Response:
@@ -338,22 +343,24 @@ class Http:
         if request.etag and response.status == 200 and tried == self._revalidation:
             # The service has the very same, and sent it whole: the other header may suit better.
             self._revalidation ^= matches(request.etag, response.headers)
-        connection = getattr(response, "protocol", None)
-        content = content.removeprefix(_BOM)
-        whole = Response(response.status, response.headers, content, connection, admission)
-        whole.of_session = getattr(response, "from_cache", False) is True
-        whole.is_stored = whole.of_session or stored_by(response.headers) is not None
+        headers, connection = response.headers, getattr(response, "protocol", None)
+        whole = Response(
+            response.status, headers, content.removeprefix(_BOM), connection, admission
+        )
+        whole.of_session = not self._is_ours and getattr(response, "from_cache", False) is True
+        whole.is_stored = whole.of_session or stored_by(headers) is not None
         return whole
 
     def _on_new_connections(self) -> aiohttp.ClientSession:
-        self._fresh = self._fresh or open_session(force_close=True)
+        if self._fresh is None:
+            self._fresh = open_session(self._session_headers, force_close=True)
         return self._fresh
 
     def _session_for(self, body: RequestBody | None) -> aiohttp.ClientSession:
         if body is not None and self._is_ours:
             return self._on_new_connections()
         if self._session is None:
-            self._session = open_session(keepalive_timeout=_KEEP_ALIVE)
+            self._session = open_session(self._session_headers, keepalive_timeout=_KEEP_ALIVE)
         return self._session
 
     def __del__(self) -> None:

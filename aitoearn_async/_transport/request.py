@@ -22,6 +22,8 @@ class OutgoingRequest(msgspec.Struct, frozen=True):
     route: str
     etag: str | None
     body: RequestBody | None
+    last: bool
+    """A wait ends with it."""
 
     def log(self, result: Response | TransportError | None, seconds: float) -> None:
         """Log that it went out, and what it came to; None if it was broken off."""

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from .._net.headers import CONTENT_ENCODING
 from .._resilience.scopes import Admission
 
 if TYPE_CHECKING:
@@ -53,7 +54,7 @@ def read_body(response: ClientResponse, most_bytes: int) -> Awaitable[bytes]:
         ResponseTooLargeError: It is larger. At the call, or when awaited.
     """
     length = response.content_length
-    if length is None or "Content-Encoding" in response.headers:
+    if length is None or CONTENT_ENCODING in response.headers:
         return _read_in_pieces(response, most_bytes)
     if length > most_bytes:
         raise ResponseTooLargeError
