@@ -11,7 +11,7 @@ import logging
 from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import AbstractAsyncContextManager, nullcontext
 from functools import partial
-from typing import Any, Generic, NamedTuple, TypeVar
+from typing import Any, Generic, NamedTuple, Protocol, TypeVar
 
 import msgspec
 
@@ -42,17 +42,46 @@ T = TypeVar("T")
 logger: logging.Logger = logging.getLogger("aitoearn_async")
 
 
-class Question(msgspec.Struct, Generic[T], frozen=True):
-    """The facts about a request that its response is read with."""
+class Question(Protocol[T]):
+    """A question that was asked: its response is read with it."""
+
+    @property
+    def subject(self) -> str:
+        """The task or the path that trouble may be about.
+
+        With one alone, it says nothing of the service.
+        """
+        ...
+
+    @property
+    def request_id(self) -> str:
+        """The id of the request."""
+        ...
+
+    def decode(self, body: bytes, /) -> Envelope[T] | Refusal | Malformed:
+        """Read a body."""
+        ...
+
+    def stray(self, result: Envelope[T] | Refusal, /) -> str | None:
+        """Return why a response is for another request; None if it is not."""
+        ...
+
+
+class CallQuestion(msgspec.Struct, Generic[T], frozen=True):
+    """The question of a call that is no poll."""
 
     subject: str
-    """The task or the path that trouble may be about: with one alone, it says nothing of the
-    service."""
     request_id: str
     decode: Callable[[bytes], Envelope[T] | Refusal | Malformed]
-    """Reads a body."""
-    stray: Callable[[Envelope[T] | Refusal], str | None]
-    """Returns why a response is for another request; None if it is not."""
+    name: str
+    """The beginning of all request ids of the client."""
+
+    def stray(self, result: Envelope[T] | Refusal) -> str | None:
+        """Return whether it is a late answer to another of our requests, on a shared connection."""
+        echoed = id_text(result.request_id)
+        is_ours = echoed is not None and echoed.startswith(self.name)
+        is_other = is_ours and echoed != self.request_id
+        return "the answer is for another request" if is_other else None
 
 
 class ReadResponse(NamedTuple, Generic[T]):
@@ -198,19 +227,11 @@ class ApiCaller:
         request_id: str,
         *,
         subject: str | None = None,
-    ) -> Question[T]:
+    ) -> CallQuestion[T]:
         """Return what is asked by a call that is no poll. Its subject is its path by default."""
-
-        def stray(result: Envelope[T] | Refusal) -> str | None:
-            # A late answer to another request of ours, on a connection that is shared.
-            echoed = id_text(result.request_id)
-            is_ours = echoed is not None and echoed.startswith(self.http.name)
-            is_other = is_ours and echoed != request_id
-            return "the answer is for another request" if is_other else None
-
         # Without its query: one page that fails says nothing of the service.
         subject = subject or path.partition("?")[0]
-        return Question(subject, request_id, partial(decode, decoder=decoder), stray)
+        return CallQuestion(subject, request_id, partial(decode, decoder=decoder), self.http.name)
 
     def read(self, response: Response | AiToEarnError, question: Question[T]) -> T | Verdict:
         """Return what a response says, and tell the monitor of it."""
@@ -250,14 +271,14 @@ class ApiCaller:
                 return rejected(response, request_id, self.http)
             return self._refused(no, response, question)
         result = question.decode(self.http.credentials.redact_bytes(response.body))
-        if isinstance(result, Malformed):
-            if result.is_json:
-                return broken(result, response, request_id, self.http)
-            return rejected(response, request_id, self.http)
+        if isinstance(result, Envelope):
+            why = question.stray(result)
+            return result.data if why is None else self._stray(why, response, request_id)
         if isinstance(result, Refusal):
             return self._refused(result, response, question)
-        why = question.stray(result)
-        return result.data if why is None else self._stray(why, response, request_id)
+        if result.is_json:
+            return broken(result, response, request_id, self.http)
+        return rejected(response, request_id, self.http)
 
     def _refused(
         self, no: Refusal, response: Response, question: Question[T]

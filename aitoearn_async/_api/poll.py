@@ -15,17 +15,17 @@ from typing import Any, Generic, TypeVar, cast
 
 import msgspec
 
-from .._net.headers import condition_of, matches, retry_after
+from .._net.headers import DATE, condition_of, matches, retry_after
 from .._polling.step import PollResult, WaitState
 from .._transport.response import Response
 from .._verdict import Verdict
 from ..contract.endpoints import Endpoint, endpoint_of
-from ..contract.envelope import Envelope, decode_head, decode_task
+from ..contract.envelope import Envelope, Malformed, decode_head, decode_task
 from ..contract.refusal import Refusal
 from ..contract.status import is_known
 from ..contract.tasks import AnyRef, Task, TaskRef
 from ..errors import NotAskedError, TransportError
-from .caller import ApiCaller, Question
+from .caller import ApiCaller
 from .draft_lookup import DraftLookup
 from .evidence import CacheWatch, RefusalCheck
 from .turns import Turns, VideoTurn
@@ -96,18 +96,21 @@ class Poller:
     async def _ask_now(
         self, ref: TaskRef[T], endpoint: Endpoint[T], deadline: float
     ) -> T | Verdict:
-        path, route = endpoint.path + ref.id, endpoint.path
-        if not self._cache.is_seen:
-            reading = _Reading(ref, endpoint, self._fresh_id())
-            response = await self._http.send("GET", path, reading.request_id, deadline, route=route)
-            task = await self._task(reading, response, deadline)
-            if not reading.is_copy:
-                return task
-        # A cache answered, with an old state.
-        reading = _Reading(ref, endpoint, self._fresh_id())
-        past = self._caller.path_past_caches(path)
-        response = await self._http.send("GET", past, reading.request_id, deadline, route=route)
-        return await self._task(reading, response, deadline)
+        while True:
+            reading = _Reading(self, ref, endpoint, self._fresh_id())
+            path, is_past_caches = endpoint.path + ref.id, self._cache.is_seen
+            if is_past_caches:
+                path = self._caller.path_past_caches(path)
+            response = await self._http.send(
+                "GET", path, reading.request_id, deadline, route=endpoint.path
+            )
+            task = self._task(reading, response)
+            # If a cache has answered, with an old state, it is asked past from now on.
+            if is_past_caches or not reading.is_copy:
+                break
+        if isinstance(task, Verdict):
+            return await self._http.credentials.refresh_if_rejected(task, response, deadline)
+        return task
 
     def _fresh_id(self) -> str:
         return f"{self._name}-{next(self._numbers)}"
@@ -137,9 +140,9 @@ class Poller:
         if last or wait.last_error is not None:
             # A poll that confirms another one must not be answered by a copy of its answer.
             request_id, etag = self._fresh_id(), None
-        plain, route = path, endpoint.path
         if self._cache.is_seen:
             path = self._caller.path_past_caches(path)  # which no cache has an answer to
+        route = endpoint.path
         response = await self._http.send(
             "GET", path, request_id, deadline, route=route, etag=etag, last=last
         )
@@ -150,16 +153,10 @@ class Poller:
             if response.status == 304 and etag is not None:
                 # It is unchanged since another response than ours: that says nothing.
                 response = await self._http.send("GET", path, request_id, deadline, route=route)
-        reading = _Reading(ref, endpoint, request_id)
-        task = await self._task(reading, response, deadline)
-        is_refused = isinstance(task, Verdict) and isinstance(response, Response)
-        if reading.is_copy if path == plain else is_refused:
-            # After a copy, the poll is repeated past the cache. If that brings nothing, something
-            # on the way refuses the query: better a cache's answer than none.
-            other = self._caller.path_past_caches(plain) if path == plain else plain
-            response = await self._http.send("GET", other, request_id, deadline, route=route)
-            reading = _Reading(ref, endpoint, request_id)
-            task = await self._task(reading, response, deadline)
+        reading = _Reading(self, ref, endpoint, request_id)
+        task = self._task(reading, response)
+        if reading.is_copy or isinstance(task, Verdict):
+            task, response = await self._ask_again(reading, task, response, path, deadline)
         if isinstance(task, Verdict):
             settled = await self._drafts.settle(ref, task, deadline)
             if settled is None:
@@ -170,6 +167,34 @@ class Poller:
         # One copy of a word for all the waits that hold it.
         status, condition = sys.intern(task.status), condition_of(response.headers, etag)
         return _result(status, task, condition, response, reading.is_copy)
+
+    async def _ask_again(
+        self,
+        reading: _Reading[T],
+        task: T | Verdict,
+        response: Response | TransportError,
+        path: str,
+        deadline: float,
+    ) -> tuple[T | Verdict, Response | TransportError]:
+        """Repeat a poll that a cache has answered, or that something on the way has refused.
+
+        After a copy, it is repeated past the cache. If that brings nothing, something on the way
+        refuses the query: better a cache's answer than none. Any other result stays as it is.
+        """
+        credentials, route = self._http.credentials, reading.endpoint.path
+        if isinstance(task, Verdict):
+            task = await credentials.refresh_if_rejected(task, response, deadline)
+        is_refused = isinstance(task, Verdict) and isinstance(response, Response)
+        plain = route + reading.ref.id
+        if not (reading.is_copy if path == plain else is_refused):
+            return task, response
+        other = self._caller.path_past_caches(plain) if path == plain else plain
+        response = await self._http.send("GET", other, reading.request_id, deadline, route=route)
+        reading.is_copy = False
+        task = self._task(reading, response)
+        if isinstance(task, Verdict):
+            task = await credentials.refresh_if_rejected(task, response, deadline)
+        return task, response
 
     def _unchanged(
         self,
@@ -204,36 +229,30 @@ class Poller:
         result.not_modified = response.status == 304
         return result
 
-    async def _task(
-        self, reading: _Reading[T], response: Response | TransportError, deadline: float
-    ) -> T | Verdict:
+    def _task(self, reading: _Reading[T], response: Response | TransportError) -> T | Verdict:
         """Return the whole task of a response, or the verdict on it."""
-        ref, codec = reading.ref, reading.endpoint.codec
-
-        def stray(result: Envelope[T] | Refusal) -> str | None:
-            if isinstance(result, Refusal):
-                return self._refusals.stray(ref, reading.request_id, result)
-            echoed = codec.id_of(result.data)
-            if not _is_for(ref, echoed):
-                return f"the answer is for the task {self._http.credentials.shown(echoed)!r:.60}"
-            check = self._refusals
-            reading.is_copy = check.note_good(ref, reading.request_id, result.request_id)
-            return None
-
-        question: Question[T] = Question(
-            ref.id, reading.request_id, partial(decode_task, codec=codec), stray
-        )
-        result = self._caller.read(response, question)
+        result = self._caller.read(response, reading)
         if isinstance(result, Verdict):
             if not isinstance(result.error, NotAskedError):
-                result.error.ref = cast("AnyRef", ref)
-            return await self._http.credentials.refresh_if_rejected(result, response, deadline)
+                result.error.ref = cast("AnyRef", reading.ref)
+            return result
         assert isinstance(response, Response)
         if reading.is_copy or response.is_stored:
             reading.is_copy = self._cache.note(response)
         if not is_known(result.status):
             self._notice(result.status)
         return result
+
+    def stray(self, reading: _Reading[T], result: Envelope[T] | Refusal) -> str | None:
+        """Return why a response is for another request; None if it is not."""
+        ref, request_id = reading.ref, reading.request_id
+        if isinstance(result, Refusal):
+            return self._refusals.stray(ref, request_id, result)
+        echoed = reading.endpoint.codec.id_of(result.data)
+        if not _is_for(ref, echoed):
+            return f"the answer is for the task {self._http.credentials.shown(echoed)!r:.60}"
+        reading.is_copy = self._refusals.note_good(ref, request_id, result.request_id)
+        return None
 
     def _notice(self, word: str) -> None:
         known_by = word[:200]  # they are kept
@@ -245,13 +264,24 @@ class Poller:
 
 
 class _Reading(msgspec.Struct, Generic[T]):
-    """The facts about one response while it is read."""
+    """The question of a poll, and what is learned of its response while that is read."""
 
+    poller: Poller
     ref: TaskRef[T]
     endpoint: Endpoint[T]
     request_id: str
     is_copy: bool = False
     """It answers another request: a cache has kept it."""
+
+    @property
+    def subject(self) -> str:
+        return self.ref.id
+
+    def decode(self, body: bytes) -> Envelope[T] | Refusal | Malformed:
+        return decode_task(body, self.endpoint.codec)
+
+    def stray(self, result: Envelope[T] | Refusal) -> str | None:
+        return self.poller.stray(self, result)
 
 
 class _Conditional:
@@ -290,5 +320,5 @@ def _result(
 ) -> PollResult[T]:
     """Return the result of a good response."""
     headers = response.headers
-    date, pause = headers.get("Date"), retry_after(headers)
+    date, pause = headers.get(DATE), retry_after(headers)
     return PollResult(status, task, validator, response.sent, date, stored, pause)
