@@ -12,7 +12,6 @@ from collections import deque
 from collections.abc import Callable, Coroutine, Mapping
 from typing import Any, Generic, TypeVar, cast
 
-from .._verdict import Verdict
 from ..contract.status import TaskState
 from ..contract.tasks import AnyTask, Task, TaskRef
 from ..errors import (
@@ -124,15 +123,15 @@ class WorkerPool(Generic[T]):
             self._agenda.begin(wait)
         if self._rounds is not None and self._rounds.take(wait):
             if math.isnan(wait.started):
-                self._begin(wait, now)
+                self._begin(wait, self._settings_of(wait.ref), now)
         elif is_one_of_many and not delay:
             self._agenda.add(wait, self._stagger.next(now))
         else:
             self._agenda.add(wait, now + delay)
         self.arm()
 
-    def _begin(self, wait: WaitState[T], now: float) -> None:
-        begin(wait, self._settings_of(wait.ref), now)
+    def _begin(self, wait: WaitState[T], settings: WaitSettings, now: float) -> None:
+        begin(wait, settings, now)
         self._agenda.begin(wait)
         self.arm()
 
@@ -168,18 +167,19 @@ class WorkerPool(Generic[T]):
 
     def go_on(self, wait: WaitState[T]) -> None:
         """Poll a wait when its own cadence says so."""
-        decision = go_on(wait, self._settings_of(wait.ref), self._clock.time())
+        settings = self._settings_of(wait.ref)
+        decision = go_on(wait, settings, self._clock.time())
         if isinstance(decision, PollAt):
             self.poll_at(wait, decision.moment)
         else:
-            self._act(wait, decision)
+            self._act(wait, settings, decision)
 
     def answer(self, wait: WaitState[T], result: PollResult[T], asked: float) -> None:
         """Take a wait's answer, as if it had been polled."""
-        now = self._clock.time()
-        decision: Decision[T] = step(wait, self._settings_of(wait.ref), result, asked, now)
+        now, settings = self._clock.time(), self._settings_of(wait.ref)
+        decision: Decision[T] = step(wait, settings, result, asked, now)
         self.meter.note(now, 0.0, unchanged=not decision.changed)
-        self._act(wait, decision)
+        self._act(wait, settings, decision)
 
     def _look(self) -> None:
         """Give what is due to workers; end what is out of time; set the timer for the next."""
@@ -247,7 +247,7 @@ class WorkerPool(Generic[T]):
         """Poll for a wait, and act on what comes of it. Return the moment when it came."""
         settings, due = self._settings_of(wait.ref), wait.due
         if math.isnan(wait.started):
-            self._begin(wait, asked)
+            self._begin(wait, settings, asked)
         wait.due = math.inf  # while it is being polled
         deadline = wait.response_deadline(settings, asked, due)
         self.in_flight += 1
@@ -259,24 +259,27 @@ class WorkerPool(Generic[T]):
         if wait.over:
             return now  # discarded meanwhile
         decision = self._step(wait, settings, response, asked, now)
-        if isinstance(response, Verdict) and self._rounds is not None:
-            decision = await self._rounds.settle(wait, response, decision, deadline)
-            if wait.over:
-                return now
         if isinstance(response, PollResult):
             self.meter.note(now, response.sent - due, unchanged=not decision.changed)
-        elif not isinstance(response.error, NotAskedError):
-            self.meter.note(now, asked - due, unchanged=False)
-        self._act(wait, decision)
+        else:
+            if self._rounds is not None:
+                decision = await self._rounds.settle(wait, response, decision, deadline)
+                if wait.over:
+                    return now
+            if not isinstance(response.error, NotAskedError):
+                self.meter.note(now, asked - due, unchanged=False)
+        self._act(wait, settings, decision)
         return now
 
-    def _act(self, wait: WaitState[T], decision: Decision[T]) -> None:
+    def _act(self, wait: WaitState[T], settings: WaitSettings, decision: Decision[T]) -> None:
         if isinstance(decision, PollAt):
             if wait.failing_since is not None:
-                warn_of_first_failure(wait, self._settings_of(wait.ref))
+                warn_of_first_failure(wait, settings)
             if wait.final_poll_for is None:
                 wait.latest = None  # a million of them would be gigabytes
-            if self._rounds is None or not self._rounds.take(wait, is_held=decision.is_held):
+            # Without a learner, rounds take none.
+            rounds = None if settings.learner is None else self._rounds
+            if rounds is None or not rounds.take(wait, is_held=decision.is_held):
                 self._agenda.add(wait, decision.moment)
         elif isinstance(decision, Ended):
             task: T = decision.task

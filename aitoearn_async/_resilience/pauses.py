@@ -45,8 +45,8 @@ class Pauses:
         self._pause = FIRST_PAUSE
         self._longest = 0.0
         self._complaints = self._answers = 0.0  # recent ones, weighed
-        self._since_complaint = 0  # good answers
         self._good = 0  # good answers in all
+        self._good_before = 0  # as many of them came before the last complaint
         # Those whose last answer was a complaint, and how many good ones there were by then.
         self._complained: dict[str, int] = {}
 
@@ -58,7 +58,6 @@ class Pauses:
     def note_good(self, subject: str) -> None:
         """Note a good answer to this task."""
         self._good += 1
-        self._since_complaint += 1
         if self._complained:
             self._complained.pop(subject, None)
 
@@ -100,12 +99,12 @@ class Pauses:
 
     def _note(self) -> None:
         """Count one more complaint."""
-        if self._since_complaint:
+        since_complaint, self._good_before = self._good - self._good_before, self._good
+        if since_complaint:
             self._pause, self._longest = FIRST_PAUSE, 0.0
-        faded = _FADE**self._since_complaint
+        faded = _FADE**since_complaint
         self._answers = self._answers * faded + (1 - faded) / (1 - _FADE)
         self._complaints *= faded
-        self._since_complaint = 0
         self._complaints = self._complaints * _FADE + 1
         self._answers = self._answers * _FADE + 1
 

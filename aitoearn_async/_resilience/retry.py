@@ -36,7 +36,8 @@ class RetryBudget:
 
     def deposit(self) -> None:
         """Count a request that is sent for the first time."""
-        self._left = min(self._left + _EARNED, _SAVINGS)
+        if self._left < _SAVINGS:
+            self._left = min(self._left + _EARNED, _SAVINGS)
 
     def withdraw(self) -> bool:
         """Take what a repetition costs. Returns whether it was there."""
