@@ -319,6 +319,14 @@ def test_docstrings_name_arguments_that_are_there(source: Source) -> Iterator[st
 
 
 @every_file
+def test_a_silenced_linter_has_a_reason(source: Source) -> Iterator[str]:
+    """Each `noqa` names its rule, and says why it does not hold there."""
+    for number, line in enumerate(source.text.splitlines(), 1):
+        if "# noqa" in line and not re.search(r"# noqa: [A-Z]+\d+ - \w", line):
+            yield f"line {number}"
+
+
+@every_file
 def test_files_are_short(source: Source) -> Iterator[str]:
     """A file of more than 350 lines, docstrings and overloads aside, asks to be split."""
     kinds = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)

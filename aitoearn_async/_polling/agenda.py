@@ -47,7 +47,7 @@ class Agenda(Generic[T]):
         self._waiting.push(wait)
 
     def next_due(self) -> float:
-        """The moment when the first wait is due; infinity if there is none."""
+        """Return the moment when the first wait is due; infinity if there is none."""
         wait = self._waiting.first()
         return math.inf if wait is None else wait.due
 
@@ -82,7 +82,7 @@ class Agenda(Generic[T]):
             self._begun.note_over()
 
     def next_deadline(self) -> float:
-        """The moment when the first wait is out of time, or given up; infinity if none is."""
+        """Return the moment when the first wait is out of time or given up; infinity if none is."""
         begun, failing = self._begun.first(), self._failing.first()
         first = math.inf if begun is None else begun.started + self._timeout
         return first if failing is None else min(first, failing.due)

@@ -75,12 +75,4 @@ class Outcome(msgspec.Struct, Generic[T_co], frozen=True, kw_only=True):
         Raises:
             ValueError: It is no such line.
         """
-        parts = outcome_json.decode(line)
-        return Outcome[Any](
-            ref=parts.ref,
-            task=parts.task,
-            error=parts.error,
-            polls=parts.polls,
-            elapsed=parts.elapsed,
-            paths=parts.paths,
-        )
+        return Outcome[Any](**outcome_json.decode(line))

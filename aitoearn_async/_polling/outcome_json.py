@@ -40,17 +40,6 @@ class _OutcomeLine(msgspec.Struct):
 _decoder = msgspec.json.Decoder(_OutcomeLine)
 
 
-class OutcomeFields(msgspec.Struct):
-    """The fields of an outcome, from its JSON."""
-
-    ref: AnyRef
-    task: AnyTask | None
-    error: errors.AiToEarnError | None
-    polls: int
-    elapsed: float
-    paths: tuple[Path, ...]
-
-
 def encode(outcome: Outcome[Any]) -> bytes:
     """Return the outcome as a line of JSON, without the line's end."""
     task: Task | None = outcome.task
@@ -79,7 +68,7 @@ def _path(path: Path) -> str:
     return os.fsencode(path).decode("utf-8", "backslashreplace")
 
 
-def decode(line: bytes | str) -> OutcomeFields:
+def decode(line: bytes | str) -> dict[str, Any]:
     """Return the fields of the outcome that a line of JSON holds.
 
     Raises:
@@ -92,14 +81,14 @@ def decode(line: bytes | str) -> OutcomeFields:
         task: Any = msgspec.json.decode(read.task, type=kind | None)
     except msgspec.MsgspecError as error:
         raise ValueError(f"this is no outcome: {error}") from None
-    return OutcomeFields(
-        ref=ref,
-        task=task,
-        error=None if read.error is None else _error(read.error, ref, task),
-        polls=read.polls,
-        elapsed=read.elapsed,
-        paths=tuple(Path(path) for path in read.paths),
-    )
+    return {
+        "ref": ref,
+        "task": task,
+        "error": None if read.error is None else _error(read.error, ref, task),
+        "polls": read.polls,
+        "elapsed": read.elapsed,
+        "paths": tuple(Path(path) for path in read.paths),
+    }
 
 
 def _details(error: errors.AiToEarnError) -> dict[str, Any]:

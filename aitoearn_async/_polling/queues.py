@@ -55,7 +55,7 @@ class SortedQueue(Generic[T]):
             del self._near[self._most_near :]
 
     def first(self) -> WaitState[T] | None:
-        """The smallest; None if there is none. Those that are over are dropped on the way."""
+        """Return the smallest, or None. Those that are over are dropped on the way."""
         near, runs = self._near, self._runs
         while True:
             while runs and (not near or runs[0][0] < near[0]):
@@ -110,7 +110,7 @@ class FifoQueue(Generic[T]):
             self._last = []
 
     def first(self) -> WaitState[T] | None:
-        """The first of those that are not over; None if there is none."""
+        """Return the first of those that are not over; None if there is none."""
         while True:
             while self._first and self._first[-1].over:
                 self._first.pop()
@@ -128,7 +128,7 @@ class FifoQueue(Generic[T]):
         self._first.pop()
 
     def note_over(self) -> None:
-        """Say that one of them is over. It is dropped before long, wherever it is."""
+        """Note that one of them is over. It is dropped before long, wherever it is."""
         self._over += 1
         if self._links and self._over >= self._link // 2:
             self._over = 0

@@ -31,16 +31,16 @@ class Resume(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def begin_again(wait: WaitState[Any], resume: Resume, strategy: WaitStrategy, now: float) -> float:
-    """Bring a wait to where it was. Return the seconds until it is due; 0 for at once."""
+    """Set a wait to its age. Return the seconds until it is due; 0 for at once."""
     if resume.age <= 0:
         wait.started = now
         return 0.0
     wait.started = now - resume.age
-    wait.polls, delay = go_on(strategy, resume.age, now)
+    wait.polls, delay = polls_until(strategy, resume.age, now)
     return 0.0 if resume.at_once else delay
 
 
-def go_on(wait: WaitStrategy, age: float, now: float) -> tuple[int, float]:
+def polls_until(wait: WaitStrategy, age: float, now: float) -> tuple[int, float]:
     """Return how many polls a wait of this age has had, and in how many seconds the next is due.
 
     Args:

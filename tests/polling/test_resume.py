@@ -17,7 +17,7 @@ from aitoearn_async import (
     WaitTimeoutError,
     wait_backoff,
 )
-from aitoearn_async._polling.resume import go_on
+from aitoearn_async._polling.resume import polls_until
 from aitoearn_async.emulator import Emulator
 from tests.polling.model import Service, batch, images
 from tests.support.clock import ROUNDING
@@ -39,14 +39,14 @@ BACKOFF = wait_backoff(1, 2, 8, jitter=0)
 )
 def test_the_cadence_goes_on_where_it_stood(age: float, polls: int, due: float) -> None:
     """The next poll is due when it would have been, had nobody stopped waiting."""
-    reckoned, delay = go_on(BACKOFF, age, 10_000.0)
+    reckoned, delay = polls_until(BACKOFF, age, 10_000.0)
     assert reckoned == polls
     assert delay == pytest.approx(due)
 
 
 def test_a_strategy_that_never_waits_is_due_at_once() -> None:
     """It is not reckoned for ever."""
-    assert go_on(tenacity.wait_none(), 100.0, 0.0)[1] == 0.0
+    assert polls_until(tenacity.wait_none(), 100.0, 0.0)[1] == 0.0
 
 
 async def outcome_of(

@@ -20,9 +20,10 @@ if TYPE_CHECKING:
 def get(ref: AnyRef, service: ServiceOptions) -> ExitStatus:
     """Ask once how a task stands. REF is image:ID or video:ID."""
     from ..run.client import client_from
+    from ..run.execute import execute
     from ..run.look import get
 
-    return get(client_from(service), ref, as_json=service.as_json)
+    return execute(get(client_from(service), ref, as_json=service.as_json))
 
 
 @click.command(epilog="\b\nExample:\n  aitoearn-async videos --limit 5")
@@ -49,10 +50,11 @@ def videos(limit: int, page_size: int, service: ServiceOptions) -> ExitStatus:
     image tasks.
     """
     from ..run.client import client_from
+    from ..run.execute import execute
     from ..run.look import videos
 
     size = min(page_size, limit) if limit else page_size
-    return videos(client_from(service), limit, size, as_json=service.as_json)
+    return execute(videos(client_from(service), limit, size, as_json=service.as_json))
 
 
 @click.command(epilog="\b\nExample:\n  aitoearn-async models video")
@@ -69,6 +71,8 @@ def models(kind: str | None, service: ServiceOptions) -> ExitStatus:
     On a terminal it is a table, in a pipe a line for each model.
     """
     from ..run.client import client_from
+    from ..run.execute import execute
     from ..run.look import models
 
-    return models(client_from(service, needs_key=False), kind, as_json=service.as_json)
+    client = client_from(service, needs_key=False)
+    return execute(models(client, kind, as_json=service.as_json))

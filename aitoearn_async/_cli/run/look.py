@@ -14,28 +14,13 @@ from ..report.echo import echo, echo_error, on_terminal, spinner
 from ..report.exit_status import ExitStatus
 from ..report.snapshot import exit_status_of, failure_of
 from ..report.text import padded
-from .execute import execute
 
 _ROWS_A_TABLE = 100
 """Rows of a long list that are shown together, and so get columns of one width."""
 
 
-def get(client: Client, ref: AnyRef, *, as_json: bool) -> ExitStatus:
+async def get(client: Client, ref: AnyRef, *, as_json: bool) -> ExitStatus:
     """Ask once how a task stands, and show it."""
-    return execute(_get(client, ref, as_json=as_json))
-
-
-def videos(client: Client, limit: int, page_size: int, *, as_json: bool) -> ExitStatus:
-    """Show the caller's own video tasks, up to `limit`; 0 for all."""
-    return execute(_videos(client, limit, page_size, as_json=as_json))
-
-
-def models(client: Client, kind: str | None, *, as_json: bool) -> ExitStatus:
-    """Show the models of a kind, or of all."""
-    return execute(_models(client, kind, as_json=as_json))
-
-
-async def _get(client: Client, ref: AnyRef, *, as_json: bool) -> ExitStatus:
     async with client:
         try:
             with spinner(tr("asking …")):
@@ -62,7 +47,9 @@ def _print_card(task: AnyTask) -> None:
         echo(f"  {padded(label, 9)} {value}")
 
 
-async def _videos(client: Client, limit: int, page_size: int, *, as_json: bool) -> ExitStatus:
+async def videos(client: Client, limit: int, page_size: int, *, as_json: bool) -> ExitStatus:
+    """Show the caller's own video tasks, up to `limit`; 0 for all."""
+
     def skipped(video: SkippedVideo) -> None:
         problem = words.reason(video.error)
         note = tr("task {number} of the list cannot be shown: {reason}")
@@ -99,7 +86,8 @@ async def _videos(client: Client, limit: int, page_size: int, *, as_json: bool) 
     return ExitStatus.SERVICE if listed.skipped else ExitStatus.SUCCEEDED
 
 
-async def _models(client: Client, kind: str | None, *, as_json: bool) -> ExitStatus:
+async def models(client: Client, kind: str | None, *, as_json: bool) -> ExitStatus:
+    """Show the models of a kind, or of all."""
     asks: dict[str, Callable[[], Awaitable[Sequence[Model]]]] = {
         "image": client.image_models,
         "edit": client.edit_models,
