@@ -278,6 +278,25 @@ async def test_progress_is_told() -> None:
         assert len(told) > 5
 
 
+async def test_an_async_progress_is_refused_before_anything_is_sent() -> None:
+    """Nobody would await it: that is found at the call, and not when the first bytes go out."""
+
+    async def show(done: int, of: int | None) -> None:
+        raise AssertionError
+
+    hook: Any = show
+    async with Store() as store, Service(store) as service, service.client() as client:
+        for call in (
+            client.upload(PNG, progress=hook),
+            client.submit(edit(PNG), progress=hook),
+            client.run(edit(PNG), progress=hook),
+            anext(client.watch(edit(PNG), progress=hook)),
+        ):
+            with pytest.raises(TypeError, match="give a function that is not async"):
+                await call
+        assert service.heads == store.heads == []
+
+
 @pytest.mark.parametrize("how", ["submit", "run", "watch"])
 async def test_the_files_of_a_submit_are_told_as_one(how: str) -> None:
     """The bytes of all of them, also of those that are there already, and begin again."""
