@@ -50,7 +50,7 @@ async def test_strange_pages_cost_no_outcome(
         outcomes = [outcome async for outcome in batch]
     assert {outcome.ref for outcome in outcomes} == set(refs)
     assert all(outcome.ok for outcome in outcomes)
-    assert sum(outcome.polls for outcome in outcomes) < 300
+    assert sum(outcome.polls for outcome in outcomes) < 360  # nine each, as without pages
 
 
 @pytest.mark.parametrize("row", [{"id": ""}, {"type": "video"}])
@@ -240,8 +240,8 @@ async def test_a_total_that_is_too_high_is_seen_to_be_wrong(
     outcomes = await client.wait_all(refs)
     assert all(outcome.ok for outcome in outcomes)
     asked = _asked(service)
-    assert asked["logs"] <= 45
-    assert asked["image"] <= 180
+    assert asked["logs"] <= 60
+    assert asked["image"] <= 220
 
 
 @pytest.mark.parametrize("together", [True, False])
