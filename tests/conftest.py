@@ -47,6 +47,9 @@ os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 # Ctrl-C is part of what is tested, and a shell has what it starts in the background ignore it.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+# So is a terminal that is closed, which `nohup` has them ignore.
+if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
