@@ -78,6 +78,25 @@ def debug(session: nox.Session) -> None:
     session.run("pytest", "-q", *session.posargs, env={"PYTHONASYNCIODEBUG": "1"})
 
 
+@nox.session(python=PYTHONS[0])
+def margins(session: nox.Session) -> None:
+    """Ten runs of these tests, each with other seeds: which asserts come near their bounds?"""
+    session.chdir(ROOT)
+    session.install("-e", ".[dev]")
+    seen = Path(session.create_tmp()) / "margins"
+    seen.unlink(missing_ok=True)
+    options = ["-p", "tests.support.margins", "-o", "enable_assertion_pass_hook=true"]
+    for run in range(10):
+        # Compiled apart, since the hook is compiled into each assert.
+        env = {
+            "MARGINS_RUN": str(run),
+            "MARGINS_FILE": str(seen),
+            "PYTHONPYCACHEPREFIX": f"{seen}.pyc",
+        }
+        session.run("pytest", "-q", *options, *session.posargs, env=env, success_codes=[0, 1])
+    session.run("python", "-m", "tests.support.margins", str(seen))
+
+
 @nox.session
 def large(session: nox.Session) -> None:
     """The tests, with crowds of ten thousand and with examples by the hundred."""
