@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import inspect
 import logging
 import os
@@ -20,13 +21,18 @@ PASSED = pytest.StashKey[bool]()
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
-        if not isinstance(item, pytest.Function) or HERE not in item.path.parents:
+        if not isinstance(item, pytest.Function) or not _is_here(item.path):
             continue
         # Not by a mark: those are looked at when a test is collected, which is over. As the
         # first, to be the last to look. Items made of one function share the list.
         if is_async(item) and "left_as_found" not in item.fixturenames:
             # Before caplog, which puts back what it has changed of the log.
             item.fixturenames[:0] = ["logs_as_before", "left_as_found"]
+
+
+@functools.cache  # asked of every test of a run
+def _is_here(path: Path) -> bool:
+    return HERE in path.parents
 
 
 def is_async(item: pytest.Function) -> bool:
