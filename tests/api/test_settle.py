@@ -148,6 +148,23 @@ async def test_it_can_be_searched_for_later(
     assert submits(aitoearn_service) == 1
 
 
+async def test_a_task_is_found_for_one_submit_alone(
+    aitoearn_service: Emulator, aitoearn_client: Client
+) -> None:
+    """Two of the same were lost, and one was made: whoever searches second finds nothing."""
+    aitoearn_service.fault(Fault(status=502), route="logs", times=None)
+    errors: list[SubmitUncertainError] = []
+    for creates in (True, False):
+        aitoearn_service.fault(Fault(status=504, creates=creates), route="submits")
+        with pytest.raises(SubmitUncertainError) as caught:
+            await aitoearn_client.submit(VIDEO)
+        errors.append(caught.value)
+    aitoearn_service.clear_faults()
+    await asyncio.sleep(60)
+    (made,) = aitoearn_service.created
+    assert [await error.search() for error in errors] == [made, None]
+
+
 async def test_an_error_out_of_a_pickle_cannot_search(
     aitoearn_service: Emulator, aitoearn_client: Client
 ) -> None:
