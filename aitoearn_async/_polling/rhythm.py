@@ -182,7 +182,7 @@ class Learner:
         curve.ended(max(since - born, 0.0), max(now - born, 0.0))
         if self.grid.dated != self.clock.known:
             self.grid = SweepGrid(dated=self.clock.known)
-        self.grid.note(since + offset, now + offset)
+        self.grid.note(since + offset, now + offset, born + offset)
 
     def delay(self, curve: SurvivalCurve | None, born: float, now: float, polls: int) -> float:
         """Return the seconds until a task that runs is to be asked about again."""
@@ -312,7 +312,7 @@ class Learner:
         """Return the memory that the next client can use."""
         return KindState(
             {name: curve.to_state() for name, curve in self._curves.items() if curve.samples},
-            list(self.grid.intervals) if self.clock.known else [],
+            list(self.grid.intervals) if self.clock.known and self.grid.period else [],
         )
 
 

@@ -11,6 +11,7 @@ The lags behind a sweep are found from the same intervals by expectation and max
 
 from __future__ import annotations
 
+import cmath
 import math
 from bisect import bisect_left
 from collections import deque
@@ -39,6 +40,9 @@ _MOST_LAG_OF_THE_GUESS = 0.4
 """Share of the period within which the first guess has its ends."""
 _EVIDENCE = 12.0
 """Natural logarithm of the odds at which a grid is believed; of the first guess: a quarter."""
+_MOST_TOGETHER = 0.5
+"""Length of the mean of the directions in which tasks were submitted, on the circle of a period: 0
+for any moment, 1 for one and the same."""
 _LAGS = (0.02, 0.5, 0.8, 0.95)
 """Quantiles of the lag behind a sweep that polls are planned at; the first only bounds it."""
 
@@ -60,13 +64,20 @@ class SweepGrid:
         self.lags: tuple[float, ...] = ()
         self.version: int = 0
         self.intervals: deque[tuple[float, float]] = deque(maxlen=_INTERVALS)
+        self._births: deque[float] = deque(maxlen=_INTERVALS)  # of the latest ones' tasks
         self._count = 0
         self._look_at = 6
         self._slot = -math.inf
         self._in_slot = 0
 
-    def note(self, since: float, until: float) -> None:
-        """Note that a task was seen running at one moment, and to have ended at a later one."""
+    def note(self, since: float, until: float, born: float) -> None:
+        """Note that a task was seen running at one moment, and to have ended at a later one.
+
+        Args:
+            since: The one moment.
+            until: The other.
+            born: When it was submitted.
+        """
         widest = self.period or _PERIODS[-1]
         if until - since >= widest:
             return  # any sweep is in it: it tells nothing
@@ -77,8 +88,9 @@ class SweepGrid:
         if self._in_slot < _MOST_IN_A_SLOT:
             self._in_slot += 1
             self.intervals.append((since, until))
+            self._births.append(born)
         else:
-            self._narrow(since, until)
+            self._narrow(since, until, born)
             return
         self._count += 1
         if self._count % _LATEST == 0 and not self._fits():
@@ -87,13 +99,12 @@ class SweepGrid:
             self._look_at = self._count + min(self._count // 2 + 1, 64)
             self.search()
 
-    def _narrow(self, since: float, until: float) -> None:
+    def _narrow(self, since: float, until: float, born: float) -> None:
         """Put an interval in the place of a wider one of the same few seconds."""
         intervals = self.intervals
-        places = range(len(intervals) - self._in_slot, len(intervals))
-        widest = max(places, key=lambda n: intervals[n][1] - intervals[n][0])
+        widest = max(range(-self._in_slot, 0), key=lambda n: intervals[n][1] - intervals[n][0])
         if until - since < intervals[widest][1] - intervals[widest][0]:
-            intervals[widest] = since, until
+            intervals[widest], self._births[widest] = (since, until), born
 
     def _fits(self) -> bool:
         """Return whether the latest ends speak for the grid that was found, rather than against."""
@@ -110,10 +121,11 @@ class SweepGrid:
         return odds >= 0
 
     def _forget(self) -> None:
-        latest = list(self.intervals)[-_LATEST:]
-        self.intervals = deque(latest, maxlen=_INTERVALS)
+        self.intervals = deque([*self.intervals][-_LATEST:], maxlen=_INTERVALS)
+        self._births = deque([*self._births][-_LATEST:], maxlen=_INTERVALS)
         self.period, self.version = None, self.version + 1
-        self._count, self._look_at, self._in_slot = len(latest), len(latest) + 8, 0
+        self._count, self._in_slot = len(self.intervals), 0
+        self._look_at = self._count + 8
 
     def search(self) -> None:
         """Look for a grid in the latest intervals."""
@@ -137,11 +149,26 @@ class SweepGrid:
 
     def _is_clear(self, period: float, odds: float, anchor: float) -> bool:
         """Return whether there is evidence enough to believe in a grid."""
+        if self._follows_from_births(period):
+            return False
         cycles = {(since + until) // 2 // period for since, until in self.intervals}
         guessed = self.dated and period == _FIRST_GUESS
         if guessed and (anchor + 1.0) % period < _MOST_LAG_OF_THE_GUESS * period:
             return odds >= _EVIDENCE / 4 and len(cycles) >= _FEWEST_CYCLES - 1
         return odds >= _EVIDENCE and len(cycles) >= _FEWEST_CYCLES
+
+    def _follows_from_births(self, period: float) -> bool:
+        """Return whether ends come in a rhythm because the tasks do: in bursts, by a schedule.
+
+        Tasks that were submitted at one phase of a period end at one phase too, unless their ages
+        are spread over more than that period.
+        """
+        latest = zip(reversed(self.intervals), reversed(self._births), strict=False)
+        ages = sorted((since + until) / 2 - born for (since, until), born in latest)
+        if not ages or ages[len(ages) * 9 // 10] - ages[len(ages) // 10] >= period:
+            return False
+        mean = sum(cmath.rect(1.0, math.tau * born / period) for born in self._births) / len(ages)
+        return abs(mean) > _MOST_TOGETHER
 
     def after(self, moment: float, lag: float) -> float:
         """Return the first moment so long behind a sweep that is not before a given one."""

@@ -146,12 +146,55 @@ def test_swept_videos_are_asked_about_after_the_sweep() -> None:
     assert after.delay <= 0.5 * before.delay
 
 
+def _either(quick: float, slow: float) -> Callable[[str], float]:
+    """Tasks of one model that take one time or another."""
+    return lambda _: random.choice((quick, slow)) * random.uniform(0.8, 1.2)
+
+
+def _one_after_another(*models: tuple[str, float]) -> list[Life]:
+    """Tasks of models of which each comes two minutes after the one before it, with its median."""
+    return [
+        Life(number * 125.0 + task.submitted, number * 125.0 + task.ends, model)
+        for number, (model, seconds) in enumerate(models)
+        for task in lives(500, 4.0, _lognormal(m=seconds))
+    ]
+
+
+def _from_30_to_20(tasks: list[Life]) -> list[Life]:
+    """Videos that are swept every 30 seconds, and after a while every 20."""
+    return [
+        task._replace(ends=-(-task.ends // period) * period + 3 * random.random())
+        for task in tasks
+        for period in (30.0 if task.ends < 240 else 20.0,)
+    ]
+
+
+def _in_bursts(tasks: list[Life], seconds: float, size: int = 30) -> list[Life]:
+    """The same tasks, so many at a time."""
+    made: list[Life] = []
+    for number, task in enumerate(tasks):
+        submitted = number // size * seconds + number % size / 100
+        ends = submitted + task.ends - task.submitted
+        made.append(task._replace(submitted=submitted, ends=ends))
+    return made
+
+
 WORLDS: dict[str, tuple[Backoff, Callable[[], list[Life]], float]] = {
     "no rhythm": (VIDEO, lambda: lives(1000, 2.0, _lognormal(m=110.0)), 0.0),
     "any duration": (IMAGE, lambda: lives(1000, 4.0, lambda _: random.uniform(1, 300)), 0.0),
     "no memory": (IMAGE, lambda: lives(1000, 4.0, lambda _: random.expovariate(1 / 30)), 0.0),
     "period 25 s": (VIDEO, lambda: lives(1000, 2.0, _lognormal(m=110.0), period=25.0), 0.0),
     "drift": (VIDEO, lambda: lives(1000, 2.0, _lognormal(m=110.0), period=30 / 1.01), 0.01),
+    "drift of 2 %": (VIDEO, lambda: lives(1000, 2.0, _lognormal(m=110.0), period=30 / 1.02), 0.02),
+    "two kinds of lives": (IMAGE, lambda: lives(1000, 4.0, _either(8.0, 60.0)), 0.0),
+    "models that come late": (
+        IMAGE,
+        lambda: _one_after_another(("a", 15.0), ("b", 40.0), ("c", 6.0)),
+        0.0,
+    ),
+    "a third as long": (IMAGE, lambda: _one_after_another(("a", 40.0), ("a", 12.0)), 0.0),
+    "from 30 to 20 s": (VIDEO, lambda: _from_30_to_20(lives(1000, 2.0, _lognormal(m=110.0))), 0.0),
+    "bursts": (IMAGE, lambda: _in_bursts(lives(1200, 4.0, _lognormal(m=20.0)), 60.0), 0.0),
     "first fifty": (IMAGE, lambda: lives(50, 1.0, _lognormal(m=25.0)), 0.0),
     "one alone": (IMAGE, lambda: lives(1, 1.0, _lognormal(m=25.0)), 0.0),
 }
@@ -191,7 +234,7 @@ def test_a_grid_is_found_where_there_is_one(period: float | None) -> None:
             ended = math.ceil(ended / period) * period + random.uniform(1.0, 2.0)
         width = random.uniform(2.0, 20.0)
         since = ended - random.uniform(0.0, width)
-        grid.note(since, since + width)
+        grid.note(since, since + width, ended - 20.0 - number % 60)
     assert grid.period == period
     if period is not None:
         off = (grid.anchor - 1.0 + period / 2) % period - period / 2
@@ -203,8 +246,29 @@ def test_a_burst_of_ends_is_no_grid() -> None:
     grid = SweepGrid()
     for _ in range(100):
         ended = 1000.0 + random.random()
-        grid.note(ended - random.uniform(0.0, 3.0), ended + random.uniform(0.0, 3.0))
+        grid.note(ended - random.uniform(0.0, 3.0), ended + random.uniform(0.0, 3.0), 0.0)
     assert grid.period is None
+
+
+@pytest.mark.parametrize("seconds", [30.0, 60.0, 90.0])
+@pytest.mark.parametrize("size", [30, 100])
+def test_tasks_that_come_in_bursts_are_not_taken_for_sweeps(seconds: float, size: int) -> None:
+    """Their ends come in a rhythm too, but it is their own: what is between them is not missed."""
+    learner = new_learner(IMAGE)
+    tasks = _in_bursts(lives(900, 4.0, _lognormal(m=20.0)), seconds, size)
+    before, after = backoff(IMAGE, tasks), learned(learner, tasks)
+    assert learner.grid.period is None
+    assert after.requests <= 0.9 * before.requests
+    assert after.delay <= 1.0 * before.delay
+
+
+def test_bursts_of_tasks_hide_no_sweeps() -> None:
+    """Their ages are spread over several sweeps, and what they have in common is the phase."""
+    learner = new_learner(VIDEO)
+    tasks = _in_bursts(lives(900, 4.0, _lognormal(m=110.0), period=None), 60.0)
+    tasks = [task._replace(ends=-(-task.ends // 25) * 25 + 3 * random.random()) for task in tasks]
+    learned(learner, tasks)
+    assert learner.grid.period == 25.0
 
 
 def test_what_was_learned_goes_through_json() -> None:
@@ -335,7 +399,7 @@ def test_wide_intervals_show_no_grid() -> None:
     """Any sweep is in them."""
     grid = SweepGrid()
     for number in range(200):
-        grid.note(number * 7.0, number * 7.0 + 119.0)
+        grid.note(number * 7.0, number * 7.0 + 119.0, 0.0)
     assert grid.period is None
 
 
