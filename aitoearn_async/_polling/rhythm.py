@@ -40,6 +40,9 @@ _OLDEST = 30 * 86400.0
 _MOST_JUMPS = 3
 """The number of jumps after which the service's clock is not believed any more."""
 _MOST_OF_A_NAME = 100
+_LATE = 1 / 6
+"""Share of a period, behind the usual lags of its ends, within which many tasks are asked for once
+more."""
 
 
 class ServiceClock:
@@ -289,7 +292,8 @@ class Learner:
         moment = now + pause
         if grid.period is None or random.random() < _ASTRAY:
             return moment
-        if (moment + offset - grid.anchor) % grid.period <= grid.lags[-1] + pause:
+        latest = grid.lags[-1] + min(pause, grid.period * _LATE)
+        if (moment + offset - grid.anchor) % grid.period <= latest:
             return moment
         sweep = grid.after(moment + offset, grid.lags[2]) - offset
         return sweep + random.uniform(0.0, self._spread(grid.period))

@@ -36,14 +36,14 @@ class WholeVideos(Generic[T]):
 
     async def fetch(self, line: Line[T], ended: list[tuple[int, WaitState[T]]]) -> None:
         """Fetch videos that have ended, by pages of their list where that is less."""
-        size = line.route.list_size
-        pages: dict[int, list[WaitState[T]]] = {}
-        if size and len(ended) >= _FEWEST:
-            for at, wait in ended:
-                pages.setdefault(at // size, []).append(wait)
-        for number in sorted(pages):
-            if len(pages[number]) > 1:
+        places = sorted(at for at, _ in ended) if len(ended) >= _FEWEST else []
+        # The first page shows how large its rows are, and so how many of them the next may have.
+        while places and (size := line.route.list_size):
+            number = places[0] // size
+            beyond = [at for at in places if at // size > number]
+            if len(places) - len(beyond) > 1:
                 await self._fetch_page(line, Piece(number * size, size))
+            places = beyond
         now = self._clock.time()
         for _, wait in ended:
             if wait.due == AWAITED and not wait.over:
