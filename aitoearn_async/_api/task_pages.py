@@ -11,6 +11,7 @@ from collections import OrderedDict
 import msgspec
 
 from .._net.headers import condition_of, matches, retry_after
+from .._polling.page_scan import Piece
 from .._polling.pages import RouteState, RowPage, TaskPage
 from .._transport.response import Response
 from .._verdict import Verdict
@@ -60,12 +61,14 @@ class TaskPages:
         """Return what is known of the route for a kind of task."""
         return self._routes.setdefault(kind, RouteState())
 
-    async def logs(self, kind: str, number: int, size: int, deadline: float) -> RowPage | Verdict:
-        """Ask for a page of the logs."""
-        path = LOGS.format(kind=kind, page=number, size=size)
+    async def logs(
+        self, kind: str, piece: Piece, deadline: float, *, whole: bool
+    ) -> RowPage | Verdict:
+        """Ask for a page of the logs. `whole`: it has to come whole, though it may be unchanged."""
+        path = LOGS.format(kind=kind, page=piece.number, size=piece.size)
         # Always the same: it is part of the response's bytes, so of its ETag.
-        request_id = f"{self._http.name}-{kind}s-{number}-{size}"
-        etag, kept = self._kept.get(path, (None, None))
+        request_id = f"{self._http.name}-{kind}s-{piece.number}-{piece.size}"
+        etag, kept = (None, None) if whole else self._kept.get(path, (None, None))
         fresh = self._caller.path_past_caches(path)
         response = await self._http.send("GET", fresh, request_id, deadline, etag=etag)
         if isinstance(response, Response) and response.status == 304 and kept is not None:
@@ -77,6 +80,7 @@ class TaskPages:
                     seconds=seconds,
                     date=response.headers.get("Date"),
                     retry_after=retry_after(response.headers),
+                    is_unchanged=True,
                 )
             monitor.record_ignored(response.admission)
             del self._kept[path]

@@ -81,14 +81,15 @@ def meet(wait: Watched, learner: Learner, times: TaskTimes, now: float) -> None:
         wait.seen_age = max(wait.cohort.age, 0.0)
 
 
-def observe_running(wait: Watched, asked: float) -> None:
-    """Note that a task still runs."""
+def observe_running(wait: Watched, asked: float) -> float:
+    """Note that a task still runs. Return the ends of such tasks that were to be expected."""
     cohort, seen_age = wait.cohort, wait.seen_age
     assert cohort is not None  # met by the first answer, which is read whole, or by a page
     age = shared_age(asked - wait.started + cohort.age)
-    if age > seen_age:
-        cohort.curve.survived(seen_age, age)
-        wait.seen_age = age
+    if age <= seen_age:
+        return 0.0
+    wait.seen_age = age
+    return cohort.curve.survived(seen_age, age)
 
 
 def observe_end(wait: Watched, learner: Learner, times: TaskTimes, now: float) -> None:

@@ -10,7 +10,7 @@ import msgspec
 from .._verdict import Verdict
 from ..contract.endpoints import LogRow
 from ..contract.tasks import Task, TaskRef
-from .page_scan import SIZES, larger, smaller
+from .page_scan import SIZES, Piece, larger, smaller
 
 T = TypeVar("T", bound=Task)
 
@@ -32,6 +32,8 @@ class RowPage(NamedTuple):
     sent: float
     retry_after: float | None = None
     """Seconds for which the service says not to ask for another one."""
+    is_unchanged: bool = False
+    """The service says so; its rows are those of an earlier answer."""
 
 
 class RouteState(msgspec.Struct):
@@ -87,8 +89,10 @@ class PageSource(Protocol):
         """Return what is known of the route for a kind of task."""
         ...
 
-    async def logs(self, kind: str, number: int, size: int, deadline: float) -> RowPage | Verdict:
-        """Ask for a page of the logs."""
+    async def logs(
+        self, kind: str, piece: Piece, deadline: float, *, whole: bool
+    ) -> RowPage | Verdict:
+        """Ask for a page of the logs. `whole`: it has to come whole, though it may be unchanged."""
         ...
 
     async def draft(self, ref: TaskRef[T], deadline: float) -> T | None:

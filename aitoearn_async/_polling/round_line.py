@@ -43,6 +43,8 @@ delay of a single wait."""
 BETWEEN_CHECKS = 30.0
 """Seconds without an end that came true, until a wait that pages tell of is polled singly all the
 same: pages may be stale."""
+_MOST_MISSED = 1.0
+"""Ends that were to be expected, while pages said that they had not changed."""
 _LOOK_AGAIN = 60.0
 """Seconds until those who are on no page are looked for once more."""
 _REST = 60.0
@@ -116,6 +118,9 @@ class Line(Generic[T]):
         self.reach = 0
         self.failures = 0
         self.is_cut = False  # the last page was, so those that were not met may be past it
+        self.wants_whole = False  # the pages of this round must not be answered "unchanged"
+        self.missed = 0.0  # ends that pages should have shown which were "unchanged" instead
+        self._whole_at = -math.inf
         self.barren = 0  # rounds in a row that found no end
         self.earliest = -math.inf
         self._first_late_at = self._last_late_at = math.nan
@@ -170,6 +175,18 @@ class Line(Generic[T]):
                 wait.due = PARKED[self.turn]
                 self.parked += 1
         self.late.clear()
+
+    def choose_whole(self, now: float) -> None:
+        """Decide whether pages have to come whole in this round.
+
+        A cache on the way can say "unchanged" of what has changed. So that is not believed for
+        longer than half the slowest delay of a single wait, nor where an end is overdue: such a
+        page is likely to have changed anyway.
+        """
+        oldest = now - self.learner.backoff.maximum / 2
+        self.wants_whole = self._whole_at <= oldest or self.missed >= _MOST_MISSED
+        if self.wants_whole:
+            self._whole_at, self.missed = now, 0.0
 
     def settle(self, scan: PageScan, now: float) -> None:
         """After a round through all pages: who was on none is somebody else's, and asked singly."""

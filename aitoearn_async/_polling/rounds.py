@@ -231,6 +231,7 @@ class Rounds(Generic[T]):
 
     async def _go_round(self, line: Line[T]) -> None:
         line.park_late()
+        line.choose_whole(self._clock.time())
         if line.route.gone or line.waiting < FEWEST // 2:
             line.dissolve(self._clock.time())
         if line.parked:
@@ -254,7 +255,7 @@ class Rounds(Generic[T]):
         while (piece := scan.next()) is not None:
             asked = self._clock.time()
             page = await self._source.logs(
-                line.kind, piece.number, piece.size, asked + PAGE_SECONDS
+                line.kind, piece, asked + PAGE_SECONDS, whole=line.wants_whole
             )
             if isinstance(page, Verdict):
                 line.busy += self._clock.time() - asked
@@ -294,7 +295,7 @@ class Rounds(Generic[T]):
     ) -> tuple[int, int]:
         """See how the tasks of a page stand. Return how many were met, and the last one's place."""
         unseen, seen = PARKED[1 - line.turn], PARKED[line.turn]
-        now, found, last = self._clock.time(), 0, 0
+        now, found, last, missed = self._clock.time(), 0, 0, 0.0
         for place, row in enumerate(page.rows):
             if row.type is not None and row.type != line.kind:
                 continue
@@ -310,7 +311,7 @@ class Rounds(Generic[T]):
             if wait.cohort is None:
                 meet(wait, line.learner, row.times, now)
             if _runs(row):
-                observe_running(wait, asked)
+                missed += observe_running(wait, asked)
                 wait.due, wait.failing_since = seen, None
                 settings = self._settings_of(wait.ref)
                 if wait.deadline(settings) - now < LEAST_TIME_LEFT:
@@ -322,6 +323,8 @@ class Rounds(Generic[T]):
                 line.told[wait.ref] = Told(row.status)
                 line.doubts.forget(wait.ref)
                 ended.append((piece.at + place, wait))
+        if page.is_unchanged:
+            line.missed += missed
         return found, last
 
     def _contradicted(self, line: Line[T], wait: WaitState[T]) -> None:

@@ -117,14 +117,21 @@ class SurvivalCurve:
         """Return whether enough ends have been seen to make plans by."""
         return self.samples >= _FEWEST_SAMPLES
 
-    def survived(self, since: float, age: float) -> None:
-        """Note that a task, seen running at one age, was seen running at a later one."""
+    def survived(self, since: float, age: float) -> float:
+        """Note that a task, seen running at one age, was seen running at a later one.
+
+        Returns:
+            The ends of such tasks that were to be expected meanwhile; 0 while nothing is known.
+        """
         low, high = bisect_right(_EDGES, since) - 1, bisect_right(_EDGES, age) - 1
-        if low < high:
-            exposed, sums = self._exposed, self._hazard_sums
-            exposed[low] += self._weight
-            exposed[high] -= self._weight
-            self._expected += sums[high] - sums[low]
+        if low >= high:
+            return 0.0
+        exposed, sums = self._exposed, self._hazard_sums
+        exposed[low] += self._weight
+        exposed[high] -= self._weight
+        expected = sums[high] - sums[low]
+        self._expected += expected
+        return expected
 
     def ended(self, since: float, age: float) -> None:
         """Note that a task, seen running at one age, was seen to have ended at a later one."""
