@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .._polling.page_scan import Piece
+from .._polling.page_scan import Piece, is_cut
 
 
 def pieces(at: int, size: int) -> list[Piece]:
@@ -25,7 +25,5 @@ def after(page: Piece, rows: int, total: int | None) -> Piece | None:
     shows the total to be wrong.
     """
     seen = page.at + rows
-    is_short = rows < page.size
-    if rows == 0 or seen == total or (is_short and (total is None or seen > total)):
-        return None
-    return Piece(seen - seen % rows, rows)
+    goes_on = seen != total if rows >= page.size else is_cut(page, rows, total)
+    return Piece(seen - seen % rows, rows) if rows and goes_on else None

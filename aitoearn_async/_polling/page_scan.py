@@ -41,6 +41,17 @@ class Piece(NamedTuple):
         return [Piece(at, size) for at in range(self.at, self.at + self.size, size)]
 
 
+def is_cut(piece: Piece, rows: int, total: int | None) -> bool:
+    """Return whether a page has fewer rows than were asked for, though the list goes on.
+
+    Args:
+        piece: The page.
+        rows: Rows on it.
+        total: Rows of the whole list, as the page says.
+    """
+    return rows < piece.size and total is not None and piece.at + rows < total
+
+
 class PageScan:
     """One round through the pages of a list.
 

@@ -10,7 +10,7 @@ import msgspec
 from .._verdict import Verdict
 from ..contract.endpoints import LogRow
 from ..contract.tasks import Task, TaskRef
-from .page_scan import SIZES, Piece, larger, smaller
+from .page_scan import SIZES, Piece, is_cut, larger, smaller
 
 T = TypeVar("T", bound=Task)
 
@@ -58,13 +58,13 @@ class RouteState(msgspec.Struct):
         if is_full and page.seconds < _FAST and 2 * page.bytes < LARGE:
             self.size = min(larger(self.size), self.most)
 
-    def is_cut(self, page: RowPage, at: int, size: int) -> bool:
-        """Return whether a page has fewer rows than were asked for, though the list goes on.
+    def note_cut(self, page: RowPage, piece: Piece) -> bool:
+        """Ask for pages of as many rows as a cut one has. Return whether there are any on it.
 
         Such pages are asked for from then on, until one shows that the total was wrong.
         """
         rows = len(page.rows)
-        if rows == size or page.total is None or page.total <= at + rows:
+        if not is_cut(piece, rows, page.total):
             return False
         self.most = rows or SIZES[0]
         self.size = min(self.size, self.most)

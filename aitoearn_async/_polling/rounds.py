@@ -273,7 +273,7 @@ class Rounds(Generic[T]):
             found, last = self._read(line, piece, page, asked, ended)
             scan.took(piece, len(page.rows), found, last, page.total)
             line.route.adapt(page, piece.size)
-            line.is_cut = line.route.is_cut(page, piece.at, piece.size)
+            line.is_cut = line.route.note_cut(page, piece)
             if page.retry_after is not None:
                 line.leave_alone(page.retry_after, now)
                 scan.stop()
