@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import itertools
 import random
 from collections import Counter
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -404,3 +406,27 @@ async def test_waiting_for_a_turn_is_not_the_services_time(service: Emulator) ->
 def page_size(path: str) -> int:
     """The rows that a page was asked for."""
     return int(parse_qs(urlsplit(path).query)["pageSize"][0])
+
+
+@pytest.mark.parametrize("kind", ["image", "video"])
+async def test_two_clients_of_one_key_cost_no_more_than_each_alone(kind: str) -> None:
+    """Their tasks stand on the same pages; each asks for these itself, and goes by its own."""
+    requests: list[int] = []
+    for count in (1, 2):
+        random.seed(3)
+        async with contextlib.AsyncExitStack() as stack:
+            date = datetime(2026, 1, 1, tzinfo=UTC)
+            service = await stack.enter_async_context(Emulator(sweep=30.0, date=date))
+            refs = _images(service, 200) if kind == "image" else _videos(service, 200)
+            clients = [
+                await stack.enter_async_context(Client(service.api_key, base_url=service.url))
+                for _ in range(count)
+            ]
+            ends = await asyncio.gather(
+                *(client.wait_all(refs[n::2]) for n, client in enumerate(clients))
+            )
+            assert [outcome.ref for outcome in ends[-1]] == refs[count - 1 :: 2]
+            assert all(outcome.ok for outcomes in ends for outcome in outcomes)
+            assert max(outcome.elapsed for outcomes in ends for outcome in outcomes) < 160
+            requests.append(len(service.requests))
+    assert requests[1] <= 2.2 * requests[0]
