@@ -14,9 +14,11 @@ from .sharing import MOST_AT_A_TIME
 
 _SHORTEST, _LONGEST = 0.05, 1.0
 """Seconds between two looks at a ledger that has nothing for this worker."""
-_FIRST_TAKES, _BETWEEN_THEM, _MOST_IN_THEM = 8, 0.25, 250
-"""The first takes of a newcomer, the seconds between two of them, and the refs in each: who starts
-together with it is there before it has taken all."""
+_FIRST_TAKES, _BETWEEN_THEM = 8, 0.25
+"""The first takes of a newcomer, and the seconds between two of them: who starts together with it
+is there before it has taken all."""
+_PART_IN_THEM, _FEWEST_IN_THEM, _MOST_IN_THEM = 3, 10, 250
+"""Parts that what is left is divided into for each of them; the fewest and the most refs of one."""
 _LAST_CHANCE = 30.0
 """Seconds for a ref whose time is over already, or a tenth of its time."""
 
@@ -80,7 +82,9 @@ class Source(AsyncIterator[AnyRef]):
 
         def allow(members: Sequence[Member], free: int) -> int:
             nonlocal allowed
-            most = _MOST_IN_THEM if call < _FIRST_TAKES else MOST_AT_A_TIME
+            most = MOST_AT_A_TIME
+            if call < _FIRST_TAKES:
+                most = min(max(free // _PART_IN_THEM, _FEWEST_IN_THEM), _MOST_IN_THEM)
             allowed = min(self._allow(members, free), most)
             return allowed
 

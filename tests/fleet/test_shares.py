@@ -58,7 +58,21 @@ async def test_workers_that_join_at_one_moment_take_their_shares_at_once(
     for _ in range(3):
         crew.join()
     await asyncio.sleep(0.6)
-    assert _is_even(await held(fleet), 2_000, 3), await held(fleet)
+    shares = await held(fleet)
+    assert sum(shares) >= 1_500
+    assert _is_even(shares, sum(shares), 3), shares
+
+
+async def test_the_first_of_a_few_workers_leaves_some_of_a_small_bulk(
+    fleet: Fleet, crew: Workers, aitoearn_service: Emulator
+) -> None:
+    """Who joins a moment later need not wait for what it has to hand over."""
+    await fleet.add(images(aitoearn_service, 300, 1e6))
+    for _ in range(3):
+        crew.join()
+        await asyncio.sleep(0.05)
+    await asyncio.sleep(3)  # and nobody has beaten a second time
+    assert _is_even(await held(fleet), 300, 3), await held(fleet)
 
 
 async def test_parts_of_a_bulk_cost_no_more_polls_than_the_whole(
