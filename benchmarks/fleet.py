@@ -33,7 +33,8 @@ holds it, as is one that is handed over. Processor times are those of runs witho
 ratios are of runs that came one after the other on one machine. A held ref's bytes at the engine
 are those of all its files; in a worker those of its resident memory, once it grows no more, over
 as_completed's. A take is of 500 refs, the median of a hundred, by turns in two fleets of one
-database: one in which few wait, and one in which many do.
+database: one in which few wait, and one in which many do. A share is of what all workers hold when
+they hold most; a worker's work is the tasks that it has asked about.
 """
 
 LEASE = 6.0
@@ -88,6 +89,7 @@ def run(smoke: bool) -> Report:
         "take_of_many_over_few": takes[1] / takes[0],
         "busiest_second_over_rate": limited.busiest_second / rate,
         "share_over_mean": calm.share,
+        "work_over_mean": calm.work,
         "lost": float(sum(each.lost for each in runs.values())),
     }
     most = {
@@ -103,6 +105,7 @@ def run(smoke: bool) -> Report:
         "take_of_many_over_few": 1.5,
         "busiest_second_over_rate": 1.0,
         "share_over_mean": 1.3,
+        "work_over_mean": 1.3,
         "lost": 0,
     }
     return Report(
