@@ -154,7 +154,7 @@ async def test_a_task_is_found_for_one_submit_alone(
     """Two of the same were lost, and one was made: whoever searches second finds nothing."""
     aitoearn_service.fault(Fault(status=502), route="logs", times=None)
     errors: list[SubmitUncertainError] = []
-    for creates in (True, False):
+    for creates in (False, True):
         aitoearn_service.fault(Fault(status=504, creates=creates), route="submits")
         with pytest.raises(SubmitUncertainError) as caught:
             await aitoearn_client.submit(VIDEO)
@@ -162,7 +162,7 @@ async def test_a_task_is_found_for_one_submit_alone(
     aitoearn_service.clear_faults()
     await asyncio.sleep(60)
     (made,) = aitoearn_service.created
-    assert [await error.search() for error in errors] == [made, None]
+    assert [await error.search() for error in reversed(errors)] == [made, None]
 
 
 async def test_an_error_out_of_a_pickle_cannot_search(
