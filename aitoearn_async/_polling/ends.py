@@ -67,7 +67,8 @@ def is_first_contact(settings: WaitSettings, error: BaseException | None) -> boo
 
 def is_first_trouble(wait: WaitState[Any], settings: WaitSettings) -> bool:
     """Return whether a wait is in trouble before any good answer: it must be short then."""
-    first_refusal = wait.unconfirmed_refusal is not None and not settings.evidence.good_replies
+    evidence = settings.evidence
+    first_refusal = wait.ref in evidence.unconfirmed and not evidence.good_replies
     return first_refusal or is_first_contact(settings, wait.last_error)
 
 

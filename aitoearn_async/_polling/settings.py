@@ -11,16 +11,25 @@ from .ends import Established, ServiceFacts
 from .rhythm import Learner, Rhythm
 from .schedule import WaitStrategy, backoff_of, cadence
 
+OWN_TROUBLE = -1
+"""It stands in `Evidence.unconfirmed` where other tasks have had good answers since: only this one
+is refused."""
+
 
 class Evidence:
     """The evidence against a refusal, from all waits of one call."""
 
-    __slots__ = ("failure_told", "good_replies", "just_submitted", "refusals", "service")
+    __slots__ = (
+        *("failure_told", "good_replies", "just_submitted", "refusals", "service", "unconfirmed"),
+    )
 
     def __init__(
         self, made: Container[TaskRef[Any]] = (), service: ServiceFacts | None = None
     ) -> None:
         self.good_replies: int = 0  # good answers so far, to tasks of any kind
+        # Of each refusal that must be confirmed, the number of good answers until then. It is here,
+        # and not in the wait, since there are few.
+        self.unconfirmed: dict[TaskRef[Any], int] = {}
         self.refusals: int = 0  # of the key, or of trust, while there was no good answer
         self.failure_told: bool = False  # whether the log has been told of a failed poll
         self.service: ServiceFacts = service or Established()

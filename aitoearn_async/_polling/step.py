@@ -39,6 +39,7 @@ from .ends import FIRST_CONTACT, FIRST_DELAY, final_error, is_first_contact, is_
 from .observation import learned_delay, observe
 from .schedule import delay_after
 from .seen import count_poll, seen_by
+from .settings import OWN_TROUBLE
 from .settings import Evidence as Evidence
 from .settings import WaitSettings as WaitSettings
 from .survival import Cohort
@@ -48,7 +49,6 @@ T = TypeVar("T", bound=Task)
 PollError = ApiError | TransportError | ContractError
 """The error that a poll can come to."""
 
-_OWN_TROUBLE = -1
 _MOST_HELD = 30.0
 """The most seconds until a poll that was held, because the service is down, is tried again."""
 
@@ -98,9 +98,6 @@ class WaitState(msgspec.Struct, Generic[T], order=True, gc=False):
     """The last poll's error, if it had one."""
     failing_since: float | None = None
     """The moment when the first of the polls began that have failed since the last good one."""
-    unconfirmed_refusal: int | None = None
-    """The number of good answers, to all waits of the call, at a refusal that must be confirmed; or
-    `_OWN_TROUBLE`, when other tasks have had good answers since: only this one is refused."""
     final_poll_for: float | None = None
     """The end of the wait, if the next poll is the last one before it."""
     counts: dict[str, int] | None = None
@@ -244,8 +241,10 @@ def _after_reply(
         wait.polls += 1
     wait.status, wait.validator = reply.status, reply.validator
     wait.last_error = wait.failing_since = None
-    wait.unconfirmed_refusal = None
-    settings.evidence.good_replies += 1
+    evidence = settings.evidence
+    evidence.good_replies += 1
+    if evidence.unconfirmed:
+        evidence.unconfirmed.pop(wait.ref, None)
     if settings.learner is not None:
         observe(wait, settings.learner, reply, asked, now)
     if reply.task is not None:
@@ -264,10 +263,11 @@ def _after_trouble(
     if _is_definite(verdict):
         if not _needs_confirmation(wait, settings, error):
             return GiveUpAt(now, error)
-        if wait.unconfirmed_refusal is None:
-            wait.unconfirmed_refusal = settings.evidence.good_replies
+        unconfirmed = settings.evidence.unconfirmed
+        if wait.ref not in unconfirmed:
+            unconfirmed[wait.ref] = settings.evidence.good_replies
         else:
-            wait.unconfirmed_refusal = _OWN_TROUBLE
+            unconfirmed[wait.ref] = OWN_TROUBLE
             if wait.failing_since is None:
                 wait.failing_since = asked
     # A client that is told to slow down has reached the service, so patience is not used up.
@@ -308,21 +308,22 @@ def _is_definite(verdict: Verdict) -> bool:
 
 
 def _needs_confirmation(wait: WaitState[Any], settings: WaitSettings, error: AiToEarnError) -> bool:
+    evidence = settings.evidence
+    unconfirmed = evidence.unconfirmed.get(wait.ref)
     if isinstance(error, AuthenticationError | ConnectionFailedError):
         # It would end all waits of the call, and so it must come twice: one node of many can be
         # wrong, and the service also says 401 when it fails to look the account up.
-        evidence = settings.evidence
         if evidence.good_replies or wait.ref in evidence.just_submitted:
             # A good answer to any of the waits since the first refusal speaks for the key once
             # more.
-            return wait.unconfirmed_refusal != evidence.good_replies
+            return unconfirmed != evidence.good_replies
         evidence.refusals += 1
         return evidence.refusals < 2
-    if wait.unconfirmed_refusal is not None:
+    if unconfirmed is not None:
         return False
     if isinstance(error, TaskNotFoundError):
         # The receipt may come before the task can be found.
-        return wait.ref in settings.evidence.just_submitted
+        return wait.ref in evidence.just_submitted
     return type(error) is ApiError and wait.status is not None
 
 

@@ -139,8 +139,12 @@ class WorkerPool(Generic[T]):
         """Forget a wait. The result of a poll that is under way is dropped."""
         if self._rounds is not None:
             self._rounds.note_over(wait, has_ended=False)
+        self._forget(wait)
+
+    def _forget(self, wait: WaitState[T]) -> None:
         self._agenda.end(wait)
         self._final_errors.pop(wait.ref, None)
+        self._settings_of(wait.ref).evidence.unconfirmed.pop(wait.ref, None)
 
     def arm(self, *, again: bool = False) -> None:
         """Set the timer for the next wait, unless it is set for an earlier moment already."""
@@ -296,6 +300,5 @@ class WorkerPool(Generic[T]):
     def _end(self, wait: WaitState[T], task: T | None, error: AiToEarnError | None) -> None:
         if self._rounds is not None:
             self._rounds.note_over(wait, has_ended=task is not None and task.done)
-        self._agenda.end(wait)
-        self._final_errors.pop(wait.ref, None)
+        self._forget(wait)
         self._ended(wait, task, error)

@@ -15,6 +15,7 @@ import tenacity
 
 from aitoearn_async import (
     AiToEarnError,
+    ApiError,
     AuthenticationError,
     ConnectionFailedError,
     ImageRef,
@@ -292,3 +293,29 @@ async def test_a_401_among_good_answers_of_others_is_doubted() -> None:
     service = Service(trouble=failing_with(AuthenticationError(401), REFS[20], number=1))
     outcomes = await collect(batch(REFS, service, concurrency=2))
     assert all(outcome.ok for outcome in outcomes)
+
+
+async def test_no_doubt_outlives_its_wait() -> None:
+    """Some are refused twice and end, some run out of time, and one is discarded in doubt."""
+    refused, slow, dropped, well = REFS[:4]
+    service = Service(
+        {slow: 1e6, dropped: 1e6, well: 1e6},
+        trouble=lambda ref, number: (
+            ApiError(12345, "no") if ref is not well and number > 1 else None
+        ),
+    )
+    waiting = batch(
+        [refused, slow, dropped, well], service, timeout=60, wait=tenacity.wait_fixed(10)
+    )
+    doubts = waiting._settings_of(well).evidence.unconfirmed
+    seen: set[object] = set()
+    async with waiting:
+        while dropped not in doubts:
+            await asyncio.sleep(1)
+            seen |= set(doubts)
+        assert waiting.discard(dropped)
+        assert dropped not in doubts
+        async for _ in waiting:
+            seen |= set(doubts)
+    assert seen >= {refused, slow, dropped}
+    assert not doubts

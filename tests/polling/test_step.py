@@ -72,8 +72,8 @@ def settings(
     return WaitSettings(timeout, patience, wait_fixed(delay))
 
 
-def begun(settings: WaitSettings) -> WaitState[ImageTask]:
-    wait: WaitState[ImageTask] = WaitState(due=START, ref=REF)
+def begun(settings: WaitSettings, ref: ImageRef = REF) -> WaitState[ImageTask]:
+    wait: WaitState[ImageTask] = WaitState(due=START, ref=ref)
     assert begin(wait, settings, START) == PollAt(START)
     return wait
 
@@ -282,7 +282,7 @@ def test_no_patience_at_all() -> None:
 def test_a_401_that_others_are_spared() -> None:
     """Good answers to others since the first one: it is the task's own, and costs its patience."""
     limits = settings(patience=100, delay=10)
-    one, other = begun(limits), begun(limits)
+    one, other = begun(limits), begun(limits, ImageRef("other"))
     refused = AuthenticationError(401)
     for n in range(12):
         step(other, limits, reply(), START + n, START + n)
@@ -300,7 +300,7 @@ def test_a_401_that_others_are_spared() -> None:
 def test_a_401_that_was_a_tasks_own_stays_its_own() -> None:
     """Also where others are polled too seldom to have a good answer between any two."""
     limits = settings(patience=100, delay=10)
-    one, other = begun(limits), begun(limits)
+    one, other = begun(limits), begun(limits, ImageRef("other"))
     refused = AuthenticationError(401)
     step(other, limits, reply(), START, START)
     step(one, limits, refused, START + 1, START + 1)
@@ -715,3 +715,8 @@ def test_a_slow_poll_of_another_task_does_not_silence_this_one() -> None:
     assert decision.moment == pytest.approx(START + 30.1)
     assert decision.changed
     assert isinstance(step(wait, asked, unchanged(), START + 31, START + 31.1), GiveUpAt)
+
+
+def test_a_wait_is_small() -> None:
+    """Memory comes in pieces of 16 bytes, and there may be a million waits."""
+    assert WaitState.__basicsize__ <= 128
