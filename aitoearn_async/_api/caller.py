@@ -16,7 +16,7 @@ from typing import Any, Generic, NamedTuple, Protocol, TypeVar
 import msgspec
 
 from .._net.connection import RequestBody
-from .._net.headers import retry_after
+from .._net.headers import DATE, retry_after
 from .._polling.rhythm import ServiceClock
 from .._resilience.retry import RetryBudget, retry
 from .._runtime.lifetime import Lifetime
@@ -245,7 +245,8 @@ class ApiCaller:
         monitor = self.http.monitor
         if not isinstance(result, AiToEarnError):
             self._refusals = 0
-            self._note_time(response)
+            if response.headers.get(DATE) != self.clock.last:  # once a second, and not once a poll
+                self._note_time(response)
             monitor.record_success(response.admission, response.sent, question.subject)
             return result
         if isinstance(result, AuthenticationError):
@@ -259,7 +260,7 @@ class ApiCaller:
         return self.note(question.subject, Verdict.on(result, delay=pause))
 
     def _note_time(self, response: Response) -> None:
-        date = response.headers.get("Date")
+        date = response.headers.get(DATE)
         if date is not None and not response.is_stored:
             self.clock.note(date, response.sent, self.lifetime.time())
 

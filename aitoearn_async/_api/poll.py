@@ -54,6 +54,7 @@ class Poller:
         self._turns = turns
         self._http = caller.http
         self._monitor = caller.http.monitor
+        self._seconds = caller.http.time_for(None)
         self._name = caller.http.name
         self._numbers = itertools.count(1)
         self._strange_words: set[str] = set()
@@ -68,8 +69,7 @@ class Poller:
         Raises:
             AiToEarnError: No task came of it.
         """
-        seconds = self._http.time_for(None)
-        return self._caller.retry(partial(self._ask, ref), seconds=seconds, confirm=True)
+        return self._caller.retry(partial(self._ask, ref), seconds=self._seconds, confirm=True)
 
     async def fetch(self, ref: TaskRef[T], deadline: float) -> T:
         """Ask once, and read the response whole; over by `deadline`, on the client's clock.

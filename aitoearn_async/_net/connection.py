@@ -63,9 +63,9 @@ class CheckedRequest(aiohttp.ClientRequest):
 
     async def send(self, conn: Any) -> aiohttp.ClientResponse:
         protocol: ResponseHandler = conn.protocol
-        last_used, now = getattr(protocol, _LAST_USED, math.nan), time.time()
-        was_used = not math.isnan(last_used)
-        if was_used and not 0 <= now - last_used <= _LONGEST_IDLE:
+        last_used: float | None = getattr(protocol, _LAST_USED, None)
+        now, was_used = time.time(), last_used is not None
+        if last_used is not None and not 0 <= now - last_used <= _LONGEST_IDLE:
             raise ConnectionLostError("a connection from before a sleep", was_used=True)
         if not was_used:
             _read_less(protocol.transport)
