@@ -164,4 +164,4 @@ async def test_patience_ends_while_it_lasts(trial: Trial) -> None:
         assert all(outcome.polls for outcome in outcomes), "each is asked for at the last"
         assert sum(outcome.polls for outcome in outcomes) < 60 + 30, "and there are probes"
         assert all(19.99 <= outcome.elapsed <= 20.05 for outcome in outcomes)
-    trial.wire(server, at_most=60 * 8 + 100)
+    trial.wire(server, at_most=60 * 8 + 160)
