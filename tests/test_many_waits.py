@@ -282,7 +282,7 @@ async def test_a_round_that_a_mistake_ends_leaves_the_waits_to_themselves(
 ) -> None:
     """The mistake is logged: no wait is there to raise it."""
 
-    async def mistake(*_: object) -> None:
+    async def mistake(*_: object, **__: object) -> None:
         raise ZeroDivisionError
 
     monkeypatch.setattr(TaskPages, "logs", mistake)
