@@ -138,6 +138,7 @@ class _Stay:
         self._next = self._me
         self._raise: asyncio.TimerHandle | None = None
         self._shedding: asyncio.Task[None] | None = None
+        self._excess = 0
 
     async def run(self, own_rate: float | None, *, careful: bool) -> None:
         """Stay until told to stop.
@@ -269,12 +270,22 @@ class _Stay:
         others = [member for member in self._members if member.id != self._me.id]
         self._follow_rate(rate_target(self._me, [*others, self._me]))
         if self._shedding is None or self._shedding.done():
-            count = 0 if waiting else excess(self._me, self._members)
+            count = self._too_many(0 if waiting else excess(self._me, self._members))
             if self._me.rate is not None and not self._me.grant:
                 count = self._held
             if count > 0 and self._batch is not None:
                 self._shedding = asyncio.create_task(self._shed(count))
                 self._shedding.add_done_callback(self._after_shedding)
+
+    def _too_many(self, now: int) -> int:
+        """Return how many refs have been too many in this beat and in the one before.
+
+        Where tasks end, each worker learns of it as it looks at its pages, and has too many for
+        so long: what it would hand over has ended.
+        """
+        count = min(self._excess, now)
+        self._excess = 0 if count else now
+        return count
 
     def _after_shedding(self, task: asyncio.Task[None]) -> None:
         # What was dropped and not handed over is handed over with all the rest.

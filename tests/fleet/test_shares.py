@@ -14,6 +14,7 @@ from aitoearn_async import (
 )
 from aitoearn_async.emulator import Emulator
 from aitoearn_async.fleet import Fleet
+from aitoearn_async.fleet.ledger import Kind, Member
 from tests.fleet.chaos import most_in_a_second
 from tests.fleet.engines import SqliteEngine
 from tests.fleet.workers import (
@@ -36,6 +37,22 @@ async def test_a_newcomer_gets_its_share(
             while not _is_even(await held(fleet), 300, count):  # noqa: ASYNC110 - virtual time
                 await asyncio.sleep(1)
     assert (await fleet.status()).held == 300
+
+
+async def test_only_what_stays_too_much_is_handed_over(
+    file: SqliteEngine, fleet: Fleet, crew: Workers, aitoearn_service: Emulator
+) -> None:
+    """Another one that wants some in one beat, and has its share in the next, is given none."""
+    await taken(fleet, crew, 100, 1e6)
+    async with file.opened() as ledger:
+        other = Member(id=await ledger.join(Kind.WORKER, "other"), kind=Kind.WORKER, open=True)
+        shares: list[list[int]] = []
+        for reported in (0, 100, 0, 100, 0, 0, 0):
+            other.held = reported
+            await ledger.beat(other.id, lambda _: other)
+            await asyncio.sleep(5)  # the worker beats once in this time
+            shares.append(await held(fleet))
+    assert shares == [[100, 0], [100, 100], [100, 0], [100, 100], [100, 0], [50, 0], [50, 0]]
 
 
 async def test_workers_that_start_together_share_from_the_beginning(
