@@ -6,7 +6,7 @@
     hazard  h_k = e_k / n_k        survival  S_k+1 = S_k * (1 - h_k)
 
 Old observations fade, by half about every 230 ends. Where the ends seen and the ends expected
-differ by far, the world has changed, and nearly all is forgotten at once.
+differ by far, and by more than chance does, the world has changed, and nearly all is forgotten.
 """
 
 from __future__ import annotations
@@ -40,6 +40,14 @@ _MOST_LEFT_UNSEEN = 0.05
 """The same, of those that run at an age, where a range is given for their ends."""
 _SMOOTHINGS = 3
 """The number of times that each bin is mixed with its neighbours, since chance leaves gaps."""
+
+
+_FEWEST_ENDS, _FAR_APART, _LEAST_DEVIANCE = 12.0, 0.5, 18.0
+"""The world has changed where more ends than the first were seen or expected, these numbers differ
+by the second as a share of the greater one, and chance does so by four standard deviations only:
+they are compared after each end."""
+_MOST_EXPECTED = 3.0
+"""The ends that one task can count for, however old it becomes: few tell what the oldest do."""
 
 
 class Cohort(NamedTuple):
@@ -129,9 +137,8 @@ class SurvivalCurve:
         exposed, sums = self._exposed, self._hazard_sums
         exposed[low] += self._weight
         exposed[high] -= self._weight
-        expected = sums[high] - sums[low]
-        self._expected += expected
-        return expected
+        self._expected += min(sums[high], _MOST_EXPECTED) - min(sums[low], _MOST_EXPECTED)
+        return sums[high] - sums[low]
 
     def ended(self, since: float, age: float) -> None:
         """Note that a task, seen running at one age, was seen to have ended at a later one."""
@@ -144,7 +151,8 @@ class SurvivalCurve:
             self._exposed[low] += weight
             self._exposed[bin + 1] -= weight
         sums = self._hazard_sums
-        self._expected += (sums[low] + sums[high + 1]) / 2 - sums[low]
+        hazard = (sums[low] + sums[high + 1]) / 2
+        self._expected += min(hazard, _MOST_EXPECTED) - min(sums[low], _MOST_EXPECTED)
         self._seen += 1.0
         self.samples = self.samples / _FADE + 1.0
         if self._weight > 1e6:
@@ -169,8 +177,7 @@ class SurvivalCurve:
     def _look(self) -> None:
         """See whether the world has changed, or enough is new for new plans."""
         seen, expected = self._seen, self._expected
-        most = max(seen, expected)
-        if self._hazard_sums[-1] and most > 12 and abs(seen - expected) > 0.6 * most:
+        if self._hazard_sums[-1] and _are_far_apart(seen, expected, self.samples):
             self._scale(0.02)
             self.samples *= 0.02
             self._when = _FEWEST_SAMPLES
@@ -258,6 +265,19 @@ class SurvivalCurve:
             curve.samples, curve.price = state.samples, state.price
             curve._renew()
         return curve
+
+
+def _are_far_apart(seen: float, expected: float, samples: float) -> bool:
+    """Return whether chance can hardly make such a difference, by a likelihood ratio.
+
+    The ends are a Poisson count. Their expectation is an estimate itself, of so many samples.
+    """
+    most = max(seen, expected)
+    if most <= _FEWEST_ENDS or abs(seen - expected) <= _FAR_APART * most:
+        return False
+    expected = max(expected, 0.1)
+    deviance = 2 * ((seen * math.log(seen / expected) if seen else 0.0) - seen + expected)
+    return deviance > _LEAST_DEVIANCE * (1 + expected / max(samples, 1.0))
 
 
 def _smooth(values: Sequence[float]) -> list[float]:

@@ -356,6 +356,31 @@ def test_a_curve_of_many_thousand_ends_goes_on() -> None:
     assert curve.samples < 400
 
 
+def _forgotten(lives: list[float]) -> int:
+    """Return how often a curve forgot, of tasks that were polled every second, one by one."""
+    curve, forgotten = SurvivalCurve(), 0
+    for life in lives:
+        samples = curve.samples
+        for age in range(int(life)):
+            curve.survived(age, age + 1.0)
+        curve.ended(int(life), int(life) + 1.0)
+        forgotten += curve.samples < samples / 2
+    return forgotten
+
+
+def test_chance_makes_no_curve_forget() -> None:
+    """One that forgets costs as many requests as at the start. It did once in 3,000 ends."""
+    assert _forgotten([random.lognormvariate(3.0, 0.3) for _ in range(20_000)]) == 0
+
+
+@pytest.mark.parametrize("times", [3.0, 1 / 3])
+def test_a_curve_of_another_world_is_forgotten(times: float) -> None:
+    before = [random.lognormvariate(3.0, 0.3) for _ in range(300)]
+    after = [times * random.lognormvariate(3.0, 0.3) for _ in range(60)]
+    assert _forgotten(before) == 0
+    assert _forgotten(before + after) >= 1
+
+
 def test_nothing_is_told_of_an_age_that_hardly_any_task_came_to() -> None:
     """Neither past the longest that was seen, nor where one in a hundred is left."""
     curve = SurvivalCurve()
