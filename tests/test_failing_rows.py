@@ -83,9 +83,9 @@ async def test_a_task_that_only_pages_tell_of_is_waited_for(
     if not drafts:
         service.routes = service.routes - {"drafts"}
     refs = _tasks(service, kind, 20)
-    # The first nine are polled at once, and after a failure not to see whether pages live: such a
-    # poll, if it hung while the last page came, would leave the wait without that page's word.
-    bad = refs[3], refs[7 if fault == "timeouts" else 15]
+    # The first nine are polled at once. The others are polled to see whether pages live, and that
+    # poll may hang while the last page comes.
+    bad = refs[3], refs[15]
     for ref in bad:
         service.fault(_FAULTS.get(fault) or _UNKNOWN[kind], ref=ref, times=None)
     loop = asyncio.get_running_loop()
@@ -99,6 +99,17 @@ async def test_a_task_that_only_pages_tell_of_is_waited_for(
         assert (ref in bad and not drafts) or kind == "image" or _outputs(task)
     asked = sum(request.ref in bad for request in service.requests)
     assert asked <= 2 * 20
+
+
+@both_ways
+async def test_the_last_page_is_heard_while_a_poll_hangs(
+    service: Emulator, client: Client, ends: Ends
+) -> None:
+    """The first tasks are polled at once: all have ended, and no page comes after that."""
+    refs = _tasks(service, "image", 20, seconds=3.0)
+    service.fault(Fault(stall="head"), ref=refs[3], times=None)
+    found = await ends(client, refs)
+    assert [task for task in found if isinstance(task, Exception)] == []
 
 
 @both_ways

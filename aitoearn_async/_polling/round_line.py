@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping
 from typing import Generic, Protocol, TypeVar
 
 from .._verdict import Verdict
+from ..contract.endpoints import LogRow
 from ..contract.tasks import Task, TaskRef
 from ..errors import AuthenticationError, NotAskedError
 from .clock import NextTimer
@@ -111,6 +112,8 @@ class Line(Generic[T]):
         self.look_again_at = math.inf  # for the strangers
         self._look_again = _LOOK_AGAIN
         self.told: dict[TaskRef[T], Told] = {}  # who has ended, as a page says
+        # Who has ended, as a page says that came while they were polled.
+        self.overheard: dict[TaskRef[T], str] = {}
         # Some of those whose own answer said that they have ended.
         self.ended: deque[TaskRef[T]] = deque(maxlen=_MOST_ENDED)
         self.check_at = math.inf
@@ -141,10 +144,23 @@ class Line(Generic[T]):
             return True
         return wait.ref not in self.told and is_carried(wait, settings, now)
 
-    def renew(self, wait: WaitState[T]) -> None:
-        """Note that a task runs whose own polls fail: patience is for lack of any evidence."""
-        if not self._is_strange(wait.ref):
+    def overhear(self, wait: WaitState[T], row: LogRow) -> None:
+        """Note the row of a task that is polled singly now, in case its own polls fail.
+
+        One that runs has patience anew: that is for lack of any evidence.
+        """
+        if self._is_strange(wait.ref):
+            return
+        if row.runs:
             wait.failing_since = None
+        elif wait.due != AWAITED:
+            self.overheard[wait.ref] = row.status
+
+    def told_of(self, ref: TaskRef[T]) -> Told | None:
+        """Return the word of a page for a task whose own poll has failed; None if it runs."""
+        if (status := self.overheard.pop(ref, None)) is not None:
+            self.told.setdefault(ref, Told(status))
+        return self.told.get(ref)
 
     def _is_strange(self, ref: TaskRef[T]) -> bool:
         return ref in self.strangers or ref in self.contradicted

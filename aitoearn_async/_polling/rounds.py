@@ -18,8 +18,6 @@ from collections.abc import Callable, Coroutine, Mapping
 from typing import Any, Generic, TypeVar
 
 from .._verdict import Verdict, spoils_a_page
-from ..contract.endpoints import LogRow
-from ..contract.status import TaskState, state_of
 from ..contract.tasks import Task, TaskRef, VideoRef
 from ..errors import TaskNotFoundError
 from .clock import Clock, NextTimer
@@ -101,6 +99,7 @@ class Rounds(Generic[T]):
             line.strangers.discard(wait.ref)
             line.contradicted.discard(wait.ref)
             line.doubts.forget(wait.ref)
+            line.overheard.pop(wait.ref, None)
             if line.told.pop(wait.ref, None) is not None and has_ended:
                 line.check_at = self._clock.time() + BETWEEN_CHECKS
             if has_ended:
@@ -123,8 +122,10 @@ class Rounds(Generic[T]):
         line = self._line(wait.ref)
         if line is None:
             return False
-        if wait.ref in line.told and wait.last_error is None:
-            self._contradicted(line, wait)
+        if wait.last_error is None:
+            line.overheard.pop(wait.ref, None)
+            if wait.ref in line.told:
+                self._contradicted(line, wait)
         now = self._clock.time()
         settings = self._settings_of(wait.ref)
         if is_held or not line.may_take(wait, settings, now):
@@ -156,7 +157,7 @@ class Rounds(Generic[T]):
         line = self._line(wait.ref)
         if line is None:
             return decision
-        if (told := line.told.get(wait.ref)) is not None:
+        if (told := line.told_of(wait.ref)) is not None:
             return await told.settled(wait.ref, verdict, decision, self._source, deadline)
         is_unknown = isinstance(verdict.error, TaskNotFoundError)
         if is_unknown and isinstance(decision, GiveUpAt) and self._held.get(wait.ref) is wait:
@@ -268,7 +269,7 @@ class Rounds(Generic[T]):
             if page.date is not None:
                 line.learner.clock.note(page.date, page.sent, now)
             before = len(ended)
-            if any(row.id in over and _runs(row) for row in page.rows):
+            if any(row.id in over and row.runs for row in page.rows):
                 self._count_contradiction(line)
             found, last = self._read(line, piece, page, asked, ended)
             scan.took(piece, len(page.rows), found, last, page.total)
@@ -304,13 +305,13 @@ class Rounds(Generic[T]):
             except (ValueError, TypeError):
                 continue
             if wait is None or wait.due != unseen:
-                if wait is not None and wait.failing_since is not None and _runs(row):
-                    line.renew(wait)
+                if wait is not None:
+                    line.overhear(wait, row)
                 continue
             found, last = found + 1, place
             if wait.cohort is None:
                 meet(wait, line.learner, row.times, now)
-            if _runs(row):
+            if row.runs:
                 missed += observe_running(wait, asked)
                 wait.due, wait.failing_since = seen, None
                 settings = self._settings_of(wait.ref)
@@ -339,7 +340,3 @@ class Rounds(Generic[T]):
         if line.route.contradictions > _MOST_CONTRADICTIONS:
             line.route.gone = True
             line.dissolve(self._clock.time())
-
-
-def _runs(row: LogRow) -> bool:
-    return state_of(row.status) is TaskState.RUNNING

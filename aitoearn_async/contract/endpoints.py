@@ -241,6 +241,11 @@ class LogRow(msgspec.Struct, frozen=True, rename="camel"):
     duration: float | None = None
 
     @property
+    def runs(self) -> bool:
+        """Return whether the task has not ended."""
+        return state_of(self.status) is TaskState.RUNNING
+
+    @property
     def times(self) -> TaskTimes:
         """Return what the row tells of how long such tasks take."""
         submitted = _seconds_of(self.created_at or self.started_at)
