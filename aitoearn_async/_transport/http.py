@@ -309,7 +309,7 @@ class Http:
         return headers
 
     def _request_on(self, session: aiohttp.ClientSession, request: OutgoingRequest) -> Any:
-        options = self._options
+        options: dict[str, Any] = self._options
         if self._is_ours and not self.monitor.answered:
             options = {**options, "timeout": FIRST_CONTACT}
         # The headers are no local: reporters of errors send the values of those.
