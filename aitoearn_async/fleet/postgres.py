@@ -181,12 +181,7 @@ class PostgresLedger(Ledger):
         return await self._statement(held)
 
     async def give(self, member: int, refs: Sequence[str]) -> None:
-        async def give(run: Run) -> None:
-            giver = (await one(await run("giver")))[0]
-            count = (await run("give", member=member, giver=giver, refs=list(refs))).rowcount
-            await run("let_go", member=member, count=count)
-
-        await self._transaction(give)
+        await self._statement(lambda run: run("give", member=member, refs=list(refs)))
 
     async def record(self, member: int, outcomes: Sequence[tuple[str, bytes]]) -> int:
         async def record(run: Run) -> int:

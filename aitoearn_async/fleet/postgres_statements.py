@@ -86,17 +86,19 @@ STATEMENTS: dict[str, LiteralString] = {
         )) RETURNING ref, extract(epoch FROM clock_timestamp() - added)::float8""",
     "took": """
         UPDATE {members} SET held = held + %(count)s, call = %(call)s WHERE id = %(member)s""",
-    "let_go": "UPDATE {members} SET held = held - %(count)s WHERE id = %(member)s",
     "held": "SELECT ref FROM {refs} WHERE state = '1' AND holder = %(member)s LIMIT %(most)s",
-    "giver": """
-        INSERT INTO {members} (kind, expires, gave) VALUES (0, '-infinity', true)
-        RETURNING id""",
     # Those that are named are found by their names: of what the member holds these are few. The
     # conditions are written so that the index of what is held, which seems to be shorter, is of
     # no use to them.
     "give": """
-        UPDATE {refs} SET holder = %(giver)s
-        WHERE ref = ANY(%(refs)b::text[]) AND state::text = '1' AND holder + 0 = %(member)s""",
+        WITH giver AS (
+            INSERT INTO {members} (kind, expires, gave) VALUES (0, '-infinity', true) RETURNING id
+        ), given AS (
+            UPDATE {refs} SET holder = (SELECT id FROM giver)
+            WHERE ref = ANY(%(refs)b::text[]) AND state::text = '1' AND holder + 0 = %(member)s
+            RETURNING 1
+        ) UPDATE {members} SET held = held - (SELECT count(*) FROM given)
+        WHERE id = %(member)s""",
     # The next four are one transaction each: most calls need no more than one of them.
     "is_idle": """
         SELECT call, (SELECT 1 FROM {refs} WHERE state = '0' ORDER BY added LIMIT 1) IS NULL

@@ -22,7 +22,6 @@ from tests.support.ports import free_port
 VALUES: dict[str, Any] = {
     "member": 1,
     "gone": 2,
-    "giver": 3,
     "call": 1,
     "most": 500,
     "count": 1,
@@ -164,8 +163,9 @@ async def test_what_is_done_all_the_time_takes_few_messages(
     calls: dict[str, tuple[int, Callable[[], Awaitable[object]]]] = {
         "beat": (2, lambda: ledger.beat(mine, lambda _: Member(id=mine, kind=Kind.WORKER))),
         "idle take": (1, lambda: ledger.take(mine, 1, lambda _, free: 10)),
-        "add": (1, lambda: ledger.add(refs(2))),
+        "add": (1, lambda: ledger.add(refs(3))),
         "take": (4, lambda: ledger.take(mine, 2, lambda _, free: 10)),
+        "give": (1, lambda: ledger.give(mine, refs(1, 2))),
         "record": (1, lambda: ledger.record(mine, [(ref, b"{}") for ref in refs(2)])),
         "first read": (2, lambda: ledger.read(reader, [], 1)),
         "next read": (1, lambda: ledger.read(reader, refs(1), 1)),
