@@ -15,7 +15,7 @@ from typing import NamedTuple
 SIZES = (1000, 500, 250, 125, 25)
 """Rows a page, each a part of the one before."""
 _FEWEST_BARREN, _MOST_BARREN = 3, 20
-_MISSED_A_PAGE = 25
+_MISSED_A_PAGE = 5
 """Pages in a row without a task that is waited for, after which no more are asked for: one for
 each so many that are missing still. Who takes the oldest of a bulk finds all of them far behind."""
 _MOST_FAILURES = 40

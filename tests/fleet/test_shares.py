@@ -104,8 +104,9 @@ async def test_parts_of_a_bulk_cost_no_more_polls_than_the_whole(
     while (await fleet.status()).ended < 400:  # noqa: ASYNC110 - virtual time passes
         await asyncio.sleep(1)
     asked = Counter(request.route for request in service.requests)
-    assert asked["image"] <= 440
-    assert asked["logs"] <= 120
+    # 427 and 120; one worker alone that found none of its own would add 200.
+    assert asked["image"] <= 500
+    assert asked["logs"] <= 160
 
 
 def _is_even(shares: list[int], total: int, count: int) -> bool:
