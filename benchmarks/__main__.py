@@ -34,7 +34,10 @@ BENCHMARKS = {
     "faults": ("benchmarks.faults", "what the SDK survives: the fault suite, and its books"),
     "soak": ("benchmarks.soak", "10,000 tasks at a time, with trouble mixed in, for an hour"),
 }
-PUBLISHED = ("overhead", "throughput", "memory", "lag", "bandwidth", "batch", "cadence", "import")
+PUBLISHED = (
+    *("overhead", "throughput", "memory", "lag", "bandwidth"),
+    *("batch", "cadence", "fleet", "import"),
+)
 COMMANDS = {
     "publish": "run those on the page of figures, or those named; keep the results; charts",
     "compare": "the package against itself at a revision, side by side: compare REVISION",

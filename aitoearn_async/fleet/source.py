@@ -12,8 +12,9 @@ from .ledger import Allow, Ledger, Member, Origin, Taken
 from .patience import persist
 from .sharing import MOST_AT_A_TIME
 
-_SHORTEST, _LONGEST = 0.05, 1.0
-"""Seconds between two looks at a ledger that has nothing for this worker."""
+_SHORTEST, _LONGEST = 0.05, 0.8
+"""Seconds between two looks at a ledger that has nothing for this worker. What is handed over is to
+be held again within a second."""
 _FIRST_TAKES, _BETWEEN_THEM = 8, 0.25
 """The first takes of a newcomer, and the seconds between two of them: who starts together with it
 is there before it has taken all."""
