@@ -10,3 +10,5 @@ Five layers, and each imports those below it only:
 
 Nothing else in the package imports this room, nor click or rich.
 """
+
+PROGRAM = "aitoearn-async"

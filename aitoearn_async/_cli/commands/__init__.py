@@ -14,13 +14,12 @@ import click
 
 from aitoearn_async import __version__
 
+from .. import PROGRAM
 from ..language import can_write, language_of, speaking, tr
 from ..options import types
 from ..report.echo import echo_error, flush, prepare_streams, unwritable
 from ..report.exit_status import ExitStatus
 from . import fleet, look, make, play, wait
-
-PROGRAM = "aitoearn-async"
 
 _EPILOG = """\
 The API key is read from the environment variable AITOEARN_API_KEY, and from nowhere else: an

@@ -9,7 +9,7 @@ import click
 
 from ..language import tr
 from ..options import types
-from ..options.fleet import FleetOptions
+from ..options.fleet import FleetOptions, FleetReportOptions
 from ..options.groups import MediaOptions, RateOptions, ServiceOptions, takes
 from ..report.exit_status import ExitStatus
 
@@ -29,9 +29,6 @@ Examples:
 _OUTCOMES_EXAMPLE = "\b\nExample:\n  aitoearn-async fleet outcomes --out outcomes.jsonl --no-follow"
 
 
-_JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON, one object a line.")
-
-
 @click.group(epilog="\b\nExample:\n  aitoearn-async fleet add --file refs.txt")
 def fleet() -> None:
     """Share tasks among machines; they outlive a process."""
@@ -42,11 +39,8 @@ def fleet() -> None:
 @click.option(
     "--file", metavar="FILE", help="Add the tasks in this file, one a line; - is standard input."
 )
-@takes(options=FleetOptions)
-@_JSON
-def add(
-    refs: tuple[AnyRef, ...], file: str | None, options: FleetOptions, as_json: bool
-) -> ExitStatus:
+@takes(options=FleetReportOptions)
+def add(refs: tuple[AnyRef, ...], file: str | None, options: FleetReportOptions) -> ExitStatus:
     """Add tasks. They are kept until their outcomes have been read. REF is image:ID or video:ID.
 
     A task that is there already, or was there in the last seven days, is not added again. A
@@ -56,7 +50,7 @@ def add(
 
     if not refs and file is None:
         raise click.UsageError(tr("Name a task as REF, or a file of tasks with --file."))
-    return add(options, refs, file, as_json=as_json)
+    return add(options, refs, file)
 
 
 @fleet.command(epilog=_WORK_EXAMPLES)
@@ -118,10 +112,9 @@ def work(
     default=1,
     help="Outcomes to take at a time; so many may come twice if this dies.  [default: 1]",
 )
-@takes(options=FleetOptions)
-@_JSON
+@takes(options=FleetReportOptions)
 def outcomes(
-    out: str | None, follow: bool, prefetch: int, options: FleetOptions, as_json: bool
+    out: str | None, follow: bool, prefetch: int, options: FleetReportOptions
 ) -> ExitStatus:
     """Read outcomes, as lines of JSON. Each goes to one reader, of as many as there are.
 
@@ -130,15 +123,14 @@ def outcomes(
     """
     from ..run.fleet import outcomes
 
-    return outcomes(options, out, follow=follow, prefetch=prefetch, as_json=as_json)
+    return outcomes(options, out, follow=follow, prefetch=prefetch)
 
 
 @fleet.command(epilog="\b\nExample:\n  aitoearn-async fleet status --watch")
 @click.option("--watch", is_flag=True, help="Show it again every two seconds, until Ctrl-C.")
-@takes(options=FleetOptions)
-@_JSON
-def status(watch: bool, options: FleetOptions, as_json: bool) -> ExitStatus:
+@takes(options=FleetReportOptions)
+def status(watch: bool, options: FleetReportOptions) -> ExitStatus:
     """Show how the fleet stands: tasks, members, and the rate."""
     from ..run.fleet import status
 
-    return status(options, watch=watch, as_json=as_json)
+    return status(options, watch=watch)

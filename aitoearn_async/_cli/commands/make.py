@@ -50,7 +50,6 @@ _OPTIONS = takes(
 
 
 def _submit(
-    kind: Any,
     prompt: str,
     fields: Any,
     *,
@@ -62,7 +61,7 @@ def _submit(
     from ..run.settings import Settings
     from ..run.submit import submit
 
-    return submit(kind, prompt, fields, options, Settings(limits, media, service, options.save))
+    return submit(prompt, fields, options, Settings(limits, media, service, options.save))
 
 
 @click.group()
@@ -85,9 +84,7 @@ def generate_image(prompt: str, fields: ImageFields, **options: Any) -> ExitStat
     It spends credits, and is sent once. It prints the addresses of the images, or with --save
     the paths. Interrupting the wait does not stop the task.
     """
-    from aitoearn_async import GenerateImage
-
-    return _submit(GenerateImage, prompt, fields, **options)
+    return _submit(prompt, fields, **options)
 
 
 @generate.command("video", epilog=_VIDEO_EXAMPLES)
@@ -100,9 +97,7 @@ def generate_video(prompt: str, fields: VideoFields, **options: Any) -> ExitStat
     It spends credits, and is sent once. It prints the address of the video, or with --save the
     path. Interrupting the wait does not stop the task.
     """
-    from aitoearn_async import GenerateVideo
-
-    return _submit(GenerateVideo, prompt, fields, **options)
+    return _submit(prompt, fields, **options)
 
 
 @edit.command("image", epilog=_EDIT_EXAMPLE)
@@ -115,6 +110,4 @@ def edit_image(prompt: str, fields: EditFields, **options: Any) -> ExitStatus:
     It spends credits, and is sent once. It prints the address of the image, or with --save the
     path. Interrupting the wait does not stop the task.
     """
-    from aitoearn_async import EditImage
-
-    return _submit(EditImage, prompt, fields, **options)
+    return _submit(prompt, fields, **options)

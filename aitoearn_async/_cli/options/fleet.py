@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import click
 
-from .groups import option
+from .groups import AS_JSON, option
 
 
 @dataclass(frozen=True)
@@ -28,3 +28,10 @@ class FleetOptions:
         default=15.0,
         help="The time until a silent member counts as dead.  [default: 15]",
     )
+
+
+@dataclass(frozen=True)
+class FleetReportOptions(FleetOptions):
+    """The options of the commands of a fleet that print what they find."""
+
+    as_json: bool = AS_JSON

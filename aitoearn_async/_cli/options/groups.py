@@ -57,22 +57,22 @@ def _flag(name: str) -> str:
     return "--" + name.replace("_", "-")
 
 
-LANGUAGE = option(
-    type=types.LANGUAGE,
-    envvar=VARIABLE,
-    help="The language of these texts and of the service's messages: en, zh or zh-CN.",
-)
+AS_JSON = option("--json", is_flag=True, help="Print JSON, one object a line.")
 
 
 @dataclass(frozen=True, repr=False)  # the address of a proxy may hold a password
 class ServiceOptions:
     """The options of all commands that ask the service."""
 
-    as_json: bool = option("--json", is_flag=True, help="Print JSON, one object a line.")
+    as_json: bool = AS_JSON
     base_url: str | None = option(
         metavar="URL", envvar=BASE_URL, help="The address of the service."
     )
-    language: str | None = LANGUAGE
+    language: str | None = option(
+        type=types.LANGUAGE,
+        envvar=VARIABLE,
+        help="The language of these texts and of the service's messages: en, zh or zh-CN.",
+    )
     proxy: str | None = option(
         metavar="URL", help="Use this proxy, in place of HTTPS_PROXY and HTTP_PROXY."
     )

@@ -20,17 +20,12 @@ if TYPE_CHECKING:
 _MOST_MEMBERS = 20
 
 
-def is_live() -> bool:
-    """Return whether a fleet is shown by a view that is redrawn."""
-    return on_terminal()
-
-
 @contextlib.contextmanager
 def view(*, as_json: bool) -> Generator[Callable[[FleetStatus], None]]:
     """Show a fleet again and again: give a function that does so once."""
     if as_json:
         yield lambda status: echo(msgspec.json.encode(status))
-    elif not is_live():
+    elif not on_terminal():
         yield lambda status: echo_error(line(status))
     else:
         from rich.live import Live
@@ -45,7 +40,7 @@ def write(status: FleetStatus, *, as_json: bool) -> None:
     """Write how a fleet stands, once."""
     if as_json:
         echo(msgspec.json.encode(status))
-    elif not is_live():
+    elif not on_terminal():
         echo(line(status))
     else:
         from .live import console
@@ -75,14 +70,12 @@ def line(status: FleetStatus) -> str:
 def frame(status: FleetStatus) -> RenderableType:
     """Return a fleet as a table of its members, and a line."""
     from rich.console import Group
-    from rich.table import Table
     from rich.text import Text
 
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
-    table.add_column(tr("member"))
-    for heading in (tr("held"), tr("polls/s"), tr("share of the rate")):
-        table.add_column(heading, justify="right")
-    table.add_column(tr("trouble"), overflow="ellipsis", no_wrap=True)
+    from .tables import empty_table
+
+    numbers = (tr("held"), tr("polls/s"), tr("share of the rate"))
+    table = empty_table("~" + tr("member"), *(f">{each}" for each in numbers), "<" + tr("trouble"))
     for member in status.members[:_MOST_MEMBERS]:
         share = member.requests_per_second
         table.add_row(

@@ -47,7 +47,7 @@ def wait_table(snapshots: Sequence[WaitSnapshot], room: int) -> RenderableType:
     first = snapshots
     if len(snapshots) > room:
         first = sorted(snapshots, key=lambda snapshot: snapshot.ended)[:room]
-    table = _table(tr("task"), "~" + tr("status"), ">" + tr("polls"), ">" + tr("time"))
+    table = empty_table(tr("task"), "~" + tr("status"), ">" + tr("polls"), ">" + tr("time"))
     for snapshot in first:
         table.add_row(str(snapshot.ref), status(snapshot), *_effort(snapshot))
     parts: list[RenderableType] = [table]
@@ -110,7 +110,7 @@ def account(snapshots: Sequence[WaitSnapshot], met: Sequence[str]) -> Table:
         snapshots: How they ended.
         met: What each of them met before that.
     """
-    table = _table(
+    table = empty_table(
         *(tr("kind"), tr("id"), tr("ended"), ">" + tr("polls"), ">" + tr("time")),
         "~" + tr("met on the way"),
     )
@@ -165,8 +165,8 @@ def _one_line(text: str, style: str) -> Text:
 
 
 def rows(headings: Sequence[str], found: Iterable[Sequence[str]]) -> Table:
-    """Return a table of text; its headings are marked as those of `_table`."""
-    table = _table(*headings)
+    """Return a table of text; its headings are marked as those of `empty_table`."""
+    table = empty_table(*headings)
     for row in found:
         cells = zip(headings, row, strict=True)
         table.add_row(
@@ -175,7 +175,7 @@ def rows(headings: Sequence[str], found: Iterable[Sequence[str]]) -> Table:
     return table
 
 
-def _table(*headings: str) -> Table:
+def empty_table(*headings: str) -> Table:
     """Return a table without lines.
 
     A heading that begins with `>` is that of numbers. Where the terminal is narrow, a column

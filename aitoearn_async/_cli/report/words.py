@@ -31,13 +31,13 @@ from aitoearn_async import (
     VideoTask,
 )
 
+from .. import PROGRAM
 from ..language import later, tr
 from ..options.groups import BASE_URL, in_option_names
 from .exit_status import ExitStatus
 from .snapshot import WaitSnapshot
 from .text import shown, shown_path
 
-PROGRAM = "aitoearn-async"
 NOTHING_LEFT = later("all tasks had ended")
 
 _ENDS = {

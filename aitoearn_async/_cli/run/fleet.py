@@ -18,13 +18,13 @@ from aitoearn_async.fleet import Fleet, FleetError
 
 from ..files.results_file import ResultsFile, ResultsFileLostError
 from ..language import tr
-from ..options.fleet import FleetOptions
+from ..options.fleet import FleetOptions, FleetReportOptions
 from ..options.groups import MediaOptions, RateOptions, ServiceOptions
 from ..report import fleet as report
 from ..report import words
-from ..report.echo import echo, echo_error
+from ..report.echo import echo, echo_error, on_terminal
 from ..report.exit_status import ExitStatus, worst
-from ..report.snapshot import exit_status_of
+from ..report.snapshot import exit_status_of, snapshot_after
 from ..report.text import shown
 from .client import client_from
 from .execute import execute
@@ -33,9 +33,7 @@ _SECONDS_BETWEEN_LINES = 10.0
 _SECONDS_BETWEEN_LOOKS = 2.0
 
 
-def add(
-    options: FleetOptions, refs: Sequence[AnyRef], file: str | None, *, as_json: bool
-) -> ExitStatus:
+def add(options: FleetReportOptions, refs: Sequence[AnyRef], file: str | None) -> ExitStatus:
     """Add tasks, those of a file as they are read."""
     fleet = _fleet(options)
 
@@ -48,7 +46,7 @@ def add(
         read = len(refs) + source.read
         counts = {"read": read, "new": new}
         said = tr("{new:,} of {read:,} were new").format(**counts)
-        echo(msgspec.json.encode(counts) if as_json else said)
+        echo(msgspec.json.encode(counts) if options.as_json else said)
         if source.bad is not None:
             echo_error(source.bad)
             return ExitStatus.USAGE
@@ -99,12 +97,12 @@ async def _look_on(fleet: Fleet, *, as_json: bool) -> None:
         while True:
             with contextlib.suppress(FleetError):
                 show(await fleet.status())
-            pause = _SECONDS_BETWEEN_LOOKS if report.is_live() else _SECONDS_BETWEEN_LINES
+            pause = _SECONDS_BETWEEN_LOOKS if on_terminal() else _SECONDS_BETWEEN_LINES
             await asyncio.sleep(pause)
 
 
 def outcomes(
-    options: FleetOptions, out: str | None, *, follow: bool, prefetch: int, as_json: bool
+    options: FleetReportOptions, out: str | None, *, follow: bool, prefetch: int
 ) -> ExitStatus:
     """Read outcomes into a file, or to stdout."""
     fleet = _fleet(options)
@@ -124,7 +122,7 @@ def outcomes(
                     if results is not None:
                         results.append(outcome.to_json())
                     else:
-                        echo(outcome.to_json() if as_json else _line(outcome))
+                        echo(outcome.to_json() if options.as_json else _line(outcome))
             return worst(ends)
 
         def stopped() -> ExitStatus:
@@ -138,23 +136,20 @@ def outcomes(
 def _line(outcome: Outcome[AnyTask]) -> str:
     if outcome.error is not None:
         return words.complaint(outcome.ref, outcome.error)
-    made = [str(path) for path in outcome.paths]
-    if not made and outcome.task is not None:
-        made = words.results(outcome.task)
     status = outcome.task.status if outcome.task is not None else ""
-    return " ".join([str(outcome.ref), shown(status), *made])
+    return " ".join([str(outcome.ref), shown(status), *words.places(snapshot_after(outcome))])
 
 
-def status(options: FleetOptions, *, watch: bool, as_json: bool) -> ExitStatus:
+def status(options: FleetReportOptions, *, watch: bool) -> ExitStatus:
     """Show how the fleet stands, once or again and again."""
     fleet = _fleet(options)
 
     async def work() -> ExitStatus:
         async with fleet:
             if not watch:
-                report.write(await fleet.status(), as_json=as_json)
+                report.write(await fleet.status(), as_json=options.as_json)
                 return ExitStatus.SUCCEEDED
-            with report.view(as_json=as_json) as show:
+            with report.view(as_json=options.as_json) as show:
                 while True:
                     show(await fleet.status())
                     await asyncio.sleep(_SECONDS_BETWEEN_LOOKS)
@@ -221,10 +216,8 @@ async def _piped() -> asyncio.StreamReader | None:
 def _fleet(options: FleetOptions) -> Fleet:
     try:
         return Fleet(options.url or None, name=options.name, lease=options.lease)
-    except ValueError as error:
+    except (ValueError, FleetError) as error:
         raise click.UsageError(str(error).replace("name=", "--name ")) from None
-    except FleetError as error:
-        raise click.UsageError(str(error)) from None
 
 
 def _execute(work: Any, stopped: Any = None) -> ExitStatus:

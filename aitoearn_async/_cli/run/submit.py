@@ -17,17 +17,19 @@ from aitoearn_async import (
     AiToEarnError,
     AuthenticationError,
     Client,
+    EditImage,
+    GenerateImage,
+    GenerateVideo,
     TaskRef,
     TaskRequest,
 )
 
 from ..language import tr
-from ..options.groups import SubmitOptions, in_option_names
+from ..options.groups import EditFields, ImageFields, SubmitOptions, VideoFields, in_option_names
 from ..options.types import one_file
 from ..report import words
 from ..report.echo import echo, echo_error, spinner
 from ..report.exit_status import ExitStatus
-from ..report.reporters import reporter_for
 from ..report.snapshot import exit_status_of
 from .client import client_from
 from .execute import execute
@@ -35,12 +37,16 @@ from .fleet import add_to_fleet
 from .settings import Settings
 from .watch import Watch
 
+_KINDS: dict[type[Any], type[TaskRequest[Any]]] = {
+    ImageFields: GenerateImage,
+    EditFields: EditImage,
+    VideoFields: GenerateVideo,
+}
 _CHECK_SECONDS = 1.5
 """The time that the list of models has, if nobody has asked for the check."""
 
 
 def submit(
-    kind: type[TaskRequest[Any]],
     prompt: str,
     fields: object,
     options: SubmitOptions,
@@ -49,9 +55,8 @@ def submit(
     """Submit a request, and wait for its task.
 
     Args:
-        kind: The class of the request.
-        prompt: Its prompt.
-        fields: A dataclass of its other fields.
+        prompt: The prompt of the request.
+        fields: The options for its other fields, whose class says which request it is.
         options: The steps of the command.
         settings: The limits, and where to save.
     """
@@ -62,7 +67,7 @@ def submit(
         problem = tr("with --no-wait there is nothing to save yet: see the command `download`")
         raise click.BadParameter(problem, param_hint="'--save'")
     one_file(options.save, several=(getattr(fields, "n", None) or 1) > 1)
-    request = _request(kind, prompt, vars(fields))
+    request = _request(_KINDS[type(fields)], prompt, vars(fields))
     client = client_from(settings.service, settings.media)
     submission = _Submission(client, request, options, settings)
     return execute(submission.work(), submission.interrupted)
@@ -139,21 +144,17 @@ class _Submission:
         return True
 
     async def _submit(self, say: Callable[[str], None], *, check: bool) -> TaskRef[Any]:
-        def progress(sent: int, size: int | None) -> None:
-            say(words.uploading(sent, size))
-
         try:
-            ref: TaskRef[Any] = await self._client.submit(
+            return await self._client.submit(
                 self._request,
                 check=check,
                 upload=self._options.upload,
                 at_most=self._options.at_most,
-                progress=progress,
+                progress=lambda sent, size: say(words.uploading(sent, size)),
             )
         except asyncio.CancelledError as cancelled:
             self._notes = getattr(cancelled, "__notes__", [])
             raise
-        return ref
 
     def _name(self, ref: TaskRef[Any]) -> ExitStatus:
         named = msgspec.json.encode({"ref": str(ref), "state": "running"})
@@ -167,11 +168,8 @@ class _Submission:
 
     async def _wait(self, ref: Any) -> ExitStatus:
         echo_error(tr("submitted {ref}").format(ref=ref))
-        self._watch = watch = Watch(self._client, [ref], self._settings)
-        with reporter_for(watch.look, as_json=self._settings.as_json) as reporter:
-            status = await watch.run(reporter)
-        watch.tell_how_to_go_on()
-        return status
+        self._watch = Watch(self._client, [ref], self._settings)
+        return await self._watch.report()
 
     def interrupted(self) -> ExitStatus:
         """Write whether there may be a task."""

@@ -15,7 +15,7 @@ from ..options.groups import ListOptions
 from ..report import progress, words
 from ..report.echo import echo_error
 from ..report.exit_status import ExitStatus, worst
-from ..report.reporters import list_reporter_for, reporter_for
+from ..report.reporters import list_reporter_for
 from ..report.snapshot import exit_status_of
 from .batch_run import BatchRun
 from .execute import execute
@@ -37,10 +37,7 @@ def wait_for_a_few(client: Client, listed: Listed, settings: Settings) -> ExitSt
 
     async def work() -> ExitStatus:
         async with client:
-            with reporter_for(watch.look, as_json=settings.as_json) as reporter:
-                status = await watch.run(reporter)
-        watch.tell_how_to_go_on()
-        return status
+            return await watch.report()
 
     return execute(work(), watch.interrupted)
 

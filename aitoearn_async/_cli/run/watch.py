@@ -16,7 +16,7 @@ from aitoearn_async import AiToEarnError, AnyRef, Client, TaskRef, TaskState, Wa
 from ..report import words
 from ..report.echo import echo_error
 from ..report.exit_status import ExitStatus, worst
-from ..report.reporters import Reporter
+from ..report.reporters import Reporter, reporter_for
 from ..report.snapshot import WaitSnapshot, snapshot_of
 from .settings import Settings
 
@@ -60,11 +60,14 @@ class Watch:
                 group.create_task(self._follow(waiter, reporter))
         return worst(snapshot.status for snapshot in self.look())
 
-    def tell_how_to_go_on(self) -> None:
-        """Write the command that goes on with what was given up, or could not be saved."""
+    async def report(self) -> ExitStatus:
+        """Run with the reporter that suits stdout, and say how to go on with what is left."""
+        with reporter_for(self.look, as_json=self._settings.as_json) as reporter:
+            status = await self.run(reporter)
         open_ends = (ExitStatus.GAVE_UP, ExitStatus.NOT_SAVED)
         refs = [snapshot.ref for snapshot in self.look() if snapshot.status in open_ends]
         self._settings.tell_how_to_go_on("wait", refs)
+        return status
 
     async def _follow(self, waiter: Waiter[Any], reporter: Reporter) -> None:
         error = None
