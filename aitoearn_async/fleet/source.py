@@ -8,16 +8,15 @@ from typing import Any
 
 from aitoearn_async import AnyRef, Resume, TaskRef, parse_ref
 
-from .ledger import Allow, Ledger, Member, Origin, Taken
+from .ledger import Allow, Kind, Ledger, Member, Origin, Taken
 from .patience import persist
-from .sharing import MOST_AT_A_TIME
 
 _SHORTEST, _LONGEST = 0.05, 0.8
 """Seconds between two looks at a ledger that has nothing for this worker. What is handed over is to
 be held again within a second."""
 _FIRST_TAKES, _BETWEEN_THEM = 8, 0.25
-"""The first takes of a newcomer, and the seconds between two of them: who starts together with it
-is there before it has taken all."""
+"""The first takes of a newcomer, and the seconds between two of them, while the others hold less
+than nobody does: who starts together with it is there before it has taken all."""
 _PART_IN_THEM, _FEWEST_IN_THEM, _MOST_IN_THEM = 3, 10, 250
 """Parts that what is left is divided into for each of them; the fewest and the most refs of one."""
 _LAST_CHANCE = 30.0
@@ -79,14 +78,14 @@ class Source(AsyncIterator[AnyRef]):
         return min(taken.age, self._timeout - min(_LAST_CHANCE, self._timeout / 10))
 
     async def _take(self) -> None:
-        allowed = 0
+        allowed, pause = 0, 0.0
 
         def allow(members: Sequence[Member], free: int) -> int:
-            nonlocal allowed
-            most = MOST_AT_A_TIME
-            if call < _FIRST_TAKES:
-                most = min(max(free // _PART_IN_THEM, _FEWEST_IN_THEM), _MOST_IN_THEM)
-            allowed = min(self._allow(members, free), most)
+            nonlocal allowed, pause
+            allowed, pause = self._allow(members, free), 0.0
+            if call < _FIRST_TAKES and _held_by_others(self._member, members) < free:
+                part = min(max(free // _PART_IN_THEM, _FEWEST_IN_THEM), _MOST_IN_THEM)
+                allowed, pause = min(allowed, part), _BETWEEN_THEM
             return allowed
 
         taken: list[Taken] = []
@@ -99,4 +98,9 @@ class Source(AsyncIterator[AnyRef]):
         if len(taken) < max(1, allowed):
             self._pause = self._idle = min(max(2 * self._idle, _SHORTEST), _LONGEST)
         else:
-            self._pause, self._idle = (_BETWEEN_THEM if self._calls < _FIRST_TAKES else 0.0), 0.0
+            self._pause, self._idle = pause, 0.0
+
+
+def _held_by_others(member: int, members: Sequence[Member]) -> int:
+    others = (other for other in members if other.id != member and other.kind is Kind.WORKER)
+    return sum(other.held for other in others)

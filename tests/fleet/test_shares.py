@@ -24,6 +24,7 @@ from tests.fleet.workers import (
     taken,
     until_held,
 )
+from tests.support.clock import ROUNDING
 
 
 async def test_a_newcomer_gets_its_share(
@@ -90,6 +91,24 @@ async def test_the_first_of_a_few_workers_leaves_some_of_a_small_bulk(
         await asyncio.sleep(0.05)
     await asyncio.sleep(3)  # and nobody has beaten a second time
     assert _is_even(await held(fleet), 300, 3), await held(fleet)
+
+
+@pytest.mark.parametrize("moment", [0.0, 0.2, 0.4, 0.6])
+async def test_a_rolling_deploy_hands_over_within_a_second(
+    fleet: Fleet, crew: Workers, aitoearn_service: Emulator, moment: float
+) -> None:
+    """Whenever the others look, and though a newcomer is there before they have."""
+    await fleet.add(images(aitoearn_service, 1_500, 1e6))
+    for _ in range(3):
+        crew.join()
+    await until_held(fleet, 1_500)
+    await asyncio.sleep(10 + moment)
+    leaving = asyncio.create_task(crew.leave(crew.workers[0]))
+    await asyncio.sleep(0.3)
+    crew.join()
+    await leaving
+    await asyncio.sleep(0.7 - ROUNDING)
+    assert sum(await held(fleet)) == 1_500
 
 
 async def test_parts_of_a_bulk_cost_no_more_polls_than_the_whole(
