@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
@@ -100,6 +101,23 @@ class _Failure(NamedTuple):
         )
 
 
+class _PendingFile:
+    """One file of the task, and what came of the attempts at it.
+
+    Attributes:
+        due: The moment of the next attempt.
+        end: What it came to: where it is, or why it could not be saved.
+    """
+
+    def __init__(self, result: Result, transfer: Transfer) -> None:
+        self.result = result
+        self.transfer = transfer
+        self.policy: RetryPolicy | None = None
+        self.failure: _Failure | None = None
+        self.due: float = -math.inf
+        self.end: Path | DownloadError | None = None
+
+
 class TaskDownload:
     """The download of one task's files.
 
@@ -133,6 +151,7 @@ class TaskDownload:
         self._refresh = refresh
         self._service_time = service_time
         self._last: DownloadError | None = None
+        self._ended: Sequence[float] = ()
         self._take(task)
 
     def _take(self, task: AnyTask) -> None:
@@ -148,22 +167,33 @@ class TaskDownload:
         return DownloadError(text, self._task, transient=True)
 
     async def run(self) -> list[Path]:
-        """Save them, one after the other; also those behind one that cannot be saved."""
+        """Save them; also those beside one that cannot be saved.
+
+        One at a time: while one is waited for, the others are fetched, since their addresses
+        expire meanwhile.
+        """
         if not self._results:
             not_renewed = await self._renew("it names no file")
             if not_renewed is not None:
                 raise not_renewed.error
         self._check_results()
-        paths: list[Path] = []
-        first: DownloadError | None = None
-        for result in self._results:
-            try:
-                paths.append(await self._insist(result))
-            except DownloadError as error:
-                first = first or error
-        if first is not None:
-            raise first
-        return paths
+        self._ended = self._endpoint.times_of(self._task).ended
+        files = [self._file(result) for result in self._results]
+        while waiting := [file for file in files if file.end is None]:
+            file = min(waiting, key=lambda file: file.due)
+            delay = file.due - self._options.timer.time()
+            if delay > 0:
+                await self._place.sleep(delay, self._options.timer)
+            file.end = await self._go_on(file)
+        for file in files:
+            if isinstance(file.end, DownloadError):
+                raise file.end
+        return [file.end for file in files if isinstance(file.end, Path)]
+
+    def _file(self, result: Result) -> _PendingFile:
+        stem = self._options.name or stem_of(self._ref, result)
+        transfer = Transfer(self._client, self._options, result.kind, stem, self._threads)
+        return _PendingFile(result, transfer)
 
     def _check_results(self) -> None:
         """Raise `DownloadError` where there is no file, or one name for several."""
@@ -176,35 +206,33 @@ class TaskDownload:
                 self._task,
             )
 
-    async def _insist(self, result: Result) -> Path:
-        """Make attempts for as long as the policy allows and there is time."""
-        stem = self._options.name or stem_of(self._ref, result)
-        transfer = Transfer(self._client, self._options, result.kind, stem, self._threads)
-        ended = self._endpoint.times_of(self._task).ended
-        policy: RetryPolicy | None = None
+    async def _go_on(self, file: _PendingFile) -> Path | DownloadError | None:
+        """Make one attempt. Returns what the file comes to; None if there is to be another one."""
+        try:
+            attempt = await self._attempt(file.transfer, file.result, file.failure)
+        except DownloadError as error:
+            return error
+        if isinstance(attempt, Path):
+            return attempt
         timer = self._options.timer
-        failure: _Failure | None = None
-        while True:
-            attempt = await self._attempt(transfer, result, failure)
-            if isinstance(attempt, Path):
-                return attempt
-            failure, now = attempt, timer.time()
-            # After the first attempt: it may have asked the service, which tells the time.
-            policy = policy or RetryPolicy(is_fresh=self._is_lately(ended, now))
-            delay = policy.delay(failure.reason, now, transfer.reached, failure.error.retry_after)
-            if delay is None or now + delay >= timer.deadline:
-                raise failure.final(policy.missing_for(now), is_over=delay is None)
-            if self._last is None:
-                text = failure.error.message
-                logger.warning("%s is not saved yet: %s", self._ref, text)
-            self._last = failure.error
-            await self._place.sleep(delay, timer)
+        failure, now = attempt, timer.time()
+        # After the first attempt: it may have asked the service, which tells the time.
+        policy = file.policy = file.policy or RetryPolicy(is_fresh=self._ended_lately(now))
+        asked_for = failure.error.retry_after
+        delay = policy.delay(failure.reason, now, file.transfer.reached, asked_for)
+        if delay is None or now + delay >= timer.deadline:
+            return failure.final(policy.missing_for(now), is_over=delay is None)
+        if self._last is None:
+            logger.warning("%s is not saved yet: %s", self._ref, failure.error.message)
+        self._last = failure.error
+        file.failure, file.due = failure, now + delay
+        return None
 
-    def _is_lately(self, ended: Sequence[float], now: float) -> bool:
-        """Return whether a task ended a moment ago, by what it says itself."""
+    def _ended_lately(self, now: float) -> bool:
+        """Return whether the task ended a moment ago, by what it says itself."""
         told = self._service_time(now)
         present = time.time() if told is None else told
-        return bool(ended) and abs(present - ended[-1]) < _FRESH_SECONDS
+        return bool(self._ended) and abs(present - self._ended[-1]) < _FRESH_SECONDS
 
     async def _attempt(
         self, transfer: Transfer, result: Result, before: _Failure | None

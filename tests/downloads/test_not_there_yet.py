@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from aitoearn_async import DownloadError, VideoTask
+from aitoearn_async import DownloadError, Image, ImageTask, VideoTask
 from tests.support.raw_server import (
     FIN,
     ID,
@@ -26,7 +26,7 @@ from tests.support.raw_server import (
     task,
 )
 
-from .storage import FILM, SECRET, address, client_for, film_at, names, serve
+from .storage import FILM, PICTURE, SECRET, address, client_for, film_at, names, serve
 
 PAGE = b"<!doctype html><title>One moment</title>"
 NOT_YET: dict[str, Script] = {
@@ -182,6 +182,33 @@ async def test_others_are_saved_meanwhile(tmp_path: Path) -> None:
         assert loop.time() - began < 2
         results = await asyncio.gather(*waiting, return_exceptions=True)
     assert all(isinstance(result, DownloadError) for result in results)
+
+
+@pytest.mark.parametrize("first", [say(http(b"", 404)), say(http(b"", 503)), say(FIN)])
+async def test_a_file_that_does_not_come_holds_up_none_of_the_others(
+    first: Script, tmp_path: Path
+) -> None:
+    """They are fetched while it is waited for, though their addresses expire sooner than that."""
+    loop = asyncio.get_running_loop()
+    began, fetched = loop.time(), list[float]()
+
+    def choose(heard: Heard) -> Script:
+        if heard.path.startswith("/api/"):
+            return say(http(envelope(task("success", images=[{"url": url} for url in urls]))))
+        if "first" in heard.path:
+            return first
+        fetched.append(loop.time())
+        return serve(PICTURE) if loop.time() - began < 5 else say(http(b"", 403))
+
+    async with RawServer(choose=choose) as server, client_for(server) as client:
+        urls = [address(server, f"/{name}") for name in ("first", "second", "third")]
+        images = [Image(url=url) for url in urls]
+        made = ImageTask(log_id=ID, status="success", images=images)
+        with pytest.raises(DownloadError, match=r"HTTP|lost"):
+            await client.download(made, tmp_path)
+    assert loop.time() - began > 25, "and it is waited for all the same"
+    assert names(tmp_path) == [f"image-{ID}-{number}.png" for number in (2, 3)]
+    assert max(fetched) - began < 5
 
 
 async def test_an_address_that_expires_again_and_again(tmp_path: Path) -> None:
