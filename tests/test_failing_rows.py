@@ -114,12 +114,17 @@ async def test_the_last_page_is_heard_while_a_poll_hangs(
 
 @both_ways
 @pytest.mark.parametrize("kind", ["image", "video"])
+@pytest.mark.parametrize(
+    "fault",
+    [Fault(garbage=True), Fault(status=200, body='{"status":500,"error":"no upstream"}')],
+    ids=["garbage", "a gateway"],
+)
 async def test_a_route_that_is_down_longer_than_patience_costs_no_wait(
-    service: Emulator, client: Client, kind: str, ends: Ends
+    service: Emulator, client: Client, kind: str, ends: Ends, fault: Fault
 ) -> None:
     """The pages show that all go on; when the route is back, each is fetched whole."""
     refs = _tasks(service, kind, 30)
-    service.fault(Fault(garbage=True), route=kind, times=None)
+    service.fault(fault, route=kind, times=None)
     asyncio.get_running_loop().call_later(LIFE - 50, service.clear_faults)
     found = await ends(client, refs)
     assert all(_outputs(task) for task in found if not isinstance(task, Exception))

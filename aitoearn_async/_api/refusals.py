@@ -9,12 +9,12 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from .._net.headers import retry_after
+from .._net.headers import reason_in, retry_after
 from .._net.urls import origin_of
 from .._transport.http import Http
 from .._transport.response import Response
 from ..contract.envelope import Malformed
-from ..contract.refusal import Refusal
+from ..contract.refusal import Refusal, decoded
 from ..errors import (
     ApiError,
     AuthenticationError,
@@ -104,7 +104,9 @@ def status_for(status: int) -> Status:
 def refused(no: Refusal, response: Response, request_id: str, http: Http) -> ApiError:
     """Return the error of a response in which the service says no, in its own words."""
     if no.code is None:  # a gateway's
-        kind, code = _gateway_error(response.status), response.status
+        says = no.status if 200 <= response.status < 300 else None
+        code = says or response.status
+        kind = _gateway_error(code)
     else:
         kind, code = error_for(no.code, response.status), no.code
     error = kind(
@@ -123,7 +125,7 @@ def refused(no: Refusal, response: Response, request_id: str, http: Http) -> Api
 def _name_host(error: ApiError, http: Http) -> None:
     error.host = http.monitor.address
     # A gateway's 404 is about a route, and who has never answered well may be somebody else.
-    error.host_is_doubtful = error.http_status == 404 or not http.monitor.answered
+    error.host_is_doubtful = 404 in (error.code, error.http_status) or not http.monitor.answered
 
 
 def _gateway_error(status: int) -> type[ApiError]:
@@ -154,7 +156,7 @@ def broken(why: Malformed, response: Response, request_id: str, http: Http) -> C
     """Return the error of JSON that breaks the contract."""
     text = http.credentials.shown(why.reason)
     if not (why.has_code and why.has_data):  # nothing of a task, whose addresses may be signed
-        text = f"{text}; it begins {_begin(response, http)}"
+        text = f"{text}; {_quote(response, http)}"
     error = ContractError(text, request_id)
     error.is_foreign = not why.has_code
     return error
@@ -168,9 +170,10 @@ def _reason(found: Status, response: Response, http: Http) -> str:
     if 300 <= response.status < 400 and response.status != 304:
         target = origin_of(response.headers.get("Location", ""), http.base_url)
         return f"{found.text}, to {http.credentials.shown(target)}; is base_url= right?"
-    return f"{found.text}; it begins {_begin(response, http)}"
+    return f"{found.text}; {_quote(response, http)}"
 
 
-def _begin(response: Response, http: Http) -> str:
-    begin = " ".join(response.body[:1000].decode("utf-8", "replace").split())
-    return repr(http.credentials.shown(begin))
+def _quote(response: Response, http: Http) -> str:
+    begin = " ".join(decoded(response.body[:1000]).split())
+    told = reason_in(response.headers) if not begin else None
+    return f"it {'begins' if told is None else 'says'} {http.credentials.shown(told or begin)!r}"

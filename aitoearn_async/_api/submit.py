@@ -208,7 +208,9 @@ def _has_receipt(response: Response | AiToEarnError, row: SubmitEndpoint[Any]) -
 
 def _is_answer(error: AiToEarnError) -> TypeGuard[ServerError]:
     """Return whether the service itself has failed: it is done with the submit then."""
-    return isinstance(error, ServerError) and (error.http_status, error.code) == (200, _FAILED)
+    if not isinstance(error, ServerError) or error.host is not None:  # a gateway's
+        return False
+    return (error.http_status, error.code) == (200, _FAILED)
 
 
 def _is_no(error: AiToEarnError, response: Response | AiToEarnError) -> bool:

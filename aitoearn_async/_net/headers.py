@@ -98,6 +98,14 @@ def stored_by(headers: Mapping[str, str]) -> str | None:
     return None
 
 
+_REASONS = istr("X-Ca-Error-Message"), istr("Grpc-Message")
+
+
+def reason_in(headers: Mapping[str, str]) -> str | None:
+    """Return the header in which a gateway gives the reason of a bare response; None without."""
+    return next((f"{name}: {headers[name]}" for name in _REASONS if name in headers), None)
+
+
 def retry_after(headers: Mapping[str, str]) -> float | None:
     """Return how long the service asks to be left alone (`Retry-After`), in seconds.
 

@@ -57,7 +57,9 @@ class Told:
         if isinstance(error, NotAskedError):
             return self._at_the_end(ref, decision)
         self._tries += 1
-        is_refused = isinstance(error, TaskNotFoundError | ServerError) and error.http_status == 200
+        is_refused = isinstance(error, TaskNotFoundError | ServerError) and (
+            error.http_status == 200 and error.host is None  # or it is a gateway's
+        )
         most = _TRIES_OF_A_REFUSAL if is_refused else _TRIES
         if isinstance(error, TaskNotFoundError):
             most = 1

@@ -14,6 +14,7 @@ in `_api/refusals`.
 
 from __future__ import annotations
 
+import codecs
 import re
 from collections.abc import Mapping
 
@@ -31,6 +32,8 @@ class Refusal(msgspec.Struct, frozen=True):
     request_id: str | None
     timestamp: bytes = b""
     """The moment when the service said so, as JSON. Two refusals with the same one are copies."""
+    status: int | None = None
+    """The HTTP status that a gateway names beside its words. Some answer 200 all the same."""
 
 
 Members = Mapping[str, bytes]
@@ -44,7 +47,7 @@ _WRAPPERS = "response", "baseresp"
 _CODES = "errcode", "errorcode", "errno", "ret", "retcode"
 """Codes that gateways have in place of `code`; 0 for all is well."""
 _STATUSES = "status", "statuscode"
-_LEAST_BAD_STATUS = 400
+_BAD_STATUS_CODES = range(400, 600)
 _BAD_STATUSES = frozenset([b'"error"', b'"fail"', b'"failed"', b'"failure"'])
 _PLAIN = "message", "msg", "detail"
 """Words that are a no where there is nothing else."""
@@ -62,8 +65,9 @@ def refusal(body: bytes) -> Refusal | None:
     code = _code(said.get("code"))
     if not _is_no(said, code):
         return None
-    id = _value(said.get("requestid", b"null"))
-    return Refusal(code or None, _words(said)[:500], id_text(id), said.get("timestamp", b""))
+    id = id_text(_value(said.get("requestid", b"null")))
+    timestamp = said.get("timestamp", b"")
+    return Refusal(code or None, _words(said)[:500], id, timestamp, None if code else _status(said))
 
 
 def members_of(body: bytes) -> Members:
@@ -101,7 +105,17 @@ def _is_no(said: Members, code: int | None) -> bool:
 
 
 def _is_bad(status: bytes) -> bool:
-    return status in _BAD_STATUSES or (_code(status) or 0) >= _LEAST_BAD_STATUS
+    return status in _BAD_STATUSES or (_code(status) or 0) >= _BAD_STATUS_CODES.start
+
+
+def _status(said: Members) -> int | None:
+    """Return the HTTP status that a no names, at its top or beside the words in it."""
+    inside = (members_of(said[name]) for name in (*_FAULTS, *_WRAPPERS) if name in said)
+    for members in (said, *inside):
+        for name in (*_STATUSES, "code", *_CODES):
+            if (code := _code(members.get(name))) in _BAD_STATUS_CODES:
+                return code
+    return None
 
 
 def _code(raw: bytes | None) -> int | None:
@@ -127,17 +141,21 @@ def _is_text(raw: bytes) -> bool:
 
 def _text(raw: bytes) -> str:
     """Return a text; of anything else its JSON, which is better than nothing."""
-    for encoding in ("utf-8", "gb18030"):  # the other one is what old gateways in China speak
+    try:
+        return _text_decoder.decode(decoded(raw))
+    except ValueError:
+        value = _value(raw[:_MOST_QUOTED])
+    return msgspec.json.encode(value).decode() if value else decoded(raw[:_MOST_QUOTED])
+
+
+def decoded(raw: bytes) -> str:
+    """Return bytes as text, also those of old gateways in China; they may end in a character."""
+    for encoding in ("utf-8", "gb18030"):
         try:
-            return _text_decoder.decode(raw.decode(encoding))
+            return codecs.getincrementaldecoder(encoding)().decode(raw)
         except ValueError:
             pass
-    value = _value(raw[:_MOST_QUOTED])
-    return (
-        msgspec.json.encode(value).decode()
-        if value
-        else raw[:_MOST_QUOTED].decode(errors="replace")
-    )
+    return raw.decode(errors="replace")
 
 
 def _value(raw: bytes) -> object:

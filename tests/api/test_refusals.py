@@ -21,7 +21,7 @@ from aitoearn_async import (
 from aitoearn_async._api import poll
 from aitoearn_async._api.refusals import error_for, status_for
 from tests.contract.test_codes import CODES
-from tests.support.raw_server import REF, RawServer, Script, good, http, refuse, say, together
+from tests.support.raw_server import KEY, REF, RawServer, Script, good, http, refuse, say, together
 
 
 def expected_for(status: int) -> tuple[type[ApiError | TransportError], bool]:
@@ -90,6 +90,34 @@ async def test_a_gateway_speaks_in_words_of_its_own(
         assert (caught.value.code, caught.value.message) == (status, message)
 
 
+@pytest.mark.parametrize(
+    ("body", "error"),
+    [
+        (b'{"statusCode":429,"message":"slow down"}', RateLimitError),
+        (b'{"status":503,"error":"Service Unavailable"}', ServerError),
+        (b'{"error":{"code":401,"message":"a bad key"}}', AuthenticationError),
+        (b'{"error":{"code":404,"message":"no route"}}', ApiError),
+    ],
+)
+async def test_a_gateway_names_the_status_under_a_200(body: bytes, error: type[ApiError]) -> None:
+    """Then that is what it says: a wait goes on where the status is one that passes."""
+    scripts = good("generating"), say(http(body)), good()
+    async with RawServer(*scripts) as server, server.client(attempts=1) as client:
+        await client.get(REF)
+        (end,) = await together(client.get(REF))
+        assert type(end) is error
+        assert (f"at {server.url}" in str(end)) is not end.transient
+        assert ("is base_url= right?" in str(end)) is (end.code == 404)
+    if not end.transient:
+        return
+    troubles = [say(http(body))] * 3
+    async with (
+        RawServer(good("generating"), *troubles, good()) as server,
+        server.client() as client,
+    ):
+        assert (await client.wait_for(REF)).status == "success"
+
+
 @pytest.mark.parametrize("answer", [refuse(401, "未授权"), say(http(b"<html>no</html>", 401))])
 async def test_a_refused_key_says_where_and_what_to_check(answer: Script) -> None:
     """The service's words may be in Chinese, and say nothing of the other site."""
@@ -134,6 +162,35 @@ async def test_json_of_any_other_shape_is_quoted(body: bytes, quoted: bool) -> N
         assert ("no money" in str(caught.value)) is quoted
         assert "secret" not in str(caught.value)
         assert caught.value.is_foreign is (b'"code"' not in body)
+
+
+GB18030 = "<title>405</title>很抱歉，您的访问被阻断".encode("gb18030")
+
+
+@pytest.mark.parametrize(
+    ("answer", "words"),
+    [
+        (http(GB18030, 405), "您的访问被阻断"),
+        (http(b"x" * 999 + "访".encode(), 405), "xxx"),
+        (http(b"<h1>\xff\xff", 405), "�"),
+        (
+            http(b"", 403, {"X-Ca-Error-Message": "Invalid Signature"}),
+            "'X-Ca-Error-Message: Invalid Signature'",
+        ),
+        (
+            http(b"", 200, {"grpc-status": "14", "grpc-message": "no upstream"}),
+            "'Grpc-Message: no upstream'",
+        ),
+        (http(b"", 403, {"X-Ca-Error-Message": KEY}), ": <API key>'"),
+        (http(b"", 403), "it begins ''"),
+    ],
+)
+async def test_what_a_gateway_says_can_be_read(answer: bytes, words: str) -> None:
+    """In the encoding of old ones in China too, and where it stands in a header alone."""
+    async with RawServer(say(answer)) as server, server.client(attempts=1) as client:
+        with pytest.raises(UnexpectedResponseError) as caught:
+            await client.get(REF)
+        assert words in str(caught.value)
 
 
 @pytest.mark.parametrize("what", ["decode_task", "decode_head"])

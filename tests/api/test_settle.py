@@ -91,12 +91,20 @@ async def test_no_more_than_three_are_named(aitoearn_service: Emulator) -> None:
         assert str(end).count("video:") == 3
 
 
+@pytest.mark.parametrize(
+    ("status", "said"),
+    [
+        (500, {"code": 500, "message": "upstream", "data": {}}),
+        (200, {"status": 500, "error": "upstream"}),
+        (200, {"error": {"code": 504, "message": "upstream"}}),
+    ],
+)
 async def test_a_gateways_500_is_not_the_services(
-    aitoearn_service: Emulator, aitoearn_client: Client
+    aitoearn_service: Emulator, aitoearn_client: Client, status: int, said: object
 ) -> None:
     """It may give up on a service that goes on: so the task may show later, as after silence."""
-    body = json.dumps({"code": 500, "message": "upstream", "data": {}})
-    gone = Fault(status=500, body=body, headers={"Content-Type": "application/json"}, creates=False)
+    body, headers = json.dumps(said), {"Content-Type": "application/json"}
+    gone = Fault(status=status, body=body, headers=headers, creates=False)
     aitoearn_service.fault(gone, route="submits")
     began = asyncio.get_running_loop().time()
     with pytest.raises(SubmitUncertainError, match="upstream"):

@@ -78,6 +78,28 @@ def test_the_words_of_a_no_are_heard(body: Any, code: int | None) -> None:
     assert no.message in (WORDS, BY_FIELD)
 
 
+STATUSES: list[tuple[Any, int | None]] = [
+    ({"statusCode": 429, "message": WORDS}, 429),
+    ({"status": 503, "error": "Service Unavailable", "path": "/"}, 503),
+    ({"type": "about:blank", "title": "No", "status": "504"}, 504),
+    ({"error": {"code": 503, "message": WORDS, "status": "UNAVAILABLE"}}, 503),
+    ({"errors": [{"message": WORDS, "status": "502"}]}, 502),
+    ({"ret": 400, "msg": WORDS}, 400),
+    ({"code": 500, "message": WORDS, "status": 503}, None),
+    ({"status": 200, "error": WORDS}, None),
+    ({"base_resp": {"status_code": 1004, "status_msg": WORDS}}, None),
+    ({"error": {"code": "insufficient_quota", "message": WORDS}}, None),
+]
+
+
+@pytest.mark.parametrize(("body", "status"), STATUSES)
+def test_the_status_that_a_gateway_names(body: Any, status: int | None) -> None:
+    """Where it has no code of the service; other numbers of its own are none."""
+    no = refusal(json.dumps(body).encode())
+    assert no is not None
+    assert no.status == status
+
+
 def test_words_in_the_encoding_of_old_gateways() -> None:
     """JSON is UTF-8, and what they send is not."""
     body = json.dumps({"code": 5, "msg": WORDS}, ensure_ascii=False).encode("gb18030")
