@@ -83,9 +83,11 @@ def said_by(exc: BaseException) -> str:
     """Return the words of an exception, as far as they can be trusted.
 
     The status and the URL in those of a `ClientResponseError`, or of an error of the parser, are
-    left out: the status is made up, and the URL is known.
+    left out: the status is made up, and the URL is known. A proxy's status is its own.
     """
     told = exc.__cause__ if isinstance(exc, aiohttp.ClientPayloadError) else exc
+    if isinstance(told, aiohttp.ClientHttpProxyError):
+        return f"HTTP {told.status} {told.message}".strip()
     if isinstance(told, aiohttp.ClientResponseError | HttpProcessingError):
         return told.message
     return str(exc)

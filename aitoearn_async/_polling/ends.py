@@ -30,7 +30,12 @@ at its address: enough for a service that is started together with its client.""
 FIRST_DELAY = 2.0
 """Seconds between two polls meanwhile, at most."""
 
-_NOBODY = frozenset(["no connection", "no DNS answer", "no TLS", "bad certificate"])
+_NOBODY = frozenset(
+    [
+        *("no connection", "no DNS answer", "no TLS", "bad certificate", "proxy refusal"),
+        "lost connection",  # a port of TLS hangs up on plain HTTP, a balancer that has nobody too
+    ]
+)
 _PASSING = frozenset(["stray answer", "huge answer", "no memory", "HTTP 408", "HTTP 425"])
 
 

@@ -6,8 +6,10 @@ import asyncio
 import contextlib
 import logging
 import socket
+import ssl
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from pathlib import Path
 
 import pytest
 import tenacity
@@ -24,6 +26,7 @@ from tests.support.raw_server import (
     FIN,
     KEY,
     REF,
+    RST,
     RawServer,
     Script,
     good,
@@ -32,6 +35,7 @@ from tests.support.raw_server import (
     unused_url,
 )
 
+CERTIFICATE = Path(__file__).parents[1] / "support" / "certificates" / "valid.pem"
 HTML = {"Content-Type": "text/html"}
 STRANGERS: dict[str, Script] = {
     "a redirect": say(http(b"", 301, {"Location": "https://example.org/"})),
@@ -40,6 +44,8 @@ STRANGERS: dict[str, Script] = {
     "an HTML 403": say(http(b"<html>forbidden</html>", 403, HTML)),
     "JSON of another service": say(http(b'{"status":"ok","version":"1.2"}')),
     "another protocol": say(b"SSH-2.0-OpenSSH_9.2\r\n\r\n", FIN),
+    "one that hangs up": say(FIN),
+    "one that resets": say(RST),
 }
 """What is at a wrong address."""
 
@@ -66,6 +72,15 @@ async def black_hole() -> AsyncIterator[str]:
         yield f"http://127.0.0.1:{full.getsockname()[1]}"
 
 
+@asynccontextmanager
+async def tls() -> AsyncIterator[str]:
+    """A port of TLS, which is asked in plain HTTP."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(CERTIFICATE)
+    async with RawServer(good(), tls=context) as server:
+        yield server.url.replace("https:", "http:")
+
+
 def stranger(script: Script) -> Callable[[], object]:
     @asynccontextmanager
     async def serve() -> AsyncIterator[str]:
@@ -79,6 +94,7 @@ ADDRESSES = {
     "nobody": nobody,
     "a black hole": black_hole,
     "no TLS": no_tls,
+    "TLS": tls,
     **{name: stranger(script) for name, script in STRANGERS.items()},
 }
 
@@ -104,6 +120,20 @@ async def test_a_wrong_address_is_told_within_ten_seconds(
     told = [record for record in caplog.records if record.levelno >= logging.WARNING]
     assert len(told) == 1
     assert told[0].getMessage().startswith(f"a poll of {ref} failed, and is repeated: ")
+
+
+@pytest.mark.parametrize("status", [403, 407, 502, 504])
+async def test_a_proxy_that_refuses_is_told_too(status: int) -> None:
+    """It is as good as nobody: the address of the service, or that of the proxy, is wrong."""
+    loop = asyncio.get_running_loop()
+    async with (
+        RawServer(say(http(b"", status))) as proxy,
+        Client(KEY, base_url="https://service.example", proxy=proxy.url) as client,
+    ):
+        began = loop.time()
+        with pytest.raises(ServiceUnreachableError, match=f"the proxy refused.* {status}"):
+            await client.wait_for(REF)
+        assert loop.time() - began < 10
 
 
 async def test_the_delays_of_a_wait_do_not_hold_it_up() -> None:
