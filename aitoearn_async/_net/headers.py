@@ -24,7 +24,12 @@ MOST_RETRY_AFTER = 300.0
 """Seconds. A service that asks for more is asked again after this time: the header is often
 junk."""
 
-_SECONDS = re.compile(r"\+?[0-9]{1,9}(\.[0-9]{0,9})?")
+_SECONDS = re.compile(
+    r"\+?((?:[0-9]{1,9}(?:\.[0-9]{0,9})?|\.[0-9]{1,9})) ?(?:s|sec|seconds?)?(?: *,.*)?",
+    re.IGNORECASE,
+)
+"""Seconds, with their unit or without; the first of several, which a proxy has joined."""
+_FRACTION = re.compile(r"(:[0-9]{2})\.[0-9]+")
 _ETAG = re.compile(r'(W/)?"([!#-~]{1,200})"')
 _ENCODED = re.compile(r"(.+)-(?:gzip|br|deflate|zstd)")
 """The tag of an encoded body, as Apache and lighttpd make it of the tag of the plain one."""
@@ -109,16 +114,16 @@ def reason_in(headers: Mapping[str, str]) -> str | None:
 def retry_after(headers: Mapping[str, str]) -> float | None:
     """Return how long the service asks to be left alone (`Retry-After`), in seconds.
 
-    Reads seconds, also with a fraction, a sign or quotes, and dates, of HTTP or ISO 8601; a date
-    counts from the answer's own `Date`. The result is above 0, up to `MOST_RETRY_AFTER`; None if
-    the header is missing, cannot be read, or says "at once". That is no time to wait: everybody
+    Reads seconds, also with a fraction, a sign, a unit or quotes, and dates, of HTTP or ISO 8601; a
+    date counts from the answer's own `Date`. The result is above 0, up to `MOST_RETRY_AFTER`; None
+    if the header is missing, cannot be read, or says "at once". That is no time to wait: everybody
     would be back at the same moment, and again at the next.
     """
     if RETRY_AFTER not in headers:
         return None
     value = headers[RETRY_AFTER].strip().strip('"').strip()
-    if _SECONDS.fullmatch(value):
-        return min(float(math.ceil(float(value))), MOST_RETRY_AFTER) or None
+    if seconds := _SECONDS.fullmatch(value):
+        return min(float(math.ceil(float(seconds[1]))), MOST_RETRY_AFTER) or None
     then = http_date(value) or _iso_date(value)
     if then is None:
         return None
@@ -129,7 +134,7 @@ def retry_after(headers: Mapping[str, str]) -> float | None:
 def http_date(text: str) -> datetime | None:
     """Return a moment as HTTP headers give it; None if it cannot be read."""
     try:
-        moment = parsedate_to_datetime(text)
+        moment = parsedate_to_datetime(_FRACTION.sub(r"\1", text))
     except (ValueError, TypeError, OverflowError):
         return None
     return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
@@ -137,7 +142,7 @@ def http_date(text: str) -> datetime | None:
 
 def _iso_date(text: str) -> datetime | None:
     try:
-        moment = datetime.fromisoformat(text) if "T" in text else None
+        moment = datetime.fromisoformat(text) if "T" in text or ":" in text else None
     except ValueError:
         return None
     return moment if moment is None or moment.tzinfo else moment.replace(tzinfo=UTC)
