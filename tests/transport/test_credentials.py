@@ -7,7 +7,7 @@ import gc
 import json
 import weakref
 from base64 import b64encode
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from typing import Any
 from urllib.parse import quote
 
@@ -21,6 +21,7 @@ from aitoearn_async import (
     RequestTimeoutError,
     WaitTimeoutError,
 )
+from aitoearn_async.emulator import VirtualTimeLoop
 from tests.api.taker import Plan, Taker
 from tests.polling.model import now
 from tests.support.raw_server import (
@@ -33,6 +34,7 @@ from tests.support.raw_server import (
     good,
     http,
     refuse,
+    unused_url,
 )
 
 
@@ -56,6 +58,19 @@ class Provider:
 def opened_by(*credentials: str) -> Callable[[Heard], Script]:
     """The answers of a server that takes these keys."""
     return lambda heard: good() if heard.header("X-Api-Key") in credentials else refuse(401, "no")
+
+
+def server_of_changing_keys(valid: Iterator[str]) -> RawServer:
+    """A server that takes each key once, and then the next one."""
+    current = [next(valid)]
+
+    def choose(heard: Heard) -> Script:
+        if heard.header("X-Api-Key") != current[0]:
+            return refuse(401, "no")
+        current[0] = next(valid, "")
+        return good()
+
+    return RawServer(choose=choose)
 
 
 def keys_of(server: RawServer) -> list[str | None]:
@@ -99,6 +114,36 @@ async def test_a_call_goes_on_with_the_next_key() -> None:
     ):
         await client.image_models()
     assert keys_of(server) == ["one", "two"]
+
+
+async def test_a_key_that_comes_back_is_another_one() -> None:
+    """Keys may be given in turn: the one before the present one is as good as any."""
+    provide = Provider("one", "two", "one")
+    valid = iter(["one", "two", "one"])
+    async with server_of_changing_keys(valid) as server, server.client(api_key=provide) as client:
+        for _ in range(3):
+            assert (await client.get(REF)).status == "success"
+    assert keys_of(server) == ["one", "one", "two", "two", "one"]
+
+
+def test_it_is_called_on_the_next_loop_too() -> None:
+    """`asyncio.run` twice with one client, while several calls want a key at the same time."""
+    provide = Provider("one", "two", takes=1)
+    url = unused_url()
+    client = Client(provide, base_url=url)
+
+    async def main(key: str) -> None:
+        server = RawServer(choose=opened_by(key))
+        server.port = int(url.rpartition(":")[2])
+        async with server:
+            await asyncio.gather(client.get(REF), client.get(REF))
+
+    for key in ("one", "two"):
+        with asyncio.Runner(loop_factory=VirtualTimeLoop) as runner:
+            runner.run(main(key))
+            if key == "two":
+                runner.run(client.aclose())
+    assert provide.calls == 2
 
 
 async def test_attempts_hold_for_keys_too() -> None:
