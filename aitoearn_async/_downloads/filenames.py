@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from ..contract.outputs import Result
@@ -68,7 +69,7 @@ def destination_of(path: Path) -> tuple[Path, str | None]:
     A path that ends as the name of a picture or a film is one, unless a directory is called so.
     """
     suffix = path.suffix.lower()
-    if suffix not in (*SUFFIXES.values(), *_OTHER_SUFFIXES) or path.is_dir():
+    if suffix not in (*SUFFIXES.values(), *_OTHER_SUFFIXES) or os.path.isdir(path):
         return path, None
     return path.parent, path.name
 

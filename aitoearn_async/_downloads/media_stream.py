@@ -142,6 +142,8 @@ def _version(response: aiohttp.ClientResponse, source: str, length: int | None) 
     if modified is not None and not _is_exact(modified, response.headers.get("Date")):
         modified = None
     etag = etag if _STRONG_ETAG.fullmatch(etag) else ""
+    if response.headers.get("Content-Encoding", "identity").lower() != "identity":
+        etag, modified = "", None  # the bytes are others than those of the file
     return PartMetadata(source=source, etag=etag or None, modified=modified, length=length)
 
 

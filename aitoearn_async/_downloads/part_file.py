@@ -11,6 +11,8 @@ All of this blocks, and is called in threads. Nothing in here knows where the by
 from __future__ import annotations
 
 import contextlib
+import errno
+import hashlib
 import io
 import os
 import stat
@@ -41,6 +43,10 @@ class PartMetadata(msgspec.Struct, frozen=True, omit_defaults=True):
 
 _metadata = msgspec.json.Decoder(PartMetadata)
 _MOST_METADATA_BYTES = 4096
+_LONGEST_NAME = 255
+"""The bytes that names may have on the file systems in use."""
+_LONGEST_HIDDEN = _LONGEST_NAME - len(".part.json")
+_CANNOT_SYNC = frozenset([errno.EINVAL, errno.ENOTSUP, errno.ENOSYS])
 
 
 class FileLockedError(Exception):
@@ -69,8 +75,9 @@ class PartFile:
         self._directory = directory
         self._stem = stem
         self._suffixes = suffixes
-        self._path = directory / f".{stem}.part"
-        self._metadata_path = directory / f".{stem}.part.json"
+        hidden = _hidden(stem)
+        self._path = directory / f"{hidden}.part"
+        self._metadata_path = directory / f"{hidden}.part.json"
         self._handle: io.FileIO | None = None
         self._is_claimed = False
 
@@ -98,7 +105,8 @@ class PartFile:
 
     def _complete(self) -> Path | None:
         paths = (self._directory / (self._stem + suffix) for suffix in self._suffixes)
-        return next((path for path in paths if path.is_file()), None)
+        # An empty one is what a power failure leaves where nothing is written when it is asked.
+        return next((path for path in paths if path.is_file() and path.stat().st_size), None)
 
     @property
     def _file(self) -> io.FileIO:
@@ -177,13 +185,13 @@ class PartFile:
                 nothing of the part is to be gone on with.
         """
         path = self._directory / name
-        os.fsync(self._file.fileno())
+        _sync(self._file.fileno())
         self._metadata_path.unlink(missing_ok=True)
         if sys.platform == "win32":  # pragma: no cover - an open file cannot be renamed there
             self._file.close()
         os.replace(self._path, path)
         self._close()
-        _sync(self._directory)
+        _sync_directory(self._directory)
         return path
 
     def leave(self) -> None:
@@ -222,7 +230,24 @@ def _open_there(path: str, flags: int) -> int:
     return os.open(path, flags | careful | getattr(os, "O_BINARY", 0), 0o666)
 
 
-def _sync(directory: Path) -> None:
+def _hidden(stem: str) -> str:
+    """Return the name of the part, without its ending: a shorter one where that is too long."""
+    name = f".{stem}"
+    if len(os.fsencode(name)) <= _LONGEST_HIDDEN or len(os.fsencode(stem)) > _LONGEST_NAME:
+        return name  # the file's own name is no better: that is noticed at once
+    return f".{hashlib.sha256(os.fsencode(stem)).hexdigest()}"
+
+
+def _sync(descriptor: int) -> None:
+    """Put it on the disk, where the file system has a way to."""
+    try:
+        os.fsync(descriptor)
+    except OSError as exc:
+        if exc.errno not in _CANNOT_SYNC:
+            raise
+
+
+def _sync_directory(directory: Path) -> None:
     """See to it that a name outlives a power failure, where the system has a way to ask."""
     with contextlib.suppress(OSError):
         there = os.open(directory, os.O_RDONLY)

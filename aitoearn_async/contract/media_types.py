@@ -51,6 +51,8 @@ _SIGNATURES: tuple[tuple[bytes, Types], ...] = (
     (b"\x06\x0e\x2b\x34\x02\x05\x01\x01\x0d\x01\x02\x01\x01\x02", ("video/mxf",)),
     (b"ID3", ("audio/mpeg",)),
     (b"fLaC", ("audio/flac",)),
+    # No file, but a list of files.
+    (b"#EXTM3U", ("application/vnd.apple.mpegurl",)),
 )
 
 _RIFF: dict[bytes, Types] = {

@@ -131,6 +131,8 @@ def test_messages_have_the_names_of_options(text: str, said: str) -> None:
         ("get image:a --language tag!", "'--language': 'tag!' is not a language"),
         ("get image:a --ca=", "'--ca': it is empty: name a file"),
         ("download image:a --save /proc/nothing", "/proc cannot be written to: "),
+        ("download image:a --save /etc/passwd/a.png", "/etc/passwd is not a directory"),
+        (f"download image:a --save {'n' * 300}.png", "File name too long"),
         ("wait image:a image:b --save out.png", "out.png is the name of one file, and there are"),
         ("download image:a image:b --save out.png", "out.png is the name of one file"),
         ("generate image --model m x --n 2 --save a/b.MP4", "b.MP4 is the name of one file"),

@@ -421,6 +421,7 @@ async def test_part_of_another_address(tmp_path: Path) -> None:
 WRONG: dict[str, tuple[Script, str]] = {
     "zeros": (say(http(bytes(5000), headers={"Content-Type": "video/mp4"})), "something else"),
     "a picture": (serve(PICTURE), "no video but image/png"),
+    "a playlist": (serve(b"#EXTM3U\n#EXT-X-VERSION:3\n"), "but application/vnd.apple.mpegurl"),
     "sound": (serve(producers.film("mp4", None, "aac")), "no video but audio/mp4"),
     "gzip": (say(http(b"\x1f\x8b\x08" + FILM, headers={"Content-Encoding": "gzip"})), "but gzip"),
     "no length": (say(b"HTTP/1.1 200 OK\r\n\r\n" + UNPROVED, FIN), "how long"),

@@ -89,6 +89,19 @@ async def test_what_could_not_be_synced_is_fetched_anew(
     assert names(tmp_path) == [NAME]
 
 
+@pytest.mark.parametrize("number", [errno.EINVAL, errno.ENOTSUP, errno.ENOSYS])
+async def test_a_file_system_that_cannot_sync_is_taken_as_it_is(
+    number: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As some shares are."""
+    cannot = OSError(number, os.strerror(number))
+    monkeypatch.setattr(os, "fsync", failing(9, cannot, os.fsync))  # type: ignore[arg-type]
+    async with RawServer(serve()) as server, client_for(server) as client:
+        await client.download(film_at(address(server)), tmp_path)
+        assert server.count == 1
+    assert names(tmp_path) == [NAME]
+
+
 async def test_file_and_directory_are_synced(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gzip
 from collections.abc import Iterable
 from pathlib import Path
 from types import SimpleNamespace
@@ -12,9 +13,10 @@ import aiohttp
 import pytest
 
 from aitoearn_async._downloads.media_client import connects_otherwise
-from tests.support.raw_server import ID, Heard, Part, RawServer, Script, http, say
+from tests.containers.samples import SVG
+from tests.support.raw_server import FIN, ID, Heard, Part, RawServer, Script, http, say
 
-from .storage import FILM, OTHER, address, client_for, cut, etag_of, film_at, serve
+from .storage import FILM, OTHER, address, client_for, cut, etag_of, film_at, picture_at, serve
 
 
 async def test_a_media_host_gets_no_trace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -138,6 +140,7 @@ DROPPED: dict[str, Script] = {
     "416, without": plain(416),
     "an empty rest": plain(206, ("Content-Range", "bytes 5-4/5")),
     "a weak tag": rest(206, OTHER, etag='W/"weak"'),
+    "packed": rest(206, OTHER, etag=etag_of(FILM), **{"Content-Encoding": "gzip"}),
 }
 
 
@@ -177,3 +180,15 @@ async def test_a_part_that_nobody_asked_for(first: int, tmp_path: Path) -> None:
         else:
             assert (await download)[0].name == f"video-{ID}.mp4"
     await asyncio.sleep(0)
+
+
+async def test_what_is_packed_is_not_gone_on_with(tmp_path: Path) -> None:
+    """Its tag may be that of the file, and the bytes that are asked for are not."""
+    drawn = SVG.replace(b"<g>", b"<g>" + b"<path/>" * 300)
+    tag = {"ETag": etag_of(drawn)}
+    packed = http(gzip.compress(drawn, 0), headers={"Content-Encoding": "gzip", **tag})
+    scripts = say(packed[:-200], 0.01, FIN), say(http(drawn, headers=tag))
+    async with RawServer(*scripts) as server, client_for(server) as client:
+        (path,) = await client.download(picture_at(address(server)), tmp_path)
+        assert [heard.header("Range") for heard in server.heard] == [None, None]
+    assert path.read_bytes() == drawn

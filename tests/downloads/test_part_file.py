@@ -12,6 +12,7 @@ import fcntl
 import io
 import os
 import random
+import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -23,7 +24,7 @@ from aitoearn_async._downloads.part_file import FileLockedError, PartMetadata
 from tests.support.forks import Forks
 from tests.support.raw_server import ID, STALL, Heard, Part, RawServer, http
 
-from .storage import FILM, OTHER, address, answer, client_for, etag_of, film_at, names, serve
+from .storage import FILM, OTHER, address, answer, client_for, cut, etag_of, film_at, names, serve
 
 NAME = f"video-{ID}.mp4"
 PART = f".video-{ID}.part"
@@ -375,3 +376,49 @@ async def test_longest_names(tmp_path: Path) -> None:
         film = type(film)(id="-" * 128, status="SUCCESS", video_url=film.video_url)
         (path,) = await client.download(film, tmp_path)
     assert path.name == f"video-{'-' * 128}.mp4"
+
+
+@pytest.mark.parametrize("name", ["n" * 251 + ".mp4", "\u96e8" * 83 + "ab.mp4"])
+async def test_a_name_may_be_as_long_as_a_file_system_takes(name: str, tmp_path: Path) -> None:
+    """The part has a shorter one then; two names that begin alike have parts of their own."""
+    other = f"x{name[1:]}"
+    async with RawServer(cut(300_000, end=STALL), serve()) as server, client_for(server) as client:
+        with pytest.raises(DownloadError, match="not complete"):
+            await client.download(film_at(address(server)), tmp_path / name, timeout=5)
+        await client.download(film_at(address(server)), tmp_path / other)
+        assert server.heard[-1].header("Range") is None
+        assert await client.download(film_at(address(server)), tmp_path / name)
+        assert server.heard[-1].header("Range") is not None
+    assert names(tmp_path) == sorted([name, other])
+    assert (tmp_path / name).read_bytes() == FILM
+
+
+async def test_a_name_that_is_too_long_is_said_to_be(tmp_path: Path) -> None:
+    async with RawServer(serve()) as server, client_for(server) as client:
+        with pytest.raises(DownloadError, match="File name too long"):
+            await client.download(film_at(address(server)), tmp_path / f"{'n' * 252}.mp4")
+        assert server.count == 0
+
+
+async def test_an_empty_file_is_no_complete_one(tmp_path: Path) -> None:
+    """A power failure leaves such files on systems that do not write them when they are asked."""
+    (tmp_path / NAME).touch()
+    async with RawServer(serve()) as server, client_for(server) as client:
+        await client.download(film_at(address(server)), tmp_path)
+    assert (tmp_path / NAME).read_bytes() == FILM
+
+
+async def test_a_directory_that_vanishes(tmp_path: Path) -> None:
+    """There is an error then, and nothing in any other place."""
+    directory = tmp_path / "there"
+
+    def script(heard: Heard) -> Iterator[Part]:
+        yield answer(heard, FILM, etag_of(FILM), {})[:-1000]
+        yield 1.0
+        shutil.rmtree(directory)
+        yield FILM[-1000:]
+
+    async with RawServer(script) as server, client_for(server) as client:
+        with pytest.raises(DownloadError, match="No such file or directory"):
+            await client.download(film_at(address(server)), directory)
+    assert names(tmp_path) == []

@@ -121,7 +121,7 @@ class _SavePlace(_Type):
         if is_file and self.name == "DIR":
             text = tr("{name} is the name of a file: name a directory")
             self.fail(text.format(name=path.name), param, ctx)
-        if (problem := _not_writable(path.parent if is_file else path)) is not None:
+        if (problem := _not_writable(path, is_file=is_file)) is not None:
             self.fail(problem, param, ctx)
         return path
 
@@ -139,22 +139,23 @@ def one_file(save: Path | None, *, several: bool) -> Path | None:
 
 
 def _is_media_file(path: Path) -> bool:
-    return path.suffix.lower() in MEDIA_SUFFIXES and not path.is_dir()
+    return path.suffix.lower() in MEDIA_SUFFIXES and not os.path.isdir(path)
 
 
-def _not_writable(path: Path) -> str | None:
-    """Return why files cannot be saved in a directory; None if they can.
+def _not_writable(path: Path, *, is_file: bool) -> str | None:
+    """Return why files cannot be saved in a directory, or under a name; None if they can.
 
     Nothing stays behind: the directory itself is made when there is something to save.
     """
     try:
         os.lstat(path)
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         pass
     except OSError as error:
         return f"{path!s:.100}: {error.strerror}"
-    place = next(filter(os.path.lexists, (path, *path.parents)), path)
-    if not place.is_dir():
+    folder = path.parent if is_file else path
+    place = next(filter(os.path.lexists, (folder, *folder.parents)), folder)
+    if not os.path.isdir(place):
         return tr("{place} is not a directory").format(place=place)
     try:
         # Permissions do not tell everything: a file system can be read-only.
