@@ -706,9 +706,9 @@ class Client:
             patience: Seconds that the service may stay unreachable, or keep failing for a
                 task, until that task is given up; None for no limit.
             max_pending: Refs that have been read and whose outcome has not been taken.
-            progress: Called about once a second, and when the block is left, with the
-                batch's `statistics()`; awaited if it is async. An error that it raises ends the
-                batch.
+            progress: Called about once a second, and when the block is left without an error, with
+                the batch's `statistics()`; awaited if it is async. An error that it raises ends
+                the batch.
             save: A directory. The files of each task that succeeds are saved there, as by
                 `download`, before its outcome is handed over with their `paths`. If a file cannot
                 be saved, the outcome has the task and a `DownloadError`.

@@ -46,8 +46,7 @@ def videos(limit: int, page_size: int, service: ServiceOptions) -> ExitStatus:
     """List your own video tasks, newest first.
 
     On a terminal it is a table, in a pipe a line for each task. A task that the service cannot
-    show is named on stderr by its place, and the exit status is 4. The service has no list of
-    image tasks.
+    show is named on stderr by its place, and the exit status is 4. Image tasks are not listed.
     """
     from ..run.client import client_from
     from ..run.execute import execute
