@@ -215,8 +215,13 @@ def _is_answer(error: AiToEarnError) -> TypeGuard[ServerError]:
 
 def _is_no(error: AiToEarnError, response: Response | AiToEarnError) -> bool:
     """Return whether an answer says for certain that the submit was not taken."""
-    if not isinstance(response, Response):
+    if not isinstance(response, Response) or isinstance(error, ServerError):
         return False
-    if not 200 <= response.status < 300:
-        return response.status in _NO_STATUSES and not isinstance(error, ServerError)
-    return isinstance(error, ApiError) and not isinstance(error, ServerError)
+    status = response.status
+    if 200 <= status < 300:
+        if not isinstance(error, ApiError):
+            return False
+        if error.host is None or error.code not in range(400, 600):
+            return True
+        status = error.code  # a gateway's, which stands in its words
+    return status in _NO_STATUSES

@@ -294,11 +294,23 @@ CERTAIN = {
 async def test_which_statuses_say_that_nothing_was_made() -> None:
     """Who asks for a login or for money has made nothing; a conflict may be the task itself."""
     for status in (*CERTAIN, 201, *range(300, 307), 408, 409, 416, 418, 423, 425, 499):
-        plan = Plan("no", (http(PAGE, status),))
-        async with Taker([plan]) as server, server.client(attempts=1, **PATIENT) as client:
-            with pytest.raises(AiToEarnError) as caught:
-                await client.submit(IMAGE)
-        assert isinstance(caught.value, SubmitUncertainError) is (status not in CERTAIN), status
+        assert await is_uncertain(http(PAGE, status)) is (status not in CERTAIN), status
+
+
+async def test_a_status_in_a_gateways_words_says_as_much() -> None:
+    """Under a 200, which says nothing; a no without a status is a plain one."""
+    for status in (400, 401, 402, 404, 408, 409, 425, 429, 499, 500, 503, 504):
+        body = b'{"status":%d,"error":"no"}' % status
+        assert await is_uncertain(http(body)) is (status not in CERTAIN), status
+    assert not await is_uncertain(http(b'{"success":false,"message":"no"}'))
+
+
+async def is_uncertain(answer: bytes) -> bool:
+    taker = Taker([Plan("no", (answer,))])
+    async with taker as server, server.client(attempts=1, **PATIENT) as client:
+        with pytest.raises(AiToEarnError) as caught:
+            await client.submit(IMAGE)
+    return isinstance(caught.value, SubmitUncertainError)
 
 
 async def test_each_submit_has_a_connection_of_its_own() -> None:
