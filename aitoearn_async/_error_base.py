@@ -125,8 +125,8 @@ def meaning_of(error: Any) -> str:
     """Return the meaning of a refusal in English, before the service's words; "" if they tell."""
     names = (kind.__name__ for kind in type(error).__mro__)
     meaning = next((_MEANINGS[name] for name in names if name in _MEANINGS), "")
-    if error.transient and error.http_status != 200:  # the label says as much
-        return ""
+    if error.transient and (error.http_status != 200 or error.host is not None):
+        return ""  # the label says as much
     if not meaning and error.host is not None:
         meaning = "refused{at}" + " (is base_url= right?)" * error.host_is_doubtful
     if "{kind}" in meaning and error.ref is None:

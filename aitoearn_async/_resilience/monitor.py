@@ -155,7 +155,9 @@ class ServiceMonitor:
         now, route, host = self._now(), admission.route, self._host
         charge = charge_of(error)
         if charge is Charge.LIFE:
-            self.answered = self.answered or not isinstance(error, ContractError)
+            # What breaks the contract, and a no in a gateway's words, may be somebody else's.
+            is_own = not isinstance(error, ContractError) and getattr(error, "host", None) is None
+            self.answered = self.answered or is_own
             self._note_life(admission)
             return None
         # Not the error itself: it goes to the caller, and holds the caller's frames once it was

@@ -106,6 +106,7 @@ async def test_a_gateway_names_the_status_under_a_200(body: bytes, error: type[A
         await client.get(REF)
         (end,) = await together(client.get(REF))
         assert type(end) is error
+        assert "the service failed" not in str(end)
         assert (f"at {server.url}" in str(end)) is not end.transient
         assert ("is base_url= right?" in str(end)) is (end.code == 404)
     if not end.transient:
@@ -131,9 +132,9 @@ async def test_a_refused_key_says_where_and_what_to_check(answer: Script) -> Non
 async def test_a_gateways_no_names_the_address() -> None:
     """And asks for it, until something good has come from there, and where it has no such route."""
     money, route = (http(b'{"message":"no"}', status) for status in (403, 404))
-    scripts = say(money), good(), say(money), say(route)
+    scripts = say(money), say(money), good(), say(money), say(route)
     async with RawServer(*scripts) as server, server.client() as client:
-        for asks in (True, None, False, True):
+        for asks in (True, True, None, False, True):
             (end,) = await together(client.get(REF))
             if asks is not None:
                 assert f"refused at {server.url}" in str(end)
