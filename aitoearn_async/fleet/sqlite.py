@@ -27,6 +27,9 @@ _OLDEST = (3, 35)
 """The first SQLite that knows RETURNING."""
 _LOCK_SECONDS = 10.0
 """Seconds to wait while other processes write."""
+_PAGES_OF_LOG = 100
+"""Pages of SQLite's log after which it goes into the file: on a full disk it cannot, if the file is
+to grow, and each commit needs the log."""
 
 
 class SqliteLedger(Ledger):
@@ -213,6 +216,7 @@ class SqliteLedger(Ledger):
         self._connection = connection
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("PRAGMA synchronous = FULL")
+        connection.execute(f"PRAGMA wal_autocheckpoint = {_PAGES_OF_LOG}")
         connection.executescript(f"BEGIN IMMEDIATE; {self._schema} COMMIT;")
 
     def _close(self) -> None:
@@ -317,9 +321,9 @@ _HOPELESS = {
 _PASSING = {
     "SQLITE_BUSY": "other processes write to it all the time",
     "SQLITE_FULL": "its disk is full",
+    "SQLITE_IOERR_SHMSIZE": "its disk is full",
     "SQLITE_IOERR": "its disk fails",
 }
-
 
 _FULL = ("SQLITE_FULL", "SQLITE_IOERR_WRITE")
 

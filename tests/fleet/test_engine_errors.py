@@ -270,19 +270,48 @@ async def test_a_full_disk_loses_nothing_in_a_file(quick_path: Path) -> None:
 
 async def test_a_disk_that_the_log_has_filled_is_no_dead_end(quick_path: Path) -> None:
     """Each commit makes SQLite's log longer, until what is in it goes into the file itself."""
-    resource = pytest.importorskip("resource")
     engine = SqliteEngine(quick_path)
     async with engine.opened() as ledger:
         mine = await worker(ledger)
-        before = resource.getrlimit(resource.RLIMIT_FSIZE)
-        resource.setrlimit(resource.RLIMIT_FSIZE, (400_000, before[1]))  # of each file's bytes
-        try:
+        with _files_of_at_most(400_000):
             for number in range(200):
                 await ledger.add(refs(1, number))
                 await ledger.beat(mine, lambda _: Member(id=mine, kind=Kind.WORKER))
-        finally:
-            resource.setrlimit(resource.RLIMIT_FSIZE, before)
         assert await states(ledger) == [200, 0, 0, 0, 0]
+
+
+async def test_a_full_disk_needs_little_room_to_go_on(quick_path: Path) -> None:
+    """As much as is in the log: that has to go into the file first."""
+    engine = SqliteEngine(quick_path)
+    async with engine.opened() as ledger:
+        for number in range(100):
+            await ledger.add(refs(100, 100 * number))
+        assert engine.path.stat().st_size > 1_000_000
+        assert engine.path.with_name("fleet.db-wal").stat().st_size < 600_000
+
+
+async def test_a_file_that_a_full_disk_keeps_closed_is_tried_again(quick_path: Path) -> None:
+    """SQLite shares the places in its log by a third file, and calls it an error of the disk."""
+    engine = SqliteEngine(quick_path)
+    async with engine.opened() as ledger:
+        await ledger.add(refs(5))
+    again = engine.ledger()
+    with _files_of_at_most(16_000), pytest.raises(FleetUnavailableError, match="disk is full"):
+        await again.open()
+    await again.open()
+    assert await states(again) == [5, 0, 0, 0, 0]
+    await again.close()
+
+
+@contextlib.contextmanager
+def _files_of_at_most(size: int) -> Iterator[None]:
+    resource = pytest.importorskip("resource")
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
 async def _limit(ledger: SqliteLedger, pages: int) -> None:
