@@ -151,7 +151,7 @@ def _parts(
     poller = Poller(caller, turns, drafts)
     downloader = Downloader(media_client, poller.fetch, lifetime, caller.clock.time)
     uploader = Uploader(caller, Store(media_client, lifetime, http.time_for(None)))
-    for part in (http, http.credentials, limiter, catalog, uploader, downloader):
+    for part in (http.sessions, http.credentials, limiter, catalog, uploader, downloader):
         lifetime.on_move(part.leave_loop)
     return Parts(
         lifetime=lifetime,

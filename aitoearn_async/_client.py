@@ -175,7 +175,7 @@ class Client:
         Closing twice does nothing. A `session` of yours stays open.
         """
         self._parts.lifetime.close()
-        await self._parts.http.aclose()
+        await self._parts.http.sessions.aclose()
         await self._parts.downloader.aclose()
         await self._waits.aclose()
 

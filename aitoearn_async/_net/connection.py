@@ -1,16 +1,18 @@
 """Connections: which one a request went out on, and how much of it went.
 
 aiohttp keeps them; here is only what it leaves open: bytes that arrive on an idle connection,
-its habit of repeating a request unasked, whether the other side can have a request whole, and
-that the machine may have slept since a connection was last used. What is done about a lost one
-is in `http`.
+its habit of repeating a request unasked, whether the other side can have a request whole, for how
+long a connection lay idle, and that the machine may have slept meanwhile. What is done about a
+lost one is in `http`.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import math
+import socket
 import time
 import warnings
 from collections.abc import Mapping
@@ -36,18 +38,23 @@ NO_TIMEOUT = aiohttp.ClientTimeout(total=None, sock_connect=None)
 # Two such attempts fit into the patience that a wait has with it.
 FIRST_CONTACT = aiohttp.ClientTimeout(total=None, sock_connect=3.0)
 _MOST_AT_A_READ = 64 * 1024
+_UNACKNOWLEDGED_MS = 10_000
+_IDLE = "_aitoearn_idle"
 
 
 class ConnectionLostError(aiohttp.ClientConnectionError):
     """The connection was lost. aiohttp repeats, unasked, what it calls by other names.
 
     Attributes:
-        was_used: Whether it had been in use before, and so may have been dead when taken.
+        idle: Seconds for which it had lain idle, and so may have been dead when taken; None for a
+            fresh one.
+        is_silent: Whether nothing was heard of the other side, not even that it was lost.
     """
 
-    def __init__(self, what: object, *, was_used: bool) -> None:
+    def __init__(self, what: object, idle: float | None) -> None:
         super().__init__(str(what))
-        self.was_used = was_used
+        self.idle = idle
+        self.is_silent: bool = getattr(what, "errno", None) == errno.ETIMEDOUT
 
 
 _LOSSES = (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError, ConnectionError)
@@ -64,20 +71,23 @@ class CheckedRequest(aiohttp.ClientRequest):
     async def send(self, conn: Any) -> aiohttp.ClientResponse:
         protocol: ResponseHandler = conn.protocol
         last_used: float | None = getattr(protocol, _LAST_USED, None)
-        now, was_used = time.time(), last_used is not None
-        if last_used is not None and not 0 <= now - last_used <= _LONGEST_IDLE:
-            raise ConnectionLostError("a connection from before a sleep", was_used=True)
-        if not was_used:
-            _read_less(protocol.transport)
+        now = time.time()
+        idle = None if last_used is None else now - last_used
+        if idle is not None and not 0 <= idle <= _LONGEST_IDLE:
+            raise ConnectionLostError("a connection from before a sleep", idle)
         if protocol.should_close:
             # Bytes came in while it lay idle: they would pass for the answer to this request.
-            raise ConnectionLostError("unasked bytes on an idle connection", was_used=was_used)
+            raise ConnectionLostError("unasked bytes on an idle connection", idle)
+        if idle is None:
+            _read_less(protocol.transport)
+            if not self.body:
+                _lose_soon(protocol.transport)
         try:
             response = await super().send(conn)
         except _LOSSES as exc:
-            raise ConnectionLostError(exc, was_used=was_used) from None
+            raise ConnectionLostError(exc, idle) from None
         ours: Any = response
-        ours.protocol, ours.on_used_connection = protocol, was_used
+        ours.protocol, ours.idle = protocol, idle
         setattr(protocol, _LAST_USED, now)
         return response
 
@@ -92,17 +102,36 @@ def _read_less(transport: Any) -> None:
         transport.max_size = _MOST_AT_A_READ
 
 
+def _lose_soon(transport: Any) -> None:
+    """Have the system end a connection on which a request is not acknowledged for ten seconds.
+
+    A NAT or load balancer may have forgotten it, and says so to nobody. Only Linux has the option.
+    It is not for requests with a body: a connection is ended by it, too, on which the other side
+    acknowledges everything and takes no more for so long, as one does that is busy or writes to a
+    slow disk. It has no say in how long a connection takes to be made, being set afterwards.
+    """
+    option = getattr(socket, "TCP_USER_TIMEOUT", None)
+    sock = transport.get_extra_info("socket") if option is not None and transport else None
+    if sock is not None:
+        with contextlib.suppress(OSError):  # it is closed already, or no TCP
+            sock.setsockopt(socket.IPPROTO_TCP, option, _UNACKNOWLEDGED_MS)
+
+
 class TrackedResponse(aiohttp.ClientResponse):
     """A response that knows the connection it came in on."""
 
     protocol: ResponseHandler | None = None
-    on_used_connection: bool = False
+    idle: float | None = None
+    """Seconds for which it had lain idle; None for a fresh one."""
 
     async def start(self, connection: Any) -> aiohttp.ClientResponse:
         try:
             return await super().start(connection)
         except _LOSSES as exc:
-            raise ConnectionLostError(exc, was_used=self.on_used_connection) from None
+            raise ConnectionLostError(exc, self.idle) from None
+        except asyncio.CancelledError as exc:
+            setattr(exc, _IDLE, self.idle)
+            raise
 
 
 _PIECE = 256 * 1024
@@ -155,6 +184,17 @@ WAITS_FOR_CONNECTION = "_wait_for_available_connection"
 """The method of aiohttp's connectors in which requests queue up."""
 
 
+def idle_before(exc: BaseException) -> float | None:
+    """Return for how long a connection had lain idle on which a request was not answered in time.
+
+    None for a fresh one, and where its answer had begun.
+
+    Args:
+        exc: What was raised when its time was up. The cancellation stands in its context.
+    """
+    return getattr(exc.__context__, _IDLE, None)
+
+
 def places_for(session: object, concurrency: int) -> int:
     """Return how many requests may be under way at a time: no more than there are connections.
 
@@ -167,6 +207,19 @@ def places_for(session: object, concurrency: int) -> int:
     return int(min(concurrency, *limits))
 
 
+class _Connector(aiohttp.TCPConnector):
+    """A connector whose connections can be left idle for less than was thought at first."""
+
+    def leave_idle(self, seconds: float) -> None:
+        self._keepalive_timeout = seconds
+
+
+def leave_idle(session: aiohttp.ClientSession | None, seconds: float) -> None:
+    """Use no connection again that has lain idle for longer, of a session that was opened here."""
+    if session is not None and isinstance(session.connector, _Connector):
+        session.connector.leave_idle(seconds)
+
+
 def open_session(headers: Mapping[istr, str], **connector: Any) -> aiohttp.ClientSession:
     """Return a session of these connections, without cookies and without limits of its own.
 
@@ -175,7 +228,7 @@ def open_session(headers: Mapping[istr, str], **connector: Any) -> aiohttp.Clien
         connector: The settings of its connections.
     """
     return aiohttp.ClientSession(
-        connector=aiohttp.TCPConnector(limit=0, resolver=own_resolver(), **connector),
+        connector=_Connector(limit=0, resolver=own_resolver(), **connector),
         headers=headers,
         cookie_jar=aiohttp.DummyCookieJar(),
         request_class=CheckedRequest,

@@ -1,4 +1,4 @@
-"""HTTP header fields that the package reads: `Retry-After`, dates, entity tags.
+"""HTTP header fields that the package reads: `Retry-After`, `Keep-Alive`, dates, entity tags.
 
 Pure. What is done about them is decided elsewhere.
 """
@@ -18,6 +18,7 @@ from multidict import istr
 CONTENT_ENCODING = istr("Content-Encoding")
 DATE = istr("Date")
 ETAG = istr("ETag")
+KEEP_ALIVE = istr("Keep-Alive")
 RETRY_AFTER = istr("Retry-After")
 
 MOST_RETRY_AFTER = 300.0
@@ -30,6 +31,7 @@ _SECONDS = re.compile(
 )
 """Seconds, with their unit or without; the first of several, which a proxy has joined."""
 _FRACTION = re.compile(r"(:[0-9]{2})\.[0-9]+")
+_TIMEOUT = re.compile(r"(?:.*[,;\s])?timeout\s*=\s*\"?([0-9]{1,9})\b.*", re.IGNORECASE)
 _ETAG = re.compile(r'(W/)?"([!#-~]{1,200})"')
 _ENCODED = re.compile(r"(.+)-(?:gzip|br|deflate|zstd)")
 """The tag of an encoded body, as Apache and lighttpd make it of the tag of the plain one."""
@@ -129,6 +131,16 @@ def retry_after(headers: Mapping[str, str]) -> float | None:
         return None
     now = http_date(headers.get(DATE, "")) or datetime.now(UTC)
     return min(max((then - now).total_seconds(), 0.0), MOST_RETRY_AFTER) or None
+
+
+def keep_alive(headers: Mapping[str, str]) -> int | None:
+    """Return the seconds after which the server closes an idle connection (`Keep-Alive`).
+
+    None if it does not say so. The header is not in the standard, and stands in most answers of
+    Node.js, Apache and nginx: `timeout=5, max=100`.
+    """
+    found = _TIMEOUT.fullmatch(headers.get(KEEP_ALIVE, ""))
+    return (int(found[1]) or None) if found else None
 
 
 def http_date(text: str) -> datetime | None:

@@ -1,7 +1,7 @@
-"""One request on the wire: the only file that opens aiohttp sessions.
+"""One request on the wire: it is sent with the key, and its answer is read up to a cap.
 
-It sends the key, keeps connections, and reads answers up to a cap. What went wrong is put into
-words elsewhere; what a body means, and whether to ask again, is not known here.
+What went wrong is put into words elsewhere; what a body means, and whether to ask again, is not
+known here. The connections are those of `sessions`.
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ import asyncio
 import logging
 import os
 import sys
-import warnings
 from collections.abc import Awaitable, Callable, Mapping
 from ssl import SSLContext
 from typing import Any
@@ -24,8 +23,6 @@ from .._net.connection import (
     NO_TIMEOUT,
     ConnectionLostError,
     RequestBody,
-    forget_sessions,
-    open_session,
 )
 from .._net.headers import matches, stored_by
 from .._net.urls import proxy_options
@@ -41,6 +38,7 @@ from .credentials import Credentials
 from .exchange_errors import ExchangeErrors, held_back
 from .request import OutgoingRequest
 from .response import Response, read_body
+from .sessions import Sessions
 
 logger: logging.Logger = logging.getLogger("aitoearn_async")
 
@@ -58,8 +56,6 @@ _REVALIDATIONS = ((_PRAGMA, "no-cache"), (_CACHE_CONTROL, "max-age=0"))
 """Headers that have caches ask the service, and leave the 304 of a conditional request. Squid
 keeps the 304 with the first alone. Go's servers, and so Caddy and Traefik, make of the first a
 `Cache-Control: no-cache`, with which frameworks send the whole response."""
-# Below the 65 s after which the service's proxy hangs up, above the 10 s between two polls.
-_KEEP_ALIVE = 15.0
 _SLOWEST = 128 * 1024
 """Bytes a second that a line must carry, for a body to arrive in its time: a megabit."""
 _CLOSED_SESSION = "the aiohttp session given to the Client is closed"
@@ -115,19 +111,17 @@ class Http:
         sent = {"Accept": "application/json", "Accept-Encoding": encoding, **headers}
         # An `istr` knows its lower case, which aiohttp asks for several times a request.
         named = {istr(name): value for name, value in sent.items()}
-        self._is_ours = session is None
         # A session of our own has them. That is never done with the key: a session's own headers
         # go to proxies too.
-        self._session_headers: dict[istr, str] = named if self._is_ours else {}
-        self._headers = CIMultiDict[str]({} if self._is_ours else named)
-        self._session = session
-        self._fresh: aiohttp.ClientSession | None = None  # each request on a new connection
+        is_ours = session is None
+        self.sessions = Sessions(session, named if is_ours else {}, base_url)
+        self._headers = CIMultiDict[str]({} if is_ours else named)
         # No more of them than it takes: aiohttp carries each through several calls.
         self._options: dict[str, Any] = {
             "allow_redirects": False,
             **proxy_options(proxy_for(base_url)),
             **({} if ssl is None else {"ssl": ssl}),
-            **({} if self._is_ours else {"raise_for_status": False, "timeout": NO_TIMEOUT}),
+            **({} if is_ours else {"raise_for_status": False, "timeout": NO_TIMEOUT}),
         }
         self._request_timeout = request_timeout
         self._most_bytes = most_bytes
@@ -220,13 +214,16 @@ class Http:
                 result = await self._round_trip(request, admission)
                 result.sent, result.key = sent, key
         except Exception as exc:
-            result = self._errors.error_of(exc, request.request_id, clock.time() - sent)
+            seconds = clock.time() - sent
+            if not isinstance(exc, TimeoutError) or seconds >= 0.99 * time:
+                self.sessions.note_failure(request.path, exc)
+            result = self._errors.error_of(exc, request.request_id, seconds)
             if result is None:
                 raise
         except asyncio.CancelledError:
             if is_cancelled():
                 raise
-            closed = self._session is not None and self._session.closed
+            closed = self.sessions.are_closed
             raise RuntimeError(_CLOSED_SESSION if closed else _CANCELLED) from None
         finally:
             self.limiter.release()
@@ -310,7 +307,7 @@ class Http:
 
     def _request_on(self, session: aiohttp.ClientSession, request: OutgoingRequest) -> Any:
         options: dict[str, Any] = self._options
-        if self._is_ours and not self.monitor.answered:
+        if self.sessions.are_ours and not self.monitor.answered:
             options = {**options, "timeout": FIRST_CONTACT}
         # The headers are no local: reporters of errors send the values of those.
         return session.request(
@@ -322,19 +319,23 @@ class Http:
         )
 
     async def _round_trip(self, request: OutgoingRequest, admission: Admission) -> Response:
-        session, tried = self._session_for(request.body), self._revalidation
-        if not self._is_ours and session.closed:
+        sessions, tried = self.sessions, self._revalidation
+        is_ours = sessions.are_ours
+        if not is_ours and sessions.are_closed:
             raise RuntimeError(_CLOSED_SESSION)
+        session = sessions.kept() if request.body is None or not is_ours else sessions.fresh()
         try:
             response = await self._request_on(session, request)
         except ConnectionLostError as lost:
             # A server closes idle connections when it likes: no sign of trouble, and no attempt.
             # With a body it is for the caller to say what may be sent.
-            if request.body is not None or not lost.was_used:
+            if request.body is not None or lost.idle is None:
                 raise
+            sessions.note_failure(request.path, lost)
             # Once, and on a new connection: the other idle ones may be as dead.
             await self.limiter.again()
-            response = await self._request_on(self._on_new_connections(), request)
+            response = await self._request_on(sessions.fresh(), request)
+        sessions.note_answer(request.path, response)
         try:
             content = await read_body(response, self._most_bytes)
         except BaseException:
@@ -347,55 +348,9 @@ class Http:
         whole = Response(
             response.status, headers, content.removeprefix(_BOM), connection, admission
         )
-        whole.of_session = not self._is_ours and getattr(response, "from_cache", False) is True
+        whole.of_session = not is_ours and getattr(response, "from_cache", False) is True
         whole.is_stored = whole.of_session or stored_by(headers) is not None
         return whole
-
-    def _on_new_connections(self) -> aiohttp.ClientSession:
-        if self._fresh is None:
-            self._fresh = open_session(self._session_headers, force_close=True)
-        return self._fresh
-
-    def _session_for(self, body: RequestBody | None) -> aiohttp.ClientSession:
-        if body is not None and self._is_ours:
-            return self._on_new_connections()
-        if self._session is None:
-            self._session = open_session(self._session_headers, keepalive_timeout=_KEEP_ALIVE)
-        return self._session
-
-    def __del__(self) -> None:
-        if not getattr(self, "_is_ours", False):
-            return
-        if any(session is not None and not session.closed for session in self._sessions()):
-            warnings.warn(
-                f"a Client of {self.base_url} was dropped without being closed: use "
-                "`async with Client()`, or call aclose()",
-                ResourceWarning,
-                stacklevel=2,
-            )
-
-    def _sessions(self) -> tuple[aiohttp.ClientSession | None, ...]:
-        return getattr(self, "_session", None), getattr(self, "_fresh", None)
-
-    def leave_loop(self) -> None:
-        """Forget the connections: they live on a loop that is closed.
-
-        Raises:
-            RuntimeError: They are those of the caller's session.
-        """
-        if not self._is_ours:
-            raise RuntimeError(
-                "session= is in use on another event loop, which is closed. Make one Client per "
-                "event loop"
-            )
-        forget_sessions(*self._sessions())
-        self._session = self._fresh = None
-
-    async def aclose(self) -> None:
-        """Close our own sessions; a caller's stays open."""
-        for session in self._sessions():
-            if self._is_ours and session is not None:
-                await session.close()
 
     def drop(self, response: Response) -> None:
         """Give up the connection an answer came on: what it sends belongs to somebody else."""

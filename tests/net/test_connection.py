@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from types import SimpleNamespace
+import socket
 from typing import Any
 
 import aiohttp
@@ -98,7 +98,7 @@ async def test_a_connection_that_is_lost_before_anything_is_sent() -> None:
     ):
         with pytest.raises(ConnectionLostError) as caught:
             await session.get(url)
-        assert not caught.value.was_used
+        assert caught.value.idle is None
 
 
 async def test_an_answer_that_never_begins_is_a_loss() -> None:
@@ -124,9 +124,27 @@ async def test_an_answer_that_never_begins_is_a_loss() -> None:
     assert heard == 1
 
 
-async def test_a_transport_without_a_read_size_is_left_as_it_is() -> None:
-    """As TLS has it."""
-    request: Any = CheckedRequest.__new__(CheckedRequest)
-    wire = SimpleNamespace(transport=object(), should_close=True)
-    with pytest.raises(ConnectionLostError, match="unasked bytes"):
-        await request.send(SimpleNamespace(protocol=wire))
+@pytest.mark.skipif(not hasattr(socket, "TCP_USER_TIMEOUT"), reason="the system has no such option")
+async def test_a_connection_without_a_body_is_lost_where_nothing_is_acknowledged() -> None:
+    """One with a body is not: who takes its bytes slowly acknowledges all that he has taken."""
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nhalf")
+        await reader.read()
+        writer.close()
+
+    server = await asyncio.start_server(answer, "127.0.0.1", 0)
+    url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    async with (
+        server,
+        aiohttp.ClientSession(
+            request_class=CheckedRequest, response_class=TrackedResponse
+        ) as session,
+    ):
+        for method, body, milliseconds in (("GET", None, 10_000), ("PUT", b"a film", 0)):
+            async with session.request(method, url, data=body) as response:
+                assert response.connection is not None
+                transport: Any = response.connection.transport
+                sock = transport.get_extra_info("socket")
+                assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) == milliseconds

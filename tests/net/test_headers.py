@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aitoearn_async._net.headers import condition_of, matches, stored_by
+from aitoearn_async._net.headers import condition_of, keep_alive, matches, stored_by
 
 TAGS = st.from_regex(r'\A(W/)?"[!#-+\--~]{1,40}"\Z')
 
@@ -94,3 +94,27 @@ def test_what_tells_of_a_cache(says: dict[str, list[str]], stored: bool) -> None
         for value in values:
             assert (stored_by({name: value}) is not None) is stored, (name, value)
     assert stored_by({}) is None
+
+
+@pytest.mark.parametrize(
+    ("header", "seconds"),
+    [
+        ("timeout=5", 5),
+        ("timeout=5, max=100", 5),
+        ("max=100,Timeout = 65", 65),
+        ('max=100; timeout="30"', 30),
+        ("timeout=0", None),  # Node.js means that it never closes them
+        ("timeout=-1", None),
+        ("timeout=soon", None),
+        ("timeout=9999999999", None),
+        ("idle-timeout=5", None),
+        ("max=100", None),
+        ("", None),
+    ],
+)
+def test_a_server_says_how_long_it_keeps_a_connection(header: str, seconds: int | None) -> None:
+    assert keep_alive({"Keep-Alive": header}) == seconds
+
+
+def test_a_server_that_says_nothing_keeps_connections() -> None:
+    assert keep_alive({}) is None
