@@ -285,3 +285,17 @@ async def test_pages_that_are_to_be_left_alone_are(
         request.at for request in service.requests if request.route == "logs" and request.at > since
     ]
     assert not later or later[0] - told >= seconds
+
+
+@pytest.mark.parametrize("status", [200, 429, 503])
+async def test_pages_of_whole_videos_that_are_to_be_left_alone_are(
+    service: Emulator, client: Client, status: int
+) -> None:
+    """Those that such a page would have brought are asked about singly."""
+    fault = Fault(headers={"Retry-After": "60"}, status=None if status == 200 else status)
+    service.fault(fault, route="videos", times=1)
+    outcomes = await client.wait_all(_videos(service, 400))
+    assert all(outcome.ok for outcome in outcomes)
+    assert max(outcome.elapsed for outcome in outcomes) < 80
+    told, *later = [request.at for request in service.requests if request.route == "videos"]
+    assert not later or later[0] - told >= 60

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import itertools
 import logging
+import math
 from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import AbstractAsyncContextManager, nullcontext
 from functools import partial
@@ -18,6 +19,7 @@ import msgspec
 from .._net.connection import RequestBody
 from .._net.headers import DATE, retry_after
 from .._polling.rhythm import ServiceClock
+from .._polling.step import longer
 from .._resilience.retry import RetryBudget, retry
 from .._runtime.lifetime import Lifetime
 from .._transport.http import Http
@@ -35,11 +37,14 @@ from ..errors import (
     TransportError,
     UnexpectedResponseError,
 )
+from .recent import Recent
 from .refusals import broken, refused, rejected
 
 T = TypeVar("T")
 
 logger: logging.Logger = logging.getLogger("aitoearn_async")
+
+_MOST_RESTING = 100
 
 
 class Question(Protocol[T]):
@@ -114,6 +119,8 @@ class ApiCaller:
         self.lifetime: Lifetime = lifetime
         self._attempts = attempts
         self._numbers = itertools.count(1)
+        # Lists that want to be left alone, by path, and until when.
+        self._resting: Recent[str, float] = Recent(_MOST_RESTING)
         self._refusals = 0  # times that the key was refused since the last good answer
 
     def request_id(self) -> str:
@@ -128,6 +135,16 @@ class ApiCaller:
         """
         mark = "&" if "?" in path else "?"
         return f"{path}{mark}_={self.http.name}-{next(self._numbers)}"
+
+    def rest_of(self, path: str) -> float:
+        """Return the seconds for which a list is to be left alone, as its last answer said."""
+        until = self._resting.get(path.partition("?")[0], -math.inf)
+        return max(until - self.lifetime.time(), 0.0)
+
+    async def rest(self, path: str) -> None:
+        """Leave a list alone for as long as its last answer said."""
+        if seconds := self.rest_of(path):
+            await self.lifetime.sleep(seconds)
 
     def retry(
         self,
@@ -218,6 +235,11 @@ class ApiCaller:
         response = await self.http.send(method, sent, request_id, deadline, body=body)
         question = self.question(path, decoder, request_id)
         result = self.read(response, question)
+        if isinstance(response, Response):
+            headers = response.headers
+            rest = result.delay if isinstance(result, Verdict) else retry_after(headers)
+            if rest is not None:
+                self._resting[path.partition("?")[0]] = self.lifetime.time() + longer(rest)
         return ReadResponse(result, response)
 
     def question(

@@ -28,7 +28,7 @@ from ..contract.endpoints import (
 from ..contract.envelope import Envelope, Malformed, decode, decode_row
 from ..contract.refusal import Refusal
 from ..contract.tasks import VideoRef, VideoTask
-from ..errors import TransportError
+from ..errors import NotAskedError, TransportError
 from .caller import ApiCaller
 from .draft_lookup import DraftLookup
 from .turns import Turns
@@ -111,6 +111,8 @@ class TaskPages:
     async def videos(self, number: int, size: int, deadline: float) -> TaskPage | Verdict:
         """Ask for a page of the list of videos. Rows that cannot be read are left out."""
         path = VIDEO_LIST.format(page=number, size=size)
+        if rest := self._caller.rest_of(path):
+            return Verdict.on(NotAskedError("the list is to be left alone", retry_after=rest))
         async with self._turns.page(deadline):
             answer = await self._caller.ask(path, page_decoder, deadline, fresh=True)
         result, response = answer

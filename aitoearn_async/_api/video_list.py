@@ -91,6 +91,7 @@ class VideoPages:
         """
         path = VIDEO_LIST.format(page=number, size=size)
         final = spoils_a_page if size > 1 else None
+        await self._caller.rest(path)
         page = await self._caller.call(
             path, page_decoder, final=final, fresh=True, turn=self._turns.page
         )

@@ -368,3 +368,26 @@ async def test_a_long_list_is_remembered_in_part(monkeypatch: pytest.MonkeyPatch
     assert len(found) == len(set(found))
     assert len(rows._seen) == 3
     assert rows.total == len(shelf.rows) > 21, "as of when it was last asked"
+
+
+@pytest.mark.parametrize("status", [200, 429])
+@pytest.mark.parametrize("route", ["videos", "logs"])
+async def test_a_list_is_left_alone_for_as_long_as_one_of_its_pages_says(
+    aitoearn_service: Emulator, aitoearn_client: Client, route: str, status: int
+) -> None:
+    """The next page, and the same list begun anew, come later."""
+    for _ in range(3):
+        aitoearn_service.add_video("SUCCESS")
+        aitoearn_service.add_image("success")
+    fault = Fault(headers={"Retry-After": "20"}, status=None if status == 200 else status)
+    aitoearn_service.fault(fault, route=route, times=1)
+    lists: dict[str, Any] = {
+        "videos": aitoearn_client.list_videos,
+        "logs": aitoearn_client.list_images,
+    }
+    async for _ in lists[route](page_size=2):
+        break
+    assert len([row async for row in lists[route](page_size=2)]) == 3
+    told, *later = [request.at for request in aitoearn_service.requests if request.route == route]
+    assert later[0] - told >= 20
+    assert later[-1] - told < 30
