@@ -12,6 +12,8 @@ from urllib.parse import unquote
 import msgspec
 from multidict import CIMultiDict
 
+from aitoearn_async import VideoRef
+
 from . import dialects, media, routes, uploads, wire
 from .calls import Call, Said
 from .creating import MOST_BYTES
@@ -63,6 +65,17 @@ def unsaved(service: Service, request: Request) -> list[StoredTask]:
     ]
 
 
+def make_media_row(service: Service, task: StoredTask) -> None:
+    """Make the media row of a finished video, though there may be one by now."""
+    assert isinstance(task.ref, VideoRef)
+    service.media_rows.append(task.ref)
+    task.media = {
+        "coverUrl": f"{service.storage_url}{uploads.BUCKET}covers/{task.ref.id}.png",
+        "mediaId": service.fresh_id(),
+        "groupId": task.request["groupId"],
+    }
+
+
 def _shown(service: Service, request: Request) -> list[StoredTask]:
     """Return the videos that a request asks for."""
     if request.ref is not None:
@@ -110,10 +123,11 @@ def _file(service: Service, request: Request, now: float) -> wire.HttpResponse:
     if not path.startswith(media.PREFIX):
         return uploads.answer(service.assets, request, service.date(now))
     place = media.place_of(path)
-    content = service.file_of(*place, now) if place else None
-    if place is None or content is None:
+    task = service.tasks.get(place[0]) if place else None
+    if place is None or task is None or not task.succeeded(now):
         return media.missing()
-    return media.answer(content, media.TYPES[place[0].kind], request.headers)
+    content = service.files.get(task.ref, place[1])
+    return media.answer(content, media.TYPES[task.ref.kind], request.headers)
 
 
 def _body(service: Service, request: Request, said: Said, request_id: str | None) -> bytes:

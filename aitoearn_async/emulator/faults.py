@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from itertools import product
 from typing import Final, Literal
 
 from aitoearn_async import AnyRef
@@ -165,11 +166,17 @@ class FaultQueues:
         """Forget all faults."""
         self._queues.clear()
 
-    def take(self, targets: Iterable[FaultTarget]) -> Fault | None:
-        """Return the fault of the first target that has one, and count that it is met."""
+    def take(self, ref: AnyRef | None, route: str | None, *, media: bool) -> Fault | None:
+        """Return the fault that a request meets, and count that it is met.
+
+        Args:
+            ref: The task it asks for, as in `key_of`.
+            route: The name of its route.
+            media: Whether it asks for a file.
+        """
         if not self._queues:
             return None
-        for target in targets:
+        for target in product(dict.fromkeys((ref, None)), dict.fromkeys((route, None)), (media,)):
             if queue := self._queues.get(target):
                 return _count_down(queue)
         return None

@@ -15,12 +15,16 @@ from typing import Final, Literal, Self
 
 from aiohttp import web
 
+from aitoearn_async import ImageRef
+
 from . import answers, media, routes, wire
 from .dialects import DIALECTS
+from .identifiers import key_of
 from .models import CHANNELS
 from .names import ROUTE_NAMES, UNPUBLISHED_ROUTES
 from .request import Request, masked
 from .service import Service
+from .tasks import StoredTask
 
 _GRACE: Final = 0.1
 """Seconds for which closing waits for a client that does not read its answer."""
@@ -124,6 +128,7 @@ class Emulator(Service):
         self._ports = [port, 0]
         self._servers: list[tuple[asyncio.Server, web.Server]] = []
         self._closing = asyncio.Event()
+        self._cut_off: list[StoredTask] = []
 
     @property
     def url(self) -> str:
@@ -169,7 +174,10 @@ class Emulator(Service):
         except BaseException:
             await self.aclose()
             raise
-        self.rerun_jobs(self.now() + _STALLED_JOB_SECONDS)
+        cut_off, self._cut_off = self._cut_off, []
+        for task in cut_off:
+            task.timeline.restart(self.now() + _STALLED_JOB_SECONDS - task.created)
+            self.provider_calls[task.ref] += 1
 
     async def _listen(self, number: int, handler: _Handler) -> None:
         protocol = web.Server(
@@ -201,7 +209,8 @@ class Emulator(Service):
         later, and the provider is called for them a second time. Videos go on: they are made
         elsewhere.
         """
-        self.cut_off_jobs()
+        now = self.now()
+        self._cut_off = [task for task in self.tasks.of_kind(ImageRef) if task.running(now)]
         for _, protocol in self._servers:
             for connection in protocol.connections:
                 if connection.transport is not None:
@@ -243,7 +252,8 @@ class Emulator(Service):
         return await self._serve(call, request)
 
     async def _serve(self, call: web.BaseRequest, request: Request) -> web.StreamResponse:
-        fault = self.take_fault(request)
+        ref = None if request.ref is None else key_of(request.ref)
+        fault = self.faults.take(ref, request.route, media=request.media)
         if call.can_read_body and not (fault is not None and fault.interrupts):
             request = dataclasses.replace(request, body=await _body_of(call))
         self.requests.append(request)
@@ -272,7 +282,7 @@ class Emulator(Service):
         if unsaved := answers.unsaved(self, request):
             await self._pause(_MEDIA_ROW_SECONDS)
             for task in unsaved:
-                self.make_media_row(task)
+                answers.make_media_row(self, task)
 
     async def _pause(self, seconds: float) -> None:
         with contextlib.suppress(TimeoutError):

@@ -10,6 +10,7 @@ from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
+from functools import partial
 from typing import Any, Final, Literal
 
 from aitoearn_async import AnyRef, ImageRef, VideoRef
@@ -17,7 +18,7 @@ from aitoearn_async import AnyRef, ImageRef, VideoRef
 from . import media
 from .calendar import Calendar
 from .dialects import UNKNOWN_TASK, Dialect
-from .faults import Fault, FaultQueues, FaultTarget
+from .faults import Fault, FaultQueues
 from .identifiers import Accounts, Identifiers, key_of
 from .models import IMAGE_CHANNEL, channel_of, models_on
 from .names import OTHER_TYPES, check_route
@@ -73,13 +74,14 @@ class Service(ABC):
         self._api_key = api_key
         self.upload_limit: int | None = None
         self.tasks: TaskTable = TaskTable()
-        self._media = media.MediaStore()
-        self._faults = FaultQueues()
+        self.files: media.MediaStore = media.MediaStore()
+        self.faults: FaultQueues = FaultQueues()
         self._timelines: dict[tuple[str, str | None], tuple[str | Stage, ...]] = {}
         self._calendar = Calendar(date)
-        self._sweep_options = None if sweep is None else (sweep, seconds_per_video)
         self._sweep: VideoSweep | None = None
-        self._cut_off: list[StoredTask] = []
+        if sweep is not None:
+            videos = partial(self.tasks.of_kind, VideoRef)
+            self._sweep = VideoSweep(sweep, seconds_per_video, self.process, videos)
         self._loop: asyncio.AbstractEventLoop | None = None
 
     @property
@@ -170,33 +172,29 @@ class Service(ABC):
         body = {"model": "gpt-image-2", "prompt": "a cat"} if request is None else request
         given = [{"url": image} if isinstance(image, str) else image for image in images or ()]
         cost = {"points": points} if self.dialect.points else {}
-        now = self.now()
         self._add(
-            StoredTask(
-                ref=ref,
-                timeline=StatusTimeline(timeline or (("generating", 2.0), "success")),
-                created=now,
-                account=self.accounts.of(api_key or self._api_key),
-                model=str(body.get("model", "gpt-image-2")),
-                channel=IMAGE_CHANNEL,
-                content={**cost, "request": body},
-                request=body,
-                result=lambda: self._image_result(ref, body.get("n", 1), given, now),
-                failure={"errorMessage": error_message},
-                fields=fields or {},
-            )
+            ref,
+            timeline or (("generating", 2.0), "success"),
+            api_key,
+            model=str(body.get("model", "gpt-image-2")),
+            channel=IMAGE_CHANNEL,
+            content={**cost, "request": body},
+            request=body,
+            result=lambda: self._image_result(ref, given),
+            failure={"errorMessage": error_message},
+            fields=fields or {},
         )
         return ref
 
-    def _image_result(
-        self, ref: ImageRef, wanted: object, given: Sequence[Mapping[str, Any]], created: float
-    ) -> dict[str, Any]:
+    def _image_result(self, ref: ImageRef, given: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         """Return the fields of a success: the images given, or as many pictures as were wanted."""
+        task = self.tasks[ref]
+        wanted = task.request.get("n", 1)
         count = wanted if isinstance(wanted, int) else 1
         paths = [media.path_of(ref, number) for number in range(1, count + 1)]
         stored = given or [{"url": path.removeprefix("/")} for path in paths]
         return {
-            "response": {"created": int(self.date(created).timestamp()), "list": stored},
+            "response": {"created": int(self.date(task.created).timestamp()), "list": stored},
             "images": given or [{"url": self.url + path} for path in paths],
         }
 
@@ -237,23 +235,18 @@ class Service(ABC):
         """
         ref = VideoRef(id or self.fresh_id())
         shown = {"prompt": "a cat"} if input is None else input
-        now = self.now()
         self._add(
-            StoredTask(
-                ref=ref,
-                timeline=StatusTimeline(timeline or (("InProgress", 2.0), "SUCCESS")),
-                created=now,
-                account=self.accounts.of(api_key or self._api_key),
-                model=model,
-                channel=channel_of(model, self.models),
-                content={"input": shown},
-                request={"model": model, **shown} if request is None else request,
-                result=lambda: {"videoUrl": video_url or self.media_url(ref)},
-                failure={"error": {"message": error_message}},
-                fields=fields or {},
-                provider_id=f"provider-{ref.id}",
-                looked_at=None if self._sweep_options is None else now,
-            )
+            ref,
+            timeline or (("InProgress", 2.0), "SUCCESS"),
+            api_key,
+            model=model,
+            channel=channel_of(model, self.models),
+            content={"input": shown},
+            request={"model": model, **shown} if request is None else request,
+            result=lambda: {"videoUrl": video_url or self.media_url(ref)},
+            failure={"error": {"message": error_message}},
+            fields=fields or {},
+            provider_id=f"provider-{ref.id}",
         )
         return ref
 
@@ -290,21 +283,21 @@ class Service(ABC):
         self.tasks.add_other(log_row(type, id, status, created=self.now(), **known))
         return id
 
-    def _add(self, task: StoredTask) -> None:
-        if self.tasks.get(task.ref) is not None:
-            raise ValueError(f"there is a task {task.ref} already")
-        for word in task.timeline.words:
-            self._check_word(task.ref, word)
+    def _add(
+        self, ref: AnyRef, stages: Sequence[str | Stage], api_key: str | None, **facts: Any
+    ) -> None:
+        now, timeline = self.now(), StatusTimeline(stages)
+        if self.tasks.get(ref) is not None:
+            raise ValueError(f"there is a task {ref} already")
+        for word in timeline.words:
+            self._check_word(ref, word)
+        account = self.accounts.of(api_key or self._api_key)
+        task = StoredTask(ref, timeline, created=now, account=account, **facts)
+        if self._sweep is not None:
+            self._sweep.start(now, self._calendar.epoch(now))
+            task.looked_at = now if isinstance(ref, VideoRef) else None
         self.tasks.add(task)
-        if self._sweep is None and self._sweep_options is not None:
-            self._sweep = VideoSweep(
-                *self._sweep_options,
-                self.process,
-                lambda: self.tasks.of_kind(VideoRef),
-                epoch=self._calendar.epoch(task.created),
-                start=task.created,
-            )
-        self.provider_calls[task.ref] += 1
+        self.provider_calls[ref] += 1
 
     def script(
         self,
@@ -403,7 +396,7 @@ class Service(ABC):
         Raises:
             KeyError: There is no such task.
         """
-        self._media.put(self.tasks[ref].ref, number, content)
+        self.files.put(self.tasks[ref].ref, number, content)
 
     def fault(
         self,
@@ -431,49 +424,11 @@ class Service(ABC):
             raise ValueError(f"times is 1 or more, or None, not {times!r}")
         if route is not None:
             check_route(route)
-        target: FaultTarget = (None if ref is None else key_of(ref), route, media)
-        self._faults.add(fault, target, times)
+        self.faults.add(fault, (None if ref is None else key_of(ref), route, media), times)
 
     def clear_faults(self) -> None:
         """Forget all faults. Answers that stall already go on stalling."""
-        self._faults.clear()
-
-    # For those who answer.
-
-    def take_fault(self, request: Request) -> Fault | None:
-        """Return the fault that this request meets, and count that it is met."""
-        refs = (None,) if request.ref is None else (key_of(request.ref), None)
-        routes = (None,) if request.route is None else (request.route, None)
-        return self._faults.take((ref, route, request.media) for ref in refs for route in routes)
-
-    def file_of(self, ref: AnyRef, number: int, now: float) -> bytes | None:
-        """Return the bytes of a task's file; `None` before it has succeeded."""
-        task = self.tasks.get(ref)
-        if task is None or not task.succeeded(now):
-            return None
-        return self._media.get(task.ref, number)
-
-    def make_media_row(self, task: StoredTask) -> None:
-        """Make the media row of a finished video, though there may be one by now."""
-        assert isinstance(task.ref, VideoRef)
-        self.media_rows.append(task.ref)
-        task.media = {
-            "coverUrl": f"{self.storage_url}/aitoearn/covers/{task.ref.id}.png",
-            "mediaId": self.fresh_id(),
-            "groupId": task.request["groupId"],
-        }
-
-    def cut_off_jobs(self) -> None:
-        """Cut off the images that are being made."""
-        now = self.now()
-        self._cut_off = [task for task in self.tasks.of_kind(ImageRef) if task.running(now)]
-
-    def rerun_jobs(self, at: float) -> None:
-        """Begin the images that were cut off once more, at a moment to come."""
-        tasks, self._cut_off = self._cut_off, []
-        for task in tasks:
-            task.timeline.restart(at - task.created)
-            self.provider_calls[task.ref] += 1
+        self.faults.clear()
 
     def fresh_id(self) -> str:
         """Return an id for a new row."""

@@ -47,8 +47,6 @@ class VideoSweep:
         seconds_per_video: The time that one look takes, besides the process's own.
         process: The process in which it runs.
         videos: Gives all videos, oldest first.
-        epoch: The service's date, in seconds since 1970, when the loop's clock says 0.
-        start: The moment from which on there is something to look at.
     """
 
     def __init__(
@@ -57,18 +55,26 @@ class VideoSweep:
         seconds_per_video: float,
         process: Process,
         videos: Callable[[], Iterable[StoredTask]],
-        *,
-        epoch: float,
-        start: float,
     ) -> None:
         self._period = period
         self._seconds_per_video = seconds_per_video
         self._process = process
         self._videos = videos
-        self._epoch = epoch
-        self._next_run = self._after(start)
+        self._epoch = 0.0
+        self._next_run = math.inf
         self._numbers = itertools.count()
         self._runs: list[tuple[float, int, Generator[float]]] = []
+
+    def start(self, now: float, epoch: float) -> None:
+        """Begin to look, if it does not look yet.
+
+        Args:
+            now: The moment.
+            epoch: The service's date, in seconds since 1970, when the loop's clock says 0.
+        """
+        if self._next_run == math.inf:
+            self._epoch = epoch
+            self._next_run = self._after(now)
 
     def advance(self, now: float) -> None:
         """Do all that was due until now."""
