@@ -67,7 +67,7 @@ async def _counted(service: Emulator) -> AsyncIterator[tuple[_Relay, Client]]:
 
 
 async def _measure(size: int, polls: int) -> tuple[float, float, float]:
-    """Bytes of the first poll of a wait, of each later one, and of each `get`."""
+    """Return the bytes of a wait's first poll, of each later one, and of a `get`."""
     image = {"image": "data:image/png;base64," + "A" * size} if size else {}
     async with Emulator() as service:
         ref = service.add_image("generating", request={"prompt": "a cat", **image})

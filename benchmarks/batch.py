@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import math
-import subprocess
 import sys
 import time
 from collections.abc import AsyncIterator
@@ -16,10 +15,11 @@ import msgspec
 
 from aitoearn_async import AnyRef, Client, ImageRef, VideoRef
 
+from .children import output_of
 from .dialects import Times
 from .lives import FAILING, PER_SECOND, SECONDS, SWEEP, VIDEOS, Life, life_of
-from .report import Cell, Report, Table
-from .server import KEY, Lives, serve, started
+from .report import Cell, Report, Table, percentiles
+from .server import KEY, Lives, serve, started, task_id
 
 _COUNT = 20_000
 _LEAD = 3.0
@@ -44,7 +44,7 @@ clock. CPU is the client process's, user and system. One run.
 
 
 class Seen(msgspec.Struct):
-    """What was seen of one kind of task."""
+    """The findings about one kind of task."""
 
     tasks: int
     wrong: int
@@ -54,15 +54,11 @@ class Seen(msgspec.Struct):
 
 
 class Found(msgspec.Struct):
-    """What a run came to."""
+    """The findings of a run."""
 
     wall: float
     cpu: float
     kinds: dict[str, Seen]
-
-
-def _task_id(number: int) -> str:
-    return f"66{number:022x}"
 
 
 def _number(task_id: str | bytes) -> int:
@@ -74,7 +70,7 @@ async def _submitted(start: float, count: int) -> AsyncIterator[AnyRef]:
         life = life_of(number)
         if (early := start + life.submitted - time.monotonic()) > 0:
             await asyncio.sleep(early)
-        yield (VideoRef if life.kind == "video" else ImageRef)(_task_id(number))
+        yield (VideoRef if life.kind == "video" else ImageRef)(task_id(number))
 
 
 async def _child(base_url: str, start: float, count: int) -> Found:
@@ -94,26 +90,18 @@ async def _child(base_url: str, start: float, count: int) -> Found:
             wrong[life.kind] += outcome.ok is life.fails or outcome.task is None
     cpu, wall = time.process_time() - cpu, time.monotonic() - start
     kinds = {
-        kind: Seen(len(found), wrong[kind], polls[kind], _percentiles(found))
+        kind: Seen(len(found), wrong[kind], polls[kind], percentiles(found))
         for kind, found in delays.items()
     }
     return Found(wall, cpu, kinds)
-
-
-def _percentiles(figures: list[float]) -> list[float]:
-    ordered = sorted(figures) or [0.0]
-    last = len(ordered) - 1
-    return [ordered[last // 2], ordered[round(last * 0.99)], ordered[-1]]
 
 
 def run(smoke: bool) -> Report:
     count = 40 if smoke else _COUNT
     # A smoke run begins late in the lives of its tasks: all but the last moments are over.
     start = time.monotonic() + _LEAD - (360.0 if smoke else 0.0)
-    with started(["benchmarks.batch", "serve", str(start)]) as port:
-        command = [sys.executable, "-m", "benchmarks.batch", "wait"]
-        arguments = [f"http://127.0.0.1:{port}", str(start), str(count)]
-        said = subprocess.run([*command, *arguments], stdout=subprocess.PIPE, check=True).stdout
+    with started("batch", "serve", start) as base_url:
+        said = output_of("batch", "wait", base_url, start, count)
     found = msgspec.json.decode(said, type=Found)
     rows: list[list[Cell]] = []
     figures = {"wall_seconds": found.wall, "cpu_seconds": found.cpu}

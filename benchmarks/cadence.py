@@ -47,28 +47,28 @@ _SECONDS: dict[str, dict[str, tuple[float, float]]] = {
 
 
 class World(NamedTuple):
-    """What is waited for, and what is expected of it."""
+    """A world to wait in, and what is expected of the cadence there."""
 
     name: str
     kind: str
     requests: float
     """At most so much of the backoff's requests."""
     delay: float
-    """And of its delay."""
+    """At most so much of its delay."""
     tasks: int = 600
     per_second: float = 3.0
     logs: bool = False
     sweep: float | None = _SWEEP
     others: bool = False
-    """Whether a third of the tasks are another key's."""
+    """True if a third of the tasks are another key's."""
     slower_by: float = 1.0
-    """How much longer the tasks of the second half take."""
+    """The factor by which the tasks of the second half take longer."""
     after: float = 0.0
     """The share of the tasks that is only learned from."""
     runs: int = 1
     answer_seconds: float = 0.0
     times: float = 1.0
-    """How long the tasks take, over what is usual."""
+    """The factor by which all tasks take longer than is usual."""
     has_rhythm: bool = True
 
 
@@ -96,7 +96,7 @@ HURRIED = SLOW._replace(name="the same, lives of a twentieth", delay=0.7, times=
 
 
 class Cost(NamedTuple):
-    """What a cadence came to."""
+    """The costs of a cadence."""
 
     requests: float
     delay: float

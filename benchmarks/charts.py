@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 from .page import ROOT, Result
 from .peers import late
+from .report import plain
 
 FOLDER = ROOT / "docs" / "explanation" / "charts"
 
@@ -37,7 +38,7 @@ LOOKS = {
 }
 
 SHOWN_TASKS = 500
-"""Of the sizes that were measured, the one in the chart of polls."""
+"""The size in the chart of polls, of those that were measured."""
 
 
 class Bar(NamedTuple):
@@ -49,7 +50,7 @@ class Bar(NamedTuple):
 
 
 class Chart(NamedTuple):
-    """What is drawn: the shortest bar is the best one."""
+    """A drawing whose shortest bar is the best one."""
 
     title: str
     unit: str
@@ -57,7 +58,7 @@ class Chart(NamedTuple):
 
 
 def draw(kept: dict[str, Result]) -> list[Path]:
-    """Draw what there are results for; the files."""
+    """Draw what there are results for, and return the files."""
     FOLDER.mkdir(parents=True, exist_ok=True)
     drawn: list[Path] = []
     for name, chart in CHARTS.items():
@@ -68,12 +69,11 @@ def draw(kept: dict[str, Result]) -> list[Path]:
 
 
 def _throughput(result: Result) -> Chart:
-    """One bar a library, ours first."""
+    """Draw one bar a library, ours first."""
     ours = {"batch": "aitoearn-async, as_completed", "client.get": "aitoearn-async, get"}
     names = list(dict.fromkeys(str(row[0]) for row in result.tables[0].rows if row[1]))
-    plain = {n: n.replace(",", "").replace(" ", "_").replace(".", "_") for n in names}
     bars = [
-        Bar(ours.get(name, name), result.figures[f"{plain[name]}_{SHOWN_TASKS}_us"], name in ours)
+        Bar(ours.get(name, name), result.figures[f"{plain(name)}_{SHOWN_TASKS}_us"], name in ours)
         for name in names
     ]
     bars.sort(key=lambda bar: (not bar.ours, bar.length))
@@ -104,7 +104,7 @@ def _lag(result: Result) -> Chart:
     bars = [
         Bar(
             label,
-            result.figures[f"{name.replace(' ', '_').replace('%', 'percent')}_loop_p99_ms"],
+            result.figures[f"{plain(name)}_loop_p99_ms"],
             name != "nothing to do",
         )
         for name, label in words.items()
@@ -165,7 +165,7 @@ def _svg(chart: Chart) -> str:
 
 
 def finished(svg: str) -> str:
-    """A drawing whose text has the colour of text, on light and on dark pages."""
+    """Return a drawing whose text has the colour of text, on light and on dark pages."""
     svg = svg.replace(_TEXT, "currentColor")
     opening, ending, rest = svg.partition("<defs>")
     svg = opening + _STYLE + "\n " + ending + rest
@@ -173,5 +173,5 @@ def finished(svg: str) -> str:
 
 
 def short(figure: float) -> str:
-    """A figure as it stands beside its bar."""
+    """Return a figure as it stands beside its bar."""
     return f"{figure:,.0f}" if figure >= 10 else f"{figure:.1f}"

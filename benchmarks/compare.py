@@ -18,7 +18,8 @@ import tenacity
 from aitoearn_async import Client, ImageRef
 
 from . import import_time, lag, memory, overhead, throughput
-from .report import Cell, Expectation, Report, Spread, Table
+from .children import Child
+from .report import Cell, Expectation, Report, Spread, Table, turns
 from .server import KEY, answering
 
 MOST = 1.03
@@ -90,32 +91,21 @@ class _Poller:
     """The process of a side, which polls when told to."""
 
     def __init__(self, side: Path, base_url: str, ending_url: str) -> None:
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", "benchmarks.compare", base_url, ending_url],
-            cwd=side,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
+        self._child = Child("compare", base_url, ending_url, cwd=side)
 
     def round(self, way: str, in_flight: int, polls: int) -> float:
         """Return the CPU of a poll, in microseconds."""
-        assert self._process.stdin is not None
-        assert self._process.stdout is not None
-        self._process.stdin.write(f"{way} {in_flight} {polls}\n")
-        self._process.stdin.flush()
-        return float(self._process.stdout.readline()) * 1e6
+        return float(self._child.ask(way, in_flight, polls)) * 1e6
 
     def close(self) -> None:
-        self._process.communicate()
+        self._child.close()
 
 
 def _compare(measures: dict[str, Measure], rounds: int) -> dict[str, list[float]]:
     """Let both sides take turns; the first turn of each does not count."""
     found: dict[str, list[float]] = {side: [] for side in measures}
-    for number in range(-1, rounds):
-        for side in list(measures) if number % 2 else list(measures)[::-1]:
-            found[side].append(measures[side]())
+    for side in turns(measures, rounds + 1):
+        found[side].append(measures[side]())
     return {side: figures[1:] for side, figures in found.items()}
 
 

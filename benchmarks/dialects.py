@@ -1,4 +1,4 @@
-"""What the answering server says: a row for each API it speaks, ours and those of the peers.
+"""The words of the answering server: a row for each API it speaks, ours and those of the peers.
 
 The peers' bodies have the fields that their own clients declare. When a task is over, and how
 it gets onto the socket, is in `server`.
@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 
 class Times(NamedTuple):
-    """What is said of a task's times."""
+    """The times of a task, as answers tell them."""
 
     created: bytes = b"2026-06-01T10:00:00.000Z"
     updated: bytes = b"2026-06-01T10:00:42.000Z"
@@ -31,10 +31,10 @@ class Dialect(NamedTuple):
     """The word while it runs, and what comes with it: here too there may be times."""
     succeeded: tuple[bytes, bytes]
     failed: tuple[bytes, bytes] | None = None
-    """For those of the dialects in which tasks are made to fail."""
+    """The same of a failure, in dialects whose tasks are made to fail."""
 
     def answer(self, task_id: bytes, request_id: bytes, *, end: bool | None, times: Times) -> bytes:
-        """What is said of a task. `end`: None while it runs, then whether it has succeeded."""
+        """Return the answer about a task. `end`: None while it runs, then whether it succeeded."""
         if end is None:
             word, more = self.running
         else:
@@ -122,7 +122,7 @@ DIALECTS = {
 
 
 def dialect_of(path: bytes) -> tuple[Dialect, bytes] | None:
-    """Which task a path asks for."""
+    """Return the dialect of a path, and the id of the task that it asks for."""
     for dialect in DIALECTS.values():
         if asked := dialect.path.fullmatch(path):
             return dialect, asked[1]

@@ -1,4 +1,4 @@
-"""What the SDK survives: runs the fault suite, and adds up the books its tests keep.
+"""The faults that the SDK survives: runs their suite, and adds up the books its tests keep.
 
     python -m benchmarks faults --page docs/explanation/survives.md      writes the page too
 

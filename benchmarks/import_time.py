@@ -9,7 +9,7 @@ import os
 import subprocess
 import sys
 
-from .report import Cell, Expectation, Report, Spread, Table
+from .report import Cell, Expectation, Report, Spread, Table, turns
 
 MOST = 1.25
 
@@ -58,9 +58,8 @@ def run(smoke: bool) -> Report:
     ways = {**_WAYS, **({_BEFORE: _WAYS[_OURS]} if before else {})}
     paths = {_BEFORE: [before]} if before else {}
     runs: dict[str, list[tuple[float, float]]] = {name: [] for name in ways}
-    for number in range(-1, 2 if smoke else 40):
-        for name in list(ways) if number % 2 else list(ways)[::-1]:
-            runs[name].append(measure(ways[name], paths.get(name, [])))
+    for name in turns(ways, 3 if smoke else 41):
+        runs[name].append(measure(ways[name], paths.get(name, [])))
     rows: list[list[Cell]] = []
     for name, found in runs.items():
         milliseconds = [Spread.of([run[kind] for run in found[1:]]).median * 1e3 for kind in (0, 1)]

@@ -1,11 +1,10 @@
-"""How long the event loop is held up, and how late polls go out, with 100,000 tasks pending."""
+"""The lag of the event loop and that of polls, with 100,000 tasks pending."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
 import random
-import subprocess
 import sys
 import time
 from collections.abc import Callable
@@ -15,8 +14,9 @@ import msgspec
 
 from aitoearn_async import Client, ImageRef, wait_backoff
 
-from .report import Cell, Expectation, Report, Table
-from .server import KEY, answering
+from .children import Child, output_of
+from .report import Cell, Expectation, Report, Table, percentiles, plain
+from .server import KEY, answering, task_id
 
 MOST_MS = 20.0
 _TICK = 0.005
@@ -39,7 +39,7 @@ CPU time since the timer last ran: what is left if others had not held the proce
 
 
 class Phase(msgspec.Struct):
-    """What was seen in one phase."""
+    """The findings of one phase."""
 
     name: str
     seconds: float
@@ -47,7 +47,7 @@ class Phase(msgspec.Struct):
     loop: list[float]
     """Seconds: the median, the 99th percentile and the longest."""
     own: list[float]
-    """As much of the loop's lag as this process spent of CPU time since the timer last ran."""
+    """The part of the loop's lag in which this process used the CPU."""
     poll: list[float]
 
 
@@ -82,18 +82,8 @@ class _Watch:
         self.own.append(max(min(lag, cpu), 0.0))
 
 
-def _percentiles(figures: list[float]) -> list[float]:
-    ordered = sorted(figures) or [0.0]
-    last = len(ordered) - 1
-    return [ordered[last // 2], ordered[round(last * 0.99)], ordered[-1]]
-
-
-def _task_id(number: int) -> str:
-    return f"66{number:022x}"
-
-
 class _Often(wait_backoff):
-    """From a common moment on each about as often as the others, evenly spread."""
+    """A strategy that polls all tasks alike often, evenly spread, from a common moment on."""
 
     def __init__(self, since: float, seconds: float) -> None:
         super().__init__(seconds / 0.9, factor=1.0, maximum=seconds / 0.9)
@@ -107,7 +97,7 @@ class _Often(wait_backoff):
 
 
 class _Together(wait_backoff):
-    """All in one moment."""
+    """A strategy that polls all tasks in one moment."""
 
     def __init__(self, moment: float) -> None:
         super().__init__(0.0)
@@ -118,19 +108,19 @@ class _Together(wait_backoff):
 
 
 async def _seconds_for(polls: int, base_url: str) -> float:
-    """How long so many polls take here and now, going by a few of them."""
+    """Return the seconds that so many polls take here and now, going by a few of them."""
     some = 2_000
     began = time.monotonic()
     async with Client(KEY, base_url=base_url) as client:
-        await asyncio.gather(*(client.get(ImageRef(_task_id(_ENDING))) for _ in range(some)))
+        await asyncio.gather(*(client.get(ImageRef(task_id(_ENDING))) for _ in range(some)))
     return (time.monotonic() - began) / some * polls
 
 
 async def _child(base_url: str, count: int, steady: float) -> None:
     since = time.monotonic() + 2 * await _seconds_for(count, base_url) + 3.0
     together = since + steady
-    ending = [ImageRef(_task_id(number)) for number in range(count) if number % 100 < _ENDING]
-    others = [ImageRef(_task_id(number)) for number in range(count) if number % 100 >= _ENDING]
+    ending = [ImageRef(task_id(number)) for number in range(count) if number % 100 < _ENDING]
+    others = [ImageRef(task_id(number)) for number in range(count) if number % 100 >= _ENDING]
     often = _Often(since, len(others) / _PER_SECOND)
     phases: list[Phase] = []
     async with (
@@ -152,7 +142,7 @@ async def _child(base_url: str, count: int, steady: float) -> None:
             while not over():  # noqa: ASYNC110  looking must not hold anybody up
                 await asyncio.sleep(_TICK)
             spent, polled = time.monotonic() - began, polls() - before
-            seen = map(_percentiles, (watch.lags, watch.own, watch.poll_lags))
+            seen = map(percentiles, (watch.lags, watch.own, watch.poll_lags))
             phases.append(Phase(name, spent, polled, *seen))
 
         async def take() -> None:
@@ -175,7 +165,7 @@ async def _idle() -> None:
     began = time.monotonic()
     await asyncio.to_thread(sys.stdin.read)
     watching.cancel()
-    seen = map(_percentiles, (watch.lags, watch.own, watch.poll_lags))
+    seen = map(percentiles, (watch.lags, watch.own, watch.poll_lags))
     print(
         msgspec.json.encode([Phase("nothing to do", time.monotonic() - began, 0, *seen)]).decode()
     )
@@ -183,21 +173,13 @@ async def _idle() -> None:
 
 def measure(base_url: str, count: int, steady: float, *, cwd: Path | None = None) -> list[Phase]:
     """Return what is seen in each phase."""
-    command = [sys.executable, "-m", "benchmarks.lag"]
-    with subprocess.Popen(
-        [*command, "idle"], cwd=cwd, stdin=subprocess.PIPE, stdout=subprocess.PIPE
-    ) as idle:
-        found = subprocess.run(
-            [*command, base_url, str(count), str(steady)],
-            cwd=cwd,
-            stdout=subprocess.PIPE,
-            check=True,
-        )
-        beside, _ = idle.communicate()
+    idle = Child("lag", "idle", cwd=cwd)
+    try:
+        found = output_of("lag", base_url, count, steady, cwd=cwd)
+    finally:
+        beside = idle.close()
     return [
-        phase
-        for said in (found.stdout, beside)
-        for phase in msgspec.json.decode(said, type=list[Phase])
+        phase for said in (found, beside) for phase in msgspec.json.decode(said, type=list[Phase])
     ]
 
 
@@ -217,11 +199,11 @@ def run(smoke: bool) -> Report:
         rate = f"{phase.polls / phase.seconds:,.0f}" if is_batch else ""
         row: list[Cell] = [phase.name, f"{phase.seconds:.0f}", rate, *loop, *poll]
         rows.append(row)
-        plain = phase.name.replace(" ", "_").replace("%", "percent")
-        figures[f"{plain}_seconds"], figures[f"{plain}_polls"] = phase.seconds, phase.polls
+        name = plain(phase.name)
+        figures[f"{name}_seconds"], figures[f"{name}_polls"] = phase.seconds, phase.polls
         for which, lags in (("loop", phase.loop), ("own", phase.own), ("poll", phase.poll)):
             for word, seconds in zip(("p50", "p99", "max"), lags, strict=True):
-                figures[f"{plain}_{which}_{word}_ms"] = seconds * 1e3
+                figures[f"{name}_{which}_{word}_ms"] = seconds * 1e3
         if phase.name in {"steady", f"{_ENDING} % end"}:
             what = f"ms of loop lag, 99th percentile, {phase.name}"
             expectations.append(Expectation(what, phase.loop[1] * 1e3, MOST_MS))

@@ -1,4 +1,4 @@
-"""How long emulated tasks take, and how they end: invented, but shaped like real ones.
+"""The lives of tasks, and how they end: invented, but shaped like real ones.
 
 Known to the server, which answers by it, and to the client, which can say how late it heard of
 an end. All moments are seconds after the first task was submitted.
@@ -27,17 +27,17 @@ SECONDS = {
 
 
 class Life(NamedTuple):
-    """What becomes of one task."""
+    """The life of one task."""
 
     kind: str
     submitted: float
     ended: float
-    """When the service can tell that it has ended."""
+    """The moment at which the service can tell that it has ended."""
     fails: bool
 
 
 def life_of(number: int) -> Life:
-    """The life of the n-th task; always the same one."""
+    """Return the life of the n-th task; always the same one."""
     chance = random.Random(number)
     kind = "video" if chance.random() * 100 < VIDEOS else "image"
     submitted = number / PER_SECOND

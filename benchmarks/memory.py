@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import gc
 import resource
-import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -15,8 +14,9 @@ import tenacity
 
 from aitoearn_async import Client, ImageRef
 
+from .children import output_of
 from .report import Cell, Expectation, Report, Table
-from .server import KEY, answering
+from .server import KEY, answering, task_id
 
 MOST = 512.0
 _FULL = [
@@ -43,14 +43,19 @@ hour later; the client's connections are then part of it too. One run each.
 """
 
 
-def _resident() -> int:
-    gc.collect()
+def resident() -> int:
+    """Return the resident memory of this process, in bytes."""
     pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1])
     return pages * resource.getpagesize()
 
 
+def _collected() -> int:
+    gc.collect()
+    return resident()
+
+
 def _refs(count: int) -> Iterator[ImageRef]:
-    return (ImageRef(f"66{number:022x}") for number in range(count))
+    return (ImageRef(task_id(number)) for number in range(count))
 
 
 async def _settled(holds: Callable[[], bool]) -> None:
@@ -71,13 +76,13 @@ async def _child(way: str, count: int, polled: str, base_url: str) -> float:
     async with Client(
         KEY, base_url=base_url, requests_per_second=rate, concurrency=places
     ) as client:
-        before = _resident()
+        before = _collected()
         if way == "gather":
             waits = (client.wait_for(ref, wait=hour, timeout=36000) for ref in _refs(count))
             waiting = asyncio.gather(*waits)
             asked = count if once else 1
             await _settled(lambda: client.statistics().requests >= asked)
-            found = _resident() - before
+            found = _collected() - before
             waiting.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await waiting
@@ -87,13 +92,12 @@ async def _child(way: str, count: int, polled: str, base_url: str) -> float:
             polls = count if once else 0
             await _settled(lambda: batch.statistics().exhausted)
             await _settled(lambda: batch.statistics().polls >= polls)
-            return (_resident() - before) / count
+            return (_collected() - before) / count
 
 
 def measure(way: str, count: int, polled: str, base_url: str, *, cwd: Path | None = None) -> float:
     """Return the bytes of a waiting task."""
-    command = [sys.executable, "-m", "benchmarks.memory", way, str(count), polled, base_url]
-    return float(subprocess.run(command, cwd=cwd, stdout=subprocess.PIPE, check=True).stdout)
+    return float(output_of("memory", way, count, polled, base_url, cwd=cwd))
 
 
 def run(smoke: bool) -> Report:

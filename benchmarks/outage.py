@@ -57,7 +57,7 @@ _REQUEST = re.compile(
 
 
 class Scenario:
-    """What the service goes through; times are loop time."""
+    """The troubles of the service; times are loop time."""
 
     def __init__(self, count: int, latency: float, began: float) -> None:
         self.latency = latency
@@ -73,7 +73,7 @@ class Scenario:
 
 
 def _most_connections() -> int:
-    """How many there can be at a time, of which this process holds both ends."""
+    """The number there can be at a time, of which this process holds both ends."""
     descriptors, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     return min(descriptors // 2 - 500, _PORTS)
 
@@ -120,7 +120,7 @@ async def _serve(scenario: Scenario, port: int = 0) -> asyncio.Server:
 
 
 async def _over(seconds: float, count: int) -> AsyncIterator[ImageRef]:
-    """Refs that come in evenly, so that their polls are spread from the beginning."""
+    """Yield refs evenly, so that their polls are spread from the beginning."""
     for number in range(count):
         yield ImageRef(f"{number:024x}")
         if number % 100 == 99:

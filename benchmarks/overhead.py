@@ -14,7 +14,7 @@ import tenacity
 
 from aitoearn_async import Client, ImageRef, ImageTask
 
-from .report import Cell, Expectation, Report, Spread, Table
+from .report import Cell, Expectation, Report, Spread, Table, plain, turns
 from .server import KEY, answering
 
 MOST = 1.15
@@ -104,10 +104,8 @@ async def _compare(
             "client.get": Way(get),
             "wait_for": Way(wait_for, POLLS_OF_A_WAIT),
         }
-        for number in range(-1, rounds):
-            names = list(ways) if number % 2 else list(ways)[::-1]
-            for name in names:
-                await ways[name].round(polls, in_flight)
+        for name in turns(ways, rounds + 1):
+            await ways[name].round(polls, in_flight)
     # The first round opens the connections.
     return {name: way.costs[1:] for name, way in ways.items()}
 
@@ -126,9 +124,8 @@ def run(smoke: bool) -> Report:
                 ratio = Spread.of([mine / theirs for mine, theirs in pairs])
                 among = f"{ratio.low:.3f} - {ratio.high:.3f}" if name != "by hand" else ""
                 rows.append([name, in_flight, f"{cost * 1e6:.1f}", ratio.median, among])
-                plain = f"{name.replace(' ', '_').replace('.', '_')}_{in_flight}"
-                figures[f"{plain}_us"] = cost * 1e6
-                figures[f"{plain}_ratio"] = ratio.median
+                figures[f"{plain(name)}_{in_flight}_us"] = cost * 1e6
+                figures[f"{plain(name)}_{in_flight}_ratio"] = ratio.median
             what = f"client.get over by hand, {in_flight} in flight"
             expectations.append(Expectation(what, figures[f"client_get_{in_flight}_ratio"], MOST))
     columns = ["way", "in flight", "CPU µs a poll", "ratio", "middle half of the ratios"]

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import msgspec
 
-from .report import Cell, Table
+from .report import Cell, Expectation, Table, text_of
 
 ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "benchmarks" / "results"
@@ -29,15 +29,6 @@ _MARKED = re.compile(
 )
 
 
-class Expected(msgspec.Struct):
-    """A figure, and the most it should be."""
-
-    what: str
-    figure: float
-    at_most: float
-    met: bool
-
-
 class Result(msgspec.Struct):
     """A report as it was kept."""
 
@@ -46,12 +37,12 @@ class Result(msgspec.Struct):
     machine: dict[str, str]
     method: str
     figures: dict[str, float]
-    expectations: list[Expected]
+    expectations: list[Expectation]
     tables: list[Table]
 
 
 def results() -> dict[str, Result]:
-    """The published results, by benchmark."""
+    """Return the published results, by benchmark."""
     found = [
         msgspec.json.decode(path.read_bytes(), type=Result)
         for path in sorted(RESULTS.glob("*.json"))
@@ -60,7 +51,7 @@ def results() -> dict[str, Result]:
 
 
 def filled(text: str, kept: dict[str, Result]) -> str:
-    """A page with the figures of these results."""
+    """Return a page with the figures of these results."""
 
     def fill(marked: re.Match[str]) -> str:
         if marked["what"] is None:
@@ -96,7 +87,7 @@ def _first_table(result: Result) -> str:
 
 
 def _summary(kept: dict[str, Result]) -> str:
-    """How fast, how small, how little in the way: a sentence each."""
+    """Return how fast, how small and how little in the way it is: a sentence each."""
     polls, memory, lag = (kept[name].figures for name in ("throughput", "memory", "lag"))
     ours = {name: us for name, us in polls.items() if re.fullmatch(r"batch_\d+_us", name)}
     peers = re.compile(r"(?!batch|by_hand|client_get).*_(\d+)_us")
@@ -120,7 +111,7 @@ def _summary(kept: dict[str, Result]) -> str:
 
 
 def _machines(kept: dict[str, Result]) -> str:
-    """Each fact once, where all results agree; else with the benchmarks it is of."""
+    """Return each fact once if all results agree, else with the benchmarks it is of."""
     facts: dict[str, dict[str, list[str]]] = {}
     for name, result in kept.items():
         for key, value in result.machine.items():
@@ -134,9 +125,5 @@ def _machines(kept: dict[str, Result]) -> str:
 
 def _table(table: Table) -> str:
     ruler = ["---", *["--:"] * (len(table.columns) - 1)]
-    cells = [table.columns, ruler, *([_text(cell) for cell in row] for row in table.rows)]
+    cells = [table.columns, ruler, *(map(text_of, row) for row in table.rows)]
     return "".join(f"| {' | '.join(row)} |\n" for row in cells)
-
-
-def _text(cell: Cell) -> str:
-    return f"{cell:.3f}" if isinstance(cell, float) else str(cell)

@@ -150,7 +150,7 @@ WAYS = {
 
 
 def versions() -> dict[str, str]:
-    """Those of the peers that are installed."""
+    """Return the versions of the peers that are installed."""
     found: dict[str, str] = {}
     for way in WAYS.values():
         with contextlib.suppress(PackageNotFoundError):

@@ -1,4 +1,4 @@
-"""What a benchmark found: for people as tables, for programs as JSON, with the machine's facts."""
+"""The report of a benchmark: tables for people, JSON for programs, with the machine's facts."""
 
 from __future__ import annotations
 
@@ -6,13 +6,16 @@ import os
 import platform
 import statistics
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 from textwrap import fill
+from typing import TypeVar
 
 import msgspec
+
+T = TypeVar("T")
 
 Cell = str | int | float
 
@@ -38,7 +41,7 @@ class Expectation(msgspec.Struct):
 
 
 class Report(msgspec.Struct):
-    """What a benchmark found. `figures` are for programs: plain names, numbers."""
+    """The findings of a benchmark. `figures` are for programs: plain names, numbers."""
 
     method: str
     tables: list[Table]
@@ -47,7 +50,7 @@ class Report(msgspec.Struct):
     page: str = ""
     """The same as a page of the documentation, of those that have one."""
     failed: bool = False
-    """Whether what was run did not do what it should, whatever the figures."""
+    """True if what was run did not do what it should, whatever the figures."""
     against: dict[str, str] = {}
     """Versions of what else was measured."""
 
@@ -96,7 +99,7 @@ class Spread(msgspec.Struct):
 
 
 def machine() -> dict[str, str]:
-    """Where and with what it was measured."""
+    """Return where and with what it was measured."""
     return {
         "date": datetime.now(UTC).date().isoformat(),
         "cpu": _cpu_model(),
@@ -128,7 +131,7 @@ def _has_c_parser() -> bool:
 
 
 def _show_table(table: Table) -> None:
-    cells = [table.columns, *([_text(cell) for cell in row] for row in table.rows)]
+    cells = [table.columns, *([*map(text_of, row)] for row in table.rows)]
     widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
     if table.title:
         print(table.title)
@@ -144,5 +147,25 @@ def _show_table(table: Table) -> None:
     sys.stdout.flush()
 
 
-def _text(cell: Cell) -> str:
+def text_of(cell: Cell) -> str:
+    """Return a cell as it is shown."""
     return f"{cell:.3f}" if isinstance(cell, float) else str(cell)
+
+
+def plain(name: str) -> str:
+    """Return the name of a row as a part of the name of a figure."""
+    return name.replace(",", "").replace(" ", "_").replace(".", "_").replace("%", "percent")
+
+
+def percentiles(figures: Sequence[float]) -> list[float]:
+    """Return the median, the 99th percentile and the highest."""
+    ordered = sorted(figures) or [0.0]
+    last = len(ordered) - 1
+    return [ordered[last // 2], ordered[round(last * 0.99)], ordered[-1]]
+
+
+def turns(ways: Iterable[T], rounds: int) -> Iterator[T]:
+    """Yield each way once a round, in the order A B B A, so that a machine's moods fall on all."""
+    there = list(ways)
+    for number in range(rounds):
+        yield from there[:: 1 if number % 2 else -1]

@@ -12,11 +12,11 @@ import argparse
 import asyncio
 import contextlib
 import re
-import subprocess
 import sys
 import threading
 from collections.abc import Iterator
 
+from .children import Child
 from .dialects import Times, dialect_of
 
 KEY = "benchmark-key"
@@ -42,7 +42,7 @@ _TIMES = Times()
 
 
 class Lives:
-    """When a task is over: after so many polls, for so many of a hundred ids; the rest run on.
+    """The ends of tasks: after so many polls, for so many of a hundred ids; the rest run on.
 
     All their times are the same ones, and the server's clock stands still.
     """
@@ -53,7 +53,7 @@ class Lives:
         self._polls: dict[bytes, int] = {}
 
     def look(self, task_id: bytes) -> tuple[bool | None, Times]:
-        """How a task stands: None while it runs, then whether it has succeeded. Counts a poll."""
+        """Count a poll. Return whether the task succeeded (None while it runs), and its times."""
         if not self._polls_to_end or int(task_id[-6:], 16) % 100 >= self._ending:
             return None, _TIMES
         polls = self._polls.get(task_id, 0) + 1
@@ -61,7 +61,7 @@ class Lives:
         return True if polls == self._polls_to_end else None, _TIMES
 
     def date(self) -> bytes:
-        """The server's clock, as its `Date` headers tell it."""
+        """Return the server's time, as its `Date` headers tell it."""
         return b"Mon, 01 Jun 2026 10:00:42 GMT"
 
 
@@ -95,35 +95,33 @@ class _Answering(asyncio.Protocol):
 
 @contextlib.contextmanager
 def answering(*, polls_to_end: int = 0, ending: int = 100) -> Iterator[str]:
-    """Start the server; its address. It is gone when the block is left.
+    """Start the server, and give its address. It is gone when the block is left.
 
     Args:
         polls_to_end: After so many polls a task has succeeded; the next poll begins its life
             anew. 0: tasks run for ever.
         ending: So many of a hundred tasks end at all: those whose id, modulo 100, is less.
     """
-    with started(
-        ["benchmarks.server", "--polls-to-end", str(polls_to_end), "--ending", str(ending)]
-    ) as line:
-        yield f"http://127.0.0.1:{int(line)}"
+    with started("server", "--polls-to-end", polls_to_end, "--ending", ending) as base_url:
+        yield base_url
 
 
 @contextlib.contextmanager
-def started(arguments: list[str]) -> Iterator[str]:
-    """Run one of our modules as a process; the first line it says. It ends with the block."""
-    process = subprocess.Popen(
-        [sys.executable, "-m", *arguments], stdin=subprocess.PIPE, stdout=subprocess.PIPE
-    )
-    with process:
-        assert process.stdin is not None
-        assert process.stdout is not None
-        try:
-            line = process.stdout.readline().decode().strip()
-            if not line:
-                raise RuntimeError(f"{arguments[0]} did not start")
-            yield line
-        finally:
-            process.stdin.close()
+def started(module: str, *arguments: object) -> Iterator[str]:
+    """Run a module that serves, and give its address. It ends with the block."""
+    child = Child(module, *arguments)
+    try:
+        port = child.line()
+        if not port:
+            raise RuntimeError(f"benchmarks.{module} did not start")
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        child.close()
+
+
+def task_id(number: int) -> str:
+    """Return the id of the n-th task."""
+    return f"66{number:022x}"
 
 
 async def serve(lives: Lives) -> None:

@@ -10,8 +10,6 @@ import gc
 import importlib
 import io
 import os
-import resource
-import subprocess
 import sys
 import time
 from collections.abc import AsyncIterator
@@ -31,6 +29,8 @@ from aitoearn_async import (
     wait_backoff,
 )
 
+from .children import command_of, output_of
+from .memory import resident
 from .report import Cell, Expectation, Report, Table
 from .soak_server import ENDLESS, FAILING, SHARE, TROUBLE, fate_of
 
@@ -39,10 +39,10 @@ _ROWS = 20
 
 
 class Plan(msgspec.Struct):
-    """What is to be soaked, and for how long. Times are seconds."""
+    """The plan of a soak. Times are seconds."""
 
     seconds: float
-    """For which tasks are submitted; those that wait then are waited for."""
+    """The time in which tasks are submitted; those that wait then are waited for."""
     waiting: int = 10_000
     least: float = 15.0
     most: float = 60.0
@@ -73,7 +73,7 @@ first submitted had all ended until submitting stops. One run.
 
 
 class Sample(msgspec.Struct):
-    """How the process stood at one moment."""
+    """The process at one moment."""
 
     at: float
     waiting: int
@@ -86,7 +86,7 @@ class Sample(msgspec.Struct):
 
 
 class Found(msgspec.Struct):
-    """What a run came to."""
+    """The findings of a run."""
 
     submitted: int = 0
     ended: int = 0
@@ -106,7 +106,7 @@ class _Server:
 
     async def start(self) -> None:
         self._process = await asyncio.create_subprocess_exec(
-            *[sys.executable, "-m", "benchmarks.soak_server"],
+            *command_of("soak_server"),
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
         )
@@ -138,7 +138,7 @@ async def _submitted(server: _Server, plan: Plan, found: Found) -> AsyncIterator
 
 
 def _check(outcome: Outcome[ImageTask], plan: Plan, found: Found) -> None:
-    """Whether it is what the task's number says."""
+    """Note an outcome that is not what the task's number says."""
     fate = fate_of(int(outcome.ref.id[2:], 16))
     task, error = outcome.task, outcome.error
     if fate.word == "generating":
@@ -163,17 +163,12 @@ async def _watch(client: Client, batch: Batch[ImageTask], plan: Plan, found: Fou
             counts.pending + counts.in_flight,
             statistics.requests,
             statistics.failures,
-            _resident(),
+            resident() / 1e6,
             len(os.listdir("/proc/self/fd")),
             len(asyncio.all_tasks()),
         )
         found.samples.append(sample)
         await asyncio.sleep(plan.between_samples)
-
-
-def _resident() -> float:
-    pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1])
-    return pages * resource.getpagesize() / 1e6
 
 
 def _standing() -> int:
@@ -213,7 +208,7 @@ async def _child(plan: Plan) -> Found:
 
 
 def _slope(samples: list[Sample], field: str) -> float:
-    """By how much it grows in ten minutes: a line of least squares."""
+    """Return by how much a figure grows in ten minutes: a line of least squares."""
     pairs = [(sample.at, float(getattr(sample, field))) for sample in samples]
     if len(pairs) < 2:
         return 0.0
@@ -259,8 +254,7 @@ def _rows(samples: list[Sample]) -> list[list[Cell]]:
 
 def run(smoke: bool, *, minutes: float = 60.0, chart: Path | None = None) -> Report:
     plan = _SMOKE if smoke else Plan(minutes * 60)
-    command = [sys.executable, "-m", "benchmarks.soak", msgspec.json.encode(plan).decode()]
-    said = subprocess.run(command, stdout=subprocess.PIPE, check=True).stdout
+    said = output_of("soak", msgspec.json.encode(plan).decode())
     found = msgspec.json.decode(said, type=Found)
     for what in (*found.wrong[:10], *found.unheard[:10]):
         print("not what it should be:", what, file=sys.stderr)
@@ -287,7 +281,7 @@ def run(smoke: bool, *, minutes: float = 60.0, chart: Path | None = None) -> Rep
 
 
 def _draw(samples: list[Sample], file: Path) -> None:
-    """A chart of the run. Needs matplotlib (`aitoearn-async[bench]`)."""
+    """Draw a chart of the run. Needs matplotlib (`aitoearn-async[bench]`)."""
     from . import charts  # late: what is measured in this process does without them
 
     plots: Any = importlib.import_module("matplotlib.pyplot")

@@ -18,9 +18,9 @@ from aitoearn_async import ImageRef
 from aitoearn_async.emulator import Emulator, Fault
 
 SHARE = 0.05
-"""Of all requests meet trouble."""
+"""The share of all requests that meet trouble."""
 FAILING, ENDLESS = 10, 2
-"""Of a hundred tasks."""
+"""The tasks that fail, and that never end, of a hundred."""
 _KEPT = 600.0
 """Seconds after which nobody asks for a task any more."""
 _BETWEEN = 0.02
@@ -50,17 +50,17 @@ TROUBLE: dict[str, Fault] = {
 
 
 class Fate(NamedTuple):
-    """What becomes of a task."""
+    """The fate of a task."""
 
     ref: ImageRef
     word: str
     """The last one."""
     share: float
-    """Where between the least and the most seconds it ends."""
+    """The place of its end between the least and the most seconds, from 0 to 1."""
 
 
 def fate_of(number: int) -> Fate:
-    """The fate of the n-th task; always the same one."""
+    """Return the fate of the n-th task; always the same one."""
     chance = random.Random(number)
     drawn = chance.random() * 100
     word = "failed" if drawn < FAILING else "generating" if drawn < FAILING + ENDLESS else "success"

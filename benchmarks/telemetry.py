@@ -15,7 +15,7 @@ from aitoearn_async import Client, ImageRef, ImageTask
 from aitoearn_async.telemetry import OpenTelemetry
 
 from .overhead import POLLS_OF_A_WAIT, Way, task_id
-from .report import Cell, Expectation, Report, Spread, Table
+from .report import Cell, Expectation, Report, Spread, Table, turns
 from .server import KEY, answering
 
 MOST = 1.1
@@ -48,9 +48,8 @@ async def _compare(url: str, in_flight: int, rounds: int, polls: int) -> dict[st
             return await watched.wait_for(ImageRef(task_id(turn)), wait=tenacity.wait_none())
 
         ways = {"off": Way(off, POLLS_OF_A_WAIT), "on": Way(on, POLLS_OF_A_WAIT)}
-        for number in range(-1, rounds):
-            for name in list(ways) if number % 2 else list(ways)[::-1]:
-                await ways[name].round(polls, in_flight)
+        for name in turns(ways, rounds + 1):
+            await ways[name].round(polls, in_flight)
             spans.clear()
     # The first round opens the connections.
     return {name: way.costs[1:] for name, way in ways.items()}

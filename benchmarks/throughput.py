@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import gc
 import itertools
-import subprocess
 import sys
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -17,9 +16,10 @@ import msgspec
 
 from aitoearn_async import Client, ImageRef, wait_backoff
 
+from .children import Child
 from .peers import WAYS, Missing, Poll, versions
-from .report import Cell, Expectation, Report, Spread, Table
-from .server import KEY, answering
+from .report import Cell, Expectation, Report, Spread, Table, plain, turns
+from .server import KEY, answering, task_id
 
 MOST_BY_HAND = 1.15
 LEAST_PEERS = 5.0
@@ -48,7 +48,7 @@ and its turn is repeated.
 
 
 class Turn(msgspec.Struct):
-    """What a way did in its turn."""
+    """The findings of a way's turn."""
 
     polls: int
     cpu: float
@@ -80,7 +80,7 @@ async def _driven(poll: Poll, size: int) -> AsyncIterator[Callable[[], int]]:
             done = next(polls)
 
     async with asyncio.TaskGroup() as group:
-        tasks = [group.create_task(one(_task_id(number))) for number in range(size)]
+        tasks = [group.create_task(one(task_id(number))) for number in range(size)]
         try:
             yield lambda: done
         finally:
@@ -90,7 +90,7 @@ async def _driven(poll: Poll, size: int) -> AsyncIterator[Callable[[], int]]:
 
 @contextlib.asynccontextmanager
 async def _batch(client: Client, size: int) -> AsyncIterator[Callable[[], int]]:
-    refs = (ImageRef(_task_id(number)) for number in range(size))
+    refs = (ImageRef(task_id(number)) for number in range(size))
     at_once = wait_backoff(0.0)
     async with client.as_completed(refs, wait=at_once, timeout=None) as batch:
         yield lambda: batch.statistics().polls
@@ -133,10 +133,6 @@ def _say(line: str) -> None:
     print(line, flush=True)
 
 
-def _task_id(number: int) -> str:
-    return f"66{number:022x}"
-
-
 # In the process that compares.
 
 
@@ -152,31 +148,15 @@ class Way:
 
     def _start(self) -> str:
         """Start the process. Returns why it cannot poll, if it cannot."""
-        self._process = subprocess.Popen(
-            # One of them deprecates the call that polls. Nobody wants to read it, or to pay.
-            [
-                *(sys.executable, "-W", "ignore"),
-                "-m",
-                "benchmarks.throughput",
-                self.name,
-                self._base_url,
-            ],
-            cwd=self._cwd,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-        word, _, missing = self._read().partition(" ")
+        self._child = Child("throughput", self.name, self._base_url, cwd=self._cwd)
+        word, _, missing = self._child.line().partition(" ")
         if word not in {"ready", "missing"}:
             raise RuntimeError(f"{self.name} did not start")
         return missing
 
     def turn(self, size: int, seconds: float) -> Turn:
         while True:
-            assert self._process.stdin is not None
-            self._process.stdin.write(f"{size} {seconds}\n")
-            self._process.stdin.flush()
-            if said := self._read():
+            if said := self._child.ask(size, seconds):
                 return msgspec.json.decode(said, type=Turn)
             self.close()
             if not _is_peer(self.name) or self.restarts >= _MOST_RESTARTS:
@@ -184,12 +164,8 @@ class Way:
             self.restarts += 1
             self._start()
 
-    def _read(self) -> str:
-        assert self._process.stdout is not None
-        return self._process.stdout.readline().strip()
-
     def close(self) -> None:
-        self._process.communicate()
+        self._child.close()
 
 
 @contextlib.contextmanager
@@ -203,15 +179,14 @@ def _ways(base_url: str) -> Iterator[list[Way]]:
 
 
 def _rounds(ways: list[Way], size: int, rounds: int, seconds: float) -> dict[str, list[Turn]]:
-    turns: dict[str, list[Turn]] = {way.name: [] for way in ways}
-    for number in range(rounds):
-        for way in ways if number % 2 else ways[::-1]:
-            turns[way.name].append(way.turn(size, seconds))
-    return turns
+    took: dict[str, list[Turn]] = {way.name: [] for way in ways}
+    for way in turns(ways, rounds):
+        took[way.name].append(way.turn(size, seconds))
+    return took
 
 
 class _Found(msgspec.Struct):
-    """What a way costs at one size."""
+    """The costs of a way at one size."""
 
     us: float
     a_second: float
@@ -220,8 +195,8 @@ class _Found(msgspec.Struct):
     over_ours: Spread
 
 
-def _compare(turns: dict[str, list[Turn]]) -> dict[str, _Found]:
-    costs = {name: [turn.cpu / turn.polls for turn in took] for name, took in turns.items()}
+def _compare(taken: dict[str, list[Turn]]) -> dict[str, _Found]:
+    costs = {name: [turn.cpu / turn.polls for turn in took] for name, took in taken.items()}
 
     def over(name: str, other: str) -> Spread:
         return Spread.of([a / b for a, b in zip(costs[name], costs[other], strict=True)])
@@ -233,7 +208,7 @@ def _compare(turns: dict[str, list[Turn]]) -> dict[str, _Found]:
             over(name, "by hand"),
             over(name, OURS),
         )
-        for name, took in turns.items()
+        for name, took in taken.items()
     }
 
 
@@ -267,10 +242,6 @@ def _is_peer(name: str) -> bool:
     return name in WAYS and WAYS[name].package is not None
 
 
-def _plain(name: str) -> str:
-    return name.replace(",", "").replace(" ", "_").replace(".", "_")
-
-
 def run(smoke: bool) -> Report:
     rounds, seconds, sizes = (2, 0.1, (50,)) if smoke else (9, 1.0, SIZES)
     rows: list[list[Cell]] = []
@@ -282,13 +253,11 @@ def run(smoke: bool) -> Report:
             found[size] = _compare(_rounds(there, size, rounds, seconds))
             for name, one in found[size].items():
                 rows.append(_row(name, size, one))
-                plain = _plain(name)
-                figures[f"{plain}_{size}_us"] = one.us
-                figures[f"{plain}_{size}_polls_per_second"] = one.a_second
-                figures[f"{plain}_{size}_ratio"] = one.over_by_hand.median
-            figures |= {
-                f"{_plain(way.name)}_restarts": way.restarts for way in ways if way.restarts
-            }
+                figure = f"{plain(name)}_{size}"
+                figures[f"{figure}_us"] = one.us
+                figures[f"{figure}_polls_per_second"] = one.a_second
+                figures[f"{figure}_ratio"] = one.over_by_hand.median
+            figures |= {f"{plain(way.name)}_restarts": way.restarts for way in ways if way.restarts}
         rows += [[way.name, "", "", "", "", way.missing] for way in ways if way.missing]
     columns = ["way", "tasks", "CPU µs a poll", "polls a second", "over by hand", "middle half"]
     return Report(METHOD, [Table(columns, rows)], figures, _expectations(found), against=versions())
