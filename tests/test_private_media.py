@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 
 import pytest
@@ -12,33 +13,32 @@ from aitoearn_async.emulator import Emulator
 VARIABLE = "AITOEARN_PRIVATE_MEDIA"
 
 
+ALLOWED = contextlib.nullcontext()
+REFUSED = pytest.raises(MediaAddressError)
+
+
 @pytest.mark.parametrize(
-    ("word", "argument"), [("1", None), ("true", None), ("Yes", None), ("0", True), (None, True)]
+    ("word", "argument", "end"),
+    [
+        *((word, None, ALLOWED) for word in ("1", "true", "Yes")),
+        *((word, None, REFUSED) for word in (None, "", "0", "off")),
+        *(("0", True, ALLOWED), (None, True, ALLOWED), ("1", False, REFUSED)),
+    ],
 )
-async def test_files_of_internal_networks_are_fetched_if_that_is_allowed(
-    word: str | None, argument: bool | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+async def test_files_of_internal_networks_are_fetched_only_if_somebody_allows_it(
+    word: str | None,
+    argument: bool | None,
+    end: contextlib.AbstractContextManager[object],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     set_to(word, monkeypatch)
     async with Emulator() as service:
         client = Client(service.api_key, base_url=service.url, private_media=argument)
         async with client:
             task = await client.wait_for(service.add_image("success"))
-            assert await client.download(task, tmp_path)
-
-
-@pytest.mark.parametrize(
-    ("word", "argument"), [(None, None), ("", None), ("0", None), ("off", None), ("1", False)]
-)
-async def test_they_are_refused_unless_somebody_allows_it(
-    word: str | None, argument: bool | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    set_to(word, monkeypatch)
-    async with Emulator() as service:
-        client = Client(service.api_key, base_url=service.url, private_media=argument)
-        async with client:
-            task = await client.wait_for(service.add_image("success"))
-            with pytest.raises(MediaAddressError):
-                await client.download(task, tmp_path)
+            with end:
+                assert await client.download(task, tmp_path)
 
 
 def test_a_word_that_is_neither_is_refused_by_name(monkeypatch: pytest.MonkeyPatch) -> None:

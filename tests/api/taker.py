@@ -11,8 +11,7 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from tests.support.line_server import LineServer
-from tests.support.raw_server import FIN, RST, STALL, End, Line, Part, envelope, http
+from tests.support.raw_server import FIN, RST, STALL, End, Line, LineServer, Part, envelope, http
 
 ID = "I" * 24
 _LENGTH = re.compile(rb"content-length: (\d+)", re.IGNORECASE)
@@ -49,6 +48,8 @@ class Taker(LineServer):
     def __init__(self, plans: Iterable[Plan] = ()) -> None:
         super().__init__()
         self._plans = iter(plans)
+        self.submits = 0
+        """Connections that brought, or might have brought, a submit."""
         self.created: list[str] = []
         self.wholes = 0
         """Submits that were read whole."""
@@ -56,6 +57,7 @@ class Taker(LineServer):
         self.heads: list[bytes] = []
 
     async def serve(self, line: Line) -> None:
+        self.submits += 1
         plan = next(self._plans, TAKEN)
         parts = list(plan.parts) if plan.point == "accept" else await self._read(plan, line)
         await line.perform([part for part in parts if part is not STALL])
@@ -67,7 +69,7 @@ class Taker(LineServer):
         if head is None:
             return []
         if head.startswith(b"GET"):  # for the logs, after an open fate: they are not to be had
-            self.connections -= 1
+            self.submits -= 1
             return [http(envelope(code=404, message="Cannot GET"))]
         self.heads.append(head)
         if plan.point == "head":

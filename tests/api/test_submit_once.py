@@ -150,7 +150,7 @@ def test_an_open_fate_is_said_to_be_open(
     async def main() -> None:
         async with Taker([plan, TAKEN]) as server:
             end = await submit(server, request)
-            assert server.connections == 1
+            assert server.submits == 1
             assert isinstance(end, SubmitUncertainError)
             assert not end.transient
             assert isinstance(end.__cause__, AiToEarnError)
@@ -177,7 +177,7 @@ def test_what_was_not_taken_is_not_said_to_be_open(plan: Plan) -> None:
             assert isinstance(end, VideoRef | ApiError | TransportError)
             if plan.point in ("accept", "head", "body"):
                 assert isinstance(end, VideoRef)
-                assert (server.connections, server.created) == (2, [end.id])
+                assert (server.submits, server.created) == (2, [end.id])
 
     run(main())
 
@@ -250,13 +250,13 @@ async def test_a_broken_handshake_is_no_submit() -> None:
         async with Client(KEY, base_url=server.url.replace("http:", "https:")) as client:
             with pytest.raises(ConnectionFailedError):
                 await client.submit(IMAGE)
-        assert (server.connections, server.wholes) == (3, 0)
+        assert (server.submits, server.wholes) == (3, 0)
 
 
 async def test_an_upload_that_breaks_off_is_sent_again() -> None:
     async with Taker([Plan("body", (RST,), 10), TAKEN]) as server, server.client() as client:
         assert (await client.submit(HUGE, upload="never")).id == server.created[0]
-        assert (server.connections, server.wholes) == (2, 1)
+        assert (server.submits, server.wholes) == (2, 1)
 
 
 @pytest.mark.parametrize("how", ["status", "code"])
@@ -318,7 +318,7 @@ async def test_each_submit_has_a_connection_of_its_own() -> None:
     async with Taker() as server, server.client() as client:
         refs = [await client.submit(VIDEO) for _ in range(3)]
         assert [ref.id for ref in refs] == server.created
-        assert server.connections == 3
+        assert server.submits == 3
         assert all(b"connection: close" in head.lower() for head in server.heads)
         assert all(header_names(head) == SENT for head in server.heads)
         ids = [re.search(rb"x-request-id: (\S+)", head, re.IGNORECASE) for head in server.heads]
@@ -333,7 +333,7 @@ async def test_a_redirect_is_no_submit_and_is_not_followed() -> None:
     ):
         with pytest.raises(UnexpectedResponseError, match="redirect"):
             await client.submit(IMAGE)
-        assert (server.connections, other.connections) == (1, 0)
+        assert (server.submits, other.submits) == (1, 0)
 
 
 async def test_nothing_secret_in_it() -> None:

@@ -1,10 +1,16 @@
-"""What several rows ask of a fault: that it costs a poll, and only that."""
+"""The questions that several rows ask of a fault: that it costs a poll, and only that."""
 
 from __future__ import annotations
 
 import asyncio
 
-from aitoearn_async import AiToEarnError, TransportError, VideoRef, wait_backoff
+from aitoearn_async import (
+    AiToEarnError,
+    RequestTimeoutError,
+    TransportError,
+    VideoRef,
+    wait_backoff,
+)
 from tests.support.raw_server import ID, REF, Part, RawServer, good, say
 
 from .harness import Trial
@@ -60,6 +66,27 @@ async def is_no_matter(trial: Trial, *parts: Part) -> None:
             await trial.ends(client.get, REF, status="success")
         assert client.statistics().failures == 0
     trial.wire(server, exactly=3)
+
+
+async def ends_on_time(trial: Trial, *parts: Part) -> None:
+    """Check that a request ends neither sooner nor later than it may take, and its connection too.
+
+    The next request has another one.
+    """
+    loop = asyncio.get_running_loop()
+    async with (
+        RawServer(say(*parts), good()) as server,
+        server.client(attempts=1, request_timeout=TIMEOUT) as client,
+    ):
+        with trial.on_time(loop.time() + TIMEOUT, early=0):
+            (error,) = await trial.ends(client.get, REF)
+        assert type(error) is RequestTimeoutError
+        assert error.transient
+        assert "within 10.0 s" in str(error)
+        await asyncio.sleep(0.01)
+        assert server.open == 0, "the connection is given up"
+        await trial.ends(client.get, REF, status="success")
+    trial.wire(server, exactly=2)
 
 
 async def ends_at_its_bound(trial: Trial, *parts: Part) -> None:

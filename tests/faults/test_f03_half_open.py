@@ -16,10 +16,10 @@ from aitoearn_async import (
     WaitTimeoutError,
 )
 from tests.support.answers import BODY, CHUNK, CHUNKED, HEAD
-from tests.support.raw_server import KEY, REF, STALL, Part, RawServer, good, say
+from tests.support.raw_server import KEY, REF, STALL, Part, RawServer, say
 
 from .harness import Row, Trial
-from .shared import TIMEOUT, ends_at_its_bound
+from .shared import TIMEOUT, ends_at_its_bound, ends_on_time
 
 ROW = Row(
     3,
@@ -41,20 +41,7 @@ SILENT: dict[str, tuple[Part, ...]] = {
 @pytest.mark.parametrize("parts", SILENT.values(), ids=SILENT)
 async def test_a_request_ends_on_time(trial: Trial, parts: tuple[Part, ...]) -> None:
     """Neither sooner nor later than it may take; what it hung on is closed."""
-    loop = asyncio.get_running_loop()
-    async with (
-        RawServer(say(*parts), good()) as server,
-        server.client(attempts=1, request_timeout=TIMEOUT) as client,
-    ):
-        with trial.on_time(loop.time() + TIMEOUT, early=0):
-            (error,) = await trial.ends(client.get, REF)
-        assert type(error) is RequestTimeoutError
-        assert error.transient
-        assert "within 10.0 s" in str(error)
-        await asyncio.sleep(0.01)
-        assert server.open == 0, "the connection is given up"
-        await trial.ends(client.get, REF, status="success")
-    trial.wire(server, exactly=2)
+    await ends_on_time(trial, *parts)
 
 
 async def test_requests_that_end_close_to_each_other(trial: Trial) -> None:

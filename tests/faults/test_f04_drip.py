@@ -6,12 +6,11 @@ import asyncio
 
 import pytest
 
-from aitoearn_async import RequestTimeoutError
 from tests.support.answers import BODY, CHUNK, CHUNKED, HEAD, WHOLE, ZIPPED, encoded
-from tests.support.raw_server import REF, STALL, Part, RawServer, drip, good, http, say
+from tests.support.raw_server import REF, STALL, Part, RawServer, drip, http, say
 
 from .harness import Row, Trial
-from .shared import TIMEOUT, ends_at_its_bound, is_no_matter
+from .shared import TIMEOUT, ends_at_its_bound, ends_on_time, is_no_matter
 
 ROW = Row(
     4,
@@ -41,18 +40,7 @@ TOO_SLOW: dict[str, tuple[Part, ...]] = {
 @pytest.mark.parametrize("parts", TOO_SLOW.values(), ids=TOO_SLOW)
 async def test_a_drip_does_not_move_the_end(trial: Trial, parts: tuple[Part, ...]) -> None:
     """The request ends on time; its connection, with more to come on it, is given up."""
-    loop = asyncio.get_running_loop()
-    async with (
-        RawServer(say(*parts), good()) as server,
-        server.client(attempts=1, request_timeout=TIMEOUT) as client,
-    ):
-        with trial.on_time(loop.time() + TIMEOUT, early=0):
-            (error,) = await trial.ends(client.get, REF)
-        assert type(error) is RequestTimeoutError
-        await asyncio.sleep(2)
-        assert server.open == 0
-        await trial.ends(client.get, REF, status="success")
-    trial.wire(server, exactly=2)
+    await ends_on_time(trial, *parts)
 
 
 @pytest.mark.parametrize("what", ["the head", "the body", "interim answers without end"])

@@ -249,7 +249,7 @@ def test_all_addresses_silent(trial: Trial) -> None:
         async with server.client(base_url=url, **options) as client:
             await trial.ends(client.get, REF, status="generating")
             server.hang_up()
-            server._server.close()  # type: ignore[union-attr]
+            server._server.close()
             await asyncio.sleep(1)
             with silent(server.port, ALIVE), trial.on_time(loop.time() + TIMEOUT, early=0):
                 (error,) = await trial.ends(client.get, REF)

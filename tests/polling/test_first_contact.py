@@ -191,7 +191,7 @@ async def test_after_a_good_answer_there_is_patience() -> None:
     async with RawServer(good("generating")) as server, server.client() as client:
         await client.get(REF)
         server.hang_up()
-        server._server.close()  # type: ignore[union-attr]
+        server._server.close()
         began = loop.time()
         with pytest.raises(ServiceUnreachableError) as caught:
             await client.wait_for(REF, patience=100)

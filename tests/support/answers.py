@@ -30,7 +30,7 @@ def page(status: int) -> bytes:
 
 
 async def failure_of(*parts: Part, **options: object) -> AiToEarnError:
-    """What the first request comes to; the second must be undisturbed."""
+    """Return the error of a first request; the second must be undisturbed."""
     options = {"attempts": 1, "request_timeout": 10, **options}
     async with RawServer(say(*parts), good()) as server, server.client(**options) as client:
         with pytest.raises(AiToEarnError) as caught:

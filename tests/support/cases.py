@@ -12,7 +12,7 @@ from collections.abc import Iterator
 
 @contextlib.contextmanager
 def case(*which: object) -> Iterator[None]:
-    """Have a failure of the block say which case it is about."""
+    """Let a failure of the block say which case it is about."""
     try:
         yield
     except BaseException as failure:  # pytest.fail's too, which is no Exception

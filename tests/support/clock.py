@@ -1,4 +1,4 @@
-"""How exact a time can be."""
+"""The exactness of times."""
 
 from __future__ import annotations
 

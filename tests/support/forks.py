@@ -79,19 +79,19 @@ class Forks:
         await self._process.wait()
 
     async def start(self, *args: str) -> None:
-        """Have one begin, when the one before has ended."""
+        """Start one, when the one before has ended."""
         assert not self._id
         self._orders.write(json.dumps(args).encode() + b"\n")
         self._id = int(await self._news.readline())
 
     async def line(self) -> str:
-        """The next line that it prints."""
+        """Return the next line that it prints."""
         line = (await self._news.readline()).decode().rstrip("\n")
         assert not line.startswith("ended "), line
         return line
 
     async def rest(self) -> tuple[str, int]:
-        """What it prints until it ends, and its exit status: less than 0 for a signal."""
+        """Return what it prints until it ends, and its exit status: less than 0 for a signal."""
         said = ""
         while not (line := (await self._news.readline()).decode()).startswith("ended "):
             assert line, "the process that forks is gone"
@@ -100,7 +100,7 @@ class Forks:
         return said, os.waitstatus_to_exitcode(int(line.split()[1]))
 
     async def kill(self) -> bool:
-        """Kill it. Returns whether it had not ended before."""
+        """Kill it. Return whether it had not ended before."""
         with contextlib.suppress(ProcessLookupError):
             os.kill(self._id, signal.SIGKILL)
         return (await self.rest())[1] == -signal.SIGKILL

@@ -21,7 +21,7 @@ class BlockableLoop(VirtualTimeLoop):
         return super().time() + self.held
 
     def hold(self, seconds: float) -> None:
-        """As `time.sleep` would, or a machine that sleeps, but in no time."""
+        """Hold up the loop as `time.sleep` would, but in no time."""
         self.held += seconds
 
 
@@ -47,7 +47,7 @@ class CoarseLoop(VirtualTimeLoop):
 def run(
     loop_factory: Callable[[], asyncio.AbstractEventLoop], main: Coroutine[Any, Any, None]
 ) -> None:
-    """Run on a loop of that kind, to which nobody complains."""
+    """Run a coroutine on a loop of that kind, and check that nothing complains to it."""
     complaints: list[dict[str, Any]] = []
     with asyncio.Runner(loop_factory=loop_factory) as runner:
         runner.get_loop().set_exception_handler(lambda _, about: complaints.append(about))

@@ -1,4 +1,4 @@
-"""How near asserts come to their bounds, over many runs: the nox session `margins`.
+"""The margins of asserts to their bounds, over many runs: the nox session `margins`.
 
 A plugin of pytest. Each run draws anew, by `MARGINS_RUN`, and appends to `MARGINS_FILE` how
 far each comparison of two numbers was from failing. Then

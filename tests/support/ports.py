@@ -8,7 +8,7 @@ import socket
 
 
 def free_port() -> int:
-    """A port that nobody listens at, below those that a system gives to who asks for any.
+    """Return a port that nobody listens at, below those that a system gives out itself.
 
     One of these may be another test's before the server is there, or while it is killed; and who
     connects to a closed one may meet itself.

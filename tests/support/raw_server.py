@@ -8,7 +8,7 @@ What happens to a request is a script: bytes to send, seconds to pause, floods, 
 
     async with RawServer(good("generating"), say(FIN)) as server:   # the last one repeats
         async with server.client() as client: ...
-    assert server.paths == [...]
+    assert server.count == 2
 
 It runs on the test's own loop, so all pauses are virtual time.
 """
@@ -21,10 +21,10 @@ import json
 import socket
 import ssl
 import struct
+from abc import abstractmethod
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from types import TracebackType
-from typing import Any
+from typing import Any, Self
 
 from aitoearn_async import Client, ImageRef
 from tests.support.ports import free_port
@@ -37,7 +37,7 @@ REF = ImageRef(ID)
 
 
 class End(enum.Enum):
-    """How a script can end, other than by keeping the connection for the next request."""
+    """An end of a script, other than keeping the connection for the next request."""
 
     FIN = "fin"
     RST = "rst"
@@ -64,9 +64,9 @@ class Heard:
 
     raw: bytes
     connection: int
-    """Which connection it came on, counted from 0."""
+    """The number of the connection it came on, from 0."""
     number: int
-    """Which request of the server's it is, counted from 0."""
+    """Its number among the requests of the server, from 0."""
     at: float
     """Loop time."""
     method: str = ""
@@ -74,7 +74,7 @@ class Heard:
     headers: tuple[tuple[str, str], ...] = ()
 
     def header(self, name: str) -> str | None:
-        """A header's value; None if it was not sent. Twice the same is a mistake."""
+        """Return a header's value; None if it was not sent. Twice the same is a mistake."""
         values = [value for key, value in self.headers if key.lower() == name.lower()]
         assert len(values) < 2, f"{name} sent {len(values)} times"
         return values[0] if values else None
@@ -87,12 +87,12 @@ Chooser = Callable[[Heard], Script]
 
 
 def say(*parts: Part) -> Script:
-    """The same for every request."""
+    """Return a script that is the same for every request."""
     return lambda _: parts
 
 
 def drip(data: bytes, pause: float, size: int = 1) -> list[Part]:
-    """Data in small pieces with pauses between, as parts for `say`."""
+    """Return data in small pieces with pauses between, as parts for `say`."""
     parts: list[Part] = []
     for start in range(0, len(data), size):
         parts += [data[start : start + size], pause]
@@ -106,7 +106,7 @@ def http(
     *,
     length: int | None = None,
 ) -> bytes:
-    """One whole HTTP answer. `length` lies about the body's."""
+    """Return one whole HTTP answer. `length` lies about the body's."""
     lines = {
         "Content-Type": "application/json; charset=utf-8",
         "Content-Length": str(len(body) if length is None else length),
@@ -119,14 +119,14 @@ def http(
 def task(
     status: str = "success", *, id: str = ID, kind: str = "image", **fields: object
 ) -> dict[str, Any]:
-    """A task's data, as small as the service's can be."""
+    """Return a task's data, as small as the service's can be."""
     return {"logId" if kind == "image" else "id": id, "status": status, **fields}
 
 
 def envelope(
     data: object = None, code: int = 0, message: str = "ok", request_id: str | None = None
 ) -> bytes:
-    """The service's JSON around data, or around a refusal."""
+    """Return the service's JSON around data, or around a refusal."""
     whole: dict[str, object] = {"data": data or {}, "code": code, "message": message}
     if request_id is not None:
         whole["requestId"] = request_id
@@ -134,7 +134,7 @@ def envelope(
 
 
 def good(status: str = "success", *, delay: float = 0.0, id: str | None = None) -> Script:
-    """The service's answer to whatever is asked: its own kind, id and request id echoed."""
+    """Return a script that answers as the service does, whatever is asked: kind, ids echoed."""
 
     def script(heard: Heard) -> Iterable[Part]:
         kind = "video" if "/video/" in heard.path else "image"
@@ -146,7 +146,7 @@ def good(status: str = "success", *, delay: float = 0.0, id: str | None = None) 
 
 
 def refuse(code: int, message: str = "no", *, request_id: str | None = None) -> Script:
-    """The service's no, with the request id echoed unless another one is given."""
+    """Return a script that refuses, with the request id echoed unless another one is given."""
 
     def script(heard: Heard) -> Iterable[Part]:
         echo = request_id if request_id is not None else heard.header("X-Request-Id")
@@ -167,11 +167,11 @@ class Line:
 
     @property
     def open(self) -> bool:
-        """Whether both sides still hold it."""
+        """True while both sides hold it."""
         return not self.reader.at_eof() and not self.writer.transport.is_closing()
 
     async def request(self) -> bytes | None:
-        """The next head; None when the client has hung up."""
+        """Read the next head; return None when the client has hung up."""
         try:
             head = await self.reader.readuntil(b"\r\n\r\n")
         except asyncio.IncompleteReadError as exc:
@@ -183,7 +183,7 @@ class Line:
         return head
 
     async def perform(self, parts: Iterable[Part]) -> bool:
-        """Act the parts out. Returns whether the connection is left to the next request."""
+        """Act the parts out. Return whether the connection is left to the next request."""
         for part in parts:
             if part is STALL:
                 return await self.request() is not None  # nobody asks twice: it hangs up
@@ -200,7 +200,7 @@ class Line:
         return True
 
     async def _flood(self, flood: Flood) -> bool:
-        """Returns whether all of it was taken."""
+        """Send it. Return whether all of it was taken."""
         try:
             for _ in range(flood.times):
                 self.writer.write(flood.data)
@@ -221,31 +221,17 @@ class Line:
         transport.abort()
 
 
-class RawServer:
-    """Listens on 127.0.0.1 while its block lasts.
+class LineServer:
+    """Listens on 127.0.0.1 while its block lasts, and hands each connection to `serve`.
 
     Args:
-        scripts: For the first request, the second, ...; the last is for all further ones.
-        choose: Instead of the list: picks each request's script.
-        greet: What to say on each new connection, before any request.
         tls: Makes it an https server.
     """
 
-    def __init__(
-        self,
-        *scripts: Script,
-        choose: Chooser | None = None,
-        greet: Iterable[Part] = (),
-        tls: ssl.SSLContext | None = None,
-    ) -> None:
-        self._scripts = scripts or (good(),)
-        self._choose = choose or self._next
-        self._greet = tuple(greet)
+    def __init__(self, tls: ssl.SSLContext | None = None) -> None:
         self._tls = tls
         self._tasks: set[asyncio.Task[None]] = set()
-        self._server: asyncio.Server | None = None
         self.port = 0
-        self.heard: list[Heard] = []
         self.lines: list[Line] = []
 
     @property
@@ -254,48 +240,25 @@ class RawServer:
         return f"{'https' if self._tls else 'http'}://127.0.0.1:{self.port}"
 
     @property
-    def count(self) -> int:
-        """Requests so far."""
-        return len(self.heard)
-
-    @property
     def open(self) -> int:
-        """Connections that neither side has closed yet."""
+        """The number of connections that neither side has closed yet."""
         return sum(line.open for line in self.lines)
 
-    @property
-    def raw(self) -> bytes:
-        """Everything that ever came in."""
-        return b"".join(bytes(line.raw) for line in self.lines)
-
     def client(self, **options: Any) -> Client:
-        """A client of this server, with `KEY`."""
-        options.setdefault("api_key", KEY)
-        options.setdefault("base_url", self.url)
-        return Client(**options)
+        """Return a client of this server, with `KEY`."""
+        return Client(**{"api_key": KEY, "base_url": self.url, **options})
 
-    def hang_up(self, how: End = FIN) -> None:
-        """Close every connection from this side."""
-        for line in self.lines:
-            line.hang_up(how)
-
-    async def __aenter__(self) -> RawServer:
+    async def __aenter__(self) -> Self:
         self._server = await asyncio.start_server(
             self._connected, "127.0.0.1", self.port, ssl=self._tls, backlog=1024
         )
         self.port = self._server.sockets[0].getsockname()[1]
         return self
 
-    async def __aexit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        assert self._server is not None
+    async def __aexit__(self, *_: object) -> None:
         self._server.close()
-        for task_ in self._tasks:
-            task_.cancel()
+        for serving in self._tasks:
+            serving.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         for line in self.lines:
             line.writer.transport.abort()
@@ -313,6 +276,57 @@ class RawServer:
         serving.add_done_callback(self._tasks.discard)
 
     async def _serve(self, line: Line) -> None:
+        try:
+            await self.serve(line)
+        except (ConnectionError, asyncio.IncompleteReadError):
+            pass
+        finally:
+            line.writer.transport.close()
+
+    @abstractmethod
+    async def serve(self, line: Line) -> None:
+        """Serve one connection; it is closed after that."""
+
+
+class RawServer(LineServer):
+    """A server whose answers are scripts.
+
+    Args:
+        scripts: For the first request, the second, ...; the last is for all further ones.
+        choose: Instead of the list: picks each request's script.
+        greet: The parts to act out on each new connection, before any request.
+        tls: Makes it an https server.
+    """
+
+    def __init__(
+        self,
+        *scripts: Script,
+        choose: Chooser | None = None,
+        greet: Iterable[Part] = (),
+        tls: ssl.SSLContext | None = None,
+    ) -> None:
+        super().__init__(tls)
+        self._scripts = scripts or (good(),)
+        self._choose = choose or self._next
+        self._greet = tuple(greet)
+        self.heard: list[Heard] = []
+
+    @property
+    def count(self) -> int:
+        """The number of requests so far."""
+        return len(self.heard)
+
+    @property
+    def raw(self) -> bytes:
+        """All that ever came in."""
+        return b"".join(bytes(line.raw) for line in self.lines)
+
+    def hang_up(self, how: End = FIN) -> None:
+        """Close every connection from this side."""
+        for line in self.lines:
+            line.hang_up(how)
+
+    async def serve(self, line: Line) -> None:
         await line.perform(self._greet)
         while (raw := await line.request()) is not None:
             heard = self._write_down(raw, line.number)
@@ -337,7 +351,7 @@ class RawServer:
 
 
 def unused_url() -> str:
-    """An address on which nobody listens."""
+    """Return an address at which nobody listens."""
     return f"http://127.0.0.1:{free_port()}"
 
 

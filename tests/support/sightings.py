@@ -1,4 +1,4 @@
-"""Where an API key could be seen: every way in which an error, or anything, is shown or stored.
+"""The places in which an API key could be seen: all that shows or stores an error, or anything.
 
 What is done about a sighting is not known here.
 """
@@ -23,13 +23,13 @@ MARKER = KEY[3:-7]
 
 
 def is_seen(text: str | bytes) -> bool:
-    """Whether the key, or most of it, stands in there in any case of letters."""
+    """Return whether the key, or most of it, stands in there in any case of letters."""
     wanted: str | bytes = MARKER if isinstance(text, str) else MARKER.encode()
     return wanted in text.lower()  # type: ignore[operator]
 
 
 def chain(error: BaseException) -> Iterator[BaseException]:
-    """An error, what it came of, and what was going on meanwhile."""
+    """Yield an error, what it came of, and what was going on meanwhile."""
     seen: list[BaseException] = []
     rest: list[BaseException | None] = [error]
     while rest:
@@ -44,7 +44,7 @@ def chain(error: BaseException) -> Iterator[BaseException]:
 
 
 def told_by(error: BaseException) -> Iterator[str | bytes]:
-    """All that an error says: texts, attributes, notes, causes, locals of its frames, pickles.
+    """Yield all that an error says: texts, attributes, notes, causes, frames' locals, pickles.
 
     The frames of whoever called the package are his own: he has the key, after all.
     """
@@ -65,6 +65,6 @@ def told_by(error: BaseException) -> Iterator[str | bytes]:
 
 
 def stored_by(thing: object) -> Iterator[bytes]:
-    """Its pickle, if it has one."""
+    """Yield its pickle, if it has one."""
     with contextlib.suppress(TypeError, AttributeError, pickle.PicklingError):
         yield pickle.dumps(thing)

@@ -15,8 +15,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from aitoearn_async import Client
-from tests.support.line_server import LineServer
-from tests.support.raw_server import STALL, Line, Part, envelope, http
+from tests.support.raw_server import STALL, Line, LineServer, Part, envelope, http
 
 _LENGTH = re.compile(rb"content-length: (\d+)", re.IGNORECASE)
 SECRET = "X-Amz-Signature=5ec2e7"

@@ -39,7 +39,7 @@ class WaitSnapshot(NamedTuple):
 
     ref: TaskRef[AnyTask]
     task: AnyTask | None
-    """As of the last good poll."""
+    """The task as of the last good poll."""
     trouble: str | None
     """The trouble of the last poll, in two or three words."""
     polls: int
