@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
 
 import pytest
 import tenacity
 import uvloop
 
-from aitoearn_async import AnyRef, Client, TaskNotFoundError, WaitTimeoutError
-from aitoearn_async.emulator import Emulator, Fault
+from aitoearn_async import AnyRef, Client, GenerateImage, TaskNotFoundError, WaitTimeoutError
+from aitoearn_async.emulator import Emulator, Fault, VirtualTimeLoop
+from aitoearn_async.emulator.pictures import png
+from tests.support.ports import free_port
 
 SOON = tenacity.wait_fixed(0.01)
 TROUBLE = [Fault(status=502), Fault(reset=True), Fault(status=429, headers={"Retry-After": "0"})]
@@ -89,3 +93,29 @@ def test_loops(
     with asyncio.Runner(loop_factory=loop_factory) as runner:
         runner.run(main())
     assert not complaints
+
+
+def test_what_calls_queue_up_for_moves_along(tmp_path: Path) -> None:
+    """Locks and places belong to a loop once somebody has waited for them: the next has others."""
+    port = free_port()
+    url = f"http://127.0.0.1:{port}"
+    options: dict[str, Any] = {"concurrency": 2, "requests_per_second": 50}
+    client = Client("emulator-key", base_url=url, private_media=True, **options)
+
+    async def work(turn: int) -> None:
+        async with Emulator(port=port):
+            assert [video async for video in client.list_videos()] == []  # here it moves
+            await asyncio.sleep(600)  # what it remembers of models is old then
+            wanted = [GenerateImage(model="gpt-image-2", prompt=f"{turn} {n}") for n in range(12)]
+            refs = await asyncio.gather(*(client.submit(each, check=True) for each in wanted))
+            await asyncio.gather(*(client.upload(png(f"{turn} {n}")) for n in range(12)))
+            tasks = await asyncio.gather(*map(client.wait_for, refs))
+            folder = tmp_path / str(turn)
+            await asyncio.gather(*(client.download(task, folder) for task in tasks))
+            assert len(list(folder.iterdir())) == 12
+
+    for turn in range(2):
+        with asyncio.Runner(loop_factory=VirtualTimeLoop) as runner:
+            runner.run(work(turn))
+            if turn:
+                runner.run(client.aclose())

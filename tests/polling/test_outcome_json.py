@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -103,12 +105,28 @@ def test_the_members_are_those_of_a_results_file() -> None:
     assert again(outcome).paths == (Path("a/b.png"),)
 
 
-def test_an_error_of_a_later_version_keeps_its_words() -> None:
-    """A type that is not known here is an error of the root's type."""
+def test_a_task_that_never_answered_has_no_state() -> None:
+    """Nor a status: nothing is known of it."""
+    error = ServiceUnreachableError(REF, None, 300.0, 12, {"no connection": 12})
+    line = json.loads(Outcome(ref=REF, task=None, error=error, polls=12, elapsed=300.0).to_json())
+    assert [line[name] for name in ("state", "status", "task")] == [None] * 3
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="paths are text there")
+def test_the_bytes_of_a_path_that_are_no_text_are_written_in_hex() -> None:
+    """JSON is UTF-8, and names need not be."""
+    path = Path(os.fsdecode(b"a/\xb2.png"))
+    line = Outcome(ref=REF, task=TASK, error=None, polls=1, elapsed=0.0, paths=(path,)).to_json()
+    assert json.loads(line)["paths"] == [r"a/\xb2.png"]
+
+
+@pytest.mark.parametrize("name", ["NewError", "datetime", "AnyTask"])
+def test_an_error_of_a_later_version_keeps_its_words(name: str) -> None:
+    """A type that is not known here, or is none of an error, is an error of the root's type."""
     outcome = Outcome[Any](
         ref=VideoRef("1"), task=None, error=ServerError(500, "x"), polls=1, elapsed=0.0
     )
-    line = outcome.to_json().replace(b"ServerError", b"NewError")
+    line = outcome.to_json().replace(b"ServerError", name.encode())
     error = Outcome.from_json(line).error
     assert type(error) is AiToEarnError
     assert str(error) == "the service failed: x (code 500)"
