@@ -107,6 +107,16 @@ async def test_the_cleanup_comes_at_once_where_nothing_is_under_way() -> None:
     assert cleaned == [1]
 
 
+async def test_a_cleanup_that_stalls_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The thread goes on with it; the call has ended."""
+    monkeypatch.setattr("aitoearn_async._runtime.threads._CLEANUP", 0.05)
+    calls, free, cleaned = Threads(1).calls(), threading.Event(), list[bool]()
+    await calls.end(lambda: cleaned.append(free.wait(5)))
+    assert cleaned == []
+    free.set()
+    await until(lambda: cleaned == [True])
+
+
 async def test_they_end_when_they_are_let_go() -> None:
     threads = Threads(2, "to be let go")
     await asyncio.gather(threads.start(time.sleep, 0.01), threads.start(time.sleep, 0.01))

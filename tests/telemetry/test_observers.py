@@ -151,14 +151,17 @@ async def test_structlog(aitoearn_service: Emulator, tmp_path: Path) -> None:
             await client.run(CAT, save=tmp_path)
             with pytest.raises(AiToEarnError):
                 await client.wait_for(ImageRef("f" * 24))
+            bad = aitoearn_service.add_image("failed")
+            await client.wait_for(bad, raise_on_failure=False)
     lines = [(each["log_level"], each["event"].removeprefix("aitoearn.")) for each in logs]
     assert lines[:2] == [("debug", "wait.began"), ("warning", "poll.trouble")]
     assert lines.count(("warning", "poll.trouble")) == 2, "once a row"
-    assert lines.count(("debug", "task.status_changed")) == 4
+    assert lines.count(("debug", "task.status_changed")) == 5
     ends = [each for each in logs if each["event"].endswith("ended")]
     assert [(each["log_level"], each["outcome"]) for each in ends] == [
         *(("info", "succeeded"),) * 4,
         ("warning", "refused"),
+        ("warning", "failed"),
     ]
     assert ends[0]["ref"] == str(ref)
     assert ends[1]["model"] == "gpt-image-2"

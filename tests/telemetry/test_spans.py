@@ -186,6 +186,9 @@ async def test_what_is_held_back_is_trouble_too(
         for event in span.events
     }
     assert {"HTTP 502", "not asked"} <= labels
+    counted = recorder.counts("aitoearn.client.polls", "aitoearn.poll.result")
+    assert sum(counted.values()) == sum(polls.values())
+    assert ("held",) not in counted
 
 
 # Every way in which a wait can end.
