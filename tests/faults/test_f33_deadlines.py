@@ -61,8 +61,9 @@ async def test_shorter_than_the_pause(
     trial: Trial, wait: Wait, script: Any, seconds: float
 ) -> None:
     """It ends on time, and not before: neither the backoff nor the service's wish counts."""
-    began = asyncio.get_running_loop().time()
-    async with RawServer(script) as server, server.client() as client:
+    async with RawServer(good("generating"), script) as server, server.client() as client:
+        await trial.ends(client.get, REF, status="generating")  # it is at this address
+        began = asyncio.get_running_loop().time()
         with trial.on_time(began + seconds, early=0):
             (end,) = await trial.ends(lambda _: wait(client, timeout=seconds), REF)
         assert isinstance(end, WaitTimeoutError)

@@ -377,10 +377,7 @@ async def test_an_upload_takes_the_same_memory_whatever_the_size(tmp_path: Path)
 @pytest.mark.parametrize(
     "plan",
     [
-        answers(500),
-        answers(503),
-        answers(429),
-        answers(400),
+        *map(answers, (400, 408, 409, 411, 425, 429, 500, 503, 599)),
         Put((RST,), read=0),
         Put((FIN,), read=100_000),
         Put((RST,), read=1_000_000),
