@@ -216,8 +216,8 @@ class Fleet:
         Run as many as you like, anywhere. It ends when it is cancelled, or on SIGTERM where the
         program has no handler of its own for that: what it holds is then handed over at once.
         While the engine is away it goes on for a lease with what it has. While the service
-        refuses its key it asks for nothing, says so in the log and in `status`, and tries again
-        now and then.
+        refuses its key, or has not been found at its address yet, it asks for nothing, says so in
+        the log and in `status`, and tries again now and then.
 
         Args:
             client: The client to ask with. Its `requests_per_second` is changed meanwhile.

@@ -23,6 +23,7 @@ from aitoearn_async import (
     BatchStatistics,
     Client,
     ConnectionFailedError,
+    ServiceUnreachableError,
     WaitStrategy,
     parse_ref,
 )
@@ -57,7 +58,7 @@ class WorkOptions(msgspec.Struct, kw_only=True):
 
 
 class Refused(Exception):
-    """The service refuses the worker's key, or shows a certificate that is not valid."""
+    """The service refuses the worker's key, shows no valid certificate, or is not to be found."""
 
 
 class Worker:
@@ -92,17 +93,19 @@ class Worker:
                 except LeaseLostError as error:
                     log.warning("%s; this worker drops what it held and joins again", error)
                 except Refused as error:
-                    self._refusals += 1
-                    await self._rest(str(error.__cause__))
+                    found = not isinstance(error.__cause__, ServiceUnreachableError)
+                    self._refusals = self._refusals + 1 if found else 1  # an outage may be short
+                    await self._rest(str(error), str(error.__cause__))
         finally:
             self._client.requests_per_second = self._own_rate
 
-    async def _rest(self, reason: str) -> None:
+    async def _rest(self, what: str, reason: str) -> None:
         leases = min(_LEASES_OF_REST * 2 ** (self._refusals - 1), _MOST_LEASES_OF_REST)
         seconds = leases * self._ledger.lease
         log.error(
-            "the service refuses this worker: %s. It asks for nothing, holds nothing, and tries "
+            "the service %s this worker: %s. It asks for nothing, holds nothing, and tries "
             "one ref in %.0f s",
+            what,
             reason,
             seconds,
         )
@@ -207,9 +210,12 @@ class _Stay:
             async with batch:
                 self._batch = batch
                 async for outcome in batch:
+                    error = outcome.error
+                    if isinstance(error, ServiceUnreachableError) and error.address is not None:
+                        raise Refused("is not found by") from error  # that is no outcome
                     await recorder.put(str(outcome.ref), outcome.to_json())
         except (AuthenticationError, ConnectionFailedError) as error:
-            raise Refused from error
+            raise Refused("refuses") from error
 
     # The share of the refs.
 

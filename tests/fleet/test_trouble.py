@@ -87,6 +87,26 @@ async def test_refs_are_kept_while_the_service_is_down(
     assert all(outcome.ok for outcome in outcomes)
 
 
+async def test_a_worker_that_starts_in_an_outage_makes_no_outcomes(
+    fleet: Fleet, crew: Workers, aitoearn_service: Emulator, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It cannot tell a service that is down from a wrong address: it says so, and holds nothing."""
+    refs = images(aitoearn_service, 40, 20.0)
+    await fleet.add(refs)
+    await aitoearn_service.aclose()
+    crew.join()
+    while not await troubles(fleet):  # noqa: ASYNC110 - virtual time passes
+        await asyncio.sleep(1)
+    assert "the service is not found by this worker" in caplog.text
+    await asyncio.sleep(1000)
+    status = await fleet.status()
+    assert (status.ended, status.done) == (0, 0)
+    await aitoearn_service.start()
+    outcomes = await all_outcomes(fleet)
+    assert Counter(outcome.ref for outcome in outcomes) == Counter(refs)
+    assert all(outcome.ok for outcome in outcomes)
+
+
 async def test_a_lost_lease_is_no_reason_to_stop(
     file: SqliteEngine,
     fleet: Fleet,
