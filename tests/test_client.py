@@ -165,6 +165,18 @@ async def test_statistics() -> None:
         assert (statistics.in_flight, statistics.queued) == (0, 0)
 
 
+async def test_what_was_held_is_no_failure() -> None:
+    """It was not sent, and is counted as `held`."""
+    async with RawServer(say(http(b"", 503))) as server, server.client(attempts=1) as client:
+        calls = (client.get(ImageRef(f"{number:024x}")) for number in range(60))
+        for call in calls:
+            await together(call)
+        told = client.statistics()
+        assert told.held > 0
+        assert told.failures == told.requests == server.count
+        assert told.failures + told.held == 60
+
+
 @pytest.mark.parametrize("id", ["a", "A-_9", "x" * 128, "66f0c0ffee0123456789abcd"])
 async def test_ids_that_are_some(id: str) -> None:
     """What can be an id stands in the path as it is."""

@@ -246,6 +246,9 @@ async def test_the_environment_switches_it_on(
     with pytest.raises(ValueError, match="AITOEARN_TELEMETRY='loud': set it to otel, prometheus,"):
         Client("k")
     Client("k", telemetry=Notes())  # the caller's word counts
+    for empty in ("", " "):
+        monkeypatch.setenv("AITOEARN_TELEMETRY", empty)
+        Client("k")
 
 
 def test_off_costs_no_import() -> None:

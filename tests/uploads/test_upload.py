@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import hashlib
 import io
 import json
+import os
 import tracemalloc
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -256,6 +258,17 @@ async def test_a_stream_that_is_too_large_is_left_early() -> None:
         async with opened(endless(), "it", field="image", medium=None, most=1_000_000):
             pass
     assert given < 20
+
+
+async def test_a_file_may_have_a_gibibyte(tmp_path: Path) -> None:
+    """And not a byte more."""
+    path = tmp_path / "large.png"
+    path.write_bytes(PNG)
+    for size, fits in ((2**30, True), (2**30 + 1, False)):
+        os.truncate(path, size)  # takes no room on the disk
+        with contextlib.nullcontext() if fits else pytest.raises(ValueError, match="larger than"):
+            async with opened(path, "it", field="image", medium=None) as content:
+                assert content.size == 2**30
 
 
 async def test_a_few_go_at_the_same_time() -> None:
