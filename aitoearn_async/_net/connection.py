@@ -22,6 +22,7 @@ import aiohttp
 from aiohttp.abc import AbstractStreamWriter
 from aiohttp.client_proto import ResponseHandler
 
+from .headers import HOST
 from .resolver import own_resolver
 
 if TYPE_CHECKING:
@@ -65,8 +66,14 @@ class CheckedRequest(aiohttp.ClientRequest):
 
     def update_headers(self, headers: Any) -> None:
         """Take over headers at once: aiohttp does so one by one, for each request."""
-        super().update_headers(None)  # that is the host alone
-        self.headers.update(headers)
+        if HOST in headers:  # the service's is always the same
+            self.headers = headers.copy()
+        else:
+            super().update_headers(None)  # that is the host alone
+            self.headers.update(headers)
+
+    def update_auto_headers(self, skip_auto_headers: Any) -> None:
+        """Add none: our sessions have all that aiohttp would look for."""
 
     async def send(self, conn: Any) -> aiohttp.ClientResponse:
         protocol: ResponseHandler = conn.protocol

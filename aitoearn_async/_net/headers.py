@@ -18,6 +18,7 @@ from multidict import istr
 CONTENT_ENCODING = istr("Content-Encoding")
 DATE = istr("Date")
 ETAG = istr("ETag")
+HOST = istr("Host")
 KEEP_ALIVE = istr("Keep-Alive")
 RETRY_AFTER = istr("Retry-After")
 

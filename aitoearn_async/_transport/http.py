@@ -24,7 +24,7 @@ from .._net.connection import (
     ConnectionLostError,
     RequestBody,
 )
-from .._net.headers import matches, stored_by
+from .._net.headers import HOST, matches
 from .._net.urls import proxy_options
 from .._resilience.limiter import RequestLimiter
 from .._resilience.monitor import ServiceMonitor
@@ -113,8 +113,8 @@ class Http:
         named = {istr(name): value for name, value in sent.items()}
         # A session of our own has them. That is never done with the key: a session's own headers
         # go to proxies too.
-        is_ours = session is None
-        self.sessions = Sessions(session, named if is_ours else {}, base_url)
+        is_ours, host = session is None, base_url.host_port_subcomponent or ""
+        self.sessions = Sessions(session, {HOST: host, **named} if is_ours else {}, base_url)
         self._headers = CIMultiDict[str]({} if is_ours else named)
         # No more of them than it takes: aiohttp carries each through several calls.
         self._options: dict[str, Any] = {
@@ -335,21 +335,21 @@ class Http:
             # Once, and on a new connection: the other idle ones may be as dead.
             await self.limiter.again()
             response = await self._request_on(sessions.fresh(), request)
-        sessions.note_answer(request.path, response)
+        if is_ours and response.idle is None:
+            sessions.note_first_answer(request.path, response)
         try:
-            content = await read_body(response, self._most_bytes)
+            content = read_body(response, self._most_bytes)
+            if not isinstance(content, bytes):
+                content = await content
         except BaseException:
             response.close()
             raise
         if request.etag and response.status == 200 and tried == self._revalidation:
             # The service has the very same, and sent it whole: the other header may suit better.
             self._revalidation ^= matches(request.etag, response.headers)
-        headers, connection = response.headers, getattr(response, "protocol", None)
-        whole = Response(
-            response.status, headers, content.removeprefix(_BOM), connection, admission
-        )
+        body, connection = content.removeprefix(_BOM), getattr(response, "protocol", None)
+        whole = Response(response.status, response.headers, body, connection, admission)
         whole.of_session = not is_ours and getattr(response, "from_cache", False) is True
-        whole.is_stored = whole.of_session or stored_by(headers) is not None
         return whole
 
     def drop(self, response: Response) -> None:

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from .._net.headers import CONTENT_ENCODING
+from .._net.connection import TrackedResponse
+from .._net.headers import CONTENT_ENCODING, stored_by
 from .._resilience.scopes import Admission
 
 if TYPE_CHECKING:
@@ -35,8 +36,11 @@ class Response(msgspec.Struct):
     """The number of the client's key that it was asked with."""
     of_session: bool = False
     """The caller's session has answered out of a cache of its own, and has sent nothing."""
-    is_stored: bool = False
-    """It comes from a cache's store, as far as that shows."""
+
+    @property
+    def is_stored(self) -> bool:
+        """Return whether it comes from a cache's store, as far as that shows."""
+        return self.of_session or stored_by(self.headers) is not None
 
     def __repr__(self) -> str:
         # It stands among the locals of tracebacks, where nobody wants megabytes of body.
@@ -47,8 +51,11 @@ class ResponseTooLargeError(Exception):
     """A response is larger than the cap."""
 
 
-def read_body(response: ClientResponse, most_bytes: int) -> Awaitable[bytes]:
-    """Return the body, to be awaited. It is decoded, and no larger than `most_bytes`.
+def read_body(response: ClientResponse, most_bytes: int) -> bytes | Awaitable[bytes]:
+    """Return the body, if it is here; else what is to be awaited for it.
+
+    It is decoded, and no larger than `most_bytes`. Nearly all bodies come along with their headers:
+    those of our own connections are taken without a coroutine, or five.
 
     Raises:
         ResponseTooLargeError: It is larger. At the call, or when awaited.
@@ -58,6 +65,8 @@ def read_body(response: ClientResponse, most_bytes: int) -> Awaitable[bytes]:
         return _read_in_pieces(response, most_bytes)
     if length > most_bytes:
         raise ResponseTooLargeError
+    if isinstance(response, TrackedResponse) and response.content.is_eof():
+        return response.content.read_nowait()
     return response.read()
 
 

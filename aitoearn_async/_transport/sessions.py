@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping
-from typing import Any
 
 import aiohttp
 from multidict import istr
@@ -70,11 +69,10 @@ class Sessions:
             idle = exc.idle
         self._idle_limit.note_failure(path, idle)
 
-    def note_answer(self, path: str, response: Any) -> None:
-        """Note an answer, before its body is read."""
-        if self.are_ours and response.idle is None:
-            self._idle_limit.note_answer(path, response.headers)
-            leave_idle(self._kept, self._idle_limit.seconds)
+    def note_first_answer(self, path: str, response: aiohttp.ClientResponse) -> None:
+        """Note the first answer on a connection of our own."""
+        self._idle_limit.note_answer(path, response.headers)
+        leave_idle(self._kept, self._idle_limit.seconds)
 
     def _own(self) -> list[aiohttp.ClientSession]:
         kept = self._kept if self.are_ours else None
