@@ -9,10 +9,10 @@ from __future__ import annotations
 import itertools
 import logging
 import math
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager, nullcontext
 from functools import partial
-from typing import Any, Generic, NamedTuple, Protocol, TypeVar
+from typing import Generic, NamedTuple, Protocol, TypeVar
 
 import msgspec
 
@@ -20,7 +20,7 @@ from .._net.connection import RequestBody
 from .._net.headers import DATE, retry_after
 from .._polling.rhythm import ServiceClock
 from .._polling.step import longer
-from .._resilience.retry import RetryBudget, retry
+from .._resilience.retry import Retrier
 from .._runtime.lifetime import Lifetime
 from .._transport.http import Http
 from .._transport.response import Response
@@ -115,7 +115,7 @@ class ApiCaller:
     ) -> None:
         self.http = http
         self.clock: ServiceClock = clock or ServiceClock()
-        self.budget: RetryBudget = RetryBudget()
+        self.retrier: Retrier = Retrier(lifetime, attempts)
         self.lifetime: Lifetime = lifetime
         self._attempts = attempts
         self._numbers = itertools.count(1)
@@ -145,33 +145,6 @@ class ApiCaller:
         """Leave a list alone for as long as its last answer said."""
         if seconds := self.rest_of(path):
             await self.lifetime.sleep(seconds)
-
-    def retry(
-        self,
-        attempt: Callable[[float], Awaitable[T | Verdict]],
-        *,
-        seconds: float,
-        confirm: bool = False,
-    ) -> Coroutine[Any, Any, T]:
-        """Make attempts, when awaited, while the verdict on the last one is to retry.
-
-        Args:
-            attempt: Makes one; it is over by the given moment of the client's clock.
-            seconds: Seconds that one of them may take.
-            confirm: Whether another one is made where the key is refused, or the host cannot be
-                trusted: that takes two witnesses, since one node of many can be wrong.
-
-        Raises:
-            AiToEarnError: The last attempt failed.
-        """
-        return retry(
-            attempt,
-            attempts=self._attempts,
-            deadline=self.lifetime.enter().time() + self._attempts * seconds,
-            lifetime=self.lifetime,
-            budget=self.budget,
-            confirm=self._takes_another if confirm else None,
-        )
 
     async def call(
         self,
@@ -209,7 +182,8 @@ class ApiCaller:
             return verdict._replace(retry=False) if is_final else verdict
 
         seconds = self.http.time_for(None if data is None else len(data))
-        return await self.retry(attempt, seconds=seconds, confirm=data is None)
+        confirm = self.takes_another if data is None else None
+        return await self.retrier.call(attempt, seconds, confirm)
 
     async def ask(
         self,
@@ -264,27 +238,27 @@ class ApiCaller:
         except MemoryError:
             text = f"there is no memory for the answer, of {len(response.body):,} bytes"
             result = UnexpectedResponseError(text, question.request_id, label="no memory")
-        monitor = self.http.monitor
         if not isinstance(result, AiToEarnError):
-            self._refusals = 0
-            if response.headers.get(DATE) != self.clock.last:  # once a second, and not once a poll
-                self._note_time(response)
-            monitor.record_success(response.admission, response.sent, question.subject)
+            self.accept(response, question.subject)
             return result
         if isinstance(result, AuthenticationError):
             self._refusals += 1
             self.http.drop(response)  # the next request must not meet the same node
-        pause = monitor.record_failure(response.admission, question.subject, result)
+        pause = self.http.monitor.record_failure(response.admission, question.subject, result)
         if isinstance(result, RateLimitError) and result.retry_after is None:
             facts = result.code, result.message, result.request_id, result.http_status
             sent = result.sent_request_id
             result = RateLimitError(*facts, retry_after=pause, sent_request_id=sent)
         return self.note(question.subject, Verdict.on(result, delay=pause))
 
-    def _note_time(self, response: Response) -> None:
+    def accept(self, response: Response, subject: str) -> None:
+        """Note a good response: the service and the key are well, and it tells the time."""
+        self._refusals = 0
         date = response.headers.get(DATE)
-        if date is not None and not response.is_stored:
+        # Once a second, and not once a poll.
+        if date is not None and date != self.clock.last and not response.is_stored:
             self.clock.note(date, response.sent, self.lifetime.time())
+        self.http.monitor.record_success(response.admission, response.sent, subject)
 
     def _read(self, response: Response, question: Question[T]) -> T | AiToEarnError:
         request_id = question.request_id
@@ -325,8 +299,12 @@ class ApiCaller:
         logger.debug("%s: %s", subject, verdict.error)
         return verdict
 
-    def _takes_another(self, verdict: Verdict) -> bool:
-        """Return whether another attempt must confirm what would end a call."""
+    def takes_another(self, verdict: Verdict) -> bool:
+        """Return whether another attempt must confirm what would end a call.
+
+        Where the key is refused, or the host cannot be trusted, that takes two witnesses: one node
+        of many can be wrong.
+        """
         if isinstance(verdict.error, AuthenticationError):
             return not verdict.retry and self._refusals < 2 <= self._attempts
         return not verdict.retry and isinstance(verdict.error, ConnectionFailedError)

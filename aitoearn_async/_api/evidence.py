@@ -7,13 +7,19 @@ answer out of a cache, says nothing of how a task stands now.
 from __future__ import annotations
 
 import logging
-from typing import Any
+from collections.abc import Callable
+from typing import Any, Generic, TypeVar
+
+import msgspec
 
 from .._net.headers import stored_by
 from .._transport.response import Response
+from ..contract.envelope import Codec, Envelope, Malformed, decode_task
 from ..contract.refusal import Refusal, id_text
-from ..contract.tasks import TaskRef
+from ..contract.tasks import Task, TaskRef
 from .recent import Recent
+
+T = TypeVar("T", bound=Task)
 
 logger: logging.Logger = logging.getLogger("aitoearn_async")
 
@@ -29,9 +35,11 @@ class RefusalCheck:
 
     Args:
         name: What all request ids of this client begin with.
+        shown: Makes text from outside fit to be shown.
     """
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, shown: Callable[[str], str]) -> None:
+        self.shown = shown
         self._name = name
         self._echoes = False
         self._doubted: Recent[TaskRef[Any], Refusal] = Recent(_MOST_REMEMBERED)
@@ -63,6 +71,42 @@ class RefusalCheck:
             return None
         self._doubted[ref] = refusal
         return "the refusal is for another request"
+
+
+class PollQuestion(msgspec.Struct, Generic[T]):
+    """The question of a poll, and what is learned of its response while that is read."""
+
+    subject: str
+    request_id: str
+    ref: TaskRef[T]
+    codec: Codec[T]
+    check: RefusalCheck
+    is_fresh: bool = False
+    """No request before had the same id."""
+    is_copy: bool | None = None
+    """It answers another request: a cache has kept it. None if its ids do not tell."""
+
+    def decode(self, body: bytes) -> Envelope[T] | Refusal | Malformed:
+        """Read a body."""
+        return decode_task(body, self.codec)
+
+    def stray(self, result: Envelope[T] | Refusal) -> str | None:
+        """Return why a response is for another request; None if it is not."""
+        if isinstance(result, Refusal):
+            return self.check.stray(self.ref, self.request_id, result)
+        echoed = self.codec.id_of(result.data)
+        if not is_for(self.ref, echoed):
+            return f"the answer is for the task {self.check.shown(echoed)!r:.60}"
+        if self.check.note_good(self.ref, self.request_id, result.request_id):
+            self.is_copy = True
+        elif self.is_fresh and result.request_id == self.request_id:
+            self.is_copy = False
+        return None
+
+
+def is_for(ref: TaskRef[Any], echoed: str) -> bool:
+    """Return whether an id that a response echoes is that of a task."""
+    return echoed == ref.id or echoed.lower() == ref.id.lower()
 
 
 def _is_copy(one: Refusal, other: Refusal) -> bool:

@@ -11,23 +11,20 @@ import logging
 import sys
 from collections.abc import Awaitable, Callable, Coroutine
 from functools import partial
-from typing import Any, Generic, TypeVar, cast
+from typing import Any, TypeVar, cast
 
-import msgspec
-
-from .._net.headers import DATE, condition_of, matches, retry_after
+from .._net.headers import condition_of, matches, retry_after
 from .._polling.step import PollResult, WaitState
 from .._transport.response import Response
 from .._verdict import Verdict
 from ..contract.endpoints import Endpoint, endpoint_of
-from ..contract.envelope import Envelope, Malformed, decode_head, decode_task
-from ..contract.refusal import Refusal
+from ..contract.envelope import decode_head
 from ..contract.status import is_known
 from ..contract.tasks import AnyRef, Task, TaskRef
 from ..errors import NotAskedError, TransportError
 from .caller import ApiCaller
 from .draft_lookup import DraftLookup
-from .evidence import CacheWatch, RefusalCheck
+from .evidence import CacheWatch, PollQuestion, RefusalCheck, is_for
 from .turns import Turns, VideoTurn
 
 T = TypeVar("T", bound=Task)
@@ -59,7 +56,7 @@ class Poller:
         self._numbers = itertools.count(1)
         self._strange_words: set[str] = set()
         self._conditional = _Conditional()
-        self._refusals = RefusalCheck(caller.http.name)
+        self._check = RefusalCheck(caller.http.name, caller.http.credentials.shown)
         self._cache = CacheWatch()
         self._drafts = drafts
 
@@ -69,7 +66,8 @@ class Poller:
         Raises:
             AiToEarnError: No task came of it.
         """
-        return self._caller.retry(partial(self._ask, ref), seconds=self._seconds, confirm=True)
+        caller = self._caller
+        return caller.retrier.call(partial(self._ask, ref), self._seconds, caller.takes_another)
 
     async def fetch(self, ref: TaskRef[T], deadline: float) -> T:
         """Ask once, and read the response whole; over by `deadline`, on the client's clock.
@@ -97,16 +95,15 @@ class Poller:
         self, ref: TaskRef[T], endpoint: Endpoint[T], deadline: float
     ) -> T | Verdict:
         while True:
-            reading = _Reading(self, ref, endpoint, self._fresh_id())
+            request_id, codec = self._fresh_id(), endpoint.codec
+            question = PollQuestion(ref.id, request_id, ref, codec, self._check, is_fresh=True)
             path, is_past_caches = endpoint.path + ref.id, self._cache.is_seen
             if is_past_caches:
                 path = self._caller.path_past_caches(path)
-            response = await self._http.send(
-                "GET", path, reading.request_id, deadline, route=endpoint.path
-            )
-            task = self._task(reading, response)
+            response = await self._http.send("GET", path, request_id, deadline, route=endpoint.path)
+            task = self._task(question, response)
             # If a cache has answered, with an old state, it is asked past from now on.
-            if is_past_caches or not reading.is_copy:
+            if is_past_caches or not question.is_copy:
                 break
         if isinstance(task, Verdict):
             return await self._http.credentials.refresh_if_rejected(task, response, deadline)
@@ -153,10 +150,10 @@ class Poller:
             if response.status == 304 and etag is not None:
                 # It is unchanged since another response than ours: that says nothing.
                 response = await self._http.send("GET", path, request_id, deadline, route=route)
-        reading = _Reading(self, ref, endpoint, request_id)
-        task = self._task(reading, response)
-        if reading.is_copy or isinstance(task, Verdict):
-            task, response = await self._ask_again(reading, task, response, path, deadline)
+        question = PollQuestion(ref.id, request_id, ref, endpoint.codec, self._check)
+        task = self._task(question, response)
+        if question.is_copy or isinstance(task, Verdict):
+            task, response = await self._ask_again(question, task, response, path, route, deadline)
         if isinstance(task, Verdict):
             settled = await self._drafts.settle(ref, task, deadline)
             if settled is None:
@@ -166,14 +163,15 @@ class Poller:
         assert isinstance(response, Response)
         # One copy of a word for all the waits that hold it.
         status, condition = sys.intern(task.status), condition_of(response.headers, etag)
-        return _result(status, task, condition, response, reading.is_copy)
+        return _result(status, task, condition, response, bool(question.is_copy))
 
     async def _ask_again(
         self,
-        reading: _Reading[T],
+        question: PollQuestion[T],
         task: T | Verdict,
         response: Response | TransportError,
         path: str,
+        route: str,
         deadline: float,
     ) -> tuple[T | Verdict, Response | TransportError]:
         """Repeat a poll that a cache has answered, or that something on the way has refused.
@@ -181,17 +179,17 @@ class Poller:
         After a copy, it is repeated past the cache. If that brings nothing, something on the way
         refuses the query: better a cache's answer than none. Any other result stays as it is.
         """
-        credentials, route = self._http.credentials, reading.endpoint.path
+        credentials = self._http.credentials
         if isinstance(task, Verdict):
             task = await credentials.refresh_if_rejected(task, response, deadline)
         is_refused = isinstance(task, Verdict) and isinstance(response, Response)
-        plain = route + reading.ref.id
-        if not (reading.is_copy if path == plain else is_refused):
+        plain = route + question.ref.id
+        if not (question.is_copy if path == plain else is_refused):
             return task, response
         other = self._caller.path_past_caches(plain) if path == plain else plain
-        response = await self._http.send("GET", other, reading.request_id, deadline, route=route)
-        reading.is_copy = False
-        task = self._task(reading, response)
+        response = await self._http.send("GET", other, question.request_id, deadline, route=route)
+        question.is_copy = None
+        task = self._task(question, response)
         if isinstance(task, Verdict):
             task = await credentials.refresh_if_rejected(task, response, deadline)
         return task, response
@@ -219,40 +217,31 @@ class Poller:
                 head = decode_head(response.body, endpoint.codec) if is_good else None
             except MemoryError:
                 return None
-            if head is None or head.status != known or not _is_for(ref, head.id):
+            if head is None or head.status != known or not is_for(ref, head.id):
                 return None
             if wait.last_error is not None:
                 self._drafts.note_good(ref)
             validator = condition_of(response.headers, etag)
-        self._monitor.record_success(response.admission, response.sent, ref.id)
+        self._caller.accept(response, ref.id)
         result: PollResult[T] = _result(known, None, validator, response, stored)
         result.not_modified = response.status == 304
         return result
 
-    def _task(self, reading: _Reading[T], response: Response | TransportError) -> T | Verdict:
+    def _task(self, question: PollQuestion[T], response: Response | TransportError) -> T | Verdict:
         """Return the whole task of a response, or the verdict on it."""
-        result = self._caller.read(response, reading)
+        result = self._caller.read(response, question)
         if isinstance(result, Verdict):
             if not isinstance(result.error, NotAskedError):
-                result.error.ref = cast("AnyRef", reading.ref)
+                result.error.ref = cast("AnyRef", question.ref)
             return result
         assert isinstance(response, Response)
-        if reading.is_copy or response.is_stored:
-            reading.is_copy = self._cache.note(response)
+        if question.is_copy is None:
+            question.is_copy = response.is_stored
+        if question.is_copy:
+            self._cache.note(response)
         if not is_known(result.status):
             self._notice(result.status)
         return result
-
-    def stray(self, reading: _Reading[T], result: Envelope[T] | Refusal) -> str | None:
-        """Return why a response is for another request; None if it is not."""
-        ref, request_id = reading.ref, reading.request_id
-        if isinstance(result, Refusal):
-            return self._refusals.stray(ref, request_id, result)
-        echoed = reading.endpoint.codec.id_of(result.data)
-        if not _is_for(ref, echoed):
-            return f"the answer is for the task {self._http.credentials.shown(echoed)!r:.60}"
-        reading.is_copy = self._refusals.note_good(ref, request_id, result.request_id)
-        return None
 
     def _notice(self, word: str) -> None:
         known_by = word[:200]  # they are kept
@@ -261,27 +250,6 @@ class Poller:
         self._strange_words.add(known_by)
         shown = self._http.credentials.shown(word)
         logger.warning("unknown status %.60r: taken to mean that the task still runs", shown)
-
-
-class _Reading(msgspec.Struct, Generic[T]):
-    """The question of a poll, and what is learned of its response while that is read."""
-
-    poller: Poller
-    ref: TaskRef[T]
-    endpoint: Endpoint[T]
-    request_id: str
-    is_copy: bool = False
-    """It answers another request: a cache has kept it."""
-
-    @property
-    def subject(self) -> str:
-        return self.ref.id
-
-    def decode(self, body: bytes) -> Envelope[T] | Refusal | Malformed:
-        return decode_task(body, self.endpoint.codec)
-
-    def stray(self, result: Envelope[T] | Refusal) -> str | None:
-        return self.poller.stray(self, result)
 
 
 class _Conditional:
@@ -311,14 +279,9 @@ class _Conditional:
         self._left = self._next
 
 
-def _is_for(ref: TaskRef[Any], echoed: str) -> bool:
-    return echoed == ref.id or echoed.lower() == ref.id.lower()
-
-
 def _result(
     status: str, task: T | None, validator: str | None, response: Response, stored: bool
 ) -> PollResult[T]:
     """Return the result of a good response."""
-    headers = response.headers
-    date, pause = headers.get(DATE), retry_after(headers)
-    return PollResult(status, task, validator, response.sent, date, stored, pause)
+    pause = retry_after(response.headers)
+    return PollResult(status, task, validator, response.sent, stored, pause)

@@ -104,7 +104,7 @@ class Submitter:
             down = await self._probe(row, deadline)
             return down or await self._attempt(row, sent, data, deadline)
 
-        return await self._caller.retry(attempt, seconds=self._http.time_for(len(data)))
+        return await self._caller.retrier.call(attempt, self._http.time_for(len(data)))
 
     async def _probe(self, row: SubmitEndpoint[R], deadline: float) -> Verdict | None:
         """Ask for the models first where the service is down: that costs nothing if it is lost.

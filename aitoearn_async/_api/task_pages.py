@@ -72,17 +72,15 @@ class TaskPages:
         fresh = self._caller.path_past_caches(path)
         response = await self._http.send("GET", fresh, request_id, deadline, etag=etag)
         if isinstance(response, Response) and response.status == 304 and kept is not None:
-            monitor = self._http.monitor
             if etag is not None and matches(etag, response.headers):
-                monitor.record_success(response.admission, response.sent, path)
+                self._caller.accept(response, path)
                 seconds = self._seconds(response)
                 return kept._replace(
                     seconds=seconds,
-                    date=response.headers.get("Date"),
                     retry_after=retry_after(response.headers),
                     is_unchanged=True,
                 )
-            monitor.record_ignored(response.admission)
+            self._http.monitor.record_ignored(response.admission)
             del self._kept[path]
             response = await self._http.send("GET", fresh, request_id, deadline)
         seconds = self._seconds(response)
@@ -91,14 +89,11 @@ class TaskPages:
         if isinstance(result, Verdict):
             return await self._http.credentials.refresh_if_rejected(result, response, deadline)
         assert isinstance(response, Response)
-        date = response.headers.get("Date")
         page = RowPage(
             rows=result.rows,
             total=result.total,
             seconds=seconds,
             bytes=len(response.body),
-            date=date,
-            sent=response.sent,
             retry_after=retry_after(response.headers),
         )
         if (validator := condition_of(response.headers, None)) is not None:

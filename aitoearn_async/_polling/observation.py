@@ -38,30 +38,11 @@ class Watched(Protocol):
         ...
 
 
-class Seen(Protocol):
-    """A good answer. Its `task` is None where nothing has changed."""
+def observe(wait: Watched, learner: Learner, task: Task | None, asked: float, now: float) -> None:
+    """Tell the learner what an answer shows, which was asked for and came at these moments.
 
-    @property
-    def task(self) -> Task | None:
-        """The whole task."""
-        ...
-
-    @property
-    def sent(self) -> float:
-        """The moment when the request went out."""
-        ...
-
-    @property
-    def date(self) -> str | None:
-        """The service's clock."""
-        ...
-
-
-def observe(wait: Watched, learner: Learner, seen: Seen, asked: float, now: float) -> None:
-    """Tell the learner what an answer shows, which was asked for and came at these moments."""
-    if seen.date is not None and seen.date != learner.clock.last:
-        learner.clock.note(seen.date, seen.sent, now)
-    task = seen.task
+    Its task is None where nothing has changed.
+    """
     if task is None:
         observe_running(wait, asked)
         return

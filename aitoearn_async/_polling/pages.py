@@ -28,8 +28,6 @@ class RowPage(NamedTuple):
     seconds: float
     """From when it was asked for, after any waiting for its turn."""
     bytes: int
-    date: str | None
-    sent: float
     retry_after: float | None = None
     """Seconds for which the service says not to ask for another one."""
     is_unchanged: bool = False

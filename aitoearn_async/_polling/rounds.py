@@ -266,8 +266,6 @@ class Rounds(Generic[T]):
                 return ended if line.survives(page, self._clock.time()) else None
             now = self._clock.time()
             line.busy += page.seconds
-            if page.date is not None:
-                line.learner.clock.note(page.date, page.sent, now)
             before = len(ended)
             if any(row.id in over and row.runs for row in page.rows):
                 self._count_contradiction(line)

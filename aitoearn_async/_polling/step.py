@@ -64,8 +64,6 @@ class PollResult(msgspec.Struct, Generic[T]):
     """The validator (RFC 9110) that the next poll sends back. It has no meaning here."""
     sent: float = math.nan
     """The moment when the request went out, after any waiting for its turn."""
-    date: str | None = None
-    """The service's clock at the time, as its `Date` header tells it."""
     stored: bool = False
     """It comes from a cache, not from the service."""
     retry_after: float | None = None
@@ -246,7 +244,7 @@ def _after_reply(
     if evidence.unconfirmed:
         evidence.unconfirmed.pop(wait.ref, None)
     if settings.learner is not None:
-        observe(wait, settings.learner, reply, asked, now)
+        observe(wait, settings.learner, reply.task, asked, now)
     if reply.task is not None:
         wait.latest = reply.task
         if reply.task.done:

@@ -24,113 +24,99 @@ _SAVINGS = 50.0
 _EARNED = 0.1
 
 
-class RetryBudget:
-    """The retries a client may still make: one for every ten requests, and some at first.
-
-    One failure in a hundred is repeated as it comes. When most fail, repeating them all would
-    treble the load on a service that cannot bear what it has.
-    """
-
-    def __init__(self) -> None:
-        self._left = _SAVINGS
-
-    def deposit(self) -> None:
-        """Count a request that is sent for the first time."""
-        if self._left < _SAVINGS:
-            self._left = min(self._left + _EARNED, _SAVINGS)
-
-    def withdraw(self) -> bool:
-        """Take what a repetition costs. Returns whether it was there."""
-        if self._left < 1:
-            return False
-        self._left -= 1
-        return True
-
-
 _backoff = wait_random_exponential(multiplier=0.5, max=8)
 
 
-async def retry(
-    attempt: Callable[[float], Awaitable[T | Verdict]],
-    *,
-    attempts: int,
-    deadline: float,
-    lifetime: Lifetime,
-    budget: RetryBudget,
-    confirm: Callable[[Verdict], bool] | None = None,
-) -> T:
-    """Make an attempt; others, while the verdict on the last one is to retry.
+class Retrier:
+    """Makes attempts, and repeats those that failed, for all calls of one client.
+
+    They share a budget: one retry for every ten calls, and some at first. One failure in a hundred
+    is repeated as it comes. When most fail, repeating them all would treble the load on a service
+    that cannot bear what it has.
 
     Args:
-        attempt: Sends the request once; it is given the deadline.
-        attempts: How many there may be in all.
-        deadline: The moment of the client's clock after which no further one begins.
         lifetime: The client's, for its clock.
-        budget: The retries that all calls of the client share.
-        confirm: Tells whether a verdict takes another witness: an attempt more, at once.
-
-    Raises:
-        AiToEarnError: The last attempt failed.
+        attempts: How many there may be in all, for one call.
     """
-    budget.deposit()
-    result = await attempt(deadline)
-    if isinstance(result, Verdict):
-        result = await _again(
-            attempt,
-            result,
-            attempts=attempts,
-            deadline=deadline,
-            lifetime=lifetime,
-            budget=budget,
-            confirm=confirm,
-        )
+
+    def __init__(self, lifetime: Lifetime, attempts: int) -> None:
+        self._lifetime = lifetime
+        self._attempts = attempts
+        self._budget = _SAVINGS
+
+    async def call(
+        self,
+        attempt: Callable[[float], Awaitable[T | Verdict]],
+        seconds: float,
+        confirm: Callable[[Verdict], bool] | None = None,
+    ) -> T:
+        """Make an attempt; others, while the verdict on the last one is to retry.
+
+        Args:
+            attempt: Sends the request once; it is given the moment of the client's clock at which
+                it is over, and after which no further one begins.
+            seconds: Seconds that one of them may take.
+            confirm: Tells whether a verdict takes another witness: an attempt more, at once.
+
+        Raises:
+            AiToEarnError: The last attempt failed.
+        """
+        if self._budget < _SAVINGS:
+            self._budget = min(self._budget + _EARNED, _SAVINGS)
+        deadline = self._lifetime.enter().time() + self._attempts * seconds
+        result = await attempt(deadline)
         if isinstance(result, Verdict):
-            raise result.error
-    return result
-
-
-async def _again(
-    attempt: Callable[[float], Awaitable[T | Verdict]],
-    first: Verdict,
-    *,
-    attempts: int,
-    deadline: float,
-    lifetime: Lifetime,
-    budget: RetryBudget,
-    confirm: Callable[[Verdict], bool] | None,
-) -> T | Verdict:
-    async def confirmed(result: T | Verdict) -> T | Verdict:
-        again = confirm is not None and isinstance(result, Verdict) and confirm(result)
-        return await attempt(deadline) if again else result
-
-    result = await confirmed(first)
-    if attempts == 1 or not _is_to_retry(result):
+            result = await self._again(attempt, result, deadline, confirm)
+            if isinstance(result, Verdict):
+                raise result.error
         return result
-    earlier: list[T | Verdict] = [result]
-    held_back = 0
 
-    async def first_or_attempt() -> T | Verdict:
-        return earlier.pop() if earlier else await confirmed(await attempt(deadline))
+    async def _again(
+        self,
+        attempt: Callable[[float], Awaitable[T | Verdict]],
+        first: Verdict,
+        deadline: float,
+        confirm: Callable[[Verdict], bool] | None,
+    ) -> T | Verdict:
+        async def confirmed(result: T | Verdict) -> T | Verdict:
+            again = confirm is not None and isinstance(result, Verdict) and confirm(result)
+            return await attempt(deadline) if again else result
 
-    def stop(state: RetryCallState) -> bool:
-        nonlocal held_back
-        verdict = _verdict(state)
-        # Who was held back until the service wants to be asked again has not asked.
-        held_back += isinstance(verdict.error, NotAskedError) and verdict.delay is not None
-        late = lifetime.time() + state.upcoming_sleep >= deadline
-        if late or state.attempt_number - held_back >= attempts:
-            return True
-        # Where the service itself says when to come again, that is no matter of the budget.
-        return verdict.delay is None and not budget.withdraw()
+        result = await confirmed(first)
+        if self._attempts == 1 or not _is_to_retry(result):
+            return result
+        earlier: list[T | Verdict] = [result]
+        held_back = 0
 
-    retrying = AsyncRetrying(
-        stop=stop,
-        wait=_delay,
-        retry=retry_if_result(_is_to_retry),
-        sleep=lifetime.sleep,
-        retry_error_callback=_verdict,
-    )
-    return await retrying(first_or_attempt)
+        async def first_or_attempt() -> T | Verdict:
+            return earlier.pop() if earlier else await confirmed(await attempt(deadline))
+
+        def stop(state: RetryCallState) -> bool:
+            nonlocal held_back
+            verdict = _verdict(state)
+            # Who was held back until the service wants to be asked again has not asked.
+            held_back += isinstance(verdict.error, NotAskedError) and verdict.delay is not None
+            late = self._lifetime.time() + state.upcoming_sleep >= deadline
+            if late or state.attempt_number - held_back >= self._attempts:
+                return True
+            # Where the service itself says when to come again, that is no matter of the budget.
+            return verdict.delay is None and not self._may_spend()
+
+        retrying = AsyncRetrying(
+            stop=stop,
+            wait=_delay,
+            retry=retry_if_result(_is_to_retry),
+            sleep=self._lifetime.sleep,
+            retry_error_callback=_verdict,
+        )
+        return await retrying(first_or_attempt)
+
+    def _may_spend(self) -> bool:
+        """Take what a retry costs out of the budget. Return whether it was there."""
+        if self._budget < 1:
+            return False
+        self._budget -= 1
+        return True
 
 
 def _is_to_retry(result: object) -> bool:

@@ -217,8 +217,6 @@ class Watcher:
     def _note_answer(
         self, operation: Wait, result: PollResult[Any], asked: float, now: float
     ) -> None:
-        if result.date is not None and result.date != self._clock.last:
-            self._clock.note(result.date, result.sent, now)
         changed = result.status != operation.status
         what = "not_modified" if result.not_modified else "changed" if changed else "unchanged"
         operation.polls += 1

@@ -21,7 +21,7 @@ from aitoearn_async import (
     TaskNotFoundError,
     UnexpectedResponseError,
 )
-from aitoearn_async._resilience.retry import RetryBudget, retry
+from aitoearn_async._resilience.retry import Retrier
 from aitoearn_async._runtime.lifetime import Lifetime
 from aitoearn_async._verdict import Verdict
 from tests.support.raw_server import (
@@ -361,9 +361,7 @@ async def ends_of(ends: list[AiToEarnError], *, seconds: float = 1000.0) -> str:
             return Verdict.on(ends.pop(0))
         return "good"
 
-    lifetime, budget = Lifetime(), RetryBudget()
-    deadline = lifetime.enter().time() + seconds
-    return await retry(attempt, attempts=2, deadline=deadline, budget=budget, lifetime=lifetime)
+    return await Retrier(Lifetime(), attempts=2).call(attempt, seconds / 2)
 
 
 async def test_who_is_held_has_not_asked() -> None:
