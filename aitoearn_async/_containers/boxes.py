@@ -71,11 +71,11 @@ def _top(file: Reader) -> Iterator[Box]:
     """
     at, count = 0, 0
     while at < file.size:
+        if count > 1 and not file.upto(at, 8).strip(b"\x00\r\n") and file.is_blank(at + 8, 64):
+            return  # room that was set aside, a terminator, or the end of a line
         file.needs(at + 8)
-        if not any(file.upto(at, 64)) and not any(file.tail(min(file.size - at, 65536))):
-            if count < 2:
-                raise Unclear
-            return  # room that was set aside, or a terminator
+        if file.is_blank(at, 64) and not any(file.tail(min(file.size - at, 65536))):
+            raise Unclear
         box = box_at(file, at, file.size)
         if box.end > file.size and box.kind not in _OUTERMOST:
             raise Unclear
@@ -92,11 +92,17 @@ class _Film(NamedTuple):
     """The number of its video tracks' samples, in the tables of the box itself."""
     last_chunk: int
     """The highest offset that the tables name."""
+    last_frame: int
+    """The offset of the last frame in a coding whose frames never begin with zeros, or 0."""
+
+
+_CODED = frozenset(b"avc1 avc3 hvc1 hev1 vvc1 av01 vp08 vp09 mp4v".split())
+"""Codings of frames that never begin with zeros."""
 
 
 def _film(file: Reader, moov: Box) -> _Film:
     handlers: set[bytes] = set()
-    samples, last_chunk = 0, 0
+    samples, last_chunk, last_frame = 0, 0, 0
     for box in inside(file, moov):
         if box.kind != b"trak":
             continue
@@ -105,12 +111,15 @@ def _film(file: Reader, moov: Box) -> _Film:
         handler = file.read(named.start + 8, 4) if named else b""
         handlers.add(handler)
         table = child(file, media, b"minf", b"stbl")
+        coding = child(file, table, b"stsd")
+        if table and coding and file.upto(coding.start + 12, 4) in _CODED:
+            last_frame = max(last_frame, _last_frame(file, table))
         for column in inside(file, table) if table else ():
             if column.kind in (b"stsz", b"stz2") and handler in (b"vide", b"pict"):
                 samples += file.number(column.start + 8, 4)
             if column.kind in (b"stco", b"co64"):
                 last_chunk = max(last_chunk, _last_chunk(file, column))
-    return _Film(frozenset(handlers), samples, last_chunk)
+    return _Film(frozenset(handlers), samples, last_chunk, last_frame)
 
 
 def _last_chunk(file: Reader, table: Box) -> int:
@@ -118,6 +127,24 @@ def _last_chunk(file: Reader, table: Box) -> int:
     if not count or table.start + 8 + count * width > table.end:
         return 0
     return file.number(table.start + 8 + (count - 1) * width, width)
+
+
+def _last_frame(file: Reader, table: Box) -> int:
+    """Return where the last frame of a track begins; 0 if the tables do not tell."""
+    columns = {column.kind: column for column in inside(file, table)}
+    sizes, runs = columns.get(b"stsz"), columns.get(b"stsc")
+    chunks = columns.get(b"co64", columns.get(b"stco"))
+    if sizes is None or runs is None or chunks is None:
+        return 0
+    alike, count = file.number(sizes.start + 4, 4), file.number(sizes.start + 8, 4)
+    last_run = runs.start + 8 + 12 * (file.number(runs.start + 4, 4) - 1)
+    in_chunk = file.number(last_run + 4, 4) if last_run > runs.start else 0
+    if alike or not 0 < in_chunk <= min(count, _MOST_INSIDE):
+        return 0
+    before = file.read(sizes.start + 12 + 4 * (count - in_chunk), 4 * (in_chunk - 1))
+    return _last_chunk(file, chunks) + sum(
+        int.from_bytes(before[at : at + 4], "big") for at in range(0, len(before), 4)
+    )
 
 
 def iso_media(file: Reader) -> Structure:
@@ -138,6 +165,8 @@ def iso_media(file: Reader) -> Structure:
     if not is_one or (_lacks_frames(film, file, first) if is_film else _lacks_data(file, first)):
         return structure._replace(completeness=Completeness.CUT)
     if b"moof" in first:
+        if last is not None and last.end < file.size and b"mfra" not in first:
+            return structure._replace(completeness=Completeness.CUT)
         file.needs(_indexed(file, first[b"sidx"]) if b"sidx" in first else 0)
         is_whole = b"moov" in first and b"mfra" in first
     else:
@@ -177,7 +206,9 @@ def _lacks_frames(film: _Film | None, file: Reader, first: dict[bytes, Box]) -> 
         return False
     if not film.samples and film.handlers & {b"vide", b"pict"}:
         return True  # the head of a film in fragments, without one
-    return b"mdat" not in first or film.last_chunk >= file.size
+    if b"mdat" not in first or film.last_chunk >= file.size:
+        return True
+    return film.last_frame > 0 and file.is_blank(film.last_frame, 8)
 
 
 def _lacks_data(file: Reader, first: dict[bytes, Box]) -> bool:

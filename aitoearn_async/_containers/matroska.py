@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+
 from ..contract.media_types import ebml_number
 from .reader import Completeness, Reader, Short, Structure, Unclear
 
@@ -12,7 +14,7 @@ _VIDEO, _AUDIO = 1, 2
 
 
 def matroska(file: Reader) -> Structure:
-    """Compare the segment's size with the file's; where it has none, walk its elements.
+    """Compare the segment's size with the file's, and walk its elements.
 
     A recording that was written as it came has no sizes: then its end cannot be told, and only
     an element that goes on past it is noticed. A file without a cluster has no frame.
@@ -26,11 +28,12 @@ def matroska(file: Reader) -> Structure:
     end = None if size is None else at + size
     if end is not None:
         file.needs(end)
-    family, has_frames = None, False
-    while at < (file.size if end is None else end):
+    stop = file.size if end is None else end
+    family, cluster = None, None
+    while at < stop:
         name, size, at = _element(file, at)
         if name == _CLUSTER:
-            has_frames = True
+            cluster = at, at + (size or 0)
             if end is not None and family is not None:
                 break
         elif name == _TRACKS and size is not None:
@@ -40,9 +43,26 @@ def matroska(file: Reader) -> Structure:
             file.needs(at)
         elif name not in (_CLUSTER, _SEGMENT):
             raise Unclear
-    if not has_frames:
+    if cluster is None:
         return Structure(Completeness.CUT, family)
+    with contextlib.suppress(Unclear):
+        _walk(file, *(_walk(file, at, stop) or cluster))
     return Structure(Completeness.UNKNOWN if end is None else Completeness.WHOLE, family)
+
+
+def _walk(file: Reader, at: int, end: int) -> tuple[int, int] | None:
+    """Go through elements, of which none may be room that was never written to.
+
+    Returns:
+        Where the content of the last cluster among them begins and ends.
+    """
+    last = None
+    while at < end:
+        name, size, at = _element(file, at)
+        if name == _CLUSTER:
+            last = at, at + (size or 0)
+        at += size or 0
+    return last
 
 
 def _element(
@@ -55,8 +75,8 @@ def _element(
     """
     data = file.upto(at, 12)
     name, after = (0, 0) if is_size_only else ebml_number(data, 0, is_id=True)
-    if after > len(data) or not data:
-        raise Short
+    if after > len(data) or data[:8] in (b"", bytes(8)):
+        raise Short  # or room that was never written to
     if name is None:
         raise Unclear
     size, after = ebml_number(data, after)

@@ -125,7 +125,10 @@ def icon(file: Reader) -> Structure:
 
 # No tag holds a "<", so that each character is looked at once.
 _SVG_TAG = re.compile(r"<(/?)(?:[A-Za-z_][\w.-]*:)?svg(?=[\s/>])[^<>]*?(/?)>")
-_BEHIND_ROOT = re.compile(r"(?:\s|\x00|<!--(?:(?!-->).)*-->|<\?(?:(?!\?>).)*\?>)*", re.DOTALL)
+_SVG_NO_TAGS = re.compile(
+    r"<!--.*?(?:-->|\Z)|<!\[CDATA\[.*?(?:\]\]>|\Z)|<\?.*?(?:\?>|\Z)", re.DOTALL
+)
+_BEHIND_ROOT = re.compile(r"[\s\x00]*")
 _MOST_SVG = 16 * 1024 * 1024
 
 
@@ -151,7 +154,7 @@ def _svg(data: bytes) -> Structure:
     if len(data) > _MOST_SVG:
         return UNKNOWN
     utf_16 = data[:2] in (b"\xff\xfe", b"\xfe\xff")
-    text = data.decode("utf-16" if utf_16 else "utf-8", "replace")
+    text = _SVG_NO_TAGS.sub("", data.decode("utf-16" if utf_16 else "utf-8", "replace"))
     opened, end = 0, 0
     for tag in _SVG_TAG.finditer(text):
         opened += -1 if tag[1] else 0 if tag[2] else 1

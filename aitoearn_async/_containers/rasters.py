@@ -83,16 +83,17 @@ def radiance(file: Reader) -> Structure:
         return UNKNOWN if len(head) == 4096 else CUT
     rows, width = int(shape[2]), int(shape[4])
     cursor = Cursor(file, shape.end())
-    for _ in range(rows):
-        if [cursor.byte() for _ in range(4)] != [2, 2, width >> 8, width & 0xFF]:
-            return UNKNOWN
+    for row in range(rows):  # zeros are none, and if they come later they are room for some
+        begin = [cursor.byte() for _ in range(4)]
+        if begin != [2, 2, width >> 8, width & 0xFF]:
+            return CUT if row and not any(begin) else UNKNOWN
         left = 4 * width
         while left > 0:
             code = cursor.byte()
             cursor.skip(1 if code > 128 else code)
             left -= code - 128 if code > 128 else code
             if not code:
-                return UNKNOWN
+                return CUT if row else UNKNOWN
     file.needs(cursor.at)
     return WHOLE
 
@@ -183,8 +184,9 @@ def exr(file: Reader) -> Structure:
             return CUT  # the table was to be filled in at the end
         at, begin = at + 8, min(begin, offsets[-1])
     place = max(offsets) + (16 if flags & _TILED else 4)
-    file.needs(place + 4 + file.number(place, 4, "little"))
-    return WHOLE
+    size = file.number(place, 4, "little")
+    file.needs(place + 4 + size)
+    return WHOLE if size else CUT
 
 
 def _zero(file: Reader, at: int) -> int:

@@ -121,6 +121,10 @@ class Reader:
         if end > self.size:
             raise Short
 
+    def is_blank(self, at: int, count: int) -> bool:
+        """Return whether zeros stand there, or nothing: room for what has never been written."""
+        return not any(self.upto(at, count))
+
     def find(self, pattern: re.Pattern[bytes], at: int, longest: int) -> tuple[int, bytes] | None:
         """Search for a pattern.
 

@@ -30,9 +30,22 @@ def avi(file: Reader) -> Structure:
         size = file.number(at + 4, 4, "little")
         if size in (0, 0xFFFFFFFF):
             return Structure(Completeness.UNKNOWN, family)
-        at += 8 + size + size % 2
-        file.needs(at - size % 2)
+        end = at + 8 + size
+        file.needs(end)
+        if _has_blank(file, at + 12, end):
+            return Structure(Completeness.CUT, family)
+        at = end + size % 2
     return Structure(Completeness.WHOLE, family)
+
+
+def _has_blank(file: Reader, at: int, end: int) -> bool:
+    """Return whether there is room before the index that was never written to."""
+    while at + 8 <= end and file.read(at, 4) != b"idx1":
+        if file.is_blank(at, 8):
+            return True
+        size = file.number(at + 4, 4, "little")
+        at += 8 + size + size % 2
+    return False
 
 
 _FLV_KINDS = {8: "audio", 9: "video", 18: None}
@@ -59,6 +72,8 @@ def flv(file: Reader) -> Structure:
 
 def _flv_tag(file: Reader, at: int) -> tuple[bytes, int, int]:
     kind, size = file.number(at, 1) & 0x1F, file.number(at + 1, 3)
+    if file.is_blank(at, 11):
+        raise Short  # room that was never written to
     if kind not in _FLV_KINDS:
         raise Unclear
     end = at + 11 + size
@@ -72,7 +87,7 @@ _OGG_LAST = 4
 def ogg(file: Reader) -> Structure:
     """Check that the last page is whole; if it is marked as the last one, so is the file."""
     tail = file.tail(2 * _OGG_MOST_PAGE)
-    end, verdict = len(tail), UNKNOWN
+    end, verdict = 0, UNKNOWN
     for found in re.finditer(rb"OggS\x00", tail):
         page = tail[found.start() : found.start() + _OGG_MOST_PAGE]
         lengths = page[27 : 27 + page[26]] if len(page) > 26 else b""
@@ -81,8 +96,13 @@ def ogg(file: Reader) -> Structure:
             verdict = CUT  # unless those letters stand within the last page
         elif end == len(tail):
             return WHOLE if page[5] & _OGG_LAST else UNKNOWN
+        else:
+            verdict = WHOLE if page[5] & _OGG_LAST else UNKNOWN
     rest = tail[end:]
-    return CUT if rest and b"OggS\x00".startswith(rest) else verdict
+    if verdict is WHOLE:
+        return UNKNOWN  # and something behind it
+    is_blank = end + 27 < len(tail) and not any(rest)
+    return CUT if rest and (is_blank or b"OggS\x00".startswith(rest)) else verdict
 
 
 _PACKETS = ((188, 0), (192, 4), (204, 0))
@@ -101,6 +121,8 @@ def transport_stream(file: Reader) -> Structure:
         raise Unclear
     rest = file.size % size
     family = _program(head, size, first)
+    if not any(file.tail(size)):
+        return Structure(Completeness.CUT, family)  # room that was never written to
     if rest:
         end = file.tail(rest + size)
         in_step = end[first] == _SYNC and end[size + first : size + first + 1] in (b"", b"\x47")

@@ -9,12 +9,18 @@ from .reader import CUT, WHOLE, Reader, Structure, Unclear
 _MOST_DIRECTORIES = 10_000
 _MOST_VALUES = 1_000_000
 """The most offsets and lengths that are looked at, in all directories."""
-_CODES = {1: "B", 3: "H", 4: "I", 13: "I", 16: "Q", 18: "Q"}
+_CODES = {1: "B", 7: "s", 3: "H", 4: "I", 13: "I", 16: "Q", 18: "Q"}
 """The codes to read a value, by its type, of those types that can be an offset or a length."""
 _PAIRS = ((273, 279), (324, 325), (0xBCC0, 0xBCC1), (0xBCC2, 0xBCC3), (513, 514))
 """The tags that name where the data lie, and those that name how many there are: of strips and
 tiles (TIFF 6.0), of a picture and its alpha plane (JPEG XR), and of an old JPEG."""
-_WANTED = frozenset(tag for pair in _PAIRS for tag in pair)
+_SMALLER = 330
+"""The tag that names directories of smaller pictures of the same."""
+_TABLES = frozenset([258, 320, 347])
+"""The tags of tables without which nothing can be decoded; they are looked up alone."""
+_WANTED = frozenset([_SMALLER, *_TABLES, *(tag for pair in _PAIRS for tag in pair)])
+_BEHIND_HEADS = 16
+"""A first directory past here is one that stands behind the data."""
 
 
 def tiff(file: Reader) -> Structure:
@@ -37,30 +43,41 @@ class _Directories:
         return self._file.number(at, size, self._order)
 
     def check(self) -> Structure:
-        at = self._number(8 if self._is_big else 4, self._offset)
-        if not at or not self._number(at, 8 if self._is_big else 2):
+        width = 8 if self._is_big else 2
+        first = self._number(8 if self._is_big else 4, self._offset)
+        if not first or not self._number(first, width):
+            if first > _BEHIND_HEADS:
+                return CUT  # it was to be written when all was there
             raise Unclear  # there is no directory
         seen: set[int] = set()
         found = False
-        width = 8 if self._is_big else 2
+        waiting = [first]
         entry = 4 + 2 * self._offset
-        while at and at not in seen and len(seen) < _MOST_DIRECTORIES:
+        while waiting and len(seen) < _MOST_DIRECTORIES:
+            if (at := waiting.pop()) in seen or not at:
+                continue
             seen.add(at)
             end = at + width + self._number(at, width) * entry
             self._file.needs(end)
-            found = self._directory(range(at + width, end, entry)) or found
+            found = self._directory(range(at + width, end, entry), waiting) or found
             # Some writers leave out the offset of the next directory where there is none.
-            has_next = end + self._offset <= self._file.size
-            at = self._number(end, self._offset) if has_next else 0
+            if end + self._offset <= self._file.size:
+                waiting.append(self._number(end, self._offset))
         return WHOLE if found else CUT  # every picture has its data somewhere
 
-    def _directory(self, entries: range) -> bool:
-        """Check one directory. Returns whether it names any data."""
+    def _directory(self, entries: range, waiting: list[int]) -> bool:
+        """Check one directory. Returns whether it names any data.
+
+        Args:
+            entries: Where its entries are.
+            waiting: Those that are to be checked; what it names itself is added.
+        """
         tags: dict[int, tuple[int, ...]] = {}
         for at in entries:
             tag = self._number(at, 2)
             if tag in _WANTED:
                 tags[tag] = self._values(at)
+        waiting += tags.get(_SMALLER, ())
         for offsets, lengths in _PAIRS:
             if offsets in tags and lengths not in tags:
                 raise Unclear

@@ -51,6 +51,8 @@ _SIGNATURES: tuple[tuple[bytes, Types], ...] = (
     (b"\x06\x0e\x2b\x34\x02\x05\x01\x01\x0d\x01\x02\x01\x01\x02", ("video/mxf",)),
     (b"ID3", ("audio/mpeg",)),
     (b"fLaC", ("audio/flac",)),
+    (b"#!AMR", ("audio/amr",)),
+    (b"caff\x00\x01", ("audio/x-caf",)),
     # No file, but a list of files.
     (b"#EXTM3U", ("application/vnd.apple.mpegurl",)),
 )
@@ -60,6 +62,8 @@ _RIFF: dict[bytes, Types] = {
     b"AVI ": ("video/x-msvideo", "audio/x-msvideo"),
     b"WAVE": ("audio/wav",),
 }
+_RIFFS = (b"RIFF", b"RF64")
+"""The second is of more than 4 GiB (EBU Tech 3306)."""
 
 _AVIF, _HEIC, _HEIF = "image/avif", "image/heic", "image/heif"
 _MP4: Types = ("video/mp4", _HEIF, "audio/mp4")
@@ -117,7 +121,7 @@ _PATTERNS: tuple[tuple[re.Pattern[bytes], Types], ...] = (
 )
 _BITMAP_HEADERS = frozenset([12, 40, 52, 56, 64, 108, 124])
 _TEXT = bytes(range(0x20, 0x7F)) + b"\t\n\r"
-_SVG_ROOT = re.compile(r"<(?:[A-Za-z_][\w.-]*:)?svg[\s/>]")
+_SVG_ROOT = re.compile(r"<(?:!DOCTYPE\s+|[A-Za-z_][\w.-]*:)?svg[\s/>]")
 
 
 def media_types_of(head: bytes) -> Types:
@@ -135,7 +139,7 @@ def media_types_of(head: bytes) -> Types:
     for pattern, types in _PATTERNS:
         if pattern.match(head):
             return types
-    if head[:4] == b"RIFF":
+    if head[:4] in _RIFFS:
         return _RIFF.get(head[8:12], ())
     for tell in _TELLERS:
         if types := tell(head):
@@ -308,14 +312,8 @@ def _svg(head: bytes) -> Types:
 def _is_svg(head: bytes) -> bool:
     utf_16 = head[:2] in (b"\xff\xfe", b"\xfe\xff")
     text = head.decode("utf-16" if utf_16 else "utf-8", "ignore").lstrip("\ufeff \t\r\n")
-    while text.startswith(("<?xml", "<!--", "<!DOCTYPE svg")):
-        if text.startswith("<!--"):
-            end = "-->"
-        elif text.startswith("<?"):
-            end = "?>"
-        else:
-            end = "]" if "[" in text.partition(">")[0] else ">"
-        text = text.partition(end)[2].lstrip(" \t\r\n>")
+    while text.startswith(("<?xml", "<!--")):
+        text = text.partition("-->" if text.startswith("<!--") else "?>")[2].lstrip(" \t\r\n")
     return _SVG_ROOT.match(text) is not None
 
 
@@ -327,16 +325,16 @@ def _mpeg_audio(head: bytes) -> Types:
     # Eleven bits of sync, then a version, a layer, a bitrate and a rate that are not reserved.
     if len(head) < 4 or head[0] != 0xFF or head[1] & 0xE0 != 0xE0:
         return ()
+    if head[1] & 0xF6 == 0xF0:  # ADTS, whose rate has four bits
+        return ("audio/aac",) if head[2] >> 2 & 15 < 13 else ()
     version, layer, bitrate, rate = (
         head[1] >> 3 & 3,
         head[1] >> 1 & 3,
         head[2] >> 4,
         head[2] >> 2 & 3,
     )
-    if version == 1 or bitrate == 15 or rate == 3:
+    if version == 1 or layer == 0 or bitrate == 15 or rate == 3:
         return ()
-    if layer == 0:
-        return ("audio/aac",) if version & 2 else ()
     return ("audio/mpeg",)
 
 

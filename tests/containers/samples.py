@@ -119,6 +119,7 @@ SAMPLES: dict[str, Sample] = {
     "TIFF of several": Sample(
         "image/tiff", lambda: picture("TIFF", save_all=True, append_images=[noise(seed=2)]), spare=8
     ),
+    "packed TIFF": Sample("image/tiff", lambda: encoded("tiff", "rgb24"), spare=4),
     "BigTIFF": Sample("image/tiff", lambda: picture("TIFF", big_tiff=True)),
     "BMP": Sample("image/bmp", lambda: picture("BMP")),
     "ICO": Sample("image/vnd.microsoft.icon", lambda: picture("ICO")),

@@ -72,11 +72,39 @@ def test_room_that_was_set_aside_is_no_content(name: str) -> None:
     assert judged(head).completeness is CUT
 
 
-@pytest.mark.parametrize("name", ["PNG", "JPEG", "GIF", "WebP", "MP4", "WebM", "AVI", "Ogg", "QOI"])
+COMPRESSED = [
+    *("MP4, moov first", "MP4 in fragments", "DASH", "MP4 from a pipe", "WebM", "live WebM"),
+    *("Matroska", "AVI", "FLV", "FLV from a pipe", "MPEG-TS", "M2TS", "Ogg", "EXR", "HDR"),
+    "packed TIFF",
+]
+
+
+@pytest.mark.parametrize("name", COMPRESSED)
+def test_zeros_in_place_of_the_rest_are_seen(name: str) -> None:
+    """Room for all of the file was made before it came, and it did not come."""
+    content = sample(name)
+    for percent in (20, 30, 40, 50, 60, 70, 80):
+        kept = len(content) * percent // 100
+        assert judged(content[:kept] + bytes(len(content) - kept)).completeness is CUT, percent
+
+
+ENDED = [
+    *("PNG", "JPEG", "GIF", "WebP", "AVIF", "QOI", "JPEG 2000"),
+    *("MP4", "MP4, moov first", "QuickTime", "WebM", "AVI", "Ogg"),
+]
+
+
+@pytest.mark.parametrize("name", ENDED)
 def test_what_stands_behind_a_whole_file_does_no_harm(name: str) -> None:
-    for more in (b"\x00" * 100, b"\n"):
-        assert judged(sample(name) + more).completeness is not CUT or name == "MP4"
-    assert judged(sample(name) + bytes(100)).completeness is not CUT
+    for more in (bytes(100), bytes(8), bytes(4), b"\x00", b"\n", b"\r\n"):
+        assert judged(sample(name) + more).completeness is not CUT
+
+
+def test_the_first_bytes_of_another_fragment_are_seen() -> None:
+    content = sample("MP4 from a pipe")
+    at = content.rindex(b"mfra") - 4 if b"mfra" in content else content.rindex(b"moof") - 4
+    for more in range(1, 8):
+        assert judged(content[: at + more]).completeness is CUT
 
 
 LEADERS = [

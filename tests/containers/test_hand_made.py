@@ -72,15 +72,25 @@ def exr(*, flags: int = 0, offsets: tuple[int, ...] = (), name: bytes = b"lines"
     head = b"\x76\x2f\x31\x01" + little(4, 2 | flags) + attribute + b"\x00"
     first = len(head) + 8 * len(offsets)
     table = b"".join(little(8, first + offset if offset >= 0 else 0) for offset in offsets)
-    return head + table + (little(4, 0, 12) + bytes(12)) * len(offsets)
+    place = bytes(12) if flags & 0x200 else b""  # of a tile
+    return head + table + (place + little(4, 0, 12) + bytes(12)) * len(offsets)
 
 
-def tiff(*tags: tuple[int, int, int, int]) -> bytes:
-    """A TIFF whose tags are given as number, type, count and value."""
+def directory(*tags: tuple[int, int, int, int]) -> bytes:
+    """A directory whose tags are given as number, type, count and value."""
     entries = b"".join(
         little(2, tag, kind) + little(4, count, value) for tag, kind, count, value in tags
     )
-    return b"II*\x00" + little(4, 8) + little(2, len(tags)) + entries + bytes(4) + b"d" * 40
+    return little(2, len(tags)) + entries + bytes(4)
+
+
+def tiff(*tags: tuple[int, int, int, int]) -> bytes:
+    """A TIFF of one directory, and 40 bytes behind it."""
+    return b"II*\x00" + little(4, 8) + directory(*tags) + b"d" * 40
+
+
+LEVELS = tiff((273, 4, 1, 50), (279, 4, 1, 8), (330, 4, 1, 90))
+LEVELS += directory((273, 4, 1, 120), (279, 4, 1, 8)) + bytes(8)
 
 
 def codestream(*parts: bytes) -> bytes:
@@ -132,7 +142,7 @@ def webm(*children: bytes, before: bytes = b"") -> bytes:
     return head + before + element(b"\x18\x53\x80\x67", b"".join(children))
 
 
-CLUSTER = element(b"\x1f\x43\xb6\x75", bytes(20))
+CLUSTER = element(b"\x1f\x43\xb6\x75", element(b"\xa3", bytes(11)))
 TRACKS = element(b"\x16\x54\xae\x6b", element(b"\xae", element(b"\x83", b"\x01")))
 SVG = b"<svg xmlns='http://www.w3.org/2000/svg'><g/></svg>"
 Y4M = b"YUV4MPEG2 W4 H4 F25:1"
@@ -154,6 +164,14 @@ JUDGED: dict[str, tuple[bytes, Completeness]] = {
     "BMP: packed, of no size": (bitmap(40, coding=1), UNKNOWN),
     "BMP: packed, and cut": (bitmap(40, coding=1, named=600), CUT),
     "BMP: pixels that the size leaves out": (bitmap(40, pixels=59), CUT),
+    "SVG: a tag in a comment, and text that is none": (
+        b"<svg><!-- <svg> --><style><![CDATA[ <svg> --> ]]></style></svg>",
+        WHOLE,
+    ),
+    "SVG: a long document type": (
+        b"<!DOCTYPE svg PUBLIC 'x' [" + b"<!ENTITY ns 'http://ns.adobe.com/'>" * 40 + b"]>" + SVG,
+        WHOLE,
+    ),
     "SVG: packed, and damaged": (gzip.compress(SVG + b" " * 70_000, 0)[:-8] + b"\xff" * 8, CUT),
     "SVG: larger than can be looked at": (SVG + b" " * (16 << 20), UNKNOWN),
     "SVG: packed, and larger": (gzip.compress(SVG + b" " * (16 << 20)), UNKNOWN),
@@ -192,7 +210,8 @@ JUDGED: dict[str, tuple[bytes, Completeness]] = {
         UNKNOWN,
     ),
     "EXR": (exr(offsets=(0, 20)), WHOLE),
-    "EXR: in tiles": (exr(flags=0x200, offsets=(0, 20)), WHOLE),
+    "EXR: in tiles": (exr(flags=0x200, offsets=(0, 32)), WHOLE),
+    "EXR: a chunk that was never written": (exr(offsets=(0, 20))[:-20] + bytes(20), CUT),
     "EXR: deep": (exr(flags=0x800, offsets=(0, 20)), UNKNOWN),
     "EXR: a table that was never filled in": (exr(offsets=(-1, -1)), CUT),
     "EXR: cut in its attributes": (exr(offsets=(0, 20))[:14], CUT),
@@ -202,6 +221,16 @@ JUDGED: dict[str, tuple[bytes, Completeness]] = {
     "TIFF: offsets of no known type": (tiff((273, 2, 1, 50), (279, 4, 1, 8)), WHOLE),
     "TIFF: more strips than can be looked at": (tiff((273, 4, 2_000_000, 50)), UNKNOWN),
     "TIFF: strips in a table behind the file": (tiff((273, 4, 20, 5000), (279, 4, 20, 40)), CUT),
+    "TIFF: a smaller picture behind it": (LEVELS, WHOLE),
+    "TIFF: a smaller picture behind it, cut": (LEVELS[:-1], CUT),
+    "TIFF: a table of another tag that is cut": (
+        tiff((273, 4, 1, 50), (279, 4, 1, 8), (347, 7, 60, 50)),
+        CUT,
+    ),
+    "TIFF: a directory that was never written": (
+        b"II*\x00" + little(4, 40) + b"d" * 32 + bytes(60),
+        CUT,
+    ),
     "TIFF: no data at all": (tiff((256, 4, 1, 50)), CUT),
     "JPEG 2000: a last tile of unknown length": (codestream(tile(0, b"xy\xff\xd9")), WHOLE),
     "JPEG 2000: the same, cut": (codestream(tile(0, b"xyz")), CUT),
@@ -223,6 +252,10 @@ JUDGED: dict[str, tuple[bytes, Completeness]] = {
         UNKNOWN,
     ),
     "WebM": (webm(TRACKS, CLUSTER), WHOLE),
+    "WebM: room for frames": (
+        webm(TRACKS, element(b"\x1f\x43\xb6\x75", element(b"\xa3", b"x") + bytes(20))),
+        CUT,
+    ),
     "WebM: an element before the segment": (
         webm(TRACKS, CLUSTER, before=element(b"\xec", bytes(9))),
         WHOLE,

@@ -133,6 +133,10 @@ HEADS = [
     (b"ID3\x04\x00\x00", "audio/mpeg"),
     (b"\xff\xfb\x90\x64", "audio/mpeg"),
     (b"\xff\xf1\x50\x80", "audio/aac"),
+    (b"\xff\xf1\x4c\x80", "audio/aac"),  # 48 kHz
+    (b"RF64\xff\xff\xff\xffWAVEds64", "audio/wav"),
+    (b"#!AMR\n\x0c", "audio/amr"),
+    (b"#EXTM3U\n#EXT-X-VERSION:3\n", "application/vnd.apple.mpegurl"),
     (box(b"M4A "), "audio/mp4"),
     (b"fLaC\x00\x00\x00\x22", "audio/flac"),
     (b"FORM\x00\x00\x00\x40AIFFCOMM", "audio/aiff"),
