@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import re
 from enum import Enum
 
 
@@ -48,6 +49,27 @@ def reason_of_status(status: int) -> Reason:
     if status in _MISSING:
         return Reason.MISSING
     return Reason.PASSING if status in _PASSING or 500 <= status < 600 else Reason.FINAL
+
+
+_SAID = re.compile(
+    r"""<(?:Code|Message)>([^<]{1,1000})<|"(?:code|message|error)"\s*:\s*"([^"\\]{1,1000})\"""",
+    re.IGNORECASE,
+)
+_MOST_WORDS = 200
+
+
+def words_of(body: bytes) -> str:
+    """Return what a storage says in XML or JSON, to be put behind an error's text.
+
+    Args:
+        body: How its answer begins.
+
+    Returns:
+        Such as ` (AccessDenied: Request has expired)`; nothing where it names an address.
+    """
+    found = (xml or json for xml, json in _SAID.findall(body.decode("utf-8", "replace")))
+    line = " ".join(": ".join(dict.fromkeys(found)).split())[:_MOST_WORDS]
+    return f" ({line})" if line and line.isprintable() and "://" not in line else ""
 
 
 _LACKS = frozenset(

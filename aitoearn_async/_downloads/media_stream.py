@@ -5,6 +5,7 @@ It is continued only where headers prove that it is still the version of which a
 
 from __future__ import annotations
 
+import contextlib
 import re
 from typing import NamedTuple
 
@@ -12,7 +13,7 @@ import aiohttp
 
 from .._net.failures import failure_of
 from .._net.headers import http_date, retry_after
-from .fetch_error import FetchError, Reason, reason_of_status
+from .fetch_error import FetchError, Reason, reason_of_status, words_of
 from .part_file import PartMetadata
 
 _WRONG_RANGE = 416
@@ -21,6 +22,7 @@ _WITH_A_FILE = 200, 201, 203, _PARTIAL, 226
 """Statuses under which a file may come: proxies that change something say 203."""
 _STRONG_ETAG = re.compile(r'"[!#-~]{0,200}"')
 _RANGE = re.compile(r"bytes (\d{1,18})-(\d{1,18})/(\d{1,18})", re.ASCII)
+_MOST_SAID = 4096
 # From this many seconds on a date of change tells two versions apart (RFC 9110, 8.8.2.2).
 _OLD_ENOUGH = 60.0
 
@@ -120,10 +122,17 @@ def _is_same(now: PartMetadata, before: PartMetadata) -> bool:
 
 def _refusal(host: str, response: aiohttp.ClientResponse) -> FetchError:
     return FetchError(
-        f"{host} answered HTTP {response.status}",
+        f"{host} answered HTTP {response.status}{beginning_of(response)}",
         reason_of_status(response.status),
         retry_after=retry_after(response.headers),
     )
+
+
+def beginning_of(response: aiohttp.ClientResponse) -> str:
+    """Return the words in what has come of an answer by now: nothing more is waited for."""
+    with contextlib.suppress(aiohttp.ClientError, OSError, ValueError, RuntimeError):
+        return words_of(response.content.read_nowait(_MOST_SAID))
+    return ""
 
 
 def _span(text: str) -> _ByteRange | None:

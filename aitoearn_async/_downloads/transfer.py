@@ -19,7 +19,7 @@ from yarl import URL
 from .._runtime.threads import Calls, Threads
 from ..contract.media_types import HEAD_BYTES, media_types_of
 from ..contract.outputs import Result
-from .fetch_error import FetchError, Reason, reason_of_errno
+from .fetch_error import FetchError, Reason, reason_of_errno, words_of
 from .filenames import SUFFIXES, suffixes_of
 from .media_client import MediaClient
 from .media_stream import MediaStream
@@ -186,7 +186,7 @@ class Transfer:
             raise FetchError(f"{what} nothing", Reason.MISSING)
         if not types and _is_page(_unpacked(head)):
             # A storage that does not have the file yet says so in any words, with any status.
-            raise FetchError(f"{what} text", Reason.MISSING)
+            raise FetchError(f"{what} text{words_of(head)}", Reason.MISSING)
         if is_resumed:
             # It is the rest, as asked for, under a status that calls it the whole.
             raise FetchError(f"{host} has changed the file", Reason.PASSING, stale=True)

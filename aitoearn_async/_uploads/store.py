@@ -13,6 +13,7 @@ from aiohttp.abc import AbstractStreamWriter
 
 from .._downloads.fetch_error import FetchError, Reason
 from .._downloads.media_client import MOST_HOPS, MediaClient
+from .._downloads.media_stream import beginning_of
 from .._downloads.network_guard import ForbiddenAddressError
 from .._downloads.stall_timer import StallTimer
 from .._net.headers import retry_after
@@ -102,8 +103,8 @@ class Store:
                     url = self._client.check(target, url)
                     body = ContentBody(content, await content.digest(), tell)
                     response = await self._client.request("PUT", url, headers, body)
+                error = _refusal(response)
                 response.close()
-            error = _refusal(response)
         except TimeoutError:
             error = StoreError(f"the store did nothing for {seconds:.0f} s", retry=True)
         except FetchError as exc:
@@ -123,7 +124,7 @@ def _refusal(response: aiohttp.ClientResponse) -> StoreError | None:
         return None
     is_signature = status in _SIGNATURE
     return StoreError(
-        f"{host} answered HTTP {status} to the upload",
+        f"{host} answered HTTP {status} to the upload{beginning_of(response)}",
         retry=is_signature or status in _PASSING or status >= 500,
         sign_again=is_signature,
         retry_after=retry_after(response.headers),

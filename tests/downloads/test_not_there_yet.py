@@ -148,6 +148,49 @@ async def test_the_host_says_when(tmp_path: Path) -> None:
     assert len(media) == 2
 
 
+XML = "<?xml version='1.0' encoding='UTF-8'?>"
+SAID: dict[str, tuple[int, str, str]] = {
+    "S3": (
+        403,
+        f"{XML}<Error><Code>AccessDenied</Code><Message>Request has expired</Message>"
+        "<X-Amz-Expires>600</X-Amz-Expires><HostId>ho/st=</HostId></Error>",
+        "HTTP 403 (AccessDenied: Request has expired)",
+    ),
+    "OSS": (
+        404,
+        f"{XML}\n<Error>\n  <Code>NoSuchKey</Code>\n  <Message>\u6307\u5b9a\u7684\n key"
+        "\u4e0d\u5b58\u5728\u3002</Message>\n  <Key>there.bin</Key>\n</Error>",
+        "HTTP 404 (NoSuchKey: \u6307\u5b9a\u7684 key\u4e0d\u5b58\u5728\u3002)",
+    ),
+    "Azure": (
+        403,
+        f"\ufeff{XML}<Error><Code>AuthenticationFailed</Code><Message>Server failed to "
+        "authenticate the request.\nRequestId:1e4c\nTime:2026-11-25T09:00:00Z</Message></Error>",
+        "HTTP 403 (AuthenticationFailed: Server failed to authenticate the request. RequestId:1e4c "
+        "Time:2026-11-25T09:00:00Z)",
+    ),
+    "JSON": (401, '{"code":"401","error": "expired token"}', "HTTP 401 (401: expired token)"),
+    "a page": (404, "<html><title>404 Not Found</title></html>", "HTTP 404"),
+    "an address": (404, '{"error":"no file at https://x/?sign=1"}', "HTTP 404"),
+    "codes for a terminal": (404, "<Code>\x1b[2J</Code>", "HTTP 404"),
+    "in place of a file": (
+        200,
+        f"{XML}<Error><Code>NoSuchKey</Code></Error>",
+        "is no video but text (NoSuchKey)",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", SAID)
+async def test_the_storages_own_words_are_told(name: str, tmp_path: Path) -> None:
+    status, body, words = SAID[name]
+    choose = storage(say(http(body.encode(), status)), 1e9, [])
+    async with RawServer(choose=choose) as server, client_for(server) as client:
+        with pytest.raises(DownloadError) as caught:
+            await client.download(ended(None, address(server)), tmp_path)
+    assert f"{words} (asked for " in str(caught.value)
+
+
 async def test_the_log_says_once_what_is_waited_for(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
