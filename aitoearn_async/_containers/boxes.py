@@ -98,6 +98,8 @@ class _Film(NamedTuple):
 
 _CODED = frozenset(b"avc1 avc3 hvc1 hev1 vvc1 av01 vp08 vp09 mp4v".split())
 """Codings of frames that never begin with zeros."""
+_FRAME_BEGIN = 8
+"""The bytes of a frame that are looked at; one of fewer is none."""
 
 
 def _film(file: Reader, moov: Box) -> _Film:
@@ -141,10 +143,11 @@ def _last_frame(file: Reader, table: Box) -> int:
     in_chunk = file.number(last_run + 4, 4) if last_run > runs.start else 0
     if alike or not 0 < in_chunk <= min(count, _MOST_INSIDE):
         return 0
-    before = file.read(sizes.start + 12 + 4 * (count - in_chunk), 4 * (in_chunk - 1))
-    return _last_chunk(file, chunks) + sum(
-        int.from_bytes(before[at : at + 4], "big") for at in range(0, len(before), 4)
+    entries = file.read(sizes.start + 12 + 4 * (count - in_chunk), 4 * in_chunk)
+    *before, last = (
+        int.from_bytes(entries[at : at + 4], "big") for at in range(0, len(entries), 4)
     )
+    return _last_chunk(file, chunks) + sum(before) if last >= _FRAME_BEGIN else 0
 
 
 def iso_media(file: Reader) -> Structure:
@@ -208,7 +211,7 @@ def _lacks_frames(film: _Film | None, file: Reader, first: dict[bytes, Box]) -> 
         return True  # the head of a film in fragments, without one
     if b"mdat" not in first or film.last_chunk >= file.size:
         return True
-    return film.last_frame > 0 and file.is_blank(film.last_frame, 8)
+    return film.last_frame > 0 and file.is_blank(film.last_frame, _FRAME_BEGIN)
 
 
 def _lacks_data(file: Reader, first: dict[bytes, Box]) -> bool:

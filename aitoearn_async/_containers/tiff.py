@@ -9,8 +9,9 @@ from .reader import CUT, WHOLE, Reader, Structure, Unclear
 _MOST_DIRECTORIES = 10_000
 _MOST_VALUES = 1_000_000
 """The most offsets and lengths that are looked at, in all directories."""
-_CODES = {1: "B", 7: "s", 3: "H", 4: "I", 13: "I", 16: "Q", 18: "Q"}
-"""The codes to read a value, by its type, of those types that can be an offset or a length."""
+_BYTES = "s"
+_CODES = {1: "B", 7: _BYTES, 3: "H", 4: "I", 13: "I", 16: "Q", 18: "Q"}
+"""The codes to read a value, by its type: a number, or bytes that only have to be there."""
 _PAIRS = ((273, 279), (324, 325), (0xBCC0, 0xBCC1), (0xBCC2, 0xBCC3), (513, 514))
 """The tags that name where the data lie, and those that name how many there are: of strips and
 tiles (TIFF 6.0), of a picture and its alpha plane (JPEG XR), and of an old JPEG."""
@@ -97,4 +98,5 @@ class _Directories:
         place = at + 4 + self._offset
         if form.size > self._offset:
             place = self._number(place, self._offset)
-        return form.unpack(self._file.read(place, form.size))
+        data = self._file.read(place, form.size)
+        return () if code == _BYTES else form.unpack(data)

@@ -219,6 +219,7 @@ JUDGED: dict[str, tuple[bytes, Completeness]] = {
     "TIFF: strips": (tiff((273, 4, 1, 50), (279, 4, 1, 8)), WHOLE),
     "TIFF: strips without lengths": (tiff((273, 4, 1, 50)), UNKNOWN),
     "TIFF: offsets of no known type": (tiff((273, 2, 1, 50), (279, 4, 1, 8)), WHOLE),
+    "TIFF: offsets that are no numbers": (tiff((273, 7, 1, 50), (279, 4, 1, 8)), WHOLE),
     "TIFF: more strips than can be looked at": (tiff((273, 4, 2_000_000, 50)), UNKNOWN),
     "TIFF: strips in a table behind the file": (tiff((273, 4, 20, 5000), (279, 4, 20, 40)), CUT),
     "TIFF: a smaller picture behind it": (LEVELS, WHOLE),
