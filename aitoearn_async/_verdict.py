@@ -39,4 +39,5 @@ def spoils_a_page(error: AiToEarnError) -> bool:
     """
     if not isinstance(error, TaskNotFoundError | ServerError):
         return error.label == TOO_LARGE
-    return error.http_status == 200 and error.code in (500, 12302)
+    is_own = error.http_status == 200 and error.host is None  # and not a gateway's
+    return is_own and error.code in (500, 12302)

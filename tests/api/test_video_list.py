@@ -237,6 +237,15 @@ async def test_a_service_that_fails_is_not_a_bad_row(code: int) -> None:
         assert [task.ref async for task in videos] == refs[::-1], "it can be taken up again"
 
 
+async def test_a_gateway_in_trouble_is_not_a_bad_row() -> None:
+    """Smaller pages are not to be had of it either."""
+    trouble = http(b'{"status":500,"error":"no upstream"}')
+    async with RawServer(lambda _: (trouble,)) as server, server.client(attempts=2) as client:
+        with pytest.raises(ServerError):
+            await anext(aiter(client.list_videos()))
+    assert server.count == 2
+
+
 async def test_a_refusal_ends_it() -> None:
     async with Emulator() as service, Client("wrong", base_url=service.url) as client:
         with pytest.raises(AuthenticationError):
