@@ -94,11 +94,14 @@ class Transfer:
         try:
             if (complete := await self._disk(calls, part.open)) is not None:
                 return complete
-            needs_proof = False
             if result.data is not None:
-                await self._disk(calls, _decode, part, result, self._options.most)
-            else:
-                needs_proof = await self._fetch(calls, part, result.url or "")
+                try:
+                    await self._disk(calls, _decode, part, result, self._options.most)
+                    return await self._finish(calls, part, needs_proof=False)
+                except FetchError:
+                    if result.url is None:
+                        raise
+            needs_proof = await self._fetch(calls, part, result.url or "")
             return await self._finish(calls, part, needs_proof=needs_proof)
         except FileLockedError:
             self.reached = max(self.reached, part.size)

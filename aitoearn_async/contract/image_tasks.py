@@ -20,9 +20,14 @@ def results_of(task: ImageTask) -> list[Result]:
 
 
 def _result(number: int, image: Image) -> Result:
-    if image.b64_json and not is_data_uri(image.b64_json):
-        return Result("image", number, None, image.b64_json)
-    return result_at("image", number, image.b64_json or image.url or None)
+    url = image.url or None
+    if not image.b64_json:
+        return result_at("image", number, url)
+    if is_data_uri(image.b64_json):
+        found = result_at("image", number, image.b64_json)
+    else:
+        found = Result("image", number, None, image.b64_json)
+    return found._replace(url=None if url is None or is_data_uri(url) else url)
 
 
 def times_of(task: ImageTask) -> TaskTimes:

@@ -24,7 +24,7 @@ class Result(NamedTuple):
     number: int | None
     """Which of the task's images it is, from 1; None where there can only be one file."""
     url: str | None
-    """The file's address."""
+    """The file's address; beside the file itself it is for the case that this is not whole."""
     data: str | None = None
     """The file itself, as text, where it came along."""
     is_base64: bool = True

@@ -825,6 +825,27 @@ async def test_base64_of_no_picture(
     assert names(tmp_path) == []
 
 
+BESIDE = {
+    "words": "[base64 omitted]",
+    "the beginning": base64.b64encode(PICTURE).decode()[:400] + "...",
+    "half of it": base64.b64encode(PICTURE[: len(PICTURE) // 2]).decode(),
+    "another file": base64.b64encode(b"<html>" * 20).decode(),
+    "a data URI of nothing": "data:image/png;base64,",
+}
+
+
+@pytest.mark.parametrize("inline", BESIDE.values(), ids=BESIDE)
+async def test_an_address_beside_what_is_no_picture_is_asked(inline: str, tmp_path: Path) -> None:
+    """Gateways and logs cut base64 short."""
+    async with RawServer(serve(PICTURE)) as server, client_for(server) as client:
+        image = Image(url=address(server), b64_json=inline)
+        made = ImageTask(log_id=ID, status="success", images=[image])
+        (path,) = await client.download(made, tmp_path)
+        assert server.count == 1
+    assert path.read_bytes() == PICTURE
+    assert names(tmp_path) == [path.name]
+
+
 async def test_base64_with_blanks_and_no_padding(tmp_path: Path) -> None:
     big = b"\x89PNG\r\n\x1a\n" + bytes(1_000_001)
     inline = base64.encodebytes(big).decode().rstrip("=\n")

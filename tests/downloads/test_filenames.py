@@ -52,7 +52,7 @@ IMAGES: dict[str, tuple[list[Image] | None, list[Result]]] = {
     "blank": ([Image(), Image(url=""), Image(url="", b64_json="")], []),
     "url": ([Image(url="u")], [Result("image", 1, "u")]),
     "data": ([Image(b64_json="QQ==")], [Result("image", 1, None, "QQ==")]),
-    "both": ([Image(url="u", b64_json="QQ==")], [Result("image", 1, None, "QQ==")]),
+    "both": ([Image(url="u", b64_json="QQ==")], [Result("image", 1, "u", "QQ==")]),
     "data URI": ([Image(url="DATA:image/png;base64,QQ==")], [Result("image", 1, None, "QQ==")]),
     "in b64_json": (
         [Image(b64_json="data:image/png;base64,QQ==")],
