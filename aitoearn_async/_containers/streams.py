@@ -158,12 +158,32 @@ def _program(head: bytes, size: int, first: int) -> str | None:
 
 
 def program_stream(file: Reader) -> Structure:
-    """Look for the end code, which many writers leave out."""
+    """Look for the end code, which many writers leave out, and then at the last packet."""
     kinds = set(re.findall(rb"\x00\x00\x01([\xb3\xc0-\xef])", file.upto(0, WINDOW)))
     video = any(kind >= b"\xe0" or kind == b"\xb3" for kind in kinds)
     family = "video" if video else "audio" if kinds and file.size <= WINDOW else None
     ends = b"\x00\x00\x01\xb9" in file.tail(4096) or file.tail(4) == b"\x00\x00\x01\xb7"
+    if not ends and _breaks_off(file.tail(WINDOW)):
+        return Structure(Completeness.CUT, family)
     return Structure(Completeness.WHOLE if ends else Completeness.UNKNOWN, family)
+
+
+_PREFIX = b"\x00\x00\x01"
+_PACK = 0xBA
+
+
+def _breaks_off(tail: bytes) -> bool:
+    """Return whether a packet goes on past the end (ISO 13818-1, 2.5.3)."""
+    at = tail.rfind(_PREFIX + bytes([_PACK]))
+    while 0 <= at < len(tail):
+        head = tail[at : at + 14].ljust(14, b"\xff")
+        if not head.startswith(_PREFIX):
+            return _PREFIX.startswith(tail[at:])
+        if head[3] != _PACK:
+            at += 6 + int.from_bytes(head[4:6], "big")
+        else:  # of MPEG-2, or of MPEG-1
+            at += 14 + (head[13] & 7) if head[4] & 0x40 else 12
+    return at > len(tail)
 
 
 _ASF_FILE = b"\xa1\xdc\xab\x8c\x47\xa9\xcf\x11\x8e\xe4\x00\xc0\x0c\x20\x53\x65"
