@@ -29,7 +29,7 @@ from tests.fleet import servers
 
 # A slow machine is no fault of an example's; and a failure is to be the commit's doing, so that
 # chance has no part in it but where many examples are asked for.
-hypothesis.settings.register_profile("unhurried", deadline=None, max_examples=25, derandomize=True)
+hypothesis.settings.register_profile("unhurried", deadline=None, max_examples=10, derandomize=True)
 hypothesis.settings.register_profile("large", deadline=None, max_examples=150, derandomize=False)
 
 pytest_plugins = ["aitoearn_async.pytest_plugin", "pytester", "tests.marker_key"]

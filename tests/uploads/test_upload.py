@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, cast
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from aitoearn_async import (
@@ -667,7 +667,6 @@ puts = st.one_of(
 )
 
 
-@settings(max_examples=30)
 @given(plans=st.lists(puts, max_size=7), sign=codes, confirm=codes, is_video=st.booleans())
 def test_a_call_makes_one_task_at_most(
     plans: list[Put], sign: list[int], confirm: list[int], is_video: bool
