@@ -31,7 +31,7 @@ def tests(session: nox.Session) -> None:
     """The tests, on each Python, with the newest dependencies."""
     session.chdir(ROOT)
     session.install("-e", ".[dev]")
-    session.run("pytest", "-q", *session.posargs)
+    session.run("pytest", "-q", "--slow", *session.posargs)
 
 
 @nox.session(python=PYTHONS[0])
@@ -45,7 +45,7 @@ def lowest(session: nox.Session) -> None:
     session.run(*resolve, f"--output-file={bounds}", "pyproject.toml")
     session.install("-r", bounds)
     session.install("--no-deps", "-e", ".")
-    session.run("pytest", "-q", *session.posargs)
+    session.run("pytest", "-q", "--slow", *session.posargs)
 
 
 @nox.session(name="pre-releases", python=PYTHONS[-2])
@@ -58,7 +58,7 @@ def pre_releases(session: nox.Session) -> None:
     with_core = [*project["dependencies"], *extras["cli"], *extras["testing"]]
     session.install("--pre", "--upgrade", *with_core)
     session.run("pip", "list")
-    session.run("pytest", "-q", *session.posargs)
+    session.run("pytest", "-q", "--slow", *session.posargs)
 
 
 @nox.session
@@ -67,7 +67,7 @@ def clock(session: nox.Session) -> None:
     session.chdir(ROOT)
     session.install("-e", ".[dev]")
     start = random.uniform(0, 10_000_000)
-    session.run("pytest", "-q", f"--clock-start={start}", *session.posargs)
+    session.run("pytest", "-q", "--slow", f"--clock-start={start}", *session.posargs)
 
 
 @nox.session
@@ -75,7 +75,7 @@ def debug(session: nox.Session) -> None:
     """The tests, in asyncio's debug mode: slow callbacks apart, whatever it minds is an error."""
     session.chdir(ROOT)
     session.install("-e", ".[dev]")
-    session.run("pytest", "-q", *session.posargs, env={"PYTHONASYNCIODEBUG": "1"})
+    session.run("pytest", "-q", "--slow", *session.posargs, env={"PYTHONASYNCIODEBUG": "1"})
 
 
 @nox.session(python=PYTHONS[0])
@@ -102,7 +102,7 @@ def large(session: nox.Session) -> None:
     """The tests, with crowds of ten thousand and with examples by the hundred."""
     session.chdir(ROOT)
     session.install("-e", ".[dev]")
-    session.run("pytest", "-q", "--large", *session.posargs)
+    session.run("pytest", "-q", "--slow", "--large", *session.posargs)
 
 
 @nox.session(name="pure-python")
@@ -110,7 +110,7 @@ def pure_python(session: nox.Session) -> None:
     """The tests, with aiohttp's parser in Python."""
     session.chdir(ROOT)
     session.install("-e", ".[dev]")
-    session.run("pytest", "-q", *session.posargs, env={"AIOHTTP_NO_EXTENSIONS": "1"})
+    session.run("pytest", "-q", "--slow", *session.posargs, env={"AIOHTTP_NO_EXTENSIONS": "1"})
 
 
 @nox.session
@@ -118,7 +118,7 @@ def secrets(session: nox.Session) -> None:
     """The tests, at debug level, with a search for the API key in all that they bring forth."""
     session.chdir(ROOT)
     session.install("-e", ".[dev]")
-    session.run("pytest", "-q", "--marker-key", *session.posargs)
+    session.run("pytest", "-q", "--slow", "--marker-key", *session.posargs)
 
 
 @nox.session

@@ -17,6 +17,7 @@ import random
 import signal
 import sys
 import tempfile
+from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 
@@ -71,6 +72,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         action="store_true",
         help="crowds of ten thousand, and examples by the hundred: the nox session `large`",
     )
+    parser.addoption(
+        "--slow",
+        action="store_true",
+        help="with those tests that a run of all leaves out",
+    )
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -118,7 +124,35 @@ def pytest_collection(session: pytest.Session) -> None:
             importlib.import_module(name)
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+_CASES = pytest.StashKey[Counter[str]]()
+
+
+def pytest_itemcollected(item: pytest.Item) -> None:
+    """Make all cases of a test that is sampled slow, but for each so many."""
+    sampled = item.get_closest_marker("sampled")
+    if sampled is None or not isinstance(item, pytest.Function):
+        return
+    cases = item.config.stash.setdefault(_CASES, Counter())
+    test = f"{item.path}::{item.originalname}"
+    if cases[test] % sampled.args[0]:
+        item.add_marker("slow")
+    cases[test] += 1
+
+
+def _leave_out_slow(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """What is named is run, slow or not: a file that was changed is tested in full."""
+    is_all = config.args_source is pytest.Config.ArgsSource.TESTPATHS
+    if not is_all or any(
+        config.getoption(name, None) for name in ("slow", "markexpr", "keyword", "lf")
+    ):
+        return
+    slow = [item for item in items if item.get_closest_marker("slow")]
+    config.hook.pytest_deselected(items=slow)
+    items[:] = [item for item in items if not item.get_closest_marker("slow")]
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    _leave_out_slow(config, items)
     for item in items:
         if not isinstance(item, pytest.Function):
             continue

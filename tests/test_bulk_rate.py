@@ -74,6 +74,7 @@ async def test_no_burst_after_a_pause(aitoearn_service: Emulator, limited: Clien
     assert most_in_a_second(aitoearn_service.requests) <= 11
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("untraced")
 async def test_deadlines_at_a_rate_far_too_low(aitoearn_service: Emulator) -> None:
     """Three hundred tasks at ten requests a second: each that has begun ends in its time."""
@@ -91,6 +92,7 @@ async def test_deadlines_at_a_rate_far_too_low(aitoearn_service: Emulator) -> No
         assert 40 - ROUNDING <= outcome.elapsed <= 40.05
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("untraced")
 async def test_deadlines_while_every_request_hangs(aitoearn_service: Emulator) -> None:
     """With all workers at a request that gets no answer, all others still end in time."""

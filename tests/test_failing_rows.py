@@ -68,6 +68,7 @@ _FAULTS = {
 _UNKNOWN = {"image": Fault(code=404), "video": Fault(code=12302)}
 
 
+@pytest.mark.sampled(5)
 @both_ways
 @pytest.mark.parametrize("kind", ["image", "video"])
 @pytest.mark.parametrize(
@@ -112,6 +113,7 @@ async def test_the_last_page_is_heard_while_a_poll_hangs(
     assert [task for task in found if isinstance(task, Exception)] == []
 
 
+@pytest.mark.sampled(3)
 @both_ways
 @pytest.mark.parametrize("kind", ["image", "video"])
 @pytest.mark.parametrize(
@@ -131,6 +133,7 @@ async def test_a_route_that_is_down_longer_than_patience_costs_no_wait(
     assert [isinstance(task, Exception) for task in found] == [False] * 30
 
 
+@pytest.mark.sampled(2)
 @both_ways
 async def test_patience_runs_where_pages_fail_too(
     service: Emulator, client: Client, ends: Ends
@@ -146,6 +149,7 @@ async def test_patience_runs_where_pages_fail_too(
     assert moment + PATIENCE <= loop.time() < moment + PATIENCE + 45
 
 
+@pytest.mark.sampled(2)
 @both_ways
 async def test_a_wait_that_only_pages_tell_of_keeps_its_deadline(
     service: Emulator, client: Client, ends: Ends

@@ -49,6 +49,7 @@ async def _late(service: Emulator, client: Client, kind: str, lives: list[float]
     return sum(have - want for have, want in zip(elapsed, shown, strict=True)) / len(lives)
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize(
     ("kind", "most_late", "most_polls"), [("image", 8, 345), ("video", 18, 60)]
 )

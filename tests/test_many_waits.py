@@ -208,6 +208,7 @@ async def test_who_iterates_hears_of_each_change(service: Emulator, client: Clie
     await asyncio.gather(*others)
 
 
+@pytest.mark.slow
 async def test_a_strategy_of_the_callers_own_knows_no_rounds(
     service: Emulator, client: Client
 ) -> None:
@@ -217,6 +218,7 @@ async def test_a_strategy_of_the_callers_own_knows_no_rounds(
     assert not _asked(service)["logs"]
 
 
+@pytest.mark.sampled(4)
 @pytest.mark.parametrize(
     "fault", [Fault(status=502), Fault(reset=True), Fault(code=500), Fault(status=404)]
 )

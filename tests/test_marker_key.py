@@ -60,6 +60,7 @@ def test_on_purpose():
 """
 
 
+@pytest.mark.slow
 @pytest.mark.shows_key
 def test_a_sighting_fails_the_test(
     pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch

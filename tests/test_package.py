@@ -73,6 +73,7 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Installed:
     return Installed(wheel, Path(paths["scripts"]), site, elsewhere)
 
 
+@pytest.mark.slow
 def test_what_is_in_the_wheel(installed: Installed) -> None:
     """The wheel holds the package, all of it, its licence, and nothing else."""
     names = set(zipfile.ZipFile(installed.wheel).namelist())
@@ -169,6 +170,7 @@ async def test_deadline(aitoearn_client: Client, aitoearn_service: Emulator):
 """
 
 
+@pytest.mark.slow
 def test_the_pytest_plugin(installed: Installed) -> None:
     """Installed, the fixtures and the mark are there without a line of set-up."""
     (installed.elsewhere / "test_user.py").write_text(TESTS_OF_A_USER)

@@ -64,6 +64,7 @@ async def test_later_tasks_cost_fewer_polls(
     assert learned.samples.keys() == {"quick", "slow"}
 
 
+@pytest.mark.slow
 async def test_what_was_learned_serves_the_next_client(aitoearn_service: Emulator) -> None:
     """Kept as JSON, it spares the next process the learning."""
     aitoearn_service.routes = aitoearn_service.routes - {"logs"}
@@ -90,6 +91,7 @@ async def test_a_strategy_of_the_callers_own_is_followed_to_the_letter(
     assert aitoearn_client.statistics().rhythm == {}
 
 
+@pytest.mark.slow
 async def test_swept_videos_are_asked_for_after_the_sweep() -> None:
     """The grid of the service's sweeps is found by its `Date` and the ends that were seen."""
     routes = {"video"}

@@ -50,6 +50,7 @@ async def test_videos_are_fetched_by_pages_of_their_list(service: Emulator, clie
     assert sum(asked.values()) <= 0.5 * 300
 
 
+@pytest.mark.slow
 async def test_the_oldest_of_a_bulk_are_found_on_its_last_pages(
     service: Emulator, client: Client
 ) -> None:
@@ -162,6 +163,7 @@ async def test_a_row_whose_own_route_fails_has_still_ended(
     assert asyncio.get_running_loop().time() - began < 200
 
 
+@pytest.mark.slow
 async def test_a_page_that_a_row_spoils_is_taken_apart(service: Emulator, client: Client) -> None:
     """The row is asked about singly, its neighbours by smaller pages."""
     refs = _images(service, 60)
@@ -185,6 +187,7 @@ async def test_a_route_that_dies_half_way_is_done_without(
     assert all(outcome.ok for outcome in outcomes)
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize(
     "fault", [Fault(status=502), Fault(reset=True), Fault(status=200, body="<html>")]
 )
@@ -293,6 +296,7 @@ async def test_pages_that_say_too_early_that_all_is_over_are_not_believed(
     assert _asked(service)["logs"] <= 3
 
 
+@pytest.mark.slow
 async def test_pages_that_say_too_early_that_all_is_over_teach_nothing(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -334,6 +338,7 @@ async def test_stale_pages_are_found_out_though_the_oldest_task_runs_on(
     assert max(outcome.elapsed for outcome in outcomes[1:]) < 150
 
 
+@pytest.mark.slow
 async def test_rows_that_are_late_are_looked_for_again(
     service: Emulator, client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -363,6 +368,7 @@ async def test_pages_of_another_account_show_none_of_the_tasks(
     assert all(outcome.ok for outcome in outcomes)
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize("row", [{"status": None}, {"id": 5}, {"duration": "x"}, {"model": {}}])
 async def test_a_row_that_cannot_be_read_is_passed_over(
     service: Emulator, client: Client, monkeypatch: pytest.MonkeyPatch, row: dict[str, Any]
@@ -408,6 +414,7 @@ def page_size(path: str) -> int:
     return int(parse_qs(urlsplit(path).query)["pageSize"][0])
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize("kind", ["image", "video"])
 async def test_two_clients_of_one_key_cost_no_more_than_each_alone(kind: str) -> None:
     """Their tasks stand on the same pages; each asks for these itself, and goes by its own."""

@@ -37,6 +37,7 @@ _FAULTS = {
 }
 
 
+@pytest.mark.sampled(4)
 @pytest.mark.parametrize("fault", _FAULTS)
 @pytest.mark.parametrize("times", [1, None])
 async def test_strange_pages_cost_no_outcome(
@@ -53,6 +54,7 @@ async def test_strange_pages_cost_no_outcome(
     assert sum(outcome.polls for outcome in outcomes) < 360  # nine each, as without pages
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize("row", [{"id": ""}, {"type": "video"}])
 async def test_rows_of_something_else_are_passed_over(
     service: Emulator, client: Client, monkeypatch: pytest.MonkeyPatch, row: dict[str, Any]
@@ -68,6 +70,7 @@ async def test_rows_of_something_else_are_passed_over(
     assert all(outcome.ok for outcome in outcomes)
 
 
+@pytest.mark.slow
 async def test_a_service_that_fails_every_page_is_asked_singly(
     service: Emulator, client: Client
 ) -> None:
@@ -79,6 +82,7 @@ async def test_a_service_that_fails_every_page_is_asked_singly(
     assert _asked(service)["logs"] <= 500
 
 
+@pytest.mark.slow
 async def test_many_pages_are_kept_and_only_so_many(service: Emulator, client: Client) -> None:
     """Slow pages are asked for in parts, of which the last used ones are asked for as before."""
     service.fault(Fault(delay=1.5), route="logs", times=8)
@@ -102,6 +106,7 @@ async def test_a_video_alone_on_its_page_is_fetched_by_itself(
     assert polls[refs[-1]] >= 1
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize(
     "fault",
     [Fault(code=500), Fault(status=502), Fault(status=200, body=envelope({"list": []}))],
@@ -209,6 +214,7 @@ async def test_a_total_that_is_too_low_hides_no_later_page(
     assert _asked(service)["image"] - before["image"] <= 130
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize("most", [20, 7])
 @pytest.mark.parametrize("kind", ["image", "video"])
 async def test_a_service_that_caps_its_pages_is_asked_for_such_ones(
@@ -265,6 +271,7 @@ async def test_a_task_that_is_to_be_left_alone_is_not_asked_for_because_of_a_pag
     assert again[0] - told.at >= 60
 
 
+@pytest.mark.sampled(4)
 @pytest.mark.parametrize("seconds", [8, 40])
 @pytest.mark.parametrize("status", [200, 429, 503])
 async def test_pages_that_are_to_be_left_alone_are(

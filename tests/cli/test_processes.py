@@ -118,6 +118,7 @@ def test_lines_are_flushed_and_ctrl_c_ends_a_wait(service: Service) -> None:
     )
 
 
+@pytest.mark.slow
 def test_ctrl_c_ends_the_demo(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Ctrl-C in the demo makes 130 and a line, and leaves no file behind."""
     monkeypatch.setenv("TMPDIR", str(tmp_path))
@@ -161,6 +162,7 @@ def test_the_emulator_serves_until_ctrl_c(invoke: Invoke, monkeypatch: pytest.Mo
     assert all(re.match(r"#|export |$", line) for line in lines)
 
 
+@pytest.mark.slow
 def test_a_reader_who_leaves(service: Service) -> None:
     """When the reader of a pipe has left, the next line ends the wait, quietly."""
     image = service.do(service.emulator.add_image, "generating")
@@ -187,6 +189,7 @@ def test_a_disk_that_is_full(service: Service, invoke: Invoke, command: str) -> 
     assert done.err == "stdout cannot be written to: No space left on device\n"
 
 
+@pytest.mark.slow
 def test_a_disk_that_is_full_ends_a_process(service: Service) -> None:
     """What is still buffered when the interpreter ends changes neither status nor words."""
     ref = service.do(service.emulator.add_image, "success")
@@ -272,6 +275,7 @@ def test_nobody_reads(
         assert invoke(*args, out=out).status == 141
 
 
+@pytest.mark.slow
 def test_the_demo_on_a_real_terminal(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """On a terminal the demo ends well, and gives the cursor back. Its few seconds are virtual."""
     monkeypatch.setenv("TMPDIR", str(tmp_path))
@@ -291,6 +295,7 @@ def test_the_demo_on_a_real_terminal(monkeypatch: pytest.MonkeyPatch, tmp_path: 
     assert b"Traceback" not in seen
 
 
+@pytest.mark.slow
 def test_ctrl_c_on_a_real_terminal(service: Service) -> None:
     """Ctrl-C typed into a live view gives the cursor back, and no traceback."""
     ref = service.do(service.emulator.add_video, "InProgress")

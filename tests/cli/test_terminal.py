@@ -79,6 +79,7 @@ def complaint(ref: str) -> str:
     return f"{ref} failed: {REASON}".replace(" ", "")
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize(("columns", "recorded"), [(80, False), (120, True)])
 def test_failures_of_a_long_list_stay_readable(
     service: Service,
@@ -103,6 +104,7 @@ def test_failures_of_a_long_list_stay_readable(
     assert terminal.squeezed.count("━100%") == 1
 
 
+@pytest.mark.slow
 def test_failures_of_a_handful_stay_readable(
     service: Service, refs: tuple[list[str], list[str]]
 ) -> None:
@@ -114,6 +116,7 @@ def test_failures_of_a_handful_stay_readable(
     assert all(f"{ref}http" in terminal.squeezed for ref in good[:5])
 
 
+@pytest.mark.slow
 def test_a_log_of_stderr_gets_each_failure_once(
     service: Service, refs: tuple[list[str], list[str]], tmp_path: Path
 ) -> None:
@@ -190,6 +193,7 @@ def test_a_log_of_stderr_gets_failures_as_they_come(
     assert "No." not in result.out
 
 
+@pytest.mark.slow
 def test_something_moves_while_a_submit_is_slow(service: Service) -> None:
     """A spinner says what is under way, and is gone afterwards."""
     service.do(service.emulator.script, "image", "success")
@@ -207,6 +211,7 @@ def test_something_moves_while_a_submit_is_slow(service: Service) -> None:
     assert seen.decode().rstrip().endswith(str(ref))
 
 
+@pytest.mark.slow
 def test_the_upload_before_a_submit_is_told(service: Service, tmp_path: Path) -> None:
     """In megabytes of all files, until they have gone out."""
     files = [tmp_path / "1.png", tmp_path / "2.png"]
@@ -227,6 +232,7 @@ def test_the_upload_before_a_submit_is_told(service: Service, tmp_path: Path) ->
     assert seen.rstrip().endswith(str(ref))
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize("phase", ["submit", "wait"])
 def test_a_terminal_that_is_closed(service: Service, tmp_path: Path, phase: str) -> None:
     """What may be paid for is named where stderr still is, though the terminal is gone."""

@@ -38,12 +38,14 @@ def cuts_of(size: int) -> list[int]:
     return sorted(n for n in usual | {size * n // CUTS for n in range(CUTS)} if 0 < n < size)
 
 
+@pytest.mark.sampled(3)
 @each_sample
 def test_a_whole_file_is_told_rightly_and_never_called_cut(name: str) -> None:
     expected = WHOLE if SAMPLES[name].proves else UNKNOWN
     assert judged(sample(name)) == (SAMPLES[name].media_type, expected)
 
 
+@pytest.mark.sampled(3)
 @each_sample
 def test_a_cut_file_is_seen_where_structure_tells(name: str) -> None:
     """Nowhere does a cut file pass as proved, unless what is missing is spare."""
@@ -230,6 +232,7 @@ HOSTILE = {
 }
 
 
+@pytest.mark.sampled(5)
 @pytest.mark.parametrize("name", [*HOSTILE, "elements"])
 def test_a_hostile_file_costs_a_bounded_number_of_reads(
     name: str, request: pytest.FixtureRequest

@@ -229,6 +229,7 @@ thread.join()
 """
 
 
+@pytest.mark.slow
 def test_deep_nesting_on_a_small_stack() -> None:
     """On a thread with 128 KiB of stack no depth ends the process, closed or left open."""
     run = subprocess.run([sys.executable, "-c", DEEP], capture_output=True, text=True, check=False)
@@ -290,6 +291,7 @@ asyncio.run(main())
 """
 
 
+@pytest.mark.slow
 def test_deep_nesting_under_a_client_on_a_small_stack() -> None:
     """Nor does it with a client, its event loop and its awaits on that stack already."""
     run = subprocess.run(
@@ -364,6 +366,7 @@ def cost(body: bytes) -> float:
     return min(times)
 
 
+@pytest.mark.sampled(5)
 @pytest.mark.usefixtures("untraced")  # the time is to be the reader's, not the tracer's
 @pytest.mark.parametrize("flood", FLOODS.values(), ids=FLOODS)
 def test_cost_grows_with_size_alone(flood: Callable[[int], bytes]) -> None:
@@ -372,6 +375,7 @@ def test_cost_grows_with_size_alone(flood: Callable[[int], bytes]) -> None:
     assert large < 8 * small + 0.05
 
 
+@pytest.mark.sampled(5)
 @pytest.mark.parametrize("flood", FLOODS.values(), ids=FLOODS)
 def test_memory_grows_with_size_alone(flood: Callable[[int], bytes]) -> None:
     """Whatever a body is made of, it is not blown up into something many times its size."""
@@ -385,6 +389,7 @@ def test_memory_grows_with_size_alone(flood: Callable[[int], bytes]) -> None:
     assert peak < 25_000_000
 
 
+@pytest.mark.sampled(5)
 @pytest.mark.usefixtures("untraced")
 @pytest.mark.parametrize("name", ["lists", "objects", "openings", "backslashes", "quotes"])
 def test_six_megabytes(name: str) -> None:

@@ -106,6 +106,7 @@ async def test_get_tells_the_task(sample: Sample) -> None:
     ]
 
 
+@pytest.mark.sampled(3)
 @named(tasks=False)
 async def test_get_raises_the_right_error(sample: Sample) -> None:
     """A refusal becomes the error of its code, with the service's words and our request id."""
@@ -156,6 +157,7 @@ async def test_wait_for_raises_a_failure(sample: Sample) -> None:
     assert str(caught.value) == f"{sample.ref} failed: {reason}"
 
 
+@pytest.mark.sampled(3)
 @named(states={TaskState.RUNNING})
 async def test_wait_for_goes_on_while_it_runs(sample: Sample) -> None:
     """A task that runs on is polled until the deadline, and the last answer is kept."""
@@ -174,6 +176,7 @@ def polls_of(server: Replay) -> list[Any]:
     return [request for request in server.requests if "/draft-generation/" not in request.path]
 
 
+@pytest.mark.sampled(3)
 @named(tasks=False)
 async def test_wait_for_tells_definite_from_transient(sample: Sample) -> None:
     """A definite refusal ends a wait at once, one of the key when it is said twice; trouble costs

@@ -112,6 +112,7 @@ def test_tolerated_is_wider(kind: Kind, dialect: Dialect) -> None:
     assert tolerated["required"] == [ID_FIELDS[kind], "status"]
 
 
+@pytest.mark.sampled(3)
 @each_kind
 @each_dialect
 @moderate
@@ -177,6 +178,7 @@ def test_each_field_of_a_wrong_type(kind: Kind, field: str) -> None:
                 assert f"`$.data.{field}" in result.reason
 
 
+@pytest.mark.sampled(3)
 @each_kind
 @pytest.mark.parametrize("field", ["code", "requestId", "message", "timestamp", "data", "more"])
 def test_each_part_of_the_envelope_of_a_wrong_type(kind: Kind, field: str) -> None:
@@ -225,6 +227,7 @@ async def say(bodies: list[bytes], kind: Kind) -> list[object]:
     return results
 
 
+@pytest.mark.sampled(2)
 @each_kind
 @settings(moderate, max_examples=8 + moderate.max_examples // 10)  # of ten bodies each
 @data

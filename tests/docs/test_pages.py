@@ -57,7 +57,15 @@ asyncio_default_fixture_loop_scope = "function"
 _PAGES = [page for page in pages() if list(blocks(page))]
 
 
-@pytest.mark.parametrize("page", _PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+# The page of a hundred commands, each a process: those of tests/cli/ are faster.
+_SLOW = {"command-line.md": [pytest.mark.slow]}
+
+
+@pytest.mark.parametrize(
+    "page",
+    [pytest.param(page, marks=_SLOW.get(page.name, ())) for page in _PAGES],
+    ids=lambda page: str(page.relative_to(ROOT)),
+)
 def test_page(page: Path, pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:
     says_so = _AUTO_MODE in page.read_text(encoding="utf-8")
     pytester.makepyprojecttoml(_CONFIGURATION + _AUTO_MODE * says_so)

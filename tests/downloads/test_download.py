@@ -781,6 +781,7 @@ async def test_closing_the_client_ends_downloads(tmp_path: Path) -> None:
     assert names(tmp_path) == [PART, NOTE]
 
 
+@pytest.mark.sampled(4)
 @pytest.mark.parametrize("steps", range(0, 120, 7))
 async def test_cancelled_at_any_moment(steps: int, tmp_path: Path) -> None:
     """Nothing is left but, perhaps, what the next call goes on with."""

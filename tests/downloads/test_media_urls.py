@@ -34,6 +34,7 @@ TARGETS = [
 WAYS = ("directly", "by a redirect", "by a relative one")
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize(
     ("target", "way"),
     # A relative target that begins so is another host's.

@@ -61,6 +61,7 @@ def storage(early: Script, seconds: float, media: list[float]) -> Chooser:
     return choose
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize("early", NOT_YET.values(), ids=NOT_YET)
 async def test_a_file_that_comes_later_is_waited_for(early: Script, tmp_path: Path) -> None:
     """And its host is not hammered meanwhile."""

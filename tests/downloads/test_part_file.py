@@ -70,6 +70,7 @@ MOMENTS = ("start", "block", "request", "block", "request") * 2
 """When it is killed: some time after it has begun, or has asked, or has a block on the disk."""
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(180)
 async def test_killed_at_ten_moments(tmp_path: Path) -> None:
     """kill -9, again and again: never a wrong or partial file, and in the end the right one.
@@ -111,6 +112,7 @@ async def test_killed_at_ten_moments(tmp_path: Path) -> None:
     assert (tmp_path / NAME).read_bytes() == host.content
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(180)
 async def test_killed_when_it_is_nearly_done(tmp_path: Path) -> None:
     """Just before the file gets its name, or after: there is all of it, or it has none."""
@@ -150,6 +152,7 @@ async def test_a_full_disk(tmp_path: Path) -> None:
             assert (folder / NAME).read_bytes() == FILM
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(180)
 async def test_memory_does_not_grow_with_the_file(tmp_path: Path) -> None:
     """80 MB cost a few."""

@@ -30,6 +30,7 @@ def chunked(content: bytes) -> bytes:
     return head + b"%x\r\n%b\r\n0\r\n\r\n" % (len(content), content)
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize("name", KEPT)
 async def test_every_container_is_saved_with_its_own_suffix(name: str, tmp_path: Path) -> None:
     content = SAMPLES[name].make()

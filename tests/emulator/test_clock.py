@@ -64,6 +64,7 @@ async def test_timers_run_in_order_each_at_its_own_time() -> None:
     assert seen == pytest.approx([1, 2, 7, 30, 600])
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize("days", [1, 100, 1_000, 100_000])
 async def test_timers_late_in_the_life_of_a_machine(days: int) -> None:
     """However large the time has grown, what is due is done, and not before."""

@@ -174,6 +174,7 @@ async def test_a_wait_ends_when_the_life_says_so(
     assert len(aitoearn_service.requests) > 1
 
 
+@pytest.mark.sampled(2)
 def test_fixtures_and_mark_in_a_users_run(users_run: UsersRun) -> None:
     """Fixtures work in both modes; only tests with the mark get virtual time.
 
@@ -221,6 +222,7 @@ def test_a_fixture_on_another_loop_says_so(pytester: pytest.Pytester) -> None:
     result.stdout.fnmatch_lines(["*asyncio_default_fixture_loop_scope*"])
 
 
+@pytest.mark.slow
 def test_without_pytest_asyncio(pytester: pytest.Pytester) -> None:
     """Other tests run as ever; those that ask for a fixture or the mark are told what to install.
 

@@ -213,6 +213,7 @@ def comparable(exchange: Exchange, data: Any) -> Any:
     return data
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize("name", sorted(EXCHANGES.keys() - LEFT_OUT.keys()))
 async def test_the_same_request_gets_the_same_answer(name: str) -> None:
     """Status, headers, code, words and fields are the recorded ones."""

@@ -24,6 +24,7 @@ ROW = Row(
 REFS = [ImageRef(str(number)) for number in range(200)]
 
 
+@pytest.mark.sampled(5)
 @pytest.mark.parametrize("latency", [0.05, 0.5, 5.0])
 @pytest.mark.parametrize("spread", [1.0, 10.0], ids=["even", "ten times"])
 async def test_slow_is_not_lost(trial: Trial, latency: float, spread: float) -> None:
@@ -51,6 +52,7 @@ async def most_open(server: RawServer, calls: asyncio.Future[list[object]], ofte
     return most
 
 
+@pytest.mark.slow
 async def test_a_service_that_gets_slower(trial: Trial) -> None:
     """From 50 ms to 5 s while a batch waits: polls come later, none is repeated, none is lost."""
     loop = asyncio.get_running_loop()

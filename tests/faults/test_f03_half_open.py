@@ -91,6 +91,7 @@ async def test_a_wait_ends_at_its_own_deadline(trial: Trial, timeout: float) -> 
     trial.wire(server, exactly=error.polls)
 
 
+@pytest.mark.slow
 async def test_hundreds_of_waits_end_at_their_deadlines(trial: Trial) -> None:
     """More tasks than places: those that never got one end on time as well."""
     loop = asyncio.get_running_loop()

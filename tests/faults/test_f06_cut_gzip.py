@@ -53,6 +53,7 @@ def unpacked(body: bytes) -> bytes:
     return zlib.decompressobj(47).decompress(body)
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize(
     ("how", "body"), [("gzip", ZIPPED), ("deflate", DEFLATED)], ids=["gzip", "deflate"]
 )
@@ -65,6 +66,7 @@ async def test_cut_at_every_byte(trial: Trial, how: str, body: bytes) -> None:
         assert getattr(end, "transient", True)
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize("bodies", SPOILT.values(), ids=SPOILT)
 async def test_spoilt_at_every_byte(trial: Trial, bodies: list[bytes]) -> None:
     """A changed byte is noticed, or changes nothing: never another task, never another status."""

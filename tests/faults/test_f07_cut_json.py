@@ -33,6 +33,7 @@ def cuts(body: bytes) -> list[int]:
     return [cut for cut in range(size) if cut < MOST or cut >= size - MOST]
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.usefixtures("untraced")
 @pytest.mark.parametrize("written", ["UTF-8", "escaped", "code first"])
 def test_every_sample_cut_at_every_byte(trial: Trial, written: str) -> None:
@@ -91,6 +92,7 @@ STRANGE = {
 }
 
 
+@pytest.mark.sampled(4)
 @pytest.mark.parametrize("body", STRANGE.values(), ids=STRANGE)
 async def test_cut_at_every_byte_on_the_wire(trial: Trial, body: bytes) -> None:
     """One request each, and each time a transient error that says what came."""

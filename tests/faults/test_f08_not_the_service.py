@@ -81,6 +81,7 @@ BODILESS = (101, 204, 304)
 STATUSES = (101, *range(200, 600), *range(600, 1000, 7), 999)
 
 
+@pytest.mark.slow
 async def test_every_status(trial: Trial) -> None:
     """One request for each, with a page, or nothing where HTTP has nothing to follow."""
 

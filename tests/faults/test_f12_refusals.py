@@ -106,6 +106,7 @@ async def test_a_number_as_long_as_a_page(trial: Trial, power: int) -> None:
     trial.wire(server, exactly=1)
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize(("code", "case"), CASES.items(), ids=lambda value: str(value)[:12])
 async def test_the_first_poll_of_a_wait(trial: Trial, code: int, case: Case) -> None:
     """A final no ends it at once, of the key the second one; one that may pass costs a poll."""
@@ -122,6 +123,7 @@ async def test_the_first_poll_of_a_wait(trial: Trial, code: int, case: Case) -> 
 DOUBTED = {code for code, case in CASES.items() if case.error in (ApiError, AuthenticationError)}
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize(("code", "case"), CASES.items(), ids=lambda value: str(value)[:12])
 async def test_a_later_poll_of_a_wait(trial: Trial, code: int, case: Case) -> None:
     """After good answers, a no that contradicts them is believed the second time."""
@@ -189,6 +191,7 @@ def few_logs(caplog: pytest.LogCaptureFixture) -> Iterator[None]:
         yield
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.usefixtures("few_logs")
 @pytest.mark.parametrize("code", [401, 404])
 @pytest.mark.parametrize("call", CALLS.values(), ids=CALLS)

@@ -91,6 +91,7 @@ async def test_a_gateway_with_request_ids_of_its_own_is_obeyed(trial: Trial, sta
     trial.wire(server, exactly=3)
 
 
+@pytest.mark.sampled(4)
 @pytest.mark.parametrize(("values", "seconds"), SAID.values(), ids=SAID)
 @pytest.mark.parametrize("status", [429, 503])
 async def test_everybody_waits(
@@ -129,6 +130,7 @@ async def test_what_the_error_says(
     trial.wire(server, exactly=1)
 
 
+@pytest.mark.slow
 async def test_those_told_the_same_do_not_return_together(trial: Trial) -> None:
     """A thousand tasks, told to wait a minute, come back over more than a fifth of it."""
     async with (
@@ -231,6 +233,7 @@ async def test_a_call_in_the_pause_says_how_long_it_lasts(trial: Trial) -> None:
     trial.wire(server, exactly=3)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("untraced")
 async def test_it_recovers_from_a_limit_of_the_service(
     trial: Trial, caplog: pytest.LogCaptureFixture
@@ -282,6 +285,7 @@ async def test_at_once_is_no_time_to_come_back(trial: Trial, values: tuple[str, 
     trial.wire(server, exactly=3)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("untraced")
 async def test_one_line_for_one_storm(trial: Trial, caplog: pytest.LogCaptureFixture) -> None:
     """Ten minutes of 429, each with a second to wait, are told once, and a longer pause too."""
@@ -302,6 +306,7 @@ async def test_one_line_for_one_storm(trial: Trial, caplog: pytest.LogCaptureFix
     trial.wire(server)
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.usefixtures("untraced")
 @pytest.mark.parametrize("values", [(), ("1",)], ids=["unsaid", "a second"])
 async def test_one_in_three_hundred_is_an_accident(trial: Trial, values: tuple[str, ...]) -> None:

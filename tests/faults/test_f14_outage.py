@@ -45,6 +45,7 @@ def refs(count: int) -> list[ImageRef]:
     return [ImageRef(f"{number:024x}") for number in range(count)]
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("untraced")
 @pytest.mark.parametrize(("latency", "kind"), [(0.05, "503"), (5.0, "refused")])
 def test_a_minute_of_it(trial: Trial, latency: float, kind: str) -> None:
@@ -68,6 +69,7 @@ TROUBLE = {
 }
 
 
+@pytest.mark.sampled(4)
 @pytest.mark.parametrize("trouble", TROUBLE.values(), ids=TROUBLE)
 async def test_whatever_it_looks_like(
     trial: Trial, trouble: Script, caplog: pytest.LogCaptureFixture

@@ -31,6 +31,7 @@ def failing(share: float) -> RawServer:
     return RawServer(choose=choose)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("untraced")
 async def test_one_in_a_hundred_for_ten_minutes(trial: Trial) -> None:
     """It never counts as down, and a failed poll is not repeated before its time."""
@@ -55,6 +56,7 @@ async def test_one_in_a_hundred_for_ten_minutes(trial: Trial) -> None:
     assert min(pauses) >= 9 - 0.001
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.usefixtures("untraced")
 @pytest.mark.parametrize(("share", "most"), [(0.01, 0.02), (0.5, 0.11)])
 async def test_single_calls_repeat_little(trial: Trial, share: float, most: float) -> None:

@@ -25,6 +25,7 @@ ROW = Row(
 TROUBLE = {"code 500": refuse(500), "504": say(http(b"", 504)), "silence": say(STALL)}
 
 
+@pytest.mark.sampled(5)
 @pytest.mark.parametrize("trouble", TROUBLE.values(), ids=TROUBLE)
 @pytest.mark.parametrize("others", [0, 20])
 async def test_only_that_task_is_given_up(trial: Trial, trouble: Script, others: int) -> None:

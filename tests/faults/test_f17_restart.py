@@ -22,6 +22,7 @@ ROW = Row(
 )
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.usefixtures("untraced")
 @pytest.mark.parametrize("single", [False, True])
 async def test_nobody_is_told(trial: Trial, single: bool, caplog: pytest.LogCaptureFixture) -> None:

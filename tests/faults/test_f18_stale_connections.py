@@ -34,6 +34,7 @@ ROW = Row(
 REFS = [ImageRef(str(number)) for number in range(100)]
 
 
+@pytest.mark.sampled(5)
 @pytest.mark.parametrize("how", [FIN, RST])
 @pytest.mark.parametrize("pause", [0.0, 0.01, 5.0, 100.0])
 async def test_a_hundred_stale_connections(trial: Trial, how: End, pause: float) -> None:
@@ -55,6 +56,7 @@ def used_up(how: End) -> Script:
     return say(how)
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize("how", [FIN, RST])
 async def test_connections_that_look_alive(trial: Trial, how: End) -> None:
     """Servers that hang up only when asked again cost no attempt either; each only once."""
@@ -101,6 +103,7 @@ async def test_a_used_connection_that_breaks_in_the_answer(trial: Trial) -> None
     trial.wire(server, exactly=3)
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize("idle", [1.0, 5.0, 5.5, 30.0])
 async def test_waits_across_the_servers_idle_timeout(trial: Trial, idle: float) -> None:
     """A service that closes after five seconds, polled more or less often: no poll is lost."""

@@ -138,6 +138,7 @@ async def test_shifted_answers_among_many_calls(trial: Trial) -> None:
     trial.wire(server, at_most=400)
 
 
+@pytest.mark.slow
 async def test_shifted_answers_among_many_waits(trial: Trial) -> None:
     """Half of the tasks fail, half succeed, all answers may be swapped: none is mistaken."""
 

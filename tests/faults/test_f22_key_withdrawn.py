@@ -46,6 +46,7 @@ def poll(status: str, heard: Heard, *, delay: float = 0.0) -> Script:
     return good(status, delay=delay)
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize("busy", [0, 100])
 async def test_it_ends_all_at_once(trial: Trial, busy: float) -> None:
     """The outcomes so far come first, also those that lay there unread; no more is asked than
@@ -78,6 +79,7 @@ async def test_it_ends_all_at_once(trial: Trial, busy: float) -> None:
     trial.wire(server)
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize("share", [3, 10])
 async def test_one_that_passes_costs_a_poll(trial: Trial, share: int) -> None:
     """Some get it, now and then with good answers between, and all end well."""
@@ -165,6 +167,7 @@ class Locks:
         return poll(status, heard, delay=0.1)
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize("takes", [0.0, 3.0], ids="provider takes {} s".format)
 @pytest.mark.parametrize("many", ["a batch", "waits"])
 async def test_another_key_is_to_be_had(trial: Trial, many: str, takes: float) -> None:
@@ -193,6 +196,7 @@ async def test_another_key_is_to_be_had(trial: Trial, many: str, takes: float) -
     trial.wire(server)
 
 
+@pytest.mark.slow
 async def test_a_provider_that_lags_behind(trial: Trial) -> None:
     """It gives the old key once more, then fails for a minute: the tasks outlast that."""
     locks = Locks(changed_at=now() + 30, ended_at=now() + 200)

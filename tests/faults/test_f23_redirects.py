@@ -103,6 +103,7 @@ async def test_the_same_origin(
         assert server.url in await refused(trial, client, server, 302)
 
 
+@pytest.mark.sampled(5)
 @pytest.mark.parametrize(
     "location",
     [

@@ -110,6 +110,7 @@ async def costs(
     return {name: Cost(**cost) for name, cost in zip(bombs, found, strict=True)}
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize(
     ("names", "cap"), [(["gzip"], CAP), (list(TOO_LARGE), CAP // 4)], ids=["default", "all"]
 )
@@ -125,6 +126,7 @@ async def test_what_is_too_large(trial: Trial, names: list[str], cap: int) -> No
         trial.figure("event loop held up at a stretch, ms of CPU", cost.held * 1000, 50)
 
 
+@pytest.mark.slow
 @pytest.mark.shows_key  # to the server of a client that lives in another process
 async def test_what_is_refused(trial: Trial) -> None:
     """What no parser takes is given up after a few kilobytes of it."""
@@ -138,6 +140,7 @@ async def test_what_is_refused(trial: Trial) -> None:
         trial.figure("event loop held up at a stretch, ms of CPU", cost.held * 1000, 50)
 
 
+@pytest.mark.slow
 @pytest.mark.shows_key  # to the server of a client that lives in another process
 async def test_what_never_gets_anywhere(trial: Trial) -> None:
     """It is over when its time is, and was kept nowhere."""
@@ -150,6 +153,7 @@ async def test_what_never_gets_anywhere(trial: Trial) -> None:
         trial.figure("event loop held up at a stretch, ms of CPU", cost.held * 1000, 50)
 
 
+@pytest.mark.slow
 @pytest.mark.shows_key  # to the server of a client that lives in another process
 async def test_what_comes_in_a_million_pieces(trial: Trial) -> None:
     """Each costs the parser something; the time is kept all the same."""

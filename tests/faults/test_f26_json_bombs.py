@@ -95,6 +95,7 @@ async def read_by_a_child(trial: Trial, bodies: dict[str, bytes], stack: int) ->
 KNOWN = "ContractError", "UnexpectedResponseError", "ApiError", "success"
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize("stack", [0, SMALL_STACK], ids=["main thread", "small stack"])
 @pytest.mark.shows_key  # to the server of a client that lives in another process
 async def test_deep_nesting(trial: Trial, stack: int) -> None:
@@ -107,6 +108,7 @@ async def test_deep_nesting(trial: Trial, stack: int) -> None:
         trial.figure("event loop held up by deep nesting, ms of CPU", 1000 * cost["held"], 150)
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize(
     ("call", "status"),
     [("get", 500), ("wait_for", 200), ("models", 200)],
@@ -138,6 +140,7 @@ async def test_deep_nesting_anywhere(trial: Trial, call: str, status: int) -> No
             assert cost["end"].startswith(("ServerError", *KNOWN)), (name, cost)
 
 
+@pytest.mark.slow
 @pytest.mark.shows_key  # to the server of a client that lives in another process
 async def test_floods(trial: Trial) -> None:
     """Six megabytes of anything: a moment, and not much more memory than they take themselves."""

@@ -83,6 +83,7 @@ def shown(value: Any) -> str:
     return ascii(value)[:24]
 
 
+@pytest.mark.sampled(4)
 @pytest.mark.parametrize("key", KEYS, ids=shown)
 async def test_keys(trial: Trial, key: Any) -> None:
     """Refused when the client is made, and not shown; nothing is sent."""
@@ -118,6 +119,7 @@ def ways(kind: type[AnyRef]) -> dict[str, Callable[[Any], object]]:
     }
 
 
+@pytest.mark.sampled(5)
 @pytest.mark.parametrize("id", IDS, ids=shown)
 @pytest.mark.parametrize("kind", [ImageRef, VideoRef])
 async def test_ids(trial: Trial, kind: type[AnyRef], id: Any) -> None:

@@ -117,6 +117,7 @@ async def cancelled(running: asyncio.Future[Any]) -> None:
     assert asyncio.get_running_loop().time() - began < 0.001
 
 
+@pytest.mark.sampled(4)
 @each_call
 @pytest.mark.parametrize("fresh", [True, False], ids=["new connection", "used connection"])
 async def test_at_every_turn_of_the_loop(trial: Trial, call: Call, fresh: bool) -> None:
@@ -255,6 +256,7 @@ async def test_at_every_await_between_attempts(trial: Trial, trouble: Script) ->
     assert 5 <= at < 100, "it has ended at last"
 
 
+@pytest.mark.sampled(7)
 @each_call
 @pytest.mark.parametrize(
     "seconds", [0.001, 0.5, 0.999, 1.0, 1.5, 2.0, 2.5, 4.0, 10.0, 10.001, 11.0, 29.0]
@@ -276,6 +278,7 @@ async def test_in_the_course_of_time(trial: Trial, call: Call, seconds: float) -
     trial.wire(server)
 
 
+@pytest.mark.sampled(4)
 @each_call
 @pytest.mark.parametrize("seconds", [0.0, 0.001, 0.5, 1.0, 2.0, 3.0, 9.0])
 async def test_a_timeout_of_the_callers(trial: Trial, call: Call, seconds: float) -> None:
@@ -325,6 +328,7 @@ async def test_a_group_whose_other_member_fails(trial: Trial, call: Call) -> Non
     trial.wire(server, exactly=3)
 
 
+@pytest.mark.sampled(3)
 @each_call
 @pytest.mark.parametrize("used", [True, False], ids=["used connection", "new connection"])
 async def test_the_client_is_closed(trial: Trial, call: Call, used: bool) -> None:
@@ -405,6 +409,7 @@ def running_ours() -> set[asyncio.Task[Any]]:
     }
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize("block", BLOCKS.values(), ids=BLOCKS)
 @pytest.mark.parametrize("error", [None, ZeroDivisionError])
 async def test_a_block_is_left(
@@ -431,6 +436,7 @@ async def test_a_block_is_left(
     trial.wire(server)
 
 
+@pytest.mark.sampled(3)
 @each_call
 def test_interrupted_from_the_keyboard(trial: Trial, call: Call) -> None:
     """Ctrl-C at every turn: `asyncio.run` ends with `KeyboardInterrupt` and nothing else."""

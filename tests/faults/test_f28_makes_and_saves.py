@@ -176,6 +176,7 @@ async def at_each(trial: Trial, call: Call, path: Path, begin: Begin, *, pause: 
     return step
 
 
+@pytest.mark.sampled(3)
 @each_call
 async def test_at_every_await(trial: Trial, call: Call, tmp_path: Path) -> None:
     """At each point at which it waits for anything: it is over then, and nothing goes on."""
@@ -189,6 +190,7 @@ async def test_at_every_await(trial: Trial, call: Call, tmp_path: Path) -> None:
     trial.figure("points at which it was cancelled", steps)
 
 
+@pytest.mark.sampled(6)
 @each_call
 async def test_at_every_turn_of_the_loop(trial: Trial, call: Call, tmp_path: Path) -> None:
     """After k turns, for every k up to its end."""
@@ -228,6 +230,7 @@ async def test_a_batch_that_saves_is_left(
     trial.wire(server)
 
 
+@pytest.mark.sampled(3)
 @each_call
 async def test_the_client_is_closed(trial: Trial, call: Call, tmp_path: Path) -> None:
     """After k turns: one clear error, that says what may have been paid for."""

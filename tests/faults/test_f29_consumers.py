@@ -141,6 +141,7 @@ async def test_a_slow_consumer(trial: Trial) -> None:
     trial.wire(server, at_most=200)
 
 
+@pytest.mark.slow
 async def test_a_consumer_that_never_comes_back(trial: Trial) -> None:
     """With no bound on refs it is the outcomes that are bounded; and no poll goes out then."""
     async with RawServer() as server, server.client(concurrency=8) as client:

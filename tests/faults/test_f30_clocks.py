@@ -160,11 +160,13 @@ def in_each_second(server: RawServer, begin: float, end: float) -> list[int]:
     return counts
 
 
+@pytest.mark.slow
 def test_the_machine_sleeps_and_its_clock_runs_on(trial: Trial) -> None:
     """Waits of half an hour outlive an hour of sleep; each is polled when it was due."""
     gap_in(trial, 200, 0)
 
 
+@pytest.mark.slow
 def test_it_sleeps_under_single_waits(trial: Trial) -> None:
     """So do waits that are a coroutine each."""
     gap_in(trial, 0, 100)

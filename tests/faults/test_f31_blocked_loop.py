@@ -28,6 +28,7 @@ def the_loop() -> BlockableLoop:
     return loop
 
 
+@pytest.mark.sampled(4)
 @pytest.mark.usefixtures("untraced")
 @pytest.mark.parametrize("seconds", [5.5, 3600.0])
 @pytest.mark.parametrize("count", [1, 300])
@@ -132,6 +133,7 @@ def test_a_deadline_while_it_is_held(trial: Trial, at: float, seconds: float, en
     run(BlockableLoop, main())
 
 
+@pytest.mark.slow
 def test_held_again_and_again(trial: Trial) -> None:
     """Half of the time is the user's: every task has its outcome, and no poll is lost."""
     refs = [ImageRef(f"a{number}") for number in range(100)]

@@ -267,6 +267,7 @@ async def test_dropped_without_a_close(trial: Trial, recwarn: pytest.WarningsRec
     trial.wire(server, exactly=1)
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize("session", ["none", "closed", "a caller's"])
 async def test_dropped_with_nothing_to_close(
     trial: Trial, recwarn: pytest.WarningsRecorder, session: str

@@ -54,6 +54,7 @@ AILING = {
 }
 
 
+@pytest.mark.sampled(7)
 @each_wait
 @pytest.mark.parametrize("script", AILING.values(), ids=AILING)
 @pytest.mark.parametrize("seconds", [0.001, 0.5, 1.0, 3.0, 20.0])
@@ -168,6 +169,7 @@ async def test_the_bound_of_each_request_of_a_wait(trial: Trial, seconds: float)
     trial.wire(server, exactly=2)
 
 
+@pytest.mark.slow
 async def test_requests_that_end_one_after_the_other(trial: Trial) -> None:
     """Ends that lie close together may come together, but not late."""
     loop = asyncio.get_running_loop()
@@ -215,6 +217,7 @@ async def test_no_limit(trial: Trial) -> None:
     trial.wire(server, exactly=7 * 24 + 1)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("untraced")
 async def test_a_crowd_of_waits_of_a_batch(trial: Trial, crowd: int) -> None:
     """Each ends at its own deadline, though hardly any poll goes out any more."""
@@ -231,6 +234,7 @@ async def test_a_crowd_of_waits_of_a_batch(trial: Trial, crowd: int) -> None:
     on_time(trial, late)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("untraced")
 async def test_a_crowd_of_single_waits(trial: Trial, crowd: int) -> None:
     """The same of waits that are a task each, most of them queued for a place."""

@@ -82,6 +82,7 @@ async def stream_that_fails(count: int) -> AsyncIterator[ImageRef]:
     raise ZeroDivisionError
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize("count", [0, 1, 20, 40])
 @pytest.mark.parametrize("source", [list_that_fails, stream_that_fails])
 async def test_a_source_that_fails(

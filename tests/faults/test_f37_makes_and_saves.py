@@ -58,6 +58,7 @@ ANSWERS: dict[str, tuple[Script, ...]] = {
 }
 
 
+@pytest.mark.sampled(7)
 @each_use
 @pytest.mark.parametrize("scripts", ANSWERS.values(), ids=ANSWERS)
 async def test_errors(
@@ -73,6 +74,7 @@ async def test_errors(
     trial.wire(server)
 
 
+@pytest.mark.sampled(4)
 @each_use
 @pytest.mark.parametrize("script", STALLS.values(), ids=STALLS)
 async def test_cancelled(
@@ -102,6 +104,7 @@ MEDIA: dict[str, Script] = {
 }
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize("script", MEDIA.values(), ids=MEDIA)
 async def test_where_files_are(trial: Trial, script: Script, tmp_path: Path) -> None:
     """A media host never hears it, whatever it answers, nor does one that it sends us to."""

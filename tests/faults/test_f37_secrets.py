@@ -161,6 +161,7 @@ async def test_a_task_that_repeats_it(trial: Trial, data: dict[str, object]) -> 
     trial.wire(server)
 
 
+@pytest.mark.sampled(7)
 @pytest.mark.parametrize("own_session", [True, False], ids=["own session", "caller's session"])
 @pytest.mark.parametrize("use", USES.values(), ids=USES)
 @pytest.mark.parametrize("scripts", TROUBLE.values(), ids=TROUBLE)
@@ -227,6 +228,7 @@ STALLS: dict[str, Script] = {
 }
 
 
+@pytest.mark.sampled(4)
 @pytest.mark.parametrize("script", STALLS.values(), ids=STALLS)
 @pytest.mark.parametrize("use", USES.values(), ids=USES)
 async def test_cancelled(use: Callable[[Client], Awaitable[object]], script: Script) -> None:
@@ -243,6 +245,7 @@ async def test_cancelled(use: Callable[[Client], Awaitable[object]], script: Scr
         assert_error_clean(caught.value)
 
 
+@pytest.mark.sampled(4)
 @pytest.mark.parametrize("script", STALLS.values(), ids=STALLS)
 @pytest.mark.parametrize("use", USES.values(), ids=USES)
 async def test_timed_out_by_the_caller(

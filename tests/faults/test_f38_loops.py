@@ -126,6 +126,7 @@ def lives() -> Callable[[Heard], Iterable[Part]]:
     return script
 
 
+@pytest.mark.sampled(3)
 @each_loop
 def test_the_same_results(trial: Trial, loop_factory: Any) -> None:
     """Of every task in a batch, and of as many requests, whatever runs it."""
@@ -148,6 +149,7 @@ def test_the_same_results(trial: Trial, loop_factory: Any) -> None:
     run(loop_factory, main)
 
 
+@pytest.mark.sampled(3)
 @each_loop
 @pytest.mark.parametrize("call", CALLS.values(), ids=CALLS)
 def test_every_call(trial: Trial, loop_factory: Any, call: Callable[[Client], Any]) -> None:

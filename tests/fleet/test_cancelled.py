@@ -82,6 +82,7 @@ async def _awaited(call: Awaitable[T]) -> T:
     return await call
 
 
+@pytest.mark.sampled(5)
 @pytest.mark.parametrize("late", [False, True])
 async def test_a_call_cancelled_at_any_await_can_be_made_again(ledger: Ledger, late: bool) -> None:
     """Each ref is taken once, recorded once and read once all the same."""

@@ -80,6 +80,7 @@ def killable(
     server.close()
 
 
+@pytest.mark.sampled(3)
 async def test_a_storm_loses_nothing(
     killable: tuple[str, Server | None], crew: Crew, tmp_path: Path
 ) -> None:
@@ -152,6 +153,7 @@ async def all_is_there_once(ledger: Ledger, names: list[str]) -> None:
     assert all(line.split()[1].decode() == ref for ref, line in read.items())
 
 
+@pytest.mark.slow
 async def test_kills_on_the_ledger_alone(engine: Engine, crew: Crew, tmp_path: Path) -> None:
     """At any moment of a transaction."""
     loop = asyncio.get_running_loop()

@@ -130,6 +130,7 @@ async def test_a_closed_ledger_says_so(engine: Engine) -> None:
     await ledger.close()
 
 
+@pytest.mark.sampled(3)
 async def test_a_call_cancelled_in_the_middle_leaves_a_ledger_that_works(engine: Engine) -> None:
     """Whatever reply was still under way."""
     async with engine.opened() as ledger:

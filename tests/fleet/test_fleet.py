@@ -129,6 +129,7 @@ async def test_what_is_no_ref_is_refused(fleet: Fleet, refs: Any) -> None:
         await fleet.add(refs)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("untraced")
 async def test_adding_takes_the_memory_of_a_chunk(fleet: Fleet) -> None:
     """However many refs there are."""

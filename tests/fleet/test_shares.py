@@ -111,6 +111,7 @@ async def test_a_rolling_deploy_hands_over_within_a_second(
     assert sum(await held(fleet)) == 1_500
 
 
+@pytest.mark.slow
 async def test_parts_of_a_bulk_cost_no_more_polls_than_the_whole(
     fleet: Fleet, crew: Workers, aitoearn_service: Emulator
 ) -> None:
@@ -145,6 +146,7 @@ async def test_no_more_than_max_pending_is_held(
     assert sorted(await held(fleet)) == [20, 100]
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.usefixtures("untraced")
 @pytest.mark.parametrize("rate", [3, 20])
 async def test_the_fleets_rate_is_never_exceeded(

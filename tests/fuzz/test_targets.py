@@ -18,6 +18,7 @@ def test_seeds_and_corpus(target: str) -> None:
         TARGETS[target](data)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("target", TARGETS)
 def test_seeds_cut_anywhere(target: str) -> None:
     """And for half of it, and for a bit of it turned over."""

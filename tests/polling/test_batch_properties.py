@@ -143,6 +143,7 @@ def is_right(story: Story, outcome: Outcome[ImageTask]) -> bool:
     return outcome.task is None or not outcome.task.done
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize("ready", [2, 1024])
 @pytest.mark.parametrize("loop_factory", [None, CreepingLoop])
 @given(story=stories)

@@ -196,6 +196,7 @@ def outcomes_about() -> int:
     return sum(type(thing) is Outcome for thing in gc.get_objects())
 
 
+@pytest.mark.sampled(4)
 @pytest.mark.usefixtures("small_heap")
 @pytest.mark.parametrize("leave_early", [False, True])
 @pytest.mark.parametrize("trouble", [False, True])
@@ -230,6 +231,7 @@ async def test_memory_returns_to_base(leave_early: bool, trouble: bool) -> None:
     assert after - before < 10_000, f"{after - before} bytes after two batches"
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("small_heap")
 async def test_a_waiting_task_costs_some_hundred_bytes(crowd: int) -> None:
     """What is held of a task that waits: its ref, its entry, its place in the agenda."""
@@ -250,6 +252,7 @@ async def test_a_waiting_task_costs_some_hundred_bytes(crowd: int) -> None:
     assert (after - before) / count < 512
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("small_heap")
 async def test_an_outcome_taken_is_forgotten() -> None:
     """While a batch runs it holds no outcome that has been handed over."""

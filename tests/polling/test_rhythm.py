@@ -200,6 +200,7 @@ WORLDS: dict[str, tuple[Backoff, Callable[[], list[Life]], float]] = {
 }
 
 
+@pytest.mark.sampled(4)
 @pytest.mark.parametrize("world", WORLDS)
 def test_no_world_is_worse_off(world: str) -> None:
     """Where there is little to learn, requests and delay stay within a tenth or so."""
@@ -250,6 +251,7 @@ def test_a_burst_of_ends_is_no_grid() -> None:
     assert grid.period is None
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize("seconds", [30.0, 60.0, 90.0])
 @pytest.mark.parametrize("size", [30, 100])
 def test_tasks_that_come_in_bursts_are_not_taken_for_sweeps(seconds: float, size: int) -> None:
@@ -368,6 +370,7 @@ def _forgotten(lives: list[float]) -> int:
     return forgotten
 
 
+@pytest.mark.slow
 def test_chance_makes_no_curve_forget() -> None:
     """One that forgets costs as many requests as at the start. It did once in 3,000 ends."""
     assert _forgotten([random.lognormvariate(3.0, 0.3) for _ in range(20_000)]) == 0

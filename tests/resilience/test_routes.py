@@ -25,6 +25,7 @@ from tests.support.raw_server import Heard, RawServer, Script, envelope, good, h
 REQUEST = GenerateImage(model="gpt-image-2", prompt="a cat")
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize(
     "fault",
     [Fault(status=503), Fault(code=500), Fault(close=True)],
@@ -127,6 +128,7 @@ async def test_one_task_that_is_told_to_wait_holds_up_nobody(
     await together(wait)
 
 
+@pytest.mark.slow
 async def test_no_wait_ends_without_having_been_asked_for(
     aitoearn_service: Emulator, aitoearn_client: Client
 ) -> None:
@@ -144,6 +146,7 @@ async def test_no_wait_ends_without_having_been_asked_for(
     assert all("HTTP 502" in outcome.error.seen for outcome in outcomes)  # type: ignore[union-attr]
 
 
+@pytest.mark.slow
 async def test_a_last_question_that_is_answered_is_none() -> None:
     """The wait goes on: its patience is renewed, and so are the polls of all others."""
 
@@ -156,6 +159,7 @@ async def test_a_last_question_that_is_answered_is_none() -> None:
         assert [outcome.error for outcome in outcomes if not outcome.ok] == []
 
 
+@pytest.mark.slow
 async def test_several_routes_that_are_down_are_down_together(
     aitoearn_service: Emulator, aitoearn_client: Client
 ) -> None:

@@ -78,6 +78,7 @@ async def test_each_request_is_a_line(
     assert service.api_key not in caplog.text
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize("level", [None, "", "error"])
 def test_less_says_less(level: str | None) -> None:
     """Without the variable, and at a higher level, failures of single requests are not logged."""

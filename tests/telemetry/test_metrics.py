@@ -23,6 +23,7 @@ PROMPT = "a very private cat"
 SIGNED = "Signature=secret-signature"
 
 
+@pytest.mark.slow
 async def test_a_bulk_with_faults(
     aitoearn_service: Emulator, client: Client, recorder: Recorder
 ) -> None:

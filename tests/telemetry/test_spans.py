@@ -298,6 +298,7 @@ async def _batch_closed(client: Client, service: Emulator) -> None:
     await client.wait_all([slow(service)])
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize(
     ("end", "outcome", "error"),
     [

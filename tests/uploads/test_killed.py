@@ -34,6 +34,7 @@ asyncio.run(main(*sys.argv[1:]))
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="SIGKILL is POSIX's")
 async def test_a_process_that_is_killed_leaves_nothing(tmp_path: Path) -> None:
     """No copy of the stream on the disk, no half a film in the store, and no task."""

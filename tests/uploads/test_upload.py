@@ -387,6 +387,7 @@ async def test_an_upload_takes_the_same_memory_whatever_the_size(tmp_path: Path)
         assert peak < 6 * 2**20
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize(
     "plan",
     [

@@ -40,6 +40,7 @@ def command_of(name: str) -> list[str]:
     return words[1:]
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize("name", ["compose.yaml", "aitoearn-worker@.service"])
 def test_its_worker_works_and_stops_in_peace(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -65,6 +66,7 @@ def test_its_worker_works_and_stops_in_peace(
         assert worker.returncode == 0
 
 
+@pytest.mark.slow
 def test_the_scripts_run_on_machines_of_their_own(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 
 import nbclient
 import nbformat
+import pytest
 
 from aitoearn_async.emulator import Emulator, VirtualTimeLoop
 
@@ -16,6 +17,7 @@ from ..pages import ROOT, blocks
 from .conftest import environment_of
 
 
+@pytest.mark.slow
 async def test_each_cell_runs_and_the_pictures_are_shown(tmp_path: Path) -> None:
     loop = asyncio.get_running_loop()
     assert isinstance(loop, VirtualTimeLoop)

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import aiohttp
+import pytest
 
 from aitoearn_async.emulator import Emulator, VirtualTimeLoop
 from tests.support.ports import free_port
@@ -31,6 +32,7 @@ EVENT = {
 CONNECTED = {"time": 0, "self_id": 8, "post_type": "meta_event", "meta_event_type": "lifecycle"}
 
 
+@pytest.mark.slow
 async def test_a_picture_is_delivered(tmp_path: Path) -> None:
     loop = asyncio.get_running_loop()
     assert isinstance(loop, VirtualTimeLoop)

@@ -16,7 +16,7 @@ from tests.support.forks import Forks
 from .conftest import Recipe, environment_of, needs, paste
 from .telegram import TOKEN, Call, Telegram
 
-pytestmark = needs("aiogram")
+pytestmark = [needs("aiogram"), pytest.mark.slow]
 
 PAGE = "how-to/bot.md"
 
