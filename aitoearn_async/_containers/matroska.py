@@ -7,9 +7,8 @@ import contextlib
 from ..contract.media_types import ebml_number
 from .reader import Completeness, Reader, Short, Structure, Unclear
 
-_SEGMENT, _CLUSTER, _TRACKS, _TRACK, _TRACK_TYPE = (
-    *(0x18538067, 0x1F43B675, 0x1654AE6B, 0xAE, 0x83),
-)
+_SEGMENT, _CLUSTER, _TRACKS = 0x18538067, 0x1F43B675, 0x1654AE6B
+_TRACK, _TRACK_TYPE = 0xAE, 0x83
 _VIDEO, _AUDIO = 1, 2
 
 

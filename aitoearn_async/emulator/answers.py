@@ -26,6 +26,10 @@ from .tasks import StoredTask
 
 _NOBODY: Final = ""
 _BAD_ESCAPE: Final = re.compile(r"%(?![0-9A-Fa-f]{2})")
+_UNREAD: Final = ErrorAnswer(dialects.BAD_REQUEST)
+"""The answer to a body or a path that cannot be decoded. It has no request id yet."""
+_TOO_LARGE: Final = ErrorAnswer(dialects.SERVER_ERROR)
+"""The answer to a body that is not read to its end. It has no request id yet."""
 
 
 def call_of(service: Service, route: Route, request: Request, fault: Fault | None) -> Call:
@@ -138,12 +142,6 @@ def _body(service: Service, request: Request, said: Said, request_id: str | None
     words = dialects.message_for(code, language) if message is None else message
     timestamp = int(service.date(service.now()).timestamp() * 1000)
     return dialects.error(code, words, request_id, timestamp)
-
-
-_UNREAD: Final = ErrorAnswer(dialects.BAD_REQUEST)
-"""A body or a path that cannot be decoded, which fails before there is a request id."""
-_TOO_LARGE: Final = ErrorAnswer(dialects.SERVER_ERROR)
-"""A body that is not read to its end, which fails before there is a request id."""
 
 
 def _say(service: Service, request: Request, fault: Fault | None) -> Said:

@@ -24,7 +24,7 @@ import selectors
 import socket
 import time
 import weakref
-from collections.abc import Callable, Generator
+from collections.abc import Awaitable, Callable, Generator
 from concurrent.futures import Executor
 from typing import TYPE_CHECKING, Any, TypeVar, TypeVarTuple
 
@@ -119,16 +119,18 @@ class VirtualTimeLoop(asyncio.SelectorEventLoop):
     async def subprocess_exec(
         self, *args: Any, **kwargs: Any
     ) -> tuple[asyncio.SubprocessTransport, Any]:
-        with self.real_time():
-            transport, protocol = await super().subprocess_exec(*args, **kwargs)
-        self._jumper.children.add(transport)
-        return transport, protocol
+        return await self._started(super().subprocess_exec(*args, **kwargs))
 
     async def subprocess_shell(
         self, *args: Any, **kwargs: Any
     ) -> tuple[asyncio.SubprocessTransport, Any]:
+        return await self._started(super().subprocess_shell(*args, **kwargs))
+
+    async def _started(
+        self, starting: Awaitable[tuple[asyncio.SubprocessTransport, Any]]
+    ) -> tuple[asyncio.SubprocessTransport, Any]:
         with self.real_time():
-            transport, protocol = await super().subprocess_shell(*args, **kwargs)
+            transport, protocol = await starting
         self._jumper.children.add(transport)
         return transport, protocol
 

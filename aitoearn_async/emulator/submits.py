@@ -1,4 +1,4 @@
-"""Submits: whether the service takes a body, and what it makes of it.
+"""The submits: the schemas of their bodies, and what the service makes of them.
 
 Plain functions on plain data. The Structs are the service's own schemas: a field that they do
 not name is dropped, and a value out of its range refuses the body.

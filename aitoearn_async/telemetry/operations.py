@@ -41,6 +41,10 @@ OperationOutcome = Literal[
 """
 
 
+NO_FAILURE: tuple[OperationOutcome, ...] = ("succeeded", "cancelled", "closed", "abandoned")
+"""The ends with which nothing went wrong."""
+
+
 class Operation(msgspec.Struct, kw_only=True, eq=False):
     """One operation. It is the same object from `began` to `ended`, and can be a key."""
 

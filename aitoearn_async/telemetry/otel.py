@@ -20,8 +20,17 @@ from opentelemetry import context, metrics, trace
 from opentelemetry.trace import SpanKind, StatusCode
 
 from .._version import __version__
+from . import buckets
 from .observer import Observer
-from .operations import BreakerChange, Download, Operation, Poll, Submit, Wait
+from .operations import (
+    NO_FAILURE,
+    BreakerChange,
+    Download,
+    Operation,
+    Poll,
+    Submit,
+    Wait,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -35,19 +44,16 @@ _SECONDS_BETWEEN_FLUSHES = 1.0
 """Seconds for which polls are counted here before the counter is told: that takes as long as a
 tenth of a poll."""
 _MOST_OF_A_WORD = 200
-_WAIT_BUCKETS = [1, 2, 5, 10, 20, 30, 60, 120, 300, 600, 1200, 1800, 3600]
-_NOTICE_BUCKETS = [0.1, 0.25, 0.5, 1, 2, 3, 5, 7.5, 10, 15, 20, 30, 60]
 # As the conventions for generative AI have it.
 _SUBMIT_BUCKETS = [
     *(0.01, 0.02, 0.04, 0.08, 0.16, 0.32, 0.64, 1.28, 2.56, 5.12, 10.24, 20.48, 40.96, 81.92),
 ]
 # Instrumentations of HTTP clients look for it. It is no public name of the API's (yet).
 _SUPPRESS_HTTP: str = getattr(context, "_SUPPRESS_HTTP_INSTRUMENTATION_KEY", "no such key")
-_IS_NO_ERROR = ("succeeded", "cancelled", "closed", "abandoned")
 
 
 class _Span(NamedTuple):
-    """The span of an operation, the context with it in, and what its polls are counted by."""
+    """The span of an operation, the context that holds it, and the series its polls count in."""
 
     span: trace.Span
     context: context.Context
@@ -91,13 +97,13 @@ class OpenTelemetry(Observer):
             "aitoearn.client.wait.duration",
             "s",
             "Duration of waits, by outcome",
-            explicit_bucket_boundaries_advisory=_WAIT_BUCKETS,
+            explicit_bucket_boundaries_advisory=buckets.WAIT,
         )
         self._notice = meter.create_histogram(
             "aitoearn.client.wait.time_to_notice",
             "s",
             "Delay from the end of a task, by the service's dates, to its being noticed",
-            explicit_bucket_boundaries_advisory=_NOTICE_BUCKETS,
+            explicit_bucket_boundaries_advisory=buckets.NOTICE,
         )
         self._breakers = meter.create_up_down_counter(
             "aitoearn.client.breaker.state",
@@ -157,7 +163,7 @@ class OpenTelemetry(Observer):
     def ended(self, operation: Operation) -> None:
         span = self._spans.pop(operation).span
         span.set_attributes(self._end_attributes(operation))
-        if operation.outcome not in _IS_NO_ERROR:
+        if operation.outcome not in NO_FAILURE:
             text = str(operation.error) if self._content and operation.error else None
             span.set_status(StatusCode.ERROR, text)
         self._measure(operation, trace.set_span_in_context(span))
@@ -286,7 +292,7 @@ def _wait_attributes(wait: Wait) -> dict[str, Any]:
 
 def _failure(operation: Operation) -> dict[str, Any]:
     """Return the type of what went wrong, if anything did."""
-    if operation.error is not None and operation.outcome not in _IS_NO_ERROR:
+    if operation.error is not None and operation.outcome not in NO_FAILURE:
         return {"error.type": _error_type(operation.error)}
     return {"error.type": "TaskFailedError"} if operation.outcome == "failed" else {}
 

@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from prometheus_client import REGISTRY, CollectorRegistry, Counter, Gauge, Histogram
 
+from . import buckets
 from .observer import Observer
 from .operations import BreakerChange, Operation, Poll, Submit, Wait
 
@@ -71,14 +72,14 @@ def _metrics_in(registry: CollectorRegistry) -> _Metrics:
             "aitoearn_wait_seconds",
             "Duration of waits, by outcome",
             ["kind", "outcome"],
-            buckets=(1, 2, 5, 10, 20, 30, 60, 120, 300, 600, 1200, 1800, 3600),
+            buckets=buckets.WAIT,
             registry=registry,
         ),
         Histogram(
             "aitoearn_time_to_notice_seconds",
             "Delay from the end of a task, by the service's dates, to its being noticed",
             ["kind"],
-            buckets=(0.1, 0.25, 0.5, 1, 2, 3, 5, 7.5, 10, 15, 20, 30, 60),
+            buckets=buckets.NOTICE,
             registry=registry,
         ),
         Histogram(

@@ -7,7 +7,15 @@ from typing import Any
 import structlog
 
 from .observer import Observer
-from .operations import BreakerChange, Download, Operation, Poll, Submit, Wait
+from .operations import (
+    NO_FAILURE,
+    BreakerChange,
+    Download,
+    Operation,
+    Poll,
+    Submit,
+    Wait,
+)
 
 
 class Structlog(Observer):
@@ -51,7 +59,7 @@ class Structlog(Observer):
             facts |= {"polls": operation.polls, "noticed_after": operation.noticed_after}
         elif isinstance(operation, Download):
             facts["files"] = len(operation.paths)
-        is_good = operation.outcome in ("succeeded", "abandoned", "cancelled", "closed")
+        is_good = operation.outcome in NO_FAILURE
         event = f"aitoearn.{_name(operation)}.ended"
         tell = self._logger.info if is_good else self._logger.warning
         tell(event, **facts)

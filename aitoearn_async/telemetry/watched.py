@@ -15,7 +15,7 @@ T = TypeVar("T", bound=Task)
 
 
 class WatchedWaiter(Waiter[T]):
-    """A wait for one task that is watched."""
+    """A wait for one task, which tells its watcher."""
 
     def __init__(self, *args: Any, watch: Watcher, **options: Any) -> None:
         self._watch = watch
@@ -45,7 +45,7 @@ class WatchedWaiter(Waiter[T]):
 
 
 class WatchedBatch(Batch[T]):
-    """A wait for many tasks that is watched."""
+    """A wait for many tasks, which tells its watcher."""
 
     def __init__(self, *args: Any, watch: Watcher, poll: Poll[T], **options: Any) -> None:
         self._watch = watch

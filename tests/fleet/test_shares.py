@@ -56,16 +56,19 @@ async def test_only_what_stays_too_much_is_handed_over(
     assert shares == [[100, 0], [100, 100], [100, 0], [100, 100], [100, 0], [50, 0], [50, 0]]
 
 
+@pytest.mark.parametrize(
+    ("count", "apart"), [(2_000, 0.2), (300, 0.05)], ids=["a bulk", "a small one, and few workers"]
+)
 async def test_workers_that_start_together_share_from_the_beginning(
-    fleet: Fleet, crew: Workers, aitoearn_service: Emulator
+    fleet: Fleet, crew: Workers, aitoearn_service: Emulator, count: int, apart: float
 ) -> None:
     """The first of them has not taken all before the last one is there: nothing is handed over."""
-    await fleet.add(images(aitoearn_service, 2_000, 1e6))
+    await fleet.add(images(aitoearn_service, count, 1e6))
     for _ in range(3):
         crew.join()
-        await asyncio.sleep(0.2)
+        await asyncio.sleep(apart)
     await asyncio.sleep(3)  # and nobody has beaten a second time
-    assert _is_even(await held(fleet), 2_000, 3), await held(fleet)
+    assert _is_even(await held(fleet), count, 3), await held(fleet)
 
 
 async def test_workers_that_join_at_one_moment_take_their_shares_at_once(
@@ -79,18 +82,6 @@ async def test_workers_that_join_at_one_moment_take_their_shares_at_once(
     shares = await held(fleet)
     assert sum(shares) >= 1_500
     assert _is_even(shares, sum(shares), 3), shares
-
-
-async def test_the_first_of_a_few_workers_leaves_some_of_a_small_bulk(
-    fleet: Fleet, crew: Workers, aitoearn_service: Emulator
-) -> None:
-    """Who joins a moment later need not wait for what it has to hand over."""
-    await fleet.add(images(aitoearn_service, 300, 1e6))
-    for _ in range(3):
-        crew.join()
-        await asyncio.sleep(0.05)
-    await asyncio.sleep(3)  # and nobody has beaten a second time
-    assert _is_even(await held(fleet), 300, 3), await held(fleet)
 
 
 @pytest.mark.parametrize("moment", [0.0, 0.2, 0.4, 0.6])

@@ -1,4 +1,4 @@
-"""Tasks of the caller's own that end as they do at a service that looks after them twice a minute.
+"""The caller's own tasks, at a service that looks at its videos twice a minute.
 
 A module of tests takes the fixtures by their names: `client = own_tasks.client`.
 """

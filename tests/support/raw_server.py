@@ -1,6 +1,6 @@
 """A server that says exactly the bytes it is told to, and writes down what it hears.
 
-What happens to a request is a script: bytes to send, seconds to pause, floods, how to end.
+A script says what happens to a request: bytes to send, seconds to pause, floods, an end.
 
     say(b"HTTP/1.1 200 OK\\r\\n", 0.5, RST)     half a head, a pause, a reset
     say(http(b"{}"))                           a whole answer; the connection stays open

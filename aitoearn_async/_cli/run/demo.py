@@ -48,7 +48,7 @@ class Scene(NamedTuple):
 
     @property
     def stages(self) -> tuple[str | tuple[str, float], ...]:
-        """Its statuses, as the emulator takes them."""
+        """The statuses of its life, as the emulator takes them."""
         return (*self.life, self.end)
 
 

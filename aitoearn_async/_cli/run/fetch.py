@@ -33,7 +33,7 @@ def download(client: Client, refs: Sequence[AnyRef], settings: Settings) -> Exit
 
 
 class _Fetch:
-    """Tasks whose files are being saved. `left` has those nothing has been said of yet."""
+    """A download of several tasks. `left` holds those that have not been reported yet."""
 
     def __init__(self, client: Client, refs: Sequence[AnyRef], settings: Settings) -> None:
         self.left: list[AnyRef] = list(refs)
