@@ -147,7 +147,7 @@ class Way:
         self.missing = self._start()
 
     def _start(self) -> str:
-        """Start the process. Returns why it cannot poll, if it cannot."""
+        """Start the process. Return why it cannot poll, if it cannot."""
         self._child = Child("throughput", self.name, self._base_url, cwd=self._cwd)
         word, _, missing = self._child.line().partition(" ")
         if word not in {"ready", "missing"}:

@@ -140,10 +140,10 @@ def sign(service: Service, call: Call) -> Said:
 
 def confirm(service: Service, call: Call) -> Said:
     """Answer `POST /api/assets/{id}/confirm`: the address of a file that was put."""
-    own = (asset for asset in service.assets.values() if asset.account == call.account)
-    asset = next((asset for asset in own if asset.id == call.id), None)
     if not OBJECT_ID.fullmatch(call.id):
         return ErrorAnswer(dialects.SERVER_ERROR)
+    own = (asset for asset in service.assets.values() if asset.account == call.account)
+    asset = next((asset for asset in own if asset.id == call.id), None)
     if asset is None:
         return ErrorAnswer(dialects.UNKNOWN_ASSET)
     if asset.content is None:

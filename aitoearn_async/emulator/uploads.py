@@ -118,20 +118,19 @@ def answer(assets: Mapping[str, Asset], request: Request, date: datetime) -> wir
     if request.method != "PUT":
         return _refusal(405, "MethodNotAllowed", "The method is not allowed.")
     signed = dict(parse_qsl(query))
-    refusal = _judge(asset, request, signed, date)
-    if refusal is not None or asset is None:
-        return refusal or _refusal(403, "AccessDenied", "Access Denied.")
+    if asset is None or "X-Amz-Signature" not in signed:
+        return _refusal(403, "AccessDenied", "Access Denied.")
+    if (refusal := _judge(asset, request, signed, date)) is not None:
+        return refusal
     asset.content = request.body
     etag = hashlib.md5(request.body, usedforsecurity=False).hexdigest()
     return wire.HttpResponse(b"", 200, CIMultiDict({"ETag": f'"{etag}"'}))
 
 
 def _judge(
-    asset: Asset | None, request: Request, signed: Mapping[str, str], date: datetime
+    asset: Asset, request: Request, signed: Mapping[str, str], date: datetime
 ) -> wire.HttpResponse | None:
     """Return the refusal that a file meets, or `None` if it may be put."""
-    if asset is None or "X-Amz-Signature" not in signed:
-        return _refusal(403, "AccessDenied", "Access Denied.")
     given = request.headers.get("Content-Length")
     if given is None:
         return _refusal(411, "MissingContentLength", "Content-Length is missing.")

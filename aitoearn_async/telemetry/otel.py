@@ -206,11 +206,7 @@ class OpenTelemetry(Observer):
 
     def _attributes_of(self, operation: Operation) -> dict[str, Any]:
         attributes: dict[str, Any] = _server(operation.address)
-        if not isinstance(operation, Submit):
-            assert isinstance(operation, Wait | Download)
-            attributes["aitoearn.task.id"] = operation.ref.id
-            attributes["aitoearn.task.kind"] = operation.ref.kind
-        else:
+        if isinstance(operation, Submit):
             request = operation.request
             attributes |= _gen_ai(operation)
             attributes["gen_ai.output.type"] = request.kind
@@ -220,6 +216,10 @@ class OpenTelemetry(Observer):
                 part = {"type": "text", "content": request.prompt}
                 messages = json.dumps([{"role": "user", "parts": [part]}], ensure_ascii=False)
                 attributes["gen_ai.input.messages"] = messages
+        else:
+            assert isinstance(operation, Wait | Download)
+            attributes["aitoearn.task.id"] = operation.ref.id
+            attributes["aitoearn.task.kind"] = operation.ref.kind
         return attributes
 
     def _end_attributes(self, operation: Operation) -> dict[str, Any]:

@@ -47,8 +47,13 @@ def _opened(file: str) -> TextIO:
     )
 
 
+def without_comment(line: str) -> str:
+    """Return a line of a list up to its `#`, and without blanks around it."""
+    return line.partition("#")[0].strip()
+
+
 def refs_in(lines: Iterable[str], source: str) -> Listed:
-    """Return the refs in lines. From a `#` on, a line is a comment.
+    """Return the refs in lines.
 
     Raises:
         click.BadParameter: Some lines are not refs; it names the first few.
@@ -56,7 +61,7 @@ def refs_in(lines: Iterable[str], source: str) -> Listed:
     listed: Listed = {}
     bad: list[str] = []
     for number, line in enumerate(lines, 1):
-        text = line.partition("#")[0].strip()
+        text = without_comment(line)
         if not text or text in listed:
             continue
         try:

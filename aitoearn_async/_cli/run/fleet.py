@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import sys
 from collections import Counter
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ import msgspec
 from aitoearn_async import AiToEarnError, AnyRef, AnyTask, Outcome, TaskRef, parse_ref
 from aitoearn_async.fleet import Fleet, FleetError
 
+from ..files.ref_list import without_comment
 from ..files.results_file import ResultsFile, ResultsFileLostError
 from ..language import tr
 from ..options.fleet import FleetOptions, FleetReportOptions
@@ -27,7 +28,7 @@ from ..report.exit_status import ExitStatus, worst
 from ..report.snapshot import exit_status_of, snapshot_after
 from ..report.text import shown
 from .client import client_from
-from .execute import execute
+from .execute import execute, interrupted
 
 _SECONDS_BETWEEN_LINES = 10.0
 _SECONDS_BETWEEN_LOOKS = 2.0
@@ -179,7 +180,7 @@ class _Lines:
         number = 0
         async for line in self._lines():
             number += 1
-            text = line.decode("utf-8-sig", "surrogateescape").partition("#")[0].strip()
+            text = without_comment(line.decode("utf-8-sig", "surrogateescape"))
             if not text:
                 continue
             try:
@@ -220,10 +221,12 @@ def _fleet(options: FleetOptions) -> Fleet:
         raise click.UsageError(str(error).replace("name=", "--name ")) from None
 
 
-def _execute(work: Any, stopped: Any = None) -> ExitStatus:
+def _execute(
+    work: Coroutine[Any, Any, ExitStatus], stopped: Callable[[], ExitStatus] = interrupted
+) -> ExitStatus:
     async def explained() -> ExitStatus:
         try:
-            status: ExitStatus = await work
+            return await work
         except ResultsFileLostError as error:
             echo_error(str(error))
             return ExitStatus.USAGE
@@ -235,6 +238,5 @@ def _execute(work: Any, stopped: Any = None) -> ExitStatus:
                 raise
             echo_error(f"{error.filename}: {error.strerror}")
             return ExitStatus.USAGE
-        return status
 
-    return execute(explained()) if stopped is None else execute(explained(), stopped)
+    return execute(explained(), stopped)
