@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import math
-import signal
-import threading
-from collections.abc import AsyncIterable, Generator, Iterable
+from collections.abc import AsyncIterable, Iterable
 from datetime import timedelta
 from os import PathLike
 from typing import TYPE_CHECKING, Any
@@ -21,6 +18,7 @@ from .ledger import Kind, Ledger, Member
 from .patience import log, persist
 from .reader import LeasedShelf, Outcomes, check_prefetch
 from .sharing import fleet_rate
+from .sigterm import stopped_by_sigterm
 from .urls import ledger_at
 from .worker import Worker, WorkOptions
 
@@ -255,7 +253,7 @@ class Fleet:
         stop = asyncio.Event()
         sweeping = asyncio.create_task(self._sweep())
         try:
-            with _stopped_by_sigterm(stop):
+            with stopped_by_sigterm(stop):
                 await Worker(self._ledger, client, options, stop).run()
         finally:
             sweeping.cancel()
@@ -386,36 +384,3 @@ def _check(client: Client, options: WorkOptions) -> None:
         max_pending=options.max_pending,
         save=options.save,
     )
-
-
-_stops: set[asyncio.Event] = set()
-"""The workers of this process that stop on SIGTERM."""
-
-
-@contextlib.contextmanager
-def _stopped_by_sigterm(stop: asyncio.Event) -> Generator[None]:
-    """Set the event on SIGTERM, where nobody else handles that."""
-    loop = asyncio.get_running_loop()
-    main = threading.current_thread() is threading.main_thread()
-    ours = bool(_stops) or (main and signal.getsignal(signal.SIGTERM) is signal.SIG_DFL)
-    if not ours:
-        yield
-        return
-    _stops.add(stop)
-    try:
-        loop.add_signal_handler(signal.SIGTERM, _stop_all)
-    except (NotImplementedError, RuntimeError):
-        _stops.discard(stop)
-        yield
-        return
-    try:
-        yield
-    finally:
-        _stops.discard(stop)
-        if not _stops:
-            loop.remove_signal_handler(signal.SIGTERM)
-
-
-def _stop_all() -> None:
-    for stop in _stops:
-        stop.set()

@@ -201,9 +201,10 @@ class PostgresLedger(Ledger):
                 raise LeaseLostError(member)
             return bool(row[0])
 
-        async def read_on(run: Run) -> list[tuple[str, bytes]] | None:
+        async def finish_and_read(run: Run) -> list[tuple[str, bytes]] | None:
+            """Mark some as done and read the next; None if others are to be read first."""
             values = {"member": member, "refs": list(done), "most": most}
-            rows = await (await run("read_on", **values)).fetchall()
+            rows = await (await run("finish_and_read", **values)).fetchall()
             is_member, has_more, *_ = rows[0]
             if not is_member:
                 raise LeaseLostError(member)
@@ -211,7 +212,7 @@ class PostgresLedger(Ledger):
 
         if not done and await self._statement(is_idle):
             return []
-        rows = await self._statement(read_on)
+        rows = await self._statement(finish_and_read)
         if rows is not None:
             return rows
         return await self._transaction(lambda run: self._read_over(run, member, done, most))

@@ -125,7 +125,7 @@ STATEMENTS: dict[str, LiteralString] = {
             UPDATE {members} SET held = held - (SELECT count(*) FROM done) WHERE id = %(member)s
             AND EXISTS (SELECT 1 FROM done)
         ) SELECT (SELECT count(*) FROM me), (SELECT count(*) FROM done)""",
-    "read_on": """
+    "finish_and_read": """
         WITH me AS (
             SELECT 1 FROM {members} WHERE id = %(member)s AND expires > clock_timestamp()
             FOR KEY SHARE

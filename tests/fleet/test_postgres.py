@@ -39,7 +39,7 @@ OF_REFS = [
     *(
         "is_idle",
         "is_read",
-        "read_on",
+        "finish_and_read",
         "reading",
         "read_over",
         "read",
