@@ -29,6 +29,7 @@ class TransactionShelf(Shelf):
     ) -> None:
         self._connection = connection
         self._sql = statements
+        self._read_in = 0  # the transaction
 
     async def enter(self) -> None:
         if self._connection.autocommit:
@@ -46,23 +47,25 @@ class TransactionShelf(Shelf):
             await self._finish(done)
         try:
             found = await self._connection.execute(self._sql["lock_one"])
-            row: tuple[str, bytes] | None = await found.fetchone()
+            row: tuple[str, bytes, int] | None = await found.fetchone()
             if row is None:
                 await self._connection.commit()  # or an idle transaction keeps vacuum away
                 return []
         except psycopg.Error as error:
             raise translated(error, "the connection") from error
-        return [(row[0], bytes(row[1]))]
+        ref, line, self._read_in = row
+        return [(ref, bytes(line))]
 
     async def _finish(self, done: Sequence[str]) -> None:
         try:
             for ref in done:
-                rows = await self._connection.execute(self._sql["finish_one"], {"ref": ref})
+                values = {"ref": ref, "read_in": self._read_in}
+                rows = await self._connection.execute(self._sql["finish_one"], values)
                 if rows.rowcount != 1:
                     await self._connection.rollback()
                     raise FleetError(
-                        f"{ref} is another reader's: the transaction in which it was read was "
-                        "ended inside the block. What came after that was rolled back"
+                        f"{ref} is not done, or another reader's: the transaction in which it was "
+                        "read was ended inside the block. What came after that was rolled back"
                     )
             await self._connection.commit()
         except psycopg.Error as error:

@@ -162,12 +162,13 @@ STATEMENTS: dict[str, LiteralString] = {
             SELECT ctid FROM {refs} WHERE state = '2' ORDER BY changed
             LIMIT %(most)s FOR UPDATE SKIP LOCKED
         )) RETURNING ref, outcome""",
+    # Of an outcome whose transaction was rolled back inside the block the effect is gone.
     "lock_one": """
-        SELECT ref, outcome FROM {refs} WHERE state = '2' ORDER BY changed
+        SELECT ref, outcome, txid_current() FROM {refs} WHERE state = '2' ORDER BY changed
         LIMIT 1 FOR UPDATE SKIP LOCKED""",
     "finish_one": """
         UPDATE {refs} SET state = '4', outcome = NULL, holder = NULL, changed = clock_timestamp()
-        WHERE ref = %(ref)s AND state = '2'""",
+        WHERE ref = %(ref)s AND state = '2' AND txid_status(%(read_in)s) <> 'aborted'""",
     "counts": """
         SELECT (SELECT count(*) FROM {refs} WHERE state = '0'),
                (SELECT count(*) FROM {refs} WHERE state = '1'),

@@ -27,6 +27,7 @@ VALUES: dict[str, Any] = {
     "count": 1,
     "kind": 0,
     "ref": "image:1",
+    "read_in": 1,
     "refs": ["image:1", "image:2"],
     "outcomes": [b"{}", b"{}"],
     "keep": 100.0,
@@ -338,6 +339,29 @@ async def test_a_commit_inside_the_block_is_found(
             with pytest.raises(FleetError, match="another reader's"):
                 await anext(outcomes)
             outcomes._given.clear()
+    assert await effects(engine) == []
+
+
+async def test_an_outcome_whose_effect_was_rolled_back_is_not_done(
+    engine: PostgresEngine, ledger: PostgresLedger, connection: AsyncConnection[Any]
+) -> None:
+    """Inside the block, and in silence: it comes again. A savepoint may be rolled back."""
+    await ended(ledger, 2)
+    async with Fleet(engine.url) as fleet:
+        outcomes = fleet.outcomes(connection=connection, follow=False)
+        async with outcomes:
+            await anext(outcomes)
+            with pytest.raises(psycopg.errors.UndefinedTable):
+                async with connection.transaction():
+                    await connection.execute("INSERT INTO nowhere VALUES (1)")
+            await anext(outcomes)
+            await connection.execute("INSERT INTO effects VALUES ('gone')")
+            await connection.rollback()
+            await connection.execute("INSERT INTO effects VALUES ('later')")
+            with pytest.raises(FleetError, match="is not done"):
+                await anext(outcomes)
+            outcomes._given.clear()
+    assert await states(ledger) == [0, 0, 1, 0, 1]
     assert await effects(engine) == []
 
 
