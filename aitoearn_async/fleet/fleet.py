@@ -29,6 +29,8 @@ _A_CHUNK = 5_000
 """Refs that are added in one transaction."""
 _PATIENCE = 60.0
 """Seconds for which `add` and `status` go on trying."""
+_SECONDS_WHEN_CANCELLED = 5.0
+"""Seconds for what has been read until then: each ref may be of a task that has been paid for."""
 _DAY = 86_400.0
 _SECONDS_BETWEEN_SWEEPS = 60.0
 _SWEPT_AT_A_TIME = 10_000
@@ -168,31 +170,37 @@ class Fleet:
 
     async def _add_as_they_come(self, refs: AsyncIterable[TaskRef[Any] | str]) -> int:
         """Add while the next are awaited: a slow source is not a reason to keep refs here."""
-        queue: asyncio.Queue[str | None] = asyncio.Queue(_A_CHUNK)
-        reading = asyncio.create_task(_read_into(queue, refs))
-        adding = asyncio.create_task(self._add_from(queue))
+        queue: asyncio.Queue[str | None] = asyncio.Queue()
+        room = asyncio.Semaphore(_A_CHUNK)
+        reading = asyncio.create_task(_read_into(queue, room, refs))
+        adding = asyncio.create_task(self._add_from(queue, room))
+        patience: float | None = _SECONDS_WHEN_CANCELLED
         try:
             await asyncio.wait([reading, adding], return_when=asyncio.FIRST_COMPLETED)
+            patience = None
         finally:
             reading.cancel()
             await asyncio.gather(reading, return_exceptions=True)
-            if not adding.done():
-                await queue.put(None)
+            queue.put_nowait(None)
+            try:
+                await asyncio.wait([adding], timeout=patience)
+            finally:
+                adding.cancel()
             await asyncio.gather(adding, return_exceptions=True)
         count = adding.result()
         reading.result()
         return count
 
-    async def _add_from(self, queue: asyncio.Queue[str | None]) -> int:
+    async def _add_from(self, queue: asyncio.Queue[str | None], room: asyncio.Semaphore) -> int:
         count, ref = 0, await queue.get()
         while ref is not None:
             chunk = [ref]
-            while not queue.empty() and len(chunk) < _A_CHUNK:
-                if (ref := queue.get_nowait()) is None:
-                    return count + await self._add(chunk)
+            while not queue.empty() and (ref := queue.get_nowait()) is not None:
                 chunk.append(ref)
             count += await self._add(chunk)
-            ref = await queue.get()
+            for _ in chunk:
+                room.release()
+            ref = ref and await queue.get()
         return count
 
     async def _add(self, refs: list[str]) -> int:
@@ -291,7 +299,7 @@ class Fleet:
             connection: A psycopg `AsyncConnection` to the fleet's Postgres. Each outcome is then
                 read and done in a transaction of this connection, which is committed when the
                 next is asked for: what the block does with the connection happens exactly once.
-                `prefetch` is 1 then. Do not commit inside the block.
+                `prefetch` is 1 then. Do not commit or roll back inside the block.
 
         Returns:
             An `Outcomes`: an async context manager, and inside it an async iterator.
@@ -352,10 +360,13 @@ def _member(member: Member) -> FleetMember:
 
 
 async def _read_into(
-    queue: asyncio.Queue[str | None], refs: AsyncIterable[TaskRef[Any] | str]
+    queue: asyncio.Queue[str | None],
+    room: asyncio.Semaphore,
+    refs: AsyncIterable[TaskRef[Any] | str],
 ) -> None:
     async for ref in refs:
-        await queue.put(_text(ref))
+        queue.put_nowait(_text(ref))
+        await room.acquire()
 
 
 def _text(ref: TaskRef[Any] | str) -> str:

@@ -7,7 +7,7 @@ import logging
 import os
 import signal
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import pytest
@@ -20,6 +20,7 @@ from aitoearn_async.fleet.recorder import Recorder
 from aitoearn_async.fleet.sqlite import SqliteLedger
 from tests.fleet.engines import SqliteEngine
 from tests.fleet.workers import Workers, all_outcomes, ended, endless_ids, images, taken, until_held
+from tests.support.clock import ROUNDING
 
 
 class Cable:
@@ -177,6 +178,41 @@ async def test_adding_goes_on_when_the_engine_is_back(fleet: Fleet, cable: Cable
     assert 55 < asyncio.get_running_loop().time() - began < 65
     cable.mend()
     assert (await fleet.status()).waiting == 3
+
+
+async def test_adding_of_what_just_fits_is_given_up_too(fleet: Fleet, cable: Cable) -> None:
+    """All has been read, and there is no room for another word."""
+
+    async def source() -> AsyncIterator[ImageRef]:
+        for ref in endless_ids(10_000):
+            yield ref
+
+    cable.pull()
+    async with asyncio.timeout(90):
+        with pytest.raises(FleetUnavailableError, match="the cable is out"):
+            await fleet.add(source())
+
+
+async def test_adding_that_is_cancelled_ends_soon(fleet: Fleet, cable: Cable) -> None:
+    """Though the engine is away. If it is there, what has been read is added first."""
+    read = 0
+
+    async def source() -> AsyncIterator[ImageRef]:
+        nonlocal read
+        for ref in endless_ids(20_000):
+            read += 1
+            yield ref
+
+    for is_away in (False, True):
+        if is_away:
+            cable.pull()
+        adding = asyncio.create_task(fleet.add(source()))
+        await asyncio.sleep(0 if is_away else 0.01)
+        began = asyncio.get_running_loop().time()
+        adding.cancel()
+        async with asyncio.timeout(90):
+            await asyncio.gather(adding, return_exceptions=True)
+        assert asyncio.get_running_loop().time() - began <= 5 + ROUNDING
 
 
 async def test_a_reader_that_leaves_while_the_engine_is_away_says_what_comes_again(
