@@ -17,7 +17,7 @@ from ._api.poll import Poller
 from ._api.submit import Submitter
 from ._api.task_pages import TaskPages
 from ._api.turns import Turns
-from ._api.uploads import Packer
+from ._api.uploads import BodyMaker
 from ._api.video_list import VideoPages
 from ._downloads.downloader import Downloader
 from ._downloads.media_client import MediaClient
@@ -162,7 +162,7 @@ def _parts(
         images=ImagePages(caller),
         videos=VideoPages(caller, turns),
         catalog=catalog,
-        submitter=Submitter(caller, catalog, Packer(uploader, catalog), poller),
+        submitter=Submitter(caller, catalog, BodyMaker(uploader, catalog), poller),
         uploader=uploader,
         downloader=downloader,
     )

@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from ._arguments import count, strategy, telemetry_asked, time_limit
 from ._polling.batch import Batch
-from ._polling.crowd import Crowd
 from ._polling.resume import Resume
 from ._polling.rhythm import Rhythm
 from ._polling.schedule import WaitStrategy
 from ._polling.settings import Evidence, WaitSettings, settings_by_kind
+from ._polling.shared_rounds import SharedRounds
 from ._polling.statistics import BatchStatistics
 from ._polling.waiter import Poll, Waiter
 from .contract.tasks import Task, TaskRef
@@ -55,7 +55,7 @@ class Waits:
         self._parts = parts
         self._wait = wait
         self._rhythm = rhythm
-        self._crowd = Crowd(parts.pages, parts.lifetime)
+        self._rounds = SharedRounds(parts.pages, parts.lifetime)
         self._poll: Poll[Any] = parts.poller.poll
         self._waiter: Callable[..., Waiter[Any]] = Waiter
         self._batch: Callable[..., Batch[Any]] = Batch
@@ -85,7 +85,7 @@ class Waits:
 
     async def aclose(self) -> None:
         """Note that the client is closed, and wait until no round runs any more."""
-        await self._crowd.aclose()
+        await self._rounds.aclose()
         if self._watcher is not None:
             self._watcher.close()
 
@@ -147,5 +147,5 @@ class Waits:
             raise_on_failure=raise_on_failure,
             poll=self._poll,
             clock=self._parts.lifetime,
-            crowd=self._crowd,
+            rounds=self._rounds,
         )

@@ -29,8 +29,8 @@ from ..contract.endpoints import (
 )
 from ..contract.requests import shown
 from ..errors import ApiError, ContractError, UnexpectedResponseError, UploadError
+from .bounded_dict import BoundedDict
 from .caller import ApiCaller
-from .recent import Recent
 
 T = TypeVar("T")
 
@@ -75,7 +75,7 @@ class Uploader:
         self._lifetime = caller.lifetime
         self._store = store
         self._places = asyncio.Semaphore(AT_A_TIME)
-        self._known: Recent[bytes, tuple[str, float]] = Recent(_MOST_REMEMBERED)
+        self._known: BoundedDict[bytes, tuple[str, float]] = BoundedDict(_MOST_REMEMBERED)
         self._locks: WeakValueDictionary[bytes, asyncio.Lock] = WeakValueDictionary()
 
     def leave_loop(self) -> None:

@@ -37,7 +37,7 @@ from ..errors import (
     TransportError,
     UnexpectedResponseError,
 )
-from .recent import Recent
+from .bounded_dict import BoundedDict
 from .refusals import broken, refused, rejected
 
 T = TypeVar("T")
@@ -120,7 +120,7 @@ class ApiCaller:
         self._attempts = attempts
         self._numbers = itertools.count(1)
         # Lists that want to be left alone, by path, and until when.
-        self._resting: Recent[str, float] = Recent(_MOST_RESTING)
+        self._resting: BoundedDict[str, float] = BoundedDict(_MOST_RESTING)
         self._refusals = 0  # times that the key was refused since the last good answer
 
     def request_id(self) -> str:

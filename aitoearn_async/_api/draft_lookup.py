@@ -13,8 +13,8 @@ from ..contract.drafts import DRAFT, draft_decoder
 from ..contract.endpoints import endpoint_of, task_of
 from ..contract.tasks import Task, TaskRef
 from ..errors import ApiError
+from .bounded_dict import BoundedDict
 from .caller import ApiCaller
-from .recent import Recent
 
 T = TypeVar("T", bound=Task)
 
@@ -34,7 +34,7 @@ class DraftLookup:
 
     def __init__(self, caller: ApiCaller) -> None:
         self._caller = caller
-        self._failures: Recent[TaskRef[Any], int] = Recent(_MOST_REMEMBERED)
+        self._failures: BoundedDict[TaskRef[Any], int] = BoundedDict(_MOST_REMEMBERED)
         self._is_missing = False
 
     def note_good(self, ref: TaskRef[Any]) -> None:
@@ -42,7 +42,7 @@ class DraftLookup:
         if self._failures:
             self._failures.pop(ref, None)
 
-    async def settle(self, ref: TaskRef[T], verdict: Verdict, deadline: float) -> T | None:
+    async def look_up_if_due(self, ref: TaskRef[T], verdict: Verdict, deadline: float) -> T | None:
         """Return the task, if it has ended and its own route does not say so.
 
         Args:

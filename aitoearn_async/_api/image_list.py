@@ -17,7 +17,7 @@ from .._polling.page_scan import Piece
 from ..contract.endpoints import LOGS, LogPage, LogRow, log_decoder
 from ..contract.status import TaskState, state_of
 from ..contract.tasks import ImageRef, is_id
-from .recent import Recent
+from .bounded_dict import BoundedDict
 from .row_range import after
 
 if TYPE_CHECKING:
@@ -90,7 +90,7 @@ class ImageList(AsyncIterator[ListedImage]):
         self._fetch = fetch
         self._next: Piece | None = Piece(0, page_size)
         self._ready: deque[ListedImage] = deque()
-        self._seen: Recent[str, None] = Recent(_MOST_SEEN)
+        self._seen: BoundedDict[str, None] = BoundedDict(_MOST_SEEN)
 
     def __aiter__(self) -> ImageList:
         return self

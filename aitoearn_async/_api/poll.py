@@ -24,7 +24,7 @@ from ..contract.tasks import AnyRef, Task, TaskRef
 from ..errors import NotAskedError, TransportError
 from .caller import ApiCaller
 from .draft_lookup import DraftLookup
-from .evidence import CacheWatch, PollQuestion, RefusalCheck, is_for
+from .provenance import CacheWatch, PollQuestion, RefusalCheck, is_for
 from .turns import Turns, VideoTurn
 
 T = TypeVar("T", bound=Task)
@@ -55,7 +55,7 @@ class Poller:
         self._name = caller.http.name
         self._numbers = itertools.count(1)
         self._strange_words: set[str] = set()
-        self._conditional = _Conditional()
+        self._conditional = _ConditionalPolls()
         self._check = RefusalCheck(caller.http.name, caller.http.credentials.shown)
         self._cache = CacheWatch()
         self._drafts = drafts
@@ -155,7 +155,7 @@ class Poller:
         if question.is_copy or isinstance(task, Verdict):
             task, response = await self._ask_again(question, task, response, path, route, deadline)
         if isinstance(task, Verdict):
-            settled = await self._drafts.settle(ref, task, deadline)
+            settled = await self._drafts.look_up_if_due(ref, task, deadline)
             if settled is None:
                 return task
             return PollResult(sys.intern(settled.status), settled)
@@ -252,7 +252,7 @@ class Poller:
         logger.warning("unknown status %.60r: taken to mean that the task still runs", shown)
 
 
-class _Conditional:
+class _ConditionalPolls:
     """Decides whether a poll asks for a 304, since some proxies spoil them.
 
     A spoiled 304 costs a second request. After one, some polls ask without a condition, and twice

@@ -34,12 +34,12 @@ from ..errors import (
     ServerError,
     SubmitUncertainError,
 )
+from .bounded_dict import BoundedDict
 from .caller import ApiCaller
 from .model_catalog import ModelCatalog
 from .poll import Poller
-from .recent import Recent
-from .settle import Settler
-from .uploads import Packer, UploadMode
+from .reconcile import SubmitReconciler
+from .uploads import BodyMaker, UploadMode
 
 R = TypeVar("R", bound=TaskRef[Any])
 
@@ -49,7 +49,7 @@ _MOST_REMEMBERED = 1000
 _MOST_RECEIPTS = 10_000
 _FAILED = 500
 """The business code of a failure without a name of its own."""
-_receipts: Recent[tuple[str, TaskRef[Any]], None] = Recent(_MOST_RECEIPTS)
+_receipts: BoundedDict[tuple[str, TaskRef[Any]], None] = BoundedDict(_MOST_RECEIPTS)
 """The latest tasks that clients of this process got by submits: none of them is another
 submit's."""
 _NO_STATUSES = frozenset(
@@ -66,18 +66,18 @@ class Submitter:
     """Submits to one service."""
 
     def __init__(
-        self, caller: ApiCaller, catalog: ModelCatalog, packer: Packer, poller: Poller
+        self, caller: ApiCaller, catalog: ModelCatalog, bodies: BodyMaker, poller: Poller
     ) -> None:
         self._caller = caller
         self._http = caller.http
         self._lifetime = caller.lifetime
         self._catalog = catalog
-        self._packer = packer
+        self._bodies = bodies
         self._service = str(caller.http.base_url)
-        self.made: Recent[TaskRef[Any], None] = Recent(_MOST_REMEMBERED)
+        self.made: BoundedDict[TaskRef[Any], None] = BoundedDict(_MOST_REMEMBERED)
         """The latest tasks that this client made."""
         self.around: Around = unwatched
-        self._settler = Settler(caller, poller, self._has_receipt_for)
+        self._reconciler = SubmitReconciler(caller, poller, self._has_receipt_for)
 
     async def submit(
         self, request: TaskRequest[R], *, check: bool, upload: UploadMode, progress: Progress | None
@@ -94,7 +94,7 @@ class Submitter:
             if check:
                 await self._catalog.check(request, row.catalog)
             with Timeout(self._lifetime):
-                sent, data = await self._packer.pack(request, upload, progress)
+                sent, data = await self._bodies.make(request, upload, progress)
             ref = await self._send(row, sent, data)
             told(ref)
             return ref
@@ -151,7 +151,7 @@ class Submitter:
     ) -> R | Verdict:
         """Look whether the task was made; raise where that cannot be told."""
         until = self._lifetime.time() + self._http.time_for(None)
-        found = await self._settler.settle(request, sent, until, answered=_is_answer(failed))
+        found = await self._reconciler.reconcile(request, sent, until, answered=_is_answer(failed))
         if found.ref is not None:
             self._remember(found.ref)
             logger.info("%s was made by a submit that had no receipt", found.ref)
@@ -169,7 +169,7 @@ class Submitter:
             return Verdict(no, retry=False, delay=None)
         reason = f"{failed}; {found.looked_at}"
         uncertain = SubmitUncertainError(request, reason, getattr(failed, "request_id", None), at)
-        uncertain.searchable(weakref.WeakMethod(self._settler.search), sent)
+        uncertain.searchable(weakref.WeakMethod(self._reconciler.search), sent)
         raise uncertain from failed
 
     def _remember(self, ref: TaskRef[Any]) -> None:

@@ -35,7 +35,7 @@ whole body beside its other fields. Past it the answer is a code 500 that explai
 logger: logging.Logger = logging.getLogger("aitoearn_async")
 
 
-class Packer:
+class BodyMaker:
     """Makes the bodies of submits.
 
     Args:
@@ -47,7 +47,7 @@ class Packer:
         self._uploader = uploader
         self._catalog = catalog
 
-    async def pack(
+    async def make(
         self, request: TaskRequest[R], upload: UploadMode, progress: Progress | None
     ) -> tuple[TaskRequest[R], bytes]:
         """Return a request as it is sent, each file an address or a data URI; and its JSON.

@@ -34,7 +34,7 @@ from ..errors import (
     TaskNotFoundError,
     UnexpectedResponseError,
 )
-from .recent import Recent
+from .bounded_dict import BoundedDict
 from .row_range import after, pieces
 
 if TYPE_CHECKING:
@@ -135,7 +135,7 @@ class VideoList(AsyncIterator[VideoTask]):
         self._next = 0
         self._pieces: deque[Piece] = deque()
         self._ready: deque[VideoTask | SkippedVideo] = deque()
-        self._seen: Recent[str, None] = Recent(_MOST_SEEN)
+        self._seen: BoundedDict[str, None] = BoundedDict(_MOST_SEEN)
         self._repeated = 0  # rows since the last one that was new
         self._ended = False
         self._in_use = False

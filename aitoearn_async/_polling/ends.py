@@ -53,7 +53,7 @@ class ServiceFacts(Protocol):
         ...
 
 
-class Established:
+class KnownService:
     """A service that has been seen."""
 
     answered: bool = True

@@ -16,7 +16,7 @@ from .rhythm import Learner, TimeLeft
 from .survival import Cohort, shared_age
 
 
-class Watched(Protocol):
+class ObservedWait(Protocol):
     """The facts about a wait that its age follows from."""
 
     cohort: Cohort | None
@@ -38,7 +38,9 @@ class Watched(Protocol):
         ...
 
 
-def observe(wait: Watched, learner: Learner, task: Task | None, asked: float, now: float) -> None:
+def observe(
+    wait: ObservedWait, learner: Learner, task: Task | None, asked: float, now: float
+) -> None:
     """Tell the learner what an answer shows, which was asked for and came at these moments.
 
     Its task is None where nothing has changed.
@@ -54,7 +56,7 @@ def observe(wait: Watched, learner: Learner, task: Task | None, asked: float, no
         observe_running(wait, asked)
 
 
-def meet(wait: Watched, learner: Learner, times: TaskTimes, now: float) -> None:
+def meet(wait: ObservedWait, learner: Learner, times: TaskTimes, now: float) -> None:
     """Note a task's model and its age, the first time they are told."""
     if wait.cohort is None:
         born = learner.born(times.submitted, now)
@@ -62,7 +64,7 @@ def meet(wait: Watched, learner: Learner, times: TaskTimes, now: float) -> None:
         wait.seen_age = max(wait.cohort.age, 0.0)
 
 
-def observe_running(wait: Watched, asked: float) -> float:
+def observe_running(wait: ObservedWait, asked: float) -> float:
     """Note that a task still runs. Return the ends of such tasks that were to be expected."""
     cohort, seen_age = wait.cohort, wait.seen_age
     assert cohort is not None  # met by the first answer, which is read whole, or by a page
@@ -73,7 +75,7 @@ def observe_running(wait: Watched, asked: float) -> float:
     return cohort.curve.survived(seen_age, age)
 
 
-def observe_end(wait: Watched, learner: Learner, times: TaskTimes, now: float) -> None:
+def observe_end(wait: ObservedWait, learner: Learner, times: TaskTimes, now: float) -> None:
     """Note that a task has ended since it was last seen running."""
     if wait.cohort is not None and wait.seen_age < math.inf:
         born = wait.born
@@ -81,7 +83,7 @@ def observe_end(wait: Watched, learner: Learner, times: TaskTimes, now: float) -
         wait.seen_age = math.inf  # noted
 
 
-def learned_delay(wait: Watched, learner: Learner, now: float, polls: int) -> float:
+def learned_delay(wait: ObservedWait, learner: Learner, now: float, polls: int) -> float:
     """Return the seconds until a task that runs is to be asked about again."""
     cohort = wait.cohort
     if cohort is None:
@@ -90,7 +92,7 @@ def learned_delay(wait: Watched, learner: Learner, now: float, polls: int) -> fl
 
 
 def time_left(
-    waits: Iterable[Watched],
+    waits: Iterable[ObservedWait],
     learner_of: Callable[[TaskRef[Any]], Learner | None],
     now: float,
     of: int,

@@ -72,7 +72,7 @@ class Plan(NamedTuple):
         return self.delays[self.node_at(age)]
 
 
-class Survival(NamedTuple):
+class SurvivalTable(NamedTuple):
     """The survival curve at nodes of age, and its integral up to each."""
 
     ages: Sequence[float]
@@ -80,7 +80,7 @@ class Survival(NamedTuple):
     area: Sequence[float]
 
     @classmethod
-    def of(cls, ages: Sequence[float], alive: Sequence[float]) -> Survival:
+    def of(cls, ages: Sequence[float], alive: Sequence[float]) -> SurvivalTable:
         """Return the curve through these points."""
         steps = [
             (ages[n + 1] - ages[n]) * (alive[n] + alive[n + 1]) / 2 for n in range(len(ages) - 1)
@@ -97,7 +97,7 @@ class Survival(NamedTuple):
         return alive, self.area[n] + (age - self.ages[n]) * (self.alive[n] + alive) / 2
 
 
-def solve(curve: Survival, backoff: Backoff, price: float) -> Plan:
+def solve(curve: SurvivalTable, backoff: Backoff, price: float) -> Plan:
     """Return the plan that minimises requests + price * delay.
 
     Args:
@@ -135,7 +135,7 @@ def solve(curve: Survival, backoff: Backoff, price: float) -> Plan:
     return Plan(ages, following, requests, delay)
 
 
-def backoff_cost(curve: Survival, backoff: Backoff) -> tuple[float, float]:
+def backoff_cost(curve: SurvivalTable, backoff: Backoff) -> tuple[float, float]:
     """Return the requests and the delay of one task under the backoff, as `solve` counts them."""
     age = requests = delay = 0.0
     running, area = curve.at(0.0)
@@ -148,7 +148,7 @@ def backoff_cost(curve: Survival, backoff: Backoff) -> tuple[float, float]:
     return requests, delay
 
 
-def refined(curve: Survival, backoff: Backoff) -> Survival:
+def refined(curve: SurvivalTable, backoff: Backoff) -> SurvivalTable:
     """Return the curve with nodes close enough together to choose delays by."""
     step = max(backoff.maximum / _NODES_A_DELAY, curve.ages[-1] / _MOST_NODES)
     ages = [0.0]
@@ -156,10 +156,10 @@ def refined(curve: Survival, backoff: Backoff) -> Survival:
         parts = math.ceil((edge - ages[-1]) / step)
         start, width = ages[-1], (edge - ages[-1]) / parts
         ages.extend(start + width * n for n in range(1, parts + 1))
-    return Survival.of(ages, [curve.at(age)[0] for age in ages])
+    return SurvivalTable.of(ages, [curve.at(age)[0] for age in ages])
 
 
-def balanced(curve: Survival, backoff: Backoff, price: float) -> tuple[Plan, float]:
+def balanced(curve: SurvivalTable, backoff: Backoff, price: float) -> tuple[Plan, float]:
     """Return the plan that saves the same share of requests and of delay, and its price.
 
     Where most of the tasks outlive the curve there is no telling what they will cost, so no

@@ -21,11 +21,12 @@ from .._verdict import Verdict, spoils_a_page
 from ..contract.tasks import Task, TaskRef, VideoRef
 from ..errors import TaskNotFoundError
 from .clock import Clock, NextTimer
-from .doubts import Doubts
+from .failing_waits import FailingWaits
 from .observation import meet, observe_running
 from .page_scan import PageScan, Piece
 from .pages import PageSource, RowPage
-from .round_line import (
+from .reported_end import ReportedEnd
+from .round_group import (
     AWAITED,
     BETWEEN_CHECKS,
     FEWEST,
@@ -34,11 +35,10 @@ from .round_line import (
     PAGE_SECONDS,
     PARKED,
     SHORTEST,
-    Line,
-    Polls,
+    PollScheduler,
+    RoundGroup,
 )
 from .step import Decision, GiveUpAt, PollAt, WaitSettings, WaitState
-from .told import Told
 from .whole_videos import WholeVideos
 
 T = TypeVar("T", bound=Task)
@@ -70,7 +70,7 @@ class Rounds(Generic[T]):
         settings_of: Callable[[TaskRef[T]], WaitSettings],
         *,
         held: Mapping[TaskRef[T], WaitState[T]],
-        polls: Polls[T],
+        polls: PollScheduler[T],
         spawn: Callable[[Coroutine[Any, Any, None]], None],
         is_paused: Callable[[], bool],
     ) -> None:
@@ -82,33 +82,33 @@ class Rounds(Generic[T]):
         self._spawn = spawn
         self._is_paused = is_paused
         self._whole: WholeVideos[T] = WholeVideos(source, clock, held, polls)
-        self._lines: dict[type[TaskRef[T]], Line[T] | None] = {}
+        self._groups: dict[type[TaskRef[T]], RoundGroup[T] | None] = {}
 
     # What comes and goes.
 
     def note_new(self, ref: TaskRef[T]) -> None:
         """Note that there is one more wait."""
-        if (line := self._line(ref)) is not None:
-            line.waiting += 1
+        if (group := self._group(ref)) is not None:
+            group.waiting += 1
 
     def note_over(self, wait: WaitState[T], *, has_ended: bool) -> None:
         """Note that a wait is over, wherever it is; and whether its task has ended."""
-        if (line := self._line(wait.ref)) is not None:
-            line.waiting -= 1
-            line.parked -= wait.due in PARKED
-            line.strangers.discard(wait.ref)
-            line.contradicted.discard(wait.ref)
-            line.doubts.forget(wait.ref)
-            line.overheard.pop(wait.ref, None)
-            if line.told.pop(wait.ref, None) is not None and has_ended:
-                line.check_at = self._clock.time() + BETWEEN_CHECKS
+        if (group := self._group(wait.ref)) is not None:
+            group.waiting -= 1
+            group.parked -= wait.due in PARKED
+            group.strangers.discard(wait.ref)
+            group.contradicted.discard(wait.ref)
+            group.failing.forget(wait.ref)
+            group.overheard.pop(wait.ref, None)
+            if group.reported.pop(wait.ref, None) is not None and has_ended:
+                group.check_at = self._clock.time() + BETWEEN_CHECKS
             if has_ended:
-                line.ended.append(wait.ref)
+                group.ended.append(wait.ref)
 
     def release(self, wait: WaitState[T]) -> None:
         """Let go of a wait that has been taken."""
-        if (line := self._line(wait.ref)) is not None:
-            line.parked -= wait.due in PARKED
+        if (group := self._group(wait.ref)) is not None:
+            group.parked -= wait.due in PARKED
         wait.due = math.inf
 
     def take(self, wait: WaitState[T], *, is_held: bool = False) -> bool:
@@ -119,31 +119,31 @@ class Rounds(Generic[T]):
             is_held: Whether the service asks to leave its task alone: a page would have it asked
                 for too soon.
         """
-        line = self._line(wait.ref)
-        if line is None:
+        group = self._group(wait.ref)
+        if group is None:
             return False
         if wait.last_error is None:
-            line.overheard.pop(wait.ref, None)
-            if wait.ref in line.told:
-                self._contradicted(line, wait)
+            group.overheard.pop(wait.ref, None)
+            if wait.ref in group.reported:
+                self._contradicted(group, wait)
         now = self._clock.time()
         settings = self._settings_of(wait.ref)
-        if is_held or not line.may_take(wait, settings, now):
+        if is_held or not group.may_take(wait, settings, now):
             return False
         wait.due, wait.final_poll_for = AWAITED, None
         if wait.failing_since is not None:
-            line.doubts.note(wait, settings)
-        line.late.append(wait)
-        line.check_at = min(line.check_at, now + BETWEEN_CHECKS)
-        line.note_late(now)
-        moment = max(now + GATHERING, line.earliest + line.learner.backoff.maximum / 10)
-        if wait.polls and line.timer.at < math.inf:
+            group.failing.note(wait, settings)
+        group.late.append(wait)
+        group.check_at = min(group.check_at, now + BETWEEN_CHECKS)
+        group.note_late(now)
+        moment = max(now + GATHERING, group.earliest + group.learner.backoff.maximum / 10)
+        if wait.polls and group.timer.at < math.inf:
             return True  # the next round comes in time for one that has been seen running
-        if not line.is_running and moment < line.timer.at:
-            line.timer.set(moment)
+        if not group.is_running and moment < group.timer.at:
+            group.timer.set(moment)
         return True
 
-    async def settle(
+    async def after_failure(
         self, wait: WaitState[T], verdict: Verdict, decision: Decision[T], deadline: float
     ) -> Decision[T]:
         """Return what follows a failed poll, by what pages show of its task.
@@ -154,187 +154,191 @@ class Rounds(Generic[T]):
             decision: What would follow it alone.
             deadline: The moment at which another question about it is to be over.
         """
-        line = self._line(wait.ref)
-        if line is None:
+        group = self._group(wait.ref)
+        if group is None:
             return decision
-        if (told := line.told_of(wait.ref)) is not None:
-            return await told.settled(wait.ref, verdict, decision, self._source, deadline)
+        if (reported := group.reported_end_of(wait.ref)) is not None:
+            return await reported.after_failure(wait.ref, verdict, decision, self._source, deadline)
         is_unknown = isinstance(verdict.error, TaskNotFoundError)
         if is_unknown and isinstance(decision, GiveUpAt) and self._held.get(wait.ref) is wait:
             # Unless a page shows it all the same; who is on none is asked once more.
             now = self._clock.time()
             wait.failing_since = now if wait.failing_since is None else wait.failing_since
-            if line.may_take(wait, self._settings_of(wait.ref), now):
+            if group.may_take(wait, self._settings_of(wait.ref), now):
                 return PollAt(now)
         return decision
 
-    def _line(self, ref: TaskRef[T]) -> Line[T] | None:
+    def _group(self, ref: TaskRef[T]) -> RoundGroup[T] | None:
         if len(ref.id) != _ID_LENGTH:
             return None  # the service has never given such an id
         ref_type = type(ref)
-        if ref_type not in self._lines:
+        if ref_type not in self._groups:
             learner = self._settings_of(ref).learner
             route = self._source.route(ref.kind)
             if learner is None or route.gone:
-                self._lines[ref_type] = None
+                self._groups[ref_type] = None
             else:
                 timer = NextTimer(self._clock, lambda: self._start(ref_type))
-                doubts: Doubts[T] = Doubts(self._clock, lambda wait: line.hand_back(wait))
-                line = self._lines[ref_type] = Line(
+                failing: FailingWaits[T] = FailingWaits(
+                    self._clock, lambda wait: group.hand_back(wait)
+                )
+                group = self._groups[ref_type] = RoundGroup(
                     ref,
                     learner,
                     route,
                     timer=timer,
-                    doubts=doubts,
+                    failing=failing,
                     held=self._held,
                     polls=self._polls,
                 )
-        return self._lines[ref_type]
+        return self._groups[ref_type]
 
     def give_up(self) -> None:
         """Hand all waits back, since a round has failed."""
-        for line in self._lines.values():
-            if line is not None:
-                line.rest(self._clock.time())
-                line.dissolve(self._clock.time())
+        for group in self._groups.values():
+            if group is not None:
+                group.rest(self._clock.time())
+                group.dissolve(self._clock.time())
 
     def stop(self) -> None:
         """Cancel all timers."""
-        for line in self._lines.values():
-            if line is not None:
-                line.timer.set(math.inf)
-                line.doubts.stop()
+        for group in self._groups.values():
+            if group is not None:
+                group.timer.set(math.inf)
+                group.failing.stop()
 
     # One round.
 
     def _start(self, ref_type: type[TaskRef[T]]) -> None:
-        line = self._lines[ref_type]
-        assert line is not None
+        group = self._groups[ref_type]
+        assert group is not None
         now = self._clock.time()
-        begins = now + SHORTEST if self._is_paused() else line.gathering_ends()
+        begins = now + SHORTEST if self._is_paused() else group.gathering_ends()
         if begins > now:
-            line.timer.set(begins)
+            group.timer.set(begins)
         else:
-            line.timer.set(math.inf)
-            line.is_running = True
-            self._spawn(self._round(line))
+            group.timer.set(math.inf)
+            group.is_running = True
+            self._spawn(self._round(group))
 
-    async def _round(self, line: Line[T]) -> None:
-        line.busy = 0.0
+    async def _round(self, group: RoundGroup[T]) -> None:
+        group.busy = 0.0
         try:
-            await self._go_round(line)
+            await self._go_round(group)
         finally:
-            line.is_running = False
+            group.is_running = False
         now = self._clock.time()
-        line.earliest = max(line.earliest, now + max(1.0, _SHARE_OF_TIME * line.busy))
-        if line.parked or line.late:
-            line.timer.set(max(line.earliest, line.learner.round_after(now, line.pause())))
+        group.earliest = max(group.earliest, now + max(1.0, _SHARE_OF_TIME * group.busy))
+        if group.parked or group.late:
+            group.timer.set(max(group.earliest, group.learner.round_after(now, group.pause())))
 
-    async def _go_round(self, line: Line[T]) -> None:
-        line.park_late()
-        line.choose_whole(self._clock.time())
-        if line.route.gone or line.waiting < FEWEST // 2:
-            line.dissolve(self._clock.time())
-        if line.parked:
-            line.turn = 1 - line.turn
-            scan = PageScan(line.route.size, line.parked, line.reach)
-            ended = await self._ask(line, scan)
-            line.barren = 0 if ended else line.barren + 1
+    async def _go_round(self, group: RoundGroup[T]) -> None:
+        group.park_late()
+        group.choose_whole(self._clock.time())
+        if group.route.gone or group.waiting < FEWEST // 2:
+            group.dissolve(self._clock.time())
+        if group.parked:
+            group.turn = 1 - group.turn
+            scan = PageScan(group.route.size, group.parked, group.reach)
+            ended = await self._ask(group, scan)
+            group.barren = 0 if ended else group.barren + 1
             if ended is not None:
                 now = self._clock.time()
-                line.settle(scan, now)
-                line.check(now)
-                if line.ref_type is VideoRef:  # of others there is no list
-                    await self._whole.fetch(line, ended)
-            if ended is None or line.rests(self._clock.time()):
-                line.dissolve(self._clock.time())
+                group.release_unmet(scan, now)
+                group.check(now)
+                if group.ref_type is VideoRef:  # of others there is no list
+                    await self._whole.fetch(group, ended)
+            if ended is None or group.rests(self._clock.time()):
+                group.dissolve(self._clock.time())
 
-    async def _ask(self, line: Line[T], scan: PageScan) -> list[tuple[int, WaitState[T]]] | None:
+    async def _ask(
+        self, group: RoundGroup[T], scan: PageScan
+    ) -> list[tuple[int, WaitState[T]]] | None:
         """Go through the pages. Return who has ended, and where; None if pages cannot be had."""
         ended: list[tuple[int, WaitState[T]]] = []
-        over = {ref.id for ref in line.ended}
+        over = {ref.id for ref in group.ended}
         while (piece := scan.next()) is not None:
             asked = self._clock.time()
             page = await self._source.logs(
-                line.kind, piece, asked + PAGE_SECONDS, whole=line.wants_whole
+                group.kind, piece, asked + PAGE_SECONDS, whole=group.wants_whole
             )
             if isinstance(page, Verdict):
-                line.busy += self._clock.time() - asked
+                group.busy += self._clock.time() - asked
                 if spoils_a_page(page.error):
                     scan.failed(piece)
                     continue
-                return ended if line.survives(page, self._clock.time()) else None
+                return ended if group.survives(page, self._clock.time()) else None
             now = self._clock.time()
-            line.busy += page.seconds
+            group.busy += page.seconds
             before = len(ended)
             if any(row.id in over and row.runs for row in page.rows):
-                self._count_contradiction(line)
-            found, last = self._read(line, piece, page, asked, ended)
+                self._count_contradiction(group)
+            found, last = self._read(group, piece, page, asked, ended)
             scan.took(piece, len(page.rows), found, last, page.total)
-            line.route.adapt(page, piece.size)
-            line.is_cut = line.route.note_cut(page, piece)
+            group.route.adapt(page, piece.size)
+            group.is_cut = group.route.note_cut(page, piece)
             if page.retry_after is not None:
-                line.leave_alone(page.retry_after, now)
+                group.leave_alone(page.retry_after, now)
                 scan.stop()
-            if line.ref_type is not VideoRef:  # there is no list of others: each is asked for
+            if group.ref_type is not VideoRef:  # there is no list of others: each is asked for
                 for _, wait in ended[before:]:
                     self._polls.poll_at(wait, now)
         if scan.is_failing:
-            return None if not line.survives(None, self._clock.time()) else ended
-        line.failures = 0
+            return None if not group.survives(None, self._clock.time()) else ended
+        group.failures = 0
         return ended
 
     def _read(
         self,
-        line: Line[T],
+        group: RoundGroup[T],
         piece: Piece,
         page: RowPage,
         asked: float,
         ended: list[tuple[int, WaitState[T]]],
     ) -> tuple[int, int]:
         """See how the tasks of a page stand. Return how many were met, and the last one's place."""
-        unseen, seen = PARKED[1 - line.turn], PARKED[line.turn]
+        unseen, seen = PARKED[1 - group.turn], PARKED[group.turn]
         now, found, last, missed = self._clock.time(), 0, 0, 0.0
         for place, row in enumerate(page.rows):
-            if row.type is not None and row.type != line.kind:
+            if row.type is not None and row.type != group.kind:
                 continue
             try:
-                wait = self._held.get(line.ref_type(row.id))
+                wait = self._held.get(group.ref_type(row.id))
             except (ValueError, TypeError):
                 continue
             if wait is None or wait.due != unseen:
                 if wait is not None:
-                    line.overhear(wait, row)
+                    group.overhear(wait, row)
                 continue
             found, last = found + 1, place
             if wait.cohort is None:
-                meet(wait, line.learner, row.times, now)
+                meet(wait, group.learner, row.times, now)
             if row.runs:
                 missed += observe_running(wait, asked)
                 wait.due, wait.failing_since = seen, None
                 settings = self._settings_of(wait.ref)
                 if wait.deadline(settings) - now < LEAST_TIME_LEFT:
-                    line.hand_back(wait)
+                    group.hand_back(wait)
             else:
                 # The learner is told by the task's own answer: a page may be wrong.
-                line.parked -= 1
+                group.parked -= 1
                 wait.due = AWAITED
-                line.told[wait.ref] = Told(row.status)
-                line.doubts.forget(wait.ref)
+                group.reported[wait.ref] = ReportedEnd(row.status)
+                group.failing.forget(wait.ref)
                 ended.append((piece.at + place, wait))
         if page.is_unchanged:
-            line.missed += missed
+            group.missed += missed
         return found, last
 
-    def _contradicted(self, line: Line[T], wait: WaitState[T]) -> None:
+    def _contradicted(self, group: RoundGroup[T], wait: WaitState[T]) -> None:
         """Note that a task runs on which a page said had ended."""
-        del line.told[wait.ref]
-        line.contradicted.add(wait.ref)
-        self._count_contradiction(line)
+        del group.reported[wait.ref]
+        group.contradicted.add(wait.ref)
+        self._count_contradiction(group)
 
-    def _count_contradiction(self, line: Line[T]) -> None:
-        line.route.contradictions += 1
-        line.barren = -1  # what is the matter is to be seen soon
-        if line.route.contradictions > _MOST_CONTRADICTIONS:
-            line.route.gone = True
-            line.dissolve(self._clock.time())
+    def _count_contradiction(self, group: RoundGroup[T]) -> None:
+        group.route.contradictions += 1
+        group.barren = -1  # what is the matter is to be seen soon
+        if group.route.contradictions > _MOST_CONTRADICTIONS:
+            group.route.gone = True
+            group.dissolve(self._clock.time())

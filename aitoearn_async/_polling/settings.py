@@ -7,7 +7,7 @@ from typing import Any
 
 from ..contract.endpoints import endpoint_of
 from ..contract.tasks import TaskRef
-from .ends import Established, ServiceFacts
+from .ends import KnownService, ServiceFacts
 from .rhythm import Learner, Rhythm
 from .schedule import WaitStrategy, backoff_of, cadence
 
@@ -32,7 +32,7 @@ class Evidence:
         self.unconfirmed: dict[TaskRef[Any], int] = {}
         self.refusals: int = 0  # of the key, or of trust, while there was no good answer
         self.failure_told: bool = False  # whether the log has been told of a failed poll
-        self.service: ServiceFacts = service or Established()
+        self.service: ServiceFacts = service or KnownService()
         self.just_submitted: Container[TaskRef[Any]] = made  # whose ids the service has just given
 
 

@@ -19,7 +19,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from .plans import Plan, Survival
+from .plans import Plan, SurvivalTable
 
 _EDGES = (*(n / 4 for n in range(17)), *(4.0 * 1.06**n for n in range(1, 120)))
 """The edges of the bins of age: a quarter of a second apart, or 6 %, whichever is more; the last
@@ -103,7 +103,7 @@ class SurvivalCurve:
         self._weight = 1.0
         self._seen = self._expected = 0.0  # ends, since the last plan, and as it expected them
         self._when = _FEWEST_SAMPLES  # samples at which it is looked at anew
-        self._latest: Survival | None = None  # as of the last look, for estimates
+        self._latest: SurvivalTable | None = None  # as of the last look, for estimates
         self._cohorts: dict[float, Cohort] = {}
         self.samples: float = 0.0
         self.price: float = 0.1
@@ -214,7 +214,7 @@ class SurvivalCurve:
             for end, risk in zip(ends[: last + 1], exposed, strict=False)
         ]
 
-    def survival(self) -> Survival | None:
+    def survival(self) -> SurvivalTable | None:
         """Return the curve; None while too few ends have been seen, or only early ones."""
         if not self.is_known or not (hazards := self.hazards()):
             return None
@@ -222,7 +222,7 @@ class SurvivalCurve:
         ages = list(_EDGES[: len(alive)])
         if alive[-1] > _MOST_LEFT:
             return None
-        return Survival.of(ages, alive[: len(ages)])
+        return SurvivalTable.of(ages, alive[: len(ages)])
 
     def quantiles(self, age: float, shares: Sequence[float]) -> list[float] | None:
         """Return by which ages such shares of the tasks that run at an age have ended.

@@ -18,7 +18,7 @@ from collections import deque
 from collections.abc import Sequence
 from itertools import accumulate
 
-from .plans import Survival
+from .plans import SurvivalTable
 
 _PERIODS = (5.0, 6.0, 10.0, 12.0, 15.0, 20.0, 25.0, 30.0, 40.0, 45.0, 60.0, 90.0, 120.0)
 _DETUNED = tuple(1 + n / 400 for n in range(-5, 6))
@@ -244,7 +244,9 @@ def _lags(
     return anchor, tuple(one - at[0] for one in at)
 
 
-def swept_survival(curve: Survival, period: float, first: float, lags: Sequence[float]) -> Survival:
+def swept_survival(
+    curve: SurvivalTable, period: float, first: float, lags: Sequence[float]
+) -> SurvivalTable:
     """Return the survival curve of a task whose first sweep comes at a given age.
 
     The curve is that of tasks with sweeps at all ages. What ends around the age of a sweep,
@@ -261,4 +263,4 @@ def swept_survival(curve: Survival, period: float, first: float, lags: Sequence[
             ages.append(sweep + lag)
             alive.append(before + (after - before) * passed)
         sweep += period
-    return Survival.of(ages, alive)
+    return SurvivalTable.of(ages, alive)

@@ -27,8 +27,8 @@ from ..contract.status import TaskState
 from ..contract.tasks import AnyRef, Task, TaskRef
 from ..errors import TaskFailedError
 from .clock import Clock
-from .crowd import Crowd
 from .ends import warn_of_first_failure
+from .shared_rounds import SharedRounds
 from .step import (
     Decision,
     Ended,
@@ -96,7 +96,7 @@ class Waiter(Coroutine[Any, Any, T], AsyncIterator[T]):
         raise_on_failure: bool,
         poll: Poll[T],
         clock: Clock,
-        crowd: Crowd,
+        rounds: SharedRounds,
         step: Step[T] = step,
     ) -> None:
         self._wait: WaitState[T] = _CollectedState(due=0.0, ref=ref)
@@ -105,7 +105,7 @@ class Waiter(Coroutine[Any, Any, T], AsyncIterator[T]):
         self._poll = poll
         self._step = step
         self._clock = clock
-        self._crowd = crowd
+        self._rounds = rounds
         self._decision: Decision[T] | None = None
         self._ended_at: float | None = None
         self._end_was_yielded = False
@@ -216,7 +216,7 @@ class Waiter(Coroutine[Any, Any, T], AsyncIterator[T]):
             raise self._already_in_use()
         self._in_use = True
         if not changed:  # pages do not tell of each change
-            self._crowd.join(self._wait, self._settings)
+            self._rounds.join(self._wait, self._settings)
         try:
             while True:
                 decision: Decision[T] = self._decision or self._begin()
@@ -225,13 +225,13 @@ class Waiter(Coroutine[Any, Any, T], AsyncIterator[T]):
                     return task
                 if isinstance(decision, GiveUpAt):
                     await self._give_up(decision)
-                elif self._crowd.takes(self._wait, is_held=decision.is_held):
+                elif self._rounds.takes(self._wait, is_held=decision.is_held):
                     await self._leave_to_rounds()
                 elif await self._poll_at(decision.moment) and changed:
                     assert self._wait.latest is not None
                     return self._wait.latest
         finally:
-            self._crowd.leave(self._wait, has_ended=isinstance(self._decision, Ended))
+            self._rounds.leave(self._wait, has_ended=isinstance(self._decision, Ended))
             self._in_use = False
 
     def _already_in_use(self) -> RuntimeError:
@@ -245,7 +245,7 @@ class Waiter(Coroutine[Any, Any, T], AsyncIterator[T]):
 
     async def _leave_to_rounds(self) -> None:
         """Wait until rounds hand this wait back, and then do what they say."""
-        self._decision = decision = await self._crowd.wait_for_round(self._wait)
+        self._decision = decision = await self._rounds.wait_for_round(self._wait)
         if isinstance(decision, PollAt):
             await self._poll_at(decision.moment)
         elif isinstance(decision, Ended):
@@ -265,7 +265,7 @@ class Waiter(Coroutine[Any, Any, T], AsyncIterator[T]):
         now = self._clock.time()
         after = self._step(self._wait, self._settings, response, asked, now)
         if isinstance(response, Verdict):
-            after = await self._crowd.settle(self._wait, response, after, deadline)
+            after = await self._rounds.after_failure(self._wait, response, after, deadline)
             if isinstance(after, PollAt):
                 warn_of_first_failure(self._wait, self._settings)
         self._decision = after

@@ -10,7 +10,7 @@ from ..contract.tasks import Task, TaskRef
 from .clock import Clock
 from .page_scan import SIZES, Piece
 from .pages import LARGE, PageSource
-from .round_line import AWAITED, PAGE_SECONDS, Line, Polls
+from .round_group import AWAITED, PAGE_SECONDS, PollScheduler, RoundGroup
 from .step import PollResult, WaitState
 
 T = TypeVar("T", bound=Task)
@@ -27,45 +27,45 @@ class WholeVideos(Generic[T]):
         source: PageSource,
         clock: Clock,
         held: Mapping[TaskRef[T], WaitState[T]],
-        polls: Polls[T],
+        polls: PollScheduler[T],
     ) -> None:
         self._source = source
         self._clock = clock
         self._held = held
         self._polls = polls
 
-    async def fetch(self, line: Line[T], ended: list[tuple[int, WaitState[T]]]) -> None:
+    async def fetch(self, group: RoundGroup[T], ended: list[tuple[int, WaitState[T]]]) -> None:
         """Fetch videos that have ended, by pages of their list where that is less."""
         places = sorted(at for at, _ in ended) if len(ended) >= _FEWEST else []
         # The first page shows how large its rows are, and so how many of them the next may have.
-        while places and (size := line.route.list_size):
+        while places and (size := group.route.list_size):
             number = places[0] // size
             beyond = [at for at in places if at // size > number]
             if len(places) - len(beyond) > 1:
-                await self._fetch_page(line, Piece(number * size, size))
+                await self._fetch_page(group, Piece(number * size, size))
             places = beyond
         now = self._clock.time()
         for _, wait in ended:
             if wait.due == AWAITED and not wait.over:
                 self._polls.poll_at(wait, now)
 
-    async def _fetch_page(self, line: Line[T], piece: Piece) -> None:
+    async def _fetch_page(self, group: RoundGroup[T], piece: Piece) -> None:
         asked = self._clock.time()
         page = await self._source.videos(piece.number, piece.size, asked + PAGE_SECONDS)
         if isinstance(page, Verdict):
             # A bad or large row spoils a page: its neighbours come by smaller ones, or singly.
             if spoils_a_page(page.error) and piece.size > _FEWEST:
                 for part in piece.parts():
-                    await self._fetch_page(line, part)
+                    await self._fetch_page(group, part)
             return
-        line.busy += page.seconds
+        group.busy += page.seconds
         for task in page.tasks:
             ref = cast("TaskRef[T]", task.ref)
             wait = self._held.get(ref)
-            if wait is not None and wait.due == AWAITED and ref in line.told and task.done:
+            if wait is not None and wait.due == AWAITED and ref in group.reported and task.done:
                 result = PollResult(task.status, cast("T", task), None, page.sent)
                 self._polls.answer(wait, result, asked)
         if page.rows:
             a_row = page.bytes / page.rows
             fits = [size for size in SIZES if size * a_row <= LARGE]
-            line.route.list_size = min(fits[0], line.route.most) if fits else 0
+            group.route.list_size = min(fits[0], group.route.most) if fits else 0

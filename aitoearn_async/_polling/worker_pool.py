@@ -267,7 +267,7 @@ class WorkerPool(Generic[T]):
             self.meter.note(now, response.sent - due, unchanged=not decision.changed)
         else:
             if self._rounds is not None:
-                decision = await self._rounds.settle(wait, response, decision, deadline)
+                decision = await self._rounds.after_failure(wait, response, decision, deadline)
                 if wait.over:
                     return now
             if not isinstance(response.error, NotAskedError):

@@ -19,7 +19,7 @@ from aitoearn_async import (
     TransportError,
     UnexpectedResponseError,
 )
-from aitoearn_async._api import evidence, poll
+from aitoearn_async._api import poll, provenance
 from aitoearn_async._api.refusals import error_for, status_for
 from tests.contract.test_codes import CODES
 from tests.support.raw_server import KEY, REF, RawServer, Script, good, http, refuse, say, together
@@ -195,7 +195,7 @@ async def test_what_a_gateway_says_can_be_read(answer: bytes, words: str) -> Non
         assert words in str(caught.value)
 
 
-@pytest.mark.parametrize(("reader", "what"), [(evidence, "decode_task"), (poll, "decode_head")])
+@pytest.mark.parametrize(("reader", "what"), [(provenance, "decode_task"), (poll, "decode_head")])
 async def test_an_answer_for_which_there_is_no_memory(
     reader: ModuleType, what: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

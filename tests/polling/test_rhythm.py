@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from aitoearn_async._polling.plans import (
     WEIGHT_OF_REQUESTS,
     Backoff,
-    Survival,
+    SurvivalTable,
     backoff_cost,
     balanced,
     solve,
@@ -38,16 +38,16 @@ def always_the_same_chance() -> None:
 
 
 @st.composite
-def curves(draw: st.DrawFn, most: int = 8) -> Survival:
+def curves(draw: st.DrawFn, most: int = 8) -> SurvivalTable:
     """Some nodes of age, and a share that never grows."""
     steps = draw(st.lists(st.floats(0.5, 20.0), min_size=1, max_size=most))
     ages = list(itertools.accumulate(steps, initial=0.0))
     left = draw(st.lists(st.floats(0.0, 1.0), min_size=len(steps), max_size=len(steps)))
-    return Survival.of(ages, [1.0, *sorted(left, reverse=True)])
+    return SurvivalTable.of(ages, [1.0, *sorted(left, reverse=True)])
 
 
 @given(curves(), paces, st.floats(0.01, 10.0))
-def test_no_other_plan_costs_less(curve: Survival, pace: Backoff, price: float) -> None:
+def test_no_other_plan_costs_less(curve: SurvivalTable, pace: Backoff, price: float) -> None:
     """The plan is the cheapest of all that keep to the bounds, as trying each one shows."""
     wide = pace._replace(initial=1e-9, maximum=1e9)
     plan = solve(curve, wide, price)
@@ -65,7 +65,7 @@ def test_no_other_plan_costs_less(curve: Survival, pace: Backoff, price: float) 
 
 @given(curves(40), paces, st.floats(0.01, 10.0))
 def test_a_plan_keeps_to_the_fastest_and_the_slowest_delay(
-    curve: Survival, pace: Backoff, price: float
+    curve: SurvivalTable, pace: Backoff, price: float
 ) -> None:
     """A delay past the slowest is the shortest there is, or one in which next to nothing ends."""
     plan = solve(curve, pace, price)
@@ -81,7 +81,7 @@ def test_a_plan_keeps_to_the_fastest_and_the_slowest_delay(
 
 @given(curves(40), st.floats(0.01, 10.0))
 def test_a_balanced_plan_is_no_worse_than_that_of_the_price_it_began_with(
-    curve: Survival, price: float
+    curve: SurvivalTable, price: float
 ) -> None:
     """Of the prices tried the one is taken that is best for the worse of requests and delay."""
     if curve.alive[-1] > 0.1:

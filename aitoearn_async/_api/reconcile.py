@@ -1,4 +1,4 @@
-"""Settles a submit whose fate is open, where the service can tell: by the logs of its tasks.
+"""Reconciles a submit whose fate is open with what the service says: by the logs of its tasks.
 
 A row that was made since the submit began, and that this client does not know, is a candidate.
 Candidates are compared by their whole answers. One that fits is the task; two that look alike,
@@ -40,7 +40,7 @@ _DELAYS = (0.0, 1.0, 2.0, 4.0, 8.0)
 _NO_ROUTE = 404
 
 
-class Settlement(NamedTuple):
+class Reconciliation(NamedTuple):
     """The outcome of a search."""
 
     ref: TaskRef[Any] | None
@@ -51,7 +51,7 @@ class Settlement(NamedTuple):
     """The rows that were looked at, in words."""
 
 
-class _Recent(NamedTuple):
+class _NewRows(NamedTuple):
     """The rows of the logs that were made since a submit began."""
 
     rows: list[LogRow]
@@ -61,7 +61,7 @@ class _Recent(NamedTuple):
     """No more were made since."""
 
 
-class Settler:
+class SubmitReconciler:
     """Looks for tasks of submits whose fate is open.
 
     Args:
@@ -80,9 +80,9 @@ class Settler:
         self._claimed: set[TaskRef[Any]] = set()
         self._is_missing = False
 
-    async def settle(
+    async def reconcile(
         self, request: TaskRequest[R], sent: float, deadline: float, *, answered: bool
-    ) -> Settlement:
+    ) -> Reconciliation:
         """Look several times, until a task fits or none has shown for some seconds.
 
         Where no answer came, the task may show after one of somebody else's that looks alike.
@@ -95,7 +95,7 @@ class Settler:
             deadline: The moment of that clock after which there is no further look.
             answered: The service itself has answered the submit.
         """
-        found, is_sure = Settlement(None, False, "nothing was looked at"), False
+        found, is_sure = Reconciliation(None, False, "nothing was looked at"), False
         for delay in _ANSWERED_DELAYS if answered else _DELAYS:
             if self._lifetime.time() + delay >= deadline:
                 break
@@ -109,21 +109,23 @@ class Settler:
             return self._claim(found)
         return found._replace(ref=None, is_settled=found.is_settled and found.ref is None)
 
-    async def search(self, request: TaskRequest[Any], sent: float) -> Settlement:
+    async def search(self, request: TaskRequest[Any], sent: float) -> Reconciliation:
         """Look once, within the time of one request."""
         deadline = self._lifetime.time() + self._caller.http.time_for(None)
         return self._claim(await self.look(request, sent, deadline))
 
-    def _claim(self, found: Settlement) -> Settlement:
+    def _claim(self, found: Reconciliation) -> Reconciliation:
         if found.ref is not None:
             self._claimed.add(found.ref)
         return found
 
-    async def look(self, request: TaskRequest[Any], sent: float, deadline: float) -> Settlement:
+    async def look(self, request: TaskRequest[Any], sent: float, deadline: float) -> Reconciliation:
         """Look once."""
         recent = await self._recent(request.kind, sent, deadline)
         if isinstance(recent, AiToEarnError):
-            return Settlement(None, False, f"the service's logs could not be read ({recent.label})")
+            return Reconciliation(
+                None, False, f"the service's logs could not be read ({recent.label})"
+            )
         refs = [
             ref
             for row in recent.rows
@@ -141,11 +143,11 @@ class Settler:
             f"{len(fitting)} since then could be this one{f' ({named})' if named else ''}"
         )
         if is_all and len(fitting) == 1 and True in fits:
-            return Settlement(fitting[0], True, looked_at)
-        return Settlement(None, is_all and not fitting, looked_at)
+            return Reconciliation(fitting[0], True, looked_at)
+        return Reconciliation(None, is_all and not fitting, looked_at)
 
-    async def _recent(self, kind: str, sent: float, deadline: float) -> _Recent | AiToEarnError:
-        recent = _Recent([], 0, False)
+    async def _recent(self, kind: str, sent: float, deadline: float) -> _NewRows | AiToEarnError:
+        recent = _NewRows([], 0, False)
         for size in _PAGES:
             rows, now = await self._rows(kind, size, deadline)
             if isinstance(rows, AiToEarnError):
@@ -154,7 +156,7 @@ class Settler:
             ago = timedelta(seconds=self._lifetime.time() - sent)
             since = ((now or datetime.now(UTC)) - ago - _SLACK).timestamp()
             made = [row for row in rows if (row.times.submitted or since) >= since]
-            recent = _Recent(made, len(rows), len(made) < size)
+            recent = _NewRows(made, len(rows), len(made) < size)
             if recent.is_all:
                 break
         return recent

@@ -8,7 +8,7 @@ K = TypeVar("K")
 V = TypeVar("V")
 
 
-class Recent(dict[K, V]):
+class BoundedDict(dict[K, V]):
     """The latest entries, by when their keys were first put in.
 
     Args:

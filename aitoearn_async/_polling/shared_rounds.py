@@ -21,14 +21,14 @@ from ..contract.tasks import TaskRef
 from ..errors import ClientClosedError
 from .clock import Clock
 from .pages import PageSource
-from .round_line import FEWEST, LEAST_TIME_LEFT
+from .round_group import FEWEST, LEAST_TIME_LEFT
 from .rounds import Rounds
 from .step import Decision, PollAt, PollResult, WaitSettings, WaitState, go_on, step
 
 logger: logging.Logger = logging.getLogger("aitoearn_async")
 
 
-class Crowd:
+class SharedRounds:
     """The single waits of one client.
 
     Args:
@@ -104,13 +104,13 @@ class Crowd:
         decision: Decision[Any] | None = hand.result()
         return decision or go_on(wait, settings, self._clock.time())
 
-    async def settle(
+    async def after_failure(
         self, wait: WaitState[Any], verdict: Verdict, decision: Decision[Any], deadline: float
     ) -> Decision[Any]:
         """Return what follows a failed poll, by what pages show of its task."""
         if self._rounds is None:
             return decision
-        return await self._rounds.settle(wait, verdict, decision, deadline)
+        return await self._rounds.after_failure(wait, verdict, decision, deadline)
 
     async def aclose(self) -> None:
         """Wait until the rounds have ended that were cancelled with the last wait."""

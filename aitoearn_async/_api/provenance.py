@@ -1,4 +1,6 @@
-"""The evidence of whose response it is, and whether it is a copy: request ids, `Age`, timestamps.
+"""The provenance of a response: whose it is, and whether it is a copy.
+
+Request ids tell, `Age` and the like, and timestamps.
 
 A response must be evidence of its own: an answer to another request, or a copy of an earlier
 answer out of a cache, says nothing of how a task stands now.
@@ -17,7 +19,7 @@ from .._transport.response import Response
 from ..contract.envelope import Codec, Envelope, Malformed, decode_task
 from ..contract.refusal import Refusal, id_text
 from ..contract.tasks import Task, TaskRef
-from .recent import Recent
+from .bounded_dict import BoundedDict
 
 T = TypeVar("T", bound=Task)
 
@@ -42,7 +44,7 @@ class RefusalCheck:
         self.shown = shown
         self._name = name
         self._echoes = False
-        self._doubted: Recent[TaskRef[Any], Refusal] = Recent(_MOST_REMEMBERED)
+        self._doubted: BoundedDict[TaskRef[Any], Refusal] = BoundedDict(_MOST_REMEMBERED)
 
     def note_good(self, ref: TaskRef[Any], sent: str, echoed: object) -> bool:
         """Note a good answer. Return whether it answers another request."""

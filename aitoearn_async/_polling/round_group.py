@@ -13,12 +13,12 @@ from ..contract.endpoints import LogRow
 from ..contract.tasks import Task, TaskRef
 from ..errors import AuthenticationError, NotAskedError
 from .clock import NextTimer
-from .doubts import Doubts, is_carried
+from .failing_waits import FailingWaits, is_carried
 from .page_scan import PageScan
 from .pages import RouteState
+from .reported_end import ReportedEnd
 from .rhythm import Learner
 from .step import PollResult, WaitSettings, WaitState, longer
-from .told import Told
 
 T = TypeVar("T", bound=Task)
 
@@ -56,7 +56,7 @@ PARKED = (-2.0, -3.0)
 by turns whether one of this round has."""
 
 
-class Polls(Protocol[T]):
+class PollScheduler(Protocol[T]):
     """The takers of waits that a round hands back: those who poll them singly."""
 
     def poll_at(self, wait: WaitState[T], moment: float) -> None:
@@ -72,7 +72,7 @@ class Polls(Protocol[T]):
         ...
 
 
-class Line(Generic[T]):
+class RoundGroup(Generic[T]):
     """The waits of one kind.
 
     Args:
@@ -80,7 +80,7 @@ class Line(Generic[T]):
         learner: Learns when tasks of the kind end.
         route: The state of their pages.
         timer: Starts the next round.
-        doubts: Those whose own polls fail.
+        failing: Those whose own polls fail.
         held: All waits of the batch.
         polls: Polls those that are handed back.
     """
@@ -92,16 +92,16 @@ class Line(Generic[T]):
         route: RouteState,
         *,
         timer: NextTimer,
-        doubts: Doubts[T],
+        failing: FailingWaits[T],
         held: Mapping[TaskRef[T], WaitState[T]],
-        polls: Polls[T],
+        polls: PollScheduler[T],
     ) -> None:
         self.ref_type = type(ref)
         self.kind = ref.kind
         self.learner = learner
         self.route = route
         self.timer = timer
-        self.doubts = doubts
+        self.failing = failing
         self._held = held
         self._polls = polls
         self.waiting = 0  # all of the kind, wherever they are
@@ -111,7 +111,7 @@ class Line(Generic[T]):
         self.contradicted: set[TaskRef[T]] = set()  # of whom pages were wrong
         self.look_again_at = math.inf  # for the strangers
         self._look_again = _LOOK_AGAIN
-        self.told: dict[TaskRef[T], Told] = {}  # who has ended, as a page says
+        self.reported: dict[TaskRef[T], ReportedEnd] = {}  # who has ended, as a page says
         # Who has ended, as a page says that came while they were polled.
         self.overheard: dict[TaskRef[T], str] = {}
         # Some of those whose own answer said that they have ended.
@@ -142,7 +142,7 @@ class Line(Generic[T]):
             return False
         if wait.last_error is None:
             return True
-        return wait.ref not in self.told and is_carried(wait, settings, now)
+        return wait.ref not in self.reported and is_carried(wait, settings, now)
 
     def overhear(self, wait: WaitState[T], row: LogRow) -> None:
         """Note the row of a task that is polled singly now, in case its own polls fail.
@@ -156,11 +156,11 @@ class Line(Generic[T]):
         elif wait.due != AWAITED:
             self.overheard[wait.ref] = row.status
 
-    def told_of(self, ref: TaskRef[T]) -> Told | None:
+    def reported_end_of(self, ref: TaskRef[T]) -> ReportedEnd | None:
         """Return the word of a page for a task whose own poll has failed; None if it runs."""
         if (status := self.overheard.pop(ref, None)) is not None:
-            self.told.setdefault(ref, Told(status))
-        return self.told.get(ref)
+            self.reported.setdefault(ref, ReportedEnd(status))
+        return self.reported.get(ref)
 
     def _is_strange(self, ref: TaskRef[T]) -> bool:
         return ref in self.strangers or ref in self.contradicted
@@ -204,8 +204,8 @@ class Line(Generic[T]):
         if self.wants_whole:
             self._whole_at, self.missed = now, 0.0
 
-    def settle(self, scan: PageScan, now: float) -> None:
-        """After a round through all pages: who was on none is somebody else's, and asked singly."""
+    def release_unmet(self, scan: PageScan, now: float) -> None:
+        """Let go of those whom no page of a whole round had: each is asked for singly."""
         self.reach = max(scan.reach, 0)
         if scan.missing <= 0:
             return
@@ -248,7 +248,7 @@ class Line(Generic[T]):
         for wait in [*self._own()]:
             if wait.due != AWAITED and wait.due not in PARKED:
                 continue
-            if wait.polls or wait.ref in self.told:
+            if wait.polls or wait.ref in self.reported:
                 self.hand_back(wait)
             else:
                 self.parked -= wait.due in PARKED

@@ -38,7 +38,7 @@ def _recalled_at(wait: WaitState[Any], settings: WaitSettings) -> float:
     return wait.patience_end(settings) - min(_LEAST_PATIENCE_LEFT, settings.patience / 2)
 
 
-class Doubts(Generic[T]):
+class FailingWaits(Generic[T]):
     """The waits of one kind that were left to pages after a poll that failed.
 
     Args:

@@ -19,8 +19,8 @@ from aitoearn_async import (
     SubmitUncertainError,
     TaskRequest,
 )
-from aitoearn_async._api import settle, submit
-from aitoearn_async._api.recent import Recent
+from aitoearn_async._api import reconcile, submit
+from aitoearn_async._api.bounded_dict import BoundedDict
 from aitoearn_async.emulator import Emulator, Fault
 
 IMAGE = GenerateImage(model="gpt-image-2", prompt="a cat", n=2)
@@ -278,8 +278,8 @@ async def test_an_account_that_is_too_busy_leaves_it_uncertain(
 ) -> None:
     """That none of those fits says nothing of the others."""
     model = IMAGE.model if "candidates" in how else "another"
-    monkeypatch.setattr(settle, "_MOST_CANDIDATES", 5)
-    monkeypatch.setattr(settle, "_PAGES", (5, 8))
+    monkeypatch.setattr(reconcile, "_MOST_CANDIDATES", 5)
+    monkeypatch.setattr(reconcile, "_PAGES", (5, 8))
     aitoearn_service.fault(Fault(code=500, creates=False), route="submits")
     aitoearn_service.fault(Fault(delay=0.5), route="logs")
     call = asyncio.ensure_future(aitoearn_client.submit(IMAGE))
@@ -340,7 +340,7 @@ async def test_the_oldest_receipts_are_forgotten(
     aitoearn_client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A process that submits for years holds no more of them than some."""
-    receipts: Recent[Any, None] = Recent(2)
+    receipts: BoundedDict[Any, None] = BoundedDict(2)
     monkeypatch.setattr(submit, "_receipts", receipts)
     made = [await aitoearn_client.submit(IMAGE) for _ in range(4)]
     assert [ref for _, ref in receipts] == made[2:]

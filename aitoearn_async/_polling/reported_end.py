@@ -28,7 +28,7 @@ _TRIES = 3
 """Failed polls of a task that has ended, before its draft is asked for; twice as many each time."""
 
 
-class Told:
+class ReportedEnd:
     """The word of a page for a task that has ended, until its own answer comes.
 
     Args:
@@ -39,7 +39,7 @@ class Told:
         self._status = status
         self._tries = 0
 
-    async def settled(
+    async def after_failure(
         self,
         ref: TaskRef[T],
         verdict: Verdict,

@@ -17,8 +17,8 @@ from aitoearn_async import (
     UnexpectedResponseError,
     WaitTimeoutError,
 )
-from aitoearn_async._api import evidence
-from aitoearn_async._api.evidence import RefusalCheck
+from aitoearn_async._api import provenance
+from aitoearn_async._api.provenance import RefusalCheck
 from aitoearn_async.contract.refusal import Refusal
 from tests.support.raw_server import (
     ID,
@@ -274,7 +274,7 @@ async def test_an_error_has_the_services_own_id_and_ours() -> None:
 
 def test_the_doubts_of_ever_so_many_tasks_are_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
     """The oldest one first: its next refusal is doubted once more."""
-    monkeypatch.setattr(evidence, "_MOST_REMEMBERED", 2)
+    monkeypatch.setattr(provenance, "_MOST_REMEMBERED", 2)
     check = RefusalCheck("me", str)
     refs = [ImageRef(f"{number:024x}") for number in range(3)]
     assert not check.note_good(REF, "me-1", "me-1")
