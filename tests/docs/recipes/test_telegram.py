@@ -128,6 +128,19 @@ async def test_a_task_that_is_lost_sight_of_is_told_of_and_logged(
     assert f"aitoearn-async wait {ref} --save ." in caplog.text
 
 
+async def test_a_service_that_is_down_for_an_hour_costs_no_task(
+    service: Emulator, telegram: Telegram
+) -> None:
+    service.script("image", ("generating", 40.0), "success")
+    telegram.write("/image a cat")
+    await said(telegram, "Working on it")
+    await service.aclose()
+    await asyncio.sleep(3600)
+    await service.start()
+    texts = await said(telegram, "Done.")
+    assert not any(text.startswith("I have lost sight") for text in texts)
+
+
 async def test_a_wrong_key_is_in_the_log(
     service: Emulator, telegram: Telegram, caplog: pytest.LogCaptureFixture
 ) -> None:
