@@ -160,6 +160,19 @@ async def test_the_fleets_rate_is_never_exceeded(
     assert sum(each.requests_per_second or 0 for each in status.members) <= rate
 
 
+async def test_five_percent_of_a_rate_are_left_unused(
+    fleet: Fleet, aitoearn_service: Emulator
+) -> None:
+    """Requests that leave evenly spaced do not arrive so."""
+    async with Client(aitoearn_service.api_key, base_url=aitoearn_service.url) as client:
+        working = asyncio.create_task(fleet.work(client, requests_per_second=20))
+        await asyncio.sleep(20)
+        assert client.requests_per_second == 19
+        working.cancel()
+        await asyncio.wait([working])
+        assert client.requests_per_second is None
+
+
 async def test_more_workers_than_requests_a_second(
     fleet: Fleet, crew: Workers, aitoearn_service: Emulator
 ) -> None:
