@@ -109,6 +109,21 @@ def indexed(size: int) -> bytes:
     return ftyp(b"iso6", b"dash") + moov + index + box(b"moof", bytes(16)) + box(b"mdat", bytes(9))
 
 
+def sampled(
+    *, coding: bytes = b"avc1", sizes: tuple[int, ...] = (20, 20), alike: int = 0, runs: int = 1
+) -> bytes:
+    """A film of one chunk with two frames, the second of which has never been written."""
+    head = ftyp(b"isom") + box(b"mdat", b"f" * 20 + bytes(20))
+    start = len(head) - 40
+    table = box(b"stsd", bytes(4), big(4, 1), box(coding, bytes(8)))
+    table += box(b"stsz", bytes(4), big(4, alike, len(sizes), *sizes))
+    table += box(b"stsc", bytes(4), big(4, runs), big(4, 1, len(sizes), 1) * runs)
+    table += box(b"stco", bytes(4), big(4, 1, start))
+    handler = box(b"hdlr", bytes(8), b"vide", bytes(12))
+    media = box(b"mdia", handler, box(b"minf", box(b"stbl", table)))
+    return head + box(b"moov", box(b"trak", media))
+
+
 def packet(pid: int, payload: bytes, *, begins: bool = True, field: bytes = b"") -> bytes:
     """A packet of a transport stream, with an adaptation field that fills it up to its payload."""
     head = b"\x47" + big(2, pid | (0x4000 if begins else 0))
@@ -142,6 +157,7 @@ def webm(*children: bytes, before: bytes = b"") -> bytes:
     return head + before + element(b"\x18\x53\x80\x67", b"".join(children))
 
 
+PACK = b"\x00\x00\x01\xba\x44" + bytes(8) + b"\xf8"
 CLUSTER = element(b"\x1f\x43\xb6\x75", element(b"\xa3", bytes(11)))
 TRACKS = element(b"\x16\x54\xae\x6b", element(b"\xae", element(b"\x83", b"\x01")))
 SVG = b"<svg xmlns='http://www.w3.org/2000/svg'><g/></svg>"
@@ -245,6 +261,12 @@ JUDGED: dict[str, tuple[bytes, Completeness]] = {
         b"\x00\x00\x00\x0cJXL \r\n\x87\n" + ftyp(b"jxl ") + b"\x00\x00\x00\x00jxlc" + bytes(40),
         UNKNOWN,
     ),
+    "boxes: a frame that was never written": (sampled(), CUT),
+    "boxes: a frame in a coding that may begin with zeros": (sampled(coding=b"raw "), WHOLE),
+    "boxes: a frame without a size": (sampled(sizes=(20, 0)), WHOLE),
+    "boxes: frames of one size": (sampled(alike=20), WHOLE),
+    "boxes: frames in no chunk": (sampled(runs=0), WHOLE),
+    "boxes: frames without a table": (sampled().replace(b"stsc", b"free"), WHOLE),
     "fragments: all that the index names": (indexed(24 + 17), UNKNOWN),
     "fragments: fewer than the index names": (indexed(24 + 18), CUT),
     "fragments: an index of indexes": (indexed(1 << 31 | 5000), UNKNOWN),
@@ -282,6 +304,11 @@ JUDGED: dict[str, tuple[bytes, Completeness]] = {
         b"FLV\x01\x05" + big(4, 9, 0) + b"\x01" + big(3, 2) + bytes(9) + big(4, 13),
         UNKNOWN,
     ),
+    "MPEG: a packet that is cut": (PACK + b"\x00\x00\x01\xe0\x00\x09" + bytes(8), CUT),
+    "MPEG: a packet": (PACK + b"\x00\x00\x01\xe0\x00\x09" + bytes(9), UNKNOWN),
+    "MPEG: a head that is cut": (PACK[:9], CUT),
+    "MPEG: the first bytes of another packet": (PACK + b"\x00\x00", CUT),
+    "MPEG: what is no packet": (PACK + b"something else", UNKNOWN),
     "MXF: a footer": (mxf(footer=49, more=mxf()), WHOLE),
     "MXF: a footer behind the file": (mxf(footer=490, more=mxf()), CUT),
     "MXF: none": (mxf(), UNKNOWN),
