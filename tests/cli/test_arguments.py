@@ -36,6 +36,13 @@ def no_account(monkeypatch: pytest.MonkeyPatch) -> None:
         (("emulator", "--dialect", "klingon"), "klingon"),
         (("wait",), "REF"),
         (("conquer",), "conquer"),
+        (("image", "a cat"), "There are: generate image, edit image."),
+        (("generate", "a cat"), "There are: generate image, generate video."),
+        (("fleet", "ad"), "There are: fleet add, "),
+        (("generate", "image", "a cat"), "'--model'. The command `models` lists them"),
+        (("generate", "image", "--model", "m", ""), "PROMPT '': give text"),
+        (("--api-key", "k", "models"), "'--api-key'. The API key is read from AITOEARN_API_KEY"),
+        (("get", "image:a", "--token", "k"), "'--token'. The API key is read from AITOEARN_"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, tuple) else "",
 )
@@ -57,6 +64,8 @@ def test_no_key_to_use(invoke: Invoke, monkeypatch: pytest.MonkeyPatch, key: str
     result = invoke("wait", "image:a")
     assert result.status == 2
     assert "key" in result.err.lower()
+    assert "key.strip()" not in result.err  # words of Python
+    assert ("https://docs.aitoearn.ai/" in result.err) is (not key)
     assert not key or key not in result.err
 
 

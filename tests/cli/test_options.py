@@ -157,6 +157,18 @@ def test_a_variable_is_named_where_it_is_wrong(
     monkeypatch.setenv("AITOEARN_API_KEY", "some-key")
     monkeypatch.setenv("AITOEARN_BASE_URL", "ftp://x")
     assert "Error: AITOEARN_BASE_URL does not begin with" in invoke("get", "image:a").err
+    monkeypatch.setenv("AITOEARN_BASE_URL", "https://aitoearn.ai")
+    monkeypatch.setenv("HTTPS_PROXY", "socks5://127.0.0.1:9")
+    assert "Error: HTTPS_PROXY is no http(s) address" in invoke("get", "image:a").err
+
+
+def test_where_nobody_answers_the_way_there_is_named(
+    invoke: Invoke, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AITOEARN_API_KEY", "some-key")
+    asked = invoke("models", "--base-url", "http://127.0.0.1:9")
+    assert asked.status == 4
+    assert "Are the address, the network and the proxy (HTTPS_PROXY) right?" in asked.err
 
 
 @pytest.mark.parametrize(

@@ -17,9 +17,11 @@ from aitoearn_async import __version__
 from .. import PROGRAM
 from ..language import can_write, language_of, speaking, tr
 from ..options import types
+from ..options.groups import KEY
 from ..report.echo import echo_error, flush, prepare_streams, unwritable
 from ..report.exit_status import ExitStatus
 from . import fleet, look, make, play, wait
+from .group import Group
 
 _EPILOG = """\
 The API key is read from the environment variable AITOEARN_API_KEY, and from nowhere else: an
@@ -46,15 +48,12 @@ Exit status:
 If there are several, the highest up to 6 counts."""
 
 
-class _InOrder(click.Group):
-    """A group that lists its commands in the order in which they were added."""
-
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        return list(self.commands)
+_KEY_OPTIONS = frozenset({"--api-key", "--apikey", "--key", "--token"})
+"""Options that people try; a list of processes would show the key."""
 
 
 @click.group(
-    cls=_InOrder,
+    cls=Group,
     context_settings={"help_option_names": ["-h", "--help"]},
     epilog=_EPILOG,
 )
@@ -129,6 +128,10 @@ def _run(program: click.Group) -> int:
 
 
 def _show(error: click.ClickException) -> None:
+    if isinstance(error, click.NoSuchOption) and error.option_name in _KEY_OPTIONS:
+        hint = tr("The API key is read from {variable}, and from nowhere else.")
+        text = f"{error.message} {hint.format(variable=KEY)}"
+        error = click.UsageError(text, error.ctx)
     try:
         error.show()
     except OSError:

@@ -12,6 +12,7 @@ from ..options import types
 from ..options.fleet import FleetOptions, FleetReportOptions
 from ..options.groups import MediaOptions, RateOptions, ServiceOptions, takes
 from ..report.exit_status import ExitStatus
+from .group import Group
 
 if TYPE_CHECKING:
     from aitoearn_async import AnyRef
@@ -29,7 +30,7 @@ Examples:
 _OUTCOMES_EXAMPLE = "\b\nExample:\n  aitoearn-async fleet outcomes --out outcomes.jsonl --no-follow"
 
 
-@click.group(epilog="\b\nExample:\n  aitoearn-async fleet add --file refs.txt")
+@click.group(cls=Group, epilog="\b\nExample:\n  aitoearn-async fleet add --file refs.txt")
 def fleet() -> None:
     """Share tasks among machines; they outlive a process."""
 

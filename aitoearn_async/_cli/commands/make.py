@@ -18,6 +18,7 @@ from ..options.groups import (
     takes,
 )
 from ..report.exit_status import ExitStatus
+from .group import Group
 
 _IMAGE_EXAMPLES = """\
 \b
@@ -64,12 +65,12 @@ def _submit(
     return submit(prompt, fields, options, Settings(limits, media, service, options.save))
 
 
-@click.group()
+@click.group(cls=Group)
 def generate() -> None:
     """Make something from words."""
 
 
-@click.group()
+@click.group(cls=Group)
 def edit() -> None:
     """Make something from pictures."""
 

@@ -186,7 +186,7 @@ _FORMAT = option(
     type=click.Choice(["url", "b64_json"]),
     help="Today both are answered with addresses.",
 )
-_MODEL = option(metavar="NAME", required=True, help="A model: see the command `models`.")
+_MODEL = option(type=types.MODEL, required=True, help="A model: see the command `models`.")
 
 _EXTRA = option(
     type=types.JSON, help="Fields of the service that are newer than this program, as JSON."
@@ -269,7 +269,11 @@ _NAMES: dict[str, str] = {
     each.name: (each.metadata["names"] or (_flag(each.name),))[0].partition("/")[0]
     for group in GROUPS
     for each in fields(group)
-} | {"requests_per_second": "--rate", "max_response_bytes": "max_response_bytes"}
+} | {
+    "requests_per_second": "--rate",
+    "max_response_bytes": "max_response_bytes",
+    "prompt": "PROMPT",
+}
 _ARGUMENT = re.compile(
     r"(?<![?&\w])([a-z_]{1,30})=(True\b|(?:Posix|Windows)Path\((['\"])(.*?)\3\))?"
 )

@@ -46,7 +46,19 @@ class _Ref(_Type):
         try:
             return parse_ref(value)
         except ValueError as error:
-            self.fail(str(error), param, ctx)
+            problem = str(error)
+            if forms := problem.partition("; write ")[2]:
+                said = tr("{value!r:.80} is not a task: write {forms}")
+                problem = said.format(value=value, forms=forms)
+            self.fail(problem, param, ctx)
+
+
+class _Model(_Type):
+    def get_missing_message(self, param: Any, ctx: Any = None) -> str:
+        return tr("The command `models` lists them")
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> str:
+        return str(value)
 
 
 class _Duration(_Type):
@@ -167,6 +179,7 @@ def _not_writable(path: Path, *, is_file: bool) -> str | None:
 
 
 REF = _Ref("REF")
+MODEL = _Model("NAME")
 DURATION = _Duration("DURATION")
 SIZE = _Size("SIZE")
 LANGUAGE = _Language("TAG")

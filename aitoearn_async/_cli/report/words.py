@@ -23,6 +23,7 @@ from aitoearn_async import (
     AnyTask,
     ApiError,
     AuthenticationError,
+    ConnectionFailedError,
     ImageTask,
     Model,
     Outcome,
@@ -61,6 +62,7 @@ _LISTS = {
     "aspect_ratios": later("aspect ratios"),
 }
 """Field of a model -> its name in the text."""
+_UNREACHABLE = frozenset({"no DNS answer", "no connection"})
 _LONGEST_PROMPT = 200
 _AN_ID = re.compile(r"[0-9a-f]{24}", re.ASCII | re.IGNORECASE)
 
@@ -140,6 +142,9 @@ def reason(error: Exception) -> str:
     if isinstance(error, AuthenticationError):
         hint = tr("{text}. A key of aitoearn.cn needs --base-url {china}")
         return hint.format(text=text, china=CHINA)
+    if isinstance(error, ConnectionFailedError) and error.label in _UNREACHABLE:
+        hint = tr("{text}. Are the address, the network and the proxy (HTTPS_PROXY) right?")
+        return hint.format(text=text)
     return text
 
 

@@ -22,6 +22,7 @@ from ..options.groups import (
 )
 from ..report.echo import echo_error
 
+_KEY_PAGE = "https://docs.aitoearn.ai/en/use/api-key"
 _ANY_KEY = "no-key"
 """The key that is sent where the service takes any."""
 
@@ -55,20 +56,32 @@ def client_from(
                 **more,
             )
     except ValueError as error:
-        text = in_option_names(str(error))
-        if service.base_url == os.environ.get(BASE_URL):
-            text = text.replace("--base-url", BASE_URL)
-        raise click.UsageError(text) from None
+        raise click.UsageError(_in_their_words(str(error), service)) from None
     for warning in warned:
         echo_error(tr("Warning: {text}").format(text=warning.message))
     return client
 
 
+def _in_their_words(text: str, service: ServiceOptions) -> str:
+    """Return what is wrong with a value, by the name of the option or variable it is from."""
+    text = in_option_names(text).replace(": pass key.strip()", "")
+    text = text.replace("the API key begins", f"{KEY} begins")
+    if service.base_url == os.environ.get(BASE_URL):
+        text = text.replace("--base-url", BASE_URL)
+    if service.proxy is None:
+        plain = (service.base_url or "").startswith("http:")
+        text = text.replace("--proxy", "HTTP_PROXY" if plain else "HTTPS_PROXY")
+    return text
+
+
 def _key() -> str:
     key = os.environ.get(KEY)
     if not key:
-        problem = tr("{variable} is not set. Put the API key of your AiToEarn account into it.")
-        raise click.UsageError(problem.format(variable=KEY))
+        problem = tr(
+            "{variable} is not set. Put the API key of your AiToEarn account into it: {page} "
+            "says where it is. The command `demo` needs none."
+        )
+        raise click.UsageError(problem.format(variable=KEY, page=_KEY_PAGE))
     return key
 
 
