@@ -161,6 +161,11 @@ def proxy_options(address: str | None) -> dict[str, Any]:
     return {"proxy": url.with_user(None), "proxy_headers": headers}
 
 
+def is_for_proxy(url: URL) -> bool:
+    """Return whether the environment names a proxy for an address of https."""
+    return url.scheme == "https" and environment_proxy(url) is not None
+
+
 def environment_proxy(url: URL) -> str | None:
     """Return the proxy that the environment (`HTTP_PROXY`, ...) names for an address, if any."""
     if proxy_bypass(url.host or ""):

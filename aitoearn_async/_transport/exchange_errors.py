@@ -37,20 +37,32 @@ _NO_CONNECTION = (
 )
 
 
+_UNREACHABLE = frozenset({"no DNS answer", "no connection"})
+_PROXY_UNUSED = "; HTTPS_PROXY is set, and is obeyed with trust_env=True only"
+
+
 class ExchangeErrors:
     """Makes the errors of one client.
 
     Args:
         host: The service's.
+        leaves_proxy: Whether the environment names a proxy, and this client goes without one.
         credentials: The key, which no message may hold.
         most_bytes: The largest response.
         lifetime: The client's, for its clock.
     """
 
     def __init__(
-        self, host: str, credentials: Credentials, most_bytes: int, lifetime: Lifetime
+        self,
+        host: str,
+        credentials: Credentials,
+        most_bytes: int,
+        lifetime: Lifetime,
+        *,
+        leaves_proxy: bool,
     ) -> None:
         self._host = host
+        self._leaves_proxy = leaves_proxy
         self._credentials = credentials
         self._most_bytes = most_bytes
         self._lifetime = lifetime
@@ -85,6 +97,8 @@ class ExchangeErrors:
         else:
             said = self._credentials.shown(" ".join(said_by(exc).split())) or type(exc).__name__
             text = f"{failure.text}: {said}"
+        if self._leaves_proxy and failure.label in _UNREACHABLE:
+            text += _PROXY_UNUSED
         error = failure.error(text, request_id, label=failure.label, transient=failure.transient)
         if failure is OF_A_STRANGER:  # only its own type tells what it is
             error.__cause__ = exc.with_traceback(None)

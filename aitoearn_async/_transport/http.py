@@ -25,7 +25,7 @@ from .._net.connection import (
     RequestBody,
 )
 from .._net.headers import HOST, matches
-from .._net.urls import proxy_options
+from .._net.urls import is_for_proxy, proxy_options
 from .._resilience.limiter import RequestLimiter
 from .._resilience.monitor import ServiceMonitor
 from .._resilience.scopes import Admission
@@ -130,7 +130,10 @@ class Http:
         self.monitor = monitor
         self._renew_next = False
         self._revalidation = 0
-        self._errors = ExchangeErrors(base_url.host or "", credentials, most_bytes, lifetime)
+        leaves_proxy = is_ours and "proxy" not in self._options and is_for_proxy(base_url)
+        self._errors = ExchangeErrors(
+            base_url.host or "", credentials, most_bytes, lifetime, leaves_proxy=leaves_proxy
+        )
 
     def send(
         self,

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from aitoearn_async import ConnectionFailedError, UnexpectedResponseError, VideoTask
+from aitoearn_async import Client, ConnectionFailedError, UnexpectedResponseError, VideoTask
 from aitoearn_async.emulator.pictures import mp4
 from tests.support.raw_server import KEY, REF, RawServer, good, http, say, unused_url
 
@@ -77,6 +77,21 @@ async def test_a_proxy_that_is_not_there() -> None:
         assert "secret-word" not in str(caught.value)
         assert client.statistics().requests == 2
         assert server.lines == []
+
+
+@pytest.mark.parametrize(
+    ("named", "told"), [("HTTPS_PROXY", True), ("HTTP_PROXY", False), ("NO_PROXY", False)]
+)
+async def test_a_proxy_that_is_passed_by_is_told_of_where_nobody_answers(
+    monkeypatch: pytest.MonkeyPatch, named: str, told: bool
+) -> None:
+    """In a company's network nothing else leads out, and nothing else says why."""
+    monkeypatch.setenv(named, "http://proxy.example:3128")
+    address = unused_url().replace("http://", "https://")
+    async with Client(KEY, base_url=address, attempts=1) as client:
+        with pytest.raises(ConnectionFailedError) as caught:
+            await client.get(REF)
+    assert ("HTTPS_PROXY is set, and is obeyed with trust_env" in str(caught.value)) is told
 
 
 async def test_the_environments_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
