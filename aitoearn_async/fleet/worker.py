@@ -112,10 +112,10 @@ class Worker:
         report = Member(id=0, kind=Kind.WORKER, trouble=reason[:200])
         member = Membership(self._ledger, Kind.WORKER, lambda _: report)
         try:
-            await member.join()
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(seconds):
-                    await self._stop.wait()
+            if await _joined(member, self._stop):
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(seconds):
+                        await self._stop.wait()
         finally:
             await member.leave()
 
@@ -153,7 +153,13 @@ class _Stay:
         self._own_rate = own_rate
         self._careful = careful
         self._set_rate(0.0 if self._me.rate is not None else math.inf)
-        await self._member.join()
+        try:
+            if await _joined(self._member, self._stop):
+                await self._work()
+        finally:
+            await self._member.leave()
+
+    async def _work(self) -> None:
         self._me.id = self._member.id
         recorder = Recorder(self._ledger, self._member.id, self._let_go)
         tasks: list[asyncio.Task[Any]] = [
@@ -173,12 +179,10 @@ class _Stay:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
             await self._flush(recorder)
-            await self._member.leave()
-        lost = tasks[2] in done
         for task in tasks[:2]:
             if task in done:
                 task.result()
-        if lost:
+        if tasks[2] in done:
             raise LeaseLostError(self._member.id)
 
     async def _flush(self, recorder: Recorder) -> None:
@@ -328,3 +332,18 @@ class _Stay:
         rate = None if share == math.inf else max(used(share), _CRAWL)
         rates = [each for each in (rate, self._own_rate) if each is not None]
         self._client.requests_per_second = min(rates) if rates else None
+
+
+async def _joined(member: Membership, stop: asyncio.Event) -> bool:
+    """Join, and return whether that was done before it was told to stop."""
+    joining, stopping = asyncio.create_task(member.join()), asyncio.create_task(stop.wait())
+    try:
+        await asyncio.wait([joining, stopping], return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        joining.cancel()
+        stopping.cancel()
+        await asyncio.gather(joining, stopping, return_exceptions=True)
+    if joining.cancelled():
+        return False
+    joining.result()
+    return True

@@ -124,6 +124,24 @@ async def test_a_worker_is_told_to_stop_while_the_engine_is_away(
     await until_held(fleet, 5)
 
 
+@pytest.mark.parametrize("worked_for", [0, 3])
+async def test_a_worker_that_cannot_join_can_be_told_to_stop(
+    fleet: Fleet, aitoearn_client: Client, cable: Cable, worked_for: int
+) -> None:
+    """Neither at its start, nor when its lease was lost."""
+    if not worked_for:
+        cable.pull()
+    worker = asyncio.create_task(fleet.work(aitoearn_client))
+    await asyncio.sleep(worked_for)
+    cable.pull()
+    await asyncio.sleep(30)
+    began = asyncio.get_running_loop().time()
+    os.kill(os.getpid(), signal.SIGTERM)
+    async with asyncio.timeout(60):
+        await worker
+    assert asyncio.get_running_loop().time() - began < 1
+
+
 async def test_one_that_was_joining_is_no_member(
     fleet: Fleet, crew: Workers, cable: Cable, monkeypatch: pytest.MonkeyPatch
 ) -> None:
