@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 from collections.abc import Iterable
 
 import pytest
@@ -11,12 +12,14 @@ from aitoearn_async import ImageRef, ImageTask, RequestTimeoutError
 from aitoearn_async._resilience.limiter import RequestLimiter
 from tests.support.clock import ROUNDING
 from tests.support.raw_server import (
+    FIN,
     REF,
     RST,
     STALL,
     Heard,
     Part,
     RawServer,
+    Script,
     good,
     http,
     refuse,
@@ -244,3 +247,24 @@ async def test_a_rate_can_be_changed_under_those_who_wait() -> None:
     assert loop.time() - began <= 6 + ROUNDING
     limits.requests_per_second = None
     assert limits.try_acquire(limits.new_pace())
+
+
+async def test_what_is_sent_again_waits_for_its_turn_too() -> None:
+    """A server that hangs up on every used connection gets no more requests a second for it."""
+    used: set[int] = set()
+
+    def choose(heard: Heard) -> Script:
+        if heard.connection in used:
+            return say(FIN)
+        used.add(heard.connection)
+        return good()
+
+    async with (
+        RawServer(choose=choose) as server,
+        server.client(requests_per_second=2) as client,
+    ):
+        for _ in range(3):
+            await client.get(REF)
+    moments = [heard.at for heard in server.heard]
+    assert len(moments) > 3
+    assert all(b - a >= 0.5 - ROUNDING for a, b in itertools.pairwise(moments)), moments
