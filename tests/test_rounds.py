@@ -91,14 +91,26 @@ async def test_a_few_tasks_are_asked_about_one_by_one(service: Emulator, client:
 async def test_a_slow_page_is_not_asked_for_again_so_soon(
     service: Emulator, client: Client
 ) -> None:
-    """Rounds take up a twentieth of the service's time at the most."""
-    service.fault(Fault(delay=0.9), route="logs", times=None)
+    """Rounds take up a twentieth of the service's time, if the pause is not too long with that."""
+    service.fault(Fault(delay=0.4), route="logs", times=None)
     refs = [service.add_image(("generating", 900.0), "success") for _ in range(40)]
     async with client.as_completed(refs):
-        await asyncio.sleep(17)
+        await asyncio.sleep(7.5)
         assert _asked(service)["logs"] == 1
-        await asyncio.sleep(20)
+        await asyncio.sleep(9)
         assert _asked(service)["logs"] == 2
+
+
+@pytest.mark.parametrize("seconds", [0.9, 4.0, 8.0])
+async def test_slow_pages_tell_of_an_end_no_later_than_single_polls_would(
+    service: Emulator, client: Client, seconds: float
+) -> None:
+    """Those come every ten seconds or so. A page that is on its way may not know an end yet."""
+    service.fault(Fault(delay=seconds), route="logs", times=None)
+    refs = [service.add_image(("generating", 45.0 + number), "success") for number in range(40)]
+    outcomes = await client.wait_all(refs)
+    late = [outcome.elapsed - 45.0 - number for number, outcome in enumerate(outcomes)]
+    assert max(late) < 12 + 2 * seconds
 
 
 async def test_a_strategy_of_the_callers_own_knows_no_rounds(

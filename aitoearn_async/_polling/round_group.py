@@ -36,6 +36,11 @@ PAGE_SECONDS = 60.0
 """Seconds within which a page has to come."""
 _MOST_ENDED = 64
 """Tasks that have ended and are looked for on pages, which must not say that they run."""
+_SHARE_OF_TIME = 20
+"""The time between two rounds, over the time that the service is busy with one; up to the slowest
+delay of a single wait."""
+_A_POLL = 0.01
+"""Seconds that the service is busy with a poll."""
 SHORTEST = 2.0
 """Seconds from one round to the next, at least."""
 _GROWTH = 1.6
@@ -129,6 +134,8 @@ class RoundGroup(Generic[T]):
         self._first_late_at = self._last_late_at = math.nan
         self.is_running = False
         self.busy = 0.0  # seconds that the service has taken for the pages of this round
+        self.is_slow = False  # the last round was, for what it can tell
+        self.searched = 0.0  # and for those of them that tell who has ended
 
     def may_take(self, wait: WaitState[T], settings: WaitSettings, now: float) -> bool:
         """Return whether pages can see to a wait."""
@@ -272,9 +279,25 @@ class RoundGroup(Generic[T]):
         """
         slowest = self.learner.backoff.maximum
         pages = math.ceil(self.reach / self.route.size) or 1
-        pause = max(slowest * math.sqrt(pages / max(self.parked, 1)), SHORTEST)
+        pause = max(slowest * min(math.sqrt(pages / max(self.parked, 1)), 1.0), SHORTEST)
         pause = max(pause, min(pause * _GROWTH**self.barren, slowest / 3))
         return pause * random.uniform(0.85, 1.0)
+
+    def rest_after_round(self, now: float) -> None:
+        """Leave pages alone in proportion to the time that the service was busy with them.
+
+        The next ones tell of an end no later than single polls would. Where the service takes too
+        long for that, twice, and not as long for polls, these go on instead: pages that are slow
+        are asked for in smaller ones first.
+        """
+        slowest, rest = self.learner.backoff.maximum, _SHARE_OF_TIME * self.busy
+        was_slow = self.is_slow
+        self.is_slow = self.searched > max(slowest / 2, _A_POLL * self.parked)
+        if was_slow and self.is_slow:
+            self.earliest = max(self.earliest, now + rest)
+            self.dissolve(now)
+        else:
+            self.earliest = max(self.earliest, now + max(min(rest, slowest - self.busy), 1.0))
 
     def survives(self, verdict: Verdict | None, now: float) -> bool:
         """Note that a page did not come. Return whether the next round is waited for.

@@ -44,8 +44,6 @@ from .whole_videos import WholeVideos
 T = TypeVar("T", bound=Task)
 
 _ID_LENGTH = 24
-_SHARE_OF_TIME = 20
-"""The time between two rounds, over the time that the service is busy with one."""
 _MOST_CONTRADICTIONS = 5
 """Tasks that were told to have ended and run on, after which pages are not believed any more."""
 
@@ -222,13 +220,13 @@ class Rounds(Generic[T]):
             self._spawn(self._round(group))
 
     async def _round(self, group: RoundGroup[T]) -> None:
-        group.busy = 0.0
+        group.busy = group.searched = 0.0
         try:
             await self._go_round(group)
         finally:
             group.is_running = False
         now = self._clock.time()
-        group.earliest = max(group.earliest, now + max(1.0, _SHARE_OF_TIME * group.busy))
+        group.rest_after_round(now)
         if group.parked or group.late:
             group.timer.set(max(group.earliest, group.learner.round_after(now, group.pause())))
 
@@ -241,6 +239,7 @@ class Rounds(Generic[T]):
             group.turn = 1 - group.turn
             scan = PageScan(group.route.size, group.parked, group.reach)
             ended = await self._ask(group, scan)
+            group.searched = group.busy
             group.barren = 0 if ended else group.barren + 1
             if ended is not None:
                 now = self._clock.time()
