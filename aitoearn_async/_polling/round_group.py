@@ -134,8 +134,8 @@ class RoundGroup(Generic[T]):
         self._first_late_at = self._last_late_at = math.nan
         self.is_running = False
         self.busy = 0.0  # seconds that the service has taken for the pages of this round
-        self.is_slow = False  # the last round was, for what it can tell
         self.searched = 0.0  # and for those of them that tell who has ended
+        self.is_slow = False  # the last round was, for what it can tell
 
     def may_take(self, wait: WaitState[T], settings: WaitSettings, now: float) -> bool:
         """Return whether pages can see to a wait."""
