@@ -39,6 +39,7 @@ def most_in_a_second(requests: Sequence[Request]) -> int:
     return most
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("untraced")
 async def test_one_rate_for_all_a_client_does(aitoearn_service: Emulator, limited: Client) -> None:
     """Two batches and single waits besides: never more than 10 a second, and all are served."""

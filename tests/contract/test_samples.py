@@ -93,6 +93,7 @@ def test_the_large_sample_has_its_size() -> None:
     assert len(SAMPLES["image-edit-request-echoes-data-uri"].content) == 4_194_704
 
 
+@pytest.mark.sampled(3)
 @named(tasks=True)
 async def test_get_tells_the_task(sample: Sample) -> None:
     """A good answer becomes a Struct that says what the JSON says, with one request."""
@@ -132,6 +133,7 @@ async def test_what_is_no_id_is_never_sent(name: str) -> None:
     assert server.requests == []
 
 
+@pytest.mark.sampled(3)
 @named(states={TaskState.SUCCEEDED})
 async def test_wait_for_returns_a_success(sample: Sample) -> None:
     """A wait whose first answer is a success ends with it, awaited or iterated."""

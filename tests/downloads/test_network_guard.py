@@ -100,6 +100,7 @@ def urls_of(port: int) -> list[str]:
     return [f"http://{host}:{port}/film" for host in hosts]
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize("number", range(len(urls_of(0))), ids=lambda n: urls_of(0)[n])
 async def test_no_form_of_this_machine_is_connected_to(number: int, tmp_path: Path) -> None:
     """Asked for itself, and as the target of a redirect over the internet."""

@@ -89,6 +89,7 @@ async def test_a_timeout_is_exact() -> None:
     assert virtual_loop().time() - began == pytest.approx(12.5, abs=1e-6)
 
 
+@pytest.mark.slow
 async def test_an_hour_of_polling_a_real_server_is_cheap() -> None:
     """361 requests, an hour apart from first to last, take seconds at the most."""
     loop, spent = virtual_loop(), time.thread_time()

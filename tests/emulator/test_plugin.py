@@ -184,6 +184,7 @@ def test_fixtures_and_mark_in_a_users_run(users_run: UsersRun) -> None:
     assert {f"test_loops.{name}" for name in expected} <= set(users_run.passed)
 
 
+@pytest.mark.sampled(2)
 def test_a_users_own_loop_factories_stay(users_run: UsersRun) -> None:
     """The mark wins for its tests, a conftest's loops are used for all the others."""
     assert {"own.test_own.test_own", "own.test_own.test_virtual"} <= set(users_run.passed)

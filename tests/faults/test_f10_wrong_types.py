@@ -142,6 +142,7 @@ async def test_a_wait_goes_on(trial: Trial, body: bytes) -> None:
     trial.wire(server, exactly=11)
 
 
+@pytest.mark.slow
 async def test_one_that_stays_broken_fails_alone(trial: Trial) -> None:
     """Each such wait ends with its patience and the reason; the others end as they would have."""
     refs: list[AnyRef] = [ImageRef(str(number)) for number in range(40)]

@@ -68,6 +68,7 @@ async def test_known_words_are_not_told(trial: Trial, caplog: pytest.LogCaptureF
     assert warnings(caplog) == []
 
 
+@pytest.mark.slow
 async def test_a_thousand_words(trial: Trial, caplog: pytest.LogCaptureFixture) -> None:
     """Hostile ones fill neither the log nor a terminal, and do not bring the key into it."""
     words = [f"{n}\n\x1b[31m{KEY}" + "w" * 5_000 for n in range(1000)]

@@ -79,6 +79,7 @@ def no(code: int) -> Script:
     return say(http(b'{"data":{},"code":%d,"message":"why","timestamp":5}' % code))
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize(("code", "case"), CASES.items(), ids=lambda value: str(value)[:12])
 async def test_get(trial: Trial, code: int, case: Case) -> None:
     """One error each, after one request if it is final, after `attempts` if it may pass.

@@ -75,6 +75,7 @@ async def test_deadlines_while_all_workers_hang() -> None:
     assert not late
 
 
+@pytest.mark.slow
 async def test_patience_is_each_tasks_own() -> None:
     """A task the service keeps failing for is given up, in time; the others go on."""
     refs = images(50)

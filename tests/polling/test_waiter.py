@@ -102,6 +102,7 @@ async def test_leaving_the_loop_stops_the_polling(
     assert len(aitoearn_service.requests) == 1
 
 
+@pytest.mark.slow
 async def test_an_hour_of_polling(aitoearn_service: Emulator, aitoearn_client: Client) -> None:
     """A long wait settles at the longest delay, with jitter, and sees the end soon after."""
     ref = aitoearn_service.add_image(("generating", HOUR), "success")

@@ -64,6 +64,7 @@ def date(seconds: float) -> str:
     return format_datetime(NOW + timedelta(seconds=seconds), usegmt=True)
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize(
     ("value", "seconds"),
     [
@@ -244,6 +245,7 @@ TRANSIENT: dict[str, tuple[Script, type[AiToEarnError]]] = {
 }
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize("attempts", [1, 2, 5])
 @pytest.mark.parametrize(("script", "error"), TRANSIENT.values(), ids=TRANSIENT)
 async def test_transient_trouble_that_lasts(

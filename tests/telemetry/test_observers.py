@@ -251,6 +251,7 @@ async def test_the_environment_switches_it_on(
         Client("k")
 
 
+@pytest.mark.slow
 def test_off_costs_no_import() -> None:
     """A client without observers imports nothing of telemetry, installed or not."""
     code = "import sys; from aitoearn_async import Client; Client('k'); print(*sys.modules)"
