@@ -16,7 +16,7 @@ from aitoearn_async import Client, TaskRef, WaitStrategy, parse_ref
 from .errors import FleetError
 from .ledger import Kind, Ledger, Member
 from .patience import log, persist
-from .reader import LeasedShelf, Outcomes, check_prefetch
+from .reader import LeasedQueue, Outcomes, check_prefetch
 from .sharing import fleet_rate
 from .sigterm import stopped_by_sigterm
 from .urls import ledger_at
@@ -311,9 +311,9 @@ class Fleet:
         self._check_open()
         prefetch = check_prefetch(prefetch)
         if connection is None:
-            shelf = LeasedShelf(self._ledger)
-            return Outcomes(shelf, self._ledger, prefetch=prefetch, follow=follow)
-        on_connection = getattr(self._ledger, "shelf_on", None)
+            queue = LeasedQueue(self._ledger)
+            return Outcomes(queue, self._ledger, prefetch=prefetch, follow=follow)
+        on_connection = getattr(self._ledger, "queue_on", None)
         if on_connection is None:
             raise ValueError("connection= is for a fleet in Postgres; this one is elsewhere")
         return Outcomes(on_connection(connection), self._ledger, prefetch=1, follow=follow)

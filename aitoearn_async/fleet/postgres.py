@@ -19,8 +19,8 @@ from psycopg.conninfo import conninfo_to_dict
 from .errors import FleetError, FleetUnavailableError, LeaseLostError
 from .ledger import MOST_COUNTED, Allow, Counts, Decide, Kind, Ledger, Member, Origin, Taken
 from .postgres_errors import translated
+from .postgres_queue import TransactionQueue
 from .postgres_run import Run, check_lease, members_of, one, taken_of
-from .postgres_shelf import TransactionShelf
 from .postgres_statements import composed
 from .urls import shown
 
@@ -263,9 +263,9 @@ class PostgresLedger(Ledger):
 
         return await self._statement(forget)
 
-    def shelf_on(self, connection: AsyncConnection[Any]) -> TransactionShelf:
-        """Return a shelf whose outcomes are read and done in a connection of the caller's."""
-        return TransactionShelf(connection, self.sql)
+    def queue_on(self, connection: AsyncConnection[Any]) -> TransactionQueue:
+        """Return a queue whose outcomes are read and done in a connection of the caller's."""
+        return TransactionQueue(connection, self.sql)
 
     # The connection.
 

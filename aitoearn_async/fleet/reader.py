@@ -21,11 +21,11 @@ _GATHERING = 0.2
 the engine."""
 
 
-class Shelf(Protocol):
+class OutcomeQueue(Protocol):
     """The source of a reader's outcomes, in which it marks them as done."""
 
     async def enter(self) -> None:
-        """Open the shelf, before the first read."""
+        """Open the queue, before the first read."""
         ...
 
     async def leave(self, *, done: Sequence[str]) -> None:
@@ -49,8 +49,8 @@ class Outcomes(AsyncIterator[Outcome[AnyTask]]):
     after a lease when the process dies.
     """
 
-    def __init__(self, shelf: Shelf, ledger: Ledger, *, prefetch: int, follow: bool) -> None:
-        self._shelf = shelf
+    def __init__(self, queue: OutcomeQueue, ledger: Ledger, *, prefetch: int, follow: bool) -> None:
+        self._queue = queue
         self._ledger = ledger
         self._prefetch = prefetch
         self._follow = follow
@@ -63,14 +63,14 @@ class Outcomes(AsyncIterator[Outcome[AnyTask]]):
     async def __aenter__(self) -> Outcomes:
         if self._state != "not entered":
             raise RuntimeError(f"these outcomes are {self._state}; ask the fleet for others")
-        await self._shelf.enter()
+        await self._queue.enter()
         self._state = "open"
         return self
 
     async def __aexit__(self, exc_type: type[BaseException] | None, *_: object) -> None:
         self._state = "closed"
         done = self._given if exc_type is None else self._given[:-1]
-        await self._shelf.leave(done=done)
+        await self._queue.leave(done=done)
 
     async def __anext__(self) -> Outcome[AnyTask]:
         if self._state != "open":
@@ -93,7 +93,7 @@ class Outcomes(AsyncIterator[Outcome[AnyTask]]):
             # After a few, those that were given are done at once, and others gather meanwhile.
             most = 0 if self._few else self._prefetch
             # Those that were given stay here until it is certain that they are done.
-            rows = await self._shelf.read(self._given, most)
+            rows = await self._queue.read(self._given, most)
             self._given = []
             self._ready.extend(rows)
             self._few = 0 < len(rows) < self._prefetch
@@ -105,7 +105,7 @@ class Outcomes(AsyncIterator[Outcome[AnyTask]]):
             pause = min(2 * pause, _LONGEST)
 
 
-class LeasedShelf(Shelf):
+class LeasedQueue(OutcomeQueue):
     """Outcomes for a reader with a lease.
 
     Args:

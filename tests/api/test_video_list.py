@@ -30,7 +30,7 @@ from aitoearn_async.emulator import Emulator, Fault
 from tests.support.raw_server import Heard, RawServer, envelope, http
 
 
-class Shelf:
+class ListServer:
     """A list of rows, newest first, of which some spoil the pages they are on."""
 
     def __init__(self, bad: dict[int, int], count: int) -> None:
@@ -55,35 +55,35 @@ bads = st.dictionaries(st.integers(0, 300), st.sampled_from([500, 12302]), max_s
 
 @given(bads, st.integers(0, 300), st.integers(1, 1000))
 def test_each_good_row_once(bad: dict[int, int], count: int, page_size: int) -> None:
-    shelf = Shelf(bad, count)
+    server = ListServer(bad, count)
     skipped: list[SkippedVideo] = []
 
     async def main() -> list[str]:
-        videos = VideoList(page_size, shelf.fetch, skipped.append)
+        videos = VideoList(page_size, server.fetch, skipped.append)
         got = [task.id async for task in videos]
         assert videos.skipped == len(skipped)
         assert videos.total == count
         return got
 
-    assert asyncio.run(main()) == [id for id, code in shelf.rows if code is None]
+    assert asyncio.run(main()) == [id for id, code in server.rows if code is None]
     there = sorted(number for number in bad if number < count)
     assert [each.position for each in skipped] == there
     assert [getattr(each.error, "code", None) for each in skipped] == [bad[n] for n in there]
     # Each bad row costs a few pages for each halving, and a page more to make sure.
     pages = count // page_size + 1
-    assert len(shelf.asked) <= pages + len(there) * (4 * page_size.bit_length() + 2)
+    assert len(server.asked) <= pages + len(there) * (4 * page_size.bit_length() + 2)
 
 
 @given(bads, st.integers(0, 100), st.integers(1, 50), st.lists(st.integers(0, 5), max_size=20))
 def test_rows_made_meanwhile_bring_none_twice(
     bad: dict[int, int], count: int, page_size: int, grow: list[int]
 ) -> None:
-    shelf = Shelf(bad, count)
-    good = [id for id, code in shelf.rows if code is None]
-    shelf.grow = grow
+    server = ListServer(bad, count)
+    good = [id for id, code in server.rows if code is None]
+    server.grow = grow
 
     async def main() -> list[str]:
-        return [task.id async for task in VideoList(page_size, shelf.fetch, None)]
+        return [task.id async for task in VideoList(page_size, server.fetch, None)]
 
     got = asyncio.run(main())
     assert len(set(got)) == len(got)
@@ -106,25 +106,25 @@ def test_a_service_that_caps_its_pages_loses_no_row(
     count: int, page_size: int, most: int, lie: int
 ) -> None:
     """It gives fewer rows than were asked for, and tells of more than there are."""
-    shelf = Shelf({}, count)
+    server = ListServer({}, count)
 
     async def capped(number: int, size: int) -> Rows:
-        page = await shelf.fetch(number, min(size, most))
+        page = await server.fetch(number, min(size, most))
         return Rows(page.rows, count + lie)
 
     async def main() -> list[str]:
         return [task.id async for task in VideoList(page_size, capped, None)]
 
-    assert asyncio.run(main()) == [id for id, _ in shelf.rows]
-    assert len(shelf.asked) <= count // min(page_size, most) + 3
+    assert asyncio.run(main()) == [id for id, _ in server.rows]
+    assert len(server.asked) <= count // min(page_size, most) + 3
 
 
 def test_a_total_that_is_too_low_is_seen_to_be_wrong() -> None:
     """By a list that is longer."""
-    shelf = Shelf({}, 25)
+    server = ListServer({}, 25)
 
     async def modest(number: int, size: int) -> Rows:
-        return Rows((await shelf.fetch(number, size)).rows, 5)
+        return Rows((await server.fetch(number, size)).rows, 5)
 
     async def main() -> list[str]:
         return [task.id async for task in VideoList(10, modest, None)]
@@ -370,13 +370,13 @@ async def test_page_sizes(size: Any) -> None:
 async def test_a_long_list_is_remembered_in_part(monkeypatch: pytest.MonkeyPatch) -> None:
     """Only the rows that can be pushed onto the next page have to be known again."""
     monkeypatch.setattr(video_list, "_MOST_SEEN", 3)
-    shelf = Shelf({}, 20)
-    shelf.grow = [0, 2, 0, 1]
-    rows = VideoList(5, shelf.fetch, None)
+    server = ListServer({}, 20)
+    server.grow = [0, 2, 0, 1]
+    rows = VideoList(5, server.fetch, None)
     found = [task.id async for task in rows]
     assert len(found) == len(set(found))
     assert len(rows._seen) == 3
-    assert rows.total == len(shelf.rows) > 21, "as of when it was last asked"
+    assert rows.total == len(server.rows) > 21, "as of when it was last asked"
 
 
 @pytest.mark.parametrize("status", [200, 429])

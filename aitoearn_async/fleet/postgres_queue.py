@@ -11,10 +11,10 @@ from psycopg import AsyncConnection, sql
 
 from .errors import FleetError
 from .postgres_errors import translated
-from .reader import Shelf
+from .reader import OutcomeQueue
 
 
-class TransactionShelf(Shelf):
+class TransactionQueue(OutcomeQueue):
     """Outcomes that are locked, read and done in the transactions of one connection.
 
     The lock is the lease: it ends with the transaction, and with the connection.
