@@ -75,7 +75,12 @@ _UNKNOWN = {"image": Fault(code=404), "video": Fault(code=12302)}
     ("fault", "drafts"),
     # What else shows the outputs is asked when the pages have told, whatever the polls had said:
     # that they fail and that they know no task are the two ways to get there.
-    [*((fault, True) for fault in (*_FAULTS, "unknown")), ("500", False), ("unknown", False)],
+    # Where nothing else does, the page's word is the end: at once after a refusal, and when the
+    # patience is over after trouble.
+    [
+        *((fault, True) for fault in (*_FAULTS, "unknown")),
+        *((fault, False) for fault in ("500", "unknown", "502")),
+    ],
 )
 async def test_a_task_that_only_pages_tell_of_is_waited_for(
     service: Emulator, client: Client, kind: str, fault: str, ends: Ends, drafts: bool
