@@ -204,7 +204,8 @@ class Poller:
     ) -> PollResult[T] | None:
         """Return the result of a response that says what the wait knows; None for any other."""
         ref, validator = wait.ref, etag
-        stored = response.is_stored and self._cache.note(response)
+        if stored := response.is_stored:
+            self._cache.note(response)
         if response.status == 304 and etag is not None:
             if not matches(etag, response.headers):
                 self._monitor.record_ignored(response.admission)

@@ -122,8 +122,8 @@ class CacheWatch:
         self.is_seen: bool = False
         """A cache has answered."""
 
-    def note(self, response: Response) -> bool:
-        """Note an answer that is a copy, and say so once. Return True."""
+    def note(self, response: Response) -> None:
+        """Note an answer that is a copy, and say so once."""
         if not self.is_seen:
             told = stored_by(response.headers) or "they echo other requests' ids"
             where = f"a cache on the way answers polls ({told})"
@@ -132,4 +132,3 @@ class CacheWatch:
             text = "%s: asking past it from now on. Exclude the service's API from it"
             logger.warning(text, where)
         self.is_seen = True
-        return True

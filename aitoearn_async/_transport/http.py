@@ -56,6 +56,8 @@ _REVALIDATIONS = ((_PRAGMA, "no-cache"), (_CACHE_CONTROL, "max-age=0"))
 """Headers that have caches ask the service, and leave the 304 of a conditional request. Squid
 keeps the 304 with the first alone. Go's servers, and so Caddy and Traefik, make of the first a
 `Cache-Control: no-cache`, with which frameworks send the whole response."""
+_NEARLY = 0.99
+"""The share of its time after which a request has had all of it: sums of floats are rounded."""
 _SLOWEST = 128 * 1024
 """Bytes a second that a line must carry, for a body to arrive in its time: a megabit."""
 _CLOSED_SESSION = "the aiohttp session given to the Client is closed"
@@ -218,7 +220,8 @@ class Http:
                 result.sent, result.key = sent, key
         except Exception as exc:
             seconds = clock.time() - sent
-            if not isinstance(exc, TimeoutError) or seconds >= 0.99 * time:
+            # A deadline of the caller's that came first says nothing of the connection.
+            if not isinstance(exc, TimeoutError) or seconds >= _NEARLY * time:
                 self.sessions.note_failure(request.path, exc)
             result = self._errors.error_of(exc, request.request_id, seconds)
             if result is None:

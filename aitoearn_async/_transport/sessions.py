@@ -47,7 +47,7 @@ class Sessions:
 
     @property
     def are_closed(self) -> bool:
-        """The caller has closed his."""
+        """Return whether the session is closed that requests go out on: the caller's, mostly."""
         return self._kept is not None and self._kept.closed
 
     def kept(self) -> aiohttp.ClientSession:

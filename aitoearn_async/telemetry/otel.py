@@ -22,15 +22,7 @@ from opentelemetry.trace import SpanKind, StatusCode
 from .._version import __version__
 from . import buckets
 from .observer import Observer
-from .operations import (
-    NO_FAILURE,
-    BreakerChange,
-    Download,
-    Operation,
-    Poll,
-    Submit,
-    Wait,
-)
+from .operations import NO_FAILURE, BreakerChange, Download, Operation, Poll, Submit, Wait
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -7,15 +7,7 @@ from typing import Any
 import structlog
 
 from .observer import Observer
-from .operations import (
-    NO_FAILURE,
-    BreakerChange,
-    Download,
-    Operation,
-    Poll,
-    Submit,
-    Wait,
-)
+from .operations import NO_FAILURE, BreakerChange, Download, Operation, Poll, Submit, Wait
 
 
 class Structlog(Observer):

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import socket
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from typing import Any
 
 import aiohttp
@@ -18,6 +20,23 @@ from aitoearn_async._net.connection import (
 )
 
 MIB = 1024 * 1024
+
+Handler = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
+
+
+@asynccontextmanager
+async def _asking(
+    handler: Handler, **options: Any
+) -> AsyncIterator[tuple[aiohttp.ClientSession, str]]:
+    """A session of these connections, and the address of a server that does as the handler says."""
+    server = await asyncio.start_server(handler, "127.0.0.1", 0)
+    async with (
+        server,
+        aiohttp.ClientSession(
+            request_class=CheckedRequest, response_class=TrackedResponse, **options
+        ) as session,
+    ):
+        yield session, f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
 
 
 class Wire(AbstractStreamWriter):
@@ -88,14 +107,7 @@ async def test_a_connection_that_is_lost_before_anything_is_sent() -> None:
 
     trace = aiohttp.TraceConfig()
     trace.on_connection_create_end.append(wait)
-    server = await asyncio.start_server(hang_up, "127.0.0.1", 0)
-    url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
-    async with (
-        server,
-        aiohttp.ClientSession(
-            request_class=CheckedRequest, response_class=TrackedResponse, trace_configs=[trace]
-        ) as session,
-    ):
+    async with _asking(hang_up, trace_configs=[trace]) as (session, url):
         with pytest.raises(ConnectionLostError) as caught:
             await session.get(url)
         assert caught.value.idle is None
@@ -111,14 +123,7 @@ async def test_an_answer_that_never_begins_is_a_loss() -> None:
         heard += 1
         writer.close()
 
-    server = await asyncio.start_server(hang_up, "127.0.0.1", 0)
-    url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
-    async with (
-        server,
-        aiohttp.ClientSession(
-            request_class=CheckedRequest, response_class=TrackedResponse
-        ) as session,
-    ):
+    async with _asking(hang_up) as (session, url):
         with pytest.raises(ConnectionLostError):
             await session.get(url)
     assert heard == 1
@@ -134,14 +139,7 @@ async def test_a_connection_without_a_body_is_lost_where_nothing_is_acknowledged
         await reader.read()
         writer.close()
 
-    server = await asyncio.start_server(answer, "127.0.0.1", 0)
-    url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
-    async with (
-        server,
-        aiohttp.ClientSession(
-            request_class=CheckedRequest, response_class=TrackedResponse
-        ) as session,
-    ):
+    async with _asking(answer) as (session, url):
         for method, body, milliseconds in (("GET", None, 10_000), ("PUT", b"a film", 0)):
             async with session.request(method, url, data=body) as response:
                 assert response.connection is not None
