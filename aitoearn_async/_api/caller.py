@@ -17,7 +17,7 @@ from typing import Generic, NamedTuple, Protocol, TypeVar
 import msgspec
 
 from .._net.connection import RequestBody
-from .._net.headers import DATE, retry_after
+from .._net.headers import DATE, http_date, retry_after
 from .._polling.rhythm import ServiceClock
 from .._polling.step import longer
 from .._resilience.retry import Retrier
@@ -121,6 +121,7 @@ class ApiCaller:
         self._numbers = itertools.count(1)
         # Lists that want to be left alone, by path, and until when.
         self._resting: BoundedDict[str, float] = BoundedDict(_MOST_RESTING)
+        self._date = ""  # the last `Date` there was
         self._refusals = 0  # times that the key was refused since the last good answer
 
     def request_id(self) -> str:
@@ -255,9 +256,11 @@ class ApiCaller:
         """Note a good response: the service and the key are well, and it tells the time."""
         self._refusals = 0
         date = response.headers.get(DATE)
-        # Once a second, and not once a poll.
-        if date is not None and date != self.clock.last and not response.is_stored:
-            self.clock.note(date, response.sent, self.lifetime.time())
+        # Once a second, and not once a poll: the first answer of a second tells most.
+        if date is not None and date != self._date and not response.is_stored:
+            self._date = date
+            if (moment := http_date(date)) is not None:
+                self.clock.note(moment.timestamp(), response.sent, self.lifetime.time())
         self.http.monitor.record_success(response.admission, response.sent, subject)
 
     def _read(self, response: Response, question: Question[T]) -> T | AiToEarnError:

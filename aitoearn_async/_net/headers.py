@@ -32,6 +32,12 @@ _SECONDS = re.compile(
 )
 """Seconds, with their unit or without; the first of several, which a proxy has joined."""
 _FRACTION = re.compile(r"(:[0-9]{2})\.[0-9]+")
+_ZONE = r"(?: *(?:GMT|UTC?|Z|[+-][0-9]{4}))?"
+_HTTP_DATE = re.compile(
+    rf"[^:]*:[0-9]{{2}}(?::[0-9]{{2}})?{_ZONE}(?: [0-9]{{4}})?{_ZONE} *", re.IGNORECASE
+)
+"""A date in UTC or with its offset, the year last where it is `asctime`'s (RFC 9110, 5.6.7). Names
+of other zones are none: CST is China's and Chicago's, and Python takes most of them for UTC."""
 _TIMEOUT = re.compile(r"(?:.*[,;\s])?timeout\s*=\s*\"?([0-9]{1,9})\b.*", re.IGNORECASE)
 _ETAG = re.compile(r'(W/)?"([!#-~]{1,200})"')
 _ENCODED = re.compile(r"(.+)-(?:gzip|br|deflate|zstd)")
@@ -146,8 +152,11 @@ def keep_alive(headers: Mapping[str, str]) -> int | None:
 
 def http_date(text: str) -> datetime | None:
     """Return a moment as HTTP headers give it; None if it cannot be read."""
+    plain = _FRACTION.sub(r"\1", text)
+    if _HTTP_DATE.fullmatch(plain) is None:
+        return None
     try:
-        moment = parsedate_to_datetime(_FRACTION.sub(r"\1", text))
+        moment = parsedate_to_datetime(plain)
     except (ValueError, TypeError, OverflowError):
         return None
     return moment if moment.tzinfo else moment.replace(tzinfo=UTC)

@@ -15,7 +15,6 @@ the same moments cannot see that they have moved.
 from __future__ import annotations
 
 import random
-from email.utils import parsedate_to_datetime
 
 import msgspec
 
@@ -51,13 +50,11 @@ class ServiceClock:
     Attributes:
         offset: Seconds from the client's clock to it; 0 while it is not known.
         known: Whether it is.
-        last: The last `Date` there was.
     """
 
     def __init__(self) -> None:
         self.offset: float = 0.0
         self.known: bool = False
-        self.last: str = ""
         self._low = self._high = self._at = 0.0
         self._jumps = 0
 
@@ -65,16 +62,11 @@ class ServiceClock:
         """Return its time at a moment of the client's clock; None where it is not known."""
         return now + self.offset if self.known else None
 
-    def note(self, date: str, sent: float, received: float) -> None:
+    def note(self, date: float, sent: float, received: float) -> None:
         """Note the `Date` of an answer, and when its request went out and it came in."""
-        if date == self.last or self._jumps >= _MOST_JUMPS:
-            return  # the first answer of a second tells most
-        self.last = date
-        try:
-            seconds = parsedate_to_datetime(date).timestamp()
-        except (ValueError, TypeError, OverflowError):
+        if self._jumps >= _MOST_JUMPS:
             return
-        low, high = seconds - received, seconds + 1.0 - sent
+        low, high = date - received, date + 1.0 - sent
         # Clocks drift apart: what was known grows vague.
         vague = 0.02 * (received - self._at)
         self._at = received

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from email.utils import formatdate
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -91,9 +92,23 @@ async def test_a_date_to_come_back_at_from_a_clock_that_is_off(trial: Trial) -> 
     trial.wire(server, exactly=2)
 
 
-@pytest.mark.parametrize("jump", [HOUR, -HOUR], ids=["forward", "back"])
+def in_shanghai(moment: float) -> str:
+    """Return a date as one writes it who takes HTTP's zone for the machine's."""
+    there = datetime.fromtimestamp(moment + 8 * HOUR, UTC)
+    return there.strftime("%a, %d %b %Y %H:%M:%S CST")
+
+
+@pytest.mark.parametrize(
+    ("jump", "date_of"),
+    [
+        (HOUR, partial(formatdate, usegmt=True)),
+        (-HOUR, partial(formatdate, usegmt=True)),
+        (0.0, in_shanghai),  # that is no date of HTTP, and this machine's clock counts
+    ],
+    ids=["forward", "back", "another zone"],
+)
 async def test_a_file_that_comes_late_under_a_clock_that_is_off(
-    trial: Trial, wall: Wall, tmp_path: Path, jump: float
+    trial: Trial, wall: Wall, tmp_path: Path, jump: float, date_of: Callable[[float], str]
 ) -> None:
     """Its task has just ended, by the service's clock: so it is waited for longer than a minute."""
     now, film = time.time(), mp4("one")
@@ -104,7 +119,7 @@ async def test_a_file_that_comes_late_under_a_clock_that_is_off(
         if heard.path.startswith("/api/"):
             address = f"http://{heard.header('Host')}/film.mp4"
             made = task("SUCCESS", id="v", kind="video", videoUrl=address, finishedAt=ended)
-            return say(http(envelope(made), headers={"Date": formatdate(now, usegmt=True)}))
+            return say(http(envelope(made), headers={"Date": date_of(now)}))
         media.append(heard.at)
         return say(http(film if heard.at - media[0] > 150 else b"", 200))
 

@@ -6,7 +6,6 @@ import heapq
 import math
 import random
 from collections.abc import Callable
-from email.utils import formatdate
 from typing import NamedTuple
 
 from aitoearn_async._polling.plans import Backoff
@@ -80,8 +79,7 @@ def learned(learner: Learner, tasks: list[Life], *, drift: float = 0.0, after: f
     while queue:
         asked, number, polls, since = heapq.heappop(queue)
         task, now = tasks[number], asked + _LATENCY
-        date = formatdate(int(_EPOCH + now * (1 + drift)), usegmt=True)
-        learner.clock.note(date, asked, now)
+        learner.clock.note(math.floor(_EPOCH + now * (1 + drift)), asked, now)
         if polls == 1:
             born = learner.born(_EPOCH + task.submitted * (1 + drift), now)
             known[number] = born, learner.curve(task.model)

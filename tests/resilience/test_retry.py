@@ -84,6 +84,14 @@ def date(seconds: float) -> str:
         ("Friday, 06-Nov-26 08:49:44 GMT", 7),
         ("Fri Nov  6 08:49:44 2026", 7),
         ("Fri, 06 Nov 2026 09:49:44 +0100", 7),
+        ("Fri, 06 Nov 2026 08:49:44 UTC", 7),
+        ("Fri Nov  6 08:49:44 UTC 2026", 7),
+        # Names of zones: in Shanghai and in Chicago it is CST, and of most there is no table.
+        ("Fri, 06 Nov 2026 16:49:44 CST", None),
+        ("Fri Nov 06 16:49:44 CST 2026", None),
+        ("Fri, 06 Nov 2026 17:49:44 JST", None),
+        ("Fri, 06 Nov 2026 16:49:44 GMT+08:00", None),
+        ("Fri, 06 Nov 2026 16:49:44 GMT+0800 (CST)", None),
         ("Sun, 06 Nov 1994 08:49:37 GMT", None),
         ("Fri, 31 Dec 9999 23:59:59 GMT", 300),
         ("Fri, 31 Dec 9999 23:59:59 -2359", 300),
@@ -145,7 +153,13 @@ async def test_two_retry_after_headers() -> None:
     assert 7 <= await pause_after(busy("7", "100")) <= 8.41
 
 
-@pytest.mark.parametrize("own_date", [None, "", "yesterday", "Fri, 06 Nov 99999999999 08:49 GMT"])
+@pytest.mark.parametrize(
+    "own_date",
+    [
+        *(None, "", "yesterday", "Fri, 06 Nov 99999999999 08:49 GMT"),
+        *("Fri, 06 Nov 2026 16:49:37 CST", "Fri, 06 Nov 2026 16:49:37 HKT"),
+    ],
+)
 async def test_a_date_without_a_date_to_count_from(own_date: str | None) -> None:
     """Without the answer's own date, the local clock must do."""
     soon = format_datetime(datetime.now(UTC) + timedelta(seconds=100), usegmt=True)
