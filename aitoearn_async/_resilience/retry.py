@@ -63,7 +63,8 @@ class Retrier:
         """
         if self._budget < _SAVINGS:
             self._budget = min(self._budget + _EARNED, _SAVINGS)
-        deadline = self._lifetime.enter().time() + self._attempts * seconds
+        self._lifetime.enter()
+        deadline = self._lifetime.time() + self._attempts * seconds
         result = await attempt(deadline)
         if isinstance(result, Verdict):
             result = await self._again(attempt, result, deadline, confirm)

@@ -18,20 +18,25 @@ for it no time is taken out: deadlines are exact."""
 
 
 class Clock:
-    """A clock that tells the time and calls functions, as a loop does. It belongs to one loop."""
+    """A clock that tells the time and calls functions, as a loop does.
 
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
-        self._loop = loop
-        self._loop_time = loop.time
+    It goes by one loop at a time: before it is bound to the first one, by the one that runs.
+    """
+
+    def __init__(self) -> None:
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._loop_time: Callable[[], float] = _running_loop_time
         self._slept = 0.0
 
     def time(self) -> float:
         """Return the time, in seconds."""
         return self._loop_time() - self._slept
 
-    def continue_from(self, moment: float) -> None:
-        """Continue from a moment of another clock: another loop may begin at 0."""
-        self._slept = self._loop_time() - moment
+    def bind(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Go by this loop from now on. The time goes on: another loop may begin at 0."""
+        if self._loop is not None:
+            self._slept = loop.time() - self.time()
+        self._loop, self._loop_time = loop, loop.time
 
     def call_at(self, when: float, callback: Callable[[], object]) -> Timer:
         """Call at a moment of this clock: not before it, even if the loop's timer is early."""
@@ -40,6 +45,7 @@ class Clock:
         return timer
 
     def _set(self, timer: Timer) -> None:
+        assert self._loop is not None
         moment = timer.when + self._slept
         while moment - self._slept < timer.when:  # rounding must not make it early
             moment = math.nextafter(moment, math.inf)
@@ -53,6 +59,10 @@ class Clock:
             self._set(timer)
             return
         timer.callback()
+
+
+def _running_loop_time() -> float:
+    return asyncio.get_running_loop().time()
 
 
 class Timer:

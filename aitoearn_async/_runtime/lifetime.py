@@ -66,7 +66,9 @@ class Lifetime:
         self.loop: asyncio.AbstractEventLoop | None = None
         """The loop it is in use on."""
         self._process = 0
-        self._clock: Clock | None = None
+        self._clock = Clock()
+        self.time: Callable[[], float] = self._clock.time
+        """Tells the time on the client's clock, also when the client is closed."""
         self._timer: Timer | None = None
         self.under_way: set[Timeout] = set()
         """The timeouts that are running now."""
@@ -74,8 +76,8 @@ class Lifetime:
         """The earliest moment at which one of them may expire."""
         self._on_move: list[weakref.WeakMethod[Callable[[], None]]] = []
 
-    def enter(self) -> Clock:
-        """Return the client's clock. The running loop becomes the client's own on first use.
+    def enter(self) -> None:
+        """Begin a call. The running loop becomes the client's own on first use.
 
         Raises:
             ClientClosedError: The client is closed.
@@ -83,14 +85,12 @@ class Lifetime:
                 process.
         """
         loop = asyncio.get_running_loop()
-        if self._clock is None or self.loop is not loop or self._process != _process:
-            self._clock = self._settled(loop)
+        if self.loop is not loop or self._process != _process:
+            self._move_to(loop)
         if self.closed:
             raise ClientClosedError
-        return self._clock
 
-    def _settled(self, loop: asyncio.AbstractEventLoop) -> Clock:
-        clock = Clock(loop)
+    def _move_to(self, loop: asyncio.AbstractEventLoop) -> None:
         if self.loop is not None and not self.closed:
             if self._process != _process:
                 raise RuntimeError(_FORKED)
@@ -99,10 +99,9 @@ class Lifetime:
             for held in self._on_move:
                 if (forget := held()) is not None:
                     forget()
-            clock.continue_from(self.time())
             self._timer, self.expires_at = None, math.inf
+        self._clock.bind(loop)
         self.loop, self._process = loop, _process
-        return clock
 
     def on_move(self, forget: Callable[[], None]) -> None:
         """Call a method when the client moves, to forget what is bound to the last loop.
@@ -111,13 +110,11 @@ class Lifetime:
         """
         self._on_move.append(weakref.WeakMethod(forget))
 
-    def time(self) -> float:
-        """Return the time on the client's clock, also when the client is closed."""
-        return (self._clock or self.enter()).time()
-
     def call_at(self, when: float, callback: Callable[[], object]) -> Timer:
         """Call at a moment of the client's clock."""
-        return (self._clock or self.enter()).call_at(when, callback)
+        if self.loop is None:
+            self.enter()
+        return self._clock.call_at(when, callback)
 
     async def sleep(self, seconds: float) -> None:
         """Sleep for so many seconds of the client's clock.
@@ -137,10 +134,10 @@ class Lifetime:
         Raises:
             ClientClosedError: The client was closed meanwhile.
         """
-        clock = self.enter()
+        self.enter()
         with Timeout(self):
             woken = wake or asyncio.get_running_loop().create_future()
-            timer = clock.call_at(min(when, _NEVER), lambda: _wake(woken))
+            timer = self._clock.call_at(min(when, _NEVER), lambda: _wake(woken))
             try:
                 await woken
             finally:

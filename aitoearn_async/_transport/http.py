@@ -29,7 +29,6 @@ from .._net.urls import is_for_proxy, proxy_options
 from .._resilience.limiter import RequestLimiter
 from .._resilience.monitor import ServiceMonitor
 from .._resilience.scopes import Admission
-from .._runtime.clock import Clock
 from .._runtime.lifetime import Lifetime, Timeout, is_cancelled
 from .._verdict import NO_TURN
 from .._version import __version__
@@ -128,6 +127,7 @@ class Http:
         self._request_timeout = request_timeout
         self._most_bytes = most_bytes
         self._lifetime = lifetime
+        self._now = lifetime.time
         self.limiter = limiter
         self.monitor = monitor
         self._renew_next = False
@@ -170,7 +170,7 @@ class Http:
         Raises:
             ClientClosedError: The client is closed, or was meanwhile.
         """
-        clock = self._lifetime.enter()
+        self._lifetime.enter()
         route = route or path.partition("?")[0]
         request = OutgoingRequest(method, path, request_id, route, etag, body, last)
         # A request that spends credits is no probe: it had better not get lost.
@@ -178,22 +178,22 @@ class Http:
         if isinstance(admission, NotAskedError):
             return held_back(admission)
         if not self.limiter.try_acquire(admission.route.pace, last=last):
-            return self._queue_up(request, admission, clock, deadline)
+            return self._queue_up(request, admission, deadline)
         if self.credentials.awaited:
-            return self._send_with_key(request, admission, clock, deadline)
-        return self._exchange(request, admission, clock, deadline)
+            return self._send_with_key(request, admission, deadline)
+        return self._exchange(request, admission, deadline)
 
     async def _queue_up(
-        self, request: OutgoingRequest, admission: Admission, clock: Clock, deadline: float
+        self, request: OutgoingRequest, admission: Admission, deadline: float
     ) -> Response | TransportError:
         """Send a request when its turn has come."""
         admitted = await self._wait_for_turn(admission, request, deadline)
         if isinstance(admitted, TransportError):
             return await held_back(admitted)
-        return await self._send_with_key(request, admitted, clock, deadline)
+        return await self._send_with_key(request, admitted, deadline)
 
     async def _send_with_key(
-        self, request: OutgoingRequest, admission: Admission, clock: Clock, deadline: float
+        self, request: OutgoingRequest, admission: Admission, deadline: float
     ) -> Response | TransportError:
         """Send a request when there is a key, the first or the next one, in the place it has."""
         if self.credentials.awaited:
@@ -205,13 +205,13 @@ class Http:
             if late is not None:
                 self._go_unasked(admission)
                 return RequestTimeoutError(f"not sent: {late}", request.request_id, label="no key")
-        return await self._exchange(request, admission, clock, deadline)
+        return await self._exchange(request, admission, deadline)
 
     async def _exchange(
-        self, request: OutgoingRequest, admission: Admission, clock: Clock, deadline: float
+        self, request: OutgoingRequest, admission: Admission, deadline: float
     ) -> Response | TransportError:
         """Send a request that was let in, in its time, and note what came of it."""
-        sent, key, body = clock.time(), self.credentials.number, request.body
+        sent, key, body = self._now(), self.credentials.number, request.body
         time = self._request_timeout if body is None else self.time_for(body.size)
         result: Response | TransportError | None = None
         try:
@@ -219,7 +219,7 @@ class Http:
                 result = await self._round_trip(request, admission)
                 result.sent, result.key = sent, key
         except Exception as exc:
-            seconds = clock.time() - sent
+            seconds = self._now() - sent
             # A deadline of the caller's that came first says nothing of the connection.
             if not isinstance(exc, TimeoutError) or seconds >= _NEARLY * time:
                 self.sessions.note_failure(request.path, exc)
@@ -234,9 +234,9 @@ class Http:
         finally:
             self.limiter.release()
             if logger.isEnabledFor(logging.DEBUG):
-                request.log(result, clock.time() - sent)
+                request.log(result, self._now() - sent)
             if not isinstance(result, Response):
-                had_little_time = clock.time() - sent < 0.99 * time
+                had_little_time = self._now() - sent < 0.99 * time
                 self._note_failure(admission, request.path, result, had_little_time)
         assert result is not None
         return result

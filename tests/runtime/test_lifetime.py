@@ -165,7 +165,8 @@ async def test_closed_by_its_own_task_when_its_time_is_just_over() -> None:
     lifetime = Lifetime()
 
     async def call() -> None:
-        with Timeout(lifetime, lifetime.enter().time() + 1):
+        lifetime.enter()
+        with Timeout(lifetime, lifetime.time() + 1):
             await asyncio.sleep(1)
             lifetime.close()
             await asyncio.sleep(10)
@@ -177,7 +178,8 @@ async def test_closed_by_its_own_task_when_its_time_is_just_over() -> None:
 async def test_the_first_end_counts() -> None:
     """A close under a call whose time is over changes nothing any more."""
     lifetime, loop = Lifetime(), asyncio.get_running_loop()
-    bound = Timeout(lifetime, lifetime.enter().time() + 1)
+    lifetime.enter()
+    bound = Timeout(lifetime, lifetime.time() + 1)
 
     async def call() -> None:
         with bound:
@@ -193,7 +195,7 @@ async def test_the_first_end_counts() -> None:
 
 async def test_a_sleep_that_is_cancelled_at_its_very_end() -> None:
     lifetime, loop = Lifetime(), asyncio.get_running_loop()
-    end = lifetime.enter().time() + 5
+    end = lifetime.time() + 5
     asleep = asyncio.ensure_future(lifetime.sleep_until(end))
     loop.call_at(loop.time() + 5 - 1e-10, asleep.cancel)
     with pytest.raises(asyncio.CancelledError):
