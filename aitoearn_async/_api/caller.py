@@ -17,7 +17,7 @@ from typing import Generic, NamedTuple, Protocol, TypeVar
 import msgspec
 
 from .._net.connection import RequestBody
-from .._net.headers import DATE, http_date, retry_after
+from .._net.headers import DATE, http_date
 from .._polling.rhythm import ServiceClock
 from .._polling.step import longer
 from .._resilience.retry import Retrier
@@ -211,8 +211,7 @@ class ApiCaller:
         question = self.question(path, decoder, request_id)
         result = self.read(response, question)
         if isinstance(response, Response):
-            headers = response.headers
-            rest = result.delay if isinstance(result, Verdict) else retry_after(headers)
+            rest = result.delay if isinstance(result, Verdict) else response.retry_after
             if rest is not None:
                 self._resting[path.partition("?")[0]] = self.lifetime.time() + longer(rest)
         return ReadResponse(result, response)
@@ -288,7 +287,7 @@ class ApiCaller:
             return refused(no, response, question.request_id, self.http)
         stray = self._stray(why, response, question.request_id)
         # Whoever it is for, whoever says it: it is this address that wants to be left alone.
-        stray.retry_after = retry_after(response.headers)
+        stray.retry_after = response.retry_after
         return stray
 
     def _stray(self, why: str, response: Response, request_id: str) -> UnexpectedResponseError:

@@ -13,7 +13,7 @@ from collections.abc import Awaitable, Callable, Coroutine
 from functools import partial
 from typing import Any, TypeVar, cast
 
-from .._net.headers import condition_of, matches, retry_after
+from .._net.headers import matches
 from .._polling.step import PollResult, WaitState
 from .._transport.response import Response
 from .._verdict import Verdict
@@ -162,8 +162,7 @@ class Poller:
         self._drafts.note_good(ref)
         assert isinstance(response, Response)
         # One copy of a word for all the waits that hold it.
-        status, condition = sys.intern(task.status), condition_of(response.headers, etag)
-        return _result(status, task, condition, response, bool(question.is_copy))
+        return _result(sys.intern(task.status), task, response, stored=bool(question.is_copy))
 
     async def _ask_again(
         self,
@@ -203,8 +202,8 @@ class Poller:
         etag: str | None,
     ) -> PollResult[T] | None:
         """Return the result of a response that says what the wait knows; None for any other."""
-        ref, validator = wait.ref, etag
-        if stored := response.is_stored:
+        ref = wait.ref
+        if response.is_stored:
             self._cache.note(response)
         if response.status == 304 and etag is not None:
             if not matches(etag, response.headers):
@@ -222,11 +221,8 @@ class Poller:
                 return None
             if wait.last_error is not None:
                 self._drafts.note_good(ref)
-            validator = condition_of(response.headers, etag)
         self._caller.accept(response, ref.id)
-        result: PollResult[T] = _result(known, None, validator, response, stored)
-        result.not_modified = response.status == 304
-        return result
+        return _result(known, None, response, stored=response.is_stored)
 
     def _task(self, question: PollQuestion[T], response: Response | TransportError) -> T | Verdict:
         """Return the whole task of a response, or the verdict on it."""
@@ -280,9 +276,14 @@ class _ConditionalPolls:
         self._left = self._next
 
 
-def _result(
-    status: str, task: T | None, validator: str | None, response: Response, stored: bool
-) -> PollResult[T]:
+def _result(status: str, task: T | None, response: Response, *, stored: bool) -> PollResult[T]:
     """Return the result of a good response."""
-    pause = retry_after(response.headers)
-    return PollResult(status, task, validator, response.sent, stored, pause)
+    return PollResult(
+        status,
+        task,
+        response.validator,
+        response.sent,
+        stored,
+        response.retry_after,
+        response.status == 304,
+    )

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from .._net.headers import reason_in, retry_after
+from .._net.headers import reason_in
 from .._net.urls import origin_of
 from .._transport.http import Http
 from .._transport.response import Response
@@ -114,7 +114,7 @@ def refused(no: Refusal, response: Response, request_id: str, http: Http) -> Api
         http.credentials.shown(no.message),
         no.request_id or response.headers.get("X-Request-Id") or request_id,
         response.status,
-        retry_after=retry_after(response.headers),
+        retry_after=response.retry_after,
         sent_request_id=request_id,
     )
     if no.code is None or kind is AuthenticationError:
@@ -137,7 +137,7 @@ def rejected(response: Response, request_id: str, http: Http) -> ApiError | Tran
     """Return the error of a response that is not in the service's own words."""
     found = status_for(response.status)
     text = f"HTTP {response.status}: {_reason(found, response, http)}"
-    wait = retry_after(response.headers)
+    wait = response.retry_after
     if issubclass(found.error, ApiError):
         error = found.error(response.status, text, request_id, response.status, retry_after=wait)
         _name_host(error, http)

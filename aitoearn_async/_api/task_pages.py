@@ -10,7 +10,7 @@ from collections import OrderedDict
 
 import msgspec
 
-from .._net.headers import condition_of, matches, retry_after
+from .._net.headers import matches
 from .._polling.page_scan import Piece
 from .._polling.pages import RouteState, RowPage, TaskPage
 from .._transport.response import Response
@@ -77,7 +77,7 @@ class TaskPages:
                 seconds = self._seconds(response)
                 return kept._replace(
                     seconds=seconds,
-                    retry_after=retry_after(response.headers),
+                    retry_after=response.retry_after,
                     is_unchanged=True,
                 )
             self._http.monitor.record_ignored(response.admission)
@@ -94,9 +94,9 @@ class TaskPages:
             total=result.total,
             seconds=seconds,
             bytes=len(response.body),
-            retry_after=retry_after(response.headers),
+            retry_after=response.retry_after,
         )
-        if (validator := condition_of(response.headers, None)) is not None:
+        if (validator := response.validator) is not None:
             self._kept[path] = validator, page
             self._kept.move_to_end(path)
             while len(self._kept) > _MOST_KEPT:

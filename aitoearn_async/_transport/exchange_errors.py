@@ -12,6 +12,7 @@ import math
 
 import aiohttp
 
+from .._net.body import ResponseTooLargeError
 from .._net.connection import waited_for_a_connection
 from .._net.failures import OF_A_STRANGER, failure_of, is_a_mistake, said_by
 from .._net.lacks import is_out_of_descriptors, lack_behind
@@ -24,7 +25,6 @@ from ..errors import (
     UnexpectedResponseError,
 )
 from .credentials import Credentials
-from .response import ResponseTooLargeError
 
 logger: logging.Logger = logging.getLogger("aitoearn_async")
 

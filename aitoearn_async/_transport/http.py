@@ -18,13 +18,14 @@ import aiohttp
 from multidict import CIMultiDict, istr
 from yarl import URL
 
+from .._net.body import read_body
 from .._net.connection import (
     FIRST_CONTACT,
     NO_TIMEOUT,
     ConnectionLostError,
     RequestBody,
 )
-from .._net.headers import HOST, matches
+from .._net.headers import HOST, condition_of, matches, retry_after, stored_by
 from .._net.urls import is_for_proxy, proxy_options
 from .._resilience.limiter import RequestLimiter
 from .._resilience.monitor import ServiceMonitor
@@ -36,7 +37,7 @@ from ..errors import NotAskedError, RequestTimeoutError, TransportError
 from .credentials import Credentials
 from .exchange_errors import ExchangeErrors, held_back
 from .request import OutgoingRequest
-from .response import Response, read_body
+from .response import Response
 from .sessions import Sessions
 
 logger: logging.Logger = logging.getLogger("aitoearn_async")
@@ -353,10 +354,19 @@ class Http:
         if request.etag and response.status == 200 and tried == self._revalidation:
             # The service has the very same, and sent it whole: the other header may suit better.
             self._revalidation ^= matches(request.etag, response.headers)
-        body, connection = content.removeprefix(_BOM), getattr(response, "protocol", None)
-        whole = Response(response.status, response.headers, body, connection, admission)
-        whole.of_session = not is_ours and getattr(response, "from_cache", False) is True
-        return whole
+        status, headers = response.status, response.headers
+        of_session = not is_ours and getattr(response, "from_cache", False) is True
+        return Response(
+            status,
+            headers,
+            content.removeprefix(_BOM),
+            getattr(response, "protocol", None),
+            admission,
+            of_session=of_session,
+            is_stored=of_session or stored_by(headers) is not None,
+            retry_after=retry_after(headers),
+            validator=request.etag if status == 304 else condition_of(headers, request.etag),
+        )
 
     def drop(self, response: Response) -> None:
         """Give up the connection an answer came on: what it sends belongs to somebody else."""

@@ -35,7 +35,12 @@ from aitoearn_async._api.poll import Poller
 from aitoearn_async._api.refusals import error_for
 from aitoearn_async._api.turns import Turns
 from aitoearn_async._net.connection import RequestBody
-from aitoearn_async._net.headers import MOST_RETRY_AFTER
+from aitoearn_async._net.headers import (
+    MOST_RETRY_AFTER,
+    condition_of,
+    retry_after,
+    stored_by,
+)
 from aitoearn_async._net.urls import checked_base_url, checked_header, proxy_objection
 from aitoearn_async._polling.step import WaitState
 from aitoearn_async._resilience.limiter import RequestLimiter
@@ -93,8 +98,9 @@ def check_task(task: ImageTask | VideoTask) -> None:
 class Timeless(Lifetime):
     """No loop runs here, and no time passes."""
 
-    def time(self) -> float:
-        return 0.0
+    def __init__(self) -> None:
+        super().__init__()
+        self.time = lambda: 0.0
 
 
 class Canned(Http):
@@ -162,7 +168,11 @@ def answer_of(data: bytes, admission: Admission) -> Response:
     text = [line.decode("utf-8", "surrogateescape") for line in lines]
     pairs = [line.replace("\r", "").replace("\0", "").partition(":") for line in text]
     headers = CIMultiDict((name.strip(), value.strip()) for name, _, value in pairs)
-    return Response(status, CIMultiDictProxy(headers), content, None, admission, 0.0)
+    response = Response(status, CIMultiDictProxy(headers), content, None, admission, 0.0)
+    response.is_stored = stored_by(response.headers) is not None
+    response.retry_after = retry_after(response.headers)
+    response.validator = condition_of(response.headers, None)
+    return response
 
 
 def check_end(call: Coroutine[Any, Any, object]) -> None:
