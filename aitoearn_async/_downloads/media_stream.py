@@ -22,6 +22,8 @@ _WITH_A_FILE = 200, 201, 203, _PARTIAL, 226
 """Statuses under which a file may come: proxies that change something say 203."""
 _STRONG_ETAG = re.compile(r'"[!#-~]{0,200}"')
 _RANGE = re.compile(r"bytes (\d{1,18})-(\d{1,18})/(\d{1,18})", re.ASCII)
+_NO_ENCODINGS = frozenset(["", "identity", "aws-chunked"])
+"""Encodings that change nothing. The last is of uploads, and some stores give it back."""
 _MOST_SAID = 4096
 # From this many seconds on a date of change tells two versions apart (RFC 9110, 8.8.2.2).
 _OLD_ENOUGH = 60.0
@@ -151,9 +153,13 @@ def _version(response: aiohttp.ClientResponse, source: str, length: int | None) 
     if modified is not None and not _is_exact(modified, response.headers.get("Date")):
         modified = None
     etag = etag if _STRONG_ETAG.fullmatch(etag) else ""
-    if response.headers.get("Content-Encoding", "identity").lower() != "identity":
+    if not _is_plain(response.headers.get("Content-Encoding", "")):
         etag, modified = "", None  # the bytes are others than those of the file
     return PartMetadata(source=source, etag=etag or None, modified=modified, length=length)
+
+
+def _is_plain(encoding: str) -> bool:
+    return _NO_ENCODINGS.issuperset(name.strip().lower() for name in encoding.split(","))
 
 
 def _is_exact(modified: str, date: str | None) -> bool:

@@ -16,6 +16,7 @@ from urllib.parse import unquote_to_bytes
 
 from yarl import URL
 
+from .._net.body import GZIP
 from .._runtime.threads import Calls, Threads
 from ..contract.media_types import HEAD_BYTES, media_types_of
 from ..contract.outputs import Result
@@ -37,7 +38,6 @@ _BLOCK = 256 * 1024
 """Bytes that are handed to the disk at a time."""
 _CHARACTERS = 4 * _BLOCK
 """Characters of base64 that are decoded at a time; four make three bytes."""
-_GZIP = b"\x1f\x8b"
 _UTF_16 = b"\xff\xfe", b"\xfe\xff"
 _CONTROLS = bytes(set(range(0x20)) - set(b"\t\n\f\r\x1b")) + b"\x7f"
 
@@ -193,7 +193,7 @@ class Transfer:
         if is_resumed:
             # It is the rest, as asked for, under a status that calls it the whole.
             raise FetchError(f"{host} has changed the file", Reason.PASSING, stale=True)
-        packed = "gzip, which nobody asked for" if head.startswith(_GZIP) else "something else"
+        packed = "gzip, which nobody asked for" if head.startswith(GZIP) else "something else"
         raise FetchError(f"{what} {types[0] if types else packed}")
 
     async def _finish(self, calls: Calls, part: PartFile, *, needs_proof: bool) -> Path:
@@ -228,7 +228,7 @@ class Transfer:
 
 def _unpacked(head: bytes) -> bytes:
     """Return the first bytes of what is packed though nobody asked for that; else the same."""
-    if not head.startswith(_GZIP):
+    if not head.startswith(GZIP):
         return head
     try:
         return zlib.decompressobj(zlib.MAX_WBITS | 16).decompress(head, HEAD_BYTES)

@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable
+import zlib
+from collections.abc import Awaitable, Iterator
 
 import aiohttp
 
 from .connection import TrackedResponse
 from .headers import CONTENT_ENCODING
 
+GZIP = b"\x1f\x8b"
+"""The first bytes of what is packed with gzip. No JSON begins with them."""
+_MOST_TIMES = 2
+"""Times that a body may have been packed: by the service, and by a proxy."""
+_MOST_MEMBERS = 16
+"""Parts of gzip in a row. Each is copied as often as others stand before it."""
 _STRETCH = 256 * 1024
 """Bytes that are unpacked at a time."""
 
@@ -49,3 +56,39 @@ async def _read_in_pieces(response: aiohttp.ClientResponse, most_bytes: int) -> 
             turn = len(body) + _STRETCH
             await asyncio.sleep(0)
     return bytes(body)
+
+
+async def unpacked(body: bytes, most_bytes: int) -> bytes:
+    """Return a body that came as gzip, unpacked, no larger than `most_bytes`.
+
+    aiohttp unpacks what is called `gzip`, once. Here is the rest: `x-gzip` (RFC 9110, 8.4.1.3), a
+    list of encodings, and what two proxies have packed or none has given a name. Bytes that are no
+    gzip are returned as they are.
+
+    Raises:
+        ResponseTooLargeError: It is larger.
+    """
+    for _ in range(_MOST_TIMES):
+        if not body.startswith(GZIP):
+            break
+        plain = bytearray()
+        try:
+            for piece in _members(body):
+                plain += piece
+                if len(plain) > most_bytes:
+                    raise ResponseTooLargeError
+                await asyncio.sleep(0)
+        except zlib.error:
+            break
+        body = bytes(plain)
+    return body
+
+
+def _members(packed: bytes) -> Iterator[bytes]:
+    """Unpack the parts of a gzip file, a stretch at a time, as far as they are there."""
+    for _ in range(_MOST_MEMBERS):
+        member = zlib.decompressobj(zlib.MAX_WBITS | 16)
+        while packed and not member.eof:
+            yield member.decompress(packed, _STRETCH)
+            packed = member.unconsumed_tail
+        packed = member.unused_data

@@ -18,7 +18,7 @@ import aiohttp
 from multidict import CIMultiDict, istr
 from yarl import URL
 
-from .._net.body import read_body
+from .._net.body import GZIP, read_body, unpacked
 from .._net.connection import (
     FIRST_CONTACT,
     NO_TIMEOUT,
@@ -348,6 +348,8 @@ class Http:
             content = read_body(response, self._most_bytes)
             if not isinstance(content, bytes):
                 content = await content
+            if content.startswith(GZIP):
+                content = await unpacked(content, self._most_bytes)
         except BaseException:
             response.close()
             raise

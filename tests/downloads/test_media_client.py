@@ -123,6 +123,22 @@ async def test_the_rest_is_taken_under_either_status(status: int, tmp_path: Path
     assert len(asked) == 2
 
 
+@pytest.mark.parametrize("encoding", ["", "Identity", "identity, identity", "aws-chunked"])
+async def test_the_rest_is_taken_where_no_encoding_has_a_name(
+    encoding: str, tmp_path: Path
+) -> None:
+    """The last one is of uploads, and there are stores that give it back with the file."""
+    said = {"Content-Encoding": encoding}
+    begun = http(FILM, headers={"ETag": etag_of(FILM), **said})[:300_000]
+    async with (
+        RawServer(say(begun, 0.01, FIN), rest(206, FILM, None, **said)) as server,
+        client_for(server) as client,
+    ):
+        (path,) = await client.download(film_at(address(server)), tmp_path)
+        assert path.read_bytes() == FILM
+        assert [heard.header("Range") is None for heard in server.heard] == [True, False]
+
+
 @pytest.mark.parametrize("status", [201, 203, 226])
 async def test_a_file_is_taken_under_any_status_that_can_have_one(
     status: int, tmp_path: Path

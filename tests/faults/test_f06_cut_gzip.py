@@ -23,6 +23,9 @@ ROW = Row(
 )
 
 DEFLATED = zlib.compress(BODY)
+TWICE = gzip.compress(ZIPPED)
+LZW = b"\x1f\x9d\x90" + BODY
+"""It begins as files of `compress` do."""
 SPOILT = {
     "flipped": [
         ZIPPED[:n] + bytes([ZIPPED[n] ^ 0x55]) + ZIPPED[n + 1 :] for n in range(len(ZIPPED))
@@ -88,8 +91,14 @@ SHORT: dict[str, tuple[type[TransportError], int | None, bytes]] = {
     ),
     "not compressed at all": (ConnectionFailedError, None, encoded(BODY, "gzip")),
     "a wrong checksum": (ConnectionFailedError, None, encoded(ZIPPED[:-8] + bytes(8), "gzip")),
-    "an encoding nobody knows": (UnexpectedResponseError, 200, encoded(ZIPPED, "br-9")),
-    "compressed, not said so": (UnexpectedResponseError, 200, http(ZIPPED)),
+    "an encoding nobody knows": (UnexpectedResponseError, 200, encoded(DEFLATED, "br-9")),
+    "an encoding that nobody uses": (UnexpectedResponseError, 200, encoded(LZW, "x-compress")),
+    "half of it, called x-gzip": (UnexpectedResponseError, 200, encoded(ZIPPED[:-30], "x-gzip")),
+    "a wrong checksum, called x-gzip": (
+        UnexpectedResponseError,
+        200,
+        encoded(ZIPPED[:-8] + bytes(8), "x-gzip"),
+    ),
 }
 
 
@@ -107,10 +116,26 @@ WHOLE: dict[str, tuple[Part, ...]] = {
     "gzip": (encoded(ZIPPED, "gzip"),),
     "deflate": (encoded(DEFLATED, "deflate"),),
     "in two members": (encoded(gzip.compress(BODY[:9]) + gzip.compress(BODY[9:]), "gzip"),),
+    "in two, by its old name": (
+        encoded(gzip.compress(BODY[:9]) + gzip.compress(BODY[9:]), "x-gzip"),
+    ),
+    "in capitals, with blanks": (encoded(ZIPPED, "  GZip "),),
+    "by its old name": (encoded(ZIPPED, "x-gzip"),),
+    "and nothing else": (encoded(ZIPPED, "gzip, identity"),),
+    "not said so": (http(ZIPPED),),
+    "said otherwise": (encoded(ZIPPED, "br-9"),),
+    "twice": (encoded(TWICE, "gzip, gzip"),),
+    "twice, said once": (encoded(TWICE, "gzip"),),
+    "twice, in two headers": (
+        encoded(TWICE, "gzip").replace(b"\r\n\r\n", b"\r\nContent-Encoding: gzip\r\n\r\n", 1),
+    ),
+    "none": (encoded(BODY, "identity"),),
+    "none, by an empty header": (encoded(BODY, ""),),
+    "none, by a name": (encoded(BODY, "utf-8"),),
 }
 
 
 @pytest.mark.parametrize("parts", WHOLE.values(), ids=WHOLE)
 async def test_whole_ones_are_good(trial: Trial, parts: tuple[Part, ...]) -> None:
-    """So that what fails above fails for its fault."""
+    """So that what fails above fails for its fault. No JSON begins as gzip does."""
     await is_no_matter(trial, *parts)

@@ -55,6 +55,7 @@ LONG_GZIP = HEAD.replace(b"Content-Length: ", b"Content-Encoding: gzip\r\nConten
 TOO_LARGE: dict[str, tuple[Part, ...]] = {
     "gzip": (encoded(BOMB, "gzip"),),
     "deflate": (encoded(DEFLATED, "deflate"),),
+    "gzip by its old name": (encoded(BOMB, "x-gzip"),),
     "gzip, chunked": (CHUNKED_GZIP + b"%x\r\n%b\r\n" % (len(BOMB), BOMB),),
     "1 GB, announced": (BARE + b"Content-Length: 1000000000\r\n\r\n", Flood(BLANKS)),
     "without end": (BARE + b"\r\n", Flood(BLANKS)),

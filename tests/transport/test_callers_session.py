@@ -17,6 +17,7 @@ from aitoearn_async import (
     ServerError,
     TaskNotFoundError,
 )
+from tests.support.answers import ZIPPED, encoded
 from tests.support.raw_server import (
     KEY,
     REF,
@@ -97,6 +98,17 @@ async def test_without_decompression_none_is_asked_for() -> None:
         async with server.client(session=session) as client:
             await client.get(REF)
         assert server.heard[0].header("Accept-Encoding") == "identity"
+
+
+async def test_what_comes_packed_all_the_same_is_read() -> None:
+    """There are proxies that pack whatever they pass on."""
+    packed = say(encoded(ZIPPED, "gzip"))
+    async with (
+        RawServer(packed) as server,
+        aiohttp.ClientSession(auto_decompress=False) as session,
+        server.client(session=session, attempts=1) as client,
+    ):
+        assert (await client.get(REF)).done
 
 
 async def test_the_key_stays_out_of_it() -> None:
