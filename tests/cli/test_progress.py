@@ -125,12 +125,16 @@ def test_a_handful_takes_as_long_as_the_last_of_them(
     """Nothing is said while one of them may take any time; those that have ended do not count."""
     refs = [ImageRef(f"{number:024x}") for number in range(len(ranges))]
     waits = [
-        WaitSnapshot(ref, None, None, 1, 5.0, time_left=left)
+        WaitSnapshot(ref=ref, task=None, error=None, polls=1, elapsed=5.0, time_left=left)
         for ref, left in zip(refs, ranges, strict=True)
     ]
     done = ImageTask(log_id="f" * 24, status="success")
     out = Console(file=io.StringIO(), width=100, color_system=None)
-    out.print(tables.wait_table([*waits, WaitSnapshot(done.ref, done, None, 3, 9.0)], 20))
+    out.print(
+        tables.wait_table(
+            [*waits, WaitSnapshot(ref=done.ref, task=done, error=None, polls=3, elapsed=9.0)], 20
+        )
+    )
     assert isinstance(out.file, io.StringIO)
     last = out.file.getvalue().splitlines()[-1]
     assert last.partition(" · time left")[2] == text.partition("time left")[2].replace("-", "–")

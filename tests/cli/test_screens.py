@@ -45,7 +45,7 @@ FAILED = ImageTask(status="failed", log_id=REF.id, error_message="No cats today.
 def snapshot(
     task: AnyTask | None = None, error: AiToEarnError | None = None, trouble: str | None = None
 ) -> WaitSnapshot:
-    return WaitSnapshot(REF, task, trouble, 3, 4.1, error)
+    return WaitSnapshot(ref=REF, task=task, trouble=trouble, polls=3, elapsed=4.1, error=error)
 
 
 def drawn(snapshots: list[WaitSnapshot], room: int = 20, width: int = 80) -> list[str]:

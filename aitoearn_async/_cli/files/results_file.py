@@ -49,11 +49,7 @@ class _ResultLine(msgspec.Struct):
     """The files that were saved."""
 
     def is_final(self, directory: Path | None) -> bool:
-        """Return whether nothing is left to do: the task has ended, and its files are there.
-
-        Args:
-            directory: Where they have to be; None if nobody wants them.
-        """
+        """Return whether the task has ended, and its files are in the directory that wants them."""
         if directory is None or self.state is not TaskState.SUCCEEDED:
             return self.state in _FINAL
         names = [os.path.basename(path) for path in self.paths]

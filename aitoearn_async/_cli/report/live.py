@@ -6,7 +6,7 @@ What is written while a view is on the screen goes through its console, or it wo
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from abc import abstractmethod
 from typing import NoReturn, Self
 
 from rich.console import Console, RenderableType
@@ -40,23 +40,22 @@ def console() -> Console:
 
 
 class _Redrawn(Reporter):
-    """A part of the terminal that is rewritten in place.
+    """A part of the terminal that is rewritten in place."""
 
-    Args:
-        frame: Makes what is shown now, for a terminal of so many rows.
-        passing: Leave nothing behind: something better comes afterwards.
-    """
-
-    def __init__(self, frame: Callable[[int], RenderableType], *, passing: bool = False) -> None:
+    def __init__(self, *, passing: bool = False) -> None:
         self._console = console()
         self._live = Live(
-            get_renderable=lambda: frame(self._console.height),
+            get_renderable=self._frame,
             console=self._console,
             auto_refresh=False,
             transient=passing,
             # A log that stderr was sent to is not to be drawn on the screen.
             redirect_stderr=is_tty(sys.stderr),
         )
+
+    @abstractmethod
+    def _frame(self) -> RenderableType:
+        """Return what is shown now."""
 
     def __enter__(self) -> Self:
         self._live.start(refresh=True)
@@ -70,40 +69,29 @@ class _Redrawn(Reporter):
 
 
 class LiveTable(_Redrawn):
-    """One line a task; results and failures below it, in full.
-
-    Args:
-        look: Returns how all waits stand now.
-        passing: Leave nothing behind: something better comes afterwards.
-    """
+    """One line a task; results and failures below it, in full."""
 
     def __init__(self, look: Look, *, passing: bool = False) -> None:
         self._look = look
         self._passing = passing
-        super().__init__(self._frame, passing=passing)
+        super().__init__(passing=passing)
 
     def __exit__(self, *error: object) -> None:
         super().__exit__(*error)
-        if not self._passing:
-            self._conclude()
-
-    def _frame(self, height: int) -> RenderableType:
-        return tables.wait_table(self._look(), max(height - _ROWS_BESIDES, 1))
-
-    def _conclude(self) -> None:
         # In full and as they are: the table above cuts, and rich would fold an address.
-        for snapshot in self._look():
+        for snapshot in () if self._passing else self._look():
             complain_of(snapshot)
             if snapshot.ended and snapshot.error is None:
                 echo(words.made(snapshot))
+
+    def _frame(self) -> RenderableType:
+        return tables.wait_table(self._look(), max(self._console.height - _ROWS_BESIDES, 1))
 
 
 class LiveBar(_Redrawn):
     """The progress of a long list; above it results and failures, and all failures at the end.
 
-    Args:
-        look: Returns how the list stands now.
-        bare: Leave the outcomes out above the bar: they are kept elsewhere.
+    It is `bare`, with no outcomes above it, where they are kept elsewhere.
     """
 
     def __init__(self, look: ListLook, *, bare: bool) -> None:
@@ -111,15 +99,19 @@ class LiveBar(_Redrawn):
         self._bare = bare
         self._unsaid: list[str] = []
         self._over = False
-        super().__init__(self._frame)
+        super().__init__()
 
     def __exit__(self, *error: object) -> None:
         self._say()
         self._over = True
         super().__exit__(*error)
-        self._conclude()
+        # Failures were far apart above the bar, or not there at all.
+        failures = self._look().failures
+        if failures and is_tty(sys.stderr):
+            for line in (tr("failures:"), *failures):
+                echo_error(line)
 
-    def _frame(self, _: int) -> RenderableType:
+    def _frame(self) -> RenderableType:
         now = self._look()
         return tables.progress_bar(now._replace(failures=()) if self._over else now)
 
@@ -142,11 +134,3 @@ class LiveBar(_Redrawn):
         if self._unsaid:
             self._console.print(Text("\n".join(self._unsaid)), soft_wrap=True)
             self._unsaid.clear()
-
-    def _conclude(self) -> None:
-        # Failures were far apart above the bar, or not there at all.
-        failures = self._look().failures
-        if failures and is_tty(sys.stderr):
-            echo_error(tr("failures:"))
-            for failure in failures:
-                echo_error(failure)

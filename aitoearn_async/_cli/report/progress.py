@@ -137,12 +137,7 @@ def time_left_words(seconds: tuple[float, float] | None) -> str:
 
 
 def left(progress: Progress, path: str | None) -> str:
-    """Return what a run leaves behind that ends early.
-
-    Args:
-        progress: How it stood.
-        path: The results file, if there is one.
-    """
+    """Return what a run leaves behind that ends early, with its results file if there is one."""
     if not progress.left:
         return tr(NOTHING_LEFT)
     words = tr("{left:,} of {total:,} not known to have ended").format(

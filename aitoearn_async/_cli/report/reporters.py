@@ -57,17 +57,12 @@ class JsonReporter(Reporter):
     """A line of JSON for each outcome, as it happens."""
 
     def ended(self, snapshot: WaitSnapshot) -> None:
-        echo(words.outcome_json(snapshot))
+        echo(snapshot.to_json())
         complain_of(snapshot)
 
 
 class LogReporter(Reporter):
-    """A line now and then about a long list as a whole; another reporter gets the outcomes.
-
-    Args:
-        look: Returns how the list stands now.
-        outcomes: The reporter that outcomes go to.
-    """
+    """A line now and then about a long list as a whole; another reporter gets the outcomes."""
 
     def __init__(self, look: ListLook, outcomes: Reporter) -> None:
         self._look = look
@@ -98,8 +93,8 @@ def reporter_for(look: Look, *, as_json: bool = False, passing: bool = False) ->
 
     Args:
         look: Returns how all waits stand now.
-        as_json: Whether outcomes are wanted as JSON.
-        passing: Whether a table is to leave nothing behind.
+        as_json: Write outcomes as JSON.
+        passing: Leave nothing behind of a table: something better comes afterwards.
     """
     if as_json:
         return JsonReporter()
@@ -111,13 +106,7 @@ def reporter_for(look: Look, *, as_json: bool = False, passing: bool = False) ->
 
 
 def list_reporter_for(look: ListLook, *, as_json: bool, recorded: bool) -> Reporter:
-    """Return the reporter for a long list that suits stdout.
-
-    Args:
-        look: Returns how the list stands now.
-        as_json: Whether outcomes are wanted as JSON.
-        recorded: Whether a file has the outcomes, so that stdout need not.
-    """
+    """Return the reporter for a long list that suits stdout; `recorded`: a file has outcomes."""
     if on_terminal() and (recorded or not as_json):
         from .live import LiveBar
 

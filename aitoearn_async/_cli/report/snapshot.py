@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
+
+from msgspec.structs import asdict
 
 from aitoearn_async import (
     AiToEarnError,
@@ -14,7 +15,6 @@ from aitoearn_async import (
     ServiceUnreachableError,
     SubmitUncertainError,
     TaskFailedError,
-    TaskRef,
     TaskState,
     Waiter,
     WaitTimeoutError,
@@ -34,20 +34,11 @@ _STATUSES: tuple[tuple[type[Exception], ExitStatus], ...] = (
 )
 
 
-class WaitSnapshot(NamedTuple):
-    """One task as far as it is known, and how the wait for it goes."""
+class WaitSnapshot(Outcome[AnyTask], frozen=True, kw_only=True):
+    """The outcome of a wait as far as it is known, and how the wait goes."""
 
-    ref: TaskRef[AnyTask]
-    task: AnyTask | None
-    """The task as of the last good poll."""
-    trouble: str | None
+    trouble: str | None = None
     """The trouble of the last poll, in two or three words."""
-    polls: int
-    elapsed: float
-    error: AiToEarnError | None = None
-    """The end of the wait, if it is not success."""
-    paths: tuple[Path, ...] = ()
-    """The files that were saved."""
     saving: bool = False
     """Its files are being saved."""
     time_left: tuple[float, float] | None = None
@@ -67,12 +58,7 @@ class WaitSnapshot(NamedTuple):
 
 
 def snapshot_of(waiter: Waiter[Any], error: AiToEarnError | None = None) -> WaitSnapshot:
-    """Return how a wait stands now.
-
-    Args:
-        waiter: The wait.
-        error: The error it raised, if it did.
-    """
+    """Return how a wait stands now, with the error that it raised, if it did."""
     task: AnyTask | None = waiter.latest
     now, expected = datetime.now(UTC), waiter.expected_end
     return WaitSnapshot(
@@ -89,15 +75,7 @@ def snapshot_of(waiter: Waiter[Any], error: AiToEarnError | None = None) -> Wait
 
 def snapshot_after(outcome: Outcome[AnyTask]) -> WaitSnapshot:
     """Return how a wait stood at its end."""
-    return WaitSnapshot(
-        ref=outcome.ref,
-        task=outcome.task,
-        trouble=None,
-        polls=outcome.polls,
-        elapsed=outcome.elapsed,
-        error=outcome.error,
-        paths=outcome.paths,
-    )
+    return WaitSnapshot(**asdict(outcome))
 
 
 def failure_of(task: AnyTask | None) -> TaskFailedError | None:

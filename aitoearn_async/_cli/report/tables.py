@@ -38,12 +38,7 @@ _LATEST_FAILURES = 4
 
 
 def wait_table(snapshots: Sequence[WaitSnapshot], room: int) -> RenderableType:
-    """Return one frame of the live table.
-
-    Args:
-        snapshots: All waits.
-        room: The number of rows that fit. Those that have not ended come first.
-    """
+    """Return one frame of the live table. If not all rows fit, those still waiting come first."""
     first = snapshots
     if len(snapshots) > room:
         first = sorted(snapshots, key=lambda snapshot: snapshot.ended)[:room]
@@ -104,12 +99,7 @@ def summary(ends: Counter[ExitStatus], total: int) -> Text:
 
 
 def account(snapshots: Sequence[WaitSnapshot], met: Sequence[str]) -> Table:
-    """Return the last word on a set of waits.
-
-    Args:
-        snapshots: How they ended.
-        met: What each of them met before that.
-    """
+    """Return the ends of waits, and what each of them met before that."""
     table = empty_table(
         *(tr("kind"), tr("id"), tr("ended"), ">" + tr("polls"), ">" + tr("time")),
         "~" + tr("met on the way"),

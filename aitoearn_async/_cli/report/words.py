@@ -26,7 +26,6 @@ from aitoearn_async import (
     ConnectionFailedError,
     ImageTask,
     Model,
-    Outcome,
     TaskRef,
     TaskState,
     VideoTask,
@@ -315,15 +314,3 @@ def task_json(task: AnyTask) -> bytes:
     """Return a task as one line of JSON: its ref, its state, and the service's own fields."""
     named = {"ref": str(task.ref), "state": task.state.value}
     return msgspec.json.encode(named | msgspec.to_builtins(task))
-
-
-def outcome_json(snapshot: WaitSnapshot) -> bytes:
-    """Return an outcome as one line of JSON."""
-    return Outcome(
-        ref=snapshot.ref,
-        task=snapshot.task,
-        error=snapshot.error,
-        polls=snapshot.polls,
-        elapsed=snapshot.elapsed,
-        paths=snapshot.paths,
-    ).to_json()

@@ -66,11 +66,7 @@ class BatchRun:
         )
 
     async def run(self, reporter: Reporter) -> AiToEarnError | OSError | None:
-        """Wait for all of them.
-
-        Returns:
-            What ended the whole of it early: a key that is not valid, a full disk.
-        """
+        """Wait for all of them; return what ended it early: an invalid key, a full disk."""
         async with ticking(reporter):
             try:
                 async with self._batch as batch:

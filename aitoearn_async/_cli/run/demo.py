@@ -94,12 +94,7 @@ _ENDING = later("""\
 
 
 def demo(save: Path | None) -> ExitStatus:
-    """Play the demo.
-
-    Args:
-        save: The directory for the files. If there is none, it is a new one among the system's
-            temporary files, which stays only if the demo gets to its end.
-    """
+    """Play the demo; without a directory for its files, in a new one, kept at a good end only."""
     if save is not None:
         return execute(play(save))
     made = Path(tempfile.mkdtemp(prefix="aitoearn-demo-"))
@@ -118,11 +113,7 @@ def emulator(port: int, dialect: Dialect) -> ExitStatus:
 
 
 async def play(directory: Path) -> ExitStatus:
-    """Submit, watch and save. Succeed if everything ends as planned, its one failure included.
-
-    Args:
-        directory: The directory for the files.
-    """
+    """Submit, watch and save. Succeed if everything ends as planned, its one failure included."""
     out = console()
     pace = wait_backoff(0.3, 1.5, 1.0)
     async with (

@@ -58,7 +58,9 @@ class _Fetch:
         except AiToEarnError as raised:
             error = raised
         elapsed = asyncio.get_running_loop().time() - began
-        snapshot = WaitSnapshot(ref, task, None, 1, elapsed, error, tuple(paths))
+        snapshot = WaitSnapshot(
+            ref=ref, task=task, error=error, polls=1, elapsed=elapsed, paths=tuple(paths)
+        )
         self.left.remove(ref)
         self._report(snapshot)
         if task is not None and not task.done and error is None:
@@ -69,7 +71,7 @@ class _Fetch:
 
     def _report(self, snapshot: WaitSnapshot) -> None:
         if self._settings.as_json:
-            echo(words.outcome_json(snapshot))
+            echo(snapshot.to_json())
         else:
             for path in snapshot.paths:
                 echo(shown_path(path))

@@ -46,20 +46,8 @@ _CHECK_SECONDS = 1.5
 """The time that the list of models has, if nobody has asked for the check."""
 
 
-def submit(
-    prompt: str,
-    fields: object,
-    options: SubmitOptions,
-    settings: Settings,
-) -> ExitStatus:
-    """Submit a request, and wait for its task.
-
-    Args:
-        prompt: The prompt of the request.
-        fields: The options for its other fields, whose class says which request it is.
-        options: The steps of the command.
-        settings: The limits, and where to save.
-    """
+def submit(prompt: str, fields: object, options: SubmitOptions, settings: Settings) -> ExitStatus:
+    """Submit a request, which the class of its fields tells, and wait for its task."""
     if options.save is not None and options.fleet:
         problem = tr("with --fleet it is a worker that saves: see the command `fleet work`")
         raise click.BadParameter(problem, param_hint="'--save'")

@@ -11,6 +11,8 @@ from collections.abc import AsyncGenerator, Iterable
 from pathlib import Path
 from typing import Any
 
+from msgspec.structs import replace
+
 from aitoearn_async import AiToEarnError, AnyRef, Client, TaskRef, TaskState, Waiter
 
 from ..report import words
@@ -25,14 +27,7 @@ _FRAME_SECONDS = 0.125
 
 
 class Watch:
-    """Waits that are under way at the same time.
-
-    Args:
-        client: Waits, and saves.
-        refs: The tasks.
-        settings: The limits, and where to save.
-        wait: More arguments of `Client.wait_for`.
-    """
+    """Waits that are under way at the same time; `wait`: more arguments of `Client.wait_for`."""
 
     def __init__(
         self, client: Client, refs: Iterable[AnyRef], settings: Settings, **wait: Any
@@ -51,7 +46,7 @@ class Watch:
     def _now(self, waiter: Waiter[Any]) -> WaitSnapshot:
         now = snapshot_of(waiter)
         saving = self._settings.directory is not None and now.ended and now.error is None
-        return now._replace(saving=saving)
+        return replace(now, saving=saving)
 
     async def run(self, reporter: Reporter) -> ExitStatus:
         """Wait for all of them, and return the exit status this makes."""
@@ -80,7 +75,7 @@ class Watch:
                     paths = await self._settings.save(self._client, task)
         except AiToEarnError as raised:
             error = raised
-        end = snapshot_of(waiter, error)._replace(paths=tuple(paths))
+        end = replace(snapshot_of(waiter, error), paths=tuple(paths))
         self._ends[waiter.ref] = end
         reporter.ended(end)
 
