@@ -162,8 +162,5 @@ if __name__ == "__main__":
             asyncio.run(serve(_TimedLives(float(sys.argv[2]))))
         else:
             _base_url, _start, _count = sys.argv[2:]
-            print(
-                msgspec.json.encode(
-                    asyncio.run(_child(_base_url, float(_start), int(_count)))
-                ).decode()
-            )
+            _found = asyncio.run(_child(_base_url, float(_start), int(_count)))
+            print(msgspec.json.encode(_found).decode())

@@ -7,13 +7,15 @@ Nothing is measured here.
 
 from __future__ import annotations
 
+import contextlib
 import io
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from .page import ROOT, Result
+from .page import ROOT
 from .peers import late
-from .report import plain
+from .report import Result, plain
 
 FOLDER = ROOT / "docs" / "explanation" / "charts"
 
@@ -140,11 +142,8 @@ CHARTS = {
 
 
 def _svg(chart: Chart) -> str:
-    plots: Any = late("matplotlib.pyplot")
-    plots.switch_backend("svg")
-    with plots.rc_context(LOOKS):
-        size = (7.2, 1.1 + 0.34 * len(chart.bars))
-        figure, axes = plots.subplots(figsize=size, layout="constrained")
+    size = (7.2, 1.1 + 0.34 * len(chart.bars))
+    with drawing(figsize=size) as (figure, axes, drawn):
         bars = axes.barh(
             range(len(chart.bars)),
             [bar.length for bar in chart.bars],
@@ -158,10 +157,20 @@ def _svg(chart: Chart) -> str:
         figure.suptitle(chart.title, x=0.01, ha="left", size="large", weight="bold")
         axes.set_xlabel(f"{chart.unit}; less is better")
         axes.margins(x=0.12)
-        buffer = io.StringIO()
-        figure.savefig(buffer, format="svg", transparent=True, metadata={"Date": None})
+    return finished(drawn.getvalue())
+
+
+@contextlib.contextmanager
+def drawing(*rows: int, **options: Any) -> Iterator[tuple[Any, Any, io.StringIO]]:
+    """Give a figure, its axes, and what has the drawing after the block."""
+    plots: Any = late("matplotlib.pyplot")
+    plots.switch_backend("svg")
+    drawn = io.StringIO()
+    with plots.rc_context(LOOKS):
+        figure, axes = plots.subplots(*rows, layout="constrained", **options)
+        yield figure, axes, drawn
+        figure.savefig(drawn, format="svg", transparent=True, metadata={"Date": None})
         plots.close(figure)
-    return finished(buffer.getvalue())
 
 
 def finished(svg: str) -> str:

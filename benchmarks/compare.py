@@ -10,23 +10,25 @@ import subprocess
 import sys
 import tarfile
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing
 from pathlib import Path
-
-import tenacity
+from typing import Any
 
 from aitoearn_async import Client, ImageRef
 
-from . import import_time, lag, memory, overhead, throughput
+from . import lag, memory, overhead
 from .children import Child
+from .import_time import WHOLE, measure
+from .overhead import POLLS_OF_A_WAIT
 from .report import Cell, Expectation, Report, Spread, Table, turns
 from .server import KEY, answering
+from .throughput import OURS, Way
 
 MOST = 1.03
 _LEAST_LAG_MS = 0.1
 """Shorter ones are all the same."""
 _ROOT = Path(__file__).resolve().parent.parent
-_POLLS_OF_A_WAIT = 50
 
 METHOD = """
 The package as it was at a revision, and as it is in this checkout, both measured by the benchmarks
@@ -40,7 +42,6 @@ lag the process had spent CPU time in, the 99th percentile, with so many tasks p
 
 Sides = dict[str, Path]
 """The folders of both packages."""
-Measure = Callable[[], float]
 
 
 def _trees(revision: str, folder: Path) -> Sides:
@@ -66,17 +67,13 @@ def _trees(revision: str, folder: Path) -> Sides:
 
 async def _child(base_url: str, ending_url: str) -> None:
     """Take a round for each line of standard input: `WAY IN_FLIGHT POLLS`."""
-    at_once = tenacity.wait_none()
     async with (
         Client(KEY, base_url=base_url) as client,
         Client(KEY, base_url=ending_url) as waiting,
     ):
         ways = {
             "get": overhead.Way(lambda turn: client.get(ImageRef(overhead.task_id(turn)))),
-            "wait_for": overhead.Way(
-                lambda turn: waiting.wait_for(ImageRef(overhead.task_id(turn)), wait=at_once),
-                _POLLS_OF_A_WAIT,
-            ),
+            "wait_for": overhead.Way(overhead.waits(waiting), POLLS_OF_A_WAIT),
         }
         while line := await asyncio.to_thread(sys.stdin.readline):
             way, in_flight, polls = line.split()
@@ -87,100 +84,79 @@ async def _child(base_url: str, ending_url: str) -> None:
 # In the process that compares.
 
 
-class _Poller:
-    """The process of a side, which polls when told to."""
-
-    def __init__(self, side: Path, base_url: str, ending_url: str) -> None:
-        self._child = Child("compare", base_url, ending_url, cwd=side)
-
-    def round(self, way: str, in_flight: int, polls: int) -> float:
-        """Return the CPU of a poll, in microseconds."""
-        return float(self._child.ask(way, in_flight, polls)) * 1e6
-
-    def close(self) -> None:
-        self._child.close()
+Figures = Iterator[tuple[str, dict[str, list[float]]]]
+"""The name of a figure, and what was found of it in each turn of a side."""
 
 
-def _compare(measures: dict[str, Measure], rounds: int) -> dict[str, list[float]]:
+def _compare(
+    sides: Mapping[str, object], rounds: int, measure: Callable[..., float], *order: object
+) -> dict[str, list[float]]:
     """Let both sides take turns; the first turn of each does not count."""
-    found: dict[str, list[float]] = {side: [] for side in measures}
-    for side in turns(measures, rounds + 1):
-        found[side].append(measures[side]())
+    found: dict[str, list[float]] = {side: [] for side in sides}
+    for side in turns(sides, rounds + 1):
+        found[side].append(measure(sides[side], *order))
     return {side: figures[1:] for side, figures in found.items()}
 
 
-@contextlib.contextmanager
-def _pollers(sides: Sides, base_url: str, ending_url: str) -> Iterator[dict[str, _Poller]]:
-    with contextlib.ExitStack() as stack:
-        pollers: dict[str, _Poller] = {}
-        for name, side in sides.items():
-            pollers[name] = _Poller(side, base_url, ending_url)
-            stack.callback(pollers[name].close)
-        yield pollers
-
-
-def _polling(sides: Sides, smoke: bool) -> Iterator[tuple[str, dict[str, list[float]]]]:
+def _polling(sides: Sides, smoke: bool) -> Figures:
     rounds, polls = (1, 64) if smoke else (20, 640)
     with (
         answering() as base_url,
-        answering(polls_to_end=_POLLS_OF_A_WAIT) as ending_url,
-        _pollers(sides, base_url, ending_url) as pollers,
+        answering(polls_to_end=POLLS_OF_A_WAIT) as ending_url,
+        contextlib.ExitStack() as stack,
     ):
+        pollers = {
+            name: stack.enter_context(closing(Child("compare", base_url, ending_url, cwd=side)))
+            for name, side in sides.items()
+        }
         for way, in_flight in (("get", 1), ("get", 64), ("wait_for", 64)):
-            measures: dict[str, Measure] = {
-                name: lambda poller=poller, way=way, in_flight=in_flight: poller.round(  # type: ignore[misc]
-                    way, in_flight, max(polls, in_flight * _POLLS_OF_A_WAIT)
-                )
-                for name, poller in pollers.items()
-            }
-            yield f"µs a {way}, {in_flight} in flight", _compare(measures, rounds)
+            order = way, in_flight, max(polls, in_flight * POLLS_OF_A_WAIT)
+            yield f"µs a {way}, {in_flight} in flight", _compare(pollers, rounds, _poll, *order)
 
 
-def _batches(sides: Sides, smoke: bool) -> Iterator[tuple[str, dict[str, list[float]]]]:
+def _batches(sides: Sides, smoke: bool) -> Figures:
     rounds, seconds, sizes = (1, 0.1, (50,)) if smoke else (12, 0.8, (500, 5_000))
     with answering() as base_url, contextlib.ExitStack() as stack:
         ways = {
-            name: throughput.Way(throughput.OURS, base_url, cwd=side)
+            name: stack.enter_context(closing(Way(OURS, base_url, cwd=side)))
             for name, side in sides.items()
         }
-        for way in ways.values():
-            stack.callback(way.close)
         for size in sizes:
-            measures: dict[str, Measure] = {
-                name: lambda way=way, size=size: way.turn(size, seconds).us  # type: ignore[misc]
-                for name, way in ways.items()
-            }
-            yield f"µs a poll, batch of {size:,}", _compare(measures, rounds)
+            yield f"µs a poll, batch of {size:,}", _compare(ways, rounds, _turn, size, seconds)
 
 
-def _rest(sides: Sides, smoke: bool) -> Iterator[tuple[str, dict[str, list[float]]]]:
+def _rest(sides: Sides, smoke: bool) -> Figures:
     count, rounds = (500, 1) if smoke else (100_000, 2)
     with answering() as base_url:
         for polled in ("no", "once"):
-            measures: dict[str, Measure] = {
-                name: lambda side=side, polled=polled: memory.measure(  # type: ignore[misc]
-                    "batch", count, polled, base_url, cwd=side
-                )
-                for name, side in sides.items()
-            }
-            yield f"bytes a task, {count:,} waiting, polled: {polled}", _compare(measures, rounds)
+            found = _compare(sides, rounds, _memory, "batch", count, polled, base_url)
+            yield f"bytes a task, {count:,} waiting, polled: {polled}", found
     pending, steady = (500, 1.0) if smoke else (20_000, 10.0)
     with answering(polls_to_end=2, ending=60) as base_url:
-        measures = {
-            name: lambda side=side: _lag(base_url, pending, steady, side)  # type: ignore[misc]
-            for name, side in sides.items()
-        }
-        yield f"ms of lag, {pending:,} pending", _compare(measures, rounds)
-    measures = {
-        name: lambda side=side: import_time.measure(import_time.WHOLE, [str(side)])[0] * 1e3  # type: ignore[misc]
-        for name, side in sides.items()
-    }
-    yield "ms to import, and make a client", _compare(measures, 1 if smoke else 20)
+        found = _compare(sides, rounds, _lag, base_url, pending, steady)
+        yield f"ms of lag, {pending:,} pending", found
+    yield "ms to import, and make a client", _compare(sides, 1 if smoke else 20, _import)
 
 
-def _lag(base_url: str, pending: int, steady: float, side: Path) -> float:
-    _, phase, *_ = lag.measure(base_url, pending, steady, cwd=side)
+def _poll(child: Child, *order: object) -> float:
+    return float(child.ask(*order)) * 1e6
+
+
+def _turn(way: Way, size: int, seconds: float) -> float:
+    return way.turn(size, seconds).us
+
+
+def _memory(side: Path, *waiting: Any) -> float:
+    return memory.measure(*waiting, cwd=side)
+
+
+def _lag(side: Path, *pending: Any) -> float:
+    _, phase, *_ = lag.measure(*pending, cwd=side)
     return max(phase.own[1] * 1e3, _LEAST_LAG_MS)
+
+
+def _import(side: Path) -> float:
+    return measure(WHOLE, [str(side)])[0] * 1e3
 
 
 def run(smoke: bool, revision: str = "HEAD") -> Report:
@@ -192,10 +168,9 @@ def run(smoke: bool, revision: str = "HEAD") -> Report:
         for part in (_polling, _batches, _rest):
             for name, found in part(sides, smoke):
                 before, after = (Spread.of(found[side]).median for side in ("before", "after"))
-                pairs = zip(found["after"], found["before"], strict=True)
-                ratio = Spread.of([mine / theirs for mine, theirs in pairs])
-                among = f"{ratio.low:.3f} - {ratio.high:.3f}"
-                rows.append([name, f"{before:,.1f}", f"{after:,.1f}", ratio.median, among])
+                ratio = Spread.of_ratios(found["after"], found["before"])
+                medians = f"{before:,.1f}", f"{after:,.1f}", ratio.median
+                rows.append([name, *medians, ratio.middle_half])
                 print(*rows[-1], file=sys.stderr, flush=True)
                 figures[name] = ratio.median
                 expectations.append(Expectation(f"{name}: after over before", ratio.median, MOST))

@@ -81,5 +81,5 @@ def run(smoke: bool) -> Report:
 
 
 def _ratio(ours: list[tuple[float, float]], theirs: list[tuple[float, float]], kind: int) -> float:
-    pairs = zip(ours[1:], theirs[1:], strict=True)
-    return Spread.of([one[kind] / other[kind] for one, other in pairs]).median
+    mine, others = ([run[kind] for run in runs[1:]] for runs in (ours, theirs))
+    return Spread.of_ratios(mine, others).median

@@ -166,9 +166,8 @@ async def _idle() -> None:
     await asyncio.to_thread(sys.stdin.read)
     watching.cancel()
     seen = map(percentiles, (watch.lags, watch.own, watch.poll_lags))
-    print(
-        msgspec.json.encode([Phase("nothing to do", time.monotonic() - began, 0, *seen)]).decode()
-    )
+    phase = Phase("nothing to do", time.monotonic() - began, 0, *seen)
+    print(msgspec.json.encode([phase]).decode())
 
 
 def measure(base_url: str, count: int, steady: float, *, cwd: Path | None = None) -> list[Phase]:

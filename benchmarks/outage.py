@@ -39,14 +39,7 @@ CADENCE = 10.0
 OUTAGE = 60.0
 PERIODS_BEFORE = PERIODS_AFTER = 3
 KINDS = ("503", "refused")
-CASES = [
-    (10_000, 0.05),
-    (10_000, 0.5),
-    (10_000, 5.0),
-    (100_000, 0.05),
-    (100_000, 0.5),
-    (100_000, 5.0),
-]
+CASES = [(count, latency) for count in (10_000, 100_000) for latency in (0.05, 0.5, 5.0)]
 """Tasks, and seconds that the service takes to answer."""
 
 _PORTS = 25_000  # that Linux has for connections to one address
@@ -209,18 +202,9 @@ def run(smoke: bool) -> Report:
             key = f"{count}.{latency:g}.{kind}"
             figures.update({f"{key}.{what}": value for what, value in found.items()})
             expectations += _expected(name, latency, found)
-    columns = [
-        "tasks",
-        "latency",
-        "poll after",
-        "down",
-        "usual/s",
-        "in outage",
-        "peak",
-        "again",
-        "lost",
-    ]
-    return Report(METHOD, [Table(columns, rows)], figures, expectations)
+    columns = ["tasks", "latency", "poll after", "down", "usual/s", "in outage"]
+    table = Table([*columns, "peak", "again", "lost"], rows)
+    return Report(METHOD, [table], figures, expectations)
 
 
 def _row(count: int, latency: float, kind: str, found: dict[str, float]) -> list[str | int | float]:

@@ -8,17 +8,16 @@ import itertools
 import time
 from collections.abc import Awaitable, Callable
 
-import aiohttp
-import msgspec
 import tenacity
 
-from aitoearn_async import Client, ImageRef, ImageTask
+from aitoearn_async import Client, ImageRef
 
+from .peers import by_hand
 from .report import Cell, Expectation, Report, Spread, Table, plain, turns
 from .server import KEY, answering
 
 MOST = 1.15
-_IN_FLIGHT = (1, 64)
+IN_FLIGHT = (1, 64)
 POLLS_OF_A_WAIT = 50
 
 METHOD = """
@@ -31,12 +30,6 @@ the order A B B A, so whatever else the machine does falls on both; each pair of
 rounds gives a ratio, and the median of those ratios is the result. `wait_for` polls without
 pausing (`wait=tenacity.wait_none()`) and ends every 50 polls; it is there for information.
 """
-
-
-class _Envelope(msgspec.Struct, frozen=True, rename="camel"):
-    code: int
-    data: ImageTask
-    request_id: str | None = None
 
 
 Poll = Callable[[int], Awaitable[object]]
@@ -72,42 +65,50 @@ def task_id(turn: int) -> str:
     return f"66000000000000000000{turn % 1000:04x}"
 
 
+async def compared(
+    ways: dict[str, Way], in_flight: int, rounds: int, polls: int
+) -> dict[str, list[float]]:
+    """Return the costs of a poll, in seconds, by way; neighbouring rounds have the same index."""
+    for name in turns(ways, rounds + 1):
+        await ways[name].round(polls, in_flight)
+    # The first round opens the connections.
+    return {name: way.costs[1:] for name, way in ways.items()}
+
+
+def rows_of(
+    costs: dict[str, list[float]], base: str, in_flight: int, figures: dict[str, float]
+) -> list[list[Cell]]:
+    """Return a row a way, with its ratio to that of the base; note the same as figures."""
+    rows: list[list[Cell]] = []
+    for name, spent in costs.items():
+        cost, ratio = Spread.of(spent).median * 1e6, Spread.of_ratios(spent, costs[base])
+        among = ratio.middle_half if name != base else ""
+        rows.append([name, in_flight, f"{cost:.1f}", ratio.median, among])
+        figures[f"{plain(name)}_{in_flight}_us"] = cost
+        figures[f"{plain(name)}_{in_flight}_ratio"] = ratio.median
+    return rows
+
+
 async def _compare(
     base_url: str, ending_url: str, in_flight: int, rounds: int, polls: int
 ) -> dict[str, list[float]]:
-    """Costs of a poll, in seconds, by way; neighbouring rounds stand at the same index."""
-    decoder = msgspec.json.Decoder(_Envelope)
-    address = f"{base_url}/api/ai/image/task/"
     async with (
         Client(KEY, base_url=base_url) as client,
         Client(KEY, base_url=ending_url) as waiting,
-        aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(limit=0),
-            cookie_jar=aiohttp.DummyCookieJar(),
-            headers={"X-Api-Key": KEY},
-        ) as session,
+        by_hand(base_url) as poll,
     ):
-
-        async def by_hand(turn: int) -> ImageTask:
-            async with session.get(address + task_id(turn)) as response:
-                body = await response.read()
-            return decoder.decode(body).data
-
-        async def get(turn: int) -> ImageTask:
-            return await client.get(ImageRef(task_id(turn)))
-
-        async def wait_for(turn: int) -> ImageTask:
-            return await waiting.wait_for(ImageRef(task_id(turn)), wait=tenacity.wait_none())
-
         ways = {
-            "by hand": Way(by_hand),
-            "client.get": Way(get),
-            "wait_for": Way(wait_for, POLLS_OF_A_WAIT),
+            "by hand": Way(lambda turn: poll(task_id(turn))),
+            "client.get": Way(lambda turn: client.get(ImageRef(task_id(turn)))),
+            "wait_for": Way(waits(waiting), POLLS_OF_A_WAIT),
         }
-        for name in turns(ways, rounds + 1):
-            await ways[name].round(polls, in_flight)
-    # The first round opens the connections.
-    return {name: way.costs[1:] for name, way in ways.items()}
+        return await compared(ways, in_flight, rounds, polls)
+
+
+def waits(client: Client) -> Poll:
+    """Return a wait that polls without pausing."""
+    at_once = tenacity.wait_none()
+    return lambda turn: client.wait_for(ImageRef(task_id(turn)), wait=at_once)
 
 
 def run(smoke: bool) -> Report:
@@ -116,16 +117,9 @@ def run(smoke: bool) -> Report:
     figures: dict[str, float] = {}
     expectations: list[Expectation] = []
     with answering() as base_url, answering(polls_to_end=POLLS_OF_A_WAIT) as ending_url:
-        for in_flight in _IN_FLIGHT:
+        for in_flight in IN_FLIGHT:
             costs = asyncio.run(_compare(base_url, ending_url, in_flight, rounds, polls))
-            for name, spent in costs.items():
-                cost = Spread.of(spent).median
-                pairs = zip(spent, costs["by hand"], strict=True)
-                ratio = Spread.of([mine / theirs for mine, theirs in pairs])
-                among = f"{ratio.low:.3f} - {ratio.high:.3f}" if name != "by hand" else ""
-                rows.append([name, in_flight, f"{cost * 1e6:.1f}", ratio.median, among])
-                figures[f"{plain(name)}_{in_flight}_us"] = cost * 1e6
-                figures[f"{plain(name)}_{in_flight}_ratio"] = ratio.median
+            rows += rows_of(costs, "by hand", in_flight, figures)
             what = f"client.get over by hand, {in_flight} in flight"
             expectations.append(Expectation(what, figures[f"client_get_{in_flight}_ratio"], MOST))
     columns = ["way", "in flight", "CPU µs a poll", "ratio", "middle half of the ratios"]

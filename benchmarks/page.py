@@ -16,7 +16,7 @@ from pathlib import Path
 
 import msgspec
 
-from .report import Cell, Expectation, Table, text_of
+from .report import Cell, Result, Table, text_of
 
 ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "benchmarks" / "results"
@@ -27,18 +27,6 @@ _MARKED = re.compile(
     r".*?(?P<end><!-- end -->)",
     re.DOTALL,
 )
-
-
-class Result(msgspec.Struct):
-    """A report as it was kept."""
-
-    name: str
-    smoke: bool
-    machine: dict[str, str]
-    method: str
-    figures: dict[str, float]
-    expectations: list[Expectation]
-    tables: list[Table]
 
 
 def results() -> dict[str, Result]:

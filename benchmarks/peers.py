@@ -45,7 +45,7 @@ def late(name: str) -> Any:
         raise Missing(f"fails on this Python: {type(error).__name__}") from error
 
 
-class Envelope(msgspec.Struct, frozen=True, rename="camel"):
+class _Envelope(msgspec.Struct, frozen=True, rename="camel"):
     """The service's, as one would write it by hand."""
 
     code: int
@@ -54,8 +54,8 @@ class Envelope(msgspec.Struct, frozen=True, rename="camel"):
 
 
 @contextlib.asynccontextmanager
-async def _by_hand(base_url: str) -> AsyncIterator[Poll]:
-    decoder = msgspec.json.Decoder(Envelope)
+async def by_hand(base_url: str) -> AsyncIterator[Poll]:
+    decoder = msgspec.json.Decoder(_Envelope)
     address = f"{base_url}/api/ai/image/task/"
     async with aiohttp.ClientSession(
         connector=aiohttp.TCPConnector(limit=0),
@@ -77,34 +77,26 @@ async def _get(base_url: str) -> AsyncIterator[Poll]:
         yield lambda task_id: client.get(ImageRef(task_id))
 
 
-def _openai(transport: str) -> Callable[[str], Opened]:
+def _stainless(
+    package: str, client: str, path: str, resource: str, *, aiohttp: bool
+) -> Callable[[str], Opened]:
+    """Return the way of a client that Stainless has generated: these are all alike."""
+
     @contextlib.asynccontextmanager
     async def opened(base_url: str) -> AsyncIterator[Poll]:
-        module = late("openai")
-        if transport == "aiohttp":
-            late("aiohttp")
-            own = {"http_client": module.DefaultAioHttpClient()}
-        else:
-            own = {}
-        async with module.AsyncOpenAI(api_key=KEY, base_url=f"{base_url}/v1", **own) as client:
-            yield client.videos.retrieve
-
-    return opened
-
-
-def _runwayml(transport: str) -> Callable[[str], Opened]:
-    @contextlib.asynccontextmanager
-    async def opened(base_url: str) -> AsyncIterator[Poll]:
-        module = late("runwayml")
-        if transport == "aiohttp":
+        module = late(package)
+        if aiohttp:
             late("httpx_aiohttp")
-            own = {"http_client": module.DefaultAioHttpClient()}
-        else:
-            own = {}
-        async with module.AsyncRunwayML(api_key=KEY, base_url=base_url, **own) as client:
-            yield client.tasks.retrieve
+        own = {"http_client": module.DefaultAioHttpClient()} if aiohttp else {}
+        make = getattr(module, client)
+        async with make(api_key=KEY, base_url=base_url + path, **own) as made:
+            yield getattr(made, resource).retrieve
 
     return opened
+
+
+_OPENAI = "openai", "AsyncOpenAI", "/v1", "videos"
+_RUNWAYML = "runwayml", "AsyncRunwayML", "", "tasks"
 
 
 @contextlib.asynccontextmanager
@@ -138,12 +130,12 @@ class Way(NamedTuple):
 
 
 WAYS = {
-    "by hand": Way(None, _by_hand),
+    "by hand": Way(None, by_hand),
     "client.get": Way(None, _get),
-    "openai, httpx": Way("openai", _openai("httpx")),
-    "openai, aiohttp": Way("openai", _openai("aiohttp")),
-    "runwayml, httpx": Way("runwayml", _runwayml("httpx")),
-    "runwayml, aiohttp": Way("runwayml", _runwayml("aiohttp")),
+    "openai, httpx": Way("openai", _stainless(*_OPENAI, aiohttp=False)),
+    "openai, aiohttp": Way("openai", _stainless(*_OPENAI, aiohttp=True)),
+    "runwayml, httpx": Way("runwayml", _stainless(*_RUNWAYML, aiohttp=False)),
+    "runwayml, aiohttp": Way("runwayml", _stainless(*_RUNWAYML, aiohttp=True)),
     "replicate": Way("replicate", _replicate),
     "fal-client": Way("fal-client", _fal),
 }

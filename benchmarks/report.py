@@ -34,10 +34,22 @@ class Expectation(msgspec.Struct):
     what: str
     figure: float
     at_most: float
+    met: bool = False
 
-    @property
-    def met(self) -> bool:
-        return self.figure <= self.at_most
+    def __post_init__(self) -> None:
+        self.met = self.figure <= self.at_most
+
+
+class Result(msgspec.Struct):
+    """A report as it is kept."""
+
+    name: str
+    smoke: bool
+    machine: dict[str, str]
+    method: str
+    figures: dict[str, float]
+    expectations: list[Expectation]
+    tables: list[Table]
 
 
 class Report(msgspec.Struct):
@@ -68,19 +80,9 @@ class Report(msgspec.Struct):
         return {**machine(), **self.against}
 
     def to_json(self, name: str, *, smoke: bool) -> bytes:
-        found = {
-            "name": name,
-            "smoke": smoke,
-            "machine": self._machine(),
-            "method": " ".join(self.method.split()),
-            "figures": self.figures,
-            "expectations": [
-                {"what": e.what, "figure": e.figure, "at_most": e.at_most, "met": e.met}
-                for e in self.expectations
-            ],
-            "tables": self.tables,
-        }
-        return msgspec.json.format(msgspec.json.encode(found), indent=2) + b"\n"
+        method, figures = " ".join(self.method.split()), self.figures
+        facts = name, smoke, self._machine(), method, figures, self.expectations, self.tables
+        return msgspec.json.format(msgspec.json.encode(Result(*facts)), indent=2) + b"\n"
 
 
 class Spread(msgspec.Struct):
@@ -96,6 +98,15 @@ class Spread(msgspec.Struct):
             return cls(figures[0], figures[0], figures[0])
         low, median, high = statistics.quantiles(figures, n=4, method="inclusive")
         return cls(median, low, high)
+
+    @classmethod
+    def of_ratios(cls, mine: Sequence[float], theirs: Sequence[float]) -> Spread:
+        """Return that of one to the other, of neighbouring rounds."""
+        return cls.of([one / other for one, other in zip(mine, theirs, strict=True)])
+
+    @property
+    def middle_half(self) -> str:
+        return f"{self.low:.3f} - {self.high:.3f}"
 
 
 def machine() -> dict[str, str]:

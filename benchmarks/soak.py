@@ -7,14 +7,12 @@ from __future__ import annotations
 
 import asyncio
 import gc
-import importlib
-import io
 import os
 import sys
 import time
 from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Any
+from statistics import linear_regression
 
 import msgspec
 
@@ -29,7 +27,7 @@ from aitoearn_async import (
     wait_backoff,
 )
 
-from .children import command_of, output_of
+from .children import Child, output_of
 from .memory import resident
 from .report import Cell, Expectation, Report, Table
 from .soak_server import ENDLESS, FAILING, SHARE, TROUBLE, fate_of
@@ -101,37 +99,11 @@ class Found(msgspec.Struct):
     """Tasks and descriptors that were there at the end and not before."""
 
 
-class _Server:
-    """The server's process, as the client's knows it."""
-
-    async def start(self) -> None:
-        self._process = await asyncio.create_subprocess_exec(
-            *command_of("soak_server"),
-            stdin=asyncio.subprocess.PIPE,
-            stdout=asyncio.subprocess.PIPE,
-        )
-        self.url, self.key = (await self._heard()).split()
-
-    async def add(self, first: int, count: int, plan: Plan) -> None:
-        assert self._process.stdin is not None
-        order = f"add {first} {count} {plan.least} {plan.most}\n"
-        self._process.stdin.write(order.encode())
-        assert await self._heard() == "done"
-
-    async def _heard(self) -> str:
-        assert self._process.stdout is not None
-        return (await self._process.stdout.readline()).decode().strip()
-
-    async def stop(self) -> None:
-        assert self._process.stdin is not None
-        self._process.stdin.close()
-        await self._process.wait()
-
-
-async def _submitted(server: _Server, plan: Plan, found: Found) -> AsyncIterator[ImageRef]:
+async def _submitted(server: Child, plan: Plan, found: Found) -> AsyncIterator[ImageRef]:
     until = time.monotonic() + plan.seconds
     while time.monotonic() < until:
-        await server.add(found.submitted, _AT_A_TIME, plan)
+        order = "add", found.submitted, _AT_A_TIME, plan.least, plan.most
+        assert await asyncio.to_thread(server.ask, *order) == "done"
         for number in range(found.submitted, found.submitted + _AT_A_TIME):
             found.submitted += 1
             yield fate_of(number).ref
@@ -179,12 +151,10 @@ def _standing() -> int:
 async def _child(plan: Plan) -> Found:
     found = Found(steady_from=plan.timeout)
     seen = bytearray()  # a byte a task: what is measured is to be the client, not this
-    server = _Server()
-    await server.start()
+    server = Child("soak_server")
+    url, key = server.line().split()
     before = _standing()
-    async with Client(
-        server.key, base_url=server.url, request_timeout=plan.request_timeout
-    ) as client:
+    async with Client(key, base_url=url, request_timeout=plan.request_timeout) as client:
         waiting = client.as_completed(
             _submitted(server, plan, found),
             timeout=plan.timeout,
@@ -203,19 +173,16 @@ async def _child(plan: Plan) -> Found:
             watching.cancel()
     await asyncio.sleep(0.1)
     found.left = max(_standing() - before, 0)
-    await server.stop()
+    server.close()
     return found
 
 
 def _slope(samples: list[Sample], field: str) -> float:
     """Return by how much a figure grows in ten minutes: a line of least squares."""
-    pairs = [(sample.at, float(getattr(sample, field))) for sample in samples]
-    if len(pairs) < 2:
+    if len(samples) < 2:
         return 0.0
-    mean_at = sum(at for at, _ in pairs) / len(pairs)
-    mean = sum(value for _, value in pairs) / len(pairs)
-    spread = sum((at - mean_at) ** 2 for at, _ in pairs)
-    return 600 * sum((at - mean_at) * (value - mean) for at, value in pairs) / spread
+    values = [float(getattr(sample, field)) for sample in samples]
+    return 600 * linear_regression([sample.at for sample in samples], values).slope
 
 
 def _figures(found: Found, plan: Plan) -> dict[str, float]:
@@ -284,11 +251,7 @@ def _draw(samples: list[Sample], file: Path) -> None:
     """Draw a chart of the run. Needs matplotlib (`aitoearn-async[bench]`)."""
     from . import charts  # late: what is measured in this process does without them
 
-    plots: Any = importlib.import_module("matplotlib.pyplot")
-    plots.switch_backend("svg")
-    buffer = io.StringIO()
-    with plots.rc_context(charts.LOOKS):
-        figure, rows = plots.subplots(4, sharex=True, figsize=(7.2, 6.4), layout="constrained")
+    with charts.drawing(4, sharex=True, figsize=(7.2, 6.4)) as (_, rows, drawn):
         minutes = [sample.at / 60 for sample in samples]
         names = {
             "waiting": "tasks waiting",
@@ -302,9 +265,7 @@ def _draw(samples: list[Sample], file: Path) -> None:
             axes.set_ylim(bottom=0)
         rows[0].set_title("An hour with 10,000 tasks at a time")
         rows[-1].set_xlabel("minutes")
-        figure.savefig(buffer, format="svg", transparent=True, metadata={"Date": None})
-        plots.close(figure)
-    file.write_text(charts.finished(buffer.getvalue()), encoding="utf-8")
+    file.write_text(charts.finished(drawn.getvalue()), encoding="utf-8")
 
 
 if __name__ == "__main__":

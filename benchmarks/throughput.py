@@ -9,7 +9,7 @@ import itertools
 import sys
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import AbstractAsyncContextManager
+from contextlib import AbstractAsyncContextManager, closing
 from pathlib import Path
 
 import msgspec
@@ -171,11 +171,7 @@ class Way:
 @contextlib.contextmanager
 def _ways(base_url: str) -> Iterator[list[Way]]:
     with contextlib.ExitStack() as stack:
-        ways: list[Way] = []
-        for name in (OURS, *WAYS):
-            ways.append(Way(name, base_url))
-            stack.callback(ways[-1].close)
-        yield ways
+        yield [stack.enter_context(closing(Way(name, base_url))) for name in (OURS, *WAYS)]
 
 
 def _rounds(ways: list[Way], size: int, rounds: int, seconds: float) -> dict[str, list[Turn]]:
@@ -196,17 +192,13 @@ class _Found(msgspec.Struct):
 
 
 def _compare(taken: dict[str, list[Turn]]) -> dict[str, _Found]:
-    costs = {name: [turn.cpu / turn.polls for turn in took] for name, took in taken.items()}
-
-    def over(name: str, other: str) -> Spread:
-        return Spread.of([a / b for a, b in zip(costs[name], costs[other], strict=True)])
-
+    costs = {name: [turn.us for turn in took] for name, took in taken.items()}
     return {
         name: _Found(
-            Spread.of(costs[name]).median * 1e6,
+            Spread.of(costs[name]).median,
             Spread.of([turn.polls / turn.wall for turn in took]).median,
-            over(name, "by hand"),
-            over(name, OURS),
+            Spread.of_ratios(costs[name], costs["by hand"]),
+            Spread.of_ratios(costs[name], costs[OURS]),
         )
         for name, took in taken.items()
     }
