@@ -12,7 +12,7 @@ import tenacity
 from aitoearn_async import Client
 from aitoearn_async.emulator import Emulator
 
-from .report import Cell, Expectation, Report, Table
+from .report import Report
 
 MOST = 1000.0
 _LARGE = 4_200_000
@@ -89,16 +89,12 @@ async def _measure(size: int, polls: int) -> tuple[float, float, float]:
 
 def run(smoke: bool) -> Report:
     polls = 5 if smoke else 100
-    rows: list[list[Cell]] = []
-    figures: dict[str, float] = {}
-    expectations: list[Expectation] = []
+    columns = ["answer", "polls", "bytes of the first", "of each after it", "of a get"]
+    report = Report.of(METHOD, *columns)
     for name, size in (("large", _LARGE), ("ordinary", 0)):
         first, later, whole = asyncio.run(_measure(size, polls))
-        rows.append([name, polls, *(f"{figure:,.0f}" for figure in (first, later, whole))])
-        figures[f"{name}_first"], figures[f"{name}_later"] = first, later
-        figures[f"{name}_get"] = whole
+        report.row(name, polls, *(f"{figure:,.0f}" for figure in (first, later, whole)))
+        report.figures |= {f"{name}_first": first, f"{name}_later": later, f"{name}_get": whole}
         if size:
-            what = "bytes a poll after the first, large answer"
-            expectations.append(Expectation(what, later, MOST))
-    columns = ["answer", "polls", "bytes of the first", "of each after it", "of a get"]
-    return Report(METHOD, [Table(columns, rows)], figures, expectations)
+            report.expect("bytes a poll after the first, large answer", later, MOST)
+    return report

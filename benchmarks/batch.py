@@ -103,23 +103,25 @@ def run(smoke: bool) -> Report:
     with started("batch", "serve", start) as base_url:
         said = output_of("batch", "wait", base_url, start, count)
     found = msgspec.json.decode(said, type=Found)
-    rows: list[list[Cell]] = []
-    figures = {"wall_seconds": found.wall, "cpu_seconds": found.cpu}
+    columns = ["kind", "tasks", "wrong", "polls", "a task", "delay, s: p50", "p99", "max"]
+    report = Report.of(METHOD, *columns)
+    figures = report.figures
+    figures |= {"wall_seconds": found.wall, "cpu_seconds": found.cpu}
     for kind, seen in found.kinds.items():
         a_task = seen.polls / max(seen.tasks, 1)
         shown = [f"{figure:.1f}" for figure in (a_task, *seen.delays)]
-        rows.append([kind, f"{seen.tasks:,}", seen.wrong, f"{seen.polls:,}", *shown])
+        report.row(kind, f"{seen.tasks:,}", seen.wrong, f"{seen.polls:,}", *shown)
         figures |= {f"{kind}_tasks": seen.tasks, f"{kind}_wrong": seen.wrong}
         figures[f"{kind}_polls_per_task"] = a_task
         for word, seconds in zip(("p50", "p99", "max"), seen.delays, strict=True):
             figures[f"{kind}_delay_{word}_seconds"] = seconds
     polls = sum(seen.polls for seen in found.kinds.values())
     figures["cpu_us_per_poll"] = found.cpu / polls * 1e6
-    columns = ["kind", "tasks", "wrong", "polls", "a task", "delay, s: p50", "p99", "max"]
     whole: list[Cell] = [f"{found.wall:.0f}", f"{found.cpu:.1f}", f"{polls:,}"]
     whole += [f"{found.cpu / found.wall * 100:.1f} %", f"{figures['cpu_us_per_poll']:.0f}"]
-    total = Table(["wall, s", "CPU, s", "polls", "of one core", "CPU µs a poll"], [whole])
-    return Report(METHOD, [Table(columns, rows), total], figures)
+    columns = ["wall, s", "CPU, s", "polls", "of one core", "CPU µs a poll"]
+    report.tables.append(Table(columns, [whole]))
+    return report
 
 
 class _TimedLives(Lives):

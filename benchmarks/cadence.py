@@ -12,7 +12,7 @@ from typing import NamedTuple
 from aitoearn_async import AnyRef, Client, WaitStrategy, parse_ref, wait_backoff
 from aitoearn_async.emulator import Emulator, VirtualTimeLoop
 
-from .report import Cell, Expectation, Report, Table
+from .report import Report
 
 _BACKOFF: dict[str, WaitStrategy] = {
     "image": wait_backoff(1, 1.5, 10),
@@ -187,9 +187,8 @@ def _cost(world: World, wait: WaitStrategy | None) -> Cost:
 
 
 def run(smoke: bool) -> Report:
-    rows: list[list[Cell]] = []
-    figures: dict[str, float] = {}
-    expectations: list[Expectation] = []
+    columns = ["world", "requests a task: backoff", "default", "ratio"]
+    report = Report.of(METHOD, *columns, "delay, s: backoff", "default", "ratio")
     for world in (*WORLDS, SLOW, HURRIED):
         if smoke:
             world = world._replace(tasks=min(world.tasks, 12), runs=1)
@@ -199,13 +198,9 @@ def run(smoke: bool) -> Report:
         requests, delay = after.requests / before.requests, late[1] / max(late[0], 1e-9)
         shown = [f"{figure:.2f}" for figure in (before.requests, after.requests, requests)]
         shown += [f"{figure:.1f}" for figure in late] + [f"{delay:.2f}"]
-        rows.append([world.name, *shown])
+        report.row(world.name, *shown)
         plain = "_".join("".join(c if c.isalnum() else " " for c in world.name).split()).lower()
-        figures |= {f"{plain}_requests": requests, f"{plain}_delay": delay}
-        expectations += [
-            Expectation(f"{world.name}: requests", requests, world.requests),
-            Expectation(f"{world.name}: delay", delay, world.delay),
-        ]
-    columns = ["world", "requests a task: backoff", "default", "ratio"]
-    columns += ["delay, s: backoff", "default", "ratio"]
-    return Report(METHOD, [Table(columns, rows)], figures, expectations)
+        report.figures |= {f"{plain}_requests": requests, f"{plain}_delay": delay}
+        report.expect(f"{world.name}: requests", requests, world.requests)
+        report.expect(f"{world.name}: delay", delay, world.delay)
+    return report

@@ -21,7 +21,7 @@ from . import lag, memory, overhead
 from .children import Child
 from .import_time import WHOLE, measure
 from .overhead import POLLS_OF_A_WAIT
-from .report import Cell, Expectation, Report, Spread, Table, turns
+from .report import Report, Spread, turns
 from .server import KEY, answering
 from .throughput import OURS, Way
 
@@ -160,9 +160,8 @@ def _import(side: Path) -> float:
 
 
 def run(smoke: bool, revision: str = "HEAD") -> Report:
-    rows: list[list[Cell]] = []
-    figures: dict[str, float] = {}
-    expectations: list[Expectation] = []
+    columns = ["figure", f"before ({revision})", "after", "ratio", "middle half of the ratios"]
+    report = Report.of(METHOD, *columns)
     with tempfile.TemporaryDirectory() as folder:
         sides = _trees(revision, Path(folder))
         for part in (_polling, _batches, _rest):
@@ -170,12 +169,11 @@ def run(smoke: bool, revision: str = "HEAD") -> Report:
                 before, after = (Spread.of(found[side]).median for side in ("before", "after"))
                 ratio = Spread.of_ratios(found["after"], found["before"])
                 medians = f"{before:,.1f}", f"{after:,.1f}", ratio.median
-                rows.append([name, *medians, ratio.middle_half])
-                print(*rows[-1], file=sys.stderr, flush=True)
-                figures[name] = ratio.median
-                expectations.append(Expectation(f"{name}: after over before", ratio.median, MOST))
-    columns = ["figure", f"before ({revision})", "after", "ratio", "middle half of the ratios"]
-    return Report(METHOD, [Table(columns, rows)], figures, expectations)
+                report.row(name, *medians, ratio.middle_half)
+                print(name, *medians, ratio.middle_half, file=sys.stderr, flush=True)
+                report.figures[name] = ratio.median
+                report.expect(f"{name}: after over before", ratio.median, MOST)
+    return report
 
 
 if __name__ == "__main__":

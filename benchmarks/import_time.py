@@ -9,7 +9,7 @@ import os
 import subprocess
 import sys
 
-from .report import Cell, Expectation, Report, Spread, Table, turns
+from .report import Report, Spread, turns
 
 MOST = 1.25
 
@@ -63,21 +63,20 @@ def run(smoke: bool) -> Report:
     runs: dict[str, list[tuple[float, float]]] = {name: [] for name in ways}
     for name in turns(ways, 3 if smoke else 41):
         runs[name].append(measure(ways[name], paths.get(name, [])))
-    rows: list[list[Cell]] = []
+    report = Report.of(METHOD, "import", "CPU ms", "wall ms")
     for name, found in runs.items():
         milliseconds = [Spread.of([run[kind] for run in found[1:]]).median * 1e3 for kind in (0, 1)]
-        rows.append([name, *(f"{figure:.1f}" for figure in milliseconds)])
+        report.row(name, *(f"{figure:.1f}" for figure in milliseconds))
     cpu, wall = (_ratio(runs[_FIRST], runs[_ALONE], kind) for kind in (0, 1))
-    rows.append(["ratio of the first client to the dependencies", cpu, wall])
-    figures = {"cpu_ratio": cpu, "wall_ratio": wall}
-    expected = [Expectation("CPU of a first client, over the dependencies alone", cpu, MOST)]
+    report.row("ratio of the first client to the dependencies", cpu, wall)
+    report.figures |= {"cpu_ratio": cpu, "wall_ratio": wall}
+    report.expect("CPU of a first client, over the dependencies alone", cpu, MOST)
     if before:
         cpu, wall = (_ratio(runs[_OURS], runs[_BEFORE], kind) for kind in (0, 1))
-        rows.append(["ratio of the import to that before", cpu, wall])
-        figures |= {"cpu_ratio_before": cpu, "wall_ratio_before": wall}
-        expected.append(Expectation("CPU of the import, over that before", cpu, HALF))
-    table = Table(["import", "CPU ms", "wall ms"], rows)
-    return Report(METHOD, [table], figures, expected)
+        report.row("ratio of the import to that before", cpu, wall)
+        report.figures |= {"cpu_ratio_before": cpu, "wall_ratio_before": wall}
+        report.expect("CPU of the import, over that before", cpu, HALF)
+    return report
 
 
 def _ratio(ours: list[tuple[float, float]], theirs: list[tuple[float, float]], kind: int) -> float:

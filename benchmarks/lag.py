@@ -15,7 +15,7 @@ import msgspec
 from aitoearn_async import Client, ImageRef, wait_backoff
 
 from .children import Child, output_of
-from .report import Cell, Expectation, Report, Table, percentiles, plain
+from .report import Report, percentiles, plain
 from .server import KEY, answering, task_id
 
 MOST_MS = 20.0
@@ -188,26 +188,23 @@ def run(smoke: bool) -> Report:
         phases = measure(base_url, count, steady)
     if not smoke and not all(phase.polls for phase in phases[:-1]):
         raise RuntimeError("something else keeps this machine too busy for a steady phase")
-    rows: list[list[Cell]] = []
-    figures: dict[str, float] = {}
-    expectations: list[Expectation] = []
+    columns = ["loop, ms: p50", "p99", "max", "p99, own", "poll, ms: p50", "p99", "max"]
+    report = Report.of(METHOD, "phase", "s", "polls/s", *columns)
     for phase in phases:
         loop = [f"{seconds * 1e3:.1f}" for seconds in (*phase.loop, phase.own[1])]
         is_batch = phase.polls > 0
         poll = [f"{seconds * 1e3:,.1f}" if is_batch else "" for seconds in phase.poll]
         rate = f"{phase.polls / phase.seconds:,.0f}" if is_batch else ""
-        row: list[Cell] = [phase.name, f"{phase.seconds:.0f}", rate, *loop, *poll]
-        rows.append(row)
-        name = plain(phase.name)
+        report.row(phase.name, f"{phase.seconds:.0f}", rate, *loop, *poll)
+        name, figures = plain(phase.name), report.figures
         figures[f"{name}_seconds"], figures[f"{name}_polls"] = phase.seconds, phase.polls
         for which, lags in (("loop", phase.loop), ("own", phase.own), ("poll", phase.poll)):
             for word, seconds in zip(("p50", "p99", "max"), lags, strict=True):
                 figures[f"{name}_{which}_{word}_ms"] = seconds * 1e3
         if phase.name in {"steady", f"{_ENDING} % end"}:
             what = f"ms of loop lag, 99th percentile, {phase.name}"
-            expectations.append(Expectation(what, phase.loop[1] * 1e3, MOST_MS))
-    columns = ["loop, ms: p50", "p99", "max", "p99, own", "poll, ms: p50", "p99", "max"]
-    return Report(METHOD, [Table(["phase", "s", "polls/s", *columns], rows)], figures, expectations)
+            report.expect(what, phase.loop[1] * 1e3, MOST_MS)
+    return report
 
 
 if __name__ == "__main__":

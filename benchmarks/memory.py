@@ -15,7 +15,7 @@ import tenacity
 from aitoearn_async import Client, ImageRef
 
 from .children import output_of
-from .report import Cell, Expectation, Report, Table
+from .report import Report
 from .server import KEY, answering, task_id
 
 MOST = 512.0
@@ -101,19 +101,16 @@ def measure(way: str, count: int, polled: str, base_url: str, *, cwd: Path | Non
 
 
 def run(smoke: bool) -> Report:
-    rows: list[list[Cell]] = []
-    figures: dict[str, float] = {}
-    expectations: list[Expectation] = []
+    report = Report.of(METHOD, "way", "waiting", "polled", "bytes a task")
     with answering() as base_url:
         for way, count, polled in _SMOKE if smoke else _FULL:
             found = measure(way, count, polled, base_url)
-            rows.append([way, f"{count:,}", polled, f"{found:,.0f}"])
-            figures[f"{way}_{count}_polled_{polled}"] = found
+            report.row(way, f"{count:,}", polled, f"{found:,.0f}")
+            report.figures[f"{way}_{count}_polled_{polled}"] = found
             if way == "batch" and count >= 100_000:
                 what = f"bytes a waiting task, {count:,} in a batch, polled: {polled}"
-                expectations.append(Expectation(what, found, MOST))
-    columns = ["way", "waiting", "polled", "bytes a task"]
-    return Report(METHOD, [Table(columns, rows)], figures, expectations)
+                report.expect(what, found, MOST)
+    return report
 
 
 if __name__ == "__main__":

@@ -21,7 +21,7 @@ import tenacity
 from aitoearn_async import Client, ImageRef
 from aitoearn_async.emulator import VirtualTimeLoop
 
-from .report import Expectation, Report, Table
+from .report import Report
 
 METHOD = """
 Tasks are polled by one batch, in virtual time, over real sockets: the server stands on the same
@@ -184,9 +184,8 @@ def _measured(case: tuple[int, float, str]) -> dict[str, float]:
 
 
 def run(smoke: bool) -> Report:
-    rows: list[list[str | int | float]] = []
-    figures: dict[str, float] = {}
-    expectations: list[Expectation] = []
+    columns = ["tasks", "latency", "poll after", "down", "usual/s", "in outage"]
+    report = Report.of(METHOD, *columns, "peak", "again", "lost")
     cases = [
         (count, latency, kind)
         for count, latency in ([(200, 0.05)] if smoke else CASES)
@@ -198,35 +197,23 @@ def run(smoke: bool) -> Report:
             cases, processes.map(_measured, cases), strict=True
         ):
             name = f"{count:,} tasks, {latency:g} s, {kind}"
-            rows.append(_row(count, latency, kind, found))
             key = f"{count}.{latency:g}.{kind}"
-            figures.update({f"{key}.{what}": value for what, value in found.items()})
-            expectations += _expected(name, latency, found)
-    columns = ["tasks", "latency", "poll after", "down", "usual/s", "in outage"]
-    table = Table([*columns, "peak", "again", "lost"], rows)
-    return Report(METHOD, [table], figures, expectations)
-
-
-def _row(count: int, latency: float, kind: str, found: dict[str, float]) -> list[str | int | float]:
-    return [
-        f"{count:,}",
-        f"{latency:g} s",
-        f"{found['cadence']:.0f} s",
-        kind,
-        f"{found['healthy']:,.0f}",
-        f"{100 * found['in_outage']:.2f} %",
-        f"{found['peak_after']:.2f} x",
-        f"{found['again']:.1f} s = {found['again_periods']:.2f} periods",
-        f"{found['lost'] + found['unanswered']:.0f}",
-    ]
-
-
-def _expected(name: str, latency: float, found: dict[str, float]) -> list[Expectation]:
-    return [
-        Expectation(
-            f"{name}: requests in the outage, %", 100 * found["in_outage"], 5 if latency >= 5 else 2
-        ),
-        Expectation(f"{name}: peak afterwards, x usual", found["peak_after"], 1.5),
-        Expectation(f"{name}: all answered again, periods", found["again_periods"], 1.5),
-        Expectation(f"{name}: tasks lost", found["lost"] + found["unanswered"], 0),
-    ]
+            report.figures |= {f"{key}.{what}": value for what, value in found.items()}
+            in_outage, lost = 100 * found["in_outage"], found["lost"] + found["unanswered"]
+            report.row(
+                f"{count:,}",
+                f"{latency:g} s",
+                f"{found['cadence']:.0f} s",
+                kind,
+                f"{found['healthy']:,.0f}",
+                f"{in_outage:.2f} %",
+                f"{found['peak_after']:.2f} x",
+                f"{found['again']:.1f} s = {found['again_periods']:.2f} periods",
+                f"{lost:.0f}",
+            )
+            most = 5 if latency >= 5 else 2
+            report.expect(f"{name}: requests in the outage, %", in_outage, most)
+            report.expect(f"{name}: peak afterwards, x usual", found["peak_after"], 1.5)
+            report.expect(f"{name}: all answered again, periods", found["again_periods"], 1.5)
+            report.expect(f"{name}: tasks lost", lost, 0)
+    return report

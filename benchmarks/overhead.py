@@ -13,11 +13,12 @@ import tenacity
 from aitoearn_async import Client, ImageRef
 
 from .peers import by_hand
-from .report import Cell, Expectation, Report, Spread, Table, plain, turns
+from .report import Report, Spread, plain, turns
 from .server import KEY, answering
 
 MOST = 1.15
 IN_FLIGHT = (1, 64)
+COLUMNS = ("in flight", "CPU µs a poll", "ratio", "middle half of the ratios")
 POLLS_OF_A_WAIT = 50
 
 METHOD = """
@@ -75,18 +76,14 @@ async def compared(
     return {name: way.costs[1:] for name, way in ways.items()}
 
 
-def rows_of(
-    costs: dict[str, list[float]], base: str, in_flight: int, figures: dict[str, float]
-) -> list[list[Cell]]:
-    """Return a row a way, with its ratio to that of the base; note the same as figures."""
-    rows: list[list[Cell]] = []
+def note(report: Report, in_flight: int, base: str, costs: dict[str, list[float]]) -> None:
+    """Add a row a way, with its ratio to that of the base, and the same as figures."""
     for name, spent in costs.items():
         cost, ratio = Spread.of(spent).median * 1e6, Spread.of_ratios(spent, costs[base])
         among = ratio.middle_half if name != base else ""
-        rows.append([name, in_flight, f"{cost:.1f}", ratio.median, among])
-        figures[f"{plain(name)}_{in_flight}_us"] = cost
-        figures[f"{plain(name)}_{in_flight}_ratio"] = ratio.median
-    return rows
+        report.row(name, in_flight, f"{cost:.1f}", ratio.median, among)
+        report.figures[f"{plain(name)}_{in_flight}_us"] = cost
+        report.figures[f"{plain(name)}_{in_flight}_ratio"] = ratio.median
 
 
 async def _compare(
@@ -113,14 +110,11 @@ def waits(client: Client) -> Poll:
 
 def run(smoke: bool) -> Report:
     rounds, polls = (2, 64) if smoke else (80, 640)
-    rows: list[list[Cell]] = []
-    figures: dict[str, float] = {}
-    expectations: list[Expectation] = []
+    report = Report.of(METHOD, "way", *COLUMNS)
     with answering() as base_url, answering(polls_to_end=POLLS_OF_A_WAIT) as ending_url:
         for in_flight in IN_FLIGHT:
             costs = asyncio.run(_compare(base_url, ending_url, in_flight, rounds, polls))
-            rows += rows_of(costs, "by hand", in_flight, figures)
-            what = f"client.get over by hand, {in_flight} in flight"
-            expectations.append(Expectation(what, figures[f"client_get_{in_flight}_ratio"], MOST))
-    columns = ["way", "in flight", "CPU µs a poll", "ratio", "middle half of the ratios"]
-    return Report(METHOD, [Table(columns, rows)], figures, expectations)
+            note(report, in_flight, "by hand", costs)
+            ratio = report.figures[f"client_get_{in_flight}_ratio"]
+            report.expect(f"client.get over by hand, {in_flight} in flight", ratio, MOST)
+    return report

@@ -56,8 +56,8 @@ class Report(msgspec.Struct):
     """The findings of a benchmark. `figures` are for programs: plain names, numbers."""
 
     method: str
-    tables: list[Table]
-    figures: dict[str, float]
+    tables: list[Table] = []
+    figures: dict[str, float] = {}
     expectations: list[Expectation] = []
     page: str = ""
     """The same as a page of the documentation, of those that have one."""
@@ -65,6 +65,19 @@ class Report(msgspec.Struct):
     """True if what was run did not do what it should, whatever the figures."""
     against: dict[str, str] = {}
     """Versions of what else was measured."""
+
+    @classmethod
+    def of(cls, method: str, *columns: str) -> Report:
+        """Return a report with one table, that is still empty."""
+        return cls(method, [Table([*columns], [])])
+
+    def row(self, *cells: Cell) -> None:
+        """Add a row to the first table."""
+        self.tables[0].rows.append([*cells])
+
+    def expect(self, what: str, figure: float, at_most: float) -> None:
+        """Say what a figure should be."""
+        self.expectations.append(Expectation(what, figure, at_most))
 
     def show(self, name: str, *, smoke: bool) -> None:
         print(f"{name}{'  (smoke run: the figures mean nothing)' if smoke else ''}\n")

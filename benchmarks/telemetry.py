@@ -13,8 +13,8 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from aitoearn_async import Client
 from aitoearn_async.telemetry import OpenTelemetry
 
-from .overhead import IN_FLIGHT, POLLS_OF_A_WAIT, Way, compared, rows_of, waits
-from .report import Cell, Expectation, Report, Table
+from .overhead import COLUMNS, IN_FLIGHT, POLLS_OF_A_WAIT, Way, compared, note, waits
+from .report import Report
 from .server import KEY, answering
 
 MOST = 1.1
@@ -44,14 +44,11 @@ async def _compare(url: str, in_flight: int, rounds: int, polls: int) -> dict[st
 
 def run(smoke: bool) -> Report:
     rounds, polls = (2, 64) if smoke else (20, 1280)
-    rows: list[list[Cell]] = []
-    figures: dict[str, float] = {}
-    expectations: list[Expectation] = []
+    report = Report.of(METHOD, "telemetry", *COLUMNS)
     with answering(polls_to_end=POLLS_OF_A_WAIT) as url:
         for in_flight in IN_FLIGHT:
             costs = asyncio.run(_compare(url, in_flight, rounds, polls))
-            rows += rows_of(costs, "off", in_flight, figures)
-            what = f"telemetry on over off, {in_flight} in flight"
-            expectations.append(Expectation(what, figures[f"on_{in_flight}_ratio"], MOST))
-    columns = ["telemetry", "in flight", "CPU µs a poll", "ratio", "middle half of the ratios"]
-    return Report(METHOD, [Table(columns, rows)], figures, expectations)
+            note(report, in_flight, "off", costs)
+            ratio = report.figures[f"on_{in_flight}_ratio"]
+            report.expect(f"telemetry on over off, {in_flight} in flight", ratio, MOST)
+    return report

@@ -18,7 +18,7 @@ from aitoearn_async import Client, ImageRef, wait_backoff
 
 from .children import Child
 from .peers import WAYS, Missing, Poll, versions
-from .report import Cell, Expectation, Report, Spread, Table, plain, turns
+from .report import Report, Spread, plain, turns
 from .server import KEY, answering, task_id
 
 MOST_BY_HAND = 1.15
@@ -204,30 +204,30 @@ def _compare(taken: dict[str, list[Turn]]) -> dict[str, _Found]:
     }
 
 
-def _row(name: str, size: int, found: _Found) -> list[Cell]:
-    among = f"{found.over_by_hand.low:.2f} - {found.over_by_hand.high:.2f}"
-    cells = f"{found.us:.0f}", f"{found.a_second:,.0f}", f"{found.over_by_hand.median:.2f}"
-    return [name, f"{size:,}", *cells, among if name != "by hand" else ""]
+def _note(report: Report, name: str, size: int, found: _Found) -> None:
+    over = found.over_by_hand
+    among = f"{over.low:.2f} - {over.high:.2f}" if name != "by hand" else ""
+    cells = f"{found.us:.0f}", f"{found.a_second:,.0f}", f"{over.median:.2f}"
+    report.row(name, f"{size:,}", *cells, among)
+    figure = f"{plain(name)}_{size}"
+    report.figures[f"{figure}_us"] = found.us
+    report.figures[f"{figure}_polls_per_second"] = found.a_second
+    report.figures[f"{figure}_ratio"] = over.median
 
 
-def _expectations(found: dict[int, dict[str, _Found]]) -> list[Expectation]:
-    expected = [
-        Expectation(
-            f"CPU of a poll in a batch of {size:,}, over the same by hand",
-            ways[OURS].over_by_hand.median,
-            MOST_BY_HAND,
-        )
-        for size, ways in found.items()
-    ]
+def _expect(report: Report, found: dict[int, dict[str, _Found]]) -> None:
+    for size, ways in found.items():
+        what = f"CPU of a poll in a batch of {size:,}, over the same by hand"
+        report.expect(what, ways[OURS].over_by_hand.median, MOST_BY_HAND)
     for size, ways in found.items():
         peers = {name: way.over_ours.median for name, way in ways.items() if _is_peer(name)}
         if peers:
             best = min(peers, key=lambda name: peers[name])
             what = f"share of the best peer's CPU ({best}) that a batch of {size:,} takes"
-            expected.append(Expectation(what, 1 / peers[best], 1 / LEAST_PEERS))
+            report.expect(what, 1 / peers[best], 1 / LEAST_PEERS)
     costs = [ways[OURS].us for ways in found.values()]
     what = f"CPU of a poll in a batch, the largest over the smallest, {SIZES[0]} to {SIZES[-1]:,}"
-    return [*expected, Expectation(what, max(costs) / min(costs), MOST_GROWTH)]
+    report.expect(what, max(costs) / min(costs), MOST_GROWTH)
 
 
 def _is_peer(name: str) -> bool:
@@ -236,23 +236,23 @@ def _is_peer(name: str) -> bool:
 
 def run(smoke: bool) -> Report:
     rounds, seconds, sizes = (2, 0.1, (50,)) if smoke else (9, 1.0, SIZES)
-    rows: list[list[Cell]] = []
-    figures: dict[str, float] = {}
+    columns = ["way", "tasks", "CPU µs a poll", "polls a second", "over by hand", "middle half"]
+    report = Report.of(METHOD, *columns)
     found: dict[int, dict[str, _Found]] = {}
     with answering() as base_url, _ways(base_url) as ways:
         there = [way for way in ways if not way.missing]
         for size in sizes:
             found[size] = _compare(_rounds(there, size, rounds, seconds))
             for name, one in found[size].items():
-                rows.append(_row(name, size, one))
-                figure = f"{plain(name)}_{size}"
-                figures[f"{figure}_us"] = one.us
-                figures[f"{figure}_polls_per_second"] = one.a_second
-                figures[f"{figure}_ratio"] = one.over_by_hand.median
-            figures |= {f"{plain(way.name)}_restarts": way.restarts for way in ways if way.restarts}
-        rows += [[way.name, "", "", "", "", way.missing] for way in ways if way.missing]
-    columns = ["way", "tasks", "CPU µs a poll", "polls a second", "over by hand", "middle half"]
-    return Report(METHOD, [Table(columns, rows)], figures, _expectations(found), against=versions())
+                _note(report, name, size, one)
+            restarts = {f"{plain(way.name)}_restarts": way.restarts for way in ways if way.restarts}
+            report.figures |= restarts
+        for way in ways:
+            if way.missing:
+                report.row(way.name, "", "", "", "", way.missing)
+    _expect(report, found)
+    report.against = versions()
+    return report
 
 
 if __name__ == "__main__":
