@@ -26,6 +26,7 @@ class StallTimer:
 
     def __init__(self, lifetime: Lifetime, seconds: float) -> None:
         self.time: Callable[[], float] = lifetime.time
+        self._lifetime = lifetime
         self._seconds = seconds
         self._since = 0
         self._left = seconds
@@ -51,5 +52,8 @@ class StallTimer:
 
     def _move(self, deadline: float) -> None:
         self.deadline = deadline
-        if not self.timeout.is_over:
-            self.timeout.deadline = deadline
+        if self.timeout.is_over:
+            return
+        self.timeout.deadline = deadline
+        if deadline < self._lifetime.expires_at:  # it stood when the timeouts were looked at
+            self._lifetime.schedule_expiry(deadline)

@@ -328,3 +328,40 @@ async def test_waiting_for_a_place_again_is_no_standing_still(tmp_path: Path) ->
         ]
         await asyncio.gather(*[client.download(made, tmp_path, timeout=15) for made in slow])
         assert (await late)[0].read_bytes() == FILM
+
+
+async def test_who_stands_still_after_waiting_for_a_place_again_is_given_up(
+    tmp_path: Path,
+) -> None:
+    """The time that was left goes on, and comes to its end, though it was over meanwhile."""
+    first = True
+
+    def choose(heard: Heard) -> Script:
+        nonlocal first
+        if heard.path.startswith("/api/"):
+            return say(http(envelope(task("SUCCESS", kind="video", videoUrl=address(server)))))
+        if "slow" in heard.path:
+            return say(30.0, http(FILM))
+        early, first = first, False
+        drip = [part for _ in range(1000) for part in (10.0, b"\0")]
+        return say(http(b"", 503)) if early else say(http(b"", length=len(FILM)), *drip)
+
+    loop = asyncio.get_running_loop()
+    async with (
+        RawServer(choose=choose) as server,
+        client_for(server, request_timeout=60.0) as client,
+    ):
+        late = asyncio.ensure_future(
+            client.download(film_at(address(server)), tmp_path, timeout=15)
+        )
+        await asyncio.sleep(0.2)
+        slow = [
+            VideoTask(id=f"s{n}", status="SUCCESS", video_url=address(server, "/slow"))
+            for n in range(8)
+        ]
+        calls = [client.download(made, tmp_path, timeout=None) for made in slow]
+        await asyncio.gather(*calls)
+        began = loop.time()
+        with pytest.raises(DownloadError, match="not complete within 15 s"):
+            await late
+        assert loop.time() - began < 16
