@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import IO, NamedTuple
 
 from ..contract.media_types import HEAD_BYTES, iso_media_types, media_types_of
 from . import boxes, pictures, rasters, streams
 from .matroska import matroska
-from .reader import CUT, UNKNOWN, Completeness, ReadAt, Reader, Short, Structure, Unclear
+from .reader import CUT, UNKNOWN, Completeness, Reader, Short, Structure, Unclear
 from .tiff import tiff
 
 Parser = Callable[[Reader], Structure]
@@ -75,19 +75,20 @@ class Judgement(NamedTuple):
     completeness: Completeness
 
 
-def examine(read_at: ReadAt, size: int) -> Judgement:
+def examine(file: IO[bytes], size: int) -> Judgement:
     """Judge a file by its first bytes and its structure.
 
-    Never raises, whatever the bytes, except what `read_at` raises.
+    Never raises, whatever the bytes, except what reading the file raises.
 
     Args:
-        read_at: Reads from an offset on up to so many bytes: fewer at the file's end alone.
+        file: The file, opened. A read gives fewer bytes than asked for at its end alone.
         size: The file's length in bytes.
     """
-    types = media_types_of(read_at(0, min(HEAD_BYTES, size)))
+    reader = Reader(file, size)
+    types = media_types_of(reader.upto(0, HEAD_BYTES))
     if not types:
         return Judgement(None, Completeness.UNKNOWN)
-    structure = _structure(_PARSERS.get(types[0]), Reader(read_at, size))
+    structure = _structure(_PARSERS.get(types[0]), reader)
     if structure.brands:  # they may stand behind the first bytes
         types = iso_media_types(structure.brands) or types
     fitting = (found for found in types if found.startswith(f"{structure.family}/"))

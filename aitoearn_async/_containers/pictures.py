@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import re
+import struct
 import zlib
 
-from .reader import CUT, UNKNOWN, WHOLE, WINDOW, Cursor, Reader, Structure, Unclear, chunks
+from .reader import CUT, UNKNOWN, WHOLE, WINDOW, Cursor, Reader, Structure, Unclear
 
+_CHUNK = struct.Struct(">I4s")
+"""The header of a chunk: the size of its data, and its name."""
 _CHUNK_NAME = re.compile(rb"[A-Za-z]{4}")
 
 
@@ -14,18 +17,14 @@ def png(file: Reader) -> Structure:
     """Walk the chunks to IEND (PNG, third edition, 5.3)."""
     if file.size > 16 and file.read(12, 4) != b"IHDR":
         raise Unclear
-    for kind, _, end in chunks(file, 8, _png_chunk):
-        if kind == b"IEND":
-            file.needs(end)
-            return WHOLE
+    at, kind = 8, b""
+    while kind != b"IEND":
+        size, kind = _CHUNK.unpack(file.read(at, _CHUNK.size))
         if not _CHUNK_NAME.fullmatch(kind):
             return CUT  # room that was set aside and never written to
-    return CUT
-
-
-def _png_chunk(file: Reader, at: int) -> tuple[bytes, int, int]:
-    size, kind = file.number(at, 4), file.read(at + 4, 4)
-    return kind, at + 8, at + 12 + size
+        at += _CHUNK.size + size + 4  # behind the data stands a checksum
+    file.needs(at)
+    return WHOLE
 
 
 # In coded data, a marker is FF and one of these; those from D0 to D7 belong to the data.

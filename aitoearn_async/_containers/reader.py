@@ -10,10 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator
 from enum import Enum
-from typing import NamedTuple
-
-ReadAt = Callable[[int, int], bytes]
-"""Reads up to so many bytes from an offset on: fewer only at the end of the file."""
+from typing import IO, NamedTuple
 
 MOST_READS = 100_000
 MOST_BYTES = 512 * 1024 * 1024
@@ -59,13 +56,13 @@ class Reader:
     """A file that is read at will, within bounds.
 
     Args:
-        read_at: Reads it.
+        file: The file, opened.
         size: Its length in bytes.
     """
 
-    def __init__(self, read_at: ReadAt, size: int) -> None:
+    def __init__(self, file: IO[bytes], size: int) -> None:
         self.size: int = size
-        self._read_at = read_at
+        self._file = file
         self._reads_left = MOST_READS
         self._bytes_left = MOST_BYTES
 
@@ -96,7 +93,8 @@ class Reader:
         self._bytes_left -= count
         if self._reads_left < 0 or self._bytes_left < 0:
             raise Unclear
-        return self._read_at(at, count)
+        self._file.seek(at)
+        return self._file.read(count)
 
     def tail(self, count: int) -> bytes:
         """Read the last bytes."""

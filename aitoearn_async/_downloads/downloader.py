@@ -91,33 +91,28 @@ class Downloader:
         most: int,
         progress: Progress | None,
     ) -> list[Path]:
-        place = Place(self._places, self._lifetime)
+        timer = StallTimer(self._lifetime, timeout)
+        download = TaskDownload(
+            task,
+            DownloadOptions(directory, name, timer, most, progress),
+            Place(self._places, self._lifetime, timer),
+            client=self._client,
+            calls=self._threads.calls(),
+            refresh=self._refresh,
+            service_time=self._service_time,
+        )
         self._saving += 1
         try:
-            await place.take()
-            timer = StallTimer(self._lifetime, timeout)
-            options = DownloadOptions(directory, name, timer, most, progress)
-            download = TaskDownload(
-                task,
-                options,
-                place,
-                client=self._client,
-                threads=self._threads,
-                refresh=self._refresh,
-                service_time=self._service_time,
-            )
-            try:
-                with timer.timeout:
-                    return await download.run()
-            except TimeoutError:
-                if not timer.timeout.is_over:
-                    raise  # of a hook of the caller's
-            raise download.out_of_time(timeout)
+            with timer.timeout:
+                return await download.run()
+        except TimeoutError:
+            if not timer.timeout.is_over:
+                raise  # of a hook of the caller's
         finally:
-            place.leave()
             self._saving -= 1
             if not self._saving and self._lifetime.closed:
                 self._threads.leave()
+        raise download.out_of_time(timeout)
 
     def saver(
         self, path: Path | None, timeout: float = TIMEOUT, most: int = MOST_BYTES

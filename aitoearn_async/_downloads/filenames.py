@@ -5,9 +5,6 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from ..contract.outputs import Result
-from ..contract.tasks import AnyRef
-
 SUFFIXES = {
     "image/png": ".png",
     "image/jpeg": ".jpg",
@@ -79,11 +76,15 @@ def suffixes_of(kind: str) -> list[str]:
     return [suffix for media, suffix in SUFFIXES.items() if media.startswith(f"{kind}/")]
 
 
-def stem_of(ref: AnyRef, result: Result) -> str:
+def stem_of(kind: str, id: str, number: int | None) -> str:
     """Return a file's name up to its suffix: `image-66f0a1b2c3d4e5f601020304-1`.
 
     The kind comes first, so that no id makes it an option or a device, and since an image task
     and a video task may have the same id.
+
+    Args:
+        kind: The kind of its task.
+        id: The id of its task.
+        number: Which of the task's files it is; None where there can only be one.
     """
-    number = "" if result.number is None else f"-{result.number}"
-    return f"{ref.kind}-{ref.id}{number}"
+    return f"{kind}-{id}" if number is None else f"{kind}-{id}-{number}"

@@ -17,10 +17,13 @@ import io
 import os
 import stat
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import IO, TypeVar
 
 import msgspec
+
+T = TypeVar("T")
 
 
 class PartMetadata(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -137,8 +140,8 @@ class PartFile:
         except (OSError, ValueError):
             return PartMetadata()
 
-    def restart(self, metadata: PartMetadata) -> None:
-        """Drop the bytes there are; those that come now are of this version.
+    def restart(self, metadata: PartMetadata, data: bytes | bytearray = b"") -> None:
+        """Drop the bytes there are, and add the first ones of another version.
 
         Raises:
             OSError: It cannot be done.
@@ -150,6 +153,7 @@ class PartFile:
         if metadata.validator is not None:
             with open(self._metadata_path, "xb") as file:
                 file.write(msgspec.json.encode(metadata))
+        self.append(data)
 
     def append(self, data: bytes | bytearray) -> None:
         """Add bytes.
@@ -164,17 +168,17 @@ class PartFile:
                 written += self._file.write(rest[written:]) or 0
         self.size += len(data)
 
-    def read_at(self, at: int, size: int) -> bytes:
-        """Read up to so many bytes from an offset on: fewer only at its end.
+    def judged_by(self, judge: Callable[[IO[bytes], int], T]) -> T:
+        """Return what a function says of it, given the open file and its size.
 
         Raises:
-            OSError: They cannot be read.
+            OSError: It cannot be read.
         """
-        self._file.seek(at)
-        data = b""
-        while len(data) < size and (more := self._file.read(size - len(data))):
-            data += more
-        return data
+        reader = io.BufferedReader(self._file)
+        try:
+            return judge(reader, self.size)
+        finally:
+            reader.detach()  # or it would close the file
 
     def finish(self, name: str) -> Path:
         """Give it its name: the file is complete, and on the disk.
@@ -185,6 +189,7 @@ class PartFile:
                 nothing of the part is to be gone on with.
         """
         path = self._directory / name
+        self.metadata = PartMetadata()  # so that it does not stay
         _sync(self._file.fileno())
         self._metadata_path.unlink(missing_ok=True)
         if sys.platform == "win32":  # pragma: no cover - an open file cannot be renamed there

@@ -12,7 +12,7 @@ LEAST_BYTES = 1024
 
 
 class StallTimer:
-    """The deadline of a download, which moves.
+    """The deadline of a download, which moves. At first the time stands.
 
     Args:
         lifetime: The client's.
@@ -26,13 +26,13 @@ class StallTimer:
 
     def __init__(self, lifetime: Lifetime, seconds: float) -> None:
         self.time: Callable[[], float] = lifetime.time
+        self.deadline: float = math.inf
+        self.timeout: Timeout = Timeout(lifetime)
+        self.moved: bool = False
         self._lifetime = lifetime
         self._seconds = seconds
         self._since = 0
         self._left = seconds
-        self.deadline: float = lifetime.time() + seconds
-        self.timeout: Timeout = Timeout(lifetime, self.deadline)
-        self.moved: bool = False
 
     def advance(self, size: int) -> None:
         """Count bytes that have come."""
@@ -41,14 +41,14 @@ class StallTimer:
             self._since, self.moved = 0, True
             self._move(self.time() + self._seconds)
 
+    def start(self) -> None:
+        """Start the time, or go on with what was left of it."""
+        self._move(self.time() + self._left)
+
     def stop(self) -> None:
-        """Stop the time, until `go_on`."""
+        """Stop the time, until the next start."""
         self._left = self.deadline - self.time()
         self._move(math.inf)
-
-    def go_on(self) -> None:
-        """Go on with the time that was left."""
-        self._move(self.time() + self._left)
 
     def _move(self, deadline: float) -> None:
         self.deadline = deadline

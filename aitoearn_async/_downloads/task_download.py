@@ -8,14 +8,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import math
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from .._runtime.lifetime import Lifetime, Timeout
-from .._runtime.threads import Threads
+from .._runtime.lifetime import Lifetime
+from .._runtime.threads import Calls
 from ..contract.endpoints import endpoint_of
 from ..contract.outputs import Result
 from ..contract.status import TaskState
@@ -42,18 +41,25 @@ _FRESH_SECONDS = 15 * 60
 
 
 class Place:
-    """A place among the downloads that are under way. One that waits gives its place up."""
+    """A place among the downloads that are under way. The wait for one costs no time.
 
-    def __init__(self, places: asyncio.Semaphore, lifetime: Lifetime) -> None:
+    Args:
+        places: All of them.
+        lifetime: The client's.
+        timer: The time of the download, which runs once it has a place.
+    """
+
+    def __init__(self, places: asyncio.Semaphore, lifetime: Lifetime, timer: StallTimer) -> None:
         self._places = places
         self._lifetime = lifetime
+        self._timer = timer
         self._is_held = False
 
     async def take(self) -> None:
         """Wait for a place."""
-        with Timeout(self._lifetime):
-            await self._places.acquire()
+        await self._places.acquire()
         self._is_held = True
+        self._timer.start()
 
     def leave(self) -> None:
         """Give the place up."""
@@ -61,13 +67,14 @@ class Place:
             self._is_held = False
             self._places.release()
 
-    async def sleep(self, seconds: float, timer: StallTimer) -> None:
-        """Give the place up for so many seconds. The wait for another one costs no time."""
+    async def sleep(self, seconds: float) -> None:
+        """Give the place up for so many seconds, and wait for another one."""
+        if seconds <= 0:
+            return
         self.leave()
         await self._lifetime.sleep(seconds)
-        timer.stop()
+        self._timer.stop()
         await self.take()
-        timer.go_on()
 
 
 class _Failure(NamedTuple):
@@ -105,7 +112,7 @@ class _PendingFile:
     """One file of the task, and what came of the attempts at it.
 
     Attributes:
-        due: The moment of the next attempt.
+        due: The moment of the next attempt, after one that failed.
         end: What it came to: where it is, or why it could not be saved.
     """
 
@@ -114,7 +121,7 @@ class _PendingFile:
         self.transfer = transfer
         self.policy: RetryPolicy | None = None
         self.failure: _Failure | None = None
-        self.due: float = -math.inf
+        self.due: float = 0.0
         self.end: Path | DownloadError | None = None
 
 
@@ -126,7 +133,7 @@ class TaskDownload:
         options: What is asked for.
         place: Its place among the downloads, given up while it waits for another attempt.
         client: Fetches files.
-        threads: Where files are worked on.
+        calls: The calls in threads that work on files.
         refresh: Polls a task whose addresses have expired.
         service_time: Tells the service's time. This machine's clock may be wrong.
     """
@@ -138,26 +145,22 @@ class TaskDownload:
         place: Place,
         *,
         client: MediaClient,
-        threads: Threads,
+        calls: Calls,
         refresh: Refresh,
         service_time: ServiceTime,
     ) -> None:
         self._ref = task.ref
+        self._kind = self._ref.kind
         self._endpoint = endpoint_of(self._ref)
+        self._task = self._first = task  # the first answer that names files tells its end
+        self._results = self._endpoint.results_of(task)
         self._options = options
         self._place = place
         self._client = client
-        self._threads = threads
+        self._calls = calls
         self._refresh = refresh
         self._service_time = service_time
         self._last: DownloadError | None = None
-        self._ended: Sequence[float] = ()
-        self._take(task)
-
-    def _take(self, task: AnyTask) -> None:
-        """Use what the task says now."""
-        self._task = task
-        self._results = self._endpoint.results_of(task)
 
     def out_of_time(self, timeout: float) -> DownloadError:
         """Return the error for a download that stood still for too long."""
@@ -167,23 +170,29 @@ class TaskDownload:
         return DownloadError(text, self._task, transient=True)
 
     async def run(self) -> list[Path]:
-        """Save them; also those beside one that cannot be saved.
+        """Save them, when there is a place; also those beside one that cannot be saved."""
+        await self._place.take()
+        try:
+            return await self._save_all()
+        finally:
+            self._place.leave()
 
-        One at a time: while one is waited for, the others are fetched, since their addresses
-        expire meanwhile.
+    async def _save_all(self) -> list[Path]:
+        """Save one file at a time.
+
+        While one is waited for, the others are fetched, since their addresses expire meanwhile.
         """
         if not self._results:
             not_renewed = await self._renew("it names no file")
             if not_renewed is not None:
                 raise not_renewed.error
+            self._first = self._task
         self._check_results()
-        self._ended = self._endpoint.times_of(self._task).ended
         files = [self._file(result) for result in self._results]
         while waiting := [file for file in files if file.end is None]:
             file = min(waiting, key=lambda file: file.due)
-            delay = file.due - self._options.timer.time()
-            if delay > 0:
-                await self._place.sleep(delay, self._options.timer)
+            if file.failure is not None:
+                await self._place.sleep(file.due - self._options.timer.time())
             file.end = await self._go_on(file)
         for file in files:
             if isinstance(file.end, DownloadError):
@@ -191,8 +200,8 @@ class TaskDownload:
         return [file.end for file in files if isinstance(file.end, Path)]
 
     def _file(self, result: Result) -> _PendingFile:
-        stem = self._options.name or stem_of(self._ref, result)
-        transfer = Transfer(self._client, self._options, result.kind, stem, self._threads)
+        stem = self._options.name or stem_of(self._kind, self._ref.id, result.number)
+        transfer = Transfer(self._client, self._options, result.kind, stem, self._calls)
         return _PendingFile(result, transfer)
 
     def _check_results(self) -> None:
@@ -232,7 +241,8 @@ class TaskDownload:
         """Return whether the task ended a moment ago, by what it says itself."""
         told = self._service_time(now)
         present = time.time() if told is None else told
-        return bool(self._ended) and abs(present - self._ended[-1]) < _FRESH_SECONDS
+        ended = self._endpoint.times_of(self._first).ended
+        return bool(ended) and abs(present - ended[-1]) < _FRESH_SECONDS
 
     async def _attempt(
         self, transfer: Transfer, result: Result, before: _Failure | None
@@ -307,5 +317,5 @@ class TaskDownload:
         if task.state is not TaskState.SUCCEEDED:
             text = f"{why}, and its status is {task.status!r:.60} now"
             return _Failure(Reason.FINAL, DownloadError(text, self._task))
-        self._take(task)
+        self._task, self._results = task, self._endpoint.results_of(task)
         return None

@@ -10,6 +10,7 @@ import binascii
 import hashlib
 import zlib
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple, TypeVar, TypeVarTuple
 from urllib.parse import unquote_to_bytes
@@ -17,7 +18,7 @@ from urllib.parse import unquote_to_bytes
 from yarl import URL
 
 from .._net.body import GZIP
-from .._runtime.threads import Calls, Threads
+from .._runtime.threads import Calls
 from ..contract.media_types import HEAD_BYTES, media_types_of
 from ..contract.outputs import Result
 from .fetch_error import FetchError, Reason, reason_of_errno, words_of
@@ -62,21 +63,21 @@ class Transfer:
         options: What is asked for.
         kind: What it has to be: `"image"` or `"video"`.
         stem: Its name, up to the suffix.
-        threads: Where files are worked on.
+        calls: The calls in threads that work on it.
 
     Attributes:
         reached: The most bytes of it that there have been, here or with another download.
     """
 
     def __init__(
-        self, client: MediaClient, options: DownloadOptions, kind: str, stem: str, threads: Threads
+        self, client: MediaClient, options: DownloadOptions, kind: str, stem: str, calls: Calls
     ) -> None:
         self.reached: int = 0
         self._client = client
         self._options = options
         self._kind = kind
         self._stem = stem
-        self._threads = threads
+        self._calls = calls
 
     async def attempt(self, result: Result) -> Path:
         """Fetch the file, or the part of it that is missing.
@@ -86,36 +87,32 @@ class Transfer:
             ForbiddenAddressError: Its address may not be asked.
             FileLockedError: Another download is writing it.
         """
-        named = self._options.name is not None
-        part = PartFile(
-            self._options.directory, self._stem, [] if named else suffixes_of(self._kind)
-        )
-        calls = self._threads.calls()
+        suffixes = [] if self._options.name is not None else suffixes_of(self._kind)
+        part = PartFile(self._options.directory, self._stem, suffixes)
         try:
-            if (complete := await self._disk(calls, part.open)) is not None:
-                return complete
-            if result.data is not None:
-                try:
-                    await self._disk(calls, _decode, part, result, self._options.most)
-                    return await self._finish(calls, part, needs_proof=False)
-                except FetchError:
-                    if result.url is None:
-                        raise
-            needs_proof = await self._fetch(calls, part, result.url or "")
-            return await self._finish(calls, part, needs_proof=needs_proof)
-        except FileLockedError:
-            self.reached = max(self.reached, part.size)
+            return await self._disk(part.open) or await self._save(part, result)
+        except BaseException as error:
+            if isinstance(error, FileLockedError):
+                self.reached = max(self.reached, part.size)
+            is_stale = isinstance(error, FetchError) and error.stale
+            await self._calls.end(part.discard if is_stale else part.leave)
             raise
-        except FetchError as error:
-            if error.stale:
-                await calls.call(part.discard)
-            raise
-        finally:
-            await calls.end(part.leave)
 
-    async def _disk(self, calls: Calls, call: Callable[[*Ts], T], *args: *Ts) -> T:
+    async def _save(self, part: PartFile, result: Result) -> Path:
+        if result.data is not None:
+            try:
+                await self._disk(_decode, part, result, self._options.most)
+                return await self._disk(self._finish, part, False)
+            except FetchError:
+                if result.url is None:
+                    raise
+        needs_proof = await self._fetch(part, result.url or "")
+        return await self._disk(self._finish, part, needs_proof)
+
+    async def _disk(self, call: Callable[[*Ts], T], *args: *Ts) -> T:
+        """Call what works on the disk, in a thread."""
         try:
-            return await calls.call(call, *args)
+            return await self._calls.call(call, *args)
         except (OSError, MemoryError) as exc:
             number = exc.errno if isinstance(exc, OSError) else None
             lacks_memory = isinstance(exc, MemoryError)
@@ -127,7 +124,7 @@ class Transfer:
             error.__cause__ = exc.with_traceback(None)
         raise error
 
-    async def _fetch(self, calls: Calls, part: PartFile, address: str) -> bool:
+    async def _fetch(self, part: PartFile, address: str) -> bool:
         """Fetch what is missing. Returns whether only the file itself can tell its end."""
         url = self._client.check(address)
         source, offset = _fingerprint(url), part.size
@@ -138,18 +135,18 @@ class Transfer:
         known = part.metadata if offset else PartMetadata(source)
         async with self._client.fetch(url, offset, known) as body:
             self._check_size(max(body.metadata.length or 0, body.offset))
-            await self._pour(calls, body, part, is_resumed=offset > 0)
+            await self._pour(body, part, is_resumed=offset > 0)
         if body.metadata.length is not None and part.size != body.metadata.length:
             raise FetchError(f"{body.host}: the file broke off", Reason.PASSING, stale=True)
         return body.is_open_ended
 
-    async def _pour(
-        self, calls: Calls, body: MediaStream, part: PartFile, *, is_resumed: bool
-    ) -> None:
+    async def _pour(self, body: MediaStream, part: PartFile, *, is_resumed: bool) -> None:
         """Pass it on from the wire to the disk, a block at a time."""
         broken: FetchError | None = None
-        block, more, is_new = bytearray(), True, body.offset == 0
-        self._report(body.offset, body)
+        block, more, size = bytearray(), True, body.offset
+        is_known = size > 0
+        write = part.append if is_known else partial(part.restart, body.metadata)
+        self._report(size, body)
         while more:
             try:
                 more = bool(chunk := await body.read())
@@ -158,15 +155,14 @@ class Transfer:
             except FetchError as error:
                 # The bytes that came are worth keeping, if they are enough to tell their type.
                 broken, more = error, False
-            if is_new and (len(block) >= HEAD_BYTES or not (more or broken)):
+            if not is_known and (len(block) >= HEAD_BYTES or not (more or broken)):
                 self._check_head(bytes(block[:HEAD_BYTES]), body.host, is_resumed=is_resumed)
-                await self._disk(calls, part.restart, body.metadata)
-                is_new = False
-            if not is_new and (len(block) >= _BLOCK or (block and not more)):
-                self._check_size(part.size + len(block))
-                await self._disk(calls, part.append, block)
-                block = bytearray()
-                self._report(part.size, body)
+                is_known = True
+            if is_known and (len(block) >= _BLOCK or (block and not more)):
+                self._check_size(size := size + len(block))
+                await self._disk(write, block)
+                block, write = bytearray(), part.append
+                self._report(size, body)
         if broken is not None:
             raise broken
 
@@ -196,13 +192,13 @@ class Transfer:
         packed = "gzip, which nobody asked for" if head.startswith(GZIP) else "something else"
         raise FetchError(f"{what} {types[0] if types else packed}")
 
-    async def _finish(self, calls: Calls, part: PartFile, *, needs_proof: bool) -> Path:
-        """Give the file its name, unless its structure shows that it is not whole."""
+    def _finish(self, part: PartFile, needs_proof: bool) -> Path:
+        """Give the file its name, unless its structure shows that it is not whole. For threads."""
         # Late: a client that saves nothing does without a room of ten files.
         from .._containers.examine import examine
         from .._containers.reader import Completeness
 
-        judged = await self._disk(calls, examine, part.read_at, part.size)
+        judged = part.judged_by(examine)
         media = judged.media_type or "something else"
         if judged.completeness is Completeness.CUT:
             raise FetchError(
@@ -218,12 +214,7 @@ class Transfer:
                 "can tell its end",
                 stale=True,
             )
-        name = self._options.name or self._stem + SUFFIXES[media]
-        try:
-            return await self._disk(calls, part.finish, name)
-        except FetchError as error:
-            error.stale = True  # what is on the disk by now is not known
-            raise
+        return part.finish(self._options.name or self._stem + SUFFIXES[media])
 
 
 def _unpacked(head: bytes) -> bytes:

@@ -167,7 +167,8 @@ class Content:
         """
         from .._containers.examine import examine  # late: most clients send no file
 
-        found = declared or examine(self.read_at, self.size).media_type
+        assert self._file is not None
+        found = declared or examine(self._file, self.size).media_type
         media = MEDIA if medium is None else (medium,)
         if found is None or found.partition("/")[0] not in media:
             wanted = " or ".join(

@@ -93,6 +93,7 @@ class Store:
         error: Exception | None = None
         try:
             with timer.timeout:
+                timer.start()
                 url, headers = self._client.check(address), {"Content-Type": content.media_type}
                 response = await self._client.request("PUT", url, headers, body)
                 for _ in range(MOST_HOPS):

@@ -33,13 +33,12 @@ def test_suffixes_are_of_one_kind() -> None:
 
 def test_stems() -> None:
     """No id can make two files of different tasks have one name, or be an option or a device."""
-    picture, film = Result("image", 1, "x"), Result("video", None, "x")
-    assert stem_of(ImageRef("66"), picture) == "image-66-1"
-    assert stem_of(VideoRef("66"), film) == "video-66"
-    assert stem_of(VideoRef("-rf"), film) == "video--rf"
+    assert stem_of("image", "66", 1) == "image-66-1"
+    assert stem_of("video", "66", None) == "video-66"
+    assert stem_of("video", "-rf", None) == "video--rf"
     refs = [kind(id) for kind in (ImageRef, VideoRef) for id in ("a", "a-1", "a-1-1", "CON")]
     stems = [
-        stem_of(ref, Result(ref.kind, number, "x"))
+        stem_of(ref.kind, ref.id, number)
         for ref in refs
         for number in ((1, 2, 11) if isinstance(ref, ImageRef) else (None,))
     ]
