@@ -3,6 +3,9 @@
 A NAT, a load balancer or a mesh on the way forgets connections that lie idle, after seconds or
 minutes, and tells nobody: a request on one of them is never answered. Nobody can ask for that
 limit, so it is learned from such a request. A server that closes idle connections says when.
+
+A reset teaches nothing. What it meets goes out again at once, and costs no poll; and a server that
+is restarted resets connections, too: each poll would have a handshake for ever after.
 """
 
 from __future__ import annotations
