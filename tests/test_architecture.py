@@ -101,7 +101,7 @@ OTHERS: dict[str, set[str]] = {
         *("contract", "_polling", "_api", "_transport", "_downloads", "emulator", "_cli", "fleet"),
         "telemetry",
     },
-    "tenacity": {"_resilience/retry.py", "_polling/schedule.py", "fleet"},
+    "tenacity": {"_resilience/retry.py", "_polling/schedule.py"},
     "opentelemetry": {"telemetry/otel.py"},
     "prometheus_client": {"telemetry/prometheus.py"},
     "structlog": {"telemetry/structlog.py"},

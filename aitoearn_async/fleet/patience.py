@@ -5,10 +5,9 @@ from __future__ import annotations
 import asyncio
 import logging
 import math
+import random
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
-
-import tenacity
 
 from .errors import FleetUnavailableError
 
@@ -16,11 +15,15 @@ T = TypeVar("T")
 
 log: logging.Logger = logging.getLogger("aitoearn_async.fleet")
 
-_DELAYS = tenacity.wait_random_exponential(multiplier=0.1, max=2.0)
+_DELAYS = (0.1, 0.2, 0.4, 0.8, 1.6, 2.0)
+"""The most seconds until the second try, the third, and so on; the last for all that follow."""
 
 
 async def persist(call: Callable[[], Awaitable[T]], patience: float | None = None) -> T:
     """Repeat a call until the engine has served it.
+
+    Nearly all calls are served at once, so no library is asked when to repeat them: tenacity takes
+    longer to set up than a worker's call takes.
 
     Args:
         call: The call. It is repeated after a `FleetUnavailableError`.
@@ -28,22 +31,19 @@ async def persist(call: Callable[[], Awaitable[T]], patience: float | None = Non
     """
     loop = asyncio.get_running_loop()
     until = math.inf if patience is None else loop.time() + patience
-    retrying = tenacity.AsyncRetrying(
-        retry=tenacity.retry_if_exception_type(FleetUnavailableError),
-        wait=_DELAYS,
-        stop=lambda _: loop.time() >= until,
-        before_sleep=_complain,
-        reraise=True,
-    )
-
-    async def once() -> T:
-        return await call()  # what only returns an awaitable would not be awaited
-
-    return await retrying(once)
+    tries = 0
+    while True:
+        try:
+            return await call()
+        except FleetUnavailableError as error:
+            if loop.time() >= until:
+                raise
+            _complain(tries, error)
+        await asyncio.sleep(random.uniform(0, _DELAYS[min(tries, len(_DELAYS) - 1)]))
+        tries += 1
 
 
-def _complain(state: tenacity.RetryCallState) -> None:
-    error = state.outcome.exception() if state.outcome else None
+def _complain(tries: int, error: FleetUnavailableError) -> None:
     # The first few, and then about one a minute.
-    if state.attempt_number <= 3 or state.attempt_number % 30 == 0:
+    if tries < 3 or tries % 30 == 29:
         log.warning("the fleet's engine did not answer, and is asked again: %s", error)

@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 
 import msgspec
 import psycopg
-from psycopg import AsyncClientCursor, AsyncConnection, sql
+from psycopg import AsyncClientCursor, AsyncConnection
 from psycopg.conninfo import conninfo_to_dict
 
 from .errors import FleetError, FleetUnavailableError, LeaseLostError
@@ -62,7 +62,7 @@ class PostgresLedger(Ledger):
         self._closed = True
         self._added = 0
         self._analyze_at = _ANALYZE_FROM
-        self.sql: dict[str, sql.Composed]
+        self.sql: dict[str, bytes]
         self._schema, self.sql = composed(self._prefix)
 
     async def open(self) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import psycopg
-from psycopg import AsyncConnection, sql
+from psycopg import AsyncConnection
 
 from .errors import FleetError
 from .postgres_errors import translated
@@ -24,9 +24,7 @@ class TransactionQueue(OutcomeQueue):
         statements: The ledger's statements.
     """
 
-    def __init__(
-        self, connection: AsyncConnection[Any], statements: dict[str, sql.Composed]
-    ) -> None:
+    def __init__(self, connection: AsyncConnection[Any], statements: dict[str, bytes]) -> None:
         self._connection = connection
         self._sql = statements
         self._read_in = 0  # the transaction

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import msgspec
-from psycopg import AsyncCursor, sql
+from psycopg import AsyncCursor
 
 from .errors import LeaseLostError
 from .ledger import Member, Origin, Taken
@@ -15,7 +15,7 @@ from .ledger import Member, Origin, Taken
 class Run:
     """Runs the statements of one transaction, by name."""
 
-    def __init__(self, cursor: AsyncCursor[Any], statements: dict[str, sql.Composed]) -> None:
+    def __init__(self, cursor: AsyncCursor[Any], statements: dict[str, bytes]) -> None:
         self.cursor = cursor
         self._sql = statements
 
@@ -25,7 +25,7 @@ class Run:
 
     async def together(self, *names: str, **values: Any) -> list[list[tuple[Any, ...]]]:
         """Run several in one message. Returns the rows of each."""
-        await self.cursor.execute(sql.SQL("; ").join(self._sql[name] for name in names), values)
+        await self.cursor.execute(b"; ".join([self._sql[name] for name in names]), values)
         rows: list[list[tuple[Any, ...]]] = []
         more: bool | None = True
         while more:

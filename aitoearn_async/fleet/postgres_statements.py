@@ -195,9 +195,11 @@ STATEMENTS: dict[str, LiteralString] = {
 }
 
 
-def composed(prefix: str) -> tuple[sql.Composed, dict[str, sql.Composed]]:
-    """Return the schema and the statements for tables whose names begin with this."""
+def composed(prefix: str) -> tuple[bytes, dict[str, bytes]]:
+    """Return the schema and the statements for tables whose names begin with this, as sent."""
     names = ("refs", "members", "waiting", "held", "ended", "reading", "done")
     tables = {key: sql.Identifier(f"{prefix}_{key}") for key in names}
-    statements = {key: sql.SQL(text).format(**tables) for key, text in STATEMENTS.items()}
-    return sql.SQL(SCHEMA).format(**tables), statements
+    statements = {
+        key: sql.SQL(text).format(**tables).as_bytes() for key, text in STATEMENTS.items()
+    }
+    return sql.SQL(SCHEMA).format(**tables).as_bytes(), statements

@@ -85,7 +85,7 @@ def fill(engine: PostgresEngine, count: int) -> None:
 
 def plan(engine: PostgresEngine, ledger: PostgresLedger, name: str) -> str:
     with psycopg.connect(engine.url) as connection:
-        statement = ledger.sql[name].as_string(connection)
+        statement = ledger.sql[name].decode()
         rows = connection.execute(f"EXPLAIN {statement}", VALUES).fetchall()
     return "\n".join(row[0] for row in rows)
 
@@ -126,7 +126,7 @@ async def test_what_is_read_does_not_grow_with_what_is_held(
 def pages_read(engine: PostgresEngine, ledger: PostgresLedger, name: str) -> int:
     """Pages that a statement about one or two refs reads, indexes included."""
     with psycopg.connect(engine.url) as connection:
-        statement = ledger.sql[name].as_string(connection)
+        statement = ledger.sql[name].decode()
         explain = f"EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) {statement}"
         row = connection.execute(explain, VALUES).fetchone()
         connection.rollback()
