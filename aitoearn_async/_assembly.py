@@ -1,26 +1,22 @@
 """The parts of one client, put together. Imported when the first client is made.
 
-The rooms behind it import aiohttp, which takes longer to load than all the rest.
+The rooms behind it import aiohttp, which takes longer to load than all the rest. What every client
+needs is made at once, and what can be refused is checked. The parts that save, list and submit are
+made, and imported, when they are first used: many clients only wait.
 """
 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable
-from typing import TYPE_CHECKING, NamedTuple
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar
 
-from ._api.assets import Uploader
+from ._api.bounded_dict import BoundedDict
 from ._api.caller import ApiCaller
 from ._api.draft_lookup import DraftLookup
-from ._api.image_list import ImagePages
-from ._api.model_catalog import ModelCatalog
 from ._api.poll import Poller
-from ._api.submit import Submitter
 from ._api.task_pages import TaskPages
 from ._api.turns import Turns
-from ._api.uploads import BodyMaker
-from ._api.video_list import VideoPages
-from ._downloads.downloader import Downloader
-from ._downloads.media_client import MediaClient
 from ._downloads.network_guard import allowed_networks
 from ._net.connection import places_for
 from ._net.urls import checked_base_url, checked_headers, proxies, proxy_objection
@@ -29,14 +25,34 @@ from ._resilience.monitor import ServiceMonitor
 from ._runtime.lifetime import Lifetime
 from ._transport.credentials import Credentials, credentials_from
 from ._transport.http import USER_AGENT, Http
-from ._uploads.store import Store
 
 if TYPE_CHECKING:
+    from pathlib import Path
     from ssl import SSLContext
 
     from aiohttp import ClientSession
 
+    from ._api.assets import Uploader
+    from ._api.image_list import ImagePages
+    from ._api.model_catalog import ModelCatalog
+    from ._api.submit import Submitter
+    from ._api.video_list import VideoPages
+    from ._downloads.downloader import Downloader
+    from ._downloads.media_client import MediaClient
     from ._polling.rhythm import ServiceClock
+    from .contract.tasks import TaskRef
+
+
+class BoundToLoop(Protocol):
+    """A part that holds something of an event loop."""
+
+    def leave_loop(self) -> None:
+        """Forget it."""
+
+
+P = TypeVar("P", bound=BoundToLoop)
+
+_MOST_MADE = 1000
 
 
 class Secrets(NamedTuple):
@@ -49,20 +65,100 @@ class Secrets(NamedTuple):
         return "<secrets>"
 
 
-class Parts(NamedTuple):
-    """The parts that a client calls by itself."""
+class Parts:
+    """The parts that a client calls by itself.
 
-    lifetime: Lifetime
-    limiter: RequestLimiter
-    http: Http
-    poller: Poller
-    pages: TaskPages
-    images: ImagePages
-    videos: VideoPages
-    catalog: ModelCatalog
-    submitter: Submitter
-    uploader: Uploader
-    downloader: Downloader
+    Args:
+        caller: Calls the service.
+        media_client: Makes the part that asks media hosts and stores.
+    """
+
+    def __init__(self, caller: ApiCaller, media_client: Callable[[], MediaClient]) -> None:
+        self.caller: ApiCaller = caller
+        self.http: Http = caller.http
+        self.limiter: RequestLimiter = caller.http.limiter
+        self.lifetime: Lifetime = caller.lifetime
+        self._turns = Turns(caller.lifetime)
+        drafts = DraftLookup(caller)
+        self.poller: Poller = Poller(caller, self._turns, drafts)
+        self.pages: TaskPages = TaskPages(caller, self._turns, drafts)
+        self.made: BoundedDict[TaskRef[Any], None] = BoundedDict(_MOST_MADE)
+        """The latest tasks that this client made."""
+        self._media_client_of = media_client
+        for part in (self.http.sessions, self.http.credentials, self.limiter):
+            self._bound(part)
+
+    def _bound(self, part: P) -> P:
+        """Return a part, which forgets what is bound to a loop when the client moves."""
+        self.lifetime.on_move(part.leave_loop)
+        return part
+
+    async def aclose(self) -> None:
+        """Close all connections, of the parts that were made."""
+        await self.http.sessions.aclose()
+        made = vars(self)
+        if "media_client" in made:
+            await self.media_client.aclose()
+        if "downloader" in made:
+            self.downloader.close()
+
+    def saver(
+        self, where: Path | None, seconds: float, most: int
+    ) -> Callable[[Any], Awaitable[tuple[Path, ...]]] | None:
+        """Return a function that saves the files of a task; None where nothing is to be saved."""
+        return None if where is None else self.downloader.saver(where, seconds, most)
+
+    @cached_property
+    def images(self) -> ImagePages:
+        """Asks for the list of images."""
+        from ._api.image_list import ImagePages
+
+        return ImagePages(self.caller)
+
+    @cached_property
+    def videos(self) -> VideoPages:
+        """Asks for the list of videos."""
+        from ._api.video_list import VideoPages
+
+        return VideoPages(self.caller, self._turns)
+
+    @cached_property
+    def catalog(self) -> ModelCatalog:
+        """Knows the models."""
+        from ._api.model_catalog import ModelCatalog
+
+        return self._bound(ModelCatalog(self.caller))
+
+    @cached_property
+    def submitter(self) -> Submitter:
+        """Submits."""
+        from ._api.submit import Submitter
+        from ._api.uploads import BodyMaker
+
+        bodies = BodyMaker(self.uploader, self.catalog)
+        return Submitter(self.caller, self.catalog, bodies, self.poller, self.made)
+
+    @cached_property
+    def uploader(self) -> Uploader:
+        """Uploads files."""
+        from ._api.assets import Uploader
+        from ._uploads.store import Store
+
+        store = Store(self.media_client, self.lifetime, self.http.time_for(None))
+        return self._bound(Uploader(self.caller, store))
+
+    @cached_property
+    def media_client(self) -> MediaClient:
+        """Asks media hosts and stores, which never get the key."""
+        return self._bound(self._media_client_of())
+
+    @cached_property
+    def downloader(self) -> Downloader:
+        """Saves files."""
+        from ._downloads.downloader import Downloader
+
+        time = self.caller.clock.time
+        return self._bound(Downloader(self.media_client, self.poller.fetch, self.lifetime, time))
 
 
 def secrets_of(
@@ -127,42 +223,19 @@ def assemble(
         limiter=limiter,
         monitor=ServiceMonitor(str(address), limiter, now),
     )
-    media_client = MediaClient(
-        plain=address.scheme == "http",
-        allowed=allowed_networks(private_media),
-        session=session,
-        proxy_for=proxy_for,
-        ssl=ssl,
-        user_agent=headers["User-Agent"],
-        patience=request_timeout,
-    )
-    return _parts(http, limiter, lifetime, ApiCaller(http, lifetime, attempts, clock), media_client)
+    allowed = allowed_networks(private_media)
 
+    def media_client() -> MediaClient:
+        from ._downloads.media_client import MediaClient
 
-def _parts(
-    http: Http,
-    limiter: RequestLimiter,
-    lifetime: Lifetime,
-    caller: ApiCaller,
-    media_client: MediaClient,
-) -> Parts:
-    turns, catalog = Turns(lifetime), ModelCatalog(caller)
-    drafts = DraftLookup(caller)
-    poller = Poller(caller, turns, drafts)
-    downloader = Downloader(media_client, poller.fetch, lifetime, caller.clock.time)
-    uploader = Uploader(caller, Store(media_client, lifetime, http.time_for(None)))
-    for part in (http.sessions, http.credentials, limiter, catalog, uploader, downloader):
-        lifetime.on_move(part.leave_loop)
-    return Parts(
-        lifetime=lifetime,
-        limiter=limiter,
-        http=http,
-        poller=poller,
-        pages=TaskPages(caller, turns, drafts),
-        images=ImagePages(caller),
-        videos=VideoPages(caller, turns),
-        catalog=catalog,
-        submitter=Submitter(caller, catalog, BodyMaker(uploader, catalog), poller),
-        uploader=uploader,
-        downloader=downloader,
-    )
+        return MediaClient(
+            plain=address.scheme == "http",
+            allowed=allowed,
+            session=session,
+            proxy_for=proxy_for,
+            ssl=ssl,
+            user_agent=headers["User-Agent"],
+            patience=request_timeout,
+        )
+
+    return Parts(ApiCaller(http, lifetime, attempts, clock), media_client)

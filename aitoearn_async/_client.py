@@ -11,9 +11,7 @@ from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, Literal, Never, NoReturn, TypeVar, cast, overload
 
-from ._api.image_list import ImageList
 from ._api.statistics import ClientStatistics, statistics_of
-from ._api.video_list import SkippedVideo, VideoList
 from ._arguments import (
     amount,
     checked_page_size,
@@ -55,6 +53,8 @@ if TYPE_CHECKING:
 
     from aiohttp import ClientSession
 
+    from ._api.image_list import ImageList
+    from ._api.video_list import SkippedVideo, VideoList
     from .telemetry import Observer
 
 T = TypeVar("T", bound=Task)
@@ -175,8 +175,7 @@ class Client:
         Closing twice does nothing. A `session` of yours stays open.
         """
         self._parts.lifetime.close()
-        await self._parts.http.sessions.aclose()
-        await self._parts.downloader.aclose()
+        await self._parts.aclose()
         await self._waits.aclose()
 
     def __repr__(self) -> str:
@@ -529,7 +528,7 @@ class Client:
             ContractError: The service's answer breaks its contract.
             ClientClosedError: The client is closed.
         """
-        return VideoList(checked_page_size(page_size), self._parts.videos.fetch, skipped)
+        return self._parts.videos.newest_first(checked_page_size(page_size), skipped)
 
     def list_images(self, *, page_size: int = 100) -> ImageList:
         """Go through your own image tasks, newest first: ids and states.
@@ -556,7 +555,7 @@ class Client:
             ContractError: The service's answer breaks its contract.
             ClientClosedError: The client is closed.
         """
-        return ImageList(checked_page_size(page_size), self._parts.images.fetch)
+        return self._parts.images.newest_first(checked_page_size(page_size))
 
     async def image_models(self) -> list[ImageModel]:
         """Return the models for `GenerateImage`, and what each accepts.
@@ -728,7 +727,7 @@ class Client:
             ConnectionFailedError: The service's certificate is not valid.
             ClientClosedError: The client is closed, or was meanwhile.
         """
-        saver = self._parts.downloader.saver(*saving(save, save_timeout, max_bytes))
+        saver = self._parts.saver(*saving(save, save_timeout, max_bytes))
         return self._waits.batch(
             refs,
             self._waits.settings(timeout, patience, wait),
@@ -796,7 +795,7 @@ class Client:
             ClientClosedError: The client is closed, or was meanwhile.
         """
         asked: list[TaskRef[Any]] = []
-        saver = self._parts.downloader.saver(*saving(save, save_timeout, max_bytes))
+        saver = self._parts.saver(*saving(save, save_timeout, max_bytes))
         batch = self._waits.batch(
             refs,
             self._waits.settings(timeout, patience, wait),

@@ -131,7 +131,7 @@ class Waits:
         """
         limits = time_limit("timeout", timeout), time_limit("patience", patience)
         delays = strategy(wait) or self._wait
-        evidence = Evidence(self._parts.submitter.made, self._parts.http.monitor)
+        evidence = Evidence(self._parts.made, self._parts.http.monitor)
         return settings_by_kind(*limits, delays, evidence, self._rhythm)
 
     def waiter(

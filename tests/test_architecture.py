@@ -489,6 +489,20 @@ def test_the_client_is_light_until_one_is_made() -> None:
     assert not [name for name in after if name.startswith(f"{NAME}._containers")]
 
 
+def test_a_client_that_only_waits_loads_nothing_that_saves_lists_or_submits() -> None:
+    """A part that few clients need is imported when it is first used."""
+    code = "import sys; from aitoearn_async import Client\n{}\nprint(*sys.modules)"
+    late = {
+        *("_api.submit", "_api.assets", "_api.model_catalog", "_api.image_list", "_api.video_list"),
+        *("_downloads.downloader", "_downloads.media_client", "_uploads.store"),
+    }
+    late = {f"{NAME}.{module}" for module in late}
+    assert late <= {source.module for source in sources()}
+    assert not late & set(python(code.format("Client('k')")).split())
+    used = "c = Client('k'); c.list_images(); c.list_videos(); c._parts.submitter, c._parts.downloader"
+    assert late <= set(python(code.format(used)).split())
+
+
 def test_import_leaves_the_annexes_alone() -> None:
     """Importing the package loads neither its emulator nor its command line nor its plugin."""
     code = "import sys, aitoearn_async; print(*sys.modules)"

@@ -71,6 +71,10 @@ class ImagePages:
         await self._caller.rest(path)
         return await self._caller.call(path, log_decoder, fresh=True)
 
+    def newest_first(self, page_size: int) -> ImageList:
+        """Return the list, to go through."""
+        return ImageList(page_size, self.fetch)
+
 
 class ImageList(AsyncIterator[ListedImage]):
     """The caller's image tasks, newest first, made by `Client.list_images`.

@@ -45,7 +45,6 @@ R = TypeVar("R", bound=TaskRef[Any])
 
 logger: logging.Logger = logging.getLogger("aitoearn_async")
 
-_MOST_REMEMBERED = 1000
 _MOST_RECEIPTS = 10_000
 _FAILED = 500
 """The business code of a failure without a name of its own."""
@@ -63,10 +62,23 @@ come after it was: 303 leads to what was made, and 409 may mean that it exists a
 
 
 class Submitter:
-    """Submits to one service."""
+    """Submits to one service.
+
+    Args:
+        caller: Calls it.
+        catalog: Knows its models.
+        bodies: Makes the bodies.
+        poller: Polls tasks that may have come of a submit.
+        made: Takes the latest tasks that this client made.
+    """
 
     def __init__(
-        self, caller: ApiCaller, catalog: ModelCatalog, bodies: BodyMaker, poller: Poller
+        self,
+        caller: ApiCaller,
+        catalog: ModelCatalog,
+        bodies: BodyMaker,
+        poller: Poller,
+        made: BoundedDict[TaskRef[Any], None],
     ) -> None:
         self._caller = caller
         self._http = caller.http
@@ -74,8 +86,7 @@ class Submitter:
         self._catalog = catalog
         self._bodies = bodies
         self._service = str(caller.http.base_url)
-        self.made: BoundedDict[TaskRef[Any], None] = BoundedDict(_MOST_REMEMBERED)
-        """The latest tasks that this client made."""
+        self._made = made
         self.around: Around = unwatched
         self._reconciler = SubmitReconciler(caller, poller, self._has_receipt_for)
 
@@ -173,7 +184,7 @@ class Submitter:
         raise uncertain from failed
 
     def _remember(self, ref: TaskRef[Any]) -> None:
-        self.made[ref] = None
+        self._made[ref] = None
         _receipts[self._service, ref] = None
 
     def _has_receipt_for(self, ref: TaskRef[Any]) -> bool:

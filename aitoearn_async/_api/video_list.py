@@ -97,6 +97,12 @@ class VideoPages:
         )
         return Rows([self._row(bytes(row)) for row in page.rows], page.total)
 
+    def newest_first(
+        self, page_size: int, skipped: Callable[[SkippedVideo], object] | None
+    ) -> VideoList:
+        """Return the list, to go through. `skipped` is called for each row that is left out."""
+        return VideoList(page_size, self.fetch, skipped)
+
     def _row(self, row: bytes) -> VideoTask | ContractError:
         task: VideoTask | Malformed = decode_row(row, ENDPOINTS[VideoRef].codec)
         shown = self._caller.http.credentials.shown

@@ -115,15 +115,13 @@ class Downloader:
         raise download.out_of_time(timeout)
 
     def saver(
-        self, path: Path | None, timeout: float = TIMEOUT, most: int = MOST_BYTES
-    ) -> Callable[[Any], Awaitable[tuple[Path, ...]]] | None:
-        """Return a function that saves the files of a task in a directory; None if none is given.
+        self, path: Path, timeout: float = TIMEOUT, most: int = MOST_BYTES
+    ) -> Callable[[Any], Awaitable[tuple[Path, ...]]]:
+        """Return a function that saves the files of a task in a directory.
 
         Raises:
             ValueError: The path is the name of one file.
         """
-        if path is None:
-            return None
         if destination_of(path)[1] is not None:
             raise ValueError(f"save={str(path)!r:.80} is the name of a file: give a directory")
 
@@ -135,10 +133,8 @@ class Downloader:
     def leave_loop(self) -> None:
         """Forget what is bound to a loop that is closed."""
         self._places = asyncio.Semaphore(AT_A_TIME)
-        self._client.leave_loop()
 
-    async def aclose(self) -> None:
-        """Close all connections. Downloads have been told to end."""
-        await self._client.aclose()
+    def close(self) -> None:
+        """Let the threads go. Downloads have been told to end."""
         if not self._saving:
             self._threads.leave()
