@@ -5,12 +5,12 @@ An error is a fact and is not changed on its way. What else is learned travels b
 
 from __future__ import annotations
 
-from typing import NamedTuple
+import msgspec
 
 from .errors import AiToEarnError, ServerError, TaskNotFoundError
 
 
-class Verdict(NamedTuple):
+class Verdict(msgspec.Struct, frozen=True):
     """A call that brought nothing: its error, and what is to be done."""
 
     error: AiToEarnError

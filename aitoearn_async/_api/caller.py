@@ -12,7 +12,7 @@ import math
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager, nullcontext
 from functools import partial
-from typing import Generic, NamedTuple, Protocol, TypeVar
+from typing import Generic, Protocol, TypeVar
 
 import msgspec
 
@@ -89,7 +89,7 @@ class CallQuestion(msgspec.Struct, Generic[T], frozen=True):
         return "the answer is for another request" if is_other else None
 
 
-class ReadResponse(NamedTuple, Generic[T]):
+class ReadResponse(msgspec.Struct, Generic[T], frozen=True):
     """A response, and what it says."""
 
     result: T | Verdict
@@ -180,7 +180,7 @@ class ApiCaller:
                 answer.result, answer.response, deadline
             )
             is_final = final is not None and final(verdict.error)
-            return verdict._replace(retry=False) if is_final else verdict
+            return msgspec.structs.replace(verdict, retry=False) if is_final else verdict
 
         seconds = self.http.time_for(None if data is None else len(data))
         confirm = self.takes_another if data is None else None

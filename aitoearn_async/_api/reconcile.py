@@ -166,7 +166,7 @@ class SubmitReconciler:
     ) -> tuple[list[LogRow] | AiToEarnError, datetime | None]:
         path = LOGS.format(kind=kind, page=1, size=size)
         answer = await self._caller.ask(path, log_decoder, deadline, fresh=True)
-        result, response = answer
+        result, response = answer.result, answer.response
         if isinstance(result, Verdict):
             error = result.error
             self._is_missing = isinstance(error, ApiError) and error.code == _NO_ROUTE

@@ -7,7 +7,7 @@ done about an error is decided elsewhere.
 
 from __future__ import annotations
 
-from typing import NamedTuple
+import msgspec
 
 from .._net.headers import reason_in
 from .._net.urls import origin_of
@@ -41,7 +41,7 @@ CODES: dict[int, type[ApiError]] = {
 """The error of each business code that has a class of its own."""
 
 
-class Status(NamedTuple):
+class Status(msgspec.Struct, frozen=True):
     """The error that an HTTP status comes to, where the response is not in the service's words."""
 
     error: type[ApiError] | type[TransportError]

@@ -75,7 +75,8 @@ class TaskPages:
             if etag is not None and matches(etag, response.headers):
                 self._caller.accept(response, path)
                 seconds = self._seconds(response)
-                return kept._replace(
+                return msgspec.structs.replace(
+                    kept,
                     seconds=seconds,
                     retry_after=response.retry_after,
                     is_unchanged=True,
@@ -110,7 +111,7 @@ class TaskPages:
             return Verdict.on(NotAskedError("the list is to be left alone", retry_after=rest))
         async with self._turns.page(deadline):
             answer = await self._caller.ask(path, page_decoder, deadline, fresh=True)
-        result, response = answer
+        result, response = answer.result, answer.response
         seconds = self._seconds(response)
         if isinstance(result, Verdict):
             return await self._http.credentials.refresh_if_rejected(result, response, deadline)

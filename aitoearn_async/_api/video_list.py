@@ -178,7 +178,7 @@ class VideoList(AsyncIterator[VideoTask]):
                 await self._blame(error)
             self._leave(piece)
             if piece.size > 1:
-                self._pieces.extendleft(reversed(pieces(*piece)))
+                self._pieces.extendleft(reversed(pieces(piece.at, piece.size)))
             else:
                 self._ready.append(SkippedVideo(piece.at, error.with_traceback(None)))
             return
@@ -212,7 +212,7 @@ class VideoList(AsyncIterator[VideoTask]):
             self._ended = True
         elif is_resized:
             self._pieces.clear()
-            self._next, self._page_size = following
+            self._next, self._page_size = following.at, following.size
 
     def _leave(self, piece: Piece) -> None:
         if self._pieces:

@@ -11,9 +11,9 @@ from __future__ import annotations
 
 import ssl
 import sys
-from typing import NamedTuple
 
 import aiohttp
+import msgspec
 from aiohttp.http import HttpProcessingError
 
 from ..errors import (
@@ -25,7 +25,7 @@ from ..errors import (
 from .lacks import lack_behind
 
 
-class Failure(NamedTuple):
+class Failure(msgspec.Struct, frozen=True):
     """The error that an exception comes to, and the words for it."""
 
     error: type[TransportError]

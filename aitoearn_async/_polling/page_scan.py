@@ -10,7 +10,8 @@ instead, until the bad row stands alone and is passed over.
 from __future__ import annotations
 
 from collections import deque
-from typing import NamedTuple
+
+import msgspec
 
 SIZES = (1000, 500, 250, 125, 25)
 """Rows a page, each a part of the one before."""
@@ -22,7 +23,7 @@ _MOST_FAILURES = 40
 """Pages that may fail in one round; if more do, the service itself fails."""
 
 
-class Piece(NamedTuple):
+class Piece(msgspec.Struct, frozen=True):
     """Rows that one page covers; they begin at a multiple of its size."""
 
     at: int

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple, Protocol, TypeVar
+from typing import Protocol, TypeVar
 
 import msgspec
 
@@ -20,7 +20,7 @@ LARGE = 4_000_000
 """Bytes of a page from which on a smaller one is asked for."""
 
 
-class RowPage(NamedTuple):
+class RowPage(msgspec.Struct, frozen=True):
     """One page of the logs."""
 
     rows: Sequence[LogRow]
@@ -69,7 +69,7 @@ class RouteState(msgspec.Struct):
         return rows > 0
 
 
-class TaskPage(NamedTuple):
+class TaskPage(msgspec.Struct, frozen=True):
     """One page of whole tasks."""
 
     tasks: Sequence[Task]

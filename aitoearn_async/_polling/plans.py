@@ -17,7 +17,8 @@ import math
 from bisect import bisect_right
 from collections.abc import Sequence
 from itertools import accumulate
-from typing import NamedTuple
+
+import msgspec
 
 _MOST_LEFT_TO_BALANCE = 0.1
 """The share of the tasks that may outlive a curve, if a price is to be found by it."""
@@ -32,7 +33,7 @@ _STRETCH = 4.0
 """The longest delay, over the backoff's slowest."""
 
 
-class Backoff(NamedTuple):
+class Backoff(msgspec.Struct, frozen=True):
     """The backoff that is used while nothing better is known, and its bounds, in seconds."""
 
     initial: float
@@ -51,7 +52,7 @@ class Backoff(NamedTuple):
         return self.initial * (1 - self.jitter)
 
 
-class Plan(NamedTuple):
+class Plan(msgspec.Struct, frozen=True):
     """The next poll for each age: at node `following[i]` after node `i`."""
 
     ages: Sequence[float]
@@ -72,7 +73,7 @@ class Plan(NamedTuple):
         return self.delays[self.node_at(age)]
 
 
-class SurvivalTable(NamedTuple):
+class SurvivalTable(msgspec.Struct, frozen=True):
     """The survival curve at nodes of age, and its integral up to each."""
 
     ages: Sequence[float]
@@ -105,7 +106,7 @@ def solve(curve: SurvivalTable, backoff: Backoff, price: float) -> Plan:
         backoff: The bounds of the delays.
         price: Requests that a second of delay is worth.
     """
-    ages, alive, area = curve
+    ages, alive, area = curve.ages, curve.alive, curve.area
     last = len(ages) - 1
     shortest, longest = backoff.shortest, backoff.maximum
     # Past the last age the backoff goes on; what that costs is the same for every plan.

@@ -212,7 +212,7 @@ class Learner:
                 else self.backoff.at(age) ** (1 - share) * (plan.ages[n] - age) ** share
                 for age, n in zip(plan.ages, plan.following, strict=True)
             ]
-            plan = curve.plans[-1] = plan._replace(delays=delays)
+            plan = curve.plans[-1] = msgspec.structs.replace(plan, delays=delays)
         return plan.delay_at(age) * (1 - self.backoff.jitter * (random.random() - 0.5))
 
     def _swept(self, curve: SurvivalCurve, born: float, now: float) -> float | None:
@@ -230,7 +230,9 @@ class Learner:
                 curve.plans[key] = None
                 return None
             swept = swept_survival(survival, period, middle, grid.lags)
-            backoff = self.backoff._replace(maximum=max(self.backoff.maximum, period * 1.5))
+            backoff = msgspec.structs.replace(
+                self.backoff, maximum=max(self.backoff.maximum, period * 1.5)
+            )
             if curve.is_priced:
                 plan = solve(swept, backoff, curve.price)
             else:

@@ -15,7 +15,6 @@ import math
 from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 from itertools import accumulate
-from typing import NamedTuple
 
 import msgspec
 
@@ -50,7 +49,7 @@ _MOST_EXPECTED = 3.0
 """The ends that one task can count for, however old it becomes: few tell what the oldest do."""
 
 
-class Cohort(NamedTuple):
+class Cohort(msgspec.Struct, frozen=True):
     """The tasks of one model that had the same age when they were first polled."""
 
     curve: SurvivalCurve

@@ -8,7 +8,8 @@ itself alone. Pure: the moments are handed in. Who is held meanwhile is decided 
 from __future__ import annotations
 
 import math
-from typing import NamedTuple
+
+import msgspec
 
 FIRST_PAUSE, _LAST_PAUSE = 1.0, 30.0
 """Seconds of a pause where the service does not say for how long; doubled each time."""
@@ -24,7 +25,7 @@ requests up for a tenth of the time at most."""
 _MOST_REMEMBERED = 10_000
 
 
-class Pause(NamedTuple):
+class Pause(msgspec.Struct, frozen=True):
     """A complaint that holds back the route."""
 
     seconds: float

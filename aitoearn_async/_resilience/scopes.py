@@ -9,7 +9,8 @@ from __future__ import annotations
 import logging
 import math
 from collections.abc import Callable
-from typing import NamedTuple
+
+import msgspec
 
 from ..errors import AiToEarnError
 from .breaker import Breaker, BreakerState
@@ -23,7 +24,7 @@ _SHORT = 5.0
 """Seconds of a pause that is so short that held requests need not come back gradually."""
 
 
-class Admission(NamedTuple):
+class Admission(msgspec.Struct, frozen=True):
     """The permission for one request, with the state at the moment it was given."""
 
     route: RouteScope
@@ -120,8 +121,9 @@ class RouteScope(Scope):
 
     def renew(self, of_host: int) -> None:
         """Bring `admission` up to date."""
-        if self.admission[1:] != (self.breaker.generation, of_host):
-            self.admission = Admission(self, self.breaker.generation, of_host)
+        known, generation = self.admission, self.breaker.generation
+        if known.generation != generation or known.of_host != of_host:
+            self.admission = Admission(self, generation, of_host)
 
     def pause(self, pause: Pause, now: float) -> None:
         """Log a pause, and set the pace for afterwards."""

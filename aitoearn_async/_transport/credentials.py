@@ -149,7 +149,8 @@ class Credentials:
         failure = await self._newer(response.key, deadline)
         if failure is not None:
             verdict.error.__cause__ = failure
-        return verdict._replace(retry=failure is not None or response.key != self.number)
+        retry = failure is not None or response.key != self.number
+        return Verdict(verdict.error, retry, verdict.delay)
 
     def shown(self, text: str) -> str:
         """Return text from outside, fit to be shown: short, printable, without the key."""

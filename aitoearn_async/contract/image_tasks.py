@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any, cast
 
+import msgspec
+
 from .drafts import Draft, address_in
 from .outputs import Result, is_data_uri, result_at
 from .task_times import TaskTimes, seconds_of
@@ -27,7 +29,7 @@ def _result(number: int, image: Image) -> Result:
         found = result_at("image", number, image.b64_json)
     else:
         found = Result("image", number, None, image.b64_json)
-    return found._replace(url=None if url is None or is_data_uri(url) else url)
+    return msgspec.structs.replace(found, url=None if url is None or is_data_uri(url) else url)
 
 
 def times_of(task: ImageTask) -> TaskTimes:

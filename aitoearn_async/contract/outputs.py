@@ -8,15 +8,16 @@ from __future__ import annotations
 
 import re
 from base64 import b64decode
-from typing import NamedTuple
 from urllib.parse import unquote
+
+import msgspec
 
 from .media_types import media_types_of
 
 _DATA = "data:"
 
 
-class Result(NamedTuple):
+class Result(msgspec.Struct, frozen=True):
     """One file that a task has made."""
 
     kind: str

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import NamedTuple
+
+import msgspec
 
 
-class TaskTimes(NamedTuple):
+class TaskTimes(msgspec.Struct, frozen=True):
     """The facts a task tells of how long such tasks take. Moments are seconds since 1970."""
 
     model: str | None

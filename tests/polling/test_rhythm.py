@@ -48,7 +48,7 @@ def curves(draw: st.DrawFn, most: int = 8) -> SurvivalTable:
 @given(curves(), paces, st.floats(0.01, 10.0))
 def test_no_other_plan_costs_less(curve: SurvivalTable, pace: Backoff, price: float) -> None:
     """The plan is the cheapest of all that keep to the bounds, as trying each one shows."""
-    wide = pace._replace(initial=1e-9, maximum=1e9)
+    wide = msgspec.structs.replace(pace, initial=1e-9, maximum=1e9)
     plan = solve(curve, wide, price)
     last = len(curve.ages) - 1
     costs: list[float] = []
