@@ -355,12 +355,12 @@ async def test_rows_that_are_late_are_looked_for_again(
     service: Emulator, client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Tasks that are on no page at first are polled singly until they are."""
-    plain = lists._own_logs
+    plain = lists.own_logs
 
     def late(of: Any, call: Any) -> Any:
         return [task for task in plain(of, call) if call.now - task.created >= 50]
 
-    monkeypatch.setattr(lists, "_own_logs", late)
+    monkeypatch.setattr(lists, "own_logs", late)
     refs = [service.add_image(("generating", 300.0), "success") for _ in range(50)]
     outcomes = await client.wait_all(refs)
     assert all(outcome.ok for outcome in outcomes)

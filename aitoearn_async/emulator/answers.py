@@ -14,7 +14,7 @@ from multidict import CIMultiDict
 
 from aitoearn_async import VideoRef
 
-from . import dialects, media, routes, uploads, wire
+from . import dialects, lists, media, routes, uploads, wire
 from .calls import Call, Said
 from .creating import MOST_BYTES
 from .dialects import ErrorAnswer
@@ -74,7 +74,7 @@ def make_media_row(service: Service, task: StoredTask) -> None:
     assert isinstance(task.ref, VideoRef)
     service.media_rows.append(task.ref)
     task.media = {
-        "coverUrl": f"{service.storage_url}{uploads.BUCKET}covers/{task.ref.id}.png",
+        "coverUrl": uploads.address_of(service.storage_url, f"covers/{task.ref.id}.png"),
         "mediaId": service.fresh_id(),
         "groupId": task.request["groupId"],
     }
@@ -86,9 +86,9 @@ def _shown(service: Service, request: Request) -> list[StoredTask]:
         task = service.tasks.get(request.ref)
         return [] if task is None else [task]
     route = _route(service, request)
-    if route is None or route.page is None:
+    if route is None or route.rows is None:
         return []
-    return route.page(service, call_of(service, route, request, None))
+    return lists.rows_on_page(route.rows, service, call_of(service, route, request, None))
 
 
 def answer(service: Service, request: Request, fault: Fault | None) -> wire.HttpResponse:

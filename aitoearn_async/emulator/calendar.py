@@ -9,11 +9,7 @@ _1970 = datetime.fromtimestamp(0, UTC)
 
 
 class Calendar:
-    """The dates of moments on the event loop's clock.
-
-    Args:
-        start: The date when it is first asked; `None`: this machine's.
-    """
+    """The dates of moments on the event loop's clock; `start`: when it is first asked."""
 
     def __init__(self, start: datetime | None) -> None:
         self._start = start

@@ -115,7 +115,7 @@ def sign(service: Service, call: Call) -> Said:
         return ErrorAnswer(dialects.BAD_REQUEST)
     if body.size is not None and body.size > (service.upload_limit or math.inf):
         return ErrorAnswer(dialects.ASSET_TOO_LARGE)
-    id, now = service.fresh_id(), call.now
+    id, now, origin = service.fresh_id(), call.now, service.storage_url
     suffix = body.filename.rpartition(".")[2] if "." in body.filename else "bin"
     path = f"{call.account}/temp/{service.date(now):%Y%m}/{id}.{suffix}"
     size = None if body.size is None else int(body.size)
@@ -132,8 +132,8 @@ def sign(service: Service, call: Call) -> Said:
         {
             "id": id,
             "path": path,
-            "url": f"{service.storage_url}{uploads.BUCKET}{path}",
-            "uploadUrl": uploads.signed_url(service.storage_url, path, service.date(now), size),
+            "url": uploads.address_of(origin, path),
+            "uploadUrl": uploads.signed_url(origin, path, service.date(now), size),
         }
     )
 
@@ -150,11 +150,4 @@ def confirm(service: Service, call: Call) -> Said:
         return ErrorAnswer(dialects.SERVER_ERROR)
     if asset.confirmed is None:
         asset.confirmed = call.now
-    return uploads.confirmed_json(
-        asset,
-        {
-            "url": f"{service.storage_url}{uploads.BUCKET}{asset.path}",
-            "createdAt": service.moment(asset.created),
-            "updatedAt": service.moment(asset.confirmed),
-        },
-    )
+    return uploads.confirmed_json(asset, service.storage_url, service.moment)

@@ -85,12 +85,7 @@ class ErrorAnswer(NamedTuple):
 
 
 def message_for(code: int, language: str) -> str:
-    """Return the service's words for a business code.
-
-    Args:
-        code: The business code.
-        language: The value of the request's `Accept-Language`.
-    """
+    """Return the service's words for a business code, as `Accept-Language` asks for them."""
     if code in _MESSAGES:
         return _MESSAGES[code][-1 if language.strip().lower().startswith("zh") else 0]
     try:
@@ -107,13 +102,9 @@ def success(data: bytes, request_id: str) -> bytes:
 
 
 def error(code: int, message: str, request_id: str | None, timestamp: int) -> bytes:
-    """Return the envelope of a refusal.
+    """Return the envelope of a refusal; it has no request id if it precedes routing.
 
-    Args:
-        code: The business code.
-        message: The words that go with it.
-        request_id: The request's id; `None` if the failure precedes routing.
-        timestamp: The time in milliseconds since 1970, so that no two refusals are alike.
+    The timestamp is in milliseconds since 1970, so that no two refusals are alike.
     """
     fields: dict[str, Any] = {"data": {}, "code": code, "message": message, "timestamp": timestamp}
     if request_id is not None:

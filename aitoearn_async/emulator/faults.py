@@ -15,16 +15,8 @@ from typing import Final, Literal
 from aitoearn_async import AnyRef
 
 _ENDINGS: Final = (
-    "status",
-    "code",
-    "redirect",
-    "garbage",
-    "truncate",
-    "echo",
-    "stall",
-    "reset",
-    "close",
-    "raw",
+    *("status", "code", "redirect", "garbage", "truncate", "echo"),
+    *("stall", "reset", "close", "raw"),
 )
 # Endings that send no HTTP head of ours, so there is nothing to put headers into.
 _HEADLESS: Final = frozenset(["reset", "close", "raw"])
@@ -167,25 +159,15 @@ class FaultQueues:
         self._queues.clear()
 
     def take(self, ref: AnyRef | None, route: str | None, *, media: bool) -> Fault | None:
-        """Return the fault that a request meets, and count that it is met.
-
-        Args:
-            ref: The task it asks for, as in `key_of`.
-            route: The name of its route.
-            media: Whether it asks for a file.
-        """
+        """Return the fault that a request meets, and count it; `ref` is one of `key_of`."""
         if not self._queues:
             return None
         for target in product(dict.fromkeys((ref, None)), dict.fromkeys((route, None)), (media,)):
             if queue := self._queues.get(target):
-                return _count_down(queue)
+                pending = queue[0]
+                if pending.times is not None:
+                    pending.times -= 1
+                    if not pending.times:
+                        queue.popleft()
+                return pending.fault
         return None
-
-
-def _count_down(queue: deque[_Pending]) -> Fault:
-    pending = queue[0]
-    if pending.times is not None:
-        pending.times -= 1
-        if pending.times == 0:
-            queue.popleft()
-    return pending.fault

@@ -27,6 +27,9 @@ from .timeline import log_status
 _TYPES: Final = OTHER_TYPES | {"image", "video"}
 _STATUSES: Final = frozenset(["generating", "success", "failed"])
 
+Rows = Callable[[Service, Call], list[StoredTask]]
+"""Gives all rows of a list that a request asks for pages of."""
+
 
 @dataclass(frozen=True, slots=True)
 class _Page:
@@ -68,19 +71,20 @@ def _query(text: str) -> dict[str, str] | None:
     return dict(pairs) if len(dict(pairs)) == len(pairs) else None
 
 
-def _own_videos(service: Service, call: Call) -> list[StoredTask]:
-    return [task for task in service.tasks.newest(call.account) if isinstance(task.ref, VideoRef)]
-
-
-def videos_page(service: Service, call: Call) -> list[StoredTask]:
-    """Return the rows that a page of the video list loads."""
+def rows_on_page(rows: Rows, service: Service, call: Call) -> list[StoredTask]:
+    """Return the rows of a list that a page of it loads."""
     page = _page(_query(call.query))
-    return [] if page is None else page.of(_own_videos(service, call))
+    return [] if page is None else page.of(rows(service, call))
+
+
+def own_videos(service: Service, call: Call) -> list[StoredTask]:
+    """Return the own videos, newest first."""
+    return [task for task in service.tasks.newest(call.account) if isinstance(task.ref, VideoRef)]
 
 
 def videos(service: Service, call: Call) -> Said:
     """Answer `GET /api/ai/video/generations`: own videos, as their own answers show them."""
-    page, rows = _page(_query(call.query)), _own_videos(service, call)
+    page, rows = _page(_query(call.query)), own_videos(service, call)
     if page is None:
         return ErrorAnswer(dialects.BAD_REQUEST)
     shown = page.of(rows)
@@ -93,7 +97,8 @@ def videos(service: Service, call: Call) -> Said:
     )
 
 
-def _own_logs(service: Service, call: Call) -> list[StoredTask]:
+def own_logs(service: Service, call: Call) -> list[StoredTask]:
+    """Return the rows of the logs that a query asks for, newest first."""
     query = _query(call.query) or {}
     shown: dict[str, Callable[[StoredTask], str]] = {
         "type": lambda task: task.type or task.ref.kind,
@@ -109,12 +114,6 @@ def _own_logs(service: Service, call: Call) -> list[StoredTask]:
     return rows
 
 
-def logs_page(service: Service, call: Call) -> list[StoredTask]:
-    """Return the rows that a page of the logs loads."""
-    page = _page(_query(call.query))
-    return [] if page is None else page.of(_own_logs(service, call))
-
-
 def logs(service: Service, call: Call) -> Said:
     """Answer `GET /api/ai/logs`: own tasks of all kinds, with their statuses."""
     query = _query(call.query)
@@ -125,7 +124,7 @@ def logs(service: Service, call: Call) -> Said:
         return ErrorAnswer(dialects.BAD_REQUEST)
     if query.get("status", "success") not in _STATUSES:
         return ErrorAnswer(dialects.BAD_REQUEST)
-    rows = _own_logs(service, call)
+    rows = own_logs(service, call)
     shown = page.of(rows)
     if any(task.failing_in_logs for task in shown):
         return ErrorAnswer(dialects.SERVER_ERROR)

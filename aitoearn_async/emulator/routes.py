@@ -20,7 +20,6 @@ from .dialects import ErrorAnswer
 from .identifiers import OBJECT_ID
 from .models import MODELS
 from .service import Service
-from .tasks import StoredTask
 
 _ROWS_PER_ANSWER: Final = 150
 _ANSWERS_PER_MEGABYTE: Final = 8
@@ -35,8 +34,8 @@ class Route:
     method: str
     path: re.Pattern[str]
     answer: Callable[[Service, Call], Said]
-    page: Callable[[Service, Call], list[StoredTask]] | None = None
-    """Gives the rows that it loads, if it answers with a page of them."""
+    rows: lists.Rows | None = None
+    """Gives the rows of the list, if it answers with a page of one."""
     public: bool = False
     """It asks for no key."""
 
@@ -66,9 +65,9 @@ def weight(service: Service, route: Route, call: Call) -> float:
 
     The service loads whole rows, with the files in their requests, whatever a page shows.
     """
-    if route.page is None:
+    if route.rows is None:
         return 1.0
-    rows = route.page(service, call)
+    rows = lists.rows_on_page(route.rows, service, call)
     megabytes = sum(task.request_bytes for task in rows) / 2**20
     return 1.0 + len(rows) / _ROWS_PER_ANSWER + megabytes * _ANSWERS_PER_MEGABYTE
 
@@ -121,8 +120,8 @@ _ROUTES: Final = (
     *(Route("models", "GET", re.compile(path), _models, public=True) for path in MODELS),
     Route("image", "GET", _IMAGE, _task),
     Route("video", "GET", _VIDEO, _task),
-    Route("videos", "GET", _VIDEOS, lists.videos, page=lists.videos_page),
-    Route("logs", "GET", re.compile(r"/api/ai/logs"), lists.logs, page=lists.logs_page),
+    Route("videos", "GET", _VIDEOS, lists.videos, rows=lists.own_videos),
+    Route("logs", "GET", re.compile(r"/api/ai/logs"), lists.logs, rows=lists.own_logs),
     _post("drafts", r"/api/ai/draft-generation/query", lists.drafts),
     _get("drafts", r"/api/ai/draft-generation/([^/]+)", lists.draft),
     _get("volcengine", r"/api/ai/volcengine/video/([^/]+)", _volcengine),

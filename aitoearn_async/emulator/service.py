@@ -25,7 +25,7 @@ from .names import OTHER_TYPES, check_route
 from .request import Request
 from .sweep import Process, VideoSweep
 from .task_table import TaskTable
-from .tasks import StoredTask, log_row
+from .tasks import StoredTask
 from .timeline import Stage, StatusTimeline
 from .uploads import Asset
 
@@ -278,10 +278,11 @@ class Service(ABC):
         """
         if type not in OTHER_TYPES:
             raise ValueError(f"no type {type!r}: take one of {', '.join(sorted(OTHER_TYPES))}")
-        account, id = self.accounts.of(api_key or self._api_key), self.fresh_id()
-        known = {"account": account, "model": model, "channel": channel}
-        self.tasks.add_other(log_row(type, id, status, created=self.now(), **known))
-        return id
+        ref, timeline = ImageRef(self.fresh_id()), StatusTimeline([status])
+        account = self.accounts.of(api_key or self._api_key)
+        row = StoredTask(ref, timeline, self.now(), account, model, channel, type=type)
+        self.tasks.add_other(row)
+        return ref.id
 
     def _add(
         self, ref: AnyRef, stages: Sequence[str | Stage], api_key: str | None, **facts: Any

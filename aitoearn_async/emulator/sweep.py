@@ -20,11 +20,7 @@ _SLACK = 1e-6
 
 
 class Process:
-    """A single process: what it is asked to do, it does one after another.
-
-    Attributes:
-        seconds_per_answer: The time that one plain answer takes.
-    """
+    """A single process: what it is asked to do, it does one after another."""
 
     def __init__(self, seconds_per_answer: float) -> None:
         self.seconds_per_answer = seconds_per_answer
@@ -66,12 +62,7 @@ class VideoSweep:
         self._runs: list[tuple[float, int, Generator[float]]] = []
 
     def start(self, now: float, epoch: float) -> None:
-        """Begin to look, if it does not look yet.
-
-        Args:
-            now: The moment.
-            epoch: The service's date, in seconds since 1970, when the loop's clock says 0.
-        """
+        """Begin to look, if it does not yet; `epoch` is the service's when the loop says 0."""
         if self._next_run == math.inf:
             self._epoch = epoch
             self._next_run = self._after(now)

@@ -34,15 +34,15 @@ class StoredTask:
     model: str
     channel: str
     """The provider that its model is reached through."""
-    content: Mapping[str, Any]
+    content: Mapping[str, Any] = field(default_factory=dict[str, Any])
     """The fields that are always in its own answers."""
-    request: Mapping[str, Any]
+    request: Mapping[str, Any] = field(default_factory=dict[str, Any])
     """The stored request."""
-    result: Callable[[], Mapping[str, Any]]
+    result: Callable[[], Mapping[str, Any]] = dict
     """Gives the fields of a success; they may name the server's own address."""
-    failure: Mapping[str, Any]
+    failure: Mapping[str, Any] = field(default_factory=dict[str, Any])
     """The fields of a failure."""
-    fields: Mapping[str, Any]
+    fields: Mapping[str, Any] = field(default_factory=dict[str, Any])
     """The fields that the test wants in its own answers, whatever the rest says."""
     type: str | None = None
     """The type of its row in the logs, where that is none of a task."""
@@ -103,35 +103,8 @@ class StoredTask:
         return max(begun, self.looked_at)
 
 
-def log_row(
-    type: str, id: str, status: str, *, created: float, account: str, model: str, channel: str
-) -> StoredTask:
-    """Return a row that is in the logs alone, of a type that is no task's."""
-    return StoredTask(
-        ref=ImageRef(id),
-        timeline=StatusTimeline([status]),
-        created=created,
-        account=account,
-        model=model,
-        channel=channel,
-        content={},
-        request={},
-        result=dict,
-        failure={},
-        fields={},
-        type=type,
-    )
-
-
 def task_json(task: StoredTask, now: float, moment: Moment, *, echo: str | None = None) -> bytes:
-    """Return the JSON (`data`) of the task's own route.
-
-    Args:
-        task: The task.
-        now: The moment, on the event loop's clock.
-        moment: Turns such moments into dates.
-        echo: The id to give in place of its own.
-    """
+    """Return the JSON (`data`) of the task's own route; `echo`: an id in place of its own."""
     stage = task.stage(now)
     if echo is not None:
         id_field = "logId" if isinstance(task.ref, ImageRef) else "id"
@@ -210,6 +183,7 @@ def _log_row(task: StoredTask, stage: int, moment: Moment) -> dict[str, Any]:
     """Return the fields of a log row: no prompt, no result, no error text."""
     status = log_status(task.timeline.words[stage])
     changed = task.changed(stage)
+    took = msgspec.UNSET if status == "generating" else _milliseconds(changed - task.created)
     fields = {
         "id": task.ref.id,
         "userId": task.account,
@@ -220,9 +194,7 @@ def _log_row(task: StoredTask, stage: int, moment: Moment) -> dict[str, Any]:
         "channel": task.channel,
         "status": status,
         "startedAt": moment(task.created),
-        "duration": msgspec.UNSET
-        if status == "generating"
-        else _milliseconds(changed - task.created),
+        "duration": took,
         "createdAt": moment(task.created),
         "updatedAt": moment(changed),
     }

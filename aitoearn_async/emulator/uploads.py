@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import hashlib
 import mimetypes
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Final, Literal
 from urllib.parse import parse_qsl, quote, unquote, urlencode
 
 import msgspec
@@ -55,14 +55,7 @@ def media_type_of(filename: str) -> str:
 
 
 def signed_url(origin: str, path: str, date: datetime, size: int | None) -> str:
-    """Return the address to which a file of that size can be put for an hour.
-
-    Args:
-        origin: The storage's origin.
-        path: The file's path in the storage.
-        date: The date of the signature.
-        size: The file's size, which is signed too; `None`: any size.
-    """
+    """Return the address to which a file can be put for an hour: of that size, if one is given."""
     signed = "host" if size is None else "content-length;host"
     query = {
         "X-Amz-Algorithm": "AWS4-HMAC-SHA256",
@@ -73,41 +66,40 @@ def signed_url(origin: str, path: str, date: datetime, size: int | None) -> str:
         "X-Amz-Signature": _signature(path, date.strftime(_DATE), size),
         "X-Amz-SignedHeaders": signed,
     }
-    return f"{origin}{BUCKET}{quote(path, safe='/')}?{urlencode(query)}"
+    return f"{address_of(origin, quote(path, safe='/'))}?{urlencode(query)}"
 
 
 def _signature(path: str, date: str, size: int | None) -> str:
     return hashlib.sha256(f"{path}\n{date}\n{size}".encode()).hexdigest()
 
 
-def confirmed_json(asset: Asset, fields: Mapping[str, Any]) -> bytes:
-    """Return the JSON (`data`) of a confirmed upload; `fields` has its address and dates."""
+def address_of(origin: str, path: str) -> str:
+    """Return the address at which a file can be read."""
+    return f"{origin}{BUCKET}{path}"
+
+
+def confirmed_json(asset: Asset, origin: str, moment: Callable[[float], str]) -> bytes:
+    """Return the JSON (`data`) of a confirmed upload."""
     return msgspec.json.encode(
         {
             "id": asset.id,
             "userId": asset.account,
             "userType": "user",
             "path": asset.path,
-            "url": fields["url"],
+            "url": address_of(origin, asset.path),
             "type": "temp",
             "status": "confirmed",
             "size": len(asset.content or b""),
             "mimeType": asset.media_type,
             "filename": asset.filename,
-            "createdAt": fields["createdAt"],
-            "updatedAt": fields["updatedAt"],
+            "createdAt": moment(asset.created),
+            "updatedAt": moment(asset.confirmed or asset.created),
         }
     )
 
 
 def answer(assets: Mapping[str, Asset], request: Request, date: datetime) -> wire.HttpResponse:
-    """Return the storage's answer to a request, and keep the file that it puts.
-
-    Args:
-        assets: Path in the storage -> file.
-        request: The request.
-        date: The date on the storage's clock.
-    """
+    """Return the storage's answer to a request, and keep the file that it puts."""
     target, _, query = request.path.partition("?")
     path = unquote(target).removeprefix(BUCKET)
     asset = assets.get(path)
