@@ -27,7 +27,7 @@ from .timeline import log_status
 _TYPES: Final = OTHER_TYPES | {"image", "video"}
 _STATUSES: Final = frozenset(["generating", "success", "failed"])
 
-Rows = Callable[[Service, Call], list[StoredTask]]
+RowSource = Callable[[Service, Call], list[StoredTask]]
 """Gives all rows of a list that a request asks for pages of."""
 
 
@@ -71,7 +71,7 @@ def _query(text: str) -> dict[str, str] | None:
     return dict(pairs) if len(dict(pairs)) == len(pairs) else None
 
 
-def rows_on_page(rows: Rows, service: Service, call: Call) -> list[StoredTask]:
+def rows_on_page(rows: RowSource, service: Service, call: Call) -> list[StoredTask]:
     """Return the rows of a list that a page of it loads."""
     page = _page(_query(call.query))
     return [] if page is None else page.of(rows(service, call))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Final
 
 ROUTE_NAMES: Final = frozenset(
@@ -19,7 +20,7 @@ OTHER_TYPES: Final = frozenset(
 """The types of rows in the logs that are no tasks of images or videos."""
 
 
-def check_route(name: str) -> None:
-    """Raise `ValueError` where there is no route of this name."""
-    if name not in ROUTE_NAMES:
-        raise ValueError(f"no route {name!r}: take one of {', '.join(sorted(ROUTE_NAMES))}")
+def check_name(what: str, name: str, known: Collection[str]) -> None:
+    """Raise `ValueError` where there is no route, dialect or the like of this name."""
+    if name not in known:
+        raise ValueError(f"no {what} {name!r}: take one of {', '.join(sorted(known))}")

@@ -34,7 +34,7 @@ class Route:
     method: str
     path: re.Pattern[str]
     answer: Callable[[Service, Call], Said]
-    rows: lists.Rows | None = None
+    rows: lists.RowSource | None = None
     """Gives the rows of the list, if it answers with a page of one."""
     public: bool = False
     """It asks for no key."""

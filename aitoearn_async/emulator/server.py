@@ -21,7 +21,7 @@ from . import answers, media, routes, wire
 from .dialects import DIALECTS
 from .identifiers import key_of
 from .models import CHANNELS
-from .names import ROUTE_NAMES, UNPUBLISHED_ROUTES
+from .names import ROUTE_NAMES, UNPUBLISHED_ROUTES, check_name
 from .request import Request, masked
 from .service import Service
 from .tasks import StoredTask
@@ -107,10 +107,9 @@ class Emulator(Service):
     ) -> None:
         if not api_key:
             raise ValueError("the key must not be empty")
-        if dialect not in DIALECTS:
-            raise ValueError(f"no dialect {dialect!r}: take one of {', '.join(DIALECTS)}")
-        if channel is not None and channel not in CHANNELS:
-            raise ValueError(f"no channel {channel!r}: take one of {', '.join(sorted(CHANNELS))}")
+        check_name("dialect", dialect, DIALECTS)
+        if channel is not None:
+            check_name("channel", channel, CHANNELS)
         _check_seconds(sweep, seconds_per_video, seconds_per_answer)
         unpublished = DIALECTS[dialect].unpublished_routes
         default = ROUTE_NAMES if unpublished else ROUTE_NAMES - UNPUBLISHED_ROUTES

@@ -21,7 +21,7 @@ from .dialects import UNKNOWN_TASK, Dialect
 from .faults import Fault, FaultQueues
 from .identifiers import Accounts, Identifiers, key_of
 from .models import IMAGE_CHANNEL, channel_of, models_on
-from .names import OTHER_TYPES, check_route
+from .names import OTHER_TYPES, ROUTE_NAMES, check_name
 from .request import Request
 from .sweep import Process, VideoSweep
 from .task_table import TaskTable
@@ -58,7 +58,7 @@ class Service(ABC):
         seconds_per_answer: float,
     ) -> None:
         for route in routes:
-            check_route(route)
+            check_name("route", route, ROUTE_NAMES)
         self.dialect = dialect
         self.routes: set[str] = set(routes)
         self.requests: list[Request] = []
@@ -276,8 +276,7 @@ class Service(ABC):
             ValueError: There is no such type.
             RuntimeError: No event loop is running, or not the one the emulator listens on.
         """
-        if type not in OTHER_TYPES:
-            raise ValueError(f"no type {type!r}: take one of {', '.join(sorted(OTHER_TYPES))}")
+        check_name("type", type, OTHER_TYPES)
         ref, timeline = ImageRef(self.fresh_id()), StatusTimeline([status])
         account = self.accounts.of(api_key or self._api_key)
         row = StoredTask(ref, timeline, self.now(), account, model, channel, type=type)
@@ -424,7 +423,7 @@ class Service(ABC):
         if times is not None and times < 1:
             raise ValueError(f"times is 1 or more, or None, not {times!r}")
         if route is not None:
-            check_route(route)
+            check_name("route", route, ROUTE_NAMES)
         self.faults.add(fault, (None if ref is None else key_of(ref), route, media), times)
 
     def clear_faults(self) -> None:

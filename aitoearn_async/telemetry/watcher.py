@@ -41,6 +41,9 @@ if TYPE_CHECKING:
     from .._polling.rhythm import ServiceClock
 
 T = TypeVar("T", bound=Task)
+F = TypeVar("F")
+Noting = contextlib.AbstractContextManager[Callable[[F], None]]
+"""A block that gets a function, to be called with what was found in it."""
 
 logger: logging.Logger = logging.getLogger("aitoearn_async")
 
@@ -165,12 +168,8 @@ class Watcher:
         """Return a poll function that tells observers when a poll is entered and left."""
 
         async def seen(wait: WaitState[T], deadline: float) -> PollResult[T] | Verdict:
-            operation = self._operation_of(wait)
-            self._hooks.tell("entered", operation)
-            try:
+            with self.working_for(wait):
                 return await poll(wait, deadline)
-            finally:
-                self._hooks.tell("left", operation)
 
         return seen
 
@@ -281,36 +280,26 @@ class Watcher:
 
     # Submits and downloads.
 
-    @contextlib.contextmanager
-    def submit(self, request: TaskRequest[Any]) -> Generator[Callable[[TaskRef[Any]], None]]:
-        """Tell observers of one submit."""
+    def submit(self, request: TaskRequest[Any]) -> Noting[TaskRef[Any]]:
+        """Tell observers of one submit. The block is to note the task that it made."""
         operation = Submit(address=self._address, began=time.time(), request=request)
+        return self._around(operation, lambda ref: setattr(operation, "ref", ref))
 
-        def note(ref: TaskRef[Any]) -> None:
-            operation.ref = cast("AnyRef", ref)
-
-        with self._around(operation):
-            yield note
-
-    @contextlib.contextmanager
-    def download(self, task: AnyTask) -> Generator[Callable[[Iterable[Path]], None]]:
-        """Tell observers that the files of one task are saved."""
+    def download(self, task: AnyTask) -> Noting[Iterable[Path]]:
+        """Tell observers that the files of one task are saved. The block is to note the paths."""
         operation = Download(address=self._address, began=time.time(), ref=task.ref)
-
-        def note(paths: Iterable[Path]) -> None:
-            operation.paths = tuple(paths)
-
-        with self._around(operation):
-            yield note
+        return self._around(operation, lambda paths: setattr(operation, "paths", tuple(paths)))
 
     @contextlib.contextmanager
-    def _around(self, operation: Operation) -> Generator[None]:
+    def _around(
+        self, operation: Operation, note: Callable[[F], None]
+    ) -> Generator[Callable[[F], None]]:
         began = self._now()
         self._hooks.tell("began", operation)
         self._hooks.tell("entered", operation)
         error: BaseException | None = None
         try:
-            yield
+            yield note
         except BaseException as exc:
             error = exc
             raise

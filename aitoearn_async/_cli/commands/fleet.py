@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -69,17 +68,8 @@ def add(refs: tuple[AnyRef, ...], file: str | None, options: FleetReportOptions)
     default=100_000,
     help="Tasks to wait for at the same time.  [default: 100000]",
 )
-@takes(options=FleetOptions, rates=RateOptions, media=MediaOptions, service=ServiceOptions)
-def work(
-    *,
-    save: Path | None,
-    timeout: float | None,
-    max_pending: int,
-    options: FleetOptions,
-    rates: RateOptions,
-    media: MediaOptions,
-    service: ServiceOptions,
-) -> ExitStatus:
+@takes(place=FleetOptions, rates=RateOptions, media=MediaOptions, service=ServiceOptions)
+def work(**options: Any) -> ExitStatus:
     """Run a worker: wait for the tasks of the fleet, until stopped.
 
     Run it as often as you like, on any machine. --rate is that of the whole fleet. SIGTERM and
@@ -88,15 +78,7 @@ def work(
     """
     from ..run.fleet import work
 
-    return work(
-        options,
-        service,
-        save=save,
-        timeout=timeout,
-        max_pending=max_pending,
-        rates=rates,
-        media=media,
-    )
+    return work(**options)
 
 
 @fleet.command(epilog=_OUTCOMES_EXAMPLE)

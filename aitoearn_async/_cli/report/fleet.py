@@ -21,12 +21,14 @@ _MOST_MEMBERS = 20
 
 
 @contextlib.contextmanager
-def view(*, as_json: bool) -> Generator[Callable[[FleetStatus], None]]:
-    """Show a fleet again and again: give a function that does so once."""
+def view(
+    *, as_json: bool, write: Callable[[str], None] = echo_error
+) -> Generator[Callable[[FleetStatus], None]]:
+    """Show a fleet again and again: give a function that does so once, in a pipe by a line."""
     if as_json:
         yield lambda status: echo(msgspec.json.encode(status))
     elif not on_terminal():
-        yield lambda status: echo_error(line(status))
+        yield lambda status: write(line(status))
     else:
         from rich.live import Live
 
@@ -34,18 +36,6 @@ def view(*, as_json: bool) -> Generator[Callable[[FleetStatus], None]]:
 
         with Live(console=console(), auto_refresh=False) as live:
             yield lambda status: live.update(frame(status), refresh=True)
-
-
-def write(status: FleetStatus, *, as_json: bool) -> None:
-    """Write how a fleet stands, once."""
-    if as_json:
-        echo(msgspec.json.encode(status))
-    elif not on_terminal():
-        echo(line(status))
-    else:
-        from .live import console
-
-        console().print(frame(status))
 
 
 def line(status: FleetStatus) -> str:

@@ -109,7 +109,7 @@ def demo(save: Path | None) -> ExitStatus:
 
 def emulator(port: int, dialect: Dialect) -> ExitStatus:
     """Serve the emulator, until it is interrupted."""
-    return execute(_serve(port, dialect), lambda: ExitStatus.SUCCEEDED)
+    return execute(serve(port, dialect), lambda: ExitStatus.SUCCEEDED)
 
 
 async def play(directory: Path) -> ExitStatus:
@@ -193,24 +193,16 @@ def _as_planned(snapshots: list[WaitSnapshot]) -> bool:
     return ends == [(scene.end, scene.end.lower() == "success") for scene in DEMO]
 
 
-async def serve(port: int, dialect: Dialect) -> None:
-    """Serve the emulator with the sample tasks, until cancelled.
-
-    Raises:
-        OSError: The port cannot be used.
-    """
-    async with Emulator(port=port, dialect=dialect) as service:
-        echo(tr(_SERVING).format(url=service.url, key=service.api_key))
-        for scene in SAMPLES:
-            add = service.add_image if scene.kind == "image" else service.add_video
-            echo(f"#   {add(*scene.stages)}   {tr(scene.about)}")
-        echo(tr(_ENDING))
-        await asyncio.Event().wait()
-
-
-async def _serve(port: int, dialect: Dialect) -> ExitStatus:
+async def serve(port: int, dialect: Dialect) -> ExitStatus:
+    """Serve the emulator with the sample tasks, until cancelled."""
     try:
-        await serve(port, dialect)
+        async with Emulator(port=port, dialect=dialect) as service:
+            echo(tr(_SERVING).format(url=service.url, key=service.api_key))
+            for scene in SAMPLES:
+                add = service.add_image if scene.kind == "image" else service.add_video
+                echo(f"#   {add(*scene.stages)}   {tr(scene.about)}")
+            echo(tr(_ENDING))
+            await asyncio.Event().wait()
     except OSError as error:
         note = tr("no server on port {port}: {reason}")
         echo_error(note.format(port=port, reason=os.strerror(error.errno or 0)))

@@ -57,18 +57,18 @@ def add(options: FleetReportOptions, refs: Sequence[AnyRef], file: str | None) -
 
 
 def work(
-    options: FleetOptions,
-    service: ServiceOptions,
     *,
+    place: FleetOptions,
     save: Path | None,
     timeout: float | None,
     max_pending: int,
     rates: RateOptions,
     media: MediaOptions,
+    service: ServiceOptions,
 ) -> ExitStatus:
     """Run a worker until told to stop."""
     client = client_from(service, media, RateOptions(rates.concurrency, None))
-    fleet = _fleet(options)
+    fleet = _fleet(place)
 
     async def work() -> ExitStatus:
         async with fleet, client:
@@ -147,13 +147,13 @@ def status(options: FleetReportOptions, *, watch: bool) -> ExitStatus:
 
     async def work() -> ExitStatus:
         async with fleet:
-            if not watch:
-                report.write(await fleet.status(), as_json=options.as_json)
-                return ExitStatus.SUCCEEDED
-            with report.view(as_json=options.as_json) as show:
-                while True:
-                    show(await fleet.status())
+            write = echo_error if watch else echo
+            with report.view(as_json=options.as_json, write=write) as show:
+                show(await fleet.status())
+                while watch:
                     await asyncio.sleep(_SECONDS_BETWEEN_LOOKS)
+                    show(await fleet.status())
+        return ExitStatus.SUCCEEDED
 
     return _execute(work())
 
