@@ -160,7 +160,6 @@ class _Stay:
             await self._member.leave()
 
     async def _work(self) -> None:
-        self._me.id = self._member.id
         recorder = Recorder(self._ledger, self._member.id, self._let_go)
         tasks: list[asyncio.Task[Any]] = [
             asyncio.create_task(self._wait(recorder)),
@@ -223,6 +222,10 @@ class _Stay:
 
     # The share of the refs.
 
+    def _now(self, **facts: Any) -> Member:
+        # With its id: the first beat may come before whoever waits for the join goes on.
+        return msgspec.structs.replace(self._me, id=self._member.id, held=self._held, **facts)
+
     def _is_open(self) -> bool:
         if self._me.rate is not None and not self._using:
             return False
@@ -239,8 +242,7 @@ class _Stay:
         return most - self._held
 
     def _allow(self, members: Sequence[Member], free: int) -> int:
-        me = msgspec.structs.replace(self._me, held=self._held)
-        return allowance(me, members, free, self._room())
+        return allowance(self._now(), members, free, self._room())
 
     def _take_up(self, count: int) -> None:
         self._held += count
@@ -265,12 +267,8 @@ class _Stay:
     def _report(self, members: Sequence[Member]) -> Member:
         statistics = self._statistics()
         self._members = members
-        self._me = msgspec.structs.replace(
-            self._me,
-            held=self._held,
-            open=self._is_open(),
-            polls_per_second=statistics.polls_per_second if statistics else 0.0,
-        )
+        polls = statistics.polls_per_second if statistics else 0.0
+        self._me = self._now(open=self._is_open(), polls_per_second=polls)
         # Not kept before the beat has come back: it may be computed twice, or lost.
         self._next = reported(self._me, members)
         return self._next

@@ -173,6 +173,16 @@ async def test_five_percent_of_a_rate_are_left_unused(
         assert client.requests_per_second is None
 
 
+async def test_a_worker_alone_has_the_whole_rate_from_the_first_beat(
+    fleet: Fleet, crew: Workers, aitoearn_service: Emulator
+) -> None:
+    """It does not take itself for another one."""
+    crew.join(requests_per_second=20)
+    await asyncio.sleep(0.5)
+    (member,) = (await fleet.status()).members
+    assert member.requests_per_second == 20
+
+
 async def test_more_workers_than_requests_a_second(
     fleet: Fleet, crew: Workers, aitoearn_service: Emulator
 ) -> None:
