@@ -12,13 +12,14 @@ import sys
 from collections.abc import Callable, Iterable
 from datetime import timedelta
 from pathlib import Path
-from typing import Any, Literal, TypeAlias, TypeVar, TypeVarTuple, cast
+from typing import Any, Literal, TypeAlias, TypeVar, TypeVarTuple
 
 from ._polling.schedule import WaitStrategy
+from ._polling.settings import WaitLimits
 from .contract.endpoints import MOST_ROWS
 from .contract.requests import shown
 from .contract.status import TaskState
-from .contract.tasks import AnyTask, Task, TaskRef, parse_ref
+from .contract.tasks import AnyTask, Task
 from .contract.validators import media
 
 T = TypeVar("T", bound=Task)
@@ -204,13 +205,12 @@ def refuse_unknown(names: Iterable[str]) -> None:
         raise TypeError(f"Client() got an unexpected keyword argument {name!r}{here}")
 
 
-def ref_of(given: TaskRef[T] | str) -> TaskRef[T]:
-    """Return a ref, given as one or in its text form.
-
-    Raises:
-        ValueError: The text is no ref.
-    """
-    return cast("TaskRef[T]", parse_ref(given)) if isinstance(given, str) else given
+def wait_limits(
+    timeout: Seconds | None, patience: Seconds | None, wait: WaitStrategy | None
+) -> WaitLimits:
+    """Return the limits of waits, and the delays between their polls."""
+    seconds = time_limit("timeout", timeout), time_limit("patience", patience)
+    return WaitLimits(*seconds, strategy(wait))
 
 
 def saving(

@@ -21,7 +21,6 @@ from ._arguments import (
     positive,
     private_media_allowed,
     rate,
-    ref_of,
     refuse_unknown,
     saving,
     strategy,
@@ -29,6 +28,7 @@ from ._arguments import (
     time_limit,
     upload_mode,
     uploadable,
+    wait_limits,
 )
 from ._polling.batch import Batch
 from ._polling.hooks import call
@@ -43,7 +43,7 @@ from ._runtime.lifetime import Lifetime
 from ._runtime.logs import log_as_asked
 from ._waits import Waits
 from .contract.catalog import EditModel, ImageModel, VideoModel
-from .contract.endpoints import EDIT_MODELS, IMAGE_MODELS, VIDEO_MODELS
+from .contract.endpoints import EDIT_MODELS, IMAGE_MODELS, VIDEO_MODELS, ref_of
 from .contract.requests import TaskRequest
 from .contract.status import TaskState
 from .contract.tasks import AnyRef, AnyTask, Task, TaskRef
@@ -423,14 +423,14 @@ class Client:
             AiToEarnError: As in `submit` and `wait_for`, and with `save` as in `download`.
         """
         where, seconds, most = saving(save, save_timeout, max_bytes)
-        settings = self._waits.settings(timeout, patience, wait)
+        limits = wait_limits(timeout, patience, wait)
         ref = await self.submit(
             request, check=check, upload=upload, at_most=at_most, progress=progress
         )
         with naming(ref):
             if submitted is not None:
                 await call(submitted, ref)
-            waiter = self._waits.waiter(ref, settings, raise_on_failure)
+            waiter = self._waits.waiter(ref, limits, raise_on_failure)
             if changed is not None:
                 async for task in waiter:
                     await call(changed, task)
@@ -478,7 +478,7 @@ class Client:
             ValueError: A number is negative or not finite. At the call.
             AiToEarnError: As in `run`, when iterated.
         """
-        settings = self._waits.settings(timeout, patience, wait)
+        limits = wait_limits(timeout, patience, wait)
 
         async def changes() -> AsyncIterator[T]:
             ref = await self.submit(
@@ -487,7 +487,7 @@ class Client:
             with naming(ref):
                 if submitted is not None:
                     await call(submitted, ref)
-                async for task in self._waits.waiter(ref, settings, False):
+                async for task in self._waits.waiter(ref, limits, False):
                     yield task
 
         return changes()
@@ -639,8 +639,8 @@ class Client:
             ConnectionFailedError: The service's certificate is not valid.
             ClientClosedError: The client is closed, or was meanwhile.
         """
-        settings = self._waits.settings(timeout, patience, wait)
-        return self._waits.waiter(ref_of(ref), settings, raise_on_failure)
+        limits = wait_limits(timeout, patience, wait)
+        return self._waits.waiter(ref, limits, raise_on_failure)
 
     @overload
     def as_completed(  # type: ignore[overload-overlap]
@@ -730,9 +730,8 @@ class Client:
         saver = self._parts.saver(*saving(save, save_timeout, max_bytes))
         return self._waits.batch(
             refs,
-            self._waits.settings(timeout, patience, wait),
-            timeout=timeout,
-            max_pending=max_pending,
+            wait_limits(timeout, patience, wait),
+            max_pending=count("max_pending", max_pending),
             progress=progress,
             save=saver,
             resume=resume,
@@ -798,9 +797,8 @@ class Client:
         saver = self._parts.saver(*saving(save, save_timeout, max_bytes))
         batch = self._waits.batch(
             refs,
-            self._waits.settings(timeout, patience, wait),
-            timeout=timeout,
-            max_pending=max_pending,
+            wait_limits(timeout, patience, wait),
+            max_pending=count("max_pending", max_pending),
             admitted=asked.append,
             progress=progress,
             save=saver,

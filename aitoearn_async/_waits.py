@@ -1,25 +1,25 @@
 """The waits of one client: for a task, or for many.
 
-Their arguments are checked here, and they get the parts of the client that they need.
+They get the parts of the client that they need. Their arguments have been checked.
 """
 
 from __future__ import annotations
 
 from collections.abc import AsyncIterable, Awaitable, Callable, Iterable
-from datetime import timedelta
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from ._arguments import count, strategy, telemetry_asked, time_limit
+from ._arguments import telemetry_asked
 from ._polling.batch import Batch
 from ._polling.resume import Resume
 from ._polling.rhythm import Rhythm
 from ._polling.schedule import WaitStrategy
-from ._polling.settings import Evidence, WaitSettings, settings_by_kind
+from ._polling.settings import Evidence, WaitLimits, settings_by_kind, settings_for
 from ._polling.shared_rounds import SharedRounds
 from ._polling.statistics import BatchStatistics
 from ._polling.waiter import Poll, Waiter
+from .contract.endpoints import ref_of
 from .contract.tasks import Task, TaskRef
 
 if TYPE_CHECKING:
@@ -92,9 +92,8 @@ class Waits:
     def batch(
         self,
         refs: Iterable[TaskRef[T] | str] | AsyncIterable[TaskRef[T] | str],
-        settings: Callable[[TaskRef[Any]], WaitSettings],
+        limits: WaitLimits,
         *,
-        timeout: float | timedelta | None,
         max_pending: int,
         admitted: Callable[[TaskRef[T]], None] | None = None,
         progress: Callable[[BatchStatistics], object] | None,
@@ -104,9 +103,9 @@ class Waits:
         """Return the wait for many tasks, with the arguments of `Client.as_completed`."""
         return self._batch(
             refs,
-            settings,
-            timeout=time_limit("timeout", timeout),
-            max_pending=count("max_pending", max_pending),
+            settings_by_kind(self._with_delays(limits), self._evidence(), self._rhythm),
+            timeout=limits.timeout,
+            max_pending=max_pending,
             concurrency=self._parts.limiter.concurrency,
             poll=self._poll,
             clock=self._parts.lifetime,
@@ -118,34 +117,23 @@ class Waits:
             pages=self._parts.pages,
         )
 
-    def settings(
-        self,
-        timeout: float | timedelta | None,
-        patience: float | timedelta | None,
-        wait: WaitStrategy | None,
-    ) -> Callable[[TaskRef[Any]], WaitSettings]:
-        """Return a function that gives the settings of the wait for a task.
-
-        Raises:
-            ValueError: A number or the strategy cannot be used.
-        """
-        limits = time_limit("timeout", timeout), time_limit("patience", patience)
-        delays = strategy(wait) or self._wait
-        evidence = Evidence(self._parts.made, self._parts.http.monitor)
-        return settings_by_kind(*limits, delays, evidence, self._rhythm)
-
     def waiter(
-        self,
-        ref: TaskRef[T],
-        settings: Callable[[TaskRef[Any]], WaitSettings],
-        raise_on_failure: bool,
+        self, given: TaskRef[T] | str, limits: WaitLimits, raise_on_failure: bool
     ) -> Waiter[T]:
         """Return the wait for one task."""
+        ref = ref_of(given)
         return self._waiter(
             ref,
-            settings(ref),
+            settings_for(ref.kind, self._with_delays(limits), self._evidence(), self._rhythm),
             raise_on_failure=raise_on_failure,
             poll=self._poll,
             clock=self._parts.lifetime,
             rounds=self._rounds,
         )
+
+    def _with_delays(self, limits: WaitLimits) -> WaitLimits:
+        """Return the limits of a wait, with the client's delays if it brings none of its own."""
+        return limits._replace(wait=self._wait) if limits.wait is None else limits
+
+    def _evidence(self) -> Evidence:
+        return Evidence(self._parts.made, self._parts.http.monitor)

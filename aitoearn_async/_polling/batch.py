@@ -13,7 +13,8 @@ from collections import deque
 from collections.abc import AsyncIterable, AsyncIterator, Callable, Coroutine, Iterable
 from typing import Any, TypeVar, cast
 
-from ..contract.tasks import Task, TaskRef, parse_ref
+from ..contract.endpoints import ref_of
+from ..contract.tasks import Task, TaskRef
 from ..errors import AiToEarnError
 from .clock import Clock
 from .hooks import call
@@ -176,8 +177,7 @@ class Batch(AsyncIterator[EitherOutcome[T]]):
     # What comes in.
 
     def _admit(self, given: TaskRef[T] | str) -> None:
-        ref = self._ref(given)
-        self._settings_of(ref)  # refuses what is not a ref
+        ref = ref_of(given)
         if ref in self._held:
             self._repeats[ref] = self._repeats.get(ref, 0) + 1
         else:
@@ -189,10 +189,6 @@ class Batch(AsyncIterator[EitherOutcome[T]]):
         if self._admitted is not None:
             self._admitted(ref)
 
-    @staticmethod
-    def _ref(given: TaskRef[T] | str) -> TaskRef[T]:
-        return cast("TaskRef[T]", parse_ref(given)) if isinstance(given, str) else given
-
     def discard(self, ref: TaskRef[T] | str) -> bool:
         """Stop waiting for a ref. No outcome of it comes any more.
 
@@ -200,7 +196,7 @@ class Batch(AsyncIterator[EitherOutcome[T]]):
             Whether it was pending. If not, it was never given, or its outcome has come or is
             about to.
         """
-        ref = self._ref(ref)
+        ref = ref_of(ref)
         if (wait := self._held.pop(ref, None)) is None:
             return False
         self._pool.discard(wait)

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Container
-from typing import Any
+from typing import Any, NamedTuple
 
-from ..contract.endpoints import endpoint_of
 from ..contract.tasks import TaskRef
 from .ends import KnownService, ServiceFacts
 from .rhythm import Learner, Rhythm
@@ -58,34 +57,46 @@ class WaitSettings:
         self.learner: Learner | None = learner  # takes the place of `wait`, if it is there
 
 
+class WaitLimits(NamedTuple):
+    """The limits of the waits of one call, as its arguments say."""
+
+    timeout: float
+    """Seconds from the first poll; infinity for no limit."""
+    patience: float
+    """Seconds of trouble; infinity for no limit."""
+    wait: WaitStrategy | None
+    """The delays between polls; None for what has been learned of each kind."""
+
+
+def settings_for(kind: str, limits: WaitLimits, evidence: Evidence, rhythm: Rhythm) -> WaitSettings:
+    """Return the settings of waits for one kind of task.
+
+    Args:
+        kind: The kind.
+        limits: Of the call.
+        evidence: Shared by all waits of the call.
+        rhythm: What has been learned.
+    """
+    timeout, patience, wait = limits
+    if wait is not None:
+        return WaitSettings(timeout, patience, wait, evidence)
+    learner = rhythm.learner(kind, backoff_of(kind))
+    return WaitSettings(timeout, patience, cadence(kind), evidence, learner)
+
+
 def settings_by_kind(
-    timeout: float,
-    patience: float,
-    wait: WaitStrategy | None,
-    evidence: Evidence,
-    rhythm: Rhythm,
+    limits: WaitLimits, evidence: Evidence, rhythm: Rhythm
 ) -> Callable[[TaskRef[Any]], WaitSettings]:
     """Return a function that gives the settings of the wait for a task, the same for all of a kind.
 
-    It raises TypeError for what is no ref.
-
-    Args:
-        timeout: Seconds from the first poll; infinity for no limit.
-        patience: Seconds of trouble; infinity for no limit.
-        wait: The delays between polls; None for what has been learned of each kind.
-        evidence: Shared by all of these waits.
-        rhythm: What has been learned.
+    Its arguments are those of `settings_for`.
     """
     made: dict[type, WaitSettings] = {}
 
     def settings_of(ref: TaskRef[Any]) -> WaitSettings:
         found = made.get(type(ref))
         if found is None:
-            endpoint_of(ref)  # refuses what is no ref
-            kind = ref.kind
-            learner = rhythm.learner(kind, backoff_of(kind)) if wait is None else None
-            found = WaitSettings(timeout, patience, wait or cadence(kind), evidence, learner)
-            made[type(ref)] = found
+            found = made[type(ref)] = settings_for(ref.kind, limits, evidence, rhythm)
         return found
 
     return settings_of

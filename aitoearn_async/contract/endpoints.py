@@ -20,7 +20,7 @@ from .outputs import Result
 from .requests import EditImage, GenerateImage, GenerateVideo, TaskRequest
 from .status import TaskState, state_of
 from .task_times import TaskTimes
-from .tasks import ImageRef, ImageTask, Task, TaskRef, VideoRef, VideoTask
+from .tasks import ImageRef, ImageTask, Task, TaskRef, VideoRef, VideoTask, parse_ref
 
 CHINA = "https://aitoearn.cn"
 """The published host for China."""
@@ -94,6 +94,18 @@ def endpoint_of(ref: TaskRef[T]) -> Endpoint[T]:
         if isinstance(given, ImageTask | VideoTask):
             hint = "give the ref of the task, task.ref"
         raise TypeError(f"expected an ImageRef or a VideoRef, not {ref!r:.80}; {hint}") from None
+
+
+def ref_of(given: TaskRef[T] | str) -> TaskRef[T]:
+    """Return a ref, given as one or in its text form.
+
+    Raises:
+        ValueError: The text is no ref.
+        TypeError: It is neither.
+    """
+    ref = cast("TaskRef[T]", parse_ref(given)) if isinstance(given, str) else given
+    endpoint_of(ref)
+    return ref
 
 
 def task_of(ref: TaskRef[T], draft: Draft) -> T | None:

@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 from .._polling.batch import Batch
 from .._polling.step import Ended, WaitState
 from .._polling.waiter import Poll, Waiter
+from ..contract.endpoints import ref_of
 from ..contract.tasks import Task, TaskRef
 from ..errors import AiToEarnError
 from .watcher import Watcher
@@ -56,7 +57,7 @@ class WatchedBatch(Batch[T]):
         super()._end(wait, task, error)
 
     def discard(self, ref: TaskRef[T] | str) -> bool:
-        wait = self._held.get(self._ref(ref))
+        wait = self._held.get(ref_of(ref))
         if wait is not None:
             self._watch.end_unseen(wait, None, None)
         return super().discard(ref)
