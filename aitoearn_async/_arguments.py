@@ -206,11 +206,14 @@ def refuse_unknown(names: Iterable[str]) -> None:
 
 
 def wait_limits(
-    timeout: Seconds | None, patience: Seconds | None, wait: WaitStrategy | None
+    timeout: Seconds | None,
+    patience: Seconds | None,
+    wait: WaitStrategy | None,
+    default: WaitStrategy | None,
 ) -> WaitLimits:
-    """Return the limits of waits, and the delays between their polls."""
+    """Return the limits of waits, and the delays between their polls: by default, the client's."""
     seconds = time_limit("timeout", timeout), time_limit("patience", patience)
-    return WaitLimits(*seconds, strategy(wait))
+    return WaitLimits(*seconds, strategy(wait) or default)
 
 
 def saving(

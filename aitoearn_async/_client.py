@@ -160,7 +160,8 @@ class Client:
             max_response_bytes=count("max_response_bytes", max_response_bytes),
             clock=self._rhythm.clock,
         )
-        self._waits = Waits(self._parts, strategy(wait), self._rhythm, telemetry)
+        self._wait = strategy(wait)
+        self._waits = Waits(self._parts, self._rhythm, telemetry)
 
     async def __aenter__(self) -> Client:
         self._parts.lifetime.enter()
@@ -423,7 +424,7 @@ class Client:
             AiToEarnError: As in `submit` and `wait_for`, and with `save` as in `download`.
         """
         where, seconds, most = saving(save, save_timeout, max_bytes)
-        limits = wait_limits(timeout, patience, wait)
+        limits = wait_limits(timeout, patience, wait, self._wait)
         ref = await self.submit(
             request, check=check, upload=upload, at_most=at_most, progress=progress
         )
@@ -478,7 +479,7 @@ class Client:
             ValueError: A number is negative or not finite. At the call.
             AiToEarnError: As in `run`, when iterated.
         """
-        limits = wait_limits(timeout, patience, wait)
+        limits = wait_limits(timeout, patience, wait, self._wait)
 
         async def changes() -> AsyncIterator[T]:
             ref = await self.submit(
@@ -639,7 +640,7 @@ class Client:
             ConnectionFailedError: The service's certificate is not valid.
             ClientClosedError: The client is closed, or was meanwhile.
         """
-        limits = wait_limits(timeout, patience, wait)
+        limits = wait_limits(timeout, patience, wait, self._wait)
         return self._waits.waiter(ref, limits, raise_on_failure)
 
     @overload
@@ -730,7 +731,7 @@ class Client:
         saver = self._parts.saver(*saving(save, save_timeout, max_bytes))
         return self._waits.batch(
             refs,
-            wait_limits(timeout, patience, wait),
+            wait_limits(timeout, patience, wait, self._wait),
             max_pending=count("max_pending", max_pending),
             progress=progress,
             save=saver,
@@ -797,7 +798,7 @@ class Client:
         saver = self._parts.saver(*saving(save, save_timeout, max_bytes))
         batch = self._waits.batch(
             refs,
-            wait_limits(timeout, patience, wait),
+            wait_limits(timeout, patience, wait, self._wait),
             max_pending=count("max_pending", max_pending),
             admitted=asked.append,
             progress=progress,

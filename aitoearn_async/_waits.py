@@ -14,7 +14,6 @@ from ._arguments import telemetry_asked
 from ._polling.batch import Batch
 from ._polling.resume import Resume
 from ._polling.rhythm import Rhythm
-from ._polling.schedule import WaitStrategy
 from ._polling.settings import Evidence, WaitLimits, settings_by_kind, settings_for
 from ._polling.shared_rounds import SharedRounds
 from ._polling.statistics import BatchStatistics
@@ -35,7 +34,6 @@ class Waits:
 
     Args:
         parts: The client's.
-        wait: The delays between polls, where a wait brings none of its own; None for ours.
         rhythm: What the client has learned.
         telemetry: Who is told of them, and of all else that the client does.
 
@@ -48,12 +46,11 @@ class Waits:
     def __init__(
         self,
         parts: Parts,
-        wait: WaitStrategy | None,
         rhythm: Rhythm,
         telemetry: Observer | Iterable[Observer] | None,
     ) -> None:
         self._parts = parts
-        self._wait = wait
+        self._made, self._monitor = parts.made, parts.http.monitor
         self._rhythm = rhythm
         self._rounds = SharedRounds(parts.pages, parts.lifetime)
         self._poll: Poll[Any] = parts.poller.poll
@@ -69,7 +66,7 @@ class Waits:
         from .telemetry.watched import WatchedBatch, WatchedWaiter
         from .telemetry.watcher import Watcher, observers_from
 
-        parts, monitor = self._parts, self._parts.http.monitor
+        parts, monitor = self._parts, self._monitor
         watcher = Watcher(
             observers_from(observers),
             monitor.address,
@@ -103,7 +100,7 @@ class Waits:
         """Return the wait for many tasks, with the arguments of `Client.as_completed`."""
         return self._batch(
             refs,
-            settings_by_kind(self._with_delays(limits), self._evidence(), self._rhythm),
+            settings_by_kind(limits, Evidence(self._made, self._monitor), self._rhythm),
             timeout=limits.timeout,
             max_pending=max_pending,
             concurrency=self._parts.limiter.concurrency,
@@ -124,16 +121,9 @@ class Waits:
         ref = ref_of(given)
         return self._waiter(
             ref,
-            settings_for(ref.kind, self._with_delays(limits), self._evidence(), self._rhythm),
+            settings_for(ref.kind, limits, Evidence(self._made, self._monitor), self._rhythm),
             raise_on_failure=raise_on_failure,
             poll=self._poll,
             clock=self._parts.lifetime,
             rounds=self._rounds,
         )
-
-    def _with_delays(self, limits: WaitLimits) -> WaitLimits:
-        """Return the limits of a wait, with the client's delays if it brings none of its own."""
-        return limits._replace(wait=self._wait) if limits.wait is None else limits
-
-    def _evidence(self) -> Evidence:
-        return Evidence(self._parts.made, self._parts.http.monitor)

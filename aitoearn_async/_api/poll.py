@@ -17,8 +17,8 @@ from .._net.headers import matches
 from .._polling.step import PollResult, WaitState
 from .._transport.response import Response
 from .._verdict import Verdict
-from ..contract.endpoints import Endpoint, endpoint_of
-from ..contract.envelope import decode_head
+from ..contract.endpoints import ENDPOINTS, Endpoint
+from ..contract.envelope import decode_head, decode_task
 from ..contract.status import is_known
 from ..contract.tasks import AnyRef, Task, TaskRef
 from ..errors import NotAskedError, TransportError
@@ -32,7 +32,9 @@ R = TypeVar("R")
 
 logger: logging.Logger = logging.getLogger("aitoearn_async")
 
-_MOST_STRANGE_WORDS = 100
+_MOST_WORDS = 100
+_MOST_OF_A_WORD = 200
+"""Characters of a status that are kept."""
 _MOST_UNCONDITIONAL = 1000
 """The most polls without a condition, after 304s in a row that could not be used."""
 
@@ -54,7 +56,7 @@ class Poller:
         self._seconds = caller.http.time_for(None)
         self._name = caller.http.name
         self._numbers = itertools.count(1)
-        self._strange_words: set[str] = set()
+        self._met_words: set[str] = set()
         self._conditional = _ConditionalPolls()
         self._check = RefusalCheck(caller.http.name, caller.http.credentials.shown)
         self._cache = CacheWatch()
@@ -81,7 +83,7 @@ class Poller:
         return result
 
     def _ask(self, ref: TaskRef[T], deadline: float) -> Awaitable[T | Verdict]:
-        endpoint = endpoint_of(ref)
+        endpoint: Endpoint[T] = ENDPOINTS[type(ref)]
         if endpoint.may_write is not None:
             ask = partial(self._ask_now, ref, endpoint, deadline)
             return self._in_turn(self._turns.video(ref.id, deadline), ask)
@@ -95,8 +97,8 @@ class Poller:
         self, ref: TaskRef[T], endpoint: Endpoint[T], deadline: float
     ) -> T | Verdict:
         while True:
-            request_id, codec = self._fresh_id(), endpoint.codec
-            question = PollQuestion(ref.id, request_id, ref, codec, self._check, is_fresh=True)
+            request_id = self._fresh_id()
+            question = self._question(ref, request_id, endpoint, is_fresh=True)
             path, is_past_caches = endpoint.path + ref.id, self._cache.is_seen
             if is_past_caches:
                 path = self._caller.path_past_caches(path)
@@ -109,6 +111,13 @@ class Poller:
             return await self._http.credentials.refresh_if_rejected(task, response, deadline)
         return task
 
+    def _question(
+        self, ref: TaskRef[T], request_id: str, endpoint: Endpoint[T], *, is_fresh: bool = False
+    ) -> PollQuestion[T]:
+        codec = endpoint.codec
+        decode = partial(decode_task, codec=codec)
+        return PollQuestion(ref.id, request_id, decode, ref, codec, self._check, is_fresh)
+
     def _fresh_id(self) -> str:
         return f"{self._name}-{next(self._numbers)}"
 
@@ -116,7 +125,7 @@ class Poller:
         self, wait: WaitState[T], deadline: float
     ) -> Coroutine[Any, Any, PollResult[T] | Verdict]:
         """Poll once for a wait, and read only what is new to it."""
-        endpoint = endpoint_of(wait.ref)
+        endpoint: Endpoint[T] = ENDPOINTS[type(wait.ref)]
         may_write = endpoint.may_write
         if may_write is not None:
             writes = wait.latest is None or may_write(wait.latest)
@@ -128,12 +137,13 @@ class Poller:
     async def _poll_now(
         self, wait: WaitState[T], endpoint: Endpoint[T], deadline: float
     ) -> PollResult[T] | Verdict:
-        ref, known = wait.ref, wait.known
-        path = endpoint.path + ref.id
+        ref, path = wait.ref, endpoint.path + wait.ref.id
+        # The last poll reads the task whole, for the error of a wait that is given up.
+        last = wait.final_poll_for is not None
+        known = None if last else wait.status
         # All polls of a wait have the same: it is part of the response's bytes, and so of its ETag.
         request_id = f"{self._name}-{ref.id}"
         etag = self._conditional.etag_for(wait.validator) if known is not None else None
-        last = wait.final_poll_for is not None
         if last or wait.last_error is not None:
             # A poll that confirms another one must not be answered by a copy of its answer.
             request_id, etag = self._fresh_id(), None
@@ -150,7 +160,7 @@ class Poller:
             if response.status == 304 and etag is not None:
                 # It is unchanged since another response than ours: that says nothing.
                 response = await self._http.send("GET", path, request_id, deadline, route=route)
-        question = PollQuestion(ref.id, request_id, ref, endpoint.codec, self._check)
+        question = self._question(ref, request_id, endpoint)
         task = self._task(question, response)
         if question.is_copy or isinstance(task, Verdict):
             task, response = await self._ask_again(question, task, response, path, route, deadline)
@@ -236,15 +246,18 @@ class Poller:
             question.is_copy = response.is_stored
         if question.is_copy:
             self._cache.note(response)
-        if not is_known(result.status):
-            self._notice(result.status)
+        if result.status not in self._met_words:
+            self._meet(result.status)
         return result
 
-    def _notice(self, word: str) -> None:
-        known_by = word[:200]  # they are kept
-        if known_by in self._strange_words or len(self._strange_words) >= _MOST_STRANGE_WORDS:
+    def _meet(self, word: str) -> None:
+        """Log a status word that is not known, the first time that it comes."""
+        known_by = word[:_MOST_OF_A_WORD]
+        if known_by in self._met_words or len(self._met_words) >= _MOST_WORDS:
             return
-        self._strange_words.add(known_by)
+        self._met_words.add(known_by)
+        if is_known(word):
+            return
         shown = self._http.credentials.shown(word)
         logger.warning("unknown status %.60r: taken to mean that the task still runs", shown)
 

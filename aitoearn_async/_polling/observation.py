@@ -9,7 +9,7 @@ import math
 from collections.abc import Callable, Iterable
 from typing import Any, Protocol
 
-from ..contract.endpoints import endpoint_of
+from ..contract.endpoints import ENDPOINTS
 from ..contract.task_times import TaskTimes
 from ..contract.tasks import Task, TaskRef
 from .rhythm import Learner, TimeLeft
@@ -39,18 +39,12 @@ class ObservedWait(Protocol):
 
 
 def observe(
-    wait: ObservedWait, learner: Learner, task: Task | None, asked: float, now: float
+    wait: ObservedWait, learner: Learner, task: Task, asked: float, now: float, *, is_over: bool
 ) -> None:
-    """Tell the learner what an answer shows, which was asked for and came at these moments.
-
-    Its task is None where nothing has changed.
-    """
-    if task is None:
-        observe_running(wait, asked)
-        return
-    times = endpoint_of(wait.ref).times_of(task)
+    """Tell the learner what a whole task shows, which was asked for and came at these moments."""
+    times = ENDPOINTS[type(wait.ref)].times_of(task)
     meet(wait, learner, times, now)
-    if task.done:
+    if is_over:
         observe_end(wait, learner, times, now)
     else:
         observe_running(wait, asked)

@@ -36,7 +36,7 @@ from ..errors import (
     TransportError,
 )
 from .ends import FIRST_CONTACT, FIRST_DELAY, final_error, is_first_contact, is_first_trouble
-from .observation import learned_delay, observe
+from .observation import learned_delay, observe, observe_running
 from .schedule import delay_after
 from .seen import count_poll, seen_by
 from .settings import OWN_TROUBLE
@@ -147,15 +147,6 @@ class WaitState(msgspec.Struct, Generic[T], order=True, gc=False):
         """The moment when the task was submitted, as far as is known."""
         return self.started - (self.cohort.age if self.cohort is not None else 0.0)
 
-    @property
-    def known(self) -> str | None:
-        """The status that a poll need not bring again.
-
-        It is None before the last poll: that reads the task whole, for the error of a wait that is
-        given up.
-        """
-        return self.status if self.final_poll_for is None else None
-
     def latest_known(self) -> T | None:
         """The task as of the last good poll, as far as it was kept."""
         if self.latest is None and self.status is not None:
@@ -190,7 +181,7 @@ class GiveUpAt(msgspec.Struct):
 Decision = PollAt | Ended[T] | GiveUpAt
 
 
-def begin(wait: WaitState[T], settings: WaitSettings, now: float) -> Decision[T]:
+def begin(wait: WaitState[T], settings: WaitSettings, now: float) -> PollAt:
     """Return the first decision: poll at once."""
     wait.started = now
     if not settings.timeout:
@@ -243,13 +234,15 @@ def _after_reply(
     evidence.good_replies += 1
     if evidence.unconfirmed:
         evidence.unconfirmed.pop(wait.ref, None)
-    if settings.learner is not None:
-        observe(wait, settings.learner, reply.task, asked, now)
-    if reply.task is not None:
-        wait.latest = reply.task
-        if reply.task.done:
-            return Ended(reply.task)
-    return _next(wait, settings, reply.task, now, changed, reply.retry_after)
+    task, learner = reply.task, settings.learner
+    if task is None:
+        if learner is not None:
+            observe_running(wait, asked)
+        return _next(wait, settings, None, now, changed, reply.retry_after)
+    wait.latest, is_over = task, task.done
+    if learner is not None:
+        observe(wait, learner, task, asked, now, is_over=is_over)
+    return Ended(task) if is_over else _next(wait, settings, task, now, changed, reply.retry_after)
 
 
 def _after_trouble(

@@ -218,18 +218,18 @@ class Waiter(Coroutine[Any, Any, T], AsyncIterator[T]):
         if not changed:  # pages do not tell of each change
             self._rounds.join(self._wait, self._settings)
         try:
-            while True:
-                decision: Decision[T] = self._decision or self._begin()
-                if isinstance(decision, Ended):
-                    task: T = decision.task
-                    return task
+            while not isinstance(decision := self._decision, Ended):
+                now = self._clock.time()
+                if decision is None:
+                    decision = self._decision = begin(self._wait, self._settings, now)
                 if isinstance(decision, GiveUpAt):
-                    await self._give_up(decision)
+                    await self._give_up(decision, now)
                 elif self._rounds.takes(self._wait, is_held=decision.is_held):
                     await self._leave_to_rounds()
-                elif await self._poll_at(decision.moment) and changed:
+                elif await self._poll_at(decision.moment, now) and changed:
                     assert self._wait.latest is not None
                     return self._wait.latest
+            return decision.task
         finally:
             self._rounds.leave(self._wait, has_ended=isinstance(self._decision, Ended))
             self._in_use = False
@@ -239,21 +239,17 @@ class Waiter(Coroutine[Any, Any, T], AsyncIterator[T]):
             f"this wait for {self.ref} is already under way; call wait_for() again for a second one"
         )
 
-    def _begin(self) -> Decision[T]:
-        self._decision = begin(self._wait, self._settings, self._clock.time())
-        return self._decision
-
     async def _leave_to_rounds(self) -> None:
         """Wait until rounds hand this wait back, and then do what they say."""
         self._decision = decision = await self._rounds.wait_for_round(self._wait)
+        now = self._clock.time()
         if isinstance(decision, PollAt):
-            await self._poll_at(decision.moment)
+            await self._poll_at(decision.moment, now)
         elif isinstance(decision, Ended):
-            self._ended_at = self._clock.time()
+            self._ended_at = now
 
-    async def _poll_at(self, moment: float) -> bool:
-        """Sleep, poll, decide. Return whether the poll brought news."""
-        asked = self._clock.time()
+    async def _poll_at(self, moment: float, asked: float) -> bool:
+        """Sleep from now to a moment, poll, decide. Return whether the poll brought news."""
         if moment > asked:
             await self._clock.sleep_until(moment)
             asked = self._clock.time()
@@ -273,11 +269,12 @@ class Waiter(Coroutine[Any, Any, T], AsyncIterator[T]):
             self._ended_at = now
         return after.changed
 
-    async def _give_up(self, decision: GiveUpAt) -> NoReturn:
-        if decision.moment > self._clock.time():
+    async def _give_up(self, decision: GiveUpAt, now: float) -> NoReturn:
+        if decision.moment > now:
             await self._clock.sleep_until(decision.moment)
+            now = self._clock.time()
         if self._ended_at is None:
-            self._ended_at = self._clock.time()
+            self._ended_at = now
         raise decision.error.with_traceback(None)
 
     # A coroutine's own methods, so that create_task() and TaskGroup take a Waiter as it is.

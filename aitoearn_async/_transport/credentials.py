@@ -72,7 +72,8 @@ class Credentials:
         """The number of the key in use; 0 while there is none."""
         self.awaited: bool = key is None
         """A key is being asked for, or has to be: requests wait for it."""
-        self._known: tuple[Key, ...] = () if key is None else (key,)
+        self.keys: tuple[Key, ...] = () if key is None else (key,)
+        """The key in use, and behind it the one before."""
         self._provider = provider
         self._lifetime = lifetime
         self._seconds = seconds
@@ -88,14 +89,9 @@ class Credentials:
         """Forget what is bound to a loop that is closed."""
         self._lock = asyncio.Lock()
 
-    @property
-    def current(self) -> Key:
-        """The key to send."""
-        return self._known[0]
-
     def redact(self, text: str) -> str:
         """Return text from outside without the key in use and the one before it."""
-        for key in self._known:
+        for key in self.keys:
             text = without_key(text, key)
         return text
 
@@ -104,7 +100,7 @@ class Credentials:
 
         It leaves a key of a few characters, as test servers have: those stand in texts by chance.
         """
-        for key in self._known:
+        for key in self.keys:
             if len(key) >= _SECRET:
                 body = _cutter(key, self._cutters)(body)
         return body
@@ -193,11 +189,11 @@ class Credentials:
             key = RuntimeError("the function given as api_key= was cancelled")
             key.__cause__ = exc
         finally:
-            self.awaited = not self._known
+            self.awaited = not self.keys
         self._calls += 1
         self._failure = key if isinstance(key, Exception) else None
-        if isinstance(key, Key) and key not in self._known[:1]:
-            self._known = (key, *self._known[:1])
+        if isinstance(key, Key) and key not in self.keys[:1]:
+            self.keys = (key, *self.keys[:1])
             self._cutters.clear()
             self.number += 1
             self.awaited = False

@@ -297,7 +297,7 @@ class Http:
 
     def _headers_for(self, method: str, request_id: str, etag: str | None) -> CIMultiDict[str]:
         headers = self._headers.copy()
-        headers[_KEY] = self.credentials.current
+        headers[_KEY] = self.credentials.keys[0]
         headers[_REQUEST_ID] = request_id
         # Caches on the way must not answer. `Cache-Control: no-cache` would cost the 304 of a
         # conditional request: frameworks then send the whole response.

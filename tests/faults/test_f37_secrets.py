@@ -390,7 +390,7 @@ async def test_a_client_that_was_used_says_the_same() -> None:
     """It says why it cannot be stored at every stage of its life, and so does the key."""
     async with RawServer() as server, server.client() as client:
         await client.get(REF)
-        for made in (client, client._parts.http.credentials.current):
+        for made in (client, client._parts.http.credentials.keys[0]):
             with pytest.raises(TypeError, match="make a Client where it is needed"):
                 pickle.dumps(made)
     with pytest.raises(TypeError, match="make a Client where it is needed"):
@@ -399,7 +399,7 @@ async def test_a_client_that_was_used_says_the_same() -> None:
 
 def test_a_copy_of_the_key_is_the_key() -> None:
     """Recorders copy the headers they are given; the copy is as well hidden."""
-    key = Client(KEY)._parts.http.credentials.current
+    key = Client(KEY)._parts.http.credentials.keys[0]
     for again in (copy.copy(key), copy.deepcopy(key), copy.deepcopy({"X-Api-Key": key})):
         assert_clean(repr(again))
     assert copy.deepcopy(key) is key

@@ -86,7 +86,7 @@ class Service:
             return Verdict.on(error)
         over = now() >= self._born[ref] + self.life.get(ref, 10.0)
         status = self.words.get(ref, "success") if over else "generating"
-        known = status == wait.known
+        known = status == wait.status and wait.final_poll_for is None
         return PollResult(
             status, None if known else ImageTask(log_id=ref.id, status=status), "e", sent
         )

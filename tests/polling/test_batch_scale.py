@@ -32,7 +32,8 @@ class Instant(Service):
             return Verdict.on(error)
         over = now() >= wait.started + self.life.get(wait.ref, 10.0)  # type: ignore[call-overload]
         status = "success" if over else "generating"
-        task = None if status == wait.known else ImageTask(log_id=wait.ref.id, status=status)
+        known = status == wait.status and wait.final_poll_for is None
+        task = None if known else ImageTask(log_id=wait.ref.id, status=status)
         return PollResult(status, task, None, now())
 
 

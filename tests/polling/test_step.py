@@ -107,7 +107,7 @@ def test_no_time_at_all_means_one_poll() -> None:
     """A timeout of 0 looks once, whole, without a bound of the wait's own."""
     limits = settings(timeout=0)
     wait = begun(limits)
-    assert wait.known is None
+    assert wait.final_poll_for is not None
     assert wait.response_deadline(limits, START + 5, START) == math.inf
     decision = step(wait, limits, reply(), START, START + 1)
     assert isinstance(decision, GiveUpAt)
@@ -390,7 +390,7 @@ def test_the_last_poll_fits_at_the_pace_of_the_others() -> None:
     assert isinstance(second, PollAt)
     assert second.moment + 2 < START + 30
     assert second.moment > START + 26
-    assert wait.known is None, "the last poll reads the task whole"
+    assert wait.final_poll_for is not None, "the last poll reads the task whole"
     third = step(wait, limits, reply(), second.moment, second.moment + 2)
     assert isinstance(third, GiveUpAt)
     assert third.moment == START + 30
@@ -677,12 +677,12 @@ def test_only_a_poll_that_comes_too_late_is_clipped() -> None:
     wait = begun(limits)
     step(wait, limits, reply(), START, START)
     assert wait.final_poll_for is None
-    assert wait.known == "generating"
+    assert wait.status == "generating"
     decision = step(wait, limits, reply("queued"), START + 95, START + 95)
     assert isinstance(decision, PollAt)
     assert decision.changed is True
     assert wait.final_poll_for == START + 100
-    assert wait.known is None
+    assert wait.final_poll_for is not None
 
 
 def test_a_service_that_asks_for_no_time_gets_none() -> None:
