@@ -121,11 +121,16 @@ _MEANINGS = {
 """The meaning of each class, whatever the language of the service's words."""
 
 
+def is_of_the_service(error: Any) -> bool:
+    """Return whether the service itself refuses, and not a gateway before it."""
+    return bool(error.http_status == 200 and error.host is None)
+
+
 def meaning_of(error: Any) -> str:
     """Return the meaning of a refusal in English, before the service's words; "" if they tell."""
     names = (kind.__name__ for kind in type(error).__mro__)
     meaning = next((_MEANINGS[name] for name in names if name in _MEANINGS), "")
-    if error.transient and (error.http_status != 200 or error.host is not None):
+    if error.transient and not is_of_the_service(error):
         return ""  # the label says as much
     if not meaning and error.host is not None:
         meaning = "refused{at}" + " (is base_url= right?)" * error.host_is_doubtful

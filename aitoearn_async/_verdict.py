@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import msgspec
 
+from ._error_base import is_of_the_service
 from .errors import AiToEarnError, ServerError, TaskNotFoundError
 
 
@@ -39,5 +40,4 @@ def spoils_a_page(error: AiToEarnError) -> bool:
     """
     if not isinstance(error, TaskNotFoundError | ServerError):
         return error.label == TOO_LARGE
-    is_own = error.http_status == 200 and error.host is None  # and not a gateway's
-    return is_own and error.code in (500, 12302)
+    return is_of_the_service(error) and error.code in (500, 12302)

@@ -29,12 +29,12 @@ MAY_IMPORT: dict[str, set[str]] = {
     "contract": set(),
     "_error_base": {"contract"},
     "errors": {"contract", "_error_base"},
-    "_verdict": {"errors"},
+    "_verdict": {"_error_base", "errors"},
     "_containers": {"contract"},
     "_runtime": {"errors"},
     "_net": {"contract", "errors", "_runtime"},
     "_resilience": {"errors", "_verdict", "_runtime", "_net"},
-    "_polling": {"contract", "errors", "_verdict"},
+    "_polling": {"contract", "_error_base", "errors", "_verdict"},
     "_transport": {
         *("_version", "contract", "errors", "_verdict", "_runtime", "_net", "_resilience"),
     },
@@ -51,7 +51,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "_arguments": {"contract", "_polling"},
     "_api": {
         *("contract", "errors", "_runtime", "_net", "_resilience", "_polling", "_transport"),
-        *("_verdict", "_downloads", "_uploads"),
+        *("_error_base", "_verdict", "_downloads", "_uploads"),
     },
     "_assembly": {
         *("contract", "errors", "_runtime", "_net", "_resilience", "_polling", "_transport"),

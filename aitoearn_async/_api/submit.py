@@ -14,6 +14,7 @@ import weakref
 from datetime import UTC, datetime
 from typing import Any, TypeGuard, TypeVar, cast
 
+from .._error_base import is_of_the_service
 from .._net.connection import RequestBody
 from .._resilience.breaker import BreakerState
 from .._resilience.charges import is_trouble
@@ -24,6 +25,7 @@ from .._uploads.store import Progress
 from .._verdict import Verdict
 from ..contract.endpoints import SubmitEndpoint, entries_decoder, submit_of
 from ..contract.envelope import holds_data
+from ..contract.refusal import ERROR_STATUSES
 from ..contract.requests import TaskRequest
 from ..contract.tasks import TaskRef
 from ..errors import (
@@ -219,9 +221,8 @@ def _has_receipt(response: Response | AiToEarnError, row: SubmitEndpoint[Any]) -
 
 def _is_answer(error: AiToEarnError) -> TypeGuard[ServerError]:
     """Return whether the service itself has failed: it is done with the submit then."""
-    if not isinstance(error, ServerError) or error.host is not None:  # a gateway's
-        return False
-    return (error.http_status, error.code) == (200, _FAILED)
+    is_failure = isinstance(error, ServerError) and error.code == _FAILED
+    return is_failure and is_of_the_service(error)
 
 
 def _is_no(error: AiToEarnError, response: Response | AiToEarnError) -> bool:
@@ -232,7 +233,7 @@ def _is_no(error: AiToEarnError, response: Response | AiToEarnError) -> bool:
     if 200 <= status < 300:
         if not isinstance(error, ApiError):
             return False
-        if error.host is None or error.code not in range(400, 600):
+        if error.host is None or error.code not in ERROR_STATUSES:
             return True
         status = error.code  # a gateway's, which stands in its words
     return status in _NO_STATUSES

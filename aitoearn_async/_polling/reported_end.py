@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import TypeVar
 
+from .._error_base import is_of_the_service
 from .._verdict import Verdict
 from ..contract.endpoints import endpoint_of
 from ..contract.tasks import Task, TaskRef
@@ -57,9 +58,8 @@ class ReportedEnd:
         if isinstance(error, NotAskedError):
             return self._at_the_end(ref, decision)
         self._tries += 1
-        is_refused = isinstance(error, TaskNotFoundError | ServerError) and (
-            error.http_status == 200 and error.host is None  # or it is a gateway's
-        )
+        is_one = isinstance(error, TaskNotFoundError | ServerError)
+        is_refused = is_one and is_of_the_service(error)
         most = _TRIES_OF_A_REFUSAL if is_refused else _TRIES
         if isinstance(error, TaskNotFoundError):
             most = 1

@@ -47,7 +47,8 @@ _WRAPPERS = "response", "baseresp"
 _CODES = "errcode", "errorcode", "errno", "ret", "retcode"
 """Codes that gateways have in place of `code`; 0 for all is well."""
 _STATUSES = "status", "statuscode"
-_BAD_STATUS_CODES = range(400, 600)
+ERROR_STATUSES = range(400, 600)
+"""The HTTP statuses of errors."""
 _BAD_STATUSES = frozenset([b'"error"', b'"fail"', b'"failed"', b'"failure"'])
 _PLAIN = "message", "msg", "detail"
 """Words that are a no where there is nothing else."""
@@ -105,7 +106,7 @@ def _is_no(said: Members, code: int | None) -> bool:
 
 
 def _is_bad(status: bytes) -> bool:
-    return status in _BAD_STATUSES or (_code(status) or 0) >= _BAD_STATUS_CODES.start
+    return status in _BAD_STATUSES or (_code(status) or 0) >= ERROR_STATUSES.start
 
 
 def _status(said: Members) -> int | None:
@@ -113,7 +114,7 @@ def _status(said: Members) -> int | None:
     inside = (members_of(said[name]) for name in (*_FAULTS, *_WRAPPERS) if name in said)
     for members in (said, *inside):
         for name in (*_STATUSES, "code", *_CODES):
-            if (code := _code(members.get(name))) in _BAD_STATUS_CODES:
+            if (code := _code(members.get(name))) in ERROR_STATUSES:
                 return code
     return None
 
