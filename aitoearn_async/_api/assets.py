@@ -17,7 +17,7 @@ import msgspec
 
 from .._downloads.filenames import SUFFIXES
 from .._downloads.retry_policy import backoff_delay
-from .._runtime.lifetime import Timeout
+from .._runtime.lifetime import Lifetime, Timeout
 from .._uploads.content import Content, opened
 from .._uploads.store import Progress, Store, StoreError
 from ..contract.endpoints import (
@@ -72,7 +72,7 @@ class Uploader:
         self.has_no_route: bool = False
         """The service has said that it takes no uploads."""
         self._caller = caller
-        self._lifetime = caller.lifetime
+        self.lifetime: Lifetime = caller.lifetime
         self._store = store
         self._places = asyncio.Semaphore(AT_A_TIME)
         self._known: BoundedDict[bytes, tuple[str, float]] = BoundedDict(_MOST_REMEMBERED)
@@ -104,8 +104,8 @@ class Uploader:
             ValueError: It is empty, too large, or of no type that is known.
             OSError: It cannot be read.
         """
-        self._lifetime.enter()
-        with Timeout(self._lifetime):
+        self.lifetime.enter()
+        with Timeout(self.lifetime):
             async with opened(source, shown(source), field="source", medium=None) as content:
                 return await self.upload(content, progress)
 
@@ -116,12 +116,12 @@ class Uploader:
             UploadError: It could not be uploaded.
             AiToEarnError: The service refuses, or could not be reached.
         """
-        with Timeout(self._lifetime):
+        with Timeout(self.lifetime):
             digest = await content.digest()
             lock = self._locks.setdefault(digest, asyncio.Lock())
             async with lock:
                 known = self._known.get(digest)
-                if known is not None and self._lifetime.time() < known[1]:
+                if known is not None and self.lifetime.time() < known[1]:
                     if progress is not None:
                         progress(content.size, content.size)
                     return known[0]
@@ -132,7 +132,7 @@ class Uploader:
 
     def _remember(self, digest: bytes, address: str) -> None:
         self._known.pop(digest, None)
-        self._known[digest] = address, self._lifetime.time() + REMEMBERED_SECONDS
+        self._known[digest] = address, self.lifetime.time() + REMEMBERED_SECONDS
 
     async def _upload(self, content: Content, progress: Progress | None) -> str:
         signed = await self._sign(content)
@@ -146,7 +146,7 @@ class Uploader:
             if not failed.retry or attempt == ATTEMPTS:
                 raise UploadError(f"{content.name}: {failed}", transient=failed.retry)
             logger.debug("an upload of %d bytes: %s", content.size, failed)
-            await self._lifetime.sleep(backoff_delay(attempt, _LONGEST_DELAY, failed.retry_after))
+            await self.lifetime.sleep(backoff_delay(attempt, _LONGEST_DELAY, failed.retry_after))
             if failed.sign_again:
                 signed = await self._sign(content)
             attempt += 1

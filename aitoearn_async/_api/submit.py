@@ -19,7 +19,6 @@ from .._net.connection import RequestBody
 from .._resilience.breaker import BreakerState
 from .._resilience.charges import is_trouble
 from .._runtime.around import Around, unwatched
-from .._runtime.lifetime import Timeout
 from .._transport.response import Response
 from .._uploads.store import Progress
 from .._verdict import Verdict
@@ -106,8 +105,7 @@ class Submitter:
         with self.around(request) as told:
             if check:
                 await self._catalog.check(request, row.catalog)
-            with Timeout(self._lifetime):
-                sent, data = await self._bodies.make(request, upload, progress)
+            sent, data = await self._bodies.make(request, upload, progress)
             ref = await self._send(row, sent, data)
             told(ref)
             return ref

@@ -14,6 +14,7 @@ from typing import Any, Literal, TypeVar
 
 import msgspec
 
+from .._runtime.lifetime import Timeout
 from .._uploads.content import Content, opened
 from .._uploads.store import Progress
 from ..contract.catalog import LOSES_DATA_URIS
@@ -46,6 +47,7 @@ class BodyMaker:
     def __init__(self, uploader: Uploader, catalog: ModelCatalog) -> None:
         self._uploader = uploader
         self._catalog = catalog
+        self._lifetime = uploader.lifetime
 
     async def make(
         self, request: TaskRequest[R], upload: UploadMode, progress: Progress | None
@@ -64,9 +66,28 @@ class BodyMaker:
             UploadError: A file could not be uploaded.
             AiToEarnError: The service refuses an upload, or could not be reached.
         """
+        if sources := list(request.sources()):
+            with Timeout(self._lifetime):
+                request = await self._without_files(request, sources, upload, progress)
+        body = request.to_json()
+        if len(body) > MOST_BYTES:
+            raise ValueError(
+                f"the request of {len(body):,} bytes is larger than the {MOST_BYTES:,} bytes "
+                "that the service can keep; give addresses in place of data: URIs"
+            )
+        return request, body
+
+    async def _without_files(
+        self,
+        request: TaskRequest[R],
+        sources: Sequence[tuple[str, str, Any]],
+        upload: UploadMode,
+        progress: Progress | None,
+    ) -> TaskRequest[R]:
+        """Return a request with an address or a data URI in place of each file."""
         async with contextlib.AsyncExitStack() as stack:
             fields: dict[str, list[str | Content]] = {}
-            for name, medium, value in request.sources():
+            for name, medium, value in sources:
                 fields[name] = [
                     source
                     if is_text(source, upload)
@@ -75,18 +96,11 @@ class BodyMaker:
                     )
                     for source in listed(value) or [value]
                 ]
-            contents = [each for values in fields.values() for each in values]
-            texts = await self._texts(
-                request, [each for each in contents if isinstance(each, Content)], upload, progress
-            )
-        request = _with_texts(request, fields, texts)
-        body = request.to_json()
-        if len(body) > MOST_BYTES:
-            raise ValueError(
-                f"the request of {len(body):,} bytes is larger than the {MOST_BYTES:,} bytes "
-                "that the service can keep; give addresses in place of data: URIs"
-            )
-        return request, body
+            contents = [
+                each for values in fields.values() for each in values if isinstance(each, Content)
+            ]
+            texts = await self._texts(request, contents, upload, progress)
+        return _with_texts(request, fields, texts)
 
     async def _texts(
         self,
