@@ -91,13 +91,13 @@ class Downloader:
         most: int,
         progress: Progress | None,
     ) -> list[Path]:
-        timer = StallTimer(self._lifetime, timeout)
+        timer, calls = StallTimer(self._lifetime, timeout), self._threads.calls()
         download = TaskDownload(
             task,
             DownloadOptions(directory, name, timer, most, progress),
             Place(self._places, self._lifetime, timer),
             client=self._client,
-            calls=self._threads.calls(),
+            calls=calls,
             refresh=self._refresh,
             service_time=self._service_time,
         )

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import NamedTuple
+
+from ..contract.outputs import Result
 
 SUFFIXES = {
     "image/png": ".png",
@@ -54,8 +57,6 @@ SUFFIXES = {
     "video/x-yuv4mpeg": ".y4m",
 }
 """Media type, as the file itself tells it -> suffix."""
-
-
 _OTHER_SUFFIXES = (".jpeg", ".tif", ".mpeg", ".m4v", ".m2ts")
 """Suffixes that people use as well."""
 
@@ -71,20 +72,34 @@ def destination_of(path: Path) -> tuple[Path, str | None]:
     return path.parent, path.name
 
 
-def suffixes_of(kind: str) -> list[str]:
-    """Return all suffixes that a file of a kind can have."""
-    return [suffix for media, suffix in SUFFIXES.items() if media.startswith(f"{kind}/")]
+class FileName(NamedTuple):
+    """The name of a file whose type is not known yet."""
+
+    stem: str
+    """The name up to its suffix; all of it, where it has none to come."""
+    suffixes: tuple[str, ...] = ()
+    """Those that it can have."""
+
+    def whole(self, media_type: str) -> str:
+        """Return the name of a file of this type."""
+        return self.stem + SUFFIXES[media_type] if self.suffixes else self.stem
 
 
-def stem_of(kind: str, id: str, number: int | None) -> str:
-    """Return a file's name up to its suffix: `image-66f0a1b2c3d4e5f601020304-1`.
+def file_name(kind: str, id: str, result: Result) -> FileName:
+    """Return the name of a task's file: `image-66f0a1b2c3d4e5f601020304-1` and a suffix.
 
     The kind comes first, so that no id makes it an option or a device, and since an image task
     and a video task may have the same id.
 
     Args:
-        kind: The kind of its task.
-        id: The id of its task.
-        number: Which of the task's files it is; None where there can only be one.
+        kind: The kind of the task.
+        id: The id of the task.
+        result: The file.
     """
-    return f"{kind}-{id}" if number is None else f"{kind}-{id}-{number}"
+    number = "" if result.number is None else f"-{result.number}"
+    return FileName(f"{kind}-{id}{number}", suffixes_of(result.kind))
+
+
+def suffixes_of(kind: str) -> tuple[str, ...]:
+    """Return all suffixes that a file of a kind can have."""
+    return tuple(suffix for media, suffix in SUFFIXES.items() if media.startswith(f"{kind}/"))

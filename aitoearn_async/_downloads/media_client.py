@@ -11,7 +11,6 @@ import functools
 import math
 from collections.abc import AsyncGenerator, Callable, Mapping
 from ssl import SSLContext
-from typing import Any
 
 import aiohttp
 from yarl import URL
@@ -38,20 +37,16 @@ _REDIRECTS = (301, 302, 303, 307, 308)
 _SENT = frozenset(
     [
         *("host", "user-agent", "accept", "accept-encoding", "range", "if-range", "connection"),
-        *("content-type", "content-length"),
+        *("content-type", "content-length", "proxy-authorization"),
     ]
 )
-"""The headers that a media host gets; the last two with what is uploaded to it."""
+"""The headers that a media host gets, and the proxy before it; `Content-` with an upload."""
 
 
 class MediaRequest(CheckedRequest):
     """A request without what instrumentation has added to it: traces are for the service."""
 
-    async def send(self, conn: Any) -> aiohttp.ClientResponse:
-        for name in {name for name in self.headers if name.lower() not in _SENT}:
-            if name.lower() != "proxy-authorization":
-                del self.headers[name]
-        return await super().send(conn)
+    only_headers = _SENT
 
 
 class MediaClient:
@@ -160,11 +155,16 @@ class MediaClient:
             FetchError: There is no answer.
             ForbiddenAddressError: The host's name leads into an internal network.
         """
-        proxy, host = proxy_options(self._proxy_for(url)), url.host or ""
+        host = url.host or ""
+        is_allowed = self._allowed.has_host(host)
+        proxy = proxy_options(self._proxy_for(url))
+        # A proxy resolves names and connects to them by itself: of those connections there is
+        # no socket here to look at, and that to the proxy is the caller's own wish.
+        guarded = not proxy and not is_allowed
+        session = self._sessions.get(guarded) or self._open_session(guarded=guarded)
         error: FetchError | ForbiddenAddressError
-        guarded = not proxy and not self._allowed.has_host(host)
         try:
-            return await self._session(guarded=guarded).request(
+            return await session.request(
                 method,
                 url,
                 headers={**self._headers, **headers},
@@ -184,23 +184,19 @@ class MediaClient:
         # Raised out here, where no context holds an address.
         raise error
 
-    def _session(self, *, guarded: bool) -> aiohttp.ClientSession:
-        # A proxy resolves names and connects to them by itself: of those connections there is
-        # no socket here to look at, and that to the proxy is the caller's own wish.
-        session = self._sessions.get(guarded)
-        if session is None:
-            theirs = self._theirs.connector if self._theirs else None
-            theirs = theirs if connects_otherwise(theirs) else None
-            session = self._sessions[guarded] = aiohttp.ClientSession(
-                connector=theirs or self._own_connector(guarded=guarded),
-                connector_owner=theirs is None,
-                cookie_jar=aiohttp.DummyCookieJar(),
-                request_class=MediaRequest,
-                response_class=TrackedResponse,
-                timeout=self._timeout,
-                auto_decompress=False,
-                raise_for_status=False,
-            )
+    def _open_session(self, *, guarded: bool) -> aiohttp.ClientSession:
+        theirs = self._theirs.connector if self._theirs else None
+        theirs = theirs if connects_otherwise(theirs) else None
+        session = self._sessions[guarded] = aiohttp.ClientSession(
+            connector=theirs or self._own_connector(guarded=guarded),
+            connector_owner=theirs is None,
+            cookie_jar=aiohttp.DummyCookieJar(),
+            request_class=MediaRequest,
+            response_class=TrackedResponse,
+            timeout=self._timeout,
+            auto_decompress=False,
+            raise_for_status=False,
+        )
         return session
 
     def _own_connector(self, *, guarded: bool) -> aiohttp.TCPConnector:

@@ -81,7 +81,8 @@ class PartFile:
         hidden = _hidden(stem)
         self._path = directory / f"{hidden}.part"
         self._metadata_path = directory / f"{hidden}.part.json"
-        self._handle: io.FileIO | None = None
+        self._file: io.FileIO
+        self._is_open = False
         self._is_claimed = False
 
     def open(self) -> Path | None:
@@ -97,7 +98,8 @@ class PartFile:
         if (complete := self._complete()) is not None:
             return complete
         self._directory.mkdir(parents=True, exist_ok=True)
-        self._handle = io.FileIO(self._path, "r+", opener=_open)
+        self._file = io.FileIO(self._path, "r+", opener=_open)
+        self._is_open = True
         self._claim()
         if (complete := self._complete()) is not None:
             self.discard()
@@ -107,14 +109,12 @@ class PartFile:
         return None
 
     def _complete(self) -> Path | None:
-        paths = (self._directory / (self._stem + suffix) for suffix in self._suffixes)
-        # An empty one is what a power failure leaves where nothing is written when it is asked.
-        return next((path for path in paths if path.is_file() and path.stat().st_size), None)
-
-    @property
-    def _file(self) -> io.FileIO:
-        assert self._handle is not None
-        return self._handle
+        for suffix in self._suffixes:
+            path = self._directory / (self._stem + suffix)
+            # An empty one is what a power failure leaves where nothing is written when asked.
+            if path.is_file() and path.stat().st_size:
+                return path
+        return None
 
     def _claim(self) -> None:
         found = os.fstat(self._file.fileno())
@@ -219,8 +219,8 @@ class PartFile:
 
     def _close(self) -> None:
         self._is_claimed = False
-        if self._handle is not None:
-            self._handle.close()
+        if self._is_open:
+            self._file.close()
 
 
 def _open(path: str, _: int) -> int:

@@ -38,22 +38,21 @@ class StallTimer:
         """Count bytes that have come."""
         self._since += size
         if self._since >= LEAST_BYTES:
-            self._since, self.moved = 0, True
-            self._move(self.time() + self._seconds)
+            self._since, self._left, self.moved = 0, self._seconds, True
+            self.start()
 
     def start(self) -> None:
-        """Start the time, or go on with what was left of it."""
-        self._move(self.time() + self._left)
-
-    def stop(self) -> None:
-        """Stop the time, until the next start."""
-        self._left = self.deadline - self.time()
-        self._move(math.inf)
-
-    def _move(self, deadline: float) -> None:
-        self.deadline = deadline
+        """Start the time, or go on with what is left of it."""
+        self.deadline = deadline = self.time() + self._left
         if self.timeout.is_over:
             return
         self.timeout.deadline = deadline
         if deadline < self._lifetime.expires_at:  # it stood when the timeouts were looked at
             self._lifetime.schedule_expiry(deadline)
+
+    def stop(self) -> None:
+        """Stop the time, until the next start."""
+        self._left = self.deadline - self.time()
+        self.deadline = math.inf
+        if not self.timeout.is_over:
+            self.timeout.deadline = math.inf

@@ -21,7 +21,7 @@ from ..contract.status import TaskState
 from ..contract.tasks import AnyTask
 from ..errors import AiToEarnError, ClientClosedError, DownloadError, MediaAddressError
 from .fetch_error import FetchError, Reason
-from .filenames import stem_of
+from .filenames import FileName, file_name
 from .media_client import MediaClient
 from .network_guard import ForbiddenAddressError
 from .part_file import FileLockedError
@@ -200,8 +200,11 @@ class TaskDownload:
         return [file.end for file in files if isinstance(file.end, Path)]
 
     def _file(self, result: Result) -> _PendingFile:
-        stem = self._options.name or stem_of(self._kind, self._ref.id, result.number)
-        transfer = Transfer(self._client, self._options, result.kind, stem, self._calls)
+        if self._options.name is not None:
+            name = FileName(self._options.name)
+        else:
+            name = file_name(self._kind, self._ref.id, result)
+        transfer = Transfer(self._client, self._options, result.kind, name, self._calls)
         return _PendingFile(result, transfer)
 
     def _check_results(self) -> None:

@@ -22,7 +22,7 @@ from .._runtime.threads import Calls
 from ..contract.media_types import HEAD_BYTES, media_types_of
 from ..contract.outputs import Result
 from .fetch_error import FetchError, Reason, reason_of_errno, words_of
-from .filenames import SUFFIXES, suffixes_of
+from .filenames import SUFFIXES, FileName
 from .media_client import MediaClient
 from .media_stream import MediaStream
 from .media_urls import plain_path
@@ -62,7 +62,7 @@ class Transfer:
         client: Fetches it.
         options: What is asked for.
         kind: What it has to be: `"image"` or `"video"`.
-        stem: Its name, up to the suffix.
+        name: Its name.
         calls: The calls in threads that work on it.
 
     Attributes:
@@ -70,13 +70,18 @@ class Transfer:
     """
 
     def __init__(
-        self, client: MediaClient, options: DownloadOptions, kind: str, stem: str, calls: Calls
+        self,
+        client: MediaClient,
+        options: DownloadOptions,
+        kind: str,
+        name: FileName,
+        calls: Calls,
     ) -> None:
         self.reached: int = 0
         self._client = client
         self._options = options
         self._kind = kind
-        self._stem = stem
+        self._name = name
         self._calls = calls
 
     async def attempt(self, result: Result) -> Path:
@@ -87,8 +92,7 @@ class Transfer:
             ForbiddenAddressError: Its address may not be asked.
             FileLockedError: Another download is writing it.
         """
-        suffixes = [] if self._options.name is not None else suffixes_of(self._kind)
-        part = PartFile(self._options.directory, self._stem, suffixes)
+        part = PartFile(self._options.directory, *self._name)
         try:
             return await self._disk(part.open) or await self._save(part, result)
         except BaseException as error:
@@ -214,7 +218,7 @@ class Transfer:
                 "can tell its end",
                 stale=True,
             )
-        return part.finish(self._options.name or self._stem + SUFFIXES[media])
+        return part.finish(self._name.whole(media))
 
 
 def _unpacked(head: bytes) -> bytes:

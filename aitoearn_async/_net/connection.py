@@ -16,7 +16,7 @@ import socket
 import time
 import warnings
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import aiohttp
 from aiohttp.abc import AbstractStreamWriter
@@ -64,6 +64,9 @@ _LOSSES = (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError, ConnectionErr
 class CheckedRequest(aiohttp.ClientRequest):
     """A request that looks at the connection it is to go out on."""
 
+    only_headers: ClassVar[frozenset[str] | None] = None
+    """The names of the headers that go out, whoever has added others; None for all."""
+
     def update_headers(self, headers: Any) -> None:
         """Take over headers at once: aiohttp does so one by one, for each request."""
         if HOST in headers:  # the service's is always the same
@@ -76,6 +79,10 @@ class CheckedRequest(aiohttp.ClientRequest):
         """Add none: our sessions have all that aiohttp would look for."""
 
     async def send(self, conn: Any) -> aiohttp.ClientResponse:
+        if self.only_headers is not None:
+            for name in set(self.headers):
+                if name.lower() not in self.only_headers:
+                    del self.headers[name]
         protocol: ResponseHandler = conn.protocol
         last_used: float | None = getattr(protocol, _LAST_USED, None)
         now = time.time()

@@ -179,26 +179,23 @@ class _Daemons(Executor):
             self._count += 1
 
     def _work(self) -> None:
-        while (job := self._next()) is not None:
-            job()
-            del job  # what it held is not to live until the next one
-            with self._lock:
-                self._idle += 1
-
-    def _next(self) -> Callable[[], None] | None:
-        """Wait for something to do; None if the thread is to end."""
         while True:
             try:
                 job = self._jobs.get(timeout=_IDLE)
-                if job is None:
-                    self._jobs.put(None)  # for the next thread
-                return job
             except queue.Empty:
                 with self._lock:
                     if self._idle > 0:
                         self._idle -= 1
                         self._count -= 1
-                        return None
+                        return
+                continue
+            if job is None:
+                self._jobs.put(None)  # for the next thread
+                return
+            job()
+            del job  # what it held is not to live until the next one
+            with self._lock:
+                self._idle += 1
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
         self._jobs.put(None)

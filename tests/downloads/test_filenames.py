@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from aitoearn_async import Image, ImageRef, ImageTask, VideoRef, VideoTask
-from aitoearn_async._downloads.filenames import SUFFIXES, stem_of, suffixes_of
+from aitoearn_async._downloads.filenames import SUFFIXES, file_name, suffixes_of
 from aitoearn_async.contract import image_tasks, media_types, video_tasks
 from aitoearn_async.contract.outputs import Result
 from tests.contract.test_media_types import HEADS
@@ -33,12 +33,13 @@ def test_suffixes_are_of_one_kind() -> None:
 
 def test_stems() -> None:
     """No id can make two files of different tasks have one name, or be an option or a device."""
-    assert stem_of("image", "66", 1) == "image-66-1"
-    assert stem_of("video", "66", None) == "video-66"
-    assert stem_of("video", "-rf", None) == "video--rf"
+    picture, film = Result("image", 1, "x"), Result("video", None, "x")
+    assert file_name("image", "66", picture).whole("image/png") == "image-66-1.png"
+    assert file_name("video", "66", film).whole("video/mp4") == "video-66.mp4"
+    assert file_name("video", "-rf", film).stem == "video--rf"
     refs = [kind(id) for kind in (ImageRef, VideoRef) for id in ("a", "a-1", "a-1-1", "CON")]
     stems = [
-        stem_of(ref.kind, ref.id, number)
+        file_name(ref.kind, ref.id, Result(ref.kind, number, "x")).stem
         for ref in refs
         for number in ((1, 2, 11) if isinstance(ref, ImageRef) else (None,))
     ]

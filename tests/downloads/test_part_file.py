@@ -354,17 +354,16 @@ def test_a_part_in_short_writes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     part.open()
     part.restart(PartMetadata(etag='"1"'))
     write = os.write
-    real = part._handle
+    real = part._file
 
     class Short:
         def __getattr__(self, name: str) -> object:
             return getattr(real, name)
 
         def write(self, data: memoryview) -> int:
-            assert real is not None
             return write(real.fileno(), data[:7])
 
-    part._handle = Short()  # type: ignore[assignment]
+    part._file = Short()  # type: ignore[assignment]
     part.append(b"0123456789" * 5)
     part.append(b"!")
     assert part.size == 51
