@@ -91,6 +91,8 @@ class MediaClient:
             total=None, connect=patience, ceil_threshold=math.inf
         )
         self._sessions: dict[bool, aiohttp.ClientSession] = {}
+        self.mistaken: set[str | None] = set()
+        """Hosts whose checksums are wrong."""
 
     def check(self, address: str, base: URL | None = None) -> URL:
         """Return the address as a URL, if it may be asked.

@@ -12,7 +12,7 @@ from typing import NamedTuple
 import aiohttp
 
 from .._net.failures import failure_of
-from .._net.headers import http_date, retry_after
+from .._net.headers import checksum_of, http_date, retry_after
 from .fetch_error import FetchError, Reason, reason_of_status, words_of
 from .part_file import PartMetadata
 
@@ -153,9 +153,10 @@ def _version(response: aiohttp.ClientResponse, source: str, length: int | None) 
     if modified is not None and not _is_exact(modified, response.headers.get("Date")):
         modified = None
     etag = etag if _STRONG_ETAG.fullmatch(etag) else ""
+    checksum = checksum_of(response.headers)
     if not _is_plain(response.headers.get("Content-Encoding", "")):
-        etag, modified = "", None  # the bytes are others than those of the file
-    return PartMetadata(source=source, etag=etag or None, modified=modified, length=length)
+        etag, modified, checksum = "", None, None  # the bytes are others than those of the file
+    return PartMetadata(source, etag or None, modified, length, checksum)
 
 
 def _is_plain(encoding: str) -> bool:

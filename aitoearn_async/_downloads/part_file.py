@@ -37,6 +37,8 @@ class PartMetadata(msgspec.Struct, frozen=True, omit_defaults=True):
     """The file's date of change, where that is exact enough."""
     length: int | None = None
     """The length of the complete file."""
+    checksum: str | None = None
+    """The checksum of the complete file, if its host has sent one."""
 
     @property
     def validator(self) -> str | None:

@@ -1,13 +1,15 @@
 """One attempt at one file: it fetches what the disk does not have yet, and judges the whole.
 
-A complete file has the length that was announced, is an image or a video, and is whole by its own
-structure. A `FetchError` says what is wrong; whether to try again is decided elsewhere.
+A complete file has the length and the checksum that were announced, is an image or a video, and is
+whole by its own structure. A `FetchError` says what is wrong; whether to try again is decided
+elsewhere.
 """
 
 from __future__ import annotations
 
 import binascii
 import hashlib
+import logging
 import zlib
 from collections.abc import Callable
 from functools import partial
@@ -21,6 +23,7 @@ from .._net.body import GZIP
 from .._runtime.threads import Calls
 from ..contract.media_types import HEAD_BYTES, media_types_of
 from ..contract.outputs import Result
+from .checksum import checksum_in
 from .fetch_error import FetchError, Reason, reason_of_errno, words_of
 from .filenames import SUFFIXES, FileName
 from .media_client import MediaClient
@@ -28,6 +31,8 @@ from .media_stream import MediaStream
 from .media_urls import plain_path
 from .part_file import FileLockedError, PartFile, PartMetadata
 from .stall_timer import StallTimer
+
+logger: logging.Logger = logging.getLogger("aitoearn_async")
 
 T = TypeVar("T")
 Ts = TypeVarTuple("Ts")
@@ -83,6 +88,7 @@ class Transfer:
         self._kind = kind
         self._name = name
         self._calls = calls
+        self._found: str | None = None  # the checksum of what came whole, and was not believed
 
     async def attempt(self, result: Result) -> Path:
         """Fetch the file, or the part of it that is missing.
@@ -110,7 +116,7 @@ class Transfer:
             except FetchError:
                 if result.url is None:
                     raise
-        needs_proof = await self._fetch(part, result.url or "")
+        needs_proof = await self._fetch_checked(part, result.url or "")
         return await self._disk(self._finish, part, needs_proof)
 
     async def _disk(self, call: Callable[[*Ts], T], *args: *Ts) -> T:
@@ -128,11 +134,52 @@ class Transfer:
             error.__cause__ = exc.with_traceback(None)
         raise error
 
-    async def _fetch(self, part: PartFile, address: str) -> bool:
-        """Fetch what is missing. Returns whether only the file itself can tell its end."""
+    async def _fetch_checked(self, part: PartFile, address: str) -> bool:
+        """Fetch what is missing, and all of it once more where it has not the file's checksum.
+
+        Returns whether only the file itself can tell its end.
+        """
         url = self._client.check(address)
+        needs_proof = await self._fetch(part, url)
+        is_right = await self._is_right(part, url)
+        if is_right is False:
+            first = part.metadata
+            try:
+                needs_proof = await self._fetch(part, url, anew=True)
+            except FetchError:
+                if part.metadata is not first:
+                    raise
+                return needs_proof  # the first one is still there, and all there is
+            is_right = await self._is_right(part, url)
+        if is_right is False:
+            text = f"{url.host}: the file's bytes are not those of its checksum"
+            raise FetchError(text, Reason.CUT, stale=True)
+        return needs_proof and not is_right
+
+    async def _is_right(self, part: PartFile, url: URL) -> bool | None:
+        """Return whether a file has its checksum; None where nobody can tell.
+
+        The same bytes twice are the file: then it is its host that is wrong, as a CDN is which
+        makes images smaller, and passes on the checksums of those that it got.
+        """
+        checksum, mistaken = part.metadata.checksum, self._client.mistaken
+        if checksum is None or url.host in mistaken:
+            return None
+        found = await self._disk(part.judged_by, lambda file, _: checksum_in(file, checksum))
+        if found == checksum:
+            return True
+        if found == self._found:
+            mistaken.add(url.host)
+            text = "%s sends checksums that its files do not have: they are ignored from now on"
+            logger.warning(text, url.host)
+            return None
+        self._found = found
+        return False
+
+    async def _fetch(self, part: PartFile, url: URL, *, anew: bool = False) -> bool:
+        """Fetch what is missing, or all. Returns whether only the file itself can tell its end."""
         source, offset = _fingerprint(url), part.size
-        if part.metadata.source != source or part.metadata.validator is None:
+        if anew or part.metadata.source != source or part.metadata.validator is None:
             offset = 0
         if offset and offset == part.metadata.length:
             return False  # all of it came, and then something happened
