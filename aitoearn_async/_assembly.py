@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from ._api.bounded_dict import BoundedDict
 from ._api.caller import ApiCaller
@@ -55,14 +55,12 @@ P = TypeVar("P", bound=BoundToLoop)
 _MOST_MADE = 1000
 
 
-class Secrets(NamedTuple):
-    """The secrets that no frame of a traceback may show."""
+class Secrets:
+    """The secrets that no frame of a traceback may show: a `repr` of this shows none."""
 
-    credentials: Credentials
-    proxy: Callable[[], str | None]
-
-    def __repr__(self) -> str:
-        return "<secrets>"
+    def __init__(self, credentials: Credentials, proxy: Callable[[], str | None]) -> None:
+        self.credentials = credentials
+        self.proxy = proxy
 
 
 class Parts:

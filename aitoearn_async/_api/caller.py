@@ -25,7 +25,7 @@ from .._runtime.lifetime import Lifetime
 from .._transport.http import Http
 from .._transport.response import Response
 from .._verdict import Verdict
-from ..contract.envelope import Envelope, Malformed, decode
+from ..contract.envelope import Envelope, LateDecoder, Malformed, decode
 from ..contract.refusal import Refusal, id_text, refusal
 from ..errors import (
     AiToEarnError,
@@ -150,7 +150,7 @@ class ApiCaller:
     async def call(
         self,
         path: str,
-        decoder: msgspec.json.Decoder[Envelope[T]],
+        decoder: LateDecoder[Envelope[T]],
         *,
         data: bytes | None = None,
         final: Callable[[AiToEarnError], bool] | None = None,
@@ -189,7 +189,7 @@ class ApiCaller:
     async def ask(
         self,
         path: str,
-        decoder: msgspec.json.Decoder[Envelope[T]],
+        decoder: LateDecoder[Envelope[T]],
         deadline: float,
         *,
         data: bytes | None = None,
@@ -219,7 +219,7 @@ class ApiCaller:
     def question(
         self,
         path: str,
-        decoder: msgspec.json.Decoder[Envelope[T]],
+        decoder: LateDecoder[Envelope[T]],
         request_id: str,
         *,
         subject: str | None = None,

@@ -124,6 +124,9 @@ def _has_a_host(url: URL) -> bool:
 
 def is_name(host: str) -> bool:
     """Return whether a host can be looked up at all."""
+    if host.isascii():  # as the codec has it, which is slow to load
+        *labels, last = host.split(".")
+        return host != "" and all(0 < len(label) < 64 for label in labels) and len(last) < 64
     try:
         return bool(host.encode("idna"))
     except UnicodeError:

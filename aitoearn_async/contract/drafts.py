@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from typing import Any, cast
 
-from msgspec import Struct, json
+from msgspec import Struct
 
-from .envelope import Envelope
+from .envelope import Envelope, LateDecoder
 from .tasks import Moment
 
 DRAFT = "/api/ai/draft-generation/{id}"
@@ -30,7 +30,7 @@ class Draft(Struct, frozen=True, rename="camel"):
     updated_at: Moment | None = None
 
 
-draft_decoder: json.Decoder[Envelope[Draft]] = json.Decoder(Envelope[Draft])
+draft_decoder: LateDecoder[Envelope[Draft]] = LateDecoder(Envelope[Draft])
 
 
 def address_in(value: object) -> str | None:

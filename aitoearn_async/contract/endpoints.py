@@ -15,7 +15,7 @@ import msgspec
 from . import image_tasks, video_tasks
 from .catalog import EditModel, ImageModel, Model, VideoModel
 from .drafts import Draft
-from .envelope import Codec, Envelope, codec_for
+from .envelope import Codec, Envelope, LateDecoder, codec_for
 from .outputs import Result
 from .requests import EditImage, GenerateImage, GenerateVideo, TaskRequest
 from .status import TaskState, state_of
@@ -137,7 +137,7 @@ class SubmitEndpoint(msgspec.Struct, Generic[R], frozen=True, kw_only=True):
     """The path, whole."""
     ref: type[R]
     """The ref of the task that comes of it."""
-    decoder: msgspec.json.Decoder[Envelope[Receipt]]
+    decoder: LateDecoder[Envelope[Receipt]]
     """Decodes the answers."""
     catalog: Catalog[Any]
     """The list of models to check it against."""
@@ -166,7 +166,7 @@ def submit_row(path: str, ref: type[R], id_name: str, catalog: Catalog[Any]) -> 
     return SubmitEndpoint(
         path=path,
         ref=ref,
-        decoder=msgspec.json.Decoder(Envelope[receipt]),  # type: ignore[valid-type]
+        decoder=LateDecoder(Envelope[receipt]),  # type: ignore[valid-type]
         catalog=catalog,
     )
 
@@ -222,22 +222,16 @@ class ConfirmedUpload(msgspec.Struct, frozen=True):
     """The address of the file."""
 
 
-signed_decoder: msgspec.json.Decoder[Envelope[SignedUpload]] = msgspec.json.Decoder(
-    Envelope[SignedUpload]
-)
-confirmed_decoder: msgspec.json.Decoder[Envelope[ConfirmedUpload]] = msgspec.json.Decoder(
-    Envelope[ConfirmedUpload]
-)
+signed_decoder: LateDecoder[Envelope[SignedUpload]] = LateDecoder(Envelope[SignedUpload])
+confirmed_decoder: LateDecoder[Envelope[ConfirmedUpload]] = LateDecoder(Envelope[ConfirmedUpload])
 
 VIDEO_LIST = "/api/ai/video/generations?page={page}&pageSize={size}"
 """The caller's own video tasks, newest first."""
 MOST_ROWS = 1000
 """The largest `pageSize`."""
 
-page_decoder: msgspec.json.Decoder[Envelope[Page]] = msgspec.json.Decoder(Envelope[Page])
-entries_decoder: msgspec.json.Decoder[Envelope[list[msgspec.Raw]]] = msgspec.json.Decoder(
-    Envelope[list[msgspec.Raw]]
-)
+page_decoder: LateDecoder[Envelope[Page]] = LateDecoder(Envelope[Page])
+entries_decoder: LateDecoder[Envelope[list[msgspec.Raw]]] = LateDecoder(Envelope[list[msgspec.Raw]])
 """Decodes a catalog, and leaves its entries as they are."""
 
 
@@ -286,5 +280,5 @@ class LogPage(msgspec.Struct, frozen=True):
 LOGS = "/api/ai/logs?type={kind}&page={page}&pageSize={size}"
 """The caller's own tasks of a kind, newest first. Not in the published pages."""
 
-log_decoder: msgspec.json.Decoder[Envelope[LogPage]] = msgspec.json.Decoder(Envelope[LogPage])
-log_row_decoder: msgspec.json.Decoder[LogRow] = msgspec.json.Decoder(LogRow)
+log_decoder: LateDecoder[Envelope[LogPage]] = LateDecoder(Envelope[LogPage])
+log_row_decoder: LateDecoder[LogRow] = LateDecoder(LogRow)

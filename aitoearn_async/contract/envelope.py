@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import UTC, datetime
+from functools import cached_property
 from operator import attrgetter
 from typing import Any, Generic, TypeVar
 
@@ -23,6 +24,22 @@ from .tasks import Task
 
 T = TypeVar("T")
 TaskT = TypeVar("TaskT", bound=Task)
+
+
+class LateDecoder(Generic[T]):
+    """Decodes JSON. It is built when it is first used: that costs a thousand times a decode.
+
+    Args:
+        kind: The type that it decodes to.
+    """
+
+    def __init__(self, kind: type[T]) -> None:
+        self._kind = kind
+
+    @cached_property
+    def decode(self) -> Callable[[bytes], T]:
+        """Decode the bytes of a whole JSON text."""
+        return msgspec.json.Decoder(self._kind).decode
 
 
 class Envelope(msgspec.Struct, Generic[T], frozen=True, rename="camel"):
@@ -53,7 +70,7 @@ class Malformed(msgspec.Struct, frozen=True):
 
 
 class Codec(msgspec.Struct, Generic[TaskT], frozen=True, kw_only=True):
-    """The decoders of one kind of task. Building one costs a thousand times a decode."""
+    """The decoders of one kind of task."""
 
     task: type[TaskT]
     """The Struct of a whole response."""
@@ -61,14 +78,14 @@ class Codec(msgspec.Struct, Generic[TaskT], frozen=True, kw_only=True):
     """Returns the id that a response echoes."""
     id_name: str
     """The name of that field in JSON."""
-    whole: msgspec.json.Decoder[Envelope[TaskT]]
+    whole: LateDecoder[Envelope[TaskT]]
     """Decodes whole responses."""
-    head: msgspec.json.Decoder[Envelope[TaskHead]]
+    head: LateDecoder[Envelope[TaskHead]]
     """Decodes id and status alone, whatever else is there."""
 
 
 def codec_for(task: type[TaskT], id_field: str) -> Codec[TaskT]:
-    """Build the decoders of a kind of task.
+    """Return the decoders of a kind of task.
 
     Args:
         task: Its Struct.
@@ -85,8 +102,8 @@ def codec_for(task: type[TaskT], id_field: str) -> Codec[TaskT]:
         task=task,
         id_of=attrgetter(id_field),
         id_name=id_name,
-        whole=msgspec.json.Decoder(Envelope[task]),  # type: ignore[valid-type]
-        head=msgspec.json.Decoder(Envelope[head]),  # type: ignore[valid-type]
+        whole=LateDecoder(Envelope[task]),  # type: ignore[valid-type]
+        head=LateDecoder(Envelope[head]),  # type: ignore[valid-type]
     )
 
 
@@ -105,9 +122,7 @@ def decode_task(body: bytes, codec: Codec[TaskT]) -> Envelope[TaskT] | Refusal |
     return envelope if envelope.code == 0 else _refused(body)
 
 
-def decode(
-    body: bytes, decoder: msgspec.json.Decoder[Envelope[T]]
-) -> Envelope[T] | Refusal | Malformed:
+def decode(body: bytes, decoder: LateDecoder[Envelope[T]]) -> Envelope[T] | Refusal | Malformed:
     """Decode an answer that is no task: nothing in it is worth mending."""
     deep = too_deep(body)
     if deep:
@@ -121,7 +136,7 @@ def decode(
         return _not_decodable(body, exc)
 
 
-def holds_data(body: bytes, decoder: msgspec.json.Decoder[Envelope[Any]]) -> bool:
+def holds_data(body: bytes, decoder: LateDecoder[Envelope[Any]]) -> bool:
     """Return whether an answer holds what was asked for, whatever its code says."""
     if too_deep(body):
         return False
@@ -171,7 +186,7 @@ class _MendableWire(msgspec.Struct, rename="camel"):
 
 
 _row_decoder = msgspec.json.Decoder(dict[str, Any])
-_mendable_decoder = msgspec.json.Decoder(_MendableWire)
+_mendable_decoder = LateDecoder(_MendableWire)
 _any_decoder = msgspec.json.Decoder(msgspec.Raw)
 
 

@@ -12,8 +12,6 @@ from urllib.parse import unquote
 
 import msgspec
 
-from .media_types import media_types_of
-
 _DATA = "data:"
 
 
@@ -53,7 +51,11 @@ def is_data_uri(text: str) -> bool:
 def _is_base64_of_media(text: str) -> bool:
     """Return whether what should be an address is the file without anything around it."""
     begin = _BASE64.match(text)
-    return begin is not None and bool(media_types_of(b64decode(begin[0])))
+    if begin is None:
+        return False
+    from .media_types import media_types_of  # late: most addresses are no file
+
+    return bool(media_types_of(b64decode(begin[0])))
 
 
 _BASE64 = re.compile(r"[A-Za-z0-9+/]{256}")

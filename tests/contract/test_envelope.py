@@ -12,6 +12,7 @@ from aitoearn_async import ImageRef, ImageTask, TaskState
 from aitoearn_async.contract.endpoints import endpoint_of
 from aitoearn_async.contract.envelope import (
     Envelope,
+    LateDecoder,
     Malformed,
     TaskHead,
     decode,
@@ -22,14 +23,14 @@ from aitoearn_async.contract.envelope import (
 from aitoearn_async.contract.refusal import Refusal, refusal
 
 ENDPOINT = endpoint_of(ImageRef("66"))
-NUMBERS = msgspec.json.Decoder(Envelope[list[int]])
+NUMBERS = LateDecoder(Envelope[list[int]])
 
 DEEP = b"[" * 200 + b"]" * 200
 TOO_DEEP = Malformed("nested too deeply", is_json=True)
 TOO_MANY = Malformed("more than 100,000 lists and objects", is_json=True)
 
 
-def words(body: bytes, decoder: msgspec.json.Decoder[Any] = ENDPOINT.codec.whole) -> str:
+def words(body: bytes, decoder: LateDecoder[Any] = ENDPOINT.codec.whole) -> str:
     """What the decoder itself says of a body."""
     with pytest.raises(msgspec.DecodeError) as caught:
         decoder.decode(body)
@@ -136,7 +137,7 @@ def test_a_glance_sees_id_and_status() -> None:
 
 def test_the_decoders_words_are_cut_short() -> None:
     """It quotes what it was sent; two hundred characters are enough of it."""
-    decoder = msgspec.json.Decoder(Envelope[TaskState])
+    decoder = LateDecoder(Envelope[TaskState])
     body = b'{"code":0,"data":"' + b"x" * 500 + b'"}'
     said = words(body, decoder)
     assert len(said) > 500
@@ -152,7 +153,8 @@ def test_a_decoder_that_runs_out_of_stack() -> None:
     def fall(kind: type, value: object) -> object:
         raise RecursionError
 
-    decoder = msgspec.json.Decoder(Envelope[Bottomless], dec_hook=fall)
+    decoder = LateDecoder(Envelope[Bottomless])
+    decoder.decode = msgspec.json.Decoder(Envelope[Bottomless], dec_hook=fall).decode
     assert decode(b'{"code":0,"data":1}', decoder) == TOO_DEEP
 
 

@@ -93,5 +93,5 @@ def test_lists() -> None:
 )
 def test_the_times_of_a_log_row(fields: str, submitted: float | None) -> None:
     """Text or milliseconds; one that cannot be read is as one that is not there."""
-    row = log_row_decoder.decode(f'{{"id":"a","status":"success",{fields}}}')
+    row = log_row_decoder.decode(f'{{"id":"a","status":"success",{fields}}}'.encode())
     assert row.times.submitted == submitted

@@ -21,7 +21,7 @@ from aitoearn_async.contract.endpoints import (
     page_decoder,
     submit_of,
 )
-from aitoearn_async.contract.envelope import Envelope, Malformed, decode, decode_row
+from aitoearn_async.contract.envelope import Envelope, LateDecoder, Malformed, decode, decode_row
 from aitoearn_async.contract.refusal import Refusal
 from aitoearn_async.contract.status import TaskState, state_of
 
@@ -29,8 +29,8 @@ DATA = Path(__file__).parents[1] / "data"
 IMAGE = submit_of(GenerateImage(model="m", prompt="p"))
 EDIT = submit_of(EditImage(model="m", prompt="p", image="https://x/1.png"))
 VIDEO = submit_of(GenerateVideo(model="m", prompt="p"))
-DRAFTS = msgspec.json.Decoder(Envelope[list[Draft]])
-ROUTES: dict[tuple[str, str], msgspec.json.Decoder[Any]] = {
+DRAFTS = LateDecoder(Envelope[list[Draft]])
+ROUTES: dict[tuple[str, str], LateDecoder[Any]] = {
     ("POST", "/api/ai/image/generate/async"): IMAGE.decoder,
     ("POST", "/api/ai/image/edit/async"): EDIT.decoder,
     ("POST", "/api/ai/video/generations"): VIDEO.decoder,
@@ -69,7 +69,7 @@ NO_JSON = {name for name, each in EXCHANGES.items() if not each.body.startswith(
 each_one = pytest.mark.parametrize("name", sorted(EXCHANGES.keys() - NO_JSON))
 
 
-def decoder_of(exchange: Exchange) -> msgspec.json.Decoder[Any]:
+def decoder_of(exchange: Exchange) -> LateDecoder[Any]:
     path = exchange.path.partition("?")[0]
     route, _, id = path.rstrip("/").rpartition("/")
     found = ROUTES.get((exchange.method, path))

@@ -6,8 +6,11 @@ import warnings
 from typing import Any
 
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 
 from aitoearn_async import CHINA, INTERNATIONAL, Client
+from aitoearn_async._net.urls import is_name
 from aitoearn_async._transport.credentials import without_key
 from tests.support.raw_server import KEY, REF, RawServer
 
@@ -249,3 +252,18 @@ async def test_what_is_not_a_ref(ref: Any) -> None:
 def test_the_key_is_taken_out_of_what_is_shown(text: str, shown: str) -> None:
     """Whole, in any case, and in part where the text ends; a few first letters tell nothing."""
     assert without_key(text, "sk-012345-a") == shown
+
+
+def _is_encoded(host: str) -> bool:
+    try:
+        return bool(host.encode("idna"))
+    except UnicodeError:
+        return False
+
+
+@given(st.lists(st.sampled_from(["", "a", "a" * 63, "a" * 64, "B-1", "ü", "\x7f"]), max_size=4))
+@example([])
+def test_a_name_is_what_the_codec_of_names_takes(labels: list[str]) -> None:
+    """The codec is slow to load, so names in ASCII are judged without it."""
+    host = ".".join(labels)
+    assert is_name(host) == _is_encoded(host)
