@@ -5,7 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from .reader import CUT, UNKNOWN, WHOLE, Completeness, Reader, Short, Structure, Unclear
+from .reader import (
+    CUT,
+    UNKNOWN,
+    WHOLE,
+    Completeness,
+    InconclusiveError,
+    Reader,
+    Structure,
+    TruncatedError,
+)
 
 _MOST_INSIDE = 4096
 """The most boxes that are looked at within one box, and the most tracks."""
@@ -25,7 +34,7 @@ def box_at(file: Reader, at: int, end: int) -> Box:
     """Read the header of a box inside of something that ends at `end`.
 
     Raises:
-        Short: The file ends within the header.
+        TruncatedError: The file ends within the header.
     """
     size, kind, start = file.number(at, 4), file.read(at + 4, 4), at + 8
     if size == 1:
@@ -66,8 +75,8 @@ def _top(file: Reader) -> Iterator[Box]:
     """Go through the outermost boxes.
 
     Raises:
-        Short: The last one goes on past the end of the file.
-        Unclear: These are no boxes.
+        TruncatedError: The last one goes on past the end of the file.
+        InconclusiveError: These are no boxes.
     """
     at, count = 0, 0
     while at < file.size:
@@ -75,10 +84,10 @@ def _top(file: Reader) -> Iterator[Box]:
             return  # room that was set aside, a terminator, or the end of a line
         file.needs(at + 8)
         if file.is_blank(at, 64) and not any(file.tail(min(file.size - at, 65536))):
-            raise Unclear
+            raise InconclusiveError
         box = box_at(file, at, file.size)
         if box.end > file.size and box.kind not in _OUTERMOST:
-            raise Unclear
+            raise InconclusiveError
         yield box
         file.needs(box.end)
         at, count = box.end, count + 1
@@ -263,7 +272,7 @@ _SOT, _EOC, _SOC = b"\xff\x90", b"\xff\xd9", b"\xff\x4f"
 def _codestream(file: Reader, at: int, end: int) -> Structure:
     while True:
         if at + 2 > end:
-            raise Short
+            raise TruncatedError
         marker = file.read(at, 2)
         if marker == _EOC:
             return WHOLE

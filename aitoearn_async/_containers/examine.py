@@ -8,7 +8,7 @@ from typing import IO, NamedTuple
 from ..contract.media_types import HEAD_BYTES, iso_media_types, media_types_of
 from . import boxes, pictures, rasters, streams
 from .matroska import matroska
-from .reader import CUT, UNKNOWN, Completeness, Reader, Short, Structure, Unclear
+from .reader import CUT, UNKNOWN, Completeness, InconclusiveError, Reader, Structure, TruncatedError
 from .tiff import tiff
 
 Parser = Callable[[Reader], Structure]
@@ -98,7 +98,7 @@ def examine(file: IO[bytes], size: int) -> Judgement:
 def _structure(parser: Parser | None, file: Reader) -> Structure:
     try:
         return UNKNOWN if parser is None else parser(file)
-    except Short:
+    except TruncatedError:
         return CUT
-    except Unclear:
+    except InconclusiveError:
         return UNKNOWN

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 
 from ..contract.media_types import ebml_number
-from .reader import Completeness, Reader, Short, Structure, Unclear
+from .reader import Completeness, InconclusiveError, Reader, Structure, TruncatedError
 
 _SEGMENT, _CLUSTER, _TRACKS = 0x18538067, 0x1F43B675, 0x1654AE6B
 _TRACK, _TRACK_TYPE = 0xAE, 0x83
@@ -41,10 +41,10 @@ def matroska(file: Reader) -> Structure:
             at += size
             file.needs(at)
         elif name not in (_CLUSTER, _SEGMENT):
-            raise Unclear
+            raise InconclusiveError
     if cluster is None:
         return Structure(Completeness.CUT, family)
-    with contextlib.suppress(Unclear):
+    with contextlib.suppress(InconclusiveError):
         _walk(file, *(_walk(file, at, stop) or cluster))
     return Structure(Completeness.UNKNOWN if end is None else Completeness.WHOLE, family)
 
@@ -75,12 +75,12 @@ def _element(
     data = file.upto(at, 12)
     name, after = (0, 0) if is_size_only else ebml_number(data, 0, is_id=True)
     if after > len(data) or data[:8] in (b"", bytes(8)):
-        raise Short  # or room that was never written to
+        raise TruncatedError  # or room that was never written to
     if name is None:
-        raise Unclear
+        raise InconclusiveError
     size, after = ebml_number(data, after)
     if after > len(data):
-        raise Short
+        raise TruncatedError
     return name, size, at + after
 
 

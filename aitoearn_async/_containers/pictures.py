@@ -6,7 +6,7 @@ import re
 import struct
 import zlib
 
-from .reader import CUT, UNKNOWN, WHOLE, WINDOW, Cursor, Reader, Structure, Unclear
+from .reader import CUT, UNKNOWN, WHOLE, WINDOW, Cursor, InconclusiveError, Reader, Structure
 
 _CHUNK = struct.Struct(">I4s")
 """The header of a chunk: the size of its data, and its name."""
@@ -16,7 +16,7 @@ _CHUNK_NAME = re.compile(rb"[A-Za-z]{4}")
 def png(file: Reader) -> Structure:
     """Walk the chunks to IEND (PNG, third edition, 5.3)."""
     if file.size > 16 and file.read(12, 4) != b"IHDR":
-        raise Unclear
+        raise InconclusiveError
     at, kind = 8, b""
     while kind != b"IEND":
         size, kind = _CHUNK.unpack(file.read(at, _CHUNK.size))
@@ -47,7 +47,7 @@ def jpeg(file: Reader) -> Structure:
             return WHOLE if file.find(_JPEG_END, at, 2) else CUT
         code = file.number(at + 1, 1)
         if at == 2 and code < 0xC0:
-            raise Unclear  # it does not even begin with a marker
+            raise InconclusiveError  # it does not even begin with a marker
         if code == _EOI:
             return WHOLE
         if code == 0xFF:
@@ -67,7 +67,7 @@ def gif(file: Reader) -> Structure:
     """Walk the blocks to the trailer (GIF89a, appendix B)."""
     flags = file.number(10, 1)
     if not any(file.read(6, 4)):
-        raise Unclear  # a screen of no size
+        raise InconclusiveError  # a screen of no size
     cursor = Cursor(file, 13 + _colours(flags))
     while (kind := cursor.byte()) != 0x3B:
         if kind == 0x21:

@@ -4,7 +4,16 @@ from __future__ import annotations
 
 import re
 
-from .reader import CUT, UNKNOWN, WHOLE, Cursor, Reader, Short, Structure, Unclear
+from .reader import (
+    CUT,
+    UNKNOWN,
+    WHOLE,
+    Cursor,
+    InconclusiveError,
+    Reader,
+    Structure,
+    TruncatedError,
+)
 
 _QOI_END = bytes(7) + b"\x01"
 
@@ -155,7 +164,7 @@ def photoshop(file: Reader) -> Structure:
         return UNKNOWN
     size, rows = (4 if large else 2), channels * height
     if rows > 1_000_000:
-        raise Unclear
+        raise InconclusiveError
     table = file.read(at, rows * size)
     lengths = (int.from_bytes(table[n : n + size], "big") for n in range(0, len(table), size))
     file.needs(at + len(table) + sum(lengths))
@@ -194,5 +203,5 @@ def _zero(file: Reader, at: int) -> int:
     name = file.upto(at, 256)
     end = name.find(b"\x00")
     if end < 0:
-        raise Short if len(name) < 256 else Unclear
+        raise TruncatedError if len(name) < 256 else InconclusiveError
     return at + end

@@ -1,8 +1,8 @@
 """Reads for the parsers of this room: a file of known size, and bounds on how much is read.
 
-A parser reads and computes. Reading past the end of the file raises `Short`, which means that
-the file was cut off; it gives up with `Unclear` where nothing can be said. No file, however
-hostile, makes a parser read more than the bounds allow.
+A parser reads and computes. Reading past the end of the file raises `TruncatedError`, which means
+that the file was cut off; it gives up with `InconclusiveError` where nothing can be said. No file,
+however hostile, makes a parser read more than the bounds allow.
 """
 
 from __future__ import annotations
@@ -44,11 +44,11 @@ CUT = Structure(Completeness.CUT)
 UNKNOWN = Structure(Completeness.UNKNOWN)
 
 
-class Short(Exception):
+class TruncatedError(Exception):
     """The file ends before the structure does."""
 
 
-class Unclear(Exception):
+class InconclusiveError(Exception):
     """The structure does not tell, or it takes too long to tell."""
 
 
@@ -70,21 +70,21 @@ class Reader:
         """Read exactly so many bytes.
 
         Raises:
-            Short: The file has fewer.
-            Unclear: The bounds are reached.
+            TruncatedError: The file has fewer.
+            InconclusiveError: The bounds are reached.
         """
         if at + count > self.size:
-            raise Short
+            raise TruncatedError
         data = self.upto(at, count)
         if len(data) < count:  # it has become shorter meanwhile
-            raise Short
+            raise TruncatedError
         return data
 
     def upto(self, at: int, count: int) -> bytes:
         """Read up to so many bytes: fewer where the file ends.
 
         Raises:
-            Unclear: The bounds are reached.
+            InconclusiveError: The bounds are reached.
         """
         count = min(count, self.size - at)
         if count <= 0 or at < 0:
@@ -92,7 +92,7 @@ class Reader:
         self._reads_left -= 1
         self._bytes_left -= count
         if self._reads_left < 0 or self._bytes_left < 0:
-            raise Unclear
+            raise InconclusiveError
         self._file.seek(at)
         return self._file.read(count)
 
@@ -114,10 +114,10 @@ class Reader:
         """Check that the file reaches so far.
 
         Raises:
-            Short: It does not.
+            TruncatedError: It does not.
         """
         if end > self.size:
-            raise Short
+            raise TruncatedError
 
     def is_blank(self, at: int, count: int) -> bool:
         """Return whether zeros stand there, or nothing: room for what has never been written."""
@@ -162,18 +162,18 @@ class Cursor:
         """Read the next byte.
 
         Raises:
-            Short: There is none.
-            Unclear: Too many were read.
+            TruncatedError: There is none.
+            InconclusiveError: Too many were read.
         """
         if self._index >= len(self._window):
             self._steps_left -= 1
             self._start, self._index = self._start + self._index, 0
             self._window = self._reader.upto(self._start, WINDOW)
             if not self._window:
-                raise Short
+                raise TruncatedError
         self._steps_left -= 1
         if self._steps_left < 0:
-            raise Unclear
+            raise InconclusiveError
         value = self._window[self._index]
         self._index += 1
         return value
@@ -198,7 +198,7 @@ def chunks(
         What `header` returned.
 
     Raises:
-        Short: The last one goes on past the end of the file.
+        TruncatedError: The last one goes on past the end of the file.
     """
     while at < reader.size:
         kind, start, end = header(reader, at)

@@ -12,10 +12,10 @@ from .reader import (
     WHOLE,
     WINDOW,
     Completeness,
+    InconclusiveError,
     Reader,
-    Short,
     Structure,
-    Unclear,
+    TruncatedError,
     chunks,
 )
 
@@ -73,9 +73,9 @@ def flv(file: Reader) -> Structure:
 def _flv_tag(file: Reader, at: int) -> tuple[bytes, int, int]:
     kind, size = file.number(at, 1) & 0x1F, file.number(at + 1, 3)
     if file.is_blank(at, 11):
-        raise Short  # room that was never written to
+        raise TruncatedError  # room that was never written to
     if kind not in _FLV_KINDS:
-        raise Unclear
+        raise InconclusiveError
     end = at + 11 + size
     return bytes([kind]), at + 11, end if end == file.size else end + 4
 
@@ -118,7 +118,7 @@ def transport_stream(file: Reader) -> Structure:
         if {head[at] for at in range(first, min(len(head), 4 * size), size)} == {_SYNC}:
             break
     else:
-        raise Unclear
+        raise InconclusiveError
     rest = file.size % size
     family = _program(head, size, first)
     if not any(file.tail(size)):
@@ -225,12 +225,12 @@ def mxf(file: Reader) -> Structure:
 def _klv(file: Reader, at: int) -> tuple[bytes, int, int]:
     key, first = file.read(at, 16), file.number(at + 16, 1)
     if key[:4] != b"\x06\x0e\x2b\x34":
-        raise Unclear
+        raise InconclusiveError
     if first < 0x80:
         return key, at + 17, at + 17 + first
     count = first & 0x7F
     if not 0 < count <= 8:
-        raise Unclear
+        raise InconclusiveError
     start = at + 17 + count
     return key, start, start + file.number(at + 17, count)
 
@@ -259,13 +259,13 @@ def y4m(file: Reader) -> Structure:
     sizes = {name: int(value) for name, value in _Y4M_SIZE.findall(line)}
     found = _Y4M_COLOURS.search(line)
     if not found and b" C" in line:
-        raise Unclear
+        raise InconclusiveError
     colours, kind = (found[1], found[2]) if found else (b"420", b"")
     width, height = sizes.get(b"W", 0), sizes.get(b"H", 0)
     if len(line) == len(head) < 1024 or not rest.startswith(b"FRAME"[: len(rest)]):
-        raise Short
+        raise TruncatedError
     if not rest.startswith(b"FRAME\n") or not width or not height or b"alpha" in kind:
-        raise Unclear
+        raise InconclusiveError
     chroma = ((width + 1) // 2, (height + 1) // 2)
     planes = {
         b"420": width * height + 2 * chroma[0] * chroma[1],

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import struct
 
-from .reader import CUT, WHOLE, Reader, Structure, Unclear
+from .reader import CUT, WHOLE, InconclusiveError, Reader, Structure
 
 _MOST_DIRECTORIES = 10_000
 _MOST_VALUES = 1_000_000
@@ -49,7 +49,7 @@ class _Directories:
         if not first or not self._number(first, width):
             if first > _BEHIND_HEADS:
                 return CUT  # it was to be written when all was there
-            raise Unclear  # there is no directory
+            raise InconclusiveError  # there is no directory
         seen: set[int] = set()
         found = False
         waiting = [first]
@@ -81,7 +81,7 @@ class _Directories:
         waiting += tags.get(_SMALLER, ())
         for offsets, lengths in _PAIRS:
             if offsets in tags and lengths not in tags:
-                raise Unclear
+                raise InconclusiveError
             for offset, length in zip(tags.get(offsets, ()), tags.get(lengths, ()), strict=False):
                 self._file.needs(offset + length)
         return any(offsets in tags for offsets, _ in _PAIRS)
@@ -93,7 +93,7 @@ class _Directories:
             return ()
         self._values_left -= count
         if self._values_left < 0:
-            raise Unclear
+            raise InconclusiveError
         form = struct.Struct(f"{'<' if self._order == 'little' else '>'}{count}{code}")
         place = at + 4 + self._offset
         if form.size > self._offset:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from .fetch_error import Reason
 
-MOST_BARREN = 10
+MOST_FRUITLESS = 10
 """Attempts in a row without a new byte, after which there are no more."""
 MOST_CUT = 3
 """Attempts that may bring a file whose own structure says that it is cut off."""
@@ -65,7 +65,7 @@ class RetryPolicy:
     def _is_enough(self, reason: Reason, now: float) -> bool:
         if reason is Reason.MISSING:
             return self.missing_for(now) >= self._late
-        return self._cut >= MOST_CUT or self._in_a_row >= MOST_BARREN
+        return self._cut >= MOST_CUT or self._in_a_row >= MOST_FRUITLESS
 
     def missing_for(self, now: float) -> float:
         """Return for how many seconds the host has said that there is no file."""

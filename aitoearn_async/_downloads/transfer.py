@@ -303,11 +303,11 @@ def _decode(part: PartFile, result: Result, most: int) -> None:
     if len(text) * 3 // 4 > most:
         raise _too_large(most)
     for start in range(0, len(text), _CHARACTERS):
-        piece = text[start : start + _CHARACTERS]
+        chunk = text[start : start + _CHARACTERS]
         try:
-            if "=" in piece:
+            if "=" in chunk:
                 raise ValueError
-            part.append(binascii.a2b_base64(piece + "=" * (-len(piece) % 4), strict_mode=True))
+            part.append(binascii.a2b_base64(chunk + "=" * (-len(chunk) % 4), strict_mode=True))
         except ValueError:
             raise FetchError("what came along is no base64", stale=True) from None
 

@@ -148,7 +148,7 @@ class TrackedResponse(aiohttp.ClientResponse):
             raise
 
 
-_PIECE = 256 * 1024
+_CHUNK_BYTES = 256 * 1024
 
 
 class RequestBody(aiohttp.Payload):
@@ -173,10 +173,10 @@ class RequestBody(aiohttp.Payload):
             raise RuntimeError("this request must not be sent twice")
         self._begun = True
         data = memoryview(self._value)
-        for start in range(0, len(data), _PIECE):
+        for start in range(0, len(data), _CHUNK_BYTES):
             # Noted before the last piece is handed on: nobody can say when it left.
-            self.whole = start + _PIECE >= len(data)
-            await writer.write(bytes(data[start : start + _PIECE]))
+            self.whole = start + _CHUNK_BYTES >= len(data)
+            await writer.write(bytes(data[start : start + _CHUNK_BYTES]))
 
 
 def waited_for_a_connection(exc: BaseException) -> bool:

@@ -22,7 +22,7 @@ from ..errors import (
     TransportError,
     UnexpectedResponseError,
 )
-from .lacks import lack_behind
+from .resources import exhausted_resource
 
 
 class Failure(msgspec.Struct, frozen=True):
@@ -101,7 +101,7 @@ def is_a_mistake(exc: Exception) -> bool:
     trace hook of the session.
     """
     if isinstance(exc, RuntimeError):
-        return lack_behind(exc) is None
+        return exhausted_resource(exc) is None
     is_builtin = type(exc).__module__ == "builtins" and not isinstance(exc, _PASSING)
     return is_builtin and _came_through_others(exc)
 

@@ -15,7 +15,7 @@ import aiohttp
 from .._net.body import ResponseTooLargeError
 from .._net.connection import waited_for_a_connection
 from .._net.failures import OF_A_STRANGER, failure_of, is_a_mistake, said_by
-from .._net.lacks import is_out_of_descriptors, lack_behind
+from .._net.resources import exhausted_resource, is_out_of_descriptors
 from .._runtime.lifetime import Lifetime
 from .._verdict import TOO_LARGE
 from ..errors import (
@@ -83,7 +83,7 @@ class ExchangeErrors:
                 label=TOO_LARGE,
                 transient=False,
             )
-        if (lack := _lack_behind(exc)) is not None:
+        if (lack := _exhausted_resource(exc)) is not None:
             return self._not_sent(f"not sent, because this machine has no {lack} left", request_id)
         if is_a_mistake(exc):
             return None
@@ -113,8 +113,8 @@ class ExchangeErrors:
         return NotAskedError(text, request_id, retry_after=_LACKS_FOR)
 
 
-def _lack_behind(exc: Exception) -> str | None:
-    lack = lack_behind(exc)
+def _exhausted_resource(exc: Exception) -> str | None:
+    lack = exhausted_resource(exc)
     if lack is None and isinstance(exc, aiohttp.ClientConnectorDNSError):
         return "file descriptor" if is_out_of_descriptors() else None
     return lack

@@ -31,7 +31,7 @@ MOST_BYTES = 1024**3
 MEDIA = ("image", "audio", "video")
 """The sources that can be uploaded."""
 
-_PIECE = 256 * 1024
+_CHUNK_BYTES = 256 * 1024
 _IN_MEMORY = 1024 * 1024
 """Bytes of a copy that are held in memory before it goes to the disk."""
 _LOOK_UP = 50
@@ -87,7 +87,7 @@ class Content:
         return self._digest
 
     def _hashed(self) -> bytes:
-        reader = Reading(self)
+        reader = ContentReader(self)
         while reader.at < self.size and not self.given_up.is_set():
             reader.next()
         return reader.hash.digest()
@@ -131,21 +131,21 @@ class Content:
     def _copy(self, read: Callable[[int], Any], most: int) -> None:
         size = 0
         # One byte more than there may be: enough to know, whatever it really holds.
-        while size <= most and (piece := self._piece(read(min(_PIECE, most + 1 - size)))):
-            size += self.append(piece)
+        while size <= most and (chunk := self._chunk(read(min(_CHUNK_BYTES, most + 1 - size)))):
+            size += self.append(chunk)
         self._settle(size, most)
 
-    def append(self, piece: bytes) -> int:
+    def append(self, chunk: bytes) -> int:
         """Add to the copy."""
         with self._lock:
             if self._file is None:
                 self._file = tempfile.SpooledTemporaryFile(max_size=_IN_MEMORY)  # noqa: SIM115 - held
-            return self._file.write(piece)
+            return self._file.write(chunk)
 
-    def _piece(self, piece: object) -> bytes:
-        if not isinstance(piece, bytes | bytearray | memoryview):
-            raise ValueError(f"{self.name} gives {type(piece).__name__}; open it as binary")
-        return bytes(cast("bytes", piece))
+    def _chunk(self, chunk: object) -> bytes:
+        if not isinstance(chunk, bytes | bytearray | memoryview):
+            raise ValueError(f"{self.name} gives {type(chunk).__name__}; open it as binary")
+        return bytes(cast("bytes", chunk))
 
     def _settle(self, size: int, most: int) -> None:
         self.size = size
@@ -185,25 +185,25 @@ class Content:
             raise self.changed()
         return f"data:{self.media_type};base64,{b64encode(content).decode()}"
 
-    async def collect(self, pieces: AsyncIterable[bytes], most: int) -> None:
+    async def collect(self, chunks: AsyncIterable[bytes], most: int) -> None:
         """Copy a stream, up to so many bytes."""
         size, block = 0, bytearray()
         try:
-            async for piece in pieces:
-                block += self._piece(piece)
-                if len(block) >= _PIECE:
+            async for chunk in chunks:
+                block += self._chunk(chunk)
+                if len(block) >= _CHUNK_BYTES:
                     size += await self.call(self.append, bytes(block))
                     block.clear()
                     if size > most:
                         break
         finally:
-            if isinstance(pieces, AsyncGenerator):
-                await cast("AsyncGenerator[bytes]", pieces).aclose()
+            if isinstance(chunks, AsyncGenerator):
+                await cast("AsyncGenerator[bytes]", chunks).aclose()
         size += await self.call(self.append, bytes(block))
         self._settle(size, most)
 
 
-class Reading:
+class ContentReader:
     """One go through a content, from its first byte to its last. For threads.
 
     Attributes:
@@ -223,12 +223,12 @@ class Reading:
             OSError: They cannot be read.
             ValueError: The file is shorter than it was.
         """
-        piece = self._content.read_at(self.at, min(_PIECE, self._content.size - self.at))
-        if not piece:
+        chunk = self._content.read_at(self.at, min(_CHUNK_BYTES, self._content.size - self.at))
+        if not chunk:
             raise self._content.changed()
-        self.hash.update(piece)
-        self.at += len(piece)
-        return piece
+        self.hash.update(chunk)
+        self.at += len(chunk)
+        return chunk
 
 
 @contextlib.asynccontextmanager
@@ -301,8 +301,8 @@ def _patient(file: io.FileIO, given_up: threading.Event) -> Callable[[int], byte
 
     def read(most: int) -> bytes:
         while not given_up.is_set():
-            if ready.poll(_LOOK_UP) and (piece := file.read(most)) is not None:
-                return piece
+            if ready.poll(_LOOK_UP) and (chunk := file.read(most)) is not None:
+                return chunk
         raise InterruptedError
 
     return read

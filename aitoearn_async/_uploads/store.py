@@ -18,7 +18,7 @@ from .._downloads.network_guard import ForbiddenAddressError
 from .._downloads.stall_timer import StallTimer
 from .._net.headers import retry_after
 from .._runtime.lifetime import Lifetime
-from .content import Content, Reading
+from .content import Content, ContentReader
 
 Progress = Callable[[int, int | None], None]
 """Takes the number of bytes that have gone out, and the number of all."""
@@ -133,7 +133,7 @@ def _refusal(response: aiohttp.ClientResponse) -> StoreError | None:
 
 
 class ContentBody(aiohttp.Payload):
-    """The body of an upload, sent in pieces. Its length is known, as stores require.
+    """The body of an upload, sent in chunks. Its length is known, as stores require.
 
     Attributes:
         at: How many bytes have gone out.
@@ -154,15 +154,15 @@ class ContentBody(aiohttp.Payload):
 
     async def write(self, writer: AbstractStreamWriter) -> None:
         try:
-            reading = Reading(self._content)
+            reading = ContentReader(self._content)
             while reading.at < self._content.size:
-                piece = await self._content.call(reading.next)
+                chunk = await self._content.call(reading.next)
                 if reading.at == self._content.size and reading.hash.digest() != self._digest:
                     # Before its last bytes have gone out: so the store keeps nothing of it.
                     raise self._content.changed()
-                await writer.write(piece)
+                await writer.write(chunk)
                 self.at = reading.at
-                self._tell(len(piece))
+                self._tell(len(chunk))
         except (ConnectionError, aiohttp.ClientError):
             raise  # of the line, not of the file
         except Exception as exc:

@@ -21,7 +21,7 @@ _NO_THREAD = "can't start new thread"
 _MOST_CAUSES = 10
 
 
-def lack_behind(exc: BaseException | None) -> str | None:
+def exhausted_resource(exc: BaseException | None) -> str | None:
     """Return the resource whose lack prevented a connection; None if that was not the reason.
 
     Args:

@@ -15,7 +15,7 @@ import pytest
 from tenacity import wait_fixed
 
 from aitoearn_async import Client
-from aitoearn_async._net.lacks import is_out_of_descriptors, lack_behind
+from aitoearn_async._net.resources import exhausted_resource, is_out_of_descriptors
 from aitoearn_async.emulator import Emulator
 
 
@@ -55,7 +55,7 @@ LACKS = [
 def test_a_lack_is_found_behind_what_was_raised(
     error: BaseException | None, lack: str | None
 ) -> None:
-    assert lack_behind(error) == lack
+    assert exhausted_resource(error) == lack
 
 
 def test_descriptors_are_asked_for() -> None:
