@@ -31,6 +31,7 @@ from ._arguments import (
     wait_limits,
 )
 from ._polling.batch import Batch
+from ._polling.coroutine_like import coroutine_function
 from ._polling.hooks import call
 from ._polling.outcome import Outcome
 from ._polling.resume import Resume
@@ -38,7 +39,7 @@ from ._polling.rhythm import Rhythm
 from ._polling.schedule import WaitStrategy
 from ._polling.statistics import BatchStatistics
 from ._polling.submitted import naming
-from ._polling.waiter import Waiter, coroutine_function
+from ._polling.waiter import Waiter
 from ._runtime.lifetime import Lifetime
 from ._runtime.logs import log_as_asked
 from ._waits import Waits

@@ -6,27 +6,17 @@ nothing between two awaits, so cancelling it or dropping it leaves nothing behin
 
 from __future__ import annotations
 
-import asyncio
-import functools
-import inspect
 import warnings
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Generator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import UTC, datetime, timedelta
-from types import (
-    CodeType,
-    CoroutineType,
-    FrameType,
-    FunctionType,
-    MethodType,
-    TracebackType,
-)
-from typing import Any, NoReturn, TypeVar, cast
+from typing import NoReturn, TypeVar, cast
 
 from .._verdict import Verdict
 from ..contract.status import TaskState
 from ..contract.tasks import AnyRef, Task, TaskRef
 from ..errors import TaskFailedError
 from .clock import Clock
+from .coroutine_like import CoroutineLike
 from .ends import warn_of_first_failure
 from .shared_rounds import SharedRounds
 from .step import (
@@ -44,7 +34,6 @@ from .step import (
 )
 
 T = TypeVar("T", bound=Task)
-F = TypeVar("F", bound=Callable[..., Any])
 
 Poll = Callable[[WaitState[T], float], Awaitable[PollResult[T] | Verdict]]
 """Polls once for a wait, until the given deadline (infinity for no limit)."""
@@ -73,7 +62,7 @@ class _CollectedState(WaitState[T], gc=True):
     """
 
 
-class Waiter(Coroutine[Any, Any, T], AsyncIterator[T]):
+class Waiter(CoroutineLike[T], AsyncIterator[T]):
     """A wait for one task, made by `Client.wait_for`.
 
     `await` it for the finished task, or iterate it for every change:
@@ -85,8 +74,6 @@ class Waiter(Coroutine[Any, Any, T], AsyncIterator[T]):
     also accepted where a coroutine is, as in `asyncio.create_task(client.wait_for(ref))`. One
     that is dropped unused warns, as a coroutine does.
     """
-
-    _was_used: bool = True  # of one that no call has made
 
     def __init__(
         self,
@@ -110,8 +97,6 @@ class Waiter(Coroutine[Any, Any, T], AsyncIterator[T]):
         self._ended_at: float | None = None
         self._end_was_yielded = False
         self._in_use = False
-        self._coroutine: CoroutineType[Any, Any, T] | None = None
-        self._driver: asyncio.Task[Any] | None = None
         self._was_used = False
         # A class's own name cannot be an instance's: tracers and asyncio ask the instance.
         self.__name__ = "wait_for"
@@ -184,10 +169,6 @@ class Waiter(Coroutine[Any, Any, T], AsyncIterator[T]):
         word = f" {latest.status!r}" if latest else ""
         over = " over" if self._ended_at is not None else ""
         return f"<Waiter {self.ref} {state}{word}{over} polls={self.polls}>"
-
-    def __await__(self) -> Generator[Any, Any, T]:
-        self._was_used = True
-        return self._run().__await__()
 
     def __aiter__(self) -> Waiter[T]:
         self._was_used = True
@@ -276,99 +257,3 @@ class Waiter(Coroutine[Any, Any, T], AsyncIterator[T]):
         if self._ended_at is None:
             self._ended_at = now
         raise decision.error.with_traceback(None)
-
-    # A coroutine's own methods, so that create_task() and TaskGroup take a Waiter as it is.
-
-    def send(self, value: Any) -> Any:
-        """As in a coroutine; called by asyncio's tasks."""
-        return self._drive("send", value)
-
-    def throw(
-        self,
-        typ: Any,
-        val: BaseException | object = None,
-        tb: TracebackType | None = None,
-    ) -> Any:
-        """As in a coroutine; called by asyncio's tasks."""
-        return self._drive("throw", typ if val is None else val)
-
-    def close(self) -> None:
-        """As in a coroutine; called by asyncio's tasks."""
-        self._was_used = True
-        if self._coroutine is not None:
-            self._coroutine.close()
-            self._coroutine = None
-
-    def _drive(self, method: str, value: Any) -> Any:
-        self._was_used = True
-        driver = asyncio.current_task()
-        if self._coroutine is None:
-            # The type of what an `async def` gives, which typeshed says less of.
-            run: Any = self._run()
-            self._coroutine = run
-            self._driver = driver
-        elif self._driver is not driver:
-            raise self._already_in_use()
-        try:
-            return getattr(self._coroutine, method)(value)
-        except BaseException:
-            self._coroutine = None  # it has ended; another use of the wait is another one
-            raise
-
-    # What asyncio, debuggers and tracers ask a coroutine, to show where it stands.
-
-    @property
-    def cr_code(self) -> CodeType:
-        """As in a coroutine: the code it runs."""
-        return type(self)._run.__code__
-
-    @property
-    def cr_frame(self) -> FrameType | None:
-        """As in a coroutine: where it stands; None unless a task is running it."""
-        return None if self._coroutine is None else self._coroutine.cr_frame
-
-    @property
-    def cr_await(self) -> Any:
-        """As in a coroutine: what it is awaiting."""
-        return None if self._coroutine is None else self._coroutine.cr_await
-
-    @property
-    def cr_running(self) -> bool:
-        """As in a coroutine: whether its code is running at this moment."""
-        return self._coroutine is not None and self._coroutine.cr_running
-
-    @property
-    def cr_suspended(self) -> bool:
-        """As in a coroutine: whether it is waiting for something."""
-        return self._coroutine is not None and self._coroutine.cr_suspended
-
-
-class _CoroutineFunction:
-    """A function that `inspect` of Python 3.11 takes for a coroutine function.
-
-    That version has no mark: it looks at the flags of the code.
-    """
-
-    def __init__(self, function: FunctionType) -> None:
-        functools.update_wrapper(self, function)
-        code = function.__code__
-        self.__code__ = code.replace(co_flags=code.co_flags | inspect.CO_COROUTINE)
-        self.__defaults__ = function.__defaults__
-        self.__kwdefaults__ = function.__kwdefaults__
-        self._function = function
-
-    def __get__(self, instance: object, owner: type) -> Any:
-        return self if instance is None else MethodType(self, instance)
-
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        return self._function(*args, **kwargs)
-
-
-def coroutine_function(function: F) -> F:
-    """Mark a function whose result is awaited, for what looks before it calls.
-
-    Background tasks of web frameworks and schedulers run a function that is not marked on a
-    thread, and drop what it returns.
-    """
-    mark: Any = getattr(inspect, "markcoroutinefunction", _CoroutineFunction)
-    return cast("F", mark(function))
