@@ -37,14 +37,11 @@ from ..errors import (
     TransportError,
     UnexpectedResponseError,
 )
-from .bounded_dict import BoundedDict
 from .refusals import broken, refused, rejected
 
 T = TypeVar("T")
 
 logger: logging.Logger = logging.getLogger("aitoearn_async")
-
-_MOST_RESTING = 100
 
 
 class Question(Protocol[T]):
@@ -117,10 +114,9 @@ class ApiCaller:
         self.clock: ServiceClock = clock or ServiceClock()
         self.retrier: Retrier = Retrier(lifetime, attempts)
         self.lifetime: Lifetime = lifetime
-        self._attempts = attempts
         self._numbers = itertools.count(1)
-        # Lists that want to be left alone, by path, and until when.
-        self._resting: BoundedDict[str, float] = BoundedDict(_MOST_RESTING)
+        # Until when each list, by its path, wants to be left alone.
+        self._resting: dict[str, float] = {}
         self._date = ""  # the last `Date` there was
         self._refusals = 0  # times that the key was refused since the last good answer
 
@@ -142,11 +138,6 @@ class ApiCaller:
         until = self._resting.get(path.partition("?")[0], -math.inf)
         return max(until - self.lifetime.time(), 0.0)
 
-    async def rest(self, path: str) -> None:
-        """Leave a list alone for as long as its last answer said."""
-        if seconds := self.rest_of(path):
-            await self.lifetime.sleep(seconds)
-
     async def call(
         self,
         path: str,
@@ -154,7 +145,7 @@ class ApiCaller:
         *,
         data: bytes | None = None,
         final: Callable[[AiToEarnError], bool] | None = None,
-        fresh: bool = False,
+        is_list: bool = False,
         turn: Callable[[float], AbstractAsyncContextManager[None]] | None = None,
     ) -> T:
         """Ask, in up to `attempts` requests, for something that spends nothing.
@@ -164,7 +155,8 @@ class ApiCaller:
             decoder: Decodes a good response.
             data: The JSON that is posted; None for a `GET`.
             final: Tells which errors are not worth a retry, although they look transient.
-            fresh: Whether no cache may answer, not even one that ignores headers.
+            is_list: It is a page of a list. No cache may answer, not even one that ignores
+                headers, and it is left alone first for as long as its last answer said.
             turn: Returns a block that each request is sent in, from its deadline.
 
         Raises:
@@ -173,7 +165,7 @@ class ApiCaller:
 
         async def attempt(deadline: float) -> T | Verdict:
             async with nullcontext() if turn is None else turn(deadline):
-                answer = await self.ask(path, decoder, deadline, data=data, fresh=fresh)
+                answer = await self.ask(path, decoder, deadline, data=data, is_list=is_list)
             if not isinstance(answer.result, Verdict):
                 return answer.result
             verdict = await self.http.credentials.refresh_if_rejected(
@@ -182,6 +174,8 @@ class ApiCaller:
             is_final = final is not None and final(verdict.error)
             return msgspec.structs.replace(verdict, retry=False) if is_final else verdict
 
+        if is_list and (rest := self.rest_of(path)):
+            await self.lifetime.sleep(rest)
         seconds = self.http.time_for(None if data is None else len(data))
         confirm = self.takes_another if data is None else None
         return await self.retrier.call(attempt, seconds, confirm)
@@ -193,7 +187,7 @@ class ApiCaller:
         deadline: float,
         *,
         data: bytes | None = None,
-        fresh: bool = False,
+        is_list: bool = False,
     ) -> ReadResponse[T]:
         """Send one request, once, and read its response.
 
@@ -202,15 +196,16 @@ class ApiCaller:
             decoder: Decodes a good response.
             deadline: The moment of the client's clock at which this is over.
             data: As in `call`.
-            fresh: As in `call`.
+            is_list: It is a page of a list: no cache may answer, and what it says of when to ask
+                again is kept.
         """
         request_id = self.request_id()
         method, body = ("GET", None) if data is None else ("POST", RequestBody(data))
-        sent = self.path_past_caches(path) if fresh else path
+        sent = self.path_past_caches(path) if is_list else path
         response = await self.http.send(method, sent, request_id, deadline, body=body)
         question = self.question(path, decoder, request_id)
         result = self.read(response, question)
-        if isinstance(response, Response):
+        if is_list and isinstance(response, Response):
             rest = result.delay if isinstance(result, Verdict) else response.retry_after
             if rest is not None:
                 self._resting[path.partition("?")[0]] = self.lifetime.time() + longer(rest)
@@ -308,5 +303,5 @@ class ApiCaller:
         of many can be wrong.
         """
         if isinstance(verdict.error, AuthenticationError):
-            return not verdict.retry and self._refusals < 2 <= self._attempts
+            return not verdict.retry and self._refusals < 2 <= self.retrier.attempts
         return not verdict.retry and isinstance(verdict.error, ConnectionFailedError)

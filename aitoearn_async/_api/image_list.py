@@ -68,8 +68,7 @@ class ImagePages:
             AiToEarnError: It did not come.
         """
         path = LOGS.format(kind="image", page=number, size=size)
-        await self._caller.rest(path)
-        return await self._caller.call(path, log_decoder, fresh=True)
+        return await self._caller.call(path, log_decoder, is_list=True)
 
     def newest_first(self, page_size: int) -> ImageList:
         """Return the list, to go through."""

@@ -165,7 +165,7 @@ class SubmitReconciler:
         self, kind: str, size: int, deadline: float
     ) -> tuple[list[LogRow] | AiToEarnError, datetime | None]:
         path = LOGS.format(kind=kind, page=1, size=size)
-        answer = await self._caller.ask(path, log_decoder, deadline, fresh=True)
+        answer = await self._caller.ask(path, log_decoder, deadline, is_list=True)
         result, response = answer.result, answer.response
         if isinstance(result, Verdict):
             error = result.error

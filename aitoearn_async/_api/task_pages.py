@@ -110,7 +110,7 @@ class TaskPages:
         if rest := self._caller.rest_of(path):
             return Verdict.on(NotAskedError("the list is to be left alone", retry_after=rest))
         async with self._turns.page(deadline):
-            answer = await self._caller.ask(path, page_decoder, deadline, fresh=True)
+            answer = await self._caller.ask(path, page_decoder, deadline, is_list=True)
         result, response = answer.result, answer.response
         seconds = self._seconds(response)
         if isinstance(result, Verdict):

@@ -91,9 +91,8 @@ class VideoPages:
         """
         path = VIDEO_LIST.format(page=number, size=size)
         final = spoils_a_page if size > 1 else None
-        await self._caller.rest(path)
         page = await self._caller.call(
-            path, page_decoder, final=final, fresh=True, turn=self._turns.page
+            path, page_decoder, final=final, is_list=True, turn=self._turns.page
         )
         return Rows([self._row(bytes(row)) for row in page.rows], page.total)
 

@@ -41,7 +41,7 @@ class Retrier:
 
     def __init__(self, lifetime: Lifetime, attempts: int) -> None:
         self._lifetime = lifetime
-        self._attempts = attempts
+        self.attempts: int = attempts
         self._budget = _SAVINGS
 
     async def call(
@@ -64,7 +64,7 @@ class Retrier:
         if self._budget < _SAVINGS:
             self._budget = min(self._budget + _EARNED, _SAVINGS)
         self._lifetime.enter()
-        deadline = self._lifetime.time() + self._attempts * seconds
+        deadline = self._lifetime.time() + self.attempts * seconds
         result = await attempt(deadline)
         if isinstance(result, Verdict):
             result = await self._again(attempt, result, deadline, confirm)
@@ -84,7 +84,7 @@ class Retrier:
             return await attempt(deadline) if again else result
 
         result = await confirmed(first)
-        if self._attempts == 1 or not _is_to_retry(result):
+        if self.attempts == 1 or not _is_to_retry(result):
             return result
         earlier: list[T | Verdict] = [result]
         held_back = 0
@@ -98,7 +98,7 @@ class Retrier:
             # Who was held back until the service wants to be asked again has not asked.
             held_back += isinstance(verdict.error, NotAskedError) and verdict.delay is not None
             late = self._lifetime.time() + state.upcoming_sleep >= deadline
-            if late or state.attempt_number - held_back >= self._attempts:
+            if late or state.attempt_number - held_back >= self.attempts:
                 return True
             # Where the service itself says when to come again, that is no matter of the budget.
             return verdict.delay is None and not self._may_spend()
