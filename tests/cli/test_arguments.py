@@ -41,8 +41,6 @@ def no_account(monkeypatch: pytest.MonkeyPatch) -> None:
         (("fleet", "ad"), "There are: fleet add, "),
         (("generate", "image", "a cat"), "'--model'. The command `models` lists them"),
         (("generate", "image", "--model", "m", ""), "PROMPT '': give text"),
-        (("--api-key", "k", "models"), "'--api-key'. The API key is read from AITOEARN_API_KEY"),
-        (("get", "image:a", "--token", "k"), "'--token'. The API key is read from AITOEARN_"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, tuple) else "",
 )
@@ -52,6 +50,23 @@ def test_wrong_usage(invoke: Invoke, args: tuple[str, ...], named: str) -> None:
     assert (result.status, result.out) == (2, "")
     assert named in result.err
     assert "Traceback" not in result.err
+
+
+@pytest.mark.parametrize(
+    ("option", "args"),
+    [
+        ("--api-key", ("--api-key", "k", "models")),
+        ("--token", ("get", "image:a", "--token", "k")),
+    ],
+)
+def test_a_key_that_is_given_as_an_option(
+    invoke: Invoke, option: str, args: tuple[str, ...]
+) -> None:
+    """It is said where it belongs. Not all of click's versions quote the option."""
+    result = invoke(*args)
+    assert (result.status, result.out) == (2, "")
+    said = result.err.replace("'", "")
+    assert f"{option}. The API key is read from AITOEARN_API_KEY" in said
 
 
 @pytest.mark.parametrize("key", [None, "", "two words", "line\n"])

@@ -130,7 +130,9 @@ def _run(program: click.Group) -> int:
 def _show(error: click.ClickException) -> None:
     if isinstance(error, click.NoSuchOption) and error.option_name in _KEY_OPTIONS:
         hint = tr("The API key is read from {variable}, and from nowhere else.")
-        text = f"{error.message} {hint.format(variable=KEY)}"
+        # Of click 8.2 it is a sentence without its stop.
+        stop = "" if error.message.endswith((".", "。")) else "."
+        text = f"{error.message}{stop} {hint.format(variable=KEY)}"
         error = click.UsageError(text, error.ctx)
     try:
         error.show()
