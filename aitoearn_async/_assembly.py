@@ -17,7 +17,7 @@ from ._api.draft_lookup import DraftLookup
 from ._api.poll import Poller
 from ._api.task_pages import TaskPages
 from ._api.turns import Turns
-from ._downloads.network_guard import allowed_networks
+from ._downloads.allowed_networks import allowed_networks
 from ._net.connection import places_for
 from ._net.urls import checked_base_url, checked_headers, proxies, proxy_objection
 from ._resilience.limiter import RequestLimiter

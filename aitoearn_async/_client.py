@@ -30,14 +30,10 @@ from ._arguments import (
     uploadable,
     wait_limits,
 )
-from ._polling.batch import Batch
 from ._polling.coroutine_like import coroutine_function
 from ._polling.hooks import call
-from ._polling.outcome import Outcome
-from ._polling.resume import Resume
 from ._polling.rhythm import Rhythm
 from ._polling.schedule import WaitStrategy
-from ._polling.statistics import BatchStatistics
 from ._polling.submitted import naming
 from ._polling.waiter import Waiter
 from ._runtime.lifetime import Lifetime
@@ -56,6 +52,10 @@ if TYPE_CHECKING:
 
     from ._api.image_list import ImageList
     from ._api.video_list import SkippedVideo, VideoList
+    from ._polling.batch import Batch
+    from ._polling.outcome import Outcome
+    from ._polling.resume import Resume
+    from ._polling.statistics import BatchStatistics
     from .telemetry import Observer
 
 T = TypeVar("T", bound=Task)

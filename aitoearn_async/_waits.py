@@ -6,23 +6,23 @@ They get the parts of the client that they need. Their arguments have been check
 from __future__ import annotations
 
 from collections.abc import AsyncIterable, Awaitable, Callable, Iterable
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from ._arguments import telemetry_asked
-from ._polling.batch import Batch
-from ._polling.resume import Resume
 from ._polling.rhythm import Rhythm
 from ._polling.settings import Evidence, WaitLimits, settings_by_kind, settings_for
 from ._polling.shared_rounds import SharedRounds
-from ._polling.statistics import BatchStatistics
 from ._polling.waiter import Poll, Waiter
 from .contract.endpoints import ref_of
 from .contract.tasks import Task, TaskRef
 
 if TYPE_CHECKING:
     from ._assembly import Parts
+    from ._polling.batch import Batch
+    from ._polling.resume import Resume
+    from ._polling.statistics import BatchStatistics
     from .telemetry import Observer
     from .telemetry.watcher import Watcher
 
@@ -55,7 +55,6 @@ class Waits:
         self._rounds = SharedRounds(parts.pages, parts.lifetime)
         self._poll: Poll[Any] = parts.poller.poll
         self._waiter: Callable[..., Waiter[Any]] = Waiter
-        self._batch: Callable[..., Batch[Any]] = Batch
         self._watcher: Watcher | None = None
         observers: Observer | Iterable[Observer] | str | None = telemetry_asked(telemetry)
         if observers:
@@ -79,6 +78,12 @@ class Waits:
         self._waiter = partial(WatchedWaiter, watch=watcher)
         self._batch = partial(WatchedBatch, watch=watcher)
         return watcher
+
+    @cached_property
+    def _batch(self) -> Callable[..., Batch[Any]]:
+        from ._polling.batch import Batch
+
+        return Batch
 
     async def aclose(self) -> None:
         """Note that the client is closed, and wait until no round runs any more."""

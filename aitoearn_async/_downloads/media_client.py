@@ -18,10 +18,10 @@ from yarl import URL
 from .._net.connection import CheckedRequest, TrackedResponse, forget_sessions
 from .._net.resolver import own_resolver
 from .._net.urls import proxy_options
+from .allowed_networks import Allowed
 from .fetch_error import FetchError
 from .media_stream import MediaStream, lost, stream_of
 from .network_guard import (
-    Allowed,
     ForbiddenAddressError,
     PrivateAddressError,
     check_url,

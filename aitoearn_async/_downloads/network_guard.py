@@ -10,16 +10,14 @@ from __future__ import annotations
 
 import ipaddress
 import socket
-from collections.abc import Iterable
-from typing import NamedTuple
 
 from yarl import URL
 
 from .._net.urls import is_name
+from .allowed_networks import Allowed, Network
 from .media_urls import parse_url
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
-Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 # IPv6 prefixes that stand for an IPv4 address, and how far from its end that begins: bits.
 _CARRIERS = (
@@ -76,57 +74,13 @@ class PrivateAddressError(OSError):
         self.address: Address | None = address
 
 
-class Allowed(NamedTuple):
-    """The internal networks that files may come from all the same."""
-
-    everything: bool = False
-    hosts: frozenset[str] = frozenset()
-    """Names; one that begins with a dot stands for all names that end so."""
-    networks: tuple[Network, ...] = ()
-
-    def has_host(self, host: str) -> bool:
-        """Return whether a host is named here."""
-        name = host.rstrip(".").lower()
-        parts = name.split(".")
-        endings = (f".{'.'.join(parts[at:])}" for at in range(1, len(parts)))
-        return self.everything or name in self.hosts or any(end in self.hosts for end in endings)
-
-    def has_address(self, address: Address) -> bool:
-        """Return whether an address may be connected to."""
-        return (
-            self.everything
-            or is_public(address)
-            or any(address in network for network in self.networks)
-        )
-
-
-def allowed_networks(private_media: bool | str | Iterable[str]) -> Allowed:
-    """Read what a caller allows.
-
-    Args:
-        private_media: True for all networks; or hosts (`cdn.example`, `.example`), addresses
-            and ranges (`10.1.0.0/16`).
-
-    Raises:
-        ValueError: An entry is none of these.
-    """
-    if isinstance(private_media, bool):
-        return Allowed(everything=private_media)
-    entries = [private_media] if isinstance(private_media, str) else list(private_media)
-    hosts: set[str] = set()
-    networks: list[Network] = []
-    for entry in entries:
-        text = entry.strip().removeprefix("*").strip("[]") if isinstance(entry, str) else ""
-        try:
-            networks.append(ipaddress.ip_network(text))
-        except ValueError as exc:
-            if "/" in text or ":" in text or not text or not is_name(text.removeprefix(".")):
-                raise ValueError(
-                    f"private_media={entry!r:.80}: give True, or names of hosts, addresses and "
-                    f"ranges such as '10.1.0.0/16' ({exc})"
-                ) from None
-            hosts.add(text.rstrip(".").lower())
-    return Allowed(hosts=frozenset(hosts), networks=tuple(networks))
+def may_connect(address: Address, allowed: Allowed) -> bool:
+    """Return whether an address may be connected to."""
+    return (
+        allowed.everything
+        or is_public(address)
+        or any(address in network for network in allowed.networks)
+    )
 
 
 def is_public(address: Address) -> bool:
@@ -193,7 +147,7 @@ def check_url(text: str, base: URL | None, *, plain: bool, allowed: Allowed) -> 
         local = host.rstrip(".").lower().rpartition(".")[2] == "localhost"
         if local and not allowed.networks:
             raise ForbiddenAddressError(internal(host, None))
-        if address is not None and not allowed.has_address(address):
+        if address is not None and not may_connect(address, allowed):
             raise ForbiddenAddressError(internal(host, address))
     return url
 
@@ -239,6 +193,6 @@ def guarded_socket(
     """
     family, kind, protocol, _, where = info
     address = literal(str(where[0]))
-    if address is None or not allowed.has_address(address):
+    if address is None or not may_connect(address, allowed):
         raise PrivateAddressError(address)
     return socket.socket(family, kind, protocol)

@@ -1,0 +1,61 @@
+"""The internal networks that files may be fetched from, as the caller names them.
+
+They are read with the first client, so that a wrong one is refused then. `network_guard` holds
+addresses against them.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Iterable
+
+import msgspec
+
+from .._net.urls import is_name
+
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+
+
+class Allowed(msgspec.Struct, frozen=True):
+    """The internal networks that files may come from all the same."""
+
+    everything: bool = False
+    hosts: frozenset[str] = frozenset()
+    """Names; one that begins with a dot stands for all names that end so."""
+    networks: tuple[Network, ...] = ()
+
+    def has_host(self, host: str) -> bool:
+        """Return whether a host is named here."""
+        name = host.rstrip(".").lower()
+        parts = name.split(".")
+        endings = (f".{'.'.join(parts[at:])}" for at in range(1, len(parts)))
+        return self.everything or name in self.hosts or any(end in self.hosts for end in endings)
+
+
+def allowed_networks(private_media: bool | str | Iterable[str]) -> Allowed:
+    """Read what a caller allows.
+
+    Args:
+        private_media: True for all networks; or hosts (`cdn.example`, `.example`), addresses
+            and ranges (`10.1.0.0/16`).
+
+    Raises:
+        ValueError: An entry is none of these.
+    """
+    if isinstance(private_media, bool):
+        return Allowed(everything=private_media)
+    entries = [private_media] if isinstance(private_media, str) else list(private_media)
+    hosts: set[str] = set()
+    networks: list[Network] = []
+    for entry in entries:
+        text = entry.strip().removeprefix("*").strip("[]") if isinstance(entry, str) else ""
+        try:
+            networks.append(ipaddress.ip_network(text))
+        except ValueError as exc:
+            if "/" in text or ":" in text or not text or not is_name(text.removeprefix(".")):
+                raise ValueError(
+                    f"private_media={entry!r:.80}: give True, or names of hosts, addresses and "
+                    f"ranges such as '10.1.0.0/16' ({exc})"
+                ) from None
+            hosts.add(text.rstrip(".").lower())
+    return Allowed(hosts=frozenset(hosts), networks=tuple(networks))
