@@ -96,6 +96,7 @@ class Batch(AsyncIterator[EitherOutcome[T]]):
         self._news: asyncio.Future[None] | None = None
         self._failure: BaseException | None = None
         self._state = "not entered"
+        self._is_over = True  # nothing more is polled
         self._save_queue = SaveQueue(save, self._deliver, self._pool.arm, self._fail)
         # It comes last, since it may raise, and a batch that is half made must have a `repr`.
         self._ref_reader = RefReader(
@@ -105,7 +106,7 @@ class Batch(AsyncIterator[EitherOutcome[T]]):
     async def __aenter__(self) -> Batch[T]:
         if self._state != "not entered":
             raise RuntimeError(f"this batch is {self._state}; make another one")
-        self._state = "open"
+        self._state, self._is_over = "open", False
         self._loop = asyncio.get_running_loop()
         self._spawn(self._closed())
         self._spawn(self._ref_reader.run())
@@ -206,10 +207,7 @@ class Batch(AsyncIterator[EitherOutcome[T]]):
         return True
 
     def _is_paused(self) -> bool:
-        return self._is_over() or len(self._ready) >= _MOST_READY or self._save_queue.is_full
-
-    def _is_over(self) -> bool:
-        return self._state != "open" or self._failure is not None
+        return self._is_over or len(self._ready) >= _MOST_READY or self._save_queue.is_full
 
     # What comes out.
 
@@ -247,13 +245,14 @@ class Batch(AsyncIterator[EitherOutcome[T]]):
             self._fail(exc)
 
     def _fail(self, exc: BaseException) -> None:
-        if not self._is_over():
+        if not self._is_over:
             # A mistake in a hook or a strategy must be found by its frames; our own errors need
             # none.
             self._failure = exc.with_traceback(None) if isinstance(exc, AiToEarnError) else exc
             self._stop()
 
     def _stop(self) -> None:
+        self._is_over = True
         self._pool.stop()
         for task in self._tasks:
             task.cancel()

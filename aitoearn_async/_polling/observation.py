@@ -9,9 +9,8 @@ import math
 from collections.abc import Callable, Iterable
 from typing import Any, Protocol
 
-from ..contract.endpoints import ENDPOINTS
 from ..contract.task_times import TaskTimes
-from ..contract.tasks import Task, TaskRef
+from ..contract.tasks import TaskRef
 from .rhythm import Learner, TimeLeft
 from .survival import Cohort, shared_age
 
@@ -39,10 +38,15 @@ class ObservedWait(Protocol):
 
 
 def observe(
-    wait: ObservedWait, learner: Learner, task: Task, asked: float, now: float, *, is_over: bool
+    wait: ObservedWait,
+    learner: Learner,
+    times: TaskTimes,
+    asked: float,
+    now: float,
+    *,
+    is_over: bool,
 ) -> None:
     """Tell the learner what a whole task shows, which was asked for and came at these moments."""
-    times = ENDPOINTS[type(wait.ref)].times_of(task)
     meet(wait, learner, times, now)
     if is_over:
         observe_end(wait, learner, times, now)
@@ -71,9 +75,10 @@ def observe_running(wait: ObservedWait, asked: float) -> float:
 
 def observe_end(wait: ObservedWait, learner: Learner, times: TaskTimes, now: float) -> None:
     """Note that a task has ended since it was last seen running."""
-    if wait.cohort is not None and wait.seen_age < math.inf:
-        born = wait.born
-        learner.ended(wait.cohort.curve, born, born + wait.seen_age, now, times.ended)
+    cohort = wait.cohort
+    if cohort is not None and wait.seen_age < math.inf:
+        born = wait.started - cohort.age
+        learner.ended(cohort.curve, born, born + wait.seen_age, now, times.ended)
         wait.seen_age = math.inf  # noted
 
 

@@ -80,8 +80,9 @@ def settings_for(kind: str, limits: WaitLimits, evidence: Evidence, rhythm: Rhyt
     timeout, patience, wait = limits
     if wait is not None:
         return WaitSettings(timeout, patience, wait, evidence)
-    learner = rhythm.learner(kind, backoff_of(kind))
-    return WaitSettings(timeout, patience, cadence(kind), evidence, learner)
+    delays, backoff = cadence(kind), backoff_of(kind)
+    learner = rhythm.learner(kind, backoff)
+    return WaitSettings(timeout, patience, delays, evidence, learner)
 
 
 def settings_by_kind(

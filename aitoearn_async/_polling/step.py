@@ -22,7 +22,7 @@ from typing import Any, Generic, TypeVar, cast
 import msgspec
 
 from .._verdict import NO_TURN, Verdict
-from ..contract.endpoints import endpoint_of
+from ..contract.endpoints import ENDPOINTS, endpoint_of
 from ..contract.tasks import Task, TaskRef
 from ..errors import (
     AiToEarnError,
@@ -241,7 +241,8 @@ def _after_reply(
         return _next(wait, settings, None, now, changed, reply.retry_after)
     wait.latest, is_over = task, task.done
     if learner is not None:
-        observe(wait, learner, task, asked, now, is_over=is_over)
+        times = ENDPOINTS[type(wait.ref)].times_of(task)
+        observe(wait, learner, times, asked, now, is_over=is_over)
     return Ended(task) if is_over else _next(wait, settings, task, now, changed, reply.retry_after)
 
 
