@@ -270,6 +270,17 @@ def test_what_is_submitted_can_be_added(service: Service, invoke: Invoke) -> Non
     assert invoke("fleet", "add", ref).lines == ["0 of 1 were new"]
 
 
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="it takes a full disk")
+def test_a_task_whose_name_cannot_be_printed_is_added(service: Service, invoke: Invoke) -> None:
+    """The workers wait for it, and its name is on stderr."""
+    with open("/dev/full", "w") as full:
+        made = invoke("generate", "image", "--model", "gpt-image-2", "--fleet", "a cat", out=full)
+    (ref,) = service.emulator.created
+    assert made.status == 2
+    assert f"submitted {ref}" in made.err
+    assert invoke("fleet", "add", str(ref)).lines == ["0 of 1 were new"]
+
+
 def test_a_task_that_could_not_be_added_is_named(
     service: Service, invoke: Invoke, monkeypatch: pytest.MonkeyPatch
 ) -> None:

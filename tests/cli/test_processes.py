@@ -102,6 +102,20 @@ def test_a_stdout_that_is_closed(service: Service, monkeypatch: pytest.MonkeyPat
     assert exit.value.code == 1
 
 
+def test_a_task_is_named_on_stderr_where_stdout_is_closed(
+    service: Service, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It is paid for, and its name is nowhere else."""
+    monkeypatch.setattr(sys, "stdout", None)
+    words = ["generate", "image", "--model", "gpt-image-2", "a cat", "--no-wait"]
+    monkeypatch.setattr(sys, "argv", ["x", *words])
+    with pytest.raises(SystemExit) as exit:
+        main()
+    monkeypatch.undo()
+    assert exit.value.code == 0
+    assert f"submitted {service.emulator.created[0]}" in capsys.readouterr().err
+
+
 def test_lines_are_flushed_and_ctrl_c_ends_a_wait(service: Service) -> None:
     """Each line comes when it happens; Ctrl-C makes 130 and names what was left."""
     done = service.do(service.emulator.add_image, "success")

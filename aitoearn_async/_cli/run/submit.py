@@ -7,6 +7,7 @@ command early says whether there may be a task.
 from __future__ import annotations
 
 import asyncio
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -98,13 +99,10 @@ class _Submission:
             return await self._wait(ref) if self._options.wait else self._name(ref)
 
     async def _add_to_fleet(self, ref: TaskRef[Any]) -> ExitStatus:
-        status = self._name(ref)
         try:
-            await add_to_fleet(ref)
-        except (AiToEarnError, ValueError) as error:
-            note = tr("{ref} was submitted, and is not in the fleet: {reason}")
-            echo_error(note.format(ref=ref, reason=error))
-            return ExitStatus.USAGE
+            self._name(ref)
+        finally:  # whether or not its name can be written
+            status = await _added(ref)
         return status
 
     async def _can_be_checked(self) -> bool:
@@ -146,11 +144,14 @@ class _Submission:
 
     def _name(self, ref: TaskRef[Any]) -> ExitStatus:
         named = msgspec.json.encode({"ref": str(ref), "state": "running"})
+        # It is paid for, and named nowhere else: on stderr, where stdout cannot have it.
+        told = tr("submitted {ref}").format(ref=ref)
+        if sys.stdout is None:  # a shell has closed it (`>&-`)
+            echo_error(told)
         try:
             echo(named if self._settings.as_json else str(ref))
         except OSError:
-            # It is paid for, and named nowhere else.
-            echo_error(tr("submitted {ref}").format(ref=ref))
+            echo_error(told)
             raise
         return ExitStatus.SUCCEEDED
 
@@ -166,3 +167,13 @@ class _Submission:
         note = " ".join(self._notes) or tr("nothing was submitted")
         echo_error(tr("interrupted; {note}").format(note=note))
         return ExitStatus.INTERRUPTED
+
+
+async def _added(ref: TaskRef[Any]) -> ExitStatus:
+    try:
+        await add_to_fleet(ref)
+    except (AiToEarnError, ValueError) as error:
+        note = tr("{ref} was submitted, and is not in the fleet: {reason}")
+        echo_error(note.format(ref=ref, reason=error))
+        return ExitStatus.USAGE
+    return ExitStatus.SUCCEEDED
