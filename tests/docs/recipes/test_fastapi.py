@@ -115,7 +115,12 @@ async def test_nothing_is_polled_for_a_browser_that_has_left(
 
 @pytest.mark.parametrize(
     ("path", "status"),
-    [("/images/..", 404), ("/images/a%20b", 400), ("/images/66f0a1b2c3d4e5f601020304", 404)],
+    [
+        ("/images/..", 404),
+        ("/images/a%20b", 400),
+        ("/images/cat", 400),
+        ("/images/66f0a1b2c3d4e5f601020304", 404),
+    ],
 )
 async def test_what_is_no_image_is_said_to_be_none(
     path: str, status: int, browser: httpx.AsyncClient
@@ -125,9 +130,11 @@ async def test_what_is_no_image_is_said_to_be_none(
 
 
 async def test_an_order_with_nothing_in_it_is_refused(browser: httpx.AsyncClient) -> None:
-    answer = await browser.put("/orders/first", json={"prompt": ""})
-    assert answer.status_code == 400
-    assert "prompt" in answer.json()["detail"]
+    image = await browser.put("/orders/first", json={"prompt": ""})
+    film = await browser.post("/films", json={"prompt": ""})
+    for answer in (image, film):
+        assert answer.status_code == 400
+        assert "prompt" in answer.json()["detail"]
 
 
 async def test_a_wrong_key_is_our_trouble_and_can_be_repaired(
