@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
-from collections.abc import AsyncIterator
 from typing import Any
 
 import tenacity
 
 from aitoearn_async import Client
 from aitoearn_async.emulator import Emulator
+from tests.support.relay import Relay
 
 from .report import Report
 
@@ -26,52 +25,15 @@ reads the whole answer each time, stands beside it.
 """
 
 
-class _Relay:
-    """Passes bytes between a client and a server, and counts those that the client receives."""
-
-    def __init__(self, port: int) -> None:
-        self._port = port
-        self.received = 0
-
-    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        answers, requests = await asyncio.open_connection("127.0.0.1", self._port)
-        upward = asyncio.create_task(_pump(reader, requests))
-        try:
-            while data := await answers.read(65536):
-                self.received += len(data)
-                writer.write(data)
-                await writer.drain()
-        except OSError:
-            pass
-        finally:
-            upward.cancel()
-            requests.close()
-            writer.close()
-
-
-async def _pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    with contextlib.suppress(OSError):
-        while data := await reader.read(65536):
-            writer.write(data)
-            await writer.drain()
-    writer.close()
-
-
-@contextlib.asynccontextmanager
-async def _counted(service: Emulator) -> AsyncIterator[tuple[_Relay, Client]]:
-    relay = _Relay(int(service.url.rpartition(":")[2]))
-    server = await asyncio.start_server(relay.serve, "127.0.0.1", 0)
-    address = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
-    async with server, Client(service.api_key, base_url=address) as client:
-        yield relay, client
-
-
 async def _measure(size: int, polls: int) -> tuple[float, float, float]:
     """Return the bytes of a wait's first poll, of each later one, and of a `get`."""
     image = {"image": "data:image/png;base64," + "A" * size} if size else {}
     async with Emulator() as service:
         ref = service.add_image("generating", request={"prompt": "a cat", **image})
-        async with _counted(service) as (relay, client):
+        async with (
+            Relay(int(service.url.rpartition(":")[2])) as relay,
+            Client(service.api_key, base_url=relay.url) as client,
+        ):
             marks: dict[int, int] = {}
 
             def at_once(state: tenacity.RetryCallState) -> float:

@@ -28,6 +28,7 @@ from aitoearn_async.emulator import VirtualTimeLoop
 from tests.fleet.servers import Server
 from tests.support.ports import free_port
 from tests.support.raw_server import KEY, Line, envelope, http
+from tests.support.relay import Relay
 
 from . import stores
 
@@ -127,54 +128,6 @@ def signed_url(
     to_sign = f"AWS4-HMAC-SHA256\n{moment}\n{scope}\n{digest}"
     signature = hmac.digest(key, to_sign.encode(), "sha256").hex()
     return f"{origin}{quote(path)}?{query}&X-Amz-Signature={signature}"
-
-
-class Relay:
-    """Passes bytes on to the store, and keeps what the client has sent."""
-
-    def __init__(self, port: int) -> None:
-        self._port = port
-        self.sent = bytearray()
-        self._lines: set[asyncio.Task[None]] = set()
-
-    async def __aenter__(self) -> Relay:
-        self._server = await asyncio.start_server(self._connected, "127.0.0.1", 0)
-        self.url = f"http://127.0.0.1:{self._server.sockets[0].getsockname()[1]}"
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        self._server.close()
-        for line in self._lines:
-            line.cancel()
-        await asyncio.gather(*self._lines, return_exceptions=True)
-        await self._server.wait_closed()
-
-    def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        line = asyncio.ensure_future(self._pass_on(reader, writer))
-        self._lines.add(line)
-        line.add_done_callback(self._lines.discard)
-
-    async def _pass_on(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        back, on = await asyncio.open_connection("127.0.0.1", self._port)
-        try:
-            await asyncio.wait(
-                [
-                    asyncio.ensure_future(pump(reader, on, self.sent)),
-                    asyncio.ensure_future(pump(back, writer, bytearray())),
-                ],
-                return_when=asyncio.FIRST_COMPLETED,
-            )
-        finally:
-            on.transport.abort()
-            writer.transport.abort()
-
-
-async def pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, kept: bytearray) -> None:
-    with contextlib.suppress(ConnectionError):
-        while piece := await reader.read(65_536):
-            kept += piece
-            writer.write(piece)
-            await writer.drain()
 
 
 class Signer(stores.Server):
