@@ -85,12 +85,7 @@ class Codec(msgspec.Struct, Generic[TaskT], frozen=True, kw_only=True):
 
 
 def codec_for(task: type[TaskT], id_field: str) -> Codec[TaskT]:
-    """Return the decoders of a kind of task.
-
-    Args:
-        task: Its Struct.
-        id_field: The attribute that holds its id.
-    """
+    """Return the decoders of a kind of task, by the attribute that holds its id."""
     id_name = next(f.encode_name for f in msgspec.structs.fields(task) if f.name == id_field)
     head = msgspec.defstruct(
         f"{task.__name__}Head",
@@ -109,31 +104,24 @@ def codec_for(task: type[TaskT], id_field: str) -> Codec[TaskT]:
 
 def decode_task(body: bytes, codec: Codec[TaskT]) -> Envelope[TaskT] | Refusal | Malformed:
     """Decode an answer to a poll."""
-    deep = too_deep(body)
-    if deep:
-        return Malformed(deep, is_json=True)
-    try:
-        envelope = codec.whole.decode(body)
-    except msgspec.ValidationError as exc:
-        return _decode_again(body, codec, exc)
-    except (ValueError, RecursionError) as exc:
-        return _not_decodable(body, exc)
-    # Code and data in contradiction: the code is the one the service says to go by.
-    return envelope if envelope.code == 0 else _refused(body)
+    return decode(body, codec.whole, codec)
 
 
-def decode(body: bytes, decoder: LateDecoder[Envelope[T]]) -> Envelope[T] | Refusal | Malformed:
-    """Decode an answer that is no task: nothing in it is worth mending."""
+def decode(
+    body: bytes, decoder: LateDecoder[Envelope[T]], codec: Codec[Any] | None = None
+) -> Envelope[T] | Refusal | Malformed:
+    """Decode an answer; one that is no task has no codec, and nothing worth mending."""
     deep = too_deep(body)
     if deep:
         return Malformed(deep, is_json=True)
     try:
         envelope = decoder.decode(body)
-        return envelope if envelope.code == 0 else _refused(body)
     except msgspec.ValidationError as exc:
-        return _no_json(body) or refusal(body) or _broken(body, exc)
+        return _no_json(body) or refusal(body) or _repaired(body, codec) or _broken(body, exc)
     except (ValueError, RecursionError) as exc:
         return _not_decodable(body, exc)
+    # Code and data in contradiction: the code is the one the service says to go by.
+    return envelope if envelope.code == 0 else _refused(body)
 
 
 def holds_data(body: bytes, decoder: LateDecoder[Envelope[Any]]) -> bool:
@@ -190,19 +178,15 @@ _mendable_decoder = LateDecoder(_MendableWire)
 _any_decoder = msgspec.json.Decoder(msgspec.Raw)
 
 
-def _decode_again(
-    body: bytes, codec: Codec[TaskT], why: msgspec.ValidationError
-) -> Envelope[TaskT] | Refusal | Malformed:
-    """The rare path: the answer begins like JSON, but not like a good one."""
-    if (broken := _no_json(body)) is not None:
-        return broken
-    if (no := refusal(body)) is not None:
-        return no
+def _repaired(body: bytes, codec: Codec[Any] | None) -> Envelope[Any] | Malformed | None:
+    """Return an answer about a task with what can be mended in it; None if it cannot be."""
+    if codec is None:
+        return None
     try:
         found = _mendable_decoder.decode(body)
         data = msgspec.convert(_mended(found.data, codec), codec.task)
     except msgspec.ValidationError:
-        return _broken(body, why)
+        return None
     except (ValueError, RecursionError) as exc:
         return _not_decodable(body, exc)
     return Envelope(0, data, found.request_id)
