@@ -17,22 +17,19 @@ from typing import Any
 from .report import Report
 
 BENCHMARKS = {
-    "overhead": ("benchmarks.overhead", "client CPU of one poll, against the same by hand"),
-    "telemetry": ("benchmarks.telemetry", "CPU of a poll with OpenTelemetry on, against off"),
-    "throughput": ("benchmarks.throughput", "CPU of a poll in a batch, against by hand and peers"),
-    "memory": ("benchmarks.memory", "memory of a waiting task, against gather of single waits"),
-    "lag": ("benchmarks.lag", "lag of the event loop and of polls, with 100,000 tasks pending"),
-    "bandwidth": ("benchmarks.bandwidth", "bytes received for polls of an unchanged task"),
-    "batch": ("benchmarks.batch", "20,000 tasks with realistic lives, in real time"),
-    "cadence": (
-        "benchmarks.cadence",
-        "requests and delay of the cadence, over the backoff's",
-    ),
-    "outage": ("benchmarks.outage", "what an outage costs the service, and when all is well again"),
-    "fleet": ("benchmarks.fleet", "a fleet against the same processes without one, in storms"),
-    "import": ("benchmarks.import_time", "import time, against that of the dependencies"),
-    "faults": ("benchmarks.faults", "what the SDK survives: the fault suite, and its books"),
-    "soak": ("benchmarks.soak", "10,000 tasks at a time, with trouble mixed in, for an hour"),
+    "overhead": "client CPU of one poll, against the same by hand",
+    "telemetry": "CPU of a poll with OpenTelemetry on, against off",
+    "throughput": "CPU of a poll in a batch, against by hand and peers",
+    "memory": "memory of a waiting task, against gather of single waits",
+    "lag": "lag of the event loop and of polls, with 100,000 tasks pending",
+    "bandwidth": "bytes received for polls of an unchanged task",
+    "batch": "20,000 tasks with realistic lives, in real time",
+    "cadence": "requests and delay of the cadence, over the backoff's",
+    "outage": "what an outage costs the service, and when all is well again",
+    "fleet": "a fleet against the same processes without one, in storms",
+    "import": "import time, against that of the dependencies",
+    "faults": "what the SDK survives: the fault suite, and its books",
+    "soak": "10,000 tasks at a time, with trouble mixed in, for an hour",
 }
 PUBLISHED = (
     *("overhead", "throughput", "memory", "lag", "bandwidth"),
@@ -84,16 +81,14 @@ def main() -> int:
 
 
 def _list() -> None:
-    rows = {**{name: what for name, (_, what) in BENCHMARKS.items()}, **COMMANDS}
+    rows = {**BENCHMARKS, **COMMANDS}
     width = max(map(len, rows))
     for name, what in rows.items():
         print(f"{name:{width}}  {what}")
 
 
 def _run(name: str, file: Path | None, *, smoke: bool, **options: Any) -> Report:
-    module = importlib.import_module(
-        "benchmarks.compare" if name == "compare" else BENCHMARKS[name][0]
-    )
+    module = importlib.import_module("benchmarks." + name.replace("import", "import_time"))
     report: Report = module.run(smoke, **options)
     report.show(name, smoke=smoke)
     if file is not None:

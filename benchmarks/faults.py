@@ -129,7 +129,11 @@ def tables(rows: list[Account], total: Account) -> list[Table]:
         counts: list[Cell] = [account.sum(count) for count in _COUNTS.values()]
         lines.append([name, len(account.entries), *counts, f"{over:.1f}"])
     others: list[list[Cell]] = [
-        [f"{account.row.number:>2} {figure.what}", _number(figure.value), _most(figure)]
+        [
+            f"{account.row.number:>2} {figure.what}",
+            _number(figure.value),
+            "" if figure.at_most is None else f"{figure.at_most:g}",
+        ]
         for account in rows
         for figure in account.figures
     ]
@@ -139,10 +143,6 @@ def tables(rows: list[Account], total: Account) -> list[Table]:
 
 def _number(value: float) -> str:
     return f"{value:,.0f}" if value == int(value) or abs(value) >= 100 else f"{value:.2f}"
-
-
-def _most(figure: Figure) -> str:
-    return "" if figure.at_most is None else f"{figure.at_most:g}"
 
 
 _PAGE = """\

@@ -14,6 +14,7 @@ from textwrap import fill
 from typing import TypeVar
 
 import msgspec
+from aiohttp import http_parser
 
 T = TypeVar("T")
 
@@ -124,6 +125,7 @@ class Spread(msgspec.Struct):
 
 def machine() -> dict[str, str]:
     """Return where and with what it was measured."""
+    has_c_parser = http_parser.HttpResponseParser is not http_parser.HttpResponseParserPy
     return {
         "date": datetime.now(UTC).date().isoformat(),
         "cpu": _cpu_model(),
@@ -131,7 +133,7 @@ def machine() -> dict[str, str]:
         "system": f"{platform.system()} {platform.machine()}",
         "python": f"{platform.python_implementation()} {platform.python_version()}",
         "aiohttp": version("aiohttp"),
-        "http parser": "C" if _has_c_parser() else "Python",
+        "http parser": "C" if has_c_parser else "Python",
         "msgspec": version("msgspec"),
         "tenacity": version("tenacity"),
     }
@@ -146,12 +148,6 @@ def _cpu_model() -> str:
         if line.startswith("model name"):
             return line.partition(":")[2].strip()
     return platform.processor() or "unknown"
-
-
-def _has_c_parser() -> bool:
-    from aiohttp import http_parser
-
-    return bool(http_parser.HttpResponseParser is not http_parser.HttpResponseParserPy)
 
 
 def _show_table(table: Table) -> None:

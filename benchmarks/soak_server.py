@@ -67,11 +67,6 @@ def fate_of(number: int) -> Fate:
     return Fate(ImageRef(f"66{number:022x}"), word, chance.random())
 
 
-def _add(service: Emulator, number: int, least: float, most: float) -> ImageRef:
-    ref, word, share = fate_of(number)
-    return service.add_image(("generating", least + share * (most - least)), word, id=ref.id)
-
-
 async def _trouble(service: Emulator) -> None:
     """Queue up trouble for one request in twenty, of each kind as often as of others."""
     owed = 0.0
@@ -90,9 +85,11 @@ async def _obey(service: Emulator) -> None:
     await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(orders), sys.stdin)
     there: deque[tuple[float, ImageRef]] = deque()
     while line := await orders.readline():
-        _, first, count, least, most = line.split()
+        _, first, count, *seconds = line.split()
+        least, most = map(float, seconds)
         for number in range(int(first), int(first) + int(count)):
-            ref = _add(service, number, float(least), float(most))
+            ref, word, share = fate_of(number)
+            service.add_image(("generating", least + share * (most - least)), word, id=ref.id)
             there.append((loop.time() + _KEPT, ref))
         while there and there[0][0] < loop.time():
             service.remove(there.popleft()[1])

@@ -79,12 +79,9 @@ def members_of(body: bytes) -> Members:
         rows = _list_decoder.decode(body) if body.lstrip()[:1] == b"[" else [_decoder.decode(body)]
     except (ValueError, RecursionError):
         return {}
-    found = {_plain(name): bytes(raw) for row in rows[:1] for name, raw in row.items()}
+    members = rows[0] if rows else {}
+    found = {name.lower().translate(_SEPARATORS): bytes(raw) for name, raw in members.items()}
     return {name: raw for name, raw in found.items() if name == _SUCCESS or raw not in _NOTHING}
-
-
-def _plain(name: str) -> str:
-    return name.lower().replace("_", "").replace("-", "")
 
 
 def _is_no(said: Members, code: int | None) -> bool:
@@ -132,12 +129,8 @@ def _words(said: Members, levels: int = _MOST_LEVELS) -> str:
             return words
     found = [said[name] for name in (*_WORDS, *_FAULTS) if name in said]
     if found:
-        return _text(next((raw for raw in found if _is_text(raw)), found[0]))
+        return _text(next((raw for raw in found if raw[:1] == b'"'), found[0]))
     return _words(members_of(said["data"]), levels - 1) if levels and "data" in said else ""
-
-
-def _is_text(raw: bytes) -> bool:
-    return raw[:1] == b'"'
 
 
 def _text(raw: bytes) -> str:
@@ -173,6 +166,7 @@ def id_text(value: object) -> str | None:
 
 
 _SUCCESS = "success"
+_SEPARATORS = str.maketrans("", "", "_-")
 _NUMBER = re.compile(rb'"?(-?[0-9]{1,4300})(?:\.0*)?"?')
 _decoder = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _list_decoder = msgspec.json.Decoder(list[dict[str, msgspec.Raw]])

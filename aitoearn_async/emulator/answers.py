@@ -151,11 +151,12 @@ def _say(service: Service, request: Request, fault: Fault | None) -> Said:
     """
     if len(request.body) > MOST_BYTES:
         return _TOO_LARGE
-    if (request.body and _is_json(request) and not _parses(request.body)) or not _decodes(request):
+    if not _decodes(request):
         return _UNREAD
     route = _route(service, request)
     if route is None:
-        said: Said = _no_route(request)
+        where = f"{request.method} {request.path.removeprefix('/api')}"
+        said: Said = ErrorAnswer(dialects.NOT_FOUND, f"Cannot {where}")
     else:
         call = call_of(service, route, request, fault)
         if not call.account and not (route.public and "X-Api-Key" not in request.headers):
@@ -167,22 +168,16 @@ def _say(service: Service, request: Request, fault: Fault | None) -> Said:
     return said
 
 
-def _no_route(request: Request) -> ErrorAnswer:
-    path = request.path.removeprefix("/api")
-    return ErrorAnswer(dialects.NOT_FOUND, f"Cannot {request.method} {path}")
-
-
 def _decodes(request: Request) -> bool:
+    """Return whether the path and a body of JSON can be decoded."""
     path = request.path.partition("?")[0]
-    if "%" not in path:
-        return True
-    if _BAD_ESCAPE.search(path):
-        return False
     try:
         unquote(path, errors="strict")
-    except UnicodeDecodeError:
+        if request.body and "json" in request.headers.get("Content-Type", ""):
+            msgspec.json.decode(request.body)
+    except (ValueError, RecursionError):  # of characters too
         return False
-    return True
+    return not _BAD_ESCAPE.search(path)
 
 
 def _route(service: Service, request: Request) -> Route | None:
@@ -190,15 +185,3 @@ def _route(service: Service, request: Request) -> Route | None:
     if request.route not in service.routes:
         return None
     return routes.find(request.method, request.path.partition("?")[0])
-
-
-def _is_json(request: Request) -> bool:
-    return "json" in request.headers.get("Content-Type", "")
-
-
-def _parses(body: bytes) -> bool:
-    try:
-        msgspec.json.decode(body)
-    except (ValueError, RecursionError):
-        return False
-    return True
