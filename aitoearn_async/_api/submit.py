@@ -12,6 +12,7 @@ from __future__ import annotations
 import logging
 import weakref
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any, TypeGuard, TypeVar, cast
 
 from .._error_base import is_of_the_service
@@ -106,16 +107,10 @@ class Submitter:
             if check:
                 await self._catalog.check(request, row.catalog)
             sent, data = await self._bodies.make(request, upload, progress)
-            ref = await self._send(row, sent, data)
+            attempt = partial(self._attempt, row, sent, data)
+            ref = await self._caller.retrier.call(attempt, self._http.time_for(len(data)))
             told(ref)
             return ref
-
-    async def _send(self, row: SubmitEndpoint[R], sent: TaskRequest[R], data: bytes) -> R:
-        async def attempt(deadline: float) -> R | Verdict:
-            down = await self._probe(row, deadline)
-            return down or await self._attempt(row, sent, data, deadline)
-
-        return await self._caller.retrier.call(attempt, self._http.time_for(len(data)))
 
     async def _probe(self, row: SubmitEndpoint[R], deadline: float) -> Verdict | None:
         """Ask for the models first where the service is down: that costs nothing if it is lost.
@@ -132,6 +127,8 @@ class Submitter:
     async def _attempt(
         self, row: SubmitEndpoint[R], request: TaskRequest[R], data: bytes, deadline: float
     ) -> R | Verdict:
+        if not self._http.monitor.all_well and (down := await self._probe(row, deadline)):
+            return down
         request_id = self._caller.request_id()
         body = RequestBody(data)
         at, sent = datetime.now(UTC), self._lifetime.time()

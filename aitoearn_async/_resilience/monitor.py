@@ -52,7 +52,8 @@ class ServiceMonitor:
         self._host = Scope(
             urlsplit(address).hostname or address, limiter.pace, self._usual, self._changed
         )
-        self._all_well = True  # so that nothing more need be asked, and no clock be read
+        self.all_well: bool = True
+        """Nothing is down or has asked to be left alone: nothing more need be asked."""
 
     @property
     def state(self) -> BreakerState:
@@ -71,7 +72,7 @@ class ServiceMonitor:
     def paused_for(self) -> float:
         """Return the seconds for which a route asks to be left alone, from now: the longest."""
         # No clock is read of a client not used yet: that would settle it on this loop, if any.
-        if self._all_well:
+        if self.all_well:
             return 0.0
         until = max((route.pauses.until for route in self._routes.values()), default=-math.inf)
         return max(0.0, until - self._now())
@@ -83,7 +84,7 @@ class ServiceMonitor:
             return False
         if not self._host.breaker.is_current(admission.of_host):
             return False
-        return self._all_well or self._now() >= route.pauses.until
+        return self.all_well or self._now() >= route.pauses.until
 
     def admit(
         self, route: str, *, probe: bool = True, last: bool = False
@@ -102,7 +103,7 @@ class ServiceMonitor:
         found = self._routes.get(route)
         if found is None:
             found = self._add(route)
-        if self._all_well:
+        if self.all_well:
             return found.admission
         now = self._now()
         if now < found.pauses.until:
@@ -136,7 +137,7 @@ class ServiceMonitor:
         route.usual.note(sent)
         route.answered_at = sent
         route.pauses.note_good(subject)
-        if not self._all_well or route.breaker.streak or self._host.breaker.streak:
+        if not self.all_well or route.breaker.streak or self._host.breaker.streak:
             self._note_life(admission)
 
     def record_failure(
@@ -176,12 +177,12 @@ class ServiceMonitor:
             self._see_whether_routes_agree(now)
         else:
             self.record_ignored(admission)
-        self._all_well = self._all_well and host.is_well and route.is_well
+        self.all_well = self.all_well and host.is_well and route.is_well
         asked: float | None = getattr(error, "retry_after", None)
         if asked is not None or isinstance(error, RateLimitError):
             pause = route.pauses.note_complaint(subject, asked, now)
             if pause is not None:
-                self._all_well = False
+                self.all_well = False
                 route.pause(pause, now)
                 # Each request that is held adds something at random.
                 asked = pause.seconds
@@ -247,6 +248,6 @@ class ServiceMonitor:
             return
         if any(now < route.pauses.until for route in self._routes.values()):
             return
-        self._all_well = True
+        self.all_well = True
         for route in self._routes.values():
             route.renew(self._host.breaker.generation)
