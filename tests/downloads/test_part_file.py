@@ -15,16 +15,31 @@ import random
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from aitoearn_async import DownloadError
 from aitoearn_async._downloads import part_file
 from aitoearn_async._downloads.part_file import FileLockedError, PartMetadata
+from aitoearn_async._runtime.threads import Threads
 from tests.support.forks import Forks
 from tests.support.raw_server import ID, STALL, Heard, Part, RawServer, http
 
-from .storage import FILM, OTHER, address, answer, client_for, cut, etag_of, film_at, names, serve
+from .storage import (
+    FILM,
+    OTHER,
+    PICTURE,
+    address,
+    answer,
+    client_for,
+    cut,
+    etag_of,
+    film_at,
+    names,
+    picture_at,
+    serve,
+)
 
 NAME = f"video-{ID}.mp4"
 PART = f".video-{ID}.part"
@@ -346,6 +361,23 @@ async def test_a_file_system_without_locks(tmp_path: Path, monkeypatch: pytest.M
     async with RawServer(serve()) as server, client_for(server) as client:
         await client.download(film_at(address(server)), tmp_path)
     assert names(tmp_path) == [NAME]
+
+
+async def test_a_small_file_takes_three_calls_of_a_thread(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is claimed, written, and then examined and named."""
+    started: list[object] = []
+    start = Threads.start
+
+    def counted(self: Threads, *args: Any) -> asyncio.Future[Any]:
+        started.append(args)
+        return start(self, *args)
+
+    monkeypatch.setattr(Threads, "start", counted)
+    async with RawServer(serve(PICTURE)) as server, client_for(server) as client:
+        await client.download(picture_at(address(server)), tmp_path)
+    assert len(started) == 3
 
 
 def test_a_part_in_short_writes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
