@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from ._api.video_list import VideoPages
     from ._downloads.downloader import Downloader
     from ._downloads.media_client import MediaClient
-    from ._polling.rhythm import ServiceClock
+    from ._polling.service_clock import ServiceClock
     from .contract.tasks import TaskRef
 
 

@@ -19,6 +19,7 @@ import random
 import msgspec
 
 from .plans import Backoff, balanced, refined, solve
+from .service_clock import ServiceClock
 from .survival import CurveState, SurvivalCurve
 from .sweeps import SweepGrid, swept_survival
 
@@ -36,50 +37,10 @@ _CLASSES = 12
 """Phases in which tasks can be submitted, between two sweeps, that plans are made for."""
 _OLDEST = 30 * 86400.0
 """The age in seconds past which a task's date is not believed."""
-_MOST_JUMPS = 3
-"""The number of jumps after which the service's clock is not believed any more."""
 _MOST_OF_A_NAME = 100
 _LATE = 1 / 6
 """Share of a period, behind the usual lags of its ends, within which many tasks are asked for once
 more."""
-
-
-class ServiceClock:
-    """The service's clock, as its `Date` headers tell it: whole seconds, sent some time ago.
-
-    Attributes:
-        offset: Seconds from the client's clock to it; 0 while it is not known.
-        known: Whether it is.
-    """
-
-    def __init__(self) -> None:
-        self.offset: float = 0.0
-        self.known: bool = False
-        self._low = self._high = self._at = 0.0
-        self._jumps = 0
-
-    def time(self, now: float) -> float | None:
-        """Return its time at a moment of the client's clock; None where it is not known."""
-        return now + self.offset if self.known else None
-
-    def note(self, date: float, sent: float, received: float) -> None:
-        """Note the `Date` of an answer, and when its request went out and it came in."""
-        if self._jumps >= _MOST_JUMPS:
-            return
-        low, high = date - received, date + 1.0 - sent
-        # Clocks drift apart: what was known grows vague.
-        vague = 0.02 * (received - self._at)
-        self._at = received
-        if not self.known:
-            self.known, self._low, self._high = True, low, high
-        elif low > self._high + vague or high < self._low - vague:
-            self._jumps += 1
-            self._low, self._high = low, high
-            self.known = self._jumps < _MOST_JUMPS
-        else:
-            self._low = max(self._low - vague, low)
-            self._high = min(self._high + vague, high)
-        self.offset = (self._low + self._high) / 2 if self.known else 0.0
 
 
 class KindState(msgspec.Struct, omit_defaults=True):

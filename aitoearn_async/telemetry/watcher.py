@@ -38,7 +38,7 @@ from .observer import Observer
 from .operations import BreakerChange, Download, Operation, OperationOutcome, Poll, Submit, Wait
 
 if TYPE_CHECKING:
-    from .._polling.rhythm import ServiceClock
+    from .._polling.service_clock import ServiceClock
 
 T = TypeVar("T", bound=Task)
 F = TypeVar("F")

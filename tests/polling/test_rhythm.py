@@ -20,7 +20,8 @@ from aitoearn_async._polling.plans import (
     balanced,
     solve,
 )
-from aitoearn_async._polling.rhythm import KindState, Learner, ServiceClock
+from aitoearn_async._polling.rhythm import KindState, Learner
+from aitoearn_async._polling.service_clock import ServiceClock
 from aitoearn_async._polling.survival import SurvivalCurve
 from aitoearn_async._polling.sweeps import SweepGrid
 from tests.support.clock import ROUNDING

@@ -9,7 +9,8 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from aitoearn_async._polling.plans import Backoff
-from aitoearn_async._polling.rhythm import Learner, ServiceClock
+from aitoearn_async._polling.rhythm import Learner
+from aitoearn_async._polling.service_clock import ServiceClock
 from aitoearn_async._polling.survival import SurvivalCurve
 
 IMAGE = Backoff(1.0, 1.5, 10.0, 0.2)
