@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from .._polling.page_scan import Piece
+from .._polling.page_scan import PageRange
 from ..contract.endpoints import LOGS, LogPage, LogRow, log_decoder
 from ..contract.status import TaskState, state_of
 from ..contract.tasks import ImageRef, is_id
@@ -91,7 +91,7 @@ class ImageList(AsyncIterator[ListedImage]):
     def __init__(self, page_size: int, fetch: Fetch) -> None:
         self.total: int | None = None
         self._fetch = fetch
-        self._next: Piece | None = Piece(0, page_size)
+        self._next: PageRange | None = PageRange(0, page_size)
         self._ready: deque[ListedImage] = deque()
         self._seen: BoundedDict[str, None] = BoundedDict(_MOST_SEEN)
 
@@ -105,13 +105,13 @@ class ImageList(AsyncIterator[ListedImage]):
             await self._advance(self._next)
         return self._ready.popleft()
 
-    async def _advance(self, piece: Piece) -> None:
-        page = await self._fetch(piece.number, piece.size)
+    async def _advance(self, wanted: PageRange) -> None:
+        page = await self._fetch(wanted.number, wanted.size)
         self.total = page.total
         before = len(self._seen)
         self._ready.extend(_listed(row) for row in page.rows if is_id(row.id) and self._is_new(row))
         is_repeated = len(self._seen) == before and not self._ready
-        self._next = None if is_repeated else after(piece, len(page.rows), page.total)
+        self._next = None if is_repeated else after(wanted, len(page.rows), page.total)
 
     def _is_new(self, row: LogRow) -> bool:
         if row.id in self._seen:

@@ -41,7 +41,7 @@ CODES: dict[int, type[ApiError]] = {
 """The error of each business code that has a class of its own."""
 
 
-class Status(msgspec.Struct, frozen=True):
+class Meaning(msgspec.Struct, frozen=True):
     """The error that an HTTP status comes to, where the response is not in the service's words."""
 
     error: type[ApiError] | type[TransportError]
@@ -49,37 +49,43 @@ class Status(msgspec.Struct, frozen=True):
     text: str
 
 
-_STATUSES: tuple[tuple[range, Status], ...] = (
-    (range(304, 305), Status(UnexpectedResponseError, True, "unchanged, which was not asked")),
-    (range(300, 400), Status(UnexpectedResponseError, False, "a redirect, which is not followed")),
+_MEANINGS: tuple[tuple[range, Meaning], ...] = (
+    (
+        range(304, 305),
+        Meaning(UnexpectedResponseError, True, "unchanged, which was not asked"),
+    ),
+    (
+        range(300, 400),
+        Meaning(UnexpectedResponseError, False, "a redirect, which is not followed"),
+    ),
     (
         range(401, 402),
-        Status(AuthenticationError, False, "refused by something before the service"),
+        Meaning(AuthenticationError, False, "refused by something before the service"),
     ),
-    (range(408, 409), Status(UnexpectedResponseError, True, "the request came too slowly")),
+    (range(408, 409), Meaning(UnexpectedResponseError, True, "the request came too slowly")),
     (
         range(413, 414),
-        Status(
+        Meaning(
             UnexpectedResponseError,
             False,
             "the request is too large for a proxy before the service (nginx allows 1 MB unless "
             "client_max_body_size says more)",
         ),
     ),
-    (range(425, 426), Status(UnexpectedResponseError, True, "too early")),
-    (range(429, 430), Status(RateLimitError, True, "too many requests")),
+    (range(425, 426), Meaning(UnexpectedResponseError, True, "too early")),
+    (range(429, 430), Meaning(RateLimitError, True, "too many requests")),
     (
         range(400, 500),
-        Status(UnexpectedResponseError, False, "refused by something before the service"),
+        Meaning(UnexpectedResponseError, False, "refused by something before the service"),
     ),
     (
         range(511, 512),
-        Status(UnexpectedResponseError, True, "a network on the way wants a login first"),
+        Meaning(UnexpectedResponseError, True, "a network on the way wants a login first"),
     ),
-    (range(500, 600), Status(ServerError, True, "a proxy before the service has no answer")),
-    (range(1000), Status(UnexpectedResponseError, True, "not an answer of the service")),
+    (range(500, 600), Meaning(ServerError, True, "a proxy before the service has no answer")),
+    (range(1000), Meaning(UnexpectedResponseError, True, "not an answer of the service")),
 )
-_NO_STATUS = Status(UnexpectedResponseError, True, "a status that is no status")
+_NO_MEANING = Meaning(UnexpectedResponseError, True, "a status that is no status")
 
 
 def error_for(code: int, status: int = 200) -> type[ApiError]:
@@ -90,15 +96,15 @@ def error_for(code: int, status: int = 200) -> type[ApiError]:
         status: The HTTP status. It counts where nobody knows the code.
     """
     error = CODES.get(code) or (ServerError if 500 <= code <= 599 else ApiError)
-    by_status = status_for(status).error
+    by_status = meaning_of(status).error
     if error is ApiError and issubclass(by_status, ApiError):
         return by_status
     return error
 
 
-def status_for(status: int) -> Status:
+def meaning_of(status: int) -> Meaning:
     """Return what an HTTP status comes to."""
-    return next((found for statuses, found in _STATUSES if status in statuses), _NO_STATUS)
+    return next((found for statuses, found in _MEANINGS if status in statuses), _NO_MEANING)
 
 
 def refused(no: Refusal, response: Response, request_id: str, http: Http) -> ApiError:
@@ -135,7 +141,7 @@ def _gateway_error(status: int) -> type[ApiError]:
 
 def rejected(response: Response, request_id: str, http: Http) -> ApiError | TransportError:
     """Return the error of a response that is not in the service's own words."""
-    found = status_for(response.status)
+    found = meaning_of(response.status)
     text = f"HTTP {response.status}: {_reason(found, response, http)}"
     wait = response.retry_after
     if issubclass(found.error, ApiError):
@@ -166,7 +172,7 @@ def _label(status: int) -> str:
     return f"HTTP {status}" if status in range(1000) else "not HTTP"
 
 
-def _reason(found: Status, response: Response, http: Http) -> str:
+def _reason(found: Meaning, response: Response, http: Http) -> str:
     if 300 <= response.status < 400 and response.status != 304:
         target = origin_of(response.headers.get("Location", ""), http.base_url)
         return f"{found.text}, to {http.credentials.shown(target)}; is base_url= right?"

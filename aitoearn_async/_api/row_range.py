@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-from .._polling.page_scan import Piece, is_cut
+from .._polling.page_scan import PageRange, is_cut
 
 
-def pieces(at: int, size: int) -> list[Piece]:
+def smaller_pages(at: int, size: int) -> list[PageRange]:
     """Return smaller pages that together cover what a page covers."""
     largest = 1 << (size - 1).bit_length() - 1
-    found: list[Piece] = []
+    found: list[PageRange] = []
     end = at + size
     while at < end:
-        piece = min(largest, 1 << (end - at).bit_length() - 1, at & -at or largest)
-        found.append(Piece(at, piece))
-        at += piece
+        part = min(largest, 1 << (end - at).bit_length() - 1, at & -at or largest)
+        found.append(PageRange(at, part))
+        at += part
     return found
 
 
-def after(page: Piece, rows: int, total: int | None) -> Piece | None:
+def after(page: PageRange, rows: int, total: int | None) -> PageRange | None:
     """Return the page to ask for after one that brought so many rows; None after the last.
 
     A service may give fewer rows than it is asked for, though its total says that it has more.
@@ -26,4 +26,4 @@ def after(page: Piece, rows: int, total: int | None) -> Piece | None:
     """
     seen = page.at + rows
     goes_on = seen != total if rows >= page.size else is_cut(page, rows, total)
-    return Piece(seen - seen % rows, rows) if rows and goes_on else None
+    return PageRange(seen - seen % rows, rows) if rows and goes_on else None

@@ -11,7 +11,7 @@ from collections import OrderedDict
 import msgspec
 
 from .._net.headers import matches
-from .._polling.page_scan import Piece
+from .._polling.page_scan import PageRange
 from .._polling.pages import RouteState, RowPage, TaskPage
 from .._transport.response import Response
 from .._verdict import Verdict
@@ -62,12 +62,12 @@ class TaskPages:
         return self._routes.setdefault(kind, RouteState())
 
     async def logs(
-        self, kind: str, piece: Piece, deadline: float, *, whole: bool
+        self, kind: str, wanted: PageRange, deadline: float, *, whole: bool
     ) -> RowPage | Verdict:
         """Ask for a page of the logs. `whole`: it has to come whole, though it may be unchanged."""
-        path = LOGS.format(kind=kind, page=piece.number, size=piece.size)
+        path = LOGS.format(kind=kind, page=wanted.number, size=wanted.size)
         # Always the same: it is part of the response's bytes, so of its ETag.
-        request_id = f"{self._http.name}-{kind}s-{piece.number}-{piece.size}"
+        request_id = f"{self._http.name}-{kind}s-{wanted.number}-{wanted.size}"
         etag, kept = (None, None) if whole else self._kept.get(path, (None, None))
         fresh = self._caller.path_past_caches(path)
         response = await self._http.send("GET", fresh, request_id, deadline, etag=etag)

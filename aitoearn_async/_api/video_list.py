@@ -3,7 +3,7 @@
 The service fails a whole page for one row it cannot show, and a page of rows that echo large
 inputs can be larger than what is read. Such a page is asked for again in smaller ones, until the
 bad row stands alone. A page of `size` rows can only begin at a
-multiple of it, so a piece is always a power of two, and begins at a multiple of itself:
+multiple of it, so a smaller page is always a power of two, and begins at a multiple of itself:
 
     0 ─────── 100      fails
     0 ── 64 | 64 ─ 96 | 96 ─ 100                       the first fails
@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import msgspec
 
 from .._polling.hooks import call
-from .._polling.page_scan import Piece
+from .._polling.page_scan import PageRange
 from .._verdict import spoils_a_page
 from ..contract.endpoints import ENDPOINTS, VIDEO_LIST, page_decoder
 from ..contract.envelope import Malformed, decode_row
@@ -35,7 +35,7 @@ from ..errors import (
     UnexpectedResponseError,
 )
 from .bounded_dict import BoundedDict
-from .row_range import after, pieces
+from .row_range import after, smaller_pages
 
 if TYPE_CHECKING:
     from .caller import ApiCaller
@@ -59,14 +59,14 @@ class SkippedVideo(msgspec.Struct, frozen=True):
     `max_response_bytes`."""
 
 
-class Rows(NamedTuple):
+class VideoPage(NamedTuple):
     """One page: its rows, of which some may be unreadable, and how many there are in all."""
 
     rows: list[VideoTask | ContractError]
     total: int | None
 
 
-Fetch = Callable[[int, int], Awaitable[Rows]]
+Fetch = Callable[[int, int], Awaitable[VideoPage]]
 """Asks for a page: its number from 1, and its size. A page of several rows is not asked for
 again when one of them spoils it."""
 
@@ -83,7 +83,7 @@ class VideoPages:
         self._caller = caller
         self._turns = turns
 
-    async def fetch(self, number: int, size: int) -> Rows:
+    async def fetch(self, number: int, size: int) -> VideoPage:
         """Return one page of the list of videos.
 
         Raises:
@@ -94,7 +94,7 @@ class VideoPages:
         page = await self._caller.call(
             path, page_decoder, final=final, is_list=True, turn=self._turns.page
         )
-        return Rows([self._row(bytes(row)) for row in page.rows], page.total)
+        return VideoPage([self._row(bytes(row)) for row in page.rows], page.total)
 
     def newest_first(
         self, page_size: int, skipped: Callable[[SkippedVideo], object] | None
@@ -138,7 +138,7 @@ class VideoList(AsyncIterator[VideoTask]):
         self._fetch = fetch
         self._report = skipped
         self._next = 0
-        self._pieces: deque[Piece] = deque()
+        self._wanted: deque[PageRange] = deque()
         self._ready: deque[VideoTask | SkippedVideo] = deque()
         self._seen: BoundedDict[str, None] = BoundedDict(_MOST_SEEN)
         self._repeated = 0  # rows since the last one that was new
@@ -166,32 +166,32 @@ class VideoList(AsyncIterator[VideoTask]):
             self._in_use = False
 
     async def _advance(self) -> None:
-        """Deal with the next piece: take its rows, or take it apart."""
-        piece = self._pieces[0] if self._pieces else Piece(self._next, self._page_size)
+        """Deal with the next page: take its rows, or take it apart."""
+        wanted = self._wanted[0] if self._wanted else PageRange(self._next, self._page_size)
         try:
-            page = await self._fetch(piece.number, piece.size)
+            page = await self._fetch(wanted.number, wanted.size)
         except _OF_A_PAGE as error:
             if not spoils_a_page(error):
                 raise
-            if piece.size == 1:
+            if wanted.size == 1:
                 await self._blame(error)
-            self._leave(piece)
-            if piece.size > 1:
-                self._pieces.extendleft(reversed(pieces(piece.at, piece.size)))
+            self._leave(wanted)
+            if wanted.size > 1:
+                self._wanted.extendleft(reversed(smaller_pages(wanted.at, wanted.size)))
             else:
-                self._ready.append(SkippedVideo(piece.at, error.with_traceback(None)))
+                self._ready.append(SkippedVideo(wanted.at, error.with_traceback(None)))
             return
-        self._leave(piece)
+        self._leave(wanted)
         self.total = page.total
         for number, row in enumerate(page.rows):
             if isinstance(row, ContractError):
-                self._ready.append(SkippedVideo(piece.at + number, row))
+                self._ready.append(SkippedVideo(wanted.at + number, row))
             elif self._is_new(row.id):
                 self._ready.append(row)
         self._repeated = 0 if self._ready else self._repeated + len(page.rows)
         if self._repeated > _MOST_SEEN:
             raise ContractError("the list of videos goes on and on with rows it has had before")
-        self._go_on(after(piece, len(page.rows), page.total), piece)
+        self._go_on(after(wanted, len(page.rows), page.total), wanted)
 
     async def _blame(self, error: ApiError | UnexpectedResponseError) -> None:
         """Make sure that it is the row that fails: a page without rows must not.
@@ -204,20 +204,20 @@ class VideoList(AsyncIterator[VideoTask]):
         except _OF_A_PAGE:
             raise error from None
 
-    def _go_on(self, following: Piece | None, piece: Piece) -> None:
+    def _go_on(self, following: PageRange | None, wanted: PageRange) -> None:
         """Go on with pages as long as the service makes them, while they bring anything new."""
-        is_resized = following is not None and following.size != piece.size
+        is_resized = following is not None and following.size != wanted.size
         if following is None or (is_resized and not self._ready):
             self._ended = True
         elif is_resized:
-            self._pieces.clear()
+            self._wanted.clear()
             self._next, self._page_size = following.at, following.size
 
-    def _leave(self, piece: Piece) -> None:
-        if self._pieces:
-            self._pieces.popleft()
+    def _leave(self, wanted: PageRange) -> None:
+        if self._wanted:
+            self._wanted.popleft()
         else:
-            self._next = piece.at + piece.size
+            self._next = wanted.at + wanted.size
 
     async def _skip(self, row: SkippedVideo) -> None:
         self.skipped += 1

@@ -23,7 +23,7 @@ _MOST_FAILURES = 40
 """Pages that may fail in one round; if more do, the service itself fails."""
 
 
-class Piece(msgspec.Struct, frozen=True):
+class PageRange(msgspec.Struct, frozen=True):
     """Rows that one page covers; they begin at a multiple of its size."""
 
     at: int
@@ -34,23 +34,23 @@ class Piece(msgspec.Struct, frozen=True):
         """The number of the page, from 1."""
         return self.at // self.size + 1
 
-    def parts(self) -> list[Piece]:
+    def parts(self) -> list[PageRange]:
         """Return the smaller pages that cover the same rows; none for a single row."""
         if self.size == 1:
             return []
         size = self.size // (2 if self.size % 2 == 0 else 5 if self.size % 5 == 0 else self.size)
-        return [Piece(at, size) for at in range(self.at, self.at + self.size, size)]
+        return [PageRange(at, size) for at in range(self.at, self.at + self.size, size)]
 
 
-def is_cut(piece: Piece, rows: int, total: int | None) -> bool:
+def is_cut(wanted: PageRange, rows: int, total: int | None) -> bool:
     """Return whether a page has fewer rows than were asked for, though the list goes on.
 
     Args:
-        piece: The page.
+        wanted: The page.
         rows: Rows on it.
         total: Rows of the whole list, as the page says.
     """
-    return rows < piece.size and total is not None and piece.at + rows < total
+    return rows < wanted.size and total is not None and wanted.at + rows < total
 
 
 class PageScan:
@@ -75,30 +75,30 @@ class PageScan:
         self.is_stopped = False
         self._size = size
         self._known_to = reach
-        self._pieces: deque[Piece] = deque([Piece(0, size)])
+        self._wanted: deque[PageRange] = deque([PageRange(0, size)])
         self._next = size
         self._barren = 0
         self._failures = 0
         self._ended = False
 
-    def next(self) -> Piece | None:
+    def next(self) -> PageRange | None:
         """Return the page to ask for; None when the round is over."""
         if self.missing <= 0 or self.is_failing or self.is_stopped:
             return None
-        if not self._pieces:
+        if not self._wanted:
             most = min(max(_FEWEST_BARREN, self.missing // _MISSED_A_PAGE), _MOST_BARREN)
             is_past = self._next >= self._known_to and self._barren >= most
             if self._ended or is_past:
                 return None
-            self._pieces.append(Piece(self._next, self._size))
+            self._wanted.append(PageRange(self._next, self._size))
             self._next += self._size
-        return self._pieces.popleft()
+        return self._wanted.popleft()
 
-    def took(self, piece: Piece, rows: int, found: int, last: int, total: int | None) -> None:
+    def took(self, wanted: PageRange, rows: int, found: int, last: int, total: int | None) -> None:
         """Note a page that came.
 
         Args:
-            piece: The page.
+            wanted: The page.
             rows: Rows on it.
             found: Tasks among them that were looked for.
             last: The position of the last of these on the page.
@@ -107,21 +107,21 @@ class PageScan:
         self.missing -= found
         self._barren = 0 if found else self._barren + 1
         if found:
-            self.reach = max(self.reach, piece.at + last + 1)
-        end = piece.at + piece.size
-        if rows < piece.size or total == end:  # a full page past the total says that it is wrong
+            self.reach = max(self.reach, wanted.at + last + 1)
+        end = wanted.at + wanted.size
+        if rows < wanted.size or total == end:  # a full page past the total says that it is wrong
             self._ended = True
-            self._pieces = deque(other for other in self._pieces if other.at < piece.at)
+            self._wanted = deque(other for other in self._wanted if other.at < wanted.at)
 
     def stop(self) -> None:
         """Ask for no further page."""
         self.is_stopped = True
 
-    def failed(self, piece: Piece) -> None:
+    def failed(self, wanted: PageRange) -> None:
         """Note a page that fails for the sake of a row: ask for its parts, or pass over it."""
         self._failures += 1
         self.is_failing = self._failures > _MOST_FAILURES
-        self._pieces.extendleft(reversed(piece.parts()))
+        self._wanted.extendleft(reversed(wanted.parts()))
 
 
 def smaller(size: int) -> int:

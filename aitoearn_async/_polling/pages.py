@@ -10,7 +10,7 @@ import msgspec
 from .._verdict import Verdict
 from ..contract.endpoints import LogRow
 from ..contract.tasks import Task, TaskRef
-from .page_scan import SIZES, Piece, is_cut, larger, smaller
+from .page_scan import SIZES, PageRange, is_cut, larger, smaller
 
 T = TypeVar("T", bound=Task)
 
@@ -56,13 +56,13 @@ class RouteState(msgspec.Struct):
         if is_full and page.seconds < _FAST and 2 * page.bytes < LARGE:
             self.size = min(larger(self.size), self.most)
 
-    def note_cut(self, page: RowPage, piece: Piece) -> bool:
+    def note_cut(self, page: RowPage, wanted: PageRange) -> bool:
         """Ask for pages of as many rows as a cut one has. Return whether there are any on it.
 
         Such pages are asked for from then on, until one shows that the total was wrong.
         """
         rows = len(page.rows)
-        if not is_cut(piece, rows, page.total):
+        if not is_cut(wanted, rows, page.total):
             return False
         self.most = rows or SIZES[0]
         self.size = min(self.size, self.most)
@@ -88,7 +88,7 @@ class PageSource(Protocol):
         ...
 
     async def logs(
-        self, kind: str, piece: Piece, deadline: float, *, whole: bool
+        self, kind: str, wanted: PageRange, deadline: float, *, whole: bool
     ) -> RowPage | Verdict:
         """Ask for a page of the logs. `whole`: it has to come whole, though it may be unchanged."""
         ...

@@ -23,7 +23,7 @@ from ..errors import TaskNotFoundError
 from .clock import Clock, NextTimer
 from .failing_waits import FailingWaits
 from .observation import meet, observe_running
-from .page_scan import PageScan, Piece
+from .page_scan import PageRange, PageScan
 from .pages import PageSource, RowPage
 from .reported_end import ReportedEnd
 from .round_group import (
@@ -256,15 +256,15 @@ class Rounds(Generic[T]):
         """Go through the pages. Return who has ended, and where; None if pages cannot be had."""
         ended: list[tuple[int, WaitState[T]]] = []
         over = {ref.id for ref in group.ended}
-        while (piece := scan.next()) is not None:
+        while (wanted := scan.next()) is not None:
             asked = self._clock.time()
             page = await self._source.logs(
-                group.kind, piece, asked + PAGE_SECONDS, whole=group.wants_whole
+                group.kind, wanted, asked + PAGE_SECONDS, whole=group.wants_whole
             )
             if isinstance(page, Verdict):
                 group.busy += self._clock.time() - asked
                 if spoils_a_page(page.error):
-                    scan.failed(piece)
+                    scan.failed(wanted)
                     continue
                 return ended if group.survives(page, self._clock.time()) else None
             now = self._clock.time()
@@ -272,10 +272,10 @@ class Rounds(Generic[T]):
             before = len(ended)
             if any(row.id in over and row.runs for row in page.rows):
                 self._count_contradiction(group)
-            found, last = self._read(group, piece, page, asked, ended)
-            scan.took(piece, len(page.rows), found, last, page.total)
-            group.route.adapt(page, piece.size)
-            group.is_cut = group.route.note_cut(page, piece)
+            found, last = self._read(group, wanted, page, asked, ended)
+            scan.took(wanted, len(page.rows), found, last, page.total)
+            group.route.adapt(page, wanted.size)
+            group.is_cut = group.route.note_cut(page, wanted)
             if page.retry_after is not None:
                 group.leave_alone(page.retry_after, now)
                 scan.stop()
@@ -290,7 +290,7 @@ class Rounds(Generic[T]):
     def _read(
         self,
         group: RoundGroup[T],
-        piece: Piece,
+        wanted: PageRange,
         page: RowPage,
         asked: float,
         ended: list[tuple[int, WaitState[T]]],
@@ -324,7 +324,7 @@ class Rounds(Generic[T]):
                 wait.due = AWAITED
                 group.reported[wait.ref] = ReportedEnd(row.status)
                 group.failing.forget(wait.ref)
-                ended.append((piece.at + place, wait))
+                ended.append((wanted.at + place, wait))
         if page.is_unchanged:
             group.missed += missed
         return found, last

@@ -8,7 +8,7 @@ from typing import Generic, TypeVar, cast
 from .._verdict import Verdict, spoils_a_page
 from ..contract.tasks import Task, TaskRef
 from .clock import Clock
-from .page_scan import SIZES, Piece
+from .page_scan import SIZES, PageRange
 from .pages import LARGE, PageSource
 from .round_group import AWAITED, PAGE_SECONDS, PollScheduler, RoundGroup
 from .step import PollResult, WaitState
@@ -42,20 +42,20 @@ class WholeVideos(Generic[T]):
             number = places[0] // size
             beyond = [at for at in places if at // size > number]
             if len(places) - len(beyond) > 1:
-                await self._fetch_page(group, Piece(number * size, size))
+                await self._fetch_page(group, PageRange(number * size, size))
             places = beyond
         now = self._clock.time()
         for _, wait in ended:
             if wait.due == AWAITED and not wait.over:
                 self._polls.poll_at(wait, now)
 
-    async def _fetch_page(self, group: RoundGroup[T], piece: Piece) -> None:
+    async def _fetch_page(self, group: RoundGroup[T], wanted: PageRange) -> None:
         asked = self._clock.time()
-        page = await self._source.videos(piece.number, piece.size, asked + PAGE_SECONDS)
+        page = await self._source.videos(wanted.number, wanted.size, asked + PAGE_SECONDS)
         if isinstance(page, Verdict):
             # A bad or large row spoils a page: its neighbours come by smaller ones, or singly.
-            if spoils_a_page(page.error) and piece.size > _FEWEST:
-                for part in piece.parts():
+            if spoils_a_page(page.error) and wanted.size > _FEWEST:
+                for part in wanted.parts():
                     await self._fetch_page(group, part)
             return
         group.busy += page.seconds

@@ -20,9 +20,10 @@ from ..errors import NotAskedError
 
 T = TypeVar("T")
 
-_SAVINGS = 50.0
-_EARNED = 0.1
-
+_FULL_BUDGET = 50.0
+"""Retries that can be made at once."""
+_BUDGET_PER_CALL = 0.1
+"""Retries that each call adds to the budget."""
 
 _backoff = wait_random_exponential(multiplier=0.5, max=8)
 
@@ -42,7 +43,7 @@ class Retrier:
     def __init__(self, lifetime: Lifetime, attempts: int) -> None:
         self._lifetime = lifetime
         self.attempts: int = attempts
-        self._budget = _SAVINGS
+        self._budget = _FULL_BUDGET
 
     async def call(
         self,
@@ -61,8 +62,8 @@ class Retrier:
         Raises:
             AiToEarnError: The last attempt failed.
         """
-        if self._budget < _SAVINGS:
-            self._budget = min(self._budget + _EARNED, _SAVINGS)
+        if self._budget < _FULL_BUDGET:
+            self._budget = min(self._budget + _BUDGET_PER_CALL, _FULL_BUDGET)
         self._lifetime.enter()
         deadline = self._lifetime.time() + self.attempts * seconds
         result = await attempt(deadline)

@@ -19,7 +19,7 @@ from aitoearn_async import (
     UnexpectedResponseError,
 )
 from aitoearn_async._api import poll
-from aitoearn_async._api.refusals import error_for, status_for
+from aitoearn_async._api.refusals import error_for, meaning_of
 from tests.contract.test_codes import CODES
 from tests.support.raw_server import KEY, REF, RawServer, Script, good, http, refuse, say, together
 
@@ -40,7 +40,7 @@ def expected_for(status: int) -> tuple[type[ApiError | TransportError], bool]:
 def test_statuses() -> None:
     """Every status has one found; refusals before the service are not asked twice."""
     for status in [*range(1000), -1, 1000, 99999]:
-        found = status_for(status)
+        found = meaning_of(status)
         assert (found.error, found.transient) == expected_for(status), status
         assert found.text
 
@@ -66,8 +66,8 @@ def test_an_unknown_code_under_a_status_that_says_enough(
 
 def test_a_status_is_put_into_words() -> None:
     """The words of a proxy's status, and of what is no status."""
-    assert status_for(503).text == "a proxy before the service has no answer"
-    assert status_for(1000).text == "a status that is no status"
+    assert meaning_of(503).text == "a proxy before the service has no answer"
+    assert meaning_of(1000).text == "a status that is no status"
 
 
 @pytest.mark.parametrize(

@@ -24,8 +24,8 @@ from aitoearn_async import (
     VideoTask,
 )
 from aitoearn_async._api import video_list
-from aitoearn_async._api.row_range import pieces
-from aitoearn_async._api.video_list import Rows
+from aitoearn_async._api.row_range import smaller_pages
+from aitoearn_async._api.video_list import VideoPage
 from aitoearn_async.emulator import Emulator, Fault
 from tests.support.raw_server import Heard, RawServer, envelope, http
 
@@ -38,7 +38,7 @@ class ListServer:
         self.asked: list[tuple[int, int]] = []
         self.grow: list[int] = []
 
-    async def fetch(self, number: int, size: int) -> Rows:
+    async def fetch(self, number: int, size: int) -> VideoPage:
         self.asked.append((number, size))
         for _ in range(self.grow.pop() if self.grow else 0):
             self.rows.insert(0, (f"n{len(self.rows):x}", None))
@@ -47,7 +47,7 @@ class ListServer:
             if code is not None:
                 raise (TaskNotFoundError if code == 12302 else ServerError)(code)
         tasks = [VideoTask(id=id, status="SUCCESS") for id, _ in shown]
-        return Rows([*tasks], len(self.rows))
+        return VideoPage([*tasks], len(self.rows))
 
 
 bads = st.dictionaries(st.integers(0, 300), st.sampled_from([500, 12302]), max_size=12)
@@ -91,13 +91,13 @@ def test_rows_made_meanwhile_bring_none_twice(
 
 
 @given(st.integers(0, 50), st.integers(2, 1000))
-def test_pieces_cover_a_page(number: int, size: int) -> None:
+def test_smaller_pages_cover_a_page(number: int, size: int) -> None:
     at = number * size
-    found = pieces(at, size)
-    assert [row for piece in found for row in range(piece.at, piece.at + piece.size)] == list(
+    found = smaller_pages(at, size)
+    assert [row for wanted in found for row in range(wanted.at, wanted.at + wanted.size)] == list(
         range(at, at + size)
     )
-    assert all(piece.at % piece.size == 0 and piece.size < size for piece in found)
+    assert all(wanted.at % wanted.size == 0 and wanted.size < size for wanted in found)
     assert len(found) <= 2 * size.bit_length()
 
 
@@ -108,9 +108,9 @@ def test_a_service_that_caps_its_pages_loses_no_row(
     """It gives fewer rows than were asked for, and tells of more than there are."""
     server = ListServer({}, count)
 
-    async def capped(number: int, size: int) -> Rows:
+    async def capped(number: int, size: int) -> VideoPage:
         page = await server.fetch(number, min(size, most))
-        return Rows(page.rows, count + lie)
+        return VideoPage(page.rows, count + lie)
 
     async def main() -> list[str]:
         return [task.id async for task in VideoList(page_size, capped, None)]
@@ -123,8 +123,8 @@ def test_a_total_that_is_too_low_is_seen_to_be_wrong() -> None:
     """By a list that is longer."""
     server = ListServer({}, 25)
 
-    async def modest(number: int, size: int) -> Rows:
-        return Rows((await server.fetch(number, size)).rows, 5)
+    async def modest(number: int, size: int) -> VideoPage:
+        return VideoPage((await server.fetch(number, size)).rows, 5)
 
     async def main() -> list[str]:
         return [task.id async for task in VideoList(10, modest, None)]
@@ -316,9 +316,9 @@ async def test_a_list_that_leads_nowhere() -> None:
     rows = [VideoTask(id=f"{number:x}", status="x") for number in range(1000)]
     asked: list[int] = []
 
-    async def fetch(number: int, size: int) -> Rows:
+    async def fetch(number: int, size: int) -> VideoPage:
         asked.append(number)
-        return Rows([*rows], None)
+        return VideoPage([*rows], None)
 
     videos = VideoList(1000, fetch, None)
     assert [await anext(videos) for _ in rows] == rows

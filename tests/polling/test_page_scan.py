@@ -5,25 +5,25 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aitoearn_async._polling.page_scan import SIZES, PageScan, Piece, larger, smaller
+from aitoearn_async._polling.page_scan import SIZES, PageRange, PageScan, larger, smaller
 
 
 def _go_through(
     scan: PageScan, rows: list[bool], bad: set[int], *, tells_total: bool
-) -> tuple[set[int], list[Piece]]:
+) -> tuple[set[int], list[PageRange]]:
     """Answer a scan from a list; a page with a bad row fails. Return what it met, and asked for."""
     met: set[int] = set()
-    asked: list[Piece] = []
-    while (piece := scan.next()) is not None:
-        asked.append(piece)
-        places = range(piece.at, min(piece.at + piece.size, len(rows)))
+    asked: list[PageRange] = []
+    while (wanted := scan.next()) is not None:
+        asked.append(wanted)
+        places = range(wanted.at, min(wanted.at + wanted.size, len(rows)))
         if bad.intersection(places):
-            scan.failed(piece)
+            scan.failed(wanted)
             continue
         found = [place for place in places if rows[place] and place not in met]
         met.update(found)
-        last = found[-1] - piece.at if found else 0
-        scan.took(piece, len(places), len(found), last, len(rows) if tells_total else None)
+        last = found[-1] - wanted.at if found else 0
+        scan.took(wanted, len(places), len(found), last, len(rows) if tells_total else None)
     return met, asked
 
 
@@ -52,15 +52,15 @@ def test_a_bad_row_hides_no_other(rows: list[bool], bad: set[int]) -> None:
     ours = {place for place, is_ours in enumerate(rows) if is_ours}
     assert met == ours - hidden
     assert not scan.is_failing
-    assert all(piece.at % piece.size == 0 for piece in asked)
+    assert all(wanted.at % wanted.size == 0 for wanted in asked)
 
 
 def test_a_service_that_fails_every_page_is_left_alone() -> None:
     """After some forty pages it is no row's fault."""
     scan = PageScan(1000, 10, 0)
     asked = 0
-    while (piece := scan.next()) is not None:
-        scan.failed(piece)
+    while (wanted := scan.next()) is not None:
+        scan.failed(wanted)
         asked += 1
     assert scan.is_failing
     assert asked <= 41
@@ -102,4 +102,4 @@ def test_a_size_is_a_part_of_the_next_larger_one(size: int) -> None:
     """So the pages of one size begin where those of another do."""
     assert larger(size) % size == 0
     assert size % smaller(size) == 0
-    assert {part.size for part in Piece(0, size).parts()} < {size // 2, size // 5}
+    assert {part.size for part in PageRange(0, size).parts()} < {size // 2, size // 5}
