@@ -16,8 +16,7 @@ from .._runtime.threads import Threads
 from ..contract.tasks import AnyTask
 from .filenames import destination_of
 from .media_client import MediaClient
-from .stall_timer import StallTimer
-from .task_download import Place, Refresh, ServiceTime, TaskDownload
+from .task_download import Refresh, ServiceTime, Shared, TaskDownload
 from .transfer import DownloadOptions, Progress
 
 AT_A_TIME = 8
@@ -46,12 +45,10 @@ class Downloader:
         service_time: ServiceTime,
     ) -> None:
         self.around: Around = unwatched
-        self._client = client
-        self._refresh = refresh
-        self._service_time = service_time
-        self._threads = Threads(AT_A_TIME)
         self._lifetime = lifetime
-        self._places = asyncio.Semaphore(AT_A_TIME)
+        self._threads = Threads(AT_A_TIME)
+        places = asyncio.Semaphore(AT_A_TIME)
+        self._shared = Shared(lifetime, places, self._threads, client, refresh, service_time)
         self._saving = 0
 
     async def save(
@@ -75,44 +72,18 @@ class Downloader:
             DownloadError: Not all of them could be saved.
             ClientClosedError: The client is closed, or was meanwhile.
         """
-        directory, name = destination_of(path)
+        options = DownloadOptions(*destination_of(path), timeout, most, progress)
         self._lifetime.enter()
         with self.around(task) as told:
-            paths = await self._save(task, directory, name, timeout, most, progress)
+            self._saving += 1
+            try:
+                paths = await TaskDownload(task, options, self._shared).run()
+            finally:
+                self._saving -= 1
+                if not self._saving and self._lifetime.closed:
+                    self._threads.leave()
             told(paths)
             return paths
-
-    async def _save(
-        self,
-        task: AnyTask,
-        directory: Path,
-        name: str | None,
-        timeout: float,
-        most: int,
-        progress: Progress | None,
-    ) -> list[Path]:
-        timer, calls = StallTimer(self._lifetime, timeout), self._threads.calls()
-        download = TaskDownload(
-            task,
-            DownloadOptions(directory, name, timer, most, progress),
-            Place(self._places, self._lifetime, timer),
-            client=self._client,
-            calls=calls,
-            refresh=self._refresh,
-            service_time=self._service_time,
-        )
-        self._saving += 1
-        try:
-            with timer.timeout:
-                return await download.run()
-        except TimeoutError:
-            if not timer.timeout.is_over:
-                raise  # of a hook of the caller's
-        finally:
-            self._saving -= 1
-            if not self._saving and self._lifetime.closed:
-                self._threads.leave()
-        raise download.out_of_time(timeout)
 
     def saver(
         self, path: Path, timeout: float = TIMEOUT, most: int = MOST_BYTES
@@ -132,7 +103,7 @@ class Downloader:
 
     def leave_loop(self) -> None:
         """Forget what is bound to a loop that is closed."""
-        self._places = asyncio.Semaphore(AT_A_TIME)
+        self._shared = self._shared._replace(places=asyncio.Semaphore(AT_A_TIME))
 
     def close(self) -> None:
         """Let the threads go. Downloads have been told to end."""

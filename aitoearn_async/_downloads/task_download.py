@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from .._runtime.lifetime import Lifetime
-from .._runtime.threads import Calls
+from .._runtime.threads import Threads
 from ..contract.endpoints import endpoint_of
 from ..contract.outputs import Result
 from ..contract.status import TaskState
@@ -125,57 +125,66 @@ class _PendingFile:
         self.end: Path | DownloadError | None = None
 
 
+class Shared(NamedTuple):
+    """The parts that all downloads of a client share."""
+
+    lifetime: Lifetime
+    places: asyncio.Semaphore
+    """One for each download that may be under way."""
+    threads: Threads
+    """For the work on files."""
+    client: MediaClient
+    refresh: Refresh
+    """For a task whose addresses have expired."""
+    service_time: ServiceTime
+    """This machine's clock may be wrong."""
+
+
 class TaskDownload:
     """The download of one task's files.
 
     Args:
         task: The task.
         options: What is asked for.
-        place: Its place among the downloads, given up while it waits for another attempt.
-        client: Fetches files.
-        calls: The calls in threads that work on files.
-        refresh: Polls a task whose addresses have expired.
-        service_time: Tells the service's time. This machine's clock may be wrong.
+        shared: The parts that it shares with other downloads.
     """
 
-    def __init__(
-        self,
-        task: AnyTask,
-        options: DownloadOptions,
-        place: Place,
-        *,
-        client: MediaClient,
-        calls: Calls,
-        refresh: Refresh,
-        service_time: ServiceTime,
-    ) -> None:
+    def __init__(self, task: AnyTask, options: DownloadOptions, shared: Shared) -> None:
         self._ref = task.ref
         self._kind = self._ref.kind
         self._endpoint = endpoint_of(self._ref)
         self._task = self._first = task  # the first answer that names files tells its end
         self._results = self._endpoint.results_of(task)
         self._options = options
-        self._place = place
-        self._client = client
-        self._calls = calls
-        self._refresh = refresh
-        self._service_time = service_time
+        self._shared = shared
+        self._timer = StallTimer(shared.lifetime, options.timeout)
+        self._calls = shared.threads.calls()
+        self._place = Place(shared.places, shared.lifetime, self._timer)
         self._last: DownloadError | None = None
 
-    def out_of_time(self, timeout: float) -> DownloadError:
-        """Return the error for a download that stood still for too long."""
-        last = f"; before that: {self._last.message}" if self._last else ""
-        still = "of the last byte that counted" if self._options.timer.moved else ""
-        text = f"not complete within {timeout:g} s {still}".rstrip() + last
-        return DownloadError(text, self._task, transient=True)
-
     async def run(self) -> list[Path]:
-        """Save them, when there is a place; also those beside one that cannot be saved."""
-        await self._place.take()
+        """Save them, when there is a place; also those beside one that cannot be saved.
+
+        Raises:
+            DownloadError: One of them could not be saved, or they stood still for too long.
+        """
         try:
-            return await self._save_all()
-        finally:
-            self._place.leave()
+            with self._timer.timeout:
+                await self._place.take()
+                try:
+                    return await self._save_all()
+                finally:
+                    self._place.leave()
+        except TimeoutError:
+            if not self._timer.timeout.is_over:
+                raise  # of a hook of the caller's
+        raise self._out_of_time()
+
+    def _out_of_time(self) -> DownloadError:
+        last = f"; before that: {self._last.message}" if self._last else ""
+        still = "of the last byte that counted" if self._timer.moved else ""
+        text = f"not complete within {self._options.timeout:g} s {still}".rstrip() + last
+        return DownloadError(text, self._task, transient=True)
 
     async def _save_all(self) -> list[Path]:
         """Save one file at a time.
@@ -192,7 +201,7 @@ class TaskDownload:
         while waiting := [file for file in files if file.end is None]:
             file = min(waiting, key=lambda file: file.due)
             if file.failure is not None:
-                await self._place.sleep(file.due - self._options.timer.time())
+                await self._place.sleep(file.due - self._timer.time())
             file.end = await self._go_on(file)
         for file in files:
             if isinstance(file.end, DownloadError):
@@ -204,7 +213,9 @@ class TaskDownload:
             name = FileName(self._options.name)
         else:
             name = file_name(self._kind, self._ref.id, result)
-        transfer = Transfer(self._client, self._options, result.kind, name, self._calls)
+        transfer = Transfer(
+            self._shared.client, self._options, result.kind, name, self._timer, self._calls
+        )
         return _PendingFile(result, transfer)
 
     def _check_results(self) -> None:
@@ -226,7 +237,7 @@ class TaskDownload:
             return error
         if isinstance(attempt, Path):
             return attempt
-        timer = self._options.timer
+        timer = self._timer
         failure, now = attempt, timer.time()
         # After the first attempt: it may have asked the service, which tells the time.
         policy = file.policy = file.policy or RetryPolicy(is_fresh=self._ended_lately(now))
@@ -242,7 +253,7 @@ class TaskDownload:
 
     def _ended_lately(self, now: float) -> bool:
         """Return whether the task ended a moment ago, by what it says itself."""
-        told = self._service_time(now)
+        told = self._shared.service_time(now)
         present = time.time() if told is None else told
         ended = self._endpoint.times_of(self._first).ended
         return bool(ended) and abs(present - ended[-1]) < _FRESH_SECONDS
@@ -306,7 +317,7 @@ class TaskDownload:
             The failure, if the task has no new addresses; None if it has.
         """
         try:
-            task = await self._refresh(self._ref, self._options.timer.deadline)
+            task = await self._shared.refresh(self._ref, self._timer.deadline)
         except ClientClosedError:
             raise
         except AiToEarnError as exc:

@@ -54,7 +54,8 @@ class DownloadOptions(NamedTuple):
     directory: Path
     name: str | None
     """The file's own name, if the caller gives one; else it is named after its task."""
-    timer: StallTimer
+    timeout: float
+    """Seconds for which it may stand still, once it has its turn."""
     most: int
     """Bytes past which a file is given up."""
     progress: Progress | None
@@ -68,6 +69,7 @@ class Transfer:
         options: What is asked for.
         kind: What it has to be: `"image"` or `"video"`.
         name: Its name.
+        timer: Is told of what has come.
         calls: The calls in threads that work on it.
 
     Attributes:
@@ -80,6 +82,7 @@ class Transfer:
         options: DownloadOptions,
         kind: str,
         name: FileName,
+        timer: StallTimer,
         calls: Calls,
     ) -> None:
         self.reached: int = 0
@@ -87,6 +90,7 @@ class Transfer:
         self._options = options
         self._kind = kind
         self._name = name
+        self._timer = timer
         self._calls = calls
         self._found: str | None = None  # the checksum of what came whole, and was not believed
 
@@ -202,7 +206,7 @@ class Transfer:
             try:
                 more = bool(chunk := await body.read())
                 block += chunk
-                self._options.timer.advance(len(chunk))
+                self._timer.advance(len(chunk))
             except FetchError as error:
                 # The bytes that came are worth keeping, if they are enough to tell their type.
                 broken, more = error, False
