@@ -55,14 +55,16 @@ class TaskRequest(Struct, Generic[R_co], frozen=True, kw_only=True, omit_default
     ref_type: ClassVar[type[AnyRef]]
     """The type of ref that a submit returns."""
     _rules: ClassVar[Mapping[str, Rule]] = {}
+    """The rules of fields that are not just text."""
     _files: ClassVar[Mapping[str, str]] = {}
 
     def __post_init__(self) -> None:
-        for name, rule in {**_COMMON, **self._rules}.items():
+        rules = {**_COMMON, **self._rules}
+        for name in self.__struct_fields__:
             value = getattr(self, name)
             if value is None and name not in self._required:
                 continue
-            if (advice := rule(value)) is not None:
+            if (advice := rules.get(name, _TEXT)(value)) is not None:
                 raise ValueError(f"{name}={shown(value)}: {advice}")
         if (problem := self._clash() or self._contradiction()) is not None:
             raise ValueError(problem)
@@ -130,11 +132,7 @@ class GenerateImage(TaskRequest[ImageRef], frozen=True, kw_only=True, omit_defau
     ref_type: ClassVar[type[AnyRef]] = ImageRef
     _rules = {
         "n": validators.whole(1, 10),
-        "quality": validators.text(),
         "response_format": validators.one_of("url", "b64_json"),
-        "size": validators.text(),
-        "style": validators.text(),
-        "user": validators.text(),
     }
 
 
@@ -164,9 +162,7 @@ class EditImage(TaskRequest[ImageRef], frozen=True, kw_only=True, omit_defaults=
         "image": validators.one_or_more(validators.media),
         "mask": validators.media,
         "n": validators.whole(1, 1),
-        "size": validators.text(),
         "response_format": validators.one_of("url", "b64_json"),
-        "user": validators.text(),
     }
     _files = {"image": "image", "mask": "image"}
 
@@ -217,18 +213,12 @@ class GenerateVideo(TaskRequest[VideoRef], frozen=True, kw_only=True, omit_defau
 
     ref_type: ClassVar[type[AnyRef]] = VideoRef
     _rules = {
-        "group_id": validators.text(),
         "image": validators.one_or_more(validators.media),
         "image_tail": validators.media,
         "video_url": validators.media,
         "images": validators.several(validators.media),
         "videos": validators.several(validators.media),
         "audios": validators.several(validators.media),
-        "mode": validators.text(),
-        "size": validators.text(),
-        "resolution": validators.text(),
-        "ratio": validators.text(),
-        "aspect_ratio": validators.text(),
         "duration": validators.number,
         "seed": validators.whole(-(2**53) + 1, 2**53 - 1),
         "watermark": validators.flag,
@@ -256,8 +246,8 @@ class GenerateVideo(TaskRequest[VideoRef], frozen=True, kw_only=True, omit_defau
         return None
 
 
+_TEXT = validators.text()
 _COMMON: Mapping[str, Rule] = {
-    "model": validators.text(),
     "prompt": validators.text(most=4000),
     "extra": validators.json_object,
 }

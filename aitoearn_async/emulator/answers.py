@@ -15,11 +15,10 @@ from multidict import CIMultiDict
 from aitoearn_async import VideoRef
 
 from . import dialects, lists, media, routes, uploads, wire
-from .calls import Call, Said
 from .creating import MOST_BYTES
-from .dialects import ErrorAnswer
+from .dialects import Answer, ErrorAnswer
 from .faults import Fault
-from .request import Request
+from .request import Call, Request
 from .routes import Route
 from .service import Service
 from .tasks import StoredTask
@@ -102,7 +101,7 @@ def answer(service: Service, request: Request, fault: Fault | None) -> wire.Http
     request_id = request.headers.get("x-request-id", "")
     if not request_id or not request_id.isascii():
         request_id = service.ids.request_id()
-    said = _say(service, request, fault)
+    said = _decide(service, request, fault)
     unrouted = said is _UNREAD or said is _TOO_LARGE
     body = _body(service, request, said, None if unrouted else request_id)
     headers = CIMultiDict(date)
@@ -134,7 +133,7 @@ def _file(service: Service, request: Request, now: float) -> wire.HttpResponse:
     return media.answer(content, media.TYPES[task.ref.kind], request.headers)
 
 
-def _body(service: Service, request: Request, said: Said, request_id: str | None) -> bytes:
+def _body(service: Service, request: Request, said: Answer, request_id: str | None) -> bytes:
     if isinstance(said, bytes):
         return dialects.success(said, request_id or "")
     language = request.headers.get("Accept-Language", "")
@@ -144,7 +143,7 @@ def _body(service: Service, request: Request, said: Said, request_id: str | None
     return dialects.error(code, words, request_id, timestamp)
 
 
-def _say(service: Service, request: Request, fault: Fault | None) -> Said:
+def _decide(service: Service, request: Request, fault: Fault | None) -> Answer:
     """Return the data to answer with, or the code to refuse with.
 
     The order of the questions is the service's: body, path, route, key, form, content.
@@ -156,7 +155,7 @@ def _say(service: Service, request: Request, fault: Fault | None) -> Said:
     route = _route(service, request)
     if route is None:
         where = f"{request.method} {request.path.removeprefix('/api')}"
-        said: Said = ErrorAnswer(dialects.NOT_FOUND, f"Cannot {where}")
+        said: Answer = ErrorAnswer(dialects.NOT_FOUND, f"Cannot {where}")
     else:
         call = call_of(service, route, request, fault)
         if not call.account and not (route.public and "X-Api-Key" not in request.headers):

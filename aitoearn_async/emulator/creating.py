@@ -14,10 +14,10 @@ import msgspec
 from aitoearn_async import AnyRef, ImageRef, VideoRef
 
 from . import dialects, submits, uploads
-from .calls import Call, Said
-from .dialects import ErrorAnswer
+from .dialects import Answer, ErrorAnswer
 from .identifiers import OBJECT_ID
 from .models import VIDEO_MODELS, channel_of
+from .request import Call
 from .service import REFUSED, Service
 
 MOST_BYTES: Final = 50 * 1024 * 1024
@@ -30,10 +30,10 @@ _LOST: Final = (("InProgress", 2.0), "FAILURE")
 """The timeline of a video whose source file the provider cannot fetch."""
 
 
-def submit(kind: type[submits.Body]) -> Callable[[Service, Call], Said]:
+def submit(kind: type[submits.Body]) -> Callable[[Service, Call], Answer]:
     """Return the function that answers a submit with this schema."""
 
-    def answer(service: Service, call: Call) -> Said:
+    def answer(service: Service, call: Call) -> Answer:
         body = call.request.body
         read = submits.read_body(kind, body)
         if read is None:
@@ -107,7 +107,7 @@ def _create(service: Service, kind: type[AnyRef], request: dict[str, Any], call:
     return ref
 
 
-def sign(service: Service, call: Call) -> Said:
+def sign(service: Service, call: Call) -> Answer:
     """Answer `POST /api/assets/uploadSign`: the address that a file may be put to."""
     try:
         body = msgspec.json.decode(call.request.body, type=uploads.SignBody)
@@ -138,7 +138,7 @@ def sign(service: Service, call: Call) -> Said:
     )
 
 
-def confirm(service: Service, call: Call) -> Said:
+def confirm(service: Service, call: Call) -> Answer:
     """Answer `POST /api/assets/{id}/confirm`: the address of a file that was put."""
     if not OBJECT_ID.fullmatch(call.id):
         return ErrorAnswer(dialects.SERVER_ERROR)

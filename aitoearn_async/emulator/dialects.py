@@ -84,6 +84,10 @@ class ErrorAnswer(NamedTuple):
     message: str | None = None
 
 
+Answer = bytes | ErrorAnswer
+"""The JSON (`data`) to answer with, or the code to refuse with."""
+
+
 def message_for(code: int, language: str) -> str:
     """Return the service's words for a business code, as `Accept-Language` asks for them."""
     if code in _MESSAGES:

@@ -16,10 +16,10 @@ import msgspec
 from aitoearn_async import ImageRef, VideoRef
 
 from . import dialects, tasks
-from .calls import Call, Said
-from .dialects import ErrorAnswer
+from .dialects import Answer, ErrorAnswer
 from .identifiers import OBJECT_ID
 from .names import OTHER_TYPES
+from .request import Call
 from .service import Service
 from .tasks import StoredTask
 from .timeline import log_status
@@ -82,7 +82,7 @@ def own_videos(service: Service, call: Call) -> list[StoredTask]:
     return [task for task in service.tasks.newest(call.account) if isinstance(task.ref, VideoRef)]
 
 
-def videos(service: Service, call: Call) -> Said:
+def videos(service: Service, call: Call) -> Answer:
     """Answer `GET /api/ai/video/generations`: own videos, as their own answers show them."""
     page, rows = _page(_query(call.query)), own_videos(service, call)
     if page is None:
@@ -114,7 +114,7 @@ def own_logs(service: Service, call: Call) -> list[StoredTask]:
     return rows
 
 
-def logs(service: Service, call: Call) -> Said:
+def logs(service: Service, call: Call) -> Answer:
     """Answer `GET /api/ai/logs`: own tasks of all kinds, with their statuses."""
     query = _query(call.query)
     page = _page(query)
@@ -147,7 +147,7 @@ def _any_task(service: Service, id: str, account: str) -> StoredTask | None:
     return next((task for task in found if task is not None and task.account == account), None)
 
 
-def drafts(service: Service, call: Call) -> Said:
+def drafts(service: Service, call: Call) -> Answer:
     """Answer `POST /api/ai/draft-generation/query`: up to ten own tasks, by their ids."""
     try:
         ids = msgspec.json.decode(call.request.body, type=_DraftQuery).ids
@@ -161,7 +161,7 @@ def drafts(service: Service, call: Call) -> Said:
     return msgspec.json.encode([tasks.draft_row(task, call.now, service.moment) for task in newest])
 
 
-def draft(service: Service, call: Call) -> Said:
+def draft(service: Service, call: Call) -> Answer:
     """Answer `GET /api/ai/draft-generation/{id}`: one own task of any kind."""
     if not OBJECT_ID.fullmatch(call.id):
         return ErrorAnswer(dialects.SERVER_ERROR)

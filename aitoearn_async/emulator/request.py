@@ -1,4 +1,4 @@
-"""One request as the emulator received it, for tests to look at."""
+"""One request: as the emulator received it, for tests to look at, and as a route gets it."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ from typing import Final
 from multidict import CIMultiDict, CIMultiDictProxy
 
 from aitoearn_async import AnyRef
+
+from .faults import Fault
 
 _SECRET: Final = frozenset(["x-api-key", "authorization", "proxy-authorization", "cookie"])
 
@@ -36,6 +38,19 @@ class Request:
     route: str | None = None
     """The name of its route, as `Emulator(routes=...)` has it; `None` for files and unknown
     paths."""
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One request that has found its route and its account."""
+
+    request: Request
+    id: str
+    """The part of the path that names something."""
+    query: str
+    account: str
+    fault: Fault | None
+    now: float
 
 
 class _Masked(str):

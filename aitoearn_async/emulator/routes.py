@@ -15,10 +15,10 @@ import msgspec
 from aitoearn_async import AnyRef, ImageRef, VideoRef
 
 from . import creating, dialects, lists, submits, tasks
-from .calls import Call, Said
-from .dialects import ErrorAnswer
+from .dialects import Answer, ErrorAnswer
 from .identifiers import OBJECT_ID
 from .models import MODELS
+from .request import Call
 from .service import Service
 
 _ROWS_PER_ANSWER: Final = 150
@@ -33,7 +33,7 @@ class Route:
     """The name by which it is switched off, together with others of that name."""
     method: str
     path: re.Pattern[str]
-    answer: Callable[[Service, Call], Said]
+    answer: Callable[[Service, Call], Answer]
     rows: lists.RowSource | None = None
     """Gives the rows of the list, if it answers with a page of one."""
     public: bool = False
@@ -72,11 +72,11 @@ def weight(service: Service, route: Route, call: Call) -> float:
     return 1.0 + len(rows) / _ROWS_PER_ANSWER + megabytes * _ANSWERS_PER_MEGABYTE
 
 
-def _models(service: Service, call: Call) -> Said:
+def _models(service: Service, call: Call) -> Answer:
     return msgspec.json.encode(service.models[call.request.path.partition("?")[0]])
 
 
-def _task(service: Service, call: Call) -> Said:
+def _task(service: Service, call: Call) -> Answer:
     ref = call.request.ref
     task = None if ref is None else service.tasks.get(ref)
     if task is not None:
@@ -89,7 +89,7 @@ def _task(service: Service, call: Call) -> Said:
     return ErrorAnswer(service.dialect.unknown[ref.kind])
 
 
-def _volcengine(service: Service, call: Call) -> Said:
+def _volcengine(service: Service, call: Call) -> Answer:
     """Answer with the provider's own words, and store them at once."""
     if not OBJECT_ID.fullmatch(call.id):
         return ErrorAnswer(dialects.SERVER_ERROR)
@@ -108,11 +108,11 @@ _TASK_PATHS: Final[dict[re.Pattern[str], type[AnyRef]]] = {_IMAGE: ImageRef, _VI
 _VIDEOS: Final = re.compile(r"/api/ai/video/generations")
 
 
-def _get(name: str, path: str, answer: Callable[[Service, Call], Said]) -> Route:
+def _get(name: str, path: str, answer: Callable[[Service, Call], Answer]) -> Route:
     return Route(name, "GET", re.compile(path), answer)
 
 
-def _post(name: str, path: str, answer: Callable[[Service, Call], Said]) -> Route:
+def _post(name: str, path: str, answer: Callable[[Service, Call], Answer]) -> Route:
     return Route(name, "POST", re.compile(path), answer)
 
 

@@ -51,16 +51,12 @@ class Throughput:
     """Remembers, for a minute, how many had ended at each second."""
 
     def __init__(self) -> None:
-        self._samples: deque[tuple[float, int]] = deque(maxlen=_WINDOW + 1)
+        self.samples: deque[tuple[float, int]] = deque(maxlen=_WINDOW + 1)
 
     def note(self, moment: float, ended: int) -> None:
         """Remember that so many had ended by now."""
-        if not self._samples or moment >= self._samples[-1][0] + 1.0:
-            self._samples.append((moment, ended))
-
-    def time_left(self, left: int) -> float | None:
-        """Return the seconds until the rest has ended; None if nobody can tell."""
-        return time_left(self._samples, left)
+        if not self.samples or moment >= self.samples[-1][0] + 1.0:
+            self.samples.append((moment, ended))
 
 
 def time_left(samples: Sequence[tuple[float, int]], left: int) -> float | None:

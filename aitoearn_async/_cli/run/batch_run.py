@@ -13,7 +13,7 @@ from aitoearn_async import AiToEarnError, AnyTask, Batch, Outcome
 
 from ..files.results_file import ResultsFile
 from ..report.exit_status import ExitStatus
-from ..report.progress import Progress, Throughput
+from ..report.progress import Progress, Throughput, time_left
 from ..report.reporters import Reporter
 from ..report.snapshot import snapshot_after
 from ..report.words import complaint
@@ -53,7 +53,7 @@ class BatchRun:
         now, ended = time.monotonic(), self._ends.total()
         self._pace.note(now, ended)
         statistics = self._batch.statistics()
-        by_pace = self._pace.time_left(self._total - ended)
+        by_pace = time_left(self._pace.samples, self._total - ended)
         steady = None if by_pace is None else (by_pace, by_pace)
         return Progress(
             total=self._total,
