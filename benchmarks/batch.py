@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import math
 import sys
 import time
@@ -17,9 +18,9 @@ from aitoearn_async import AnyRef, Client, ImageRef, VideoRef
 
 from .children import output_of
 from .dialects import Times
-from .lives import FAILING, PER_SECOND, SECONDS, SWEEP, VIDEOS, Life, life_of
 from .report import Cell, Report, Table, percentiles
-from .server import KEY, Lives, serve, started, task_id
+from .server import KEY, Tasks, serve, started, task_id
+from .timelines import FAILING, PER_SECOND, SECONDS, SWEEP, VIDEOS, timeline_of
 
 _COUNT = 20_000
 _LEAD = 3.0
@@ -67,10 +68,10 @@ def _number(task_id: str | bytes) -> int:
 
 async def _submitted(start: float, count: int) -> AsyncIterator[AnyRef]:
     for number in range(count):
-        life = life_of(number)
-        if (early := start + life.submitted - time.monotonic()) > 0:
+        timeline = timeline_of(number)
+        if (early := start + timeline.submitted - time.monotonic()) > 0:
             await asyncio.sleep(early)
-        yield (VideoRef if life.kind == "video" else ImageRef)(task_id(number))
+        yield (VideoRef if timeline.kind == "video" else ImageRef)(task_id(number))
 
 
 async def _child(base_url: str, start: float, count: int) -> Found:
@@ -84,10 +85,10 @@ async def _child(base_url: str, start: float, count: int) -> Found:
         client.as_completed(_submitted(start, count)) as batch,
     ):
         async for outcome in batch:
-            life = life_of(_number(outcome.ref.id))
-            delays[life.kind].append(time.monotonic() - start - life.ended)
-            polls[life.kind] += outcome.polls
-            wrong[life.kind] += outcome.ok is life.fails or outcome.task is None
+            timeline = timeline_of(_number(outcome.ref.id))
+            delays[timeline.kind].append(time.monotonic() - start - timeline.ended)
+            polls[timeline.kind] += outcome.polls
+            wrong[timeline.kind] += outcome.ok is timeline.fails or outcome.task is None
     cpu, wall = time.process_time() - cpu, time.monotonic() - start
     kinds = {
         kind: Seen(len(found), wrong[kind], polls[kind], percentiles(found))
@@ -124,33 +125,28 @@ def run(smoke: bool) -> Report:
     return report
 
 
-class _TimedLives(Lives):
+class _TimedTasks(Tasks):
     """Tasks whose times are true, by a clock that says :00 when the first one is submitted."""
 
     def __init__(self, start: float) -> None:
         super().__init__(0, 100)
         self._start = start
-        self._lives: dict[bytes, Life] = {}
+        self._timeline = functools.cache(timeline_of)
         self._date = -1, b""
 
     def look(self, task_id: bytes) -> tuple[bool | None, Times]:
-        life = self._life(task_id)
-        has_ended = time.monotonic() - self._start >= life.ended
-        seconds = life.ended - life.submitted if has_ended else 0.0
-        updated = _moment(life.submitted + seconds)
-        times = Times(_moment(life.submitted), updated, round(seconds * 1000))
-        return not life.fails if has_ended else None, times
+        timeline = self._timeline(_number(task_id))
+        has_ended = time.monotonic() - self._start >= timeline.ended
+        seconds = timeline.ended - timeline.submitted if has_ended else 0.0
+        updated = _moment(timeline.submitted + seconds)
+        times = Times(_moment(timeline.submitted), updated, round(seconds * 1000))
+        return not timeline.fails if has_ended else None, times
 
     def date(self) -> bytes:
         second = math.floor(time.monotonic() - self._start)
         if self._date[0] != second:
             self._date = second, formatdate(_EPOCH + second, usegmt=True).encode()
         return self._date[1]
-
-    def _life(self, task_id: bytes) -> Life:
-        if task_id not in self._lives:
-            self._lives[task_id] = life_of(_number(task_id))
-        return self._lives[task_id]
 
 
 def _moment(seconds: float) -> bytes:
@@ -161,7 +157,7 @@ def _moment(seconds: float) -> bytes:
 if __name__ == "__main__":
     with contextlib.suppress(KeyboardInterrupt):
         if sys.argv[1] == "serve":
-            asyncio.run(serve(_TimedLives(float(sys.argv[2]))))
+            asyncio.run(serve(_TimedTasks(float(sys.argv[2]))))
         else:
             _base_url, _start, _count = sys.argv[2:]
             _found = asyncio.run(_child(_base_url, float(_start), int(_count)))

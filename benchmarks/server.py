@@ -41,7 +41,7 @@ _NOT_FOUND = b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n"
 _TIMES = Times()
 
 
-class Lives:
+class Tasks:
     """The ends of tasks: after so many polls, for so many of a hundred ids; the rest run on.
 
     All their times are the same ones, and the server's clock stands still.
@@ -66,8 +66,8 @@ class Lives:
 
 
 class _Answering(asyncio.Protocol):
-    def __init__(self, lives: Lives) -> None:
-        self._lives = lives
+    def __init__(self, tasks: Tasks) -> None:
+        self._tasks = tasks
         self._unread = b""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -87,10 +87,10 @@ class _Answering(asyncio.Protocol):
         dialect, task_id = asked
         sent = _REQUEST_ID.search(request)
         request_id = sent[1] if sent else b"j9ut5nsyjzbr00eeacek6"
-        lives = self._lives
-        end, times = lives.look(task_id)
+        tasks = self._tasks
+        end, times = tasks.look(task_id)
         body = dialect.answer(task_id, request_id, end=end, times=times)
-        return _HEAD % (request_id, len(body), lives.date()) + body
+        return _HEAD % (request_id, len(body), tasks.date()) + body
 
 
 @contextlib.contextmanager
@@ -124,10 +124,10 @@ def task_id(number: int) -> str:
     return f"66{number:022x}"
 
 
-async def serve(lives: Lives) -> None:
+async def serve(tasks: Tasks) -> None:
     """Answer, on a free port that is printed, until standard input is closed."""
     loop = asyncio.get_running_loop()
-    server = await loop.create_server(lambda: _Answering(lives), "127.0.0.1", 0, backlog=4096)
+    server = await loop.create_server(lambda: _Answering(tasks), "127.0.0.1", 0, backlog=4096)
     print(server.sockets[0].getsockname()[1], flush=True)
     over = asyncio.Event()
 
@@ -148,4 +148,4 @@ if __name__ == "__main__":
     parser.add_argument("--ending", type=int, default=100)
     options = parser.parse_args()
     with contextlib.suppress(KeyboardInterrupt):
-        asyncio.run(serve(Lives(options.polls_to_end, options.ending)))
+        asyncio.run(serve(Tasks(options.polls_to_end, options.ending)))

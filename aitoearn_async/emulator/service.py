@@ -74,7 +74,7 @@ class Service(ABC):
         self._api_key = api_key
         self.upload_limit: int | None = None
         self.tasks: TaskTable = TaskTable()
-        self.files: media.MediaStore = media.MediaStore()
+        self.replaced: dict[tuple[AnyRef, int], bytes] = {}
         self.faults: FaultQueues = FaultQueues()
         self._timelines: dict[tuple[str, str | None], tuple[str | Stage, ...]] = {}
         self._calendar = Calendar(date)
@@ -396,7 +396,7 @@ class Service(ABC):
         Raises:
             KeyError: There is no such task.
         """
-        self.files.put(self.tasks[ref].ref, number, content)
+        self.replaced[self.tasks[ref].ref, number] = content
 
     def fault(
         self,

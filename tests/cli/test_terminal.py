@@ -75,7 +75,7 @@ def refs(service: Service) -> tuple[list[str], list[str]]:
     return service.do(added)
 
 
-def complaint(ref: str) -> str:
+def error_line(ref: str) -> str:
     return f"{ref} failed: {REASON}".replace(" ", "")
 
 
@@ -97,8 +97,8 @@ def test_failures_of_a_long_list_stay_readable(
     out = ("--out", str(tmp_path / "out.jsonl")) if recorded else ()
     assert terminal.run("wait", "--file", str(file), *out) == 1
     above, _, last = terminal.squeezed.partition("failures:image:")
-    assert all(complaint(ref) in f"image:{last}" for ref in bad)
-    assert all((complaint(ref) in above) is not recorded for ref in bad)
+    assert all(error_line(ref) in f"image:{last}" for ref in bad)
+    assert all((error_line(ref) in above) is not recorded for ref in bad)
     assert recorded or all(f"{ref}http" in above for ref in good)
     assert terminal.lines.count("120 of 120 ended · 90 succeeded · 30 failed") == 1
     assert terminal.squeezed.count("━100%") == 1
@@ -112,7 +112,7 @@ def test_failures_of_a_handful_stay_readable(
     good, bad = refs
     terminal = Terminal(80)
     assert terminal.run("wait", *good[:5], *bad[:15]) == 1
-    assert all(complaint(ref) in terminal.squeezed for ref in bad[:15])
+    assert all(error_line(ref) in terminal.squeezed for ref in bad[:15])
     assert all(f"{ref}http" in terminal.squeezed for ref in good[:5])
 
 

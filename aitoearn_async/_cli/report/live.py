@@ -16,7 +16,7 @@ from rich.text import Text
 from ..language import tr
 from . import tables, words
 from .echo import echo, echo_error, is_tty, on_terminal
-from .reporters import ListLook, Look, Reporter, complain_of
+from .reporters import ListLook, Look, Reporter, report_error
 from .snapshot import WaitSnapshot
 from .text import shown
 
@@ -80,7 +80,7 @@ class LiveTable(_Redrawn):
         super().__exit__(*error)
         # In full and as they are: the table above cuts, and rich would fold an address.
         for snapshot in () if self._passing else self._look():
-            complain_of(snapshot)
+            report_error(snapshot)
             if snapshot.ended and snapshot.error is None:
                 echo(words.made(snapshot))
 
@@ -121,9 +121,9 @@ class LiveBar(_Redrawn):
         if snapshot.error is None:
             self._unsaid.append(words.made(snapshot))
         elif is_tty(sys.stderr):
-            self._unsaid.append(shown(words.complaint(snapshot.ref, snapshot.error)))
+            self._unsaid.append(shown(words.error_line(snapshot.ref, snapshot.error)))
         else:
-            complain_of(snapshot)
+            report_error(snapshot)
 
     def tick(self) -> None:
         self._say()

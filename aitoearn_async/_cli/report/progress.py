@@ -39,7 +39,7 @@ class Progress(NamedTuple):
     time_left: tuple[float, float] | None
     """Seconds, at the earliest and at the latest, if there is anything to say about it."""
     failures: Sequence[str] = ()
-    """The complaints, the latest last."""
+    """The errors of tasks, a line each, the latest last."""
 
     @property
     def left(self) -> int:

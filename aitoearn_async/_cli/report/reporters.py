@@ -50,7 +50,7 @@ class LineReporter(Reporter):
 
     def ended(self, snapshot: WaitSnapshot) -> None:
         self.changed(snapshot)
-        complain_of(snapshot)
+        report_error(snapshot)
 
 
 class JsonReporter(Reporter):
@@ -58,7 +58,7 @@ class JsonReporter(Reporter):
 
     def ended(self, snapshot: WaitSnapshot) -> None:
         echo(snapshot.to_json())
-        complain_of(snapshot)
+        report_error(snapshot)
 
 
 class LogReporter(Reporter):
@@ -82,10 +82,10 @@ class LogReporter(Reporter):
             echo_error(progress.line(now))
 
 
-def complain_of(snapshot: WaitSnapshot) -> None:
+def report_error(snapshot: WaitSnapshot) -> None:
     """Write a line about a wait that did not end in success."""
     if snapshot.error is not None:
-        echo_error(words.complaint(snapshot.ref, snapshot.error))
+        echo_error(words.error_line(snapshot.ref, snapshot.error))
 
 
 def reporter_for(look: Look, *, as_json: bool = False, passing: bool = False) -> Reporter:

@@ -123,7 +123,7 @@ def places(snapshot: WaitSnapshot) -> list[str]:
     return results(snapshot.task)
 
 
-def complaint(ref: TaskRef[AnyTask], error: Exception) -> str:
+def error_line(ref: TaskRef[AnyTask], error: Exception) -> str:
     """Return what went wrong with a task, beginning with its name."""
     message = reason(error)
     named = message if message.startswith((f"{ref} ", f"{ref}: ")) else f"{ref}: {message}"

@@ -16,7 +16,7 @@ from ..report.exit_status import ExitStatus
 from ..report.progress import Progress, Throughput, time_left
 from ..report.reporters import Reporter
 from ..report.snapshot import snapshot_after
-from ..report.words import complaint
+from ..report.words import error_line
 from .watch import ticking
 
 _MOST_FAILURES = 1000
@@ -95,5 +95,5 @@ class BatchRun:
             self._results.append(outcome.to_json())
         self._ends[snapshot.status] += 1
         if snapshot.error is not None:
-            self._failures.append(complaint(snapshot.ref, snapshot.error))
+            self._failures.append(error_line(snapshot.ref, snapshot.error))
         reporter.ended(snapshot)

@@ -12,7 +12,7 @@ from ..language import tr
 from ..report import words
 from ..report.echo import echo, echo_error
 from ..report.exit_status import ExitStatus, worst
-from ..report.reporters import complain_of
+from ..report.reporters import report_error
 from ..report.snapshot import WaitSnapshot, failure_of
 from ..report.text import shown_path
 from .execute import execute
@@ -75,4 +75,4 @@ class _Fetch:
         else:
             for path in snapshot.paths:
                 echo(shown_path(path))
-        complain_of(snapshot)
+        report_error(snapshot)

@@ -136,7 +136,7 @@ def outcomes(
 
 def _line(outcome: Outcome[AnyTask]) -> str:
     if outcome.error is not None:
-        return words.complaint(outcome.ref, outcome.error)
+        return words.error_line(outcome.ref, outcome.error)
     status = outcome.task.status if outcome.task is not None else ""
     return " ".join([str(outcome.ref), shown(status), *words.places(snapshot_after(outcome))])
 

@@ -26,7 +26,7 @@ async def get(client: Client, ref: AnyRef, *, as_json: bool) -> ExitStatus:
             with spinner(tr("asking …")):
                 task: AnyTask = await client.get(ref)
         except AiToEarnError as error:
-            echo_error(words.complaint(ref, error))
+            echo_error(words.error_line(ref, error))
             return exit_status_of(error)
     if as_json:
         echo(words.task_json(task))

@@ -1,4 +1,4 @@
-"""The lives of tasks, and how they end: invented, but shaped like real ones.
+"""The times at which tasks begin and end, and how: invented, but shaped like real ones.
 
 Known to the server, which answers by it, and to the client, which can say how late it heard of
 an end. All moments are seconds after the first task was submitted.
@@ -26,8 +26,8 @@ SECONDS = {
 """From submission to the end: so many seconds or less, for that share of the tasks."""
 
 
-class Life(NamedTuple):
-    """The life of one task."""
+class Timeline(NamedTuple):
+    """The beginning and the end of one task."""
 
     kind: str
     submitted: float
@@ -36,7 +36,7 @@ class Life(NamedTuple):
     fails: bool
 
 
-def life_of(number: int) -> Life:
+def timeline_of(number: int) -> Timeline:
     """Return the life of the n-th task; always the same one."""
     chance = random.Random(number)
     kind = "video" if chance.random() * 100 < VIDEOS else "image"
@@ -44,7 +44,7 @@ def life_of(number: int) -> Life:
     ended = submitted + _seconds(kind, chance.random())
     if kind == "video":
         ended = math.ceil(ended / SWEEP) * SWEEP
-    return Life(kind, submitted, ended, chance.random() * 100 < FAILING)
+    return Timeline(kind, submitted, ended, chance.random() * 100 < FAILING)
 
 
 def _seconds(kind: str, share: float) -> float:
