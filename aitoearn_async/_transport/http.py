@@ -10,7 +10,7 @@ import asyncio
 import logging
 import os
 import sys
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable, Mapping
 from ssl import SSLContext
 from typing import Any
 
@@ -138,7 +138,7 @@ class Http:
             base_url.host or "", credentials, most_bytes, lifetime, leaves_proxy=leaves_proxy
         )
 
-    def send(
+    async def send(
         self,
         method: str,
         path: str,
@@ -149,8 +149,8 @@ class Http:
         etag: str | None = None,
         body: RequestBody | None = None,
         last: bool = False,
-    ) -> Awaitable[Response | TransportError]:
-        """Send one request, to be awaited at once: its response, or the error that it came to.
+    ) -> Response | TransportError:
+        """Send one request. Return its response, or the error that it came to.
 
         A request without a body is sent once more, on a new connection, if its connection turns
         out to have been dead already. One with a body goes out once, on a connection of its own,
@@ -175,72 +175,56 @@ class Http:
         route = route or path.partition("?")[0]
         request = OutgoingRequest(method, path, request_id, route, etag, body, last)
         # A request that spends credits is no probe: it had better not get lost.
+        admission: Admission | TransportError
         admission = self.monitor.admit(route, probe=body is None, last=last)
-        if isinstance(admission, NotAskedError):
-            return held_back(admission)
-        if not self.limiter.try_acquire(admission.route.pace, last=last):
-            return self._queue_up(request, admission, deadline)
-        if self.credentials.awaited:
-            return self._send_with_key(request, admission, deadline)
-        return self._exchange(request, admission, deadline)
-
-    async def _queue_up(
-        self, request: OutgoingRequest, admission: Admission, deadline: float
-    ) -> Response | TransportError:
-        """Send a request when its turn has come."""
-        admitted = await self._wait_for_turn(admission, request, deadline)
-        if isinstance(admitted, TransportError):
-            return await held_back(admitted)
-        return await self._send_with_key(request, admitted, deadline)
-
-    async def _send_with_key(
-        self, request: OutgoingRequest, admission: Admission, deadline: float
-    ) -> Response | TransportError:
-        """Send a request when there is a key, the first or the next one, in the place it has."""
-        if self.credentials.awaited:
-            try:
-                late = await self.credentials.ready(deadline)
-            except BaseException:
-                self._go_unasked(admission)
-                raise
-            if late is not None:
-                self._go_unasked(admission)
-                return RequestTimeoutError(f"not sent: {late}", request.request_id, label="no key")
-        return await self._exchange(request, admission, deadline)
-
-    async def _exchange(
-        self, request: OutgoingRequest, admission: Admission, deadline: float
-    ) -> Response | TransportError:
-        """Send a request that was let in, in its time, and note what came of it."""
-        sent, key, body = self._now(), self.credentials.number, request.body
+        if isinstance(admission, Admission) and not self.limiter.try_acquire(
+            admission.route.pace, last=last
+        ):
+            admission = await self._wait_for_turn(admission, request, deadline)
+        if isinstance(admission, Admission) and self.credentials.awaited:
+            admission = await self._wait_for_key(admission, request, deadline)
+        if not isinstance(admission, Admission):
+            return await held_back(admission)
+        sent, key = self._now(), self.credentials.number
         time = self._request_timeout if body is None else self.time_for(body.size)
         result: Response | TransportError | None = None
         try:
             with Timeout(self._lifetime, min(deadline, sent + time)):
                 result = await self._round_trip(request, admission)
                 result.sent, result.key = sent, key
-        except Exception as exc:
-            seconds = self._now() - sent
-            # A deadline of the caller's that came first says nothing of the connection.
-            if not isinstance(exc, TimeoutError) or seconds >= _NEARLY * time:
-                self.sessions.note_failure(request.path, exc)
-            result = self._errors.error_of(exc, request.request_id, seconds)
+        except (Exception, asyncio.CancelledError) as exc:
+            result = self._error_of(exc, request, self._now() - sent, time)
             if result is None:
                 raise
-        except asyncio.CancelledError:
-            if is_cancelled():
-                raise
-            closed = self.sessions.are_closed
-            raise RuntimeError(_CLOSED_SESSION if closed else _CANCELLED) from None
         finally:
             self.limiter.release()
             if logger.isEnabledFor(logging.DEBUG):
                 request.log(result, self._now() - sent)
             if not isinstance(result, Response):
-                had_little_time = self._now() - sent < 0.99 * time
+                had_little_time = self._now() - sent < _NEARLY * time
                 self._note_failure(admission, request.path, result, had_little_time)
-        assert result is not None
         return result
+
+    def _error_of(
+        self, exc: BaseException, request: OutgoingRequest, seconds: float, time: float
+    ) -> TransportError | None:
+        """Return the error that an exception comes to; None if it is to be raised as it is.
+
+        Args:
+            exc: The exception.
+            request: The request that it ended.
+            seconds: How long that was under way.
+            time: How long it might have been.
+        """
+        if not isinstance(exc, Exception):
+            if is_cancelled():
+                return None
+            closed = self.sessions.are_closed
+            raise RuntimeError(_CLOSED_SESSION if closed else _CANCELLED) from None
+        # A deadline of the caller's that came first says nothing of the connection.
+        if not isinstance(exc, TimeoutError) or seconds >= _NEARLY * time:
+            self.sessions.note_failure(request.path, exc)
+        return self._errors.error_of(exc, request.request_id, seconds)
 
     async def _wait_for_turn(
         self, admission: Admission, request: OutgoingRequest, deadline: float
@@ -262,6 +246,20 @@ class Http:
         if isinstance(again, NotAskedError):
             self.limiter.cancel()
         return again
+
+    async def _wait_for_key(
+        self, admission: Admission, request: OutgoingRequest, deadline: float
+    ) -> Admission | TransportError:
+        """Wait for the first key, or for the next one, in the place that a request has."""
+        try:
+            late = await self.credentials.ready(deadline)
+        except BaseException:
+            self._go_unasked(admission)
+            raise
+        if late is None:
+            return admission
+        self._go_unasked(admission)
+        return RequestTimeoutError(f"not sent: {late}", request.request_id, label="no key")
 
     def _go_unasked(self, admission: Admission) -> None:
         """Give up the place of a request that was not sent."""
