@@ -19,19 +19,16 @@ def seen_by(wait: WaitState[Any]) -> dict[str, int]:
     return {wait.status[:_MOST_OF_A_WORD]: wait.polls} if wait.status is not None else {}
 
 
-def count_poll(wait: WaitState[Any], what: str, *, as_before: bool) -> None:
-    """Count a poll.
+def count_poll(wait: WaitState[Any], what: str) -> None:
+    """Count a poll that did not come to the same as all before it.
 
     Args:
         wait: The wait.
         what: The status it brought, or the label of its error.
-        as_before: Whether it came to the same as those before it.
     """
-    if wait.counts is None and not as_before:
-        wait.counts = wait.seen
-    if wait.counts is not None:
-        what = what[:_MOST_OF_A_WORD]
-        if what not in wait.counts and len(wait.counts) >= _MOST_KINDS_SEEN:
-            what = "other"
-        wait.counts[what] = wait.counts.get(what, 0) + 1
+    counts = wait.counts = seen_by(wait)
+    what = what[:_MOST_OF_A_WORD]
+    if what not in counts and len(counts) >= _MOST_KINDS_SEEN:
+        what = "other"
+    counts[what] = counts.get(what, 0) + 1
     wait.polls += 1

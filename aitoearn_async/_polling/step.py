@@ -223,11 +223,10 @@ def _after_reply(
     wait: WaitState[T], settings: WaitSettings, reply: PollResult[T], asked: float, now: float
 ) -> Decision[T]:
     changed = reply.status != wait.status
-    if changed or reply.stored or wait.counts is not None:
-        label = f"{reply.status} from a cache" if reply.stored else reply.status
-        count_poll(wait, label, as_before=wait.status is None and not reply.stored)
-    else:
+    if wait.counts is None and wait.status in (None, reply.status) and not reply.stored:
         wait.polls += 1
+    else:
+        count_poll(wait, f"{reply.status} from a cache" if reply.stored else reply.status)
     wait.status, wait.validator = reply.status, reply.validator
     wait.last_error = wait.failing_since = None
     evidence = settings.evidence
@@ -250,7 +249,7 @@ def _after_trouble(
     wait: WaitState[T], settings: WaitSettings, verdict: Verdict, asked: float, now: float
 ) -> Decision[T]:
     error = cast("PollError", verdict.error)
-    count_poll(wait, error.label, as_before=False)
+    count_poll(wait, error.label)
     wait.validator, wait.last_error = None, error
     if _is_definite(verdict):
         if not _needs_confirmation(wait, settings, error):
