@@ -60,6 +60,7 @@ class PostgresLedger(Ledger):
         self._connection: AsyncConnection[Any] | None = None
         self._turn = asyncio.Lock()
         self._closed = True
+        self._found = False  # refs, when they were last taken
         self._added = 0
         self._analyze_at = _ANALYZE_FROM
         self.sql: dict[str, bytes]
@@ -128,12 +129,6 @@ class PostgresLedger(Ledger):
         await self._statement(lambda run: run("leave", member=member))
 
     async def take(self, member: int, call: int, allow: Allow) -> list[Taken]:
-        async def is_idle(run: Run) -> bool:
-            row = await (await run("is_idle", member=member)).fetchone()
-            if row is None:
-                raise LeaseLostError(member)
-            return row[0] != call and bool(row[1])
-
         async def take(run: Run) -> list[Taken]:
             ids = {"member": member, "call": call}
             first = ("begin", "alive", "members", "gone", "free")
@@ -145,23 +140,42 @@ class PostgresLedger(Ledger):
                 rows, _ = await run.together("taken", "commit", **ids)
                 return taken_of(rows, Origin.HANDED_OVER)
             most = allow(members_of(members), free[0][0])
-            taken: list[Taken] = []
-            for gone, gave in leavers:
-                if (left := most - len(taken)) <= 0:
-                    break
-                found = await (await run("take_over", **ids, gone=gone, most=left)).fetchall()
-                origin = Origin.HANDED_OVER if gave else Origin.ORPHAN
-                taken += taken_of(found, origin)
-                if len(found) < left:
-                    await self.remove(run, gone)
-            if (left := most - len(taken)) > 0:
-                found = await (await run("take", **ids, most=left)).fetchall()
-                taken += taken_of(found, Origin.NEW)
-            last = ("took", "commit") if taken else ("commit",)
-            await run.together(*last, **ids, count=len(taken))
-            return taken
+            taken = await self._take_over(run, leavers, most, ids)
+            last = ("take", "commit") if most > len(taken) else ("commit",)
+            found, *_ = await run.together(*last, **ids, most=most - len(taken))
+            return taken + taken_of(found, Origin.NEW)
 
-        return [] if await self._statement(is_idle) else await self._messages(take)
+        # Where there were some there are more, mostly: no look at whether there are any.
+        if not self._found and await self._is_idle(member, call):
+            return []
+        taken = await self._messages(take)
+        self._found = bool(taken)
+        return taken
+
+    async def _is_idle(self, member: int, call: int) -> bool:
+        async def is_idle(run: Run) -> bool:
+            row = await (await run("is_idle", member=member)).fetchone()
+            if row is None:
+                raise LeaseLostError(member)
+            return row[0] != call and bool(row[1])
+
+        return await self._statement(is_idle)
+
+    async def _take_over(
+        self, run: Run, leavers: Sequence[tuple[Any, ...]], most: int, ids: dict[str, int]
+    ) -> list[Taken]:
+        """Take over what members hold who are gone."""
+        taken: list[Taken] = []
+        for gone, gave in leavers:
+            if (left := most - len(taken)) <= 0:
+                break
+            found = await (await run("take_over", **ids, gone=gone, most=left)).fetchall()
+            taken += taken_of(found, Origin.HANDED_OVER if gave else Origin.ORPHAN)
+            if len(found) < left:
+                await self.remove(run, gone)
+        if taken:
+            await run("took", **ids, count=len(taken))
+        return taken
 
     async def remove(self, run: Run, gone: int) -> None:
         """Remove a member who is gone, if nothing is left of what it held.

@@ -79,11 +79,16 @@ STATEMENTS: dict[str, LiteralString] = {
             LIMIT %(most)s FOR UPDATE SKIP LOCKED
         )) RETURNING ref, extract(epoch FROM clock_timestamp() - added)::float8""",
     "take": """
-        UPDATE {refs} SET state = '1', holder = %(member)s, call = %(call)s
-        WHERE ctid = ANY (ARRAY (
-            SELECT ctid FROM {refs} WHERE state = '0' ORDER BY added
-            LIMIT %(most)s FOR UPDATE SKIP LOCKED
-        )) RETURNING ref, extract(epoch FROM clock_timestamp() - added)::float8""",
+        WITH taken AS (
+            UPDATE {refs} SET state = '1', holder = %(member)s, call = %(call)s
+            WHERE ctid = ANY (ARRAY (
+                SELECT ctid FROM {refs} WHERE state = '0' ORDER BY added
+                LIMIT %(most)s FOR UPDATE SKIP LOCKED
+            )) RETURNING ref, extract(epoch FROM clock_timestamp() - added)::float8
+        ), more AS (
+            UPDATE {members} SET held = held + (SELECT count(*) FROM taken), call = %(call)s
+            WHERE id = %(member)s AND EXISTS (SELECT 1 FROM taken)
+        ) SELECT * FROM taken""",
     "took": """
         UPDATE {members} SET held = held + %(count)s, call = %(call)s WHERE id = %(member)s""",
     "held": "SELECT ref FROM {refs} WHERE state = '1' AND holder = %(member)s LIMIT %(most)s",

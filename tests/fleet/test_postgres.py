@@ -165,7 +165,8 @@ async def test_what_is_done_all_the_time_takes_few_messages(
         "beat": (2, lambda: ledger.beat(mine, lambda _: Member(id=mine, kind=Kind.WORKER))),
         "idle take": (1, lambda: ledger.take(mine, 1, lambda _, free: 10)),
         "add": (1, lambda: ledger.add(refs(3))),
-        "take": (4, lambda: ledger.take(mine, 2, lambda _, free: 10)),
+        "take": (3, lambda: ledger.take(mine, 2, lambda _, free: 2)),
+        "next take": (2, lambda: ledger.take(mine, 3, lambda _, free: 1)),
         "give": (1, lambda: ledger.give(mine, refs(1, 2))),
         "record": (1, lambda: ledger.record(mine, [(ref, b"{}") for ref in refs(2)])),
         "first read": (2, lambda: ledger.read(reader, [], 1)),
@@ -219,8 +220,8 @@ async def nothing_is_orphaned_by_a_late_commit(
     async with await AsyncConnection.connect(engine.url) as late:
         values = {"member": dead, "call": 1, "most": 10}
         await late.execute(ledger.sql["alive"], values)
-        await late.execute(ledger.sql["take"], values)
         await engine.end_lease(dead)
+        await late.execute(ledger.sql["take"], values)
         looking = asyncio.create_task(take(ledger, mine))
         await asyncio.wait([looking], timeout=0.3)
         await late.commit()
