@@ -20,7 +20,9 @@ The clock of all of this is the engine's. Nothing in here knows tables, sockets 
 
 from __future__ import annotations
 
+import asyncio
 import enum
+import math
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
@@ -131,6 +133,9 @@ class Ledger(Protocol):
 
     lease: float
     """Seconds from a beat until the member counts as dead."""
+    quiet_at: float = -math.inf
+    """Loop time at which a call last saw that there is nothing to take. Those that beat and record
+    see it too, so that `take` need not look soon after."""
 
     async def open(self) -> None:
         """Connect, and create the tables or keys that the ledger lacks."""
@@ -149,8 +154,30 @@ class Ledger(Protocol):
         ...
 
     async def beat(self, member: int, decide: Decide) -> bool:
-        """Renew the lease and report. Returns whether refs are waiting that nobody holds."""
+        """Renew the lease and report. Returns whether there are refs that nobody alive holds."""
         ...
+
+    async def renew(self, member: int, report: Member) -> tuple[list[Member], bool]:
+        """Beat with a report that takes no more of the rate than the member's last one.
+
+        So it need not be decided while no other member decides.
+
+        Returns:
+            All members whose lease holds, and what `beat` returns.
+        """
+        members: list[Member] = []
+
+        def decide(others: Sequence[Member]) -> Member:
+            members[:] = others
+            return report
+
+        return members, await self.beat(member, decide)
+
+    def noted(self, is_idle: bool) -> bool:
+        """Return the same. If it is true, note that there is nothing to take now."""
+        if is_idle:
+            self.quiet_at = asyncio.get_running_loop().time()
+        return is_idle
 
     async def leave(self, member: int) -> None:
         """End the lease, so that other members take over at once."""

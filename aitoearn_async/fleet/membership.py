@@ -48,6 +48,8 @@ class Membership:
         self._name = f"{socket.gethostname()}:{os.getpid()}"
         self._early = asyncio.Event()
         self._interval = self._pause = ledger.lease / _BEATS_A_LEASE
+        self._members: Sequence[Member] = ()
+        self._granted = -1.0  # of the rate, in the last report; before the first there is none
         self._beating: asyncio.Task[None] | None = None
         self._guard: asyncio.TimerHandle | None = None
 
@@ -112,7 +114,7 @@ class Membership:
             self._early.clear()
             began = loop.time()
             try:
-                waiting = await self._ledger.beat(self.id, self._named)
+                waiting = await self._send()
             except FleetUnavailableError as error:
                 log.warning("a beat was missed: %s", error)
                 self._pause = self._interval / 4
@@ -125,6 +127,27 @@ class Membership:
                 self._extend(began)
                 if self._after_beat is not None:
                     self._after_beat(waiting)
+
+    async def _send(self) -> bool:
+        """Send a beat. Return whether there are refs that nobody alive holds.
+
+        Others have to wait only for one who may take more of the rate.
+        """
+        report = self._named(self._members)
+        if report.grant <= self._granted:
+            self._granted = report.grant  # first: it may be carried out, and seem to have failed
+            self._members, waiting = await self._ledger.renew(self.id, report)
+            if self._named(self._members).grant <= self._granted:
+                return waiting
+
+        def decide(members: Sequence[Member]) -> Member:
+            nonlocal report
+            self._members, report = members, self._named(members)
+            return report
+
+        waiting = await self._ledger.beat(self.id, decide)
+        self._granted = report.grant
+        return waiting
 
     def _named(self, members: Sequence[Member]) -> Member:
         return msgspec.structs.replace(self._report(members), kind=self._kind, name=self._name)

@@ -116,14 +116,25 @@ class PostgresLedger(Ledger):
         async def beat(run: Run) -> bool:
             *_, members = await run.together("begin", "lock", "members", lock=self._lock)
             report = decide(members_of(members))
-            values = {"held": report.held, "report": msgspec.json.encode(report)}
-            values |= {"member": member, "lease": self.lease}
-            rows, _ = await run.together("beat", "commit", **values)
+            rows, _ = await run.together("beat", "commit", **self._values(member, report))
             if not rows:
                 raise LeaseLostError(member)
-            return bool(rows[0][0])
+            return not self.noted(rows[0][0])
 
         return await self._messages(beat)
+
+    async def renew(self, member: int, report: Member) -> tuple[list[Member], bool]:
+        async def renew(run: Run) -> tuple[list[Member], bool]:
+            rows = await (await run("renew", **self._values(member, report))).fetchall()
+            if not rows:
+                raise LeaseLostError(member)
+            return members_of([row[:3] for row in rows]), not self.noted(rows[0][3])
+
+        return await self._statement(renew)
+
+    def _values(self, member: int, report: Member) -> dict[str, Any]:
+        values = {"member": member, "lease": self.lease, "held": report.held}
+        return {**values, "report": msgspec.json.encode(report)}
 
     async def leave(self, member: int) -> None:
         await self._statement(lambda run: run("leave", member=member))
@@ -139,6 +150,7 @@ class PostgresLedger(Ledger):
             if me[0][0] == call:
                 rows, _ = await run.together("taken", "commit", **ids)
                 return taken_of(rows, Origin.HANDED_OVER)
+            self.noted(not leavers and not free[0][0])
             most = allow(members_of(members), free[0][0])
             taken = await self._take_over(run, leavers, most, ids)
             last = ("take", "commit") if most > len(taken) else ("commit",)
@@ -157,7 +169,7 @@ class PostgresLedger(Ledger):
             row = await (await run("is_idle", member=member)).fetchone()
             if row is None:
                 raise LeaseLostError(member)
-            return row[0] != call and bool(row[1])
+            return row[0] != call and self.noted(row[1])
 
         return await self._statement(is_idle)
 
@@ -201,9 +213,10 @@ class PostgresLedger(Ledger):
         async def record(run: Run) -> int:
             refs, lines = zip(*outcomes, strict=True)
             values = {"refs": list(refs), "outcomes": list(lines)}
-            is_member, count = await one(await run("record", member=member, **values))
+            is_member, count, is_idle = await one(await run("record", member=member, **values))
             if not is_member:
                 raise LeaseLostError(member)
+            self.noted(is_idle)
             return int(count)
 
         return await self._statement(record) if outcomes else 0

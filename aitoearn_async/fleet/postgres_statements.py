@@ -25,6 +25,12 @@ CREATE TABLE IF NOT EXISTS {members} (
 ) WITH (fillfactor = 50);
 """
 
+# Whether there is nothing to take. Not with EXISTS: for that the planner reads the table from its
+# beginning, where it believes that many rows have the state, and there may be none any more.
+IDLE = """(SELECT 1 FROM {refs} WHERE state = '0' ORDER BY added LIMIT 1) IS NULL
+            AND NOT EXISTS (
+                SELECT 1 FROM {members} WHERE expires <= clock_timestamp() AND kind = 0)"""
+
 STATEMENTS: dict[str, LiteralString] = {
     "begin": "BEGIN ISOLATION LEVEL READ COMMITTED",
     "commit": "COMMIT",
@@ -40,17 +46,21 @@ STATEMENTS: dict[str, LiteralString] = {
     "alive": """
         SELECT call FROM {members} WHERE id = %(member)s AND expires > clock_timestamp()
         FOR KEY SHARE""",
-    # One beat at a time, so that no two members decide on the same share. It returns whether refs
-    # wait, and not with EXISTS: for that the planner reads the table from its beginning, where it
-    # believes that many rows have the state, and there may be none any more.
+    # One beat at a time, so that no two members decide on the same share.
     "lock": "SELECT pg_advisory_xact_lock(%(lock)s)",
     "members": """
         SELECT id, held, report FROM {members} WHERE expires > clock_timestamp() ORDER BY id""",
     "beat": """
         UPDATE {members} SET expires = clock_timestamp() + %(lease)s * interval '1 s',
         held = %(held)s, report = %(report)s
-        WHERE id = %(member)s AND expires > clock_timestamp()
-        RETURNING (SELECT 1 FROM {refs} WHERE state = '0' ORDER BY added LIMIT 1) IS NOT NULL""",
+        WHERE id = %(member)s AND expires > clock_timestamp() RETURNING {idle}""",
+    "renew": """
+        WITH me AS (
+            UPDATE {members} SET expires = clock_timestamp() + %(lease)s * interval '1 s',
+            held = %(held)s, report = %(report)s
+            WHERE id = %(member)s AND expires > clock_timestamp() RETURNING 1
+        ) SELECT id, held, report, {idle} FROM {members}, me
+        WHERE expires > clock_timestamp() OR id = %(member)s ORDER BY id""",
     "leave": """
         UPDATE {members} SET expires = '-infinity', gave = true
         WHERE id = %(member)s AND expires > clock_timestamp()""",
@@ -106,10 +116,8 @@ STATEMENTS: dict[str, LiteralString] = {
         WHERE id = %(member)s""",
     # The next four are one transaction each: most calls need no more than one of them.
     "is_idle": """
-        SELECT call, (SELECT 1 FROM {refs} WHERE state = '0' ORDER BY added LIMIT 1) IS NULL
-            AND NOT EXISTS (
-                SELECT 1 FROM {members} WHERE expires <= clock_timestamp() AND kind = 0)
-        FROM {members} WHERE id = %(member)s AND expires > clock_timestamp()""",
+        SELECT call, {idle} FROM {members}
+        WHERE id = %(member)s AND expires > clock_timestamp()""",
     "is_read": """
         SELECT (SELECT 1 FROM {refs} WHERE state = '2' ORDER BY changed LIMIT 1) IS NULL
             AND 0 = (SELECT count(*) FROM {refs} WHERE state = '3' AND holder = %(member)s)
@@ -129,7 +137,7 @@ STATEMENTS: dict[str, LiteralString] = {
         ), less AS (
             UPDATE {members} SET held = held - (SELECT count(*) FROM done) WHERE id = %(member)s
             AND EXISTS (SELECT 1 FROM done)
-        ) SELECT (SELECT count(*) FROM me), (SELECT count(*) FROM done)""",
+        ) SELECT (SELECT count(*) FROM me), (SELECT count(*) FROM done), {idle}""",
     "finish_and_read": """
         WITH me AS (
             SELECT 1 FROM {members} WHERE id = %(member)s AND expires > clock_timestamp()
@@ -204,7 +212,9 @@ def composed(prefix: str) -> tuple[bytes, dict[str, bytes]]:
     """Return the schema and the statements for tables whose names begin with this, as sent."""
     names = ("refs", "members", "waiting", "held", "ended", "reading", "done")
     tables = {key: sql.Identifier(f"{prefix}_{key}") for key in names}
+    idle = sql.SQL(IDLE).format(**tables)
     statements = {
-        key: sql.SQL(text).format(**tables).as_bytes() for key, text in STATEMENTS.items()
+        key: sql.SQL(text).format(**tables, idle=idle).as_bytes()
+        for key, text in STATEMENTS.items()
     }
     return sql.SQL(SCHEMA).format(**tables).as_bytes(), statements

@@ -98,17 +98,25 @@ class RedisLedger(Ledger):
         for _ in range(_MOST_DECISIONS):
             version, members = await self._members()
             report = decide(members)
-            line = msgspec.json.encode(report)
-            kind, held = int(report.kind), report.held
-            waiting = await self.run("beat", member, version, self._lease_ms, kind, held, line)
-            if waiting >= 0:
-                return bool(waiting)
+            is_idle = await self.run("beat", version, *self._values(member, report))
+            if is_idle >= 0:
+                return not self.noted(bool(is_idle))
         raise FleetUnavailableError("others beat all the time; this beat could not decide")
+
+    async def renew(self, member: int, report: Member) -> tuple[list[Member], bool]:
+        is_idle, flat = await self.run("renew", *self._values(member, report))
+        return _members_of(flat), not self.noted(bool(is_idle))
+
+    def _values(self, member: int, report: Member) -> tuple[int | bytes, ...]:
+        line = msgspec.json.encode(report)
+        return member, self._lease_ms, int(report.kind), report.held, line
 
     async def leave(self, member: int) -> None:
         await self.run("leave", member)
 
     async def take(self, member: int, call: int, allow: Allow) -> list[Taken]:
+        if self.noted(bool(await self.run("is_idle", member, call))):
+            return []
         _, members = await self._members()
         free = await self.run("free")
         reply = await self.run("take", member, call, max(0, allow(members, free)))
@@ -123,7 +131,9 @@ class RedisLedger(Ledger):
 
     async def record(self, member: int, outcomes: Sequence[tuple[str, bytes]]) -> int:
         flat = [part for outcome in outcomes for part in outcome]
-        return int(await self.run("record", member, *flat))
+        count, is_idle = await self.run("record", member, *flat)
+        self.noted(bool(is_idle))
+        return int(count)
 
     async def read(self, member: int, done: Sequence[str], most: int) -> list[tuple[str, bytes]]:
         flat = await self.run("read", member, most, *done)
@@ -157,13 +167,8 @@ class RedisLedger(Ledger):
         return round(self.lease * 1000)
 
     async def _members(self) -> tuple[bytes, list[Member]]:
-        version, *flat = await self.run("members")
-        members: list[Member] = []
-        for number, held, report in zip(flat[::3], flat[1::3], flat[2::3], strict=True):
-            member = msgspec.json.decode(report, type=Member)
-            member.id, member.held = int(number), int(held)
-            members.append(member)
-        return version, sorted(members, key=lambda member: member.id)
+        version, flat = await self.run("members")
+        return version, _members_of(flat)
 
     async def _call(self, call: Callable[[], Awaitable[T]]) -> T:
         if self._closed:
@@ -197,6 +202,15 @@ class RedisLedger(Ledger):
         self._ready = False
         with contextlib.suppress(exceptions.RedisError, OSError):
             await self._redis.connection_pool.disconnect()
+
+
+def _members_of(flat: Sequence[bytes]) -> list[Member]:
+    members: list[Member] = []
+    for number, held, report in zip(flat[::3], flat[1::3], flat[2::3], strict=True):
+        member = msgspec.json.decode(report, type=Member)
+        member.id, member.held = int(number), int(held)
+        members.append(member)
+    return sorted(members, key=lambda member: member.id)
 
 
 _PASSING = (

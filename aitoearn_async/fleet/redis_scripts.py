@@ -28,6 +28,29 @@ local function gone(kind)
     end
     return found
 end
+local function idle()
+    local all = redis.call('XLEN', p .. 'tasks')
+    return (all > pending('tasks', 'workers') or #gone(0) > 0) and 0 or 1
+end
+local function all_members()
+    local found = {}
+    for kind = 0, 1 do
+        local all = redis.call('HGETALL', p .. 'members:' .. kind)
+        for at = 1, #all, 2 do
+            if alive(all[at]) then
+                found[#found + 1] = all[at]
+                found[#found + 1] = redis.call('HGET', p .. 'held', all[at]) or '0'
+                found[#found + 1] = all[at + 1]
+            end
+        end
+    end
+    return found
+end
+local function renew(member, lease, kind, held, report)
+    redis.call('SET', p .. 'lease:' .. member, 1, 'PX', lease)
+    redis.call('HSET', p .. 'members:' .. kind, member, report)
+    redis.call('HSET', p .. 'held', member, held)
+end
 local function take_over(stream, group, from, to, most)
     local ids = {}
     for _, entry in ipairs(redis.call('XPENDING', p .. stream, group, '-', '+', most, from)) do
@@ -71,33 +94,27 @@ SCRIPTS = {
         redis.call('HSET', p .. 'members:' .. ARGV[1], id, ARGV[3])
         return id""",
     "members": """
-        local found = {redis.call('GET', p .. 'version') or '0'}
-        for kind = 0, 1 do
-            local all = redis.call('HGETALL', p .. 'members:' .. kind)
-            for at = 1, #all, 2 do
-                if alive(all[at]) then
-                    found[#found + 1] = all[at]
-                    found[#found + 1] = redis.call('HGET', p .. 'held', all[at]) or '0'
-                    found[#found + 1] = all[at + 1]
-                end
-            end
-        end
-        return found""",
+        return {redis.call('GET', p .. 'version') or '0', all_members()}""",
     "beat": """
-        local member, version, lease, kind, held, report = unpack(ARGV)
+        local version, member, lease, kind, held, report = unpack(ARGV)
         if not alive(member) then return lost end
         if (redis.call('GET', p .. 'version') or '0') ~= version then return -1 end
         redis.call('INCR', p .. 'version')
-        redis.call('SET', p .. 'lease:' .. member, 1, 'PX', lease)
-        redis.call('HSET', p .. 'members:' .. kind, member, report)
-        redis.call('HSET', p .. 'held', member, held)
-        if redis.call('XLEN', p .. 'tasks') > pending('tasks', 'workers') then return 1 end
-        return 0""",
+        renew(member, lease, kind, held, report)
+        return idle()""",
+    "renew": """
+        if not alive(ARGV[1]) then return lost end
+        renew(unpack(ARGV))
+        return {idle(), all_members()}""",
     "leave": """
         if redis.call('DEL', p .. 'lease:' .. ARGV[1]) == 1 then
             redis.call('SADD', p .. 'left', ARGV[1])
         end
         return 0""",
+    "is_idle": """
+        if not alive(ARGV[1]) then return lost end
+        if redis.call('HGET', p .. 'last:' .. ARGV[1], 'call') == ARGV[2] then return 0 end
+        return idle()""",
     "free": """
         local left = {}
         for _, id in ipairs(gone(0)) do left[id] = true end
@@ -178,7 +195,7 @@ SCRIPTS = {
             end
         end
         redis.call('HINCRBY', p .. 'held', member, -count)
-        return count""",
+        return {count, idle()}""",
     "read": """
         local member, most, found = ARGV[1], tonumber(ARGV[2]), {}
         if not alive(member) then return lost end

@@ -57,11 +57,19 @@ class Source(AsyncIterator[AnyRef]):
 
     async def __anext__(self) -> AnyRef:
         while not self._taken:
-            await asyncio.sleep(self._pause)
+            await self._rest()
             await self._take()
         taken = self._taken.pop()
         self._resume = Resume(age=self._age(taken), at_once=taken.origin is not Origin.HANDED_OVER)
         return parse_ref(taken.ref)
+
+    async def _rest(self) -> None:
+        """Pause before the next look. What the worker's other calls see meanwhile needs no look."""
+        loop = asyncio.get_running_loop()
+        pause = self._pause
+        while pause >= _SHORTEST:
+            await asyncio.sleep(pause)
+            pause = self._ledger.quiet_at + self._idle - loop.time()
 
     def resume(self, ref: TaskRef[Any]) -> Resume | None:
         """Return the `Resume` of the ref that was given last."""

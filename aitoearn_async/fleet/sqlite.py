@@ -98,9 +98,9 @@ class SqliteLedger(Ledger):
                 held=report.held,
                 report=msgspec.json.encode(report),
             )
-            return bool(run("is_waiting").fetchone()[0])
+            return not _has_something(run, Kind.WORKER, "is_waiting")
 
-        return await self._transaction(beat)
+        return not self.noted(await self._transaction(beat))
 
     async def leave(self, member: int) -> None:
         await self._transaction(lambda run: run("leave", member=member))
@@ -133,7 +133,7 @@ class SqliteLedger(Ledger):
                 run("took", **ids, count=len(taken))
             return taken
 
-        return [] if await self._look(is_idle) else await self._transaction(take)
+        return [] if self.noted(await self._look(is_idle)) else await self._transaction(take)
 
     async def held(self, member: int, most: int) -> list[str]:
         def held(run: _Run) -> list[str]:
@@ -151,16 +151,18 @@ class SqliteLedger(Ledger):
         await self._transaction(give)
 
     async def record(self, member: int, outcomes: Sequence[tuple[str, bytes]]) -> int:
-        def record(run: _Run) -> int:
+        def record(run: _Run) -> tuple[int, bool]:
             _check_lease(run, member)
             count = sum(
                 run("record", member=member, ref=ref, outcome=outcome).rowcount
                 for ref, outcome in outcomes
             )
             run("let_go", member=member, count=count)
-            return count
+            return count, not _has_something(run, Kind.WORKER, "is_waiting")
 
-        return await self._transaction(record)
+        count, is_idle = await self._transaction(record)
+        self.noted(is_idle)
+        return count
 
     async def read(self, member: int, done: Sequence[str], most: int) -> list[tuple[str, bytes]]:
         def is_idle(run: _Run) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 
 import pytest
 
@@ -228,6 +228,8 @@ async def test_one_without_a_lease_can_do_nothing(
     with pytest.raises(LeaseLostError):
         await ledger.beat(gone, lambda members: Member(id=gone, kind=WORKER))
     with pytest.raises(LeaseLostError):
+        await ledger.renew(gone, Member(id=gone, kind=WORKER))
+    with pytest.raises(LeaseLostError):
         await take(ledger, gone, call=2)
     with pytest.raises(LeaseLostError):
         await record(ledger, gone, refs(1))
@@ -379,6 +381,51 @@ async def test_each_beat_sees_the_reports_of_all(ledger: Ledger) -> None:
     await take(ledger, second)
     assert await ledger.beat(second, decide) is False
     assert [member.id for member in seen] == [second, third]
+
+
+async def test_a_report_that_nobody_has_to_decide_on_is_seen_by_all(ledger: Ledger) -> None:
+    """It renews as a beat does, and tells the same; what it says is in the next answers."""
+    await ledger.add(refs(2))
+    mine, other = await worker(ledger), await worker(ledger)
+    report = Member(id=mine, kind=WORKER, name="mine", held=7, open=True, rate=5.0, grant=2.0)
+    members, waiting = await ledger.renew(mine, report)
+    assert ([member.id for member in members], waiting) == ([mine, other], True)
+    await take(ledger, other)
+    members, waiting = await ledger.renew(other, Member(id=other, kind=WORKER))
+    assert (members[0], waiting) == (report, False)
+    await ledger.leave(other)
+    members, waiting = await ledger.renew(mine, report)
+    assert ([member.id for member in members], waiting) == ([mine], True)
+
+
+async def test_calls_that_are_made_anyway_see_that_there_is_nothing_to_take(
+    ledger: Ledger,
+) -> None:
+    """A worker need not look for that itself."""
+    mine, other = await worker(ledger), await worker(ledger)
+    report = Member(id=mine, kind=WORKER)
+    calls: dict[str, Callable[[], Awaitable[object]]] = {
+        "beat": lambda: ledger.beat(mine, lambda _: report),
+        "renew": lambda: ledger.renew(mine, report),
+        "record": lambda: record(ledger, mine, refs(1)),
+        "take": lambda: take(ledger, mine, 0),
+    }
+
+    async def seen() -> list[str]:
+        quiet: list[str] = []
+        for name, call in calls.items():
+            ledger.quiet_at = -1.0
+            await call()
+            quiet += [name] * (ledger.quiet_at >= 0)
+        return quiet
+
+    assert await seen() == [*calls]
+    await ledger.add(refs(1))
+    assert await seen() == []
+    await take(ledger, other)
+    assert await seen() == [*calls]
+    await ledger.leave(other)
+    assert await seen() == []
 
 
 async def test_members_numbers_are_never_given_again(engine: Engine, ledger: Ledger) -> None:
