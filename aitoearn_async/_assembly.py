@@ -35,10 +35,12 @@ if TYPE_CHECKING:
     from ._api.assets import Uploader
     from ._api.image_list import ImagePages
     from ._api.model_catalog import ModelCatalog
+    from ._api.statistics import ClientStatistics
     from ._api.submit import Submitter
     from ._api.video_list import VideoPages
     from ._downloads.downloader import Downloader
     from ._downloads.media_client import MediaClient
+    from ._polling.rhythm import Rhythm
     from ._polling.service_clock import ServiceClock
     from .contract.tasks import TaskRef
 
@@ -99,6 +101,12 @@ class Parts:
             await self.media_client.aclose()
         if "downloader" in made:
             self.downloader.close()
+
+    def statistics(self, rhythm: Rhythm) -> ClientStatistics:
+        """Return how things stand now, with what the client has learned."""
+        from ._api.statistics import statistics_of
+
+        return statistics_of(self.limiter, self.http.monitor, rhythm)
 
     def saver(
         self, where: Path | None, seconds: float, most: int

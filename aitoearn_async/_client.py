@@ -11,7 +11,6 @@ from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, Literal, Never, NoReturn, TypeVar, cast, overload
 
-from ._api.statistics import ClientStatistics, statistics_of
 from ._arguments import (
     amount,
     checked_page_size,
@@ -51,6 +50,7 @@ if TYPE_CHECKING:
     from aiohttp import ClientSession
 
     from ._api.image_list import ImageList
+    from ._api.statistics import ClientStatistics
     from ._api.video_list import SkippedVideo, VideoList
     from ._polling.batch import Batch
     from ._polling.outcome import Outcome
@@ -220,7 +220,7 @@ class Client:
 
     def statistics(self) -> ClientStatistics:
         """Return the statistics of the client so far and now."""
-        return statistics_of(self._parts.limiter, self._parts.http.monitor, self._rhythm)
+        return self._parts.statistics(self._rhythm)
 
     @overload
     async def get(self, ref: TaskRef[T]) -> T: ...

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Container
-from typing import Any, NamedTuple
+from typing import Any
+
+import msgspec
 
 from ..contract.tasks import TaskRef
 from .ends import KnownService, ServiceFacts
@@ -57,7 +59,7 @@ class WaitSettings:
         self.learner: Learner | None = learner  # takes the place of `wait`, if it is there
 
 
-class WaitLimits(NamedTuple):
+class WaitLimits(msgspec.Struct, frozen=True):
     """The limits of the waits of one call, as its arguments say."""
 
     timeout: float
@@ -77,7 +79,7 @@ def settings_for(kind: str, limits: WaitLimits, evidence: Evidence, rhythm: Rhyt
         evidence: Shared by all waits of the call.
         rhythm: What has been learned.
     """
-    timeout, patience, wait = limits
+    timeout, patience, wait = limits.timeout, limits.patience, limits.wait
     if wait is not None:
         return WaitSettings(timeout, patience, wait, evidence)
     delays, backoff = cadence(kind), backoff_of(kind)
