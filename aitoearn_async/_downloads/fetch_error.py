@@ -39,6 +39,11 @@ class FetchError(Exception):
         self.retry_after: float | None = retry_after
 
 
+def too_large(most: int) -> FetchError:
+    """Return the error for a file of more bytes than are taken."""
+    return FetchError(f"it is larger than {most:,} bytes (max_bytes=)", stale=True)
+
+
 # A bucket without the right to list answers 403 for a missing file; others use any of these.
 _MISSING = frozenset([202, 204, 205, 304, 400, 401, 403, 404, 409, 410, 412, 423])
 _PASSING = frozenset([408, 421, 425, 429, 499])

@@ -7,7 +7,6 @@ elsewhere.
 
 from __future__ import annotations
 
-import binascii
 import hashlib
 import logging
 import zlib
@@ -15,7 +14,6 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple, TypeVar, TypeVarTuple
-from urllib.parse import unquote_to_bytes
 
 from yarl import URL
 
@@ -24,8 +22,9 @@ from .._runtime.threads import Calls
 from ..contract.media_types import HEAD_BYTES, media_types_of
 from ..contract.outputs import Result
 from .checksum import checksum_in
-from .fetch_error import FetchError, Reason, reason_of_errno, words_of
+from .fetch_error import FetchError, Reason, reason_of_errno, too_large, words_of
 from .filenames import SUFFIXES, FileName
+from .inline_file import write_inline
 from .media_client import MediaClient
 from .media_stream import MediaStream
 from .media_urls import plain_path
@@ -42,8 +41,6 @@ Progress = Callable[[int, int | None], None]
 
 _BLOCK = 256 * 1024
 """Bytes that are handed to the disk at a time."""
-_CHARACTERS = 4 * _BLOCK
-"""Characters of base64 that are decoded at a time; four make three bytes."""
 _UTF_16 = b"\xff\xfe", b"\xfe\xff"
 _CONTROLS = bytes(set(range(0x20)) - set(b"\t\n\f\r\x1b")) + b"\x7f"
 
@@ -115,7 +112,7 @@ class Transfer:
     async def _save(self, part: PartFile, result: Result) -> Path:
         if result.data is not None:
             try:
-                await self._disk(_decode, part, result, self._options.most)
+                await self._disk(write_inline, part, result, self._options.most)
                 return await self._disk(self._finish, part, False)
             except FetchError:
                 if result.url is None:
@@ -228,7 +225,7 @@ class Transfer:
 
     def _check_size(self, size: int) -> None:
         if size > self._options.most:
-            raise _too_large(self._options.most)
+            raise too_large(self._options.most)
 
     def _check_head(self, head: bytes, host: str, *, is_resumed: bool) -> None:
         """Look at the first bytes: what cannot be the file is not fetched to its end."""
@@ -287,37 +284,6 @@ def _is_page(head: bytes) -> bool:
     if head.startswith(_UTF_16):
         return True
     return len(head.translate(None, _CONTROLS)) == len(head)
-
-
-def _too_large(most: int) -> FetchError:
-    return FetchError(f"it is larger than {most:,} bytes (max_bytes=)", stale=True)
-
-
-def _decode(part: PartFile, result: Result, most: int) -> None:
-    """Write a file that came as text, in the task itself."""
-    data = result.data or ""
-    part.restart(PartMetadata())
-    if not result.is_base64:
-        content = unquote_to_bytes(data)
-        if len(content) > most:
-            raise _too_large(most)
-        part.append(content)
-        return
-    text = "".join(data.split()).rstrip("=").translate(_URL_SAFE)
-    if len(text) * 3 // 4 > most:
-        raise _too_large(most)
-    for start in range(0, len(text), _CHARACTERS):
-        chunk = text[start : start + _CHARACTERS]
-        try:
-            if "=" in chunk:
-                raise ValueError
-            part.append(binascii.a2b_base64(chunk + "=" * (-len(chunk) % 4), strict_mode=True))
-        except ValueError:
-            raise FetchError("what came along is no base64", stale=True) from None
-
-
-_URL_SAFE = str.maketrans("-_", "+/")
-"""The two letters that the alphabet for addresses has in place of others (RFC 4648, 5)."""
 
 
 def _fingerprint(url: URL) -> str:
