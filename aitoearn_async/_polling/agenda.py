@@ -11,7 +11,7 @@ from typing import Generic, TypeVar
 
 from ..contract.tasks import Task
 from .queues import FifoQueue, SortedQueue
-from .step import WaitState
+from .state import WaitState
 
 T = TypeVar("T", bound=Task)
 

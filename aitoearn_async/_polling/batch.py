@@ -26,8 +26,10 @@ from .ref_reader import RefReader
 from .resume import Resume
 from .rhythm import TimeLeft
 from .save_queue import Save, SaveQueue
+from .settings import WaitSettings
+from .state import WaitState
 from .statistics import BatchStatistics, report
-from .step import WaitSettings, WaitState, step
+from .step import step
 from .waiter import Poll, Step, not_an_end
 from .worker_pool import WorkerPool
 

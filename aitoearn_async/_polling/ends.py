@@ -1,4 +1,4 @@
-"""The end of a wait whose task has not ended: its error, and how soon first contact is given up.
+"""The end of a wait whose task has not ended: its moment, and its error.
 
 Patience is for a service that has been seen. Until a client has had its first good answer, an
 address where nobody listens, or another server, is more likely wrong than down.
@@ -7,7 +7,8 @@ address where nobody listens, or another server, is more likely wrong than down.
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING, Any, Protocol, cast
+import math
+from typing import Any, cast
 
 from ..contract.tasks import AnyRef, AnyTask
 from ..errors import (
@@ -18,9 +19,8 @@ from ..errors import (
     UnexpectedResponseError,
     WaitTimeoutError,
 )
-
-if TYPE_CHECKING:
-    from .step import WaitSettings, WaitState
+from .settings import WaitSettings
+from .state import WaitState
 
 logger: logging.Logger = logging.getLogger("aitoearn_async")
 
@@ -39,25 +39,40 @@ _NOBODY = frozenset(
 _PASSING = frozenset(["stray answer", "huge answer", "no memory", "HTTP 408", "HTTP 425"])
 
 
-class ServiceFacts(Protocol):
-    """The facts about the service that a wait needs."""
-
-    @property
-    def answered(self) -> bool:
-        """Return whether it has ever answered the client."""
-        ...
-
-    @property
-    def address(self) -> str:
-        """Return its address."""
-        ...
+def deadline_of(wait: WaitState[Any], settings: WaitSettings) -> float:
+    """Return the moment when the time for a task is over."""
+    return wait.started + settings.timeout
 
 
-class KnownService:
-    """A service that has been seen."""
+def patience_end(wait: WaitState[Any], settings: WaitSettings) -> float:
+    """Return the moment when trouble has lasted too long; infinity while there is none."""
+    if wait.failing_since is None:
+        return math.inf
+    if is_first_contact(settings, wait.last_error):
+        return wait.failing_since + min(settings.patience, FIRST_CONTACT)
+    return wait.failing_since + settings.patience
 
-    answered: bool = True
-    address: str = ""
+
+def end_of(wait: WaitState[Any], settings: WaitSettings) -> float:
+    """Return the moment when a wait ends if nothing changes: out of time, or out of patience."""
+    if wait.failing_since is None:
+        return wait.started + settings.timeout
+    return min(deadline_of(wait, settings), patience_end(wait, settings))
+
+
+def response_deadline(
+    wait: WaitState[Any], settings: WaitSettings, asked: float, due: float
+) -> float:
+    """Return the moment when a poll is given up that began now and was due then.
+
+    Patience is for the service. It does not run out over a delay on this side: a rate that is
+    too low for so many polls, or a slow consumer of an iteration.
+    """
+    # With a timeout of 0 a task is polled once, and the request has a timeout of its own.
+    deadline = wait.started + settings.timeout if settings.timeout else math.inf
+    if wait.failing_since is None:
+        return deadline
+    return min(deadline, patience_end(wait, settings) + max(0.0, asked - due))
 
 
 def is_first_contact(settings: WaitSettings, error: BaseException | None) -> bool:
@@ -98,7 +113,7 @@ def final_error(wait: WaitState[Any], settings: WaitSettings, moment: float) -> 
         wait.seen,
     )
     error: WaitTimeoutError | ServiceUnreachableError
-    if wait.deadline(settings) <= moment:
+    if deadline_of(wait, settings) <= moment:
         error = WaitTimeoutError(*facts)
     elif is_first_contact(settings, wait.last_error):
         error = ServiceUnreachableError(*facts)

@@ -12,8 +12,9 @@ from typing import Any, Generic, TypeVar
 
 from ..contract.tasks import Task, TaskRef
 from .clock import Clock, NextTimer
-from .ends import is_first_trouble
-from .step import WaitSettings, WaitState
+from .ends import is_first_trouble, patience_end
+from .settings import WaitSettings
+from .state import WaitState
 
 T = TypeVar("T", bound=Task)
 
@@ -35,7 +36,7 @@ def is_carried(wait: WaitState[Any], settings: WaitSettings, now: float) -> bool
 
 
 def _recalled_at(wait: WaitState[Any], settings: WaitSettings) -> float:
-    return wait.patience_end(settings) - min(_LEAST_PATIENCE_LEFT, settings.patience / 2)
+    return patience_end(wait, settings) - min(_LEAST_PATIENCE_LEFT, settings.patience / 2)
 
 
 class FailingWaits(Generic[T]):

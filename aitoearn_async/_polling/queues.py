@@ -14,7 +14,7 @@ from collections import deque
 from typing import Generic, TypeVar
 
 from ..contract.tasks import Task
-from .step import WaitState
+from .state import WaitState
 
 T = TypeVar("T", bound=Task)
 

@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 
 from .schedule import WaitStrategy, delay_after
-from .step import WaitState
+from .state import WaitState
 
 _MOST_STEPS = 64
 """Delays that are computed one by one; those that follow count as long as the last."""

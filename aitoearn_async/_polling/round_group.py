@@ -13,12 +13,15 @@ from ..contract.endpoints import LogRow
 from ..contract.tasks import Task, TaskRef
 from ..errors import AuthenticationError, NotAskedError
 from .clock import NextTimer
+from .ends import deadline_of
 from .failing_waits import FailingWaits, is_carried
 from .page_scan import PageScan
 from .pages import RouteState
 from .reported_end import ReportedEnd
 from .rhythm import Learner
-from .step import PollResult, WaitSettings, WaitState, longer
+from .settings import WaitSettings
+from .state import PollResult, WaitState
+from .step import longer
 
 T = TypeVar("T", bound=Task)
 
@@ -144,7 +147,7 @@ class RoundGroup(Generic[T]):
             self.look_again_at = math.inf
         if self.route.gone or self.waiting < FEWEST or self._is_strange(wait.ref):
             return False
-        left = settings.timeout if math.isnan(wait.started) else wait.deadline(settings) - now
+        left = settings.timeout if math.isnan(wait.started) else deadline_of(wait, settings) - now
         if left < LEAST_TIME_LEFT or self.rests(now):
             return False
         if wait.last_error is None:

@@ -21,6 +21,7 @@ from .._verdict import Verdict, spoils_a_page
 from ..contract.tasks import Task, TaskRef, VideoRef
 from ..errors import TaskNotFoundError
 from .clock import Clock, NextTimer
+from .ends import deadline_of
 from .failing_waits import FailingWaits
 from .observation import meet, observe_running
 from .page_scan import PageRange, PageScan
@@ -38,7 +39,9 @@ from .round_group import (
     PollScheduler,
     RoundGroup,
 )
-from .step import Decision, GiveUpAt, PollAt, WaitSettings, WaitState
+from .settings import WaitSettings
+from .state import WaitState
+from .step import Decision, GiveUpAt, PollAt
 from .whole_videos import WholeVideos
 
 T = TypeVar("T", bound=Task)
@@ -316,7 +319,7 @@ class Rounds(Generic[T]):
                 missed += observe_running(wait, asked)
                 wait.due, wait.failing_since = seen, None
                 settings = self._settings_of(wait.ref)
-                if wait.deadline(settings) - now < LEAST_TIME_LEFT:
+                if deadline_of(wait, settings) - now < LEAST_TIME_LEFT:
                     group.hand_back(wait)
             else:
                 # The learner is told by the task's own answer: a page may be wrong.

@@ -3,18 +3,38 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Container
-from typing import Any
+from typing import Any, Protocol
 
 import msgspec
 
 from ..contract.tasks import TaskRef
-from .ends import KnownService, ServiceFacts
 from .rhythm import Learner, Rhythm
 from .schedule import WaitStrategy, backoff_of, cadence
 
 OWN_TROUBLE = -1
 """It stands in `Evidence.unconfirmed` where other tasks have had good answers since: only this one
 is refused."""
+
+
+class ServiceFacts(Protocol):
+    """The facts about the service that a wait needs."""
+
+    @property
+    def answered(self) -> bool:
+        """Return whether it has ever answered the client."""
+        ...
+
+    @property
+    def address(self) -> str:
+        """Return its address."""
+        ...
+
+
+class KnownService:
+    """A service that has been seen."""
+
+    answered: bool = True
+    address: str = ""
 
 
 class Evidence:

@@ -20,10 +20,13 @@ from .._verdict import Verdict
 from ..contract.tasks import TaskRef
 from ..errors import ClientClosedError
 from .clock import Clock
+from .ends import deadline_of
 from .pages import PageSource
 from .round_group import FEWEST, LEAST_TIME_LEFT
 from .rounds import Rounds
-from .step import Decision, PollAt, PollResult, WaitSettings, WaitState, go_on, step
+from .settings import WaitSettings
+from .state import PollResult, WaitState
+from .step import Decision, PollAt, go_on, step
 
 logger: logging.Logger = logging.getLogger("aitoearn_async")
 
@@ -96,7 +99,7 @@ class SharedRounds:
         hand = asyncio.get_running_loop().create_future()
         self._hands[wait.ref] = hand
         try:
-            await self._clock.sleep_until(wait.deadline(settings) - LEAST_TIME_LEFT, hand)
+            await self._clock.sleep_until(deadline_of(wait, settings) - LEAST_TIME_LEFT, hand)
         finally:
             del self._hands[wait.ref]
             if wait.due < 0 and self._rounds is not None:

@@ -15,143 +15,33 @@ and every case can be tested as a value. The rules it holds:
 
 from __future__ import annotations
 
-import math
 import random
 from typing import Any, Generic, TypeVar, cast
 
 import msgspec
 
 from .._verdict import NO_TURN, Verdict
-from ..contract.endpoints import ENDPOINTS, endpoint_of
-from ..contract.tasks import Task, TaskRef
+from ..contract.endpoints import ENDPOINTS
+from ..contract.tasks import Task
 from ..errors import (
     AiToEarnError,
     ApiError,
     AuthenticationError,
     ConnectionFailedError,
-    ContractError,
     NotAskedError,
     RateLimitError,
     TaskNotFoundError,
-    TransportError,
 )
-from .ends import FIRST_CONTACT, FIRST_DELAY, final_error, is_first_contact, is_first_trouble
+from .ends import FIRST_DELAY, end_of, final_error, is_first_contact, is_first_trouble
 from .observation import learned_delay, observe, observe_running
 from .schedule import delay_after
-from .seen import count_poll, seen_by
-from .settings import OWN_TROUBLE
-from .settings import Evidence as Evidence
-from .settings import WaitSettings as WaitSettings
-from .survival import Cohort
+from .settings import OWN_TROUBLE, WaitSettings
+from .state import PollError, PollResult, WaitState
 
 T = TypeVar("T", bound=Task)
 
-PollError = ApiError | TransportError | ContractError
-"""The error that a poll can come to."""
-
 _MOST_HELD = 30.0
 """The most seconds until a poll that was held, because the service is down, is tried again."""
-
-
-class PollResult(msgspec.Struct, Generic[T]):
-    """The result of a good poll."""
-
-    status: str
-    """The service's word."""
-    task: T | None
-    """The whole task; None if its status is the one that the wait knew."""
-    validator: str | None = None
-    """The validator (RFC 9110) that the next poll sends back. It has no meaning here."""
-    sent: float = math.nan
-    """The moment when the request went out, after any waiting for its turn."""
-    stored: bool = False
-    """It comes from a cache, not from the service."""
-    retry_after: float | None = None
-    """Seconds for which the service says not to ask again."""
-    not_modified: bool = False
-    """The answer was an HTTP 304."""
-
-
-class WaitState(msgspec.Struct, Generic[T], order=True, gc=False):
-    """The state of one wait. Plain data, in few bytes; moments are the client's clock's.
-
-    Sorts by `due`, so that a heap of them is an agenda. The garbage collector does not look at
-    them, since no cycle goes through one, as long as no error that it holds is raised.
-    """
-
-    due: float
-    """The moment of its next poll; set by its scheduler."""
-    ref: TaskRef[T]
-    started: float = math.nan
-    """The moment when the first poll began."""
-    polls: int = 0
-    """The number of polls that came back, whatever they brought."""
-    status: str | None = None
-    """The service's word as of the last good poll."""
-    latest: T | None = None
-    """The task as of the last good poll that had news of it."""
-    validator: str | None = None
-    """The validator of the last response, for the next poll."""
-    last_error: PollError | None = None
-    """The last poll's error, if it had one."""
-    failing_since: float | None = None
-    """The moment when the first of the polls began that have failed since the last good one."""
-    final_poll_for: float | None = None
-    """The end of the wait, if the next poll is the last one before it."""
-    counts: dict[str, int] | None = None
-    """The counts of what the polls came to, unless all came to the present status."""
-    cohort: Cohort | None = None
-    """The tasks of its model and age; None while these are not known, or nothing is learned."""
-    seen_age: float = 0.0
-    """The age at which it was last seen running: seconds, shared with others."""
-    over: bool = False
-    """It has ended, and must be dropped by all that still hold it; set by its scheduler."""
-
-    @property
-    def seen(self) -> dict[str, int]:
-        """Return what the polls came to, and how often."""
-        return seen_by(self)
-
-    def end(self, settings: WaitSettings) -> float:
-        """The moment when this wait ends if nothing changes: out of time, or out of patience."""
-        if self.failing_since is None:
-            return self.started + settings.timeout
-        return min(self.deadline(settings), self.patience_end(settings))
-
-    def deadline(self, settings: WaitSettings) -> float:
-        """The moment when the time for this task is over."""
-        return self.started + settings.timeout
-
-    def patience_end(self, settings: WaitSettings) -> float:
-        """The moment when the present trouble has lasted too long; infinity while there is none."""
-        if self.failing_since is None:
-            return math.inf
-        if is_first_contact(settings, self.last_error):
-            return self.failing_since + min(settings.patience, FIRST_CONTACT)
-        return self.failing_since + settings.patience
-
-    def response_deadline(self, settings: WaitSettings, asked: float, due: float) -> float:
-        """The moment when a poll is given up that began now and was due then.
-
-        Patience is for the service. It does not run out over a delay on this side: a rate that is
-        too low for so many polls, or a slow consumer of an iteration.
-        """
-        # With a timeout of 0 a task is polled once, and the request has a timeout of its own.
-        deadline = self.started + settings.timeout if settings.timeout else math.inf
-        if self.failing_since is None:
-            return deadline
-        return min(deadline, self.patience_end(settings) + max(0.0, asked - due))
-
-    @property
-    def born(self) -> float:
-        """The moment when the task was submitted, as far as is known."""
-        return self.started - (self.cohort.age if self.cohort is not None else 0.0)
-
-    def latest_known(self) -> T | None:
-        """The task as of the last good poll, as far as it was kept."""
-        if self.latest is None and self.status is not None:
-            return endpoint_of(self.ref).bare(self.ref.id, self.status)
-        return self.latest
 
 
 class PollAt(msgspec.Struct):
@@ -226,7 +116,7 @@ def _after_reply(
     if wait.counts is None and wait.status in (None, reply.status) and not reply.stored:
         wait.polls += 1
     else:
-        count_poll(wait, f"{reply.status} from a cache" if reply.stored else reply.status)
+        wait.count_poll(f"{reply.status} from a cache" if reply.stored else reply.status)
     wait.status, wait.validator = reply.status, reply.validator
     wait.last_error = wait.failing_since = None
     evidence = settings.evidence
@@ -249,7 +139,7 @@ def _after_trouble(
     wait: WaitState[T], settings: WaitSettings, verdict: Verdict, asked: float, now: float
 ) -> Decision[T]:
     error = cast("PollError", verdict.error)
-    count_poll(wait, error.label)
+    wait.count_poll(error.label)
     wait.validator, wait.last_error = None, error
     if _is_definite(verdict):
         if not _needs_confirmation(wait, settings, error):
@@ -349,7 +239,7 @@ def _poll_at(
     changed: bool,
 ) -> Decision[T]:
     """Poll at a moment; or at an earlier one, as the last poll before the end; or give up."""
-    end = wait.end(settings)
+    end = end_of(wait, settings)
     # A poll that begins later than this would not be back before the end.
     last = end - 1.25 * settings.poll_seconds - 0.02
     if moment <= last:

@@ -17,17 +17,15 @@ from ..contract.tasks import AnyRef, Task, TaskRef
 from ..errors import TaskFailedError
 from .clock import Clock
 from .coroutine_like import CoroutineLike
-from .ends import warn_of_first_failure
+from .ends import response_deadline, warn_of_first_failure
+from .settings import WaitSettings
 from .shared_rounds import SharedRounds
+from .state import PollError, PollResult, WaitState
 from .step import (
     Decision,
     Ended,
     GiveUpAt,
     PollAt,
-    PollError,
-    PollResult,
-    WaitSettings,
-    WaitState,
     begin,
     give_up,
     step,
@@ -234,7 +232,7 @@ class Waiter(CoroutineLike[T], AsyncIterator[T]):
         if moment > asked:
             await self._clock.sleep_until(moment)
             asked = self._clock.time()
-        deadline = self._wait.response_deadline(self._settings, asked, moment)
+        deadline = response_deadline(self._wait, self._settings, asked, moment)
         if asked >= deadline:  # whoever iterates was elsewhere
             self._decision = give_up(self._wait, self._settings, asked)
             return False

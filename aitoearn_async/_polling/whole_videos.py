@@ -11,7 +11,7 @@ from .clock import Clock
 from .page_scan import SIZES, PageRange
 from .pages import LARGE, PageSource
 from .round_group import AWAITED, PAGE_SECONDS, PollScheduler, RoundGroup
-from .step import PollResult, WaitState
+from .state import PollResult, WaitState
 
 T = TypeVar("T", bound=Task)
 

@@ -23,18 +23,17 @@ from ..errors import (
 )
 from .agenda import Agenda, StartStagger
 from .clock import Clock, NextTimer
-from .ends import warn_of_first_failure
+from .ends import response_deadline, warn_of_first_failure
 from .pages import PageSource
 from .resume import Resume, begin_again
 from .rounds import Rounds
+from .settings import WaitSettings
+from .state import PollResult, WaitState
 from .statistics import PollMeter
 from .step import (
     Decision,
     Ended,
     PollAt,
-    PollResult,
-    WaitSettings,
-    WaitState,
     begin,
     give_up,
     go_on,
@@ -253,7 +252,7 @@ class WorkerPool(Generic[T]):
         if math.isnan(wait.started):
             self._begin(wait, settings, asked)
         wait.due = math.inf  # while it is being polled
-        deadline = wait.response_deadline(settings, asked, due)
+        deadline = response_deadline(wait, settings, asked, due)
         self.in_flight += 1
         try:
             response = await self._poll(wait, deadline)

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any, TypeVar
 
 from .._polling.batch import Batch
-from .._polling.step import Ended, WaitState
+from .._polling.state import WaitState
+from .._polling.step import Ended
 from .._polling.waiter import Poll, Waiter
 from ..contract.endpoints import ref_of
 from ..contract.tasks import Task, TaskRef

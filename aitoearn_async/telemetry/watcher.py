@@ -17,7 +17,9 @@ from collections.abc import Callable, Generator, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
-from .._polling.step import Decision, PollResult, WaitSettings, WaitState, step
+from .._polling.settings import WaitSettings
+from .._polling.state import PollResult, WaitState
+from .._polling.step import Decision, step
 from .._polling.waiter import Poll as PollOnce
 from .._verdict import NO_TURN, Verdict
 from ..contract.endpoints import endpoint_of

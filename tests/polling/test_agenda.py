@@ -11,7 +11,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from aitoearn_async import ImageRef, ImageTask, ServerError, VideoRef
 from aitoearn_async._polling.agenda import Agenda, StartStagger
-from aitoearn_async._polling.step import WaitState
+from aitoearn_async._polling.state import WaitState
 
 TIMEOUT = 50.0
 GAP = 0.001

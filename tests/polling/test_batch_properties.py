@@ -30,7 +30,7 @@ from aitoearn_async import (
     UnexpectedResponseError,
 )
 from aitoearn_async._polling import batch as batch_module
-from aitoearn_async._polling.step import PollError
+from aitoearn_async._polling.state import PollError
 from tests.polling.model import CreepingLoop, Service, as_image, batch, images, now, run
 
 # Thousands of runs, each over lines that other tests cover: to trace them doubles the time.

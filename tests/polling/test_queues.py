@@ -13,7 +13,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from aitoearn_async import ImageRef, ImageTask
 from aitoearn_async._polling.queues import FifoQueue, SortedQueue
-from aitoearn_async._polling.step import WaitState
+from aitoearn_async._polling.state import WaitState
 
 MANY = 50_000
 

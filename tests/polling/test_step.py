@@ -27,17 +27,10 @@ from aitoearn_async import (
     UnexpectedResponseError,
     WaitTimeoutError,
 )
-from aitoearn_async._polling.step import (
-    Decision,
-    Ended,
-    GiveUpAt,
-    PollAt,
-    PollError,
-    PollResult,
-    WaitSettings,
-    WaitState,
-    begin,
-)
+from aitoearn_async._polling.ends import deadline_of, end_of, patience_end, response_deadline
+from aitoearn_async._polling.settings import WaitSettings
+from aitoearn_async._polling.state import PollError, PollResult, WaitState
+from aitoearn_async._polling.step import Decision, Ended, GiveUpAt, PollAt, begin
 from aitoearn_async._polling.step import step as step_on
 from aitoearn_async._verdict import NO_TURN, Verdict
 
@@ -100,7 +93,7 @@ def test_first_poll_is_at_once() -> None:
     """A wait begins with a poll, and its time counts from there."""
     wait = begun(limits := settings(timeout=60))
     assert wait.started == START
-    assert wait.deadline(limits) == START + 60
+    assert deadline_of(wait, limits) == START + 60
 
 
 def test_no_time_at_all_means_one_poll() -> None:
@@ -108,7 +101,7 @@ def test_no_time_at_all_means_one_poll() -> None:
     limits = settings(timeout=0)
     wait = begun(limits)
     assert wait.final_poll_for is not None
-    assert wait.response_deadline(limits, START + 5, START) == math.inf
+    assert response_deadline(wait, limits, START + 5, START) == math.inf
     decision = step(wait, limits, reply(), START, START + 1)
     assert isinstance(decision, GiveUpAt)
     assert decision.moment == START + 1
@@ -268,7 +261,7 @@ def test_patience_is_renewed_by_a_good_answer() -> None:
     for at, answer in ((0, ServerError(500)), (90, reply()), (180, ServerError(500))):
         decision = step(wait, limits, answer, START + at, START + at)
         assert isinstance(decision, PollAt)
-    assert wait.patience_end(limits) == START + 280
+    assert patience_end(wait, limits) == START + 280
 
 
 def test_no_patience_at_all() -> None:
@@ -348,14 +341,14 @@ def test_a_poll_that_begins_late_has_as_much_longer() -> None:
     """Where there is trouble: patience is with the service. The deadline stays where it is."""
     limits = settings(timeout=500, patience=100)
     wait = begun(limits)
-    assert wait.response_deadline(limits, START + 50, START + 10) == START + 500
+    assert response_deadline(wait, limits, START + 50, START + 10) == START + 500
     step(wait, limits, RequestTimeoutError("?"), START, START)
-    assert wait.response_deadline(limits, START + 50, START + 50) == START + 100
-    assert wait.response_deadline(limits, START + 50, START + 10) == START + 140
-    assert wait.response_deadline(limits, START + 10, START + 50) == START + 100, (
+    assert response_deadline(wait, limits, START + 50, START + 50) == START + 100
+    assert response_deadline(wait, limits, START + 50, START + 10) == START + 140
+    assert response_deadline(wait, limits, START + 10, START + 50) == START + 100, (
         "it cannot begin early"
     )
-    assert wait.response_deadline(limits, START + 450, START + 1) == START + 500
+    assert response_deadline(wait, limits, START + 450, START + 1) == START + 500
 
 
 def test_one_slow_poll_is_forgotten() -> None:
@@ -494,15 +487,15 @@ def test_every_wait_keeps_its_limits(
     wait = begun(limits)
     moment = START
     for polls, (answer, takes) in enumerate(answers, 1):
-        now = min(moment + takes, max(moment, wait.end(limits)))
+        now = min(moment + takes, max(moment, end_of(wait, limits)))
         decision = step(wait, limits, answer, moment, now)
         assert wait.polls == polls == sum(wait.seen.values())
         if isinstance(decision, GiveUpAt):
-            assert decision.moment == max(now, wait.end(limits))
+            assert decision.moment == max(now, end_of(wait, limits))
             assert isinstance(decision.error, WaitTimeoutError | ServiceUnreachableError)
             return
         assert isinstance(decision, PollAt)
-        assert now <= decision.moment < wait.end(limits)
+        assert now <= decision.moment < end_of(wait, limits)
         moment = decision.moment
 
 
@@ -541,7 +534,7 @@ def test_a_turn_that_did_not_come_costs_no_patience(start: float) -> None:
     assert wait.failing_since == start
     no_turn = RequestTimeoutError("still waiting", label=NO_TURN)
     assert step(wait, limits, no_turn, start + 55, start + 60) == PollAt(start + 60)
-    assert wait.patience_end(limits) == start + 65
+    assert patience_end(wait, limits) == start + 65
 
 
 def test_the_first_poll_can_be_held_too() -> None:
@@ -591,11 +584,11 @@ def test_a_service_that_is_down_costs_patience() -> None:
     asked = settings(patience=25.0)
     wait = begun(asked)
     step(wait, asked, DOWN, START, START)
-    assert wait.end(asked) == START + 25
+    assert end_of(wait, asked) == START + 25
     step(wait, asked, DOWN, START + 10, START + 10)
-    assert wait.end(asked) == START + 25
+    assert end_of(wait, asked) == START + 25
     step(wait, asked, reply(), START + 20, START + 20)
-    assert wait.end(asked) == math.inf
+    assert end_of(wait, asked) == math.inf
     step(wait, asked, DOWN, START + 30, START + 30)
     last = step(wait, asked, DOWN, START + 54.99, START + 54.99)
     assert isinstance(last, GiveUpAt)
