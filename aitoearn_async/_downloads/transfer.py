@@ -266,6 +266,8 @@ class Transfer:
                 "can tell its end",
                 stale=True,
             )
+        if self._calls.is_given_up:
+            raise FetchError("given up meanwhile")  # to nobody: the part stays as it is
         return part.finish(self._name.whole(media))
 
 

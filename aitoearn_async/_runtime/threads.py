@@ -95,6 +95,11 @@ class Calls:
             except asyncio.CancelledError:
                 continue
 
+    @property
+    def is_given_up(self) -> bool:
+        """True where nobody waits any more for the call under way. For the thread it is in."""
+        return self._cleanup is not None
+
     def _run(self, call: Callable[[*Ts], T], *args: *Ts) -> T:
         try:
             return call(*args)

@@ -8,11 +8,13 @@ import os
 import threading
 from collections.abc import Callable
 from pathlib import Path
+from typing import IO
 
 import msgspec
 import pytest
 
 from aitoearn_async import DownloadError
+from aitoearn_async._containers import examine as examining
 from aitoearn_async._downloads import part_file
 from tests.support.raw_server import ID, STALL, RawServer
 
@@ -150,6 +152,41 @@ async def test_a_disk_that_stalls_holds_up_nobody(
         monkeypatch.undo()
         while names(tmp_path) != [NAME]:  # noqa: ASYNC110 - a thread's work
             await asyncio.sleep(0)
+        assert await client.download(film, tmp_path) == [tmp_path / NAME]
+        assert server.count == 1
+
+
+async def test_a_file_that_is_examined_when_the_call_is_cancelled_stays_a_part(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A slow disk does not give it its name behind the caller's back; the next call does."""
+    begun, free, examine = threading.Event(), threading.Event(), examining.examine
+
+    def slow(file: IO[bytes], size: int) -> examining.Judgement:
+        begun.set()
+        free.wait(60)
+        return examine(file, size)
+
+    monkeypatch.setattr(examining, "examine", slow)
+    left, leave = threading.Event(), part_file.PartFile.leave
+
+    def noted(part: part_file.PartFile) -> None:
+        leave(part)
+        left.set()
+
+    monkeypatch.setattr(part_file.PartFile, "leave", noted)
+    async with RawServer(serve()) as server, client_for(server) as client:
+        film = film_at(address(server))
+        saving = asyncio.ensure_future(client.download(film, tmp_path))
+        while not begun.is_set():  # noqa: ASYNC110 - threads have no events of asyncio's
+            await asyncio.sleep(0)
+        saving.cancel()
+        await asyncio.wait([saving])
+        assert saving.cancelled()
+        free.set()
+        left.wait(60)
+        assert names(tmp_path) == [f".video-{ID}.part", f".video-{ID}.part.json"]
+        monkeypatch.undo()
         assert await client.download(film, tmp_path) == [tmp_path / NAME]
         assert server.count == 1
 
