@@ -126,12 +126,25 @@ def succeeded(task: AnyTask) -> AnyTask:
     return task
 
 
+def hooks(**given: object) -> None:
+    """Refuse what cannot be called, before anything is sent.
+
+    Raises:
+        TypeError: One of them is neither None nor a function.
+    """
+    for name, hook in given.items():
+        if hook is not None and not callable(hook):
+            raise TypeError(f"{name}={hook!r:.60}: give a function")
+
+
 def not_async(name: str, hook: Callable[[*Ts], object] | None) -> Callable[[*Ts], None] | None:
     """Return a hook that raises where it gives something to await: nobody would await it.
 
     Raises:
-        TypeError: It is an async function. Of another one that returns a coroutine, when called.
+        TypeError: It is an async function, or none. Of another one that returns a coroutine,
+            when called.
     """
+    hooks(**{name: hook})
     if hook is None:
         return None
     refusal = f"{name}= is called where nothing can be awaited: give a function that is not async"

@@ -16,6 +16,7 @@ from ._arguments import (
     checked_page_size,
     count,
     folder,
+    hooks,
     not_async,
     positive,
     private_media_allowed,
@@ -328,10 +329,8 @@ class Client:
         """
         if at_most is not None:
             await self._parts.catalog.check_price(request, amount("at_most", at_most))
-        tell = not_async("progress", progress)
-        return await self._parts.submitter.submit(
-            request, check=check, upload=upload_mode(upload), progress=tell
-        )
+        tell, way = not_async("progress", progress), upload_mode(upload)
+        return await self._parts.submitter.submit(request, check=check, upload=way, progress=tell)
 
     async def upload(
         self,
@@ -426,6 +425,7 @@ class Client:
         """
         where, seconds, most = saving(save, save_timeout, max_bytes)
         limits = wait_limits(timeout, patience, wait, self._wait)
+        hooks(submitted=submitted, changed=changed)
         ref = await self.submit(
             request, check=check, upload=upload, at_most=at_most, progress=progress
         )
@@ -481,6 +481,7 @@ class Client:
             AiToEarnError: As in `run`, when iterated.
         """
         limits = wait_limits(timeout, patience, wait, self._wait)
+        hooks(submitted=submitted)
 
         async def changes() -> AsyncIterator[T]:
             ref = await self.submit(
@@ -530,6 +531,7 @@ class Client:
             ContractError: The service's answer breaks its contract.
             ClientClosedError: The client is closed.
         """
+        hooks(skipped=skipped)
         return self._parts.videos.newest_first(checked_page_size(page_size), skipped)
 
     def list_images(self, *, page_size: int = 100) -> ImageList:
@@ -729,13 +731,12 @@ class Client:
             ConnectionFailedError: The service's certificate is not valid.
             ClientClosedError: The client is closed, or was meanwhile.
         """
-        saver = self._parts.saver(*saving(save, save_timeout, max_bytes))
         return self._waits.batch(
             refs,
             wait_limits(timeout, patience, wait, self._wait),
             max_pending=count("max_pending", max_pending),
             progress=progress,
-            save=saver,
+            save=self._parts.saver(*saving(save, save_timeout, max_bytes)),
             resume=resume,
         )
 
@@ -796,14 +797,13 @@ class Client:
             ClientClosedError: The client is closed, or was meanwhile.
         """
         asked: list[TaskRef[Any]] = []
-        saver = self._parts.saver(*saving(save, save_timeout, max_bytes))
         batch = self._waits.batch(
             refs,
             wait_limits(timeout, patience, wait, self._wait),
             max_pending=count("max_pending", max_pending),
             admitted=asked.append,
             progress=progress,
-            save=saver,
+            save=self._parts.saver(*saving(save, save_timeout, max_bytes)),
         )
         async with batch:
             outcomes = {outcome.ref: outcome async for outcome in batch}

@@ -10,7 +10,7 @@ from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from ._arguments import telemetry_asked
+from ._arguments import hooks, telemetry_asked
 from ._polling.rhythm import Rhythm
 from ._polling.settings import Evidence, WaitLimits, settings_by_kind, settings_for
 from ._polling.shared_rounds import SharedRounds
@@ -103,6 +103,7 @@ class Waits:
         resume: Callable[[TaskRef[T]], Resume | None] | None = None,
     ) -> Batch[T]:
         """Return the wait for many tasks, with the arguments of `Client.as_completed`."""
+        hooks(progress=progress, resume=resume)
         return self._batch(
             refs,
             settings_by_kind(limits, Evidence(self._made, self._monitor), self._rhythm),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import math
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -194,6 +194,30 @@ async def test_async_hooks_of_the_others(
     assert len(seen) == 2
 
 
+async def test_what_cannot_be_called_is_no_hook(
+    aitoearn_client: Client, aitoearn_service: Emulator, tmp_path: Path
+) -> None:
+    """It is refused by its name, before anything is sent or paid for."""
+    client = aitoearn_client
+    ref = aitoearn_service.add_image("success")
+    no_hook: Any = True
+    calls: list[tuple[str, Callable[[], Any]]] = [
+        ("progress", lambda: client.submit(CAT, progress=no_hook)),
+        ("submitted", lambda: client.run(CAT, submitted=no_hook)),
+        ("changed", lambda: client.run(CAT, changed=no_hook)),
+        ("submitted", lambda: client.watch(CAT, submitted=no_hook)),
+        ("skipped", lambda: client.list_videos(skipped=no_hook)),
+        ("progress", lambda: client.wait_all([ref], progress=no_hook)),
+        ("progress", lambda: client.as_completed([ref], progress=no_hook)),
+        ("resume", lambda: client.as_completed([ref], resume=no_hook)),
+        ("progress", lambda: client.download(ref, tmp_path, progress=no_hook)),
+    ]
+    for name, call in calls:
+        with pytest.raises(TypeError, match=f"^{name}=True: give a function$"):
+            await call()
+    assert aitoearn_service.requests == []
+
+
 @pytest.mark.parametrize(
     ("name", "here"),
     [
@@ -235,7 +259,7 @@ async def test_the_list_of_models_is_kept_for_five_minutes(
     async with RawServer(*[script] * 20) as server, server.client() as client:
         for pause, lists in ((0, 1), (290, 1), (20, 2), (290, 2)):
             await asyncio.sleep(pause)
-            await client.submit(request, check=True)
+            await client.submit(CAT, check=True)
             assert await client.price(request) == 3
             assert sum(heard.method == "GET" for heard in server.heard) == lists
         assert [model.name for model in await client.image_models()] == ["gpt-image-2"]

@@ -105,7 +105,10 @@ def parse_ref(text: str) -> AnyRef:
 
     Raises:
         ValueError: The kind is unknown or the id is not one.
+        TypeError: It is no text, such as the bytes that Redis gives.
     """
+    if not isinstance(text, str):
+        raise TypeError(f"a ref is read from a str, not {type(text).__name__}: {text!r:.60}")
     kind, colon, id = text.partition(":")
     if not colon or kind not in REF_TYPES:
         forms = " or ".join(f"{each}:ID" for each in REF_TYPES)

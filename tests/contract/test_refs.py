@@ -7,6 +7,7 @@ import itertools
 import pickle
 import random
 import string
+from typing import Any
 
 import msgspec
 import pytest
@@ -152,6 +153,13 @@ def test_parse_ref_refuses(text: str) -> None:
     assert str(caught.value).isascii()
     assert str(caught.value).isprintable()
     assert len(str(caught.value)) < 800
+
+
+@pytest.mark.parametrize("given", [b"image:66", None, 66])
+def test_parse_ref_reads_text(given: Any) -> None:
+    """Bytes, as Redis gives them, are a TypeError that says so."""
+    with pytest.raises(TypeError, match=f"read from a str, not {type(given).__name__}: "):
+        parse_ref(given)
 
 
 def test_kind() -> None:
