@@ -24,7 +24,6 @@ from aitoearn_async import (
     ApiError,
     AuthenticationError,
     ConnectionFailedError,
-    ImageTask,
     Model,
     TaskRef,
     TaskState,
@@ -197,9 +196,22 @@ def go_on(
 
 def facts(task: AnyTask) -> list[tuple[str, str]]:
     """Return what there is to say about a task, with a label each."""
-    rows = [(tr("result"), made) for made in results(task)]
-    rows.append((tr("reason"), task.failure or "" if task.state is TaskState.FAILED else ""))
-    rows += _image(task) if isinstance(task, ImageTask) else _video(task)
+    if isinstance(task, VideoTask):
+        cover, submitted, points = task.cover_url, task.submitted_at, None
+        took = _between(task.started_at, task.finished_at)
+    else:
+        cover, submitted, points = None, task.created_at, task.points
+        took = None if task.duration_ms is None else task.duration_ms / 1000
+    rows = [
+        *((tr("result"), made) for made in results(task)),
+        (tr("reason"), task.failure if task.state is TaskState.FAILED else None),
+        (tr("cover"), cover),
+        (tr("model"), _text(task.model)),
+        (tr("prompt"), _text(task.prompt)),
+        (tr("submitted"), _moment(submitted)),
+        (tr("took"), None if took is None else duration(took)),
+        (tr("points"), None if points is None else f"{points:g}"),
+    ]
     return [(label, shown(value)) for label, value in rows if value]
 
 
@@ -216,15 +228,13 @@ def results(task: AnyTask) -> list[str]:
 
 def video_row(task: VideoTask) -> tuple[str, ...]:
     """Return a task of a list for a table: ref, status, model, date, prompt."""
-    date = _moment(task.submitted_at)[5:16]
-    prompt = _text(task.input and task.input.prompt)
-    return (str(task.ref), state_word(task), shown(task.model or ""), date, shown(prompt))
+    date, prompt = _moment(task.submitted_at)[5:16], shown(_text(task.prompt))
+    return (str(task.ref), state_word(task), shown(task.model or ""), date, prompt)
 
 
 def video_line(task: VideoTask) -> str:
     """Return a task of a list in a line, in the service's own words."""
-    prompt = _text(task.input and task.input.prompt)
-    about = (task.status, task.model or "", _moment(task.submitted_at), prompt)
+    about = (task.status, task.model or "", _moment(task.submitted_at), _text(task.prompt))
     return "  ".join([str(task.ref), *filter(None, map(shown, about))])
 
 
@@ -264,30 +274,8 @@ def _inline(data: str | None) -> str:
     return note.format(name=name, number=len(data))
 
 
-def _image(task: ImageTask) -> list[tuple[str, str]]:
-    asked = task.request or {}
-    return [
-        (tr("model"), _text(asked.get("model"))),
-        (tr("prompt"), _text(asked.get("prompt"))),
-        (tr("submitted"), _moment(task.created_at)),
-        (tr("took"), "" if task.duration_ms is None else duration(task.duration_ms / 1000)),
-        (tr("points"), "" if task.points is None else f"{task.points:g}"),
-    ]
-
-
-def _video(task: VideoTask) -> list[tuple[str, str]]:
-    took = _between(task.started_at, task.finished_at)
-    return [
-        (tr("cover"), task.cover_url or ""),
-        (tr("model"), task.model or ""),
-        (tr("prompt"), _text(task.input.prompt if task.input else None)),
-        (tr("submitted"), _moment(task.submitted_at)),
-        (tr("took"), "" if took is None else duration(took)),
-    ]
-
-
-def _text(value: Any) -> str:
-    text = value if isinstance(value, str) else ""
+def _text(text: str | None) -> str:
+    text = text or ""
     return text if len(text) <= _LONGEST_PROMPT else f"{text[:_LONGEST_PROMPT]}…"
 
 
