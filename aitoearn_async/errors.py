@@ -47,7 +47,7 @@ class AiToEarnError(Rebuildable):
     has the text, the ref and those facts; its objects, such as `task`, are None.
 
     Attributes:
-        transient: Whether the same call may well succeed a little later.
+        transient: True if the same call may well succeed a little later.
         ref: The task, if the error ended a call or a wait for it. Else None.
     """
 
@@ -91,11 +91,11 @@ class ApiError(AiToEarnError):
         sent_request_id: The id that the request went out with. All polls of one wait have the
             same.
         http_status: The real HTTP status. The service says no with a 200 most of the time.
-        retry_after: How long the service asks to be left alone, in seconds, if it does. After
-            a 429 that does not say it, how long the client leaves it alone.
+        retry_after: Seconds for which the service asks to be left alone, if it does. After a
+            429 that does not say it, those for which the client leaves it alone.
         host: The address that was asked, where it may be the wrong one: of an
             `AuthenticationError`, and of what a gateway says in a way of its own. Else None.
-        host_is_doubtful: Whether it most likely is: nothing good has come from there yet, or a
+        host_is_doubtful: True if it most likely is: nothing good has come from there yet, or a
             gateway has no such route.
     """
 
@@ -165,10 +165,10 @@ class TransportError(AiToEarnError):
     """No usable answer came. Whether the service saw the request is not known.
 
     Attributes:
-        message: What happened.
+        message: The event, in words.
         request_id: The id the request went out with.
         http_status: The HTTP status, where one came.
-        retry_after: How long the service asks to be left alone, in seconds, if it does.
+        retry_after: Seconds for which the service asks to be left alone, if it does.
     """
 
     transient: bool = True
@@ -234,10 +234,10 @@ class ContractError(AiToEarnError):
     """The service answered with JSON that breaks its own contract.
 
     Attributes:
-        message: What is wrong, with the path of the field (`$.data.status`); and how it begins,
-            where nothing in it is of a task.
+        message: The mistake, with the path of the field (`$.data.status`); and the beginning of
+            the answer, where nothing in it is of a task.
         request_id: The id the request went out with.
-        is_foreign: Whether it has no `code`, and so is most likely somebody else's.
+        is_foreign: True if it has no `code`, and so is most likely somebody else's.
     """
 
     is_foreign: bool = False
@@ -268,10 +268,10 @@ class SubmitUncertainError(AiToEarnError):
     it has them; `reason` says what was looked at. `search()` looks again.
 
     Attributes:
-        request: What was sent, files as addresses or data URIs.
-        reason: What happened, in words.
+        request: The request that was sent, files as addresses or data URIs.
+        reason: The event, in words.
         request_id: The id the request went out with.
-        sent_at: When, by this machine's clock.
+        sent_at: The moment when it was sent, by this machine's clock.
     """
 
     _look: Callable[[], Look | None] | None = None
@@ -386,9 +386,9 @@ class WaitTimeoutError(_WaitError, TimeoutError):
         ref: The task.
         latest: The task as of the last good poll that read more than its status; None if
             there was no good poll.
-        elapsed: How long the wait lasted, in seconds.
-        polls: How often the service was asked.
-        seen: What came back, and how often: `{"InProgress": 12, "HTTP 502": 3}`.
+        elapsed: Seconds that the wait lasted.
+        polls: The number of polls.
+        seen: The results of polls, and their numbers: `{"InProgress": 12, "HTTP 502": 3}`.
     """
 
     _reason = "had not ended after {elapsed}"
@@ -405,9 +405,9 @@ class ServiceUnreachableError(_WaitError):
         ref: The task.
         latest: The task as of the last good poll that read more than its status; None if
             there was no good poll.
-        elapsed: How long the wait lasted, in seconds.
-        polls: How often the service was asked.
-        seen: What came back, and how often: `{"generating": 2, "no connection": 31}`.
+        elapsed: Seconds that the wait lasted.
+        polls: The number of polls.
+        seen: The results of polls, and their numbers: `{"generating": 2, "no connection": 31}`.
         address: The address at which the service was looked for and not found; None where it
             has answered before.
     """
@@ -437,9 +437,9 @@ class DownloadError(AiToEarnError):
     host allows it.
 
     Attributes:
-        message: What happened. It names no more of an address than the host.
+        message: The event, in words. It names no more of an address than the host.
         task: The succeeded task, as of when its addresses were last asked for.
-        retry_after: How long the media host asks to be left alone, in seconds, if it does.
+        retry_after: Seconds for which the media host asks to be left alone, if it does.
     """
 
     def __init__(
@@ -475,7 +475,7 @@ class UploadError(AiToEarnError):
     """A file could not be uploaded to the service's store. Nothing was submitted or spent.
 
     Attributes:
-        message: What happened. Of an address it names the host, and nothing else.
+        message: The event, in words. It names no more of an address than the host.
     """
 
     def __init__(self, message: str, *, transient: bool | None = None) -> None:

@@ -125,13 +125,9 @@ _SVG_ROOT = re.compile(r"<(?:!DOCTYPE\s+|[A-Za-z_][\w.-]*:)?svg[\s/>]")
 
 
 def media_types_of(head: bytes) -> Types:
-    """Return the media types that a file may have.
+    """Return the media types that a file may have by its first `HEAD_BYTES`, the likeliest first.
 
-    Args:
-        head: Its first bytes: `HEAD_BYTES` of them, or all if there are fewer.
-
-    Returns:
-        Such as `("image/png",)`, the likeliest first; none for what is not known here.
+    None are returned for what is not known here.
     """
     for signature, types in _SIGNATURES:
         if head.startswith(signature):
@@ -148,11 +144,7 @@ def media_types_of(head: bytes) -> Types:
 
 
 def iso_media_types(content: bytes) -> Types:
-    """Return the media types that fit an ISO media file.
-
-    Args:
-        content: What is in its `ftyp` box: major brand, minor version, compatible brands.
-    """
+    """Return the media types that fit an ISO media file, by what is in its `ftyp` box."""
     major, minor = content[:4], content[4:8]
     if len(major) < 4:
         return ()
@@ -234,16 +226,10 @@ def _matroska(head: bytes) -> Types:
 
 
 def ebml_number(data: bytes, at: int, *, is_id: bool = False) -> tuple[int | None, int]:
-    """Read a number of EBML (RFC 8794), whose first byte says how long it is.
+    """Return a number of EBML (RFC 8794) at an offset, and the offset of what follows.
 
-    Args:
-        data: Where it stands.
-        at: Its offset.
-        is_id: Whether it is an ID, of which the mark of length is a part.
-
-    Returns:
-        The number, and the offset of what follows. None for the number that means "unknown",
-        and where there is none.
+    Its first byte says how long it is; in an ID this mark is a part of the number. None stands
+    for the number that means "unknown", and for none at all.
     """
     first = data[at] if at < len(data) else 0
     length = 9 - first.bit_length()

@@ -49,7 +49,7 @@ class Fault:
         reset: Reset the connection (TCP RST) in place of an answer.
         close: Close the connection (TCP FIN) in place of an answer.
         raw: Send these bytes in place of the whole HTTP response, then close.
-        creates: Whether a submit that meets it creates its task all the same: the answer is
+        creates: True if a submit that meets it creates its task all the same: the answer is
             lost, not the request. Default: yes if the service's own answer is spoiled on its
             way (`delay`, `headers`, `truncate`, `garbage`, `echo`, `stall="body"`), no if it
             never gives one. A connection that ends with no task created (`reset`, `close`)

@@ -366,7 +366,7 @@ class Service(ABC):
 
         Args:
             ref: The video.
-            stops: Whether it does so from now on.
+            stops: True if it does so from now on.
 
         Raises:
             KeyError: There is no such task.
@@ -412,7 +412,7 @@ class Service(ABC):
         Args:
             fault: The fault.
             ref: Only requests for this task meet it; `None`: any request does.
-            times: How many requests meet it; `None`: all until `clear_faults`.
+            times: The number of requests that meet it; `None`: all until `clear_faults`.
             media: Requests for files meet it, uploads among them, and not those to the API.
                 The service's own words (`code`, `echo`) do nothing to a file.
             route: Only requests to this route meet it, by its name as in `Emulator(routes=...)`.

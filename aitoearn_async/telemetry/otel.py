@@ -62,8 +62,8 @@ class OpenTelemetry(Observer):
     requests: addresses of files are signed, and a poll deserves none.
 
     Args:
-        tracer_provider: Where spans go. Default: the global provider.
-        meter_provider: Where metrics go. Default: the global provider.
+        tracer_provider: The provider that spans go to. Default: the global one.
+        meter_provider: The provider that metrics go to. Default: the global one.
         content: Record prompts and the texts of errors too. They may hold what people have
             written, and the service's words.
     """

@@ -30,8 +30,7 @@ class Prometheus(Observer):
     `aitoearn_breaker_clients`.
 
     Args:
-        registry: Where metrics are registered, once for all observers of it. Default: the
-            global registry.
+        registry: The registry of the metrics, one for all observers. Default: the global one.
     """
 
     def __init__(self, registry: CollectorRegistry = REGISTRY) -> None:

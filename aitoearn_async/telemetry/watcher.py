@@ -123,7 +123,7 @@ class Watcher:
     """The watcher of one client.
 
     Args:
-        observers: Who is told.
+        observers: The observers that it tells.
         address: The service's.
         now: Tells the time, by the client's clock.
         clock: The service's clock.

@@ -43,9 +43,9 @@ class Forks:
     Args:
         program: A module, or a file in `cwd` whose name ends with `.py`.
         imports: The modules that all of them need.
-        cwd: Where they run.
+        cwd: The folder that they run in.
         env: Their environment, unless it is this process's.
-        log: Whether what they write to stderr is shown.
+        log: Show what they write to stderr.
     """
 
     def __init__(

@@ -99,11 +99,11 @@ class ResultsFile:
 
         Args:
             listed: The list.
-            directory: Where files are to be saved. A task that succeeded stays on the list
-                if any of them is not there.
+            directory: The directory for files. A task that succeeded stays on the list if any
+                of its files is not there.
 
         Returns:
-            How many of the list succeeded, and how many failed.
+            The numbers of those that succeeded, and that failed.
 
         Raises:
             click.BadParameter: Something in the file is not an outcome.
