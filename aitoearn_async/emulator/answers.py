@@ -6,6 +6,7 @@ Plain functions on plain data: no await, no socket, and the time is handed in.
 from __future__ import annotations
 
 import re
+from email.utils import format_datetime
 from typing import Final
 from urllib.parse import unquote
 
@@ -93,7 +94,7 @@ def _shown(service: Service, request: Request) -> list[StoredTask]:
 def answer(service: Service, request: Request, fault: Fault | None) -> wire.HttpResponse:
     """Return the service's own answer."""
     now = service.now()
-    date = {"Date": wire.http_date(service.date(now))}
+    date = {"Date": format_datetime(service.date(now), usegmt=True)}
     if request.media:
         file = _file(service, request, now)
         file.headers.extend(date)

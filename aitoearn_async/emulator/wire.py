@@ -12,8 +12,6 @@ import http
 import socket
 import struct
 from dataclasses import dataclass, field
-from datetime import datetime
-from email.utils import format_datetime
 from typing import Final
 
 from aiohttp import web
@@ -56,11 +54,6 @@ def is_fresh(etag: str, headers: CIMultiDictProxy[str]) -> bool:
         return False
     names = [name.strip().removeprefix("W/") for name in if_none_match.split(",")]
     return "*" in names or etag.removeprefix("W/") in names
-
-
-def http_date(date: datetime) -> str:
-    """Return a date as HTTP writes it."""
-    return format_datetime(date, usegmt=True)
 
 
 def apply_fault(answer: HttpResponse, fault: Fault) -> HttpResponse:

@@ -70,7 +70,7 @@ class _Fetch:
         return snapshot.status
 
     def _report(self, snapshot: WaitSnapshot) -> None:
-        if self._settings.as_json:
+        if self._settings.service.as_json:
             echo(snapshot.to_json())
         else:
             for path in snapshot.paths:

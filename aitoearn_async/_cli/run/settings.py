@@ -23,11 +23,6 @@ class Settings:
     directory: Path | None
     """The directory to save in; None if nothing is to be saved."""
 
-    @property
-    def as_json(self) -> bool:
-        """Return whether outcomes are wanted as JSON."""
-        return self.service.as_json
-
     async def save(self, client: Client, task: AnyTask) -> list[Path]:
         """Save the files of a task; return none if nothing is to be saved."""
         if self.directory is None:

@@ -149,7 +149,7 @@ class _Submission:
         if sys.stdout is None:  # a shell has closed it (`>&-`)
             echo_error(told)
         try:
-            echo(named if self._settings.as_json else str(ref))
+            echo(named if self._settings.service.as_json else str(ref))
         except OSError:
             echo_error(told)
             raise

@@ -68,7 +68,9 @@ def wait_for_many(
 
         async def work() -> ExitStatus:
             recorded = results is not None
-            reporter = list_reporter_for(run.look, as_json=settings.as_json, recorded=recorded)
+            reporter = list_reporter_for(
+                run.look, as_json=settings.service.as_json, recorded=recorded
+            )
             async with client:
                 with reporter:
                     error = await run.run(reporter)

@@ -57,7 +57,7 @@ class Watch:
 
     async def report(self) -> ExitStatus:
         """Run with the reporter that suits stdout, and say how to go on with what is left."""
-        with reporter_for(self.look, as_json=self._settings.as_json) as reporter:
+        with reporter_for(self.look, as_json=self._settings.service.as_json) as reporter:
             status = await self.run(reporter)
         open_ends = (ExitStatus.GAVE_UP, ExitStatus.NOT_SAVED)
         refs = [snapshot.ref for snapshot in self.look() if snapshot.status in open_ends]
