@@ -165,6 +165,18 @@ def test_a_fleet_is_watched(virtual: Service, invoke: Invoke) -> None:
     assert len(watched.lines) == 3
 
 
+@pytest.mark.parametrize("command", [("status", "--watch"), ("work",)])
+def test_nothing_is_said_again_while_nothing_changes(
+    virtual: Service, invoke: Invoke, command: tuple[str, ...]
+) -> None:
+    """In a pipe, which may be the log of a worker that has nothing to do for days."""
+    told_after(virtual, 300, signal.SIGINT)
+    result = invoke("fleet", *command)
+    lines = [line for line in result.err.splitlines() if "0 waiting, 0 held" in line]
+    assert 1 <= len(lines) <= 2  # a worker may not be there yet at its first look
+    assert len(lines) == len(set(lines))
+
+
 def test_a_crowd_is_cut_short() -> None:
     """With the trouble of those who have some, and how many are not shown."""
     members = [

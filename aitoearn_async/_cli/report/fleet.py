@@ -24,11 +24,14 @@ _MOST_MEMBERS = 20
 def view(
     *, as_json: bool, write: Callable[[str], None] = echo_error
 ) -> Generator[Callable[[FleetStatus], None]]:
-    """Show a fleet again and again: give a function that does so once, in a pipe by a line."""
+    """Show a fleet again and again: give a function that does so once.
+
+    In a pipe it writes a line, unless nothing has changed since the last one.
+    """
     if as_json:
         yield lambda status: echo(msgspec.json.encode(status))
     elif not on_terminal():
-        yield lambda status: write(line(status))
+        yield _when_new(write)
     else:
         from rich.live import Live
 
@@ -36,6 +39,18 @@ def view(
 
         with Live(console=console(), auto_refresh=False) as live:
             yield lambda status: live.update(frame(status), refresh=True)
+
+
+def _when_new(write: Callable[[str], None]) -> Callable[[FleetStatus], None]:
+    last = ""
+
+    def show(status: FleetStatus) -> None:
+        nonlocal last
+        if (text := line(status)) != last:
+            write(text)
+            last = text
+
+    return show
 
 
 def line(status: FleetStatus) -> str:
