@@ -26,11 +26,11 @@ NAME = "aitoearn_async"
 # Room -> the rooms it may import, itself aside. A room is a folder, or a file at the top.
 MAY_IMPORT: dict[str, set[str]] = {
     "_version": set(),
-    "contract": set(),
+    "_containers": set(),
+    "contract": {"_containers"},
     "_error_base": {"contract"},
     "errors": {"contract", "_error_base"},
     "_verdict": {"_error_base", "errors"},
-    "_containers": {"contract"},
     "_runtime": {"errors"},
     "_net": {"contract", "errors", "_runtime"},
     "_resilience": {"errors", "_verdict", "_runtime", "_net"},

@@ -1,4 +1,4 @@
-"""The structure of media files: it tells a whole file from one that was cut off.
+"""Media files: their types and their structure, which tells a whole file from one cut off.
 
 HTTP tells how many bytes a host sent, and not whether its own copy was whole. The file itself
 often does: chunks go on to an end mark, boxes tile the file, a table names the last byte.

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import IO, NamedTuple
 
-from ..contract.media_types import HEAD_BYTES, iso_media_types, media_types_of
 from . import boxes, pictures, rasters, streams
 from .matroska import matroska
+from .media_types import HEAD_BYTES, iso_media_types, media_types_of
 from .reader import CUT, UNKNOWN, Completeness, InconclusiveError, Reader, Structure, TruncatedError
 from .tiff import tiff
 

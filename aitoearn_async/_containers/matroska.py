@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 
-from ..contract.media_types import ebml_number
+from .media_types import ebml_number
 from .reader import Completeness, InconclusiveError, Reader, Structure, TruncatedError
 
 _SEGMENT, _CLUSTER, _TRACKS = 0x18538067, 0x1F43B675, 0x1654AE6B

@@ -17,9 +17,9 @@ from typing import NamedTuple, TypeVar, TypeVarTuple
 
 from yarl import URL
 
+from .._containers.media_types import HEAD_BYTES, media_types_of
 from .._net.body import GZIP
 from .._runtime.threads import Calls
-from ..contract.media_types import HEAD_BYTES, media_types_of
 from ..contract.outputs import Result
 from .checksum import checksum_in
 from .fetch_error import FetchError, Reason, reason_of_errno, too_large, words_of

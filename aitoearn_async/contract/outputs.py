@@ -53,7 +53,7 @@ def _is_base64_of_media(text: str) -> bool:
     begin = _BASE64.match(text)
     if begin is None:
         return False
-    from .media_types import media_types_of  # late: most addresses are no file
+    from .._containers.media_types import media_types_of  # late: most addresses are no file
 
     return bool(media_types_of(b64decode(begin[0])))
 

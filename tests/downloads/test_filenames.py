@@ -5,10 +5,11 @@ from __future__ import annotations
 import pytest
 
 from aitoearn_async import Image, ImageRef, ImageTask, VideoRef, VideoTask
+from aitoearn_async._containers import media_types
 from aitoearn_async._downloads.filenames import SUFFIXES, file_name, suffixes_of
-from aitoearn_async.contract import image_tasks, media_types, video_tasks
+from aitoearn_async.contract import image_tasks, video_tasks
 from aitoearn_async.contract.outputs import Result
-from tests.contract.test_media_types import HEADS
+from tests.containers.test_media_types import HEADS
 
 
 def test_every_picture_and_film_that_is_known_has_a_suffix() -> None:

@@ -10,7 +10,7 @@ import aiohttp
 import pytest
 
 from aitoearn_async import AnyRef
-from aitoearn_async.contract.media_types import media_types_of
+from aitoearn_async._containers.media_types import media_types_of
 from aitoearn_async.emulator import Emulator, Fault
 from aitoearn_async.emulator.pictures import FILM_BYTES, mp4, png
 

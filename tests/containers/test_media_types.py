@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aitoearn_async.contract.media_types import HEAD_BYTES, media_types_of
+from aitoearn_async._containers.media_types import HEAD_BYTES, media_types_of
 
 
 def media_type_of(head: bytes) -> str | None:
