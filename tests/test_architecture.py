@@ -490,8 +490,11 @@ def test_the_client_is_light_until_one_is_made() -> None:
 
 
 def test_a_client_that_only_waits_loads_nothing_that_saves_lists_or_submits() -> None:
-    """A part that few clients need is imported when it is first used."""
-    code = "import sys; from aitoearn_async import Client; Client('k'); print(*sys.modules)"
+    """A part that few clients need is imported when it is first used, and not to be closed."""
+    code = (
+        "import asyncio, sys; from aitoearn_async import Client; client = Client('k')\n"
+        "asyncio.run(client.aclose()); print(*sys.modules)"
+    )
     late = {
         *("_api.submit", "_api.assets", "_api.model_catalog", "_api.image_list", "_api.video_list"),
         *("_downloads.downloader", "_downloads.media_client", "_uploads.store", "_polling.batch"),
