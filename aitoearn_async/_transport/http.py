@@ -203,6 +203,7 @@ class Http:
             if not isinstance(result, Response):
                 had_little_time = self._now() - sent < _NEARLY * time
                 self._note_failure(admission, request.path, result, had_little_time)
+        assert result is not None
         return result
 
     def _error_of(
