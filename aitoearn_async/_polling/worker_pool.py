@@ -236,7 +236,7 @@ class WorkerPool(Generic[T]):
             self._look()  # who is out of time comes first
             return None
         wait = self._agenda.take(now)
-        if self._has_hands():
+        if wait is not None and self._has_hands():  # who takes none rests, and arms it then
             self.arm()
         return wait
 
