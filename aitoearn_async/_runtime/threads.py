@@ -62,9 +62,13 @@ class Calls:
 
     A cancellation waits `GRACE` seconds for the one that is under way; after that the thread is
     left to itself, and the only call that may follow is `end`.
+
+    Attributes:
+        is_given_up: Whether nobody waits any more for the one that is under way.
     """
 
     def __init__(self, threads: Threads) -> None:
+        self.is_given_up: bool = False
         self._threads = threads
         self._lock = threading.Lock()
         self._is_busy = False
@@ -95,11 +99,6 @@ class Calls:
             except asyncio.CancelledError:
                 continue
 
-    @property
-    def is_given_up(self) -> bool:
-        """True where nobody waits any more for the call under way. For the thread it is in."""
-        return self._cleanup is not None
-
     def _run(self, call: Callable[[*Ts], T], *args: *Ts) -> T:
         try:
             return call(*args)
@@ -114,7 +113,7 @@ class Calls:
         """Clean up: now, or in the thread that is under way when that is done."""
         with self._lock:
             if self._is_busy:
-                self._cleanup = cleanup
+                self._cleanup, self.is_given_up = cleanup, True
                 return
         try:
             done = self._threads.start(cleanup)
