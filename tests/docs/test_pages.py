@@ -37,8 +37,10 @@ from .pages import ROOT, Block, blocks, pages
 _SHOWN_ONLY = {"ini", "json", "text", "yaml"}
 """Languages in which there is nothing to run. Claims made in them have tests of their own."""
 
-_NOT_YET = dict.fromkeys(["aiogram", "fastapi", "nonebot"], (3, 15))
-"""Packages that cannot be installed since that Python. What needs one is compiled, and not run."""
+_NOT_YET = dict.fromkeys(["aiogram", "fastapi", "main", "nonebot"], (3, 15))
+"""Packages that cannot be installed since that Python, and `main`, which is an app of FastAPI.
+What needs one is compiled, and not run.
+"""
 
 _BESIDE = {"bot-china.md": "bot.md"}
 """Pages that tell the reader to save the files of another page first."""
