@@ -54,6 +54,11 @@ class AiToEarnError(Rebuildable):
     transient: bool = False
     ref: AnyRef | None = None
 
+    def __init__(self, *args: object, transient: bool | None = None) -> None:
+        super().__init__(*args)
+        if transient is not None:
+            self.transient = transient
+
     @property
     def label(self) -> str:
         """The error in two or three words, as it stands in a count of what was seen."""
@@ -113,15 +118,13 @@ class ApiError(AiToEarnError):
         transient: bool | None = None,
         sent_request_id: str | None = None,
     ) -> None:
-        super().__init__(message)
+        super().__init__(message, transient=transient)
         self.code = code
         self.message = message
         self.request_id = request_id
         self.sent_request_id: str | None = sent_request_id or request_id
         self.http_status = http_status
         self.retry_after = retry_after
-        if transient is not None:
-            self.transient = transient
 
     @property
     def label(self) -> str:
@@ -183,14 +186,12 @@ class TransportError(AiToEarnError):
         retry_after: float | None = None,
         transient: bool | None = None,
     ) -> None:
-        super().__init__(message)
+        super().__init__(message, transient=transient)
         self.message = message
         self.request_id = request_id
         self.http_status = http_status
         self.retry_after = retry_after
         self._label = label
-        if transient is not None:
-            self.transient = transient
 
     @property
     def label(self) -> str:
@@ -450,13 +451,11 @@ class DownloadError(AiToEarnError):
         retry_after: float | None = None,
         transient: bool | None = None,
     ) -> None:
-        super().__init__(message)
+        super().__init__(message, transient=transient)
         self.message = message
         self.task = task
         self.ref: AnyRef = task.ref  # pyright: ignore[reportIncompatibleVariableOverride]
         self.retry_after = retry_after
-        if transient is not None:
-            self.transient = transient
 
     def _line(self) -> str:
         return f"{self.ref} could not be saved: {self.message}"
@@ -479,10 +478,8 @@ class UploadError(AiToEarnError):
     """
 
     def __init__(self, message: str, *, transient: bool | None = None) -> None:
-        super().__init__(message)
+        super().__init__(message, transient=transient)
         self.message = message
-        if transient is not None:
-            self.transient = transient
 
     def _words(self) -> str:
         return f"a file could not be uploaded: {self.message}. Nothing was submitted"
