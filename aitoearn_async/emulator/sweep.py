@@ -9,7 +9,8 @@ from __future__ import annotations
 import heapq
 import itertools
 import math
-from collections.abc import Callable, Generator, Iterable
+from collections.abc import Callable, Generator, Iterable, Iterator
+from dataclasses import dataclass, field
 
 from .tasks import StoredTask
 
@@ -32,34 +33,26 @@ class Process:
         return self._free_at
 
 
+@dataclass(eq=False)
 class VideoSweep:
     """The job that looks at the running videos at fixed times of the service's clock.
 
     It looks at one task after another, newest first. A run that takes longer than the period
     overlaps with the next one.
-
-    Args:
-        period: The seconds between two runs; they begin at its multiples.
-        seconds_per_video: The time that one look takes, besides the process's own.
-        process: The process in which it runs.
-        videos: Gives all videos, oldest first.
     """
 
-    def __init__(
-        self,
-        period: float,
-        seconds_per_video: float,
-        process: Process,
-        videos: Callable[[], Iterable[StoredTask]],
-    ) -> None:
-        self._period = period
-        self._seconds_per_video = seconds_per_video
-        self._process = process
-        self._videos = videos
-        self._epoch = 0.0
-        self._next_run = math.inf
-        self._numbers = itertools.count()
-        self._runs: list[tuple[float, int, Generator[float]]] = []
+    period: float
+    """The seconds between two runs; they begin at its multiples."""
+    seconds_per_video: float
+    """The time that one look takes, besides the process's own."""
+    process: Process
+    """The process in which it runs."""
+    videos: Callable[[], Iterable[StoredTask]]
+    """Gives all videos, oldest first."""
+    _epoch: float = 0.0
+    _next_run: float = math.inf
+    _numbers: Iterator[int] = field(default_factory=itertools.count)
+    _runs: list[tuple[float, int, Generator[float]]] = field(default_factory=list)
 
     def start(self, now: float, epoch: float) -> None:
         """Begin to look, if it does not yet; `epoch` is the service's when the loop says 0."""
@@ -81,7 +74,7 @@ class VideoSweep:
 
     def _begin(self, now: float) -> None:
         at = self._next_run
-        running = [task for task in self._videos() if task.created <= at and task.running(at)]
+        running = [task for task in self.videos() if task.created <= at and task.running(at)]
         running.reverse()
         # A run that finds nothing changed leaves nothing behind: skip those.
         change = min((task.next_change() for task in running), default=math.inf)
@@ -99,7 +92,7 @@ class VideoSweep:
     def _run(self, at: float, tasks: list[StoredTask]) -> Generator[float]:
         for task in tasks:
             if task.running(at):
-                at = self._process.run(at, _ANSWERS_PER_LOOK) + self._seconds_per_video
+                at = self.process.run(at, _ANSWERS_PER_LOOK) + self.seconds_per_video
                 yield at
                 if task.stops_sweep:
                     return
@@ -107,5 +100,5 @@ class VideoSweep:
 
     def _after(self, moment: float) -> float:
         """Return the beginning of the first run after a moment."""
-        number = math.floor((moment + self._epoch + _SLACK) / self._period) + 1
-        return number * self._period - self._epoch
+        number = math.floor((moment + self._epoch + _SLACK) / self.period) + 1
+        return number * self.period - self._epoch

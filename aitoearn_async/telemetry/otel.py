@@ -37,9 +37,7 @@ _SECONDS_BETWEEN_FLUSHES = 1.0
 tenth of a poll."""
 _MOST_OF_A_WORD = 200
 # As the conventions for generative AI have it.
-_SUBMIT_BUCKETS = [
-    *(0.01, 0.02, 0.04, 0.08, 0.16, 0.32, 0.64, 1.28, 2.56, 5.12, 10.24, 20.48, 40.96, 81.92),
-]
+_SUBMIT_BUCKETS = [0.01 * 2**doublings for doublings in range(14)]
 # Instrumentations of HTTP clients look for it. It is no public name of the API's (yet).
 _SUPPRESS_HTTP: str = getattr(context, "_SUPPRESS_HTTP_INSTRUMENTATION_KEY", "no such key")
 
