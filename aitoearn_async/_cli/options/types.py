@@ -5,12 +5,14 @@ from __future__ import annotations
 import os
 import re
 import tempfile
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from ..language import tr
+from ..language import later, tr
 
 if TYPE_CHECKING:
     from aitoearn_async import AnyRef
@@ -30,112 +32,106 @@ _PREFIXES = {"": 1, "k": 1024, "m": 1024**2, "g": 1024**3, "t": 1024**4}
 
 
 class _Type(click.ParamType):  # type: ignore[type-arg,unused-ignore]
-    """A type whose name in the help is its own."""
+    """A type by its name in the help, and by the function that reads a value or raises why not."""
 
-    def __init__(self, metavar: str) -> None:
+    def __init__(self, metavar: str, read: Callable[[str], Any], missing: str = "") -> None:
         self.name = metavar
+        self._read = read
+        self._missing = missing
 
     def get_metavar(self, param: click.Parameter, ctx: Any = None) -> str:
         return self.name
 
+    def get_missing_message(self, param: Any, ctx: Any = None) -> str | None:
+        return tr(self._missing) if self._missing else None
 
-class _Ref(_Type):
-    def convert(self, value: Any, param: Any, ctx: Any) -> AnyRef:
-        from aitoearn_async import parse_ref
-
+    def convert(self, value: Any, param: Any, ctx: Any) -> Any:
         try:
-            return parse_ref(value)
+            return self._read(value)
         except ValueError as error:
-            problem = str(error)
-            if forms := problem.partition("; write ")[2]:
-                said = tr("{value!r:.80} is not a task: write {forms}")
-                problem = said.format(value=value, forms=forms)
-            self.fail(problem, param, ctx)
+            self.fail(str(error), param, ctx)
 
 
-class _Model(_Type):
-    def get_missing_message(self, param: Any, ctx: Any = None) -> str:
-        return tr("The command `models` lists them")
+def _ref(value: str) -> AnyRef:
+    from aitoearn_async import parse_ref
 
-    def convert(self, value: Any, param: Any, ctx: Any) -> str:
-        return str(value)
-
-
-class _Duration(_Type):
-    def convert(self, value: Any, param: Any, ctx: Any) -> float | None:
-        if value == "none":
-            return None
-        if _PLAIN.fullmatch(value):
-            return float(value)
-        parts = _UNITS.fullmatch(value)
-        if not value or parts is None:
-            problem = tr("{value!r} is not a duration: write 90, 1.5s, 10m, 1h30m, or none")
-            self.fail(problem.format(value=value), param, ctx)
-        hours, minutes, seconds = (float(part or 0) for part in parts.groups())
-        return hours * 3600 + minutes * 60 + seconds
+    try:
+        return parse_ref(value)
+    except ValueError as error:
+        if not (forms := str(error).partition("; write ")[2]):
+            raise
+        problem = tr("{value!r:.80} is not a task: write {forms}")
+        raise ValueError(problem.format(value=value, forms=forms)) from None
 
 
-class _Size(_Type):
-    def convert(self, value: Any, param: Any, ctx: Any) -> int:
-        match = _SIZE.fullmatch(value)
-        if match is None or not int(match[1]):
-            problem = tr("{value!r} is not a size: write 800000, 500M or 4G")
-            self.fail(problem.format(value=value), param, ctx)
-        return int(match[1]) * _PREFIXES[match[2].lower()]
+def _duration(value: str) -> float | None:
+    if value == "none":
+        return None
+    if _PLAIN.fullmatch(value):
+        return float(value)
+    parts = _UNITS.fullmatch(value)
+    if not value or parts is None:
+        problem = tr("{value!r} is not a duration: write 90, 1.5s, 10m, 1h30m, or none")
+        raise ValueError(problem.format(value=value))
+    hours, minutes, seconds = (float(part or 0) for part in parts.groups())
+    return hours * 3600 + minutes * 60 + seconds
 
 
-class _Language(_Type):
-    def convert(self, value: Any, param: Any, ctx: Any) -> str:
-        if not _LANGUAGE.fullmatch(value):
-            problem = tr("{value!r} is not a language: write en-US or zh-CN")
-            self.fail(problem.format(value=value), param, ctx)
-        return str(value)
+def _size(value: str) -> int:
+    match = _SIZE.fullmatch(value)
+    if match is None or not int(match[1]):
+        problem = tr("{value!r} is not a size: write 800000, 500M or 4G")
+        raise ValueError(problem.format(value=value))
+    return int(match[1]) * _PREFIXES[match[2].lower()]
 
 
-class _Json(_Type):
-    def convert(self, value: Any, param: Any, ctx: Any) -> dict[str, Any]:
-        import msgspec
-
-        try:
-            return msgspec.json.decode(value, type=dict[str, Any])
-        except (ValueError, RecursionError):
-            self.fail(tr("""write a JSON object, such as '{"key": "value"}'"""), param, ctx)
+def _language(value: str) -> str:
+    if not _LANGUAGE.fullmatch(value):
+        problem = tr("{value!r} is not a language: write en-US or zh-CN")
+        raise ValueError(problem.format(value=value))
+    return value
 
 
-class _File(_Type):
-    def convert(self, value: Any, param: Any, ctx: Any) -> Path:
-        if not value:
-            self.fail(tr("it is empty: name a file"), param, ctx)
-        return Path(value)
+def _json(value: str) -> dict[str, Any]:
+    import msgspec
+
+    try:
+        return msgspec.json.decode(value, type=dict[str, Any])
+    except (ValueError, RecursionError):
+        problem = tr("""write a JSON object, such as '{"key": "value"}'""")
+        raise ValueError(problem) from None
 
 
-class _Media(_Type):
-    def convert(self, value: Any, param: Any, ctx: Any) -> str | Path:
-        if not value:
-            self.fail(tr("it is empty: name a file or an address"), param, ctx)
-        if value.lower().startswith(("http://", "https://", "data:")):
-            return str(value)
-        try:
-            os.stat(value)
-        except OSError as error:
-            self.fail(f"{value:.100}: {error.strerror}", param, ctx)
-        return Path(value)
+def _file(value: str) -> Path:
+    if not value:
+        raise ValueError(tr("it is empty: name a file"))
+    return Path(value)
 
 
-class _SavePlace(_Type):
-    """The place for files: a directory, or the name of the file for one task with one file."""
+def _media(value: str) -> str | Path:
+    if not value:
+        raise ValueError(tr("it is empty: name a file or an address"))
+    if value.lower().startswith(("http://", "https://", "data:")):
+        return value
+    try:
+        os.stat(value)
+    except OSError as error:
+        raise ValueError(f"{value:.100}: {error.strerror}") from None
+    return Path(value)
 
-    def convert(self, value: Any, param: Any, ctx: Any) -> Path:
-        if not value:
-            self.fail(tr("it is empty: write {name}").format(name=self.name), param, ctx)
-        path = Path(value)
-        is_file = _is_media_file(path)
-        if is_file and self.name == "DIR":
-            text = tr("{name} is the name of a file: name a directory")
-            self.fail(text.format(name=path.name), param, ctx)
-        if (problem := _not_writable(path, is_file=is_file)) is not None:
-            self.fail(problem, param, ctx)
-        return path
+
+def _place(value: str, metavar: str) -> Path:
+    """Return where to save: a directory, or the name of the file for one task with one file."""
+    if not value:
+        raise ValueError(tr("it is empty: write {name}").format(name=metavar))
+    path = Path(value)
+    is_file = _is_media_file(path)
+    if is_file and metavar == "DIR":
+        text = tr("{name} is the name of a file: name a directory")
+        raise ValueError(text.format(name=path.name))
+    if (problem := _not_writable(path, is_file=is_file)) is not None:
+        raise ValueError(problem)
+    return path
 
 
 def one_file(save: Path | None, *, several: bool) -> Path | None:
@@ -178,13 +174,13 @@ def _not_writable(path: Path, *, is_file: bool) -> str | None:
         return problem.format(place=place, reason=error.strerror)
 
 
-REF = _Ref("REF")
-MODEL = _Model("NAME")
-DURATION = _Duration("DURATION")
-SIZE = _Size("SIZE")
-LANGUAGE = _Language("TAG")
-JSON = _Json("JSON")
-FILE = _File("FILE")
-MEDIA = _Media("FILE|URL")
-DIRECTORY = _SavePlace("DIR")
-PLACE = _SavePlace("DIR|FILE")
+REF = _Type("REF", _ref)
+MODEL = _Type("NAME", str, later("The command `models` lists them"))
+DURATION = _Type("DURATION", _duration)
+SIZE = _Type("SIZE", _size)
+LANGUAGE = _Type("TAG", _language)
+JSON = _Type("JSON", _json)
+FILE = _Type("FILE", _file)
+MEDIA = _Type("FILE|URL", _media)
+DIRECTORY = _Type("DIR", partial(_place, metavar="DIR"))
+PLACE = _Type("DIR|FILE", partial(_place, metavar="DIR|FILE"))
