@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import LiteralString
-
 from psycopg import sql
 
 # The states stand in the text: a partial index is not used for one that comes as a parameter.
@@ -31,7 +29,7 @@ IDLE = """(SELECT 1 FROM {refs} WHERE state = '0' ORDER BY added LIMIT 1) IS NUL
             AND NOT EXISTS (
                 SELECT 1 FROM {members} WHERE expires <= clock_timestamp() AND kind = 0)"""
 
-STATEMENTS: dict[str, LiteralString] = {
+STATEMENTS = {
     "begin": "BEGIN ISOLATION LEVEL READ COMMITTED",
     "commit": "COMMIT",
     "add": """
@@ -211,10 +209,9 @@ STATEMENTS: dict[str, LiteralString] = {
 def composed(prefix: str) -> tuple[bytes, dict[str, bytes]]:
     """Return the schema and the statements for tables whose names begin with this, as sent."""
     names = ("refs", "members", "waiting", "held", "ended", "reading", "done")
-    tables = {key: sql.Identifier(f"{prefix}_{key}") for key in names}
-    idle = sql.SQL(IDLE).format(**tables)
+    tables = {key: sql.Identifier(f"{prefix}_{key}").as_string() for key in names}
+    idle = IDLE.format(**tables)
     statements = {
-        key: sql.SQL(text).format(**tables, idle=idle).as_bytes()
-        for key, text in STATEMENTS.items()
+        key: text.format(**tables, idle=idle).encode() for key, text in STATEMENTS.items()
     }
-    return sql.SQL(SCHEMA).format(**tables).as_bytes(), statements
+    return SCHEMA.format(**tables).encode(), statements

@@ -1,21 +1,15 @@
-"""A member's beats: which of them others have to wait for, and what a worker need not look for."""
+"""A member's beats: which of them others have to wait for."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from typing import Any
 
-import pytest
-
-from aitoearn_async.emulator import Emulator
-from aitoearn_async.fleet import Fleet
 from aitoearn_async.fleet.errors import FleetUnavailableError
 from aitoearn_async.fleet.ledger import Decide, Kind, Member
 from aitoearn_async.fleet.membership import Membership
 from aitoearn_async.fleet.sqlite import SqliteLedger
 from tests.fleet.engines import SqliteEngine
-from tests.fleet.workers import Workers, images
 
 
 class Told(SqliteLedger):
@@ -59,28 +53,3 @@ async def test_only_more_of_the_rate_is_decided_while_others_wait(file: SqliteEn
     await member.leave()
     await ledger.close()
     assert ledger.sent == ["decided", "4", "2", "decided"]
-
-
-async def test_a_worker_does_not_look_for_what_its_other_calls_see(
-    fleet: Fleet, crew: Workers, aitoearn_service: Emulator, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Of each beat, and of each time it writes down outcomes. New refs are found as soon."""
-    looks = 0
-    take: Any = SqliteLedger.take
-
-    async def counted(*args: Any) -> Any:
-        nonlocal looks
-        looks += 1
-        return await take(*args)
-
-    monkeypatch.setattr(SqliteLedger, "take", counted)
-    some = [aitoearn_service.add_image(("generating", 10 + n / 4), "success") for n in range(80)]
-    await fleet.add(some)
-    crew.join()
-    await asyncio.sleep(10)
-    looks = 0
-    await asyncio.sleep(20)
-    assert looks <= 21  # and 25 without beats and outcomes
-    await fleet.add(images(aitoearn_service, 1, 1e6))
-    await asyncio.sleep(0.9)
-    assert not (await fleet.status()).waiting
