@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import math
-from collections.abc import AsyncIterable, Iterable
+from collections.abc import AsyncIterable, Generator, Iterable
 from datetime import timedelta
 from os import PathLike
 from typing import TYPE_CHECKING, Any
@@ -116,6 +117,7 @@ class Fleet:
         self._ledger: Ledger = ledger_at(url, name, float(lease))
         self._keep = float(keep)
         self._open = False
+        self._workers: dict[asyncio.Event, asyncio.Event] = {}  # what stops each: when it has left
 
     async def __aenter__(self) -> Fleet:
         await persist(self._ledger.open, _PATIENCE)
@@ -126,9 +128,18 @@ class Fleet:
         await self.aclose()
 
     async def aclose(self) -> None:
-        """Close the connection to the engine. Closing twice does nothing."""
+        """Stop this fleet's workers, and close the connection to the engine.
+
+        Closing twice does nothing.
+        """
         self._open = False
-        await self._ledger.close()
+        try:
+            for stop in self._workers:
+                stop.set()
+            for left in list(self._workers.values()):
+                await left.wait()
+        finally:
+            await self._ledger.close()
 
     async def add(
         self, refs: Iterable[TaskRef[Any] | str] | AsyncIterable[TaskRef[Any] | str]
@@ -219,8 +230,9 @@ class Fleet:
     ) -> None:
         """Run a worker until told to stop: take refs, wait for them, record their outcomes.
 
-        Run as many as you like, anywhere. It ends when it is cancelled, or on SIGTERM where the
-        program has no handler of its own for that: what it holds is then handed over at once.
+        Run as many as you like, anywhere. It ends when it is cancelled, when the fleet is closed,
+        or on SIGTERM where the program has no handler of its own for that: what it holds is then
+        handed over at once.
         While the engine is away it goes on for a lease with what it has. While the service
         refuses its key, or has not been found at its address yet, it asks for nothing, says so in
         the log and in `status`, and tries again now and then.
@@ -258,14 +270,25 @@ class Fleet:
             patience=_seconds(patience),
         )
         _check(client, options)
-        stop = asyncio.Event()
-        sweeping = asyncio.create_task(self._sweep())
+        with self._stopped_when_closed() as stop:
+            sweeping = asyncio.create_task(self._sweep())
+            try:
+                with stopped_by_sigterm(stop):
+                    await Worker(self._ledger, client, options, stop).run()
+            finally:
+                sweeping.cancel()
+                await asyncio.gather(sweeping, return_exceptions=True)
+
+    @contextlib.contextmanager
+    def _stopped_when_closed(self) -> Generator[asyncio.Event]:
+        """Give an event that `aclose` sets before it waits for the end of the block."""
+        stop, left = asyncio.Event(), asyncio.Event()
+        self._workers[stop] = left
         try:
-            with stopped_by_sigterm(stop):
-                await Worker(self._ledger, client, options, stop).run()
+            yield stop
         finally:
-            sweeping.cancel()
-            await asyncio.gather(sweeping, return_exceptions=True)
+            del self._workers[stop]
+            left.set()
 
     async def _sweep(self) -> None:
         """Remove, once a minute, refs that were done more than `keep` seconds ago."""

@@ -71,7 +71,7 @@ class Membership:
             return await asyncio.shield(joining)
         except asyncio.CancelledError:
             # It may be a member already, of whom nobody would know.
-            with contextlib.suppress(TimeoutError, FleetUnavailableError):
+            with contextlib.suppress(TimeoutError, FleetError):
                 async with asyncio.timeout(_SECONDS_TO_LEAVE):
                     await self._ledger.leave(await joining)
             raise
@@ -87,7 +87,7 @@ class Membership:
             await asyncio.wait([self._beating])
         if self.id and not self.lost.is_set():
             self.lost.set()
-            with contextlib.suppress(TimeoutError, FleetUnavailableError):
+            with contextlib.suppress(TimeoutError, FleetError):
                 async with asyncio.timeout(_SECONDS_TO_LEAVE):
                     await self._ledger.leave(self.id)
 

@@ -28,7 +28,7 @@ from aitoearn_async import (
     parse_ref,
 )
 
-from .errors import FleetUnavailableError, LeaseLostError
+from .errors import FleetError, LeaseLostError
 from .ledger import Kind, Ledger, Member
 from .membership import Membership
 from .patience import log, persist
@@ -186,7 +186,7 @@ class _Stay:
 
     async def _flush(self, recorder: Recorder) -> None:
         if not self._member.lost.is_set():
-            with contextlib.suppress(TimeoutError, FleetUnavailableError, LeaseLostError):
+            with contextlib.suppress(TimeoutError, FleetError):
                 async with asyncio.timeout(_SECONDS_TO_FLUSH):
                     await recorder.flush()
 

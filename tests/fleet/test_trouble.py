@@ -14,6 +14,7 @@ import pytest
 
 from aitoearn_async import (
     Client,
+    ClientClosedError,
 )
 from aitoearn_async.emulator import Emulator, Fault
 from aitoearn_async.fleet import Fleet
@@ -248,3 +249,50 @@ async def test_a_closed_client_ends_the_work(fleet: Fleet, aitoearn_service: Emu
     with pytest.raises(Exception, match="closed"):
         await working
     assert (await fleet.status()).members == []
+
+
+@pytest.mark.parametrize("cancelled", [False, True])
+async def test_a_closed_fleet_ends_the_work(
+    file: SqliteEngine, fleet: Fleet, aitoearn_service: Emulator, cancelled: bool
+) -> None:
+    """As a worker that is told to stop: it hands over, and there is nothing to complain of."""
+    await fleet.add(images(aitoearn_service, 3, 100.0))
+    async with Client(aitoearn_service.api_key, base_url=aitoearn_service.url) as client:
+        async with Fleet(file.url) as theirs:
+            working = asyncio.create_task(theirs.work(client))
+            await until_held(fleet, 3)
+            if cancelled:
+                working.cancel()
+        assert working.done()
+        assert working.cancelled() is cancelled
+        assert cancelled or working.exception() is None
+    assert (await fleet.status()).members == []
+
+
+async def test_a_client_that_is_closed_before_its_fleet_is_told_of(
+    file: SqliteEngine, fleet: Fleet, aitoearn_service: Emulator
+) -> None:
+    """It was closed first, and is why the work ended."""
+    await fleet.add(images(aitoearn_service, 3, 100.0))
+    async with (
+        Fleet(file.url) as theirs,
+        Client(aitoearn_service.api_key, base_url=aitoearn_service.url) as client,
+    ):
+        working = asyncio.create_task(theirs.work(client))
+        await until_held(fleet, 3)
+    assert isinstance(working.exception(), ClientClosedError)
+    assert (await fleet.status()).members == []
+
+
+async def test_a_cancelled_worker_that_cannot_say_so_is_cancelled(
+    file: SqliteEngine, fleet: Fleet, aitoearn_service: Emulator
+) -> None:
+    """What its engine refuses as it leaves does not take the place of why it left."""
+    await fleet.add(images(aitoearn_service, 3, 100.0))
+    async with Client(aitoearn_service.api_key, base_url=aitoearn_service.url) as client:
+        working = asyncio.create_task(fleet.work(client))
+        await until_held(fleet, 3)
+        file.execute("DROP TABLE fleet_members")
+        working.cancel()
+        await asyncio.wait([working])
+    assert working.cancelled()
