@@ -11,7 +11,6 @@ from collections.abc import Awaitable, Callable, Iterable
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
-from ._api.bounded_dict import BoundedDict
 from ._api.caller import ApiCaller
 from ._api.draft_lookup import DraftLookup
 from ._api.poll import Poller
@@ -22,6 +21,7 @@ from ._net.connection import places_for
 from ._net.urls import checked_base_url, checked_headers, proxies, proxy_objection
 from ._resilience.limiter import RequestLimiter
 from ._resilience.monitor import ServiceMonitor
+from ._runtime.bounded_dict import BoundedDict
 from ._runtime.lifetime import Lifetime
 from ._transport.credentials import Credentials, credentials_from
 from ._transport.http import USER_AGENT, Http

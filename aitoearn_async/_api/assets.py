@@ -17,6 +17,7 @@ import msgspec
 
 from .._downloads.filenames import SUFFIXES
 from .._downloads.retry_policy import backoff_delay
+from .._runtime.bounded_dict import BoundedDict
 from .._runtime.lifetime import Lifetime, Timeout
 from .._uploads.content import Content, opened
 from .._uploads.store import Progress, Store, StoreError
@@ -29,7 +30,6 @@ from ..contract.endpoints import (
 )
 from ..contract.requests import shown
 from ..errors import ApiError, ContractError, UnexpectedResponseError, UploadError
-from .bounded_dict import BoundedDict
 from .caller import ApiCaller
 
 T = TypeVar("T")

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from typing import Any, TypeVar
 
+from .._runtime.bounded_dict import BoundedDict
 from .._verdict import Verdict
 from ..contract.drafts import DRAFT, draft_decoder
 from ..contract.endpoints import endpoint_of, task_of
 from ..contract.tasks import Task, TaskRef
 from ..errors import ApiError
-from .bounded_dict import BoundedDict
 from .caller import ApiCaller
 
 T = TypeVar("T", bound=Task)

@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from .._polling.page_scan import PageRange
+from .._runtime.bounded_dict import BoundedDict
 from ..contract.endpoints import LOGS, LogPage, LogRow, log_decoder
 from ..contract.status import TaskState, state_of
 from ..contract.tasks import ImageRef, is_id
-from .bounded_dict import BoundedDict
 from .row_range import after
 
 if TYPE_CHECKING:

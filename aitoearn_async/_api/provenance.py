@@ -15,11 +15,11 @@ from typing import Any, Generic, TypeVar
 import msgspec
 
 from .._net.headers import stored_by
+from .._runtime.bounded_dict import BoundedDict
 from .._transport.response import Response
 from ..contract.envelope import Codec, Envelope, Malformed
 from ..contract.refusal import Refusal, id_text
 from ..contract.tasks import Task, TaskRef
-from .bounded_dict import BoundedDict
 
 T = TypeVar("T", bound=Task)
 

@@ -20,6 +20,7 @@ from .._net.connection import RequestBody
 from .._resilience.breaker import BreakerState
 from .._resilience.charges import is_trouble
 from .._runtime.around import Around, unwatched
+from .._runtime.bounded_dict import BoundedDict
 from .._transport.response import Response
 from .._uploads.store import Progress
 from .._verdict import Verdict
@@ -36,7 +37,6 @@ from ..errors import (
     ServerError,
     SubmitUncertainError,
 )
-from .bounded_dict import BoundedDict
 from .caller import ApiCaller
 from .model_catalog import ModelCatalog
 from .poll import Poller

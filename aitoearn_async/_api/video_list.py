@@ -23,6 +23,7 @@ import msgspec
 
 from .._polling.hooks import call
 from .._polling.page_scan import PageRange
+from .._runtime.bounded_dict import BoundedDict
 from .._verdict import spoils_a_page
 from ..contract.endpoints import ENDPOINTS, VIDEO_LIST, page_decoder
 from ..contract.envelope import Malformed, decode_row
@@ -34,7 +35,6 @@ from ..errors import (
     TaskNotFoundError,
     UnexpectedResponseError,
 )
-from .bounded_dict import BoundedDict
 from .row_range import after, smaller_pages
 
 if TYPE_CHECKING:

@@ -27,11 +27,11 @@ class _CRC32:
         return f"{self._value:08x}"
 
 
-def checksum_in(file: IO[bytes], like: str) -> str:
+def checksum_in(like: str, file: IO[bytes], size: int) -> str:
     """Return the checksum of a whole file, by the hash of another checksum."""
     name = like.partition(":")[0]
     found: _Hash = _CRC32() if name == "crc32" else hashlib.new(name, usedforsecurity=False)
     file.seek(0)
-    while block := file.read(_BLOCK):
-        found.update(block)
+    for at in range(0, size, _BLOCK):
+        found.update(file.read(min(_BLOCK, size - at)))
     return f"{name}:{found.hexdigest()}"

@@ -18,6 +18,7 @@ from yarl import URL
 from .._net.connection import CheckedRequest, TrackedResponse, forget_sessions
 from .._net.resolver import own_resolver
 from .._net.urls import proxy_options
+from .._runtime.bounded_dict import BoundedDict
 from .allowed_networks import Allowed
 from .fetch_error import FetchError
 from .media_stream import MediaStream, lost, stream_of
@@ -32,6 +33,9 @@ from .part_file import PartMetadata
 
 MOST_HOPS = 5
 """Redirects that are followed."""
+
+_MOST_MISTAKEN = 1_000
+"""Hosts that are remembered: a store may give each task one of its own."""
 
 _REDIRECTS = (301, 302, 303, 307, 308)
 _SENT = frozenset(
@@ -91,7 +95,7 @@ class MediaClient:
             total=None, connect=patience, ceil_threshold=math.inf
         )
         self._sessions: dict[bool, aiohttp.ClientSession] = {}
-        self.mistaken: set[str | None] = set()
+        self.mistaken: BoundedDict[str | None, None] = BoundedDict(_MOST_MISTAKEN)
         """Hosts whose checksums are wrong."""
 
     def check(self, address: str, base: URL | None = None) -> URL:

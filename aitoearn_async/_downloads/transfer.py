@@ -166,11 +166,11 @@ class Transfer:
         checksum, mistaken = part.metadata.checksum, self._client.mistaken
         if checksum is None or url.host in mistaken:
             return None
-        found = await self._disk(part.judged_by, lambda file, _: checksum_in(file, checksum))
+        found = await self._disk(part.judged_by, partial(checksum_in, checksum))
         if found == checksum:
             return True
         if found == self._found:
-            mistaken.add(url.host)
+            mistaken[url.host] = None
             text = "%s sends checksums that its files do not have: they are ignored from now on"
             logger.warning(text, url.host)
             return None

@@ -20,7 +20,7 @@ from aitoearn_async import (
     TaskRequest,
 )
 from aitoearn_async._api import reconcile, submit
-from aitoearn_async._api.bounded_dict import BoundedDict
+from aitoearn_async._runtime.bounded_dict import BoundedDict
 from aitoearn_async.emulator import Emulator, Fault
 
 IMAGE = GenerateImage(model="gpt-image-2", prompt="a cat", n=2)
