@@ -33,14 +33,14 @@ _FAILURES = 20
 in a million rows is as long; where one in a hundred is, none ever is."""
 _FAILURES_AGAIN = 5
 """Failures in a row until it counts as down again, before it is well."""
-_OF_ONE_TASK = 4
+_MOST_OF_ONE_TASK = 4
 """Failures of one and the same task that count, since they may be its own."""
-_FIRST_PROBE, _FACTOR, _LAST_PROBE = 1.0, 1.5, 2.0
+_FIRST_PROBE_SECONDS, _PROBE_FACTOR, _LAST_PROBE_SECONDS = 1.0, 1.5, 2.0
 """Seconds between two probes. The load is next to nothing, and the sooner one finds the
 service well again, the shorter everybody waits."""
 _MOST_PROBES = 5
 """Probes under way, where each hangs."""
-_FORGOTTEN = 60.0
+_FORGOTTEN_SECONDS = 60.0
 """Seconds after which a probe without an answer does not count as under way."""
 
 
@@ -61,13 +61,13 @@ class Breaker:
         self._probes = 0
         self._probed_at = -math.inf
         self._next_probe = 0.0
-        self._interval = _FIRST_PROBE
+        self._interval = _FIRST_PROBE_SECONDS
 
     def is_due(self, now: float) -> bool:
         """Return whether a request may go out: where it is open, as the next probe."""
         if self.state is not BreakerState.OPEN:
             return True
-        if self._probes >= _MOST_PROBES and now - self._probed_at < _FORGOTTEN:
+        if self._probes >= _MOST_PROBES and now - self._probed_at < _FORGOTTEN_SECONDS:
             return False
         return now >= self._next_probe
 
@@ -78,7 +78,7 @@ class Breaker:
         self._probes += 1
         self._probed_at = now
         self._next_probe = now + self._interval * random.uniform(0.75, 1.25)
-        self._interval = min(self._interval * _FACTOR, _LAST_PROBE)
+        self._interval = min(self._interval * _PROBE_FACTOR, _LAST_PROBE_SECONDS)
 
     def is_current(self, generation: int) -> bool:
         """Return whether the state is still the one of this generation."""
@@ -122,7 +122,7 @@ class Breaker:
         """Open, whatever was counted."""
         if self.state is BreakerState.CLOSED:
             self.since = now
-            self._interval = _FIRST_PROBE
+            self._interval = _FIRST_PROBE_SECONDS
         self._enter(BreakerState.OPEN)
         self._next_probe = now + self._interval * random.uniform(0.75, 1.25)
 
@@ -141,7 +141,7 @@ class Breaker:
             return True
         times = self._of_task.get(task, 0)
         self._of_task[task] = times + 1
-        return times < _OF_ONE_TASK
+        return times < _MOST_OF_ONE_TASK
 
     def _enter(self, state: BreakerState) -> None:
         self.state = state

@@ -13,12 +13,12 @@ from collections.abc import Callable
 
 from .ramp import Ramp
 
-_NO_TIME = 1e-6
+_NEGLIGIBLE_SECONDS = 1e-6
 """Seconds. Moments are floats, and a rest of a wait that comes of rounding is no wait: a loop whose
 time stands still would sleep for it again and again."""
-_MOST_OF_A_SLEEP = 1.0
+_LONGEST_SLEEP_SECONDS = 1.0
 """Seconds after which a sleeper looks whether the rate has changed."""
-_CROWD = 20
+_CROWD_SIZE = 20
 """The number of waiting requests that shows that the pace is too slow, and not just uneven."""
 
 
@@ -72,8 +72,8 @@ class Pace:
         try:
             async with self._turn:
                 if self._next_start > self._now():
-                    while (wait := self._next_start - self._now()) > _NO_TIME:  # noqa: ASYNC110 - time comes by itself
-                        await asyncio.sleep(min(wait, _MOST_OF_A_SLEEP))
+                    while (wait := self._next_start - self._now()) > _NEGLIGIBLE_SECONDS:  # noqa: ASYNC110 - time comes by itself
+                        await asyncio.sleep(min(wait, _LONGEST_SLEEP_SECONDS))
                     if self.waiting >= self._crowd:
                         self._felt = self._now()
                 now = self._now()
@@ -115,7 +115,7 @@ class RequestLimiter:
 
     def new_pace(self) -> Pace:
         """Return a pace for some of the requests."""
-        pace = Pace(self._now, min(_CROWD, self.concurrency // 2))
+        pace = Pace(self._now, min(_CROWD_SIZE, self.concurrency // 2))
         self._paces.append(pace)
         return pace
 

@@ -18,12 +18,12 @@ from ..errors import AiToEarnError, ContractError, NotAskedError, RateLimitError
 from .breaker import BreakerState
 from .charges import Charge, charge_of, may_be_the_hosts
 from .limiter import RequestLimiter
-from .pauses import FIRST_PAUSE
+from .pauses import FIRST_PAUSE_SECONDS
 from .scopes import Admission, RouteScope, Scope
 
 _MOST_ROUTES = 100
 """The most routes that are told apart: the service has ten."""
-_SEVERAL = 2
+_SEVERAL_ROUTES = 2
 """The number of routes that are down, from which on the host counts as down."""
 
 _WORST_FIRST = BreakerState.OPEN, BreakerState.RECOVERING, BreakerState.CLOSED
@@ -187,7 +187,7 @@ class ServiceMonitor:
                 # Each request that is held adds something at random.
                 asked = pause.seconds
             elif asked is None and not route.pauses.are_seldom:
-                asked = FIRST_PAUSE
+                asked = FIRST_PAUSE_SECONDS
         return asked
 
     def _is_down_for(self, error: AiToEarnError) -> bool:
@@ -200,7 +200,7 @@ class ServiceMonitor:
     def _see_whether_routes_agree(self, now: float) -> None:
         """Take the host for down where several routes are, and no other has answered since."""
         down = [route for route in self._routes.values() if route.is_down]
-        if len(down) < _SEVERAL or self._host.is_down:
+        if len(down) < _SEVERAL_ROUTES or self._host.is_down:
             return
         since = min(route.breaker.since for route in down)
         if any(route.answered_at >= since for route in self._routes.values()):

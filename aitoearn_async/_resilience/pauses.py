@@ -11,15 +11,15 @@ import math
 
 import msgspec
 
-FIRST_PAUSE, _LAST_PAUSE = 1.0, 30.0
+FIRST_PAUSE_SECONDS, _LAST_PAUSE_SECONDS = 1.0, 30.0
 """Seconds of a pause where the service does not say for how long; doubled each time."""
-_SELDOM = 0.1
+_SELDOM_SHARE = 0.1
 """The share of complaints among the last fifty answers or so, up to which a complaint counts as an
 accident on the way, and not as a sign that this client asks too much."""
-_TWO = 1.5
+_MORE_THAN_ONE = 1.5
 """The sum of recent complaints that counts as more than one: each weighs less with each answer."""
-_FADE = 0.98
-_REST = 9.0
+_FADE_PER_ANSWER = 0.98
+_REST_PER_PAUSE = 9.0
 """No other pause follows the pause for an accident for so many times its length: accidents hold
 requests up for a tenth of the time at most."""
 _MOST_REMEMBERED = 10_000
@@ -43,7 +43,7 @@ class Pauses:
     def __init__(self) -> None:
         self.until: float = -math.inf
         """The moment until which the route is left alone."""
-        self._pause = FIRST_PAUSE
+        self._pause = FIRST_PAUSE_SECONDS
         self._longest = 0.0
         self._complaints = self._answers = 0.0  # recent ones, weighed
         self._good = 0  # good answers in all
@@ -54,7 +54,7 @@ class Pauses:
     @property
     def are_seldom(self) -> bool:
         """Return whether the last complaint was an accident, by its share of the answers."""
-        return self._complaints <= _SELDOM * self._answers
+        return self._complaints <= _SELDOM_SHARE * self._answers
 
     def note_good(self, subject: str) -> None:
         """Note a good answer to this task."""
@@ -77,9 +77,9 @@ class Pauses:
             return None
         self._note()
         seldom = self.are_seldom
-        if self._complaints < _TWO:
+        if self._complaints < _MORE_THAN_ONE:
             return None
-        if seldom and (asked is None or now < self.until + _REST * asked):
+        if seldom and (asked is None or now < self.until + _REST_PER_PAUSE * asked):
             return None
         if asked is None:
             asked = self._own_pause(now)
@@ -102,16 +102,16 @@ class Pauses:
         """Count one more complaint."""
         since_complaint, self._good_before = self._good - self._good_before, self._good
         if since_complaint:
-            self._pause, self._longest = FIRST_PAUSE, 0.0
-        faded = _FADE**since_complaint
-        self._answers = self._answers * faded + (1 - faded) / (1 - _FADE)
+            self._pause, self._longest = FIRST_PAUSE_SECONDS, 0.0
+        faded = _FADE_PER_ANSWER**since_complaint
+        self._answers = self._answers * faded + (1 - faded) / (1 - _FADE_PER_ANSWER)
         self._complaints *= faded
-        self._complaints = self._complaints * _FADE + 1
-        self._answers = self._answers * _FADE + 1
+        self._complaints = self._complaints * _FADE_PER_ANSWER + 1
+        self._answers = self._answers * _FADE_PER_ANSWER + 1
 
     def _own_pause(self, now: float) -> float:
         """Return the seconds of a pause, where the complaint does not say for how long."""
         if now < self.until:
             return self.until - now  # it was under way when the first complaint came
-        pause, self._pause = self._pause, min(2 * self._pause, _LAST_PAUSE)
+        pause, self._pause = self._pause, min(2 * self._pause, _LAST_PAUSE_SECONDS)
         return pause

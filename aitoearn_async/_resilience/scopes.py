@@ -20,7 +20,7 @@ from .ramp import UsualRate, after_complaint, after_outage
 
 logger: logging.Logger = logging.getLogger("aitoearn_async")
 
-_SHORT = 5.0
+_SHORT_SECONDS = 5.0
 """Seconds of a pause that is so short that held requests need not come back gradually."""
 
 
@@ -137,5 +137,5 @@ class RouteScope(Scope):
         if not pause.is_seldom:
             too_many = usual if ramp is None else min(usual or math.inf, 1 / ramp.interval(now))
             self.pace.ramp = after_complaint(until, too_many)
-        elif pause.seconds > _SHORT:
+        elif pause.seconds > _SHORT_SECONDS:
             self.pace.ramp = after_outage(until, usual)

@@ -12,7 +12,7 @@ import asyncio
 import math
 from collections.abc import Callable
 
-_ASLEEP = 30.0
+_ASLEEP_SECONDS = 30.0
 """Seconds that a timer must be late by. A loop that is merely held up comes back sooner, and
 for it no time is taken out: deadlines are exact."""
 
@@ -53,7 +53,7 @@ class Clock:
 
     def _ring(self, timer: Timer) -> None:
         late = self.time() - timer.when
-        if late > _ASLEEP:
+        if late > _ASLEEP_SECONDS:
             self._slept += late
         elif late < 0:
             self._set(timer)

@@ -18,7 +18,7 @@ from typing import Any
 from ..errors import ClientClosedError
 from .clock import Clock, Timer
 
-_PASSES = 6
+_GRACE_TURNS = 6
 """Turns of the loop between a deadline and the cancellation.
 
 An answer may already be there, unread, because user code held the loop for seconds or
@@ -26,12 +26,12 @@ because it arrives at this very instant. A turn reads what the sockets hold; thr
 the parser and the reader theirs. More would make a busy loop's ends late: its turns are long.
 """
 
-_FEWEST_PASSES = 2
-_MOST_PASSING = 0.02
+_FEWEST_GRACE_TURNS = 2
+_MOST_GRACE_SECONDS = 0.02
 """Seconds. Where a server floods the client with bytes, turns of the loop are long: then only so
 many turns are waited for as begin within this time, and at least the fewest."""
 
-_GRAIN = 0.005
+_GRAIN_SECONDS = 0.005
 """Seconds. Deadlines that lie closer together expire together, so that thousands cost no more."""
 
 _NEVER = 1e9
@@ -181,14 +181,14 @@ class Lifetime:
     def _ring(self) -> None:
         now, self._timer, self.expires_at = self.expires_at, None, math.inf
         following, loop = math.inf, asyncio.get_running_loop()
-        latest = loop.time() + _MOST_PASSING
+        latest = loop.time() + _MOST_GRACE_SECONDS
         for timeout in self.under_way:
             if timeout.deadline <= now:
-                timeout.expire(loop, _PASSES, latest)
+                timeout.expire(loop, _GRACE_TURNS, latest)
             else:
                 following = min(following, timeout.deadline)
         if following < math.inf:
-            self.schedule_expiry(max(following, now + _GRAIN))
+            self.schedule_expiry(max(following, now + _GRAIN_SECONDS))
 
 
 def is_cancelled() -> bool:
@@ -217,12 +217,12 @@ class Timeout:
         ClientClosedError: On leaving, when the client was closed under it.
     """
 
-    __slots__ = ("_cancelling", "_end", "_lifetime", "_passing", "_task", "deadline")
+    __slots__ = ("_cancelling", "_end", "_grace", "_lifetime", "_task", "deadline")
 
     def __init__(self, lifetime: Lifetime, deadline: float = math.inf) -> None:
         self.deadline: float = deadline
         self._lifetime = lifetime
-        self._passing: asyncio.Handle | None = None
+        self._grace: asyncio.Handle | None = None
         self._end: type[TimeoutError | ClientClosedError] | None = None
 
     def __enter__(self) -> None:
@@ -242,21 +242,21 @@ class Timeout:
         if self._task is asyncio.current_task():
             # It closes the client itself. A cancellation would stay with the task for good,
             # should it not await anything more in here.
-            if self._passing is not None:
-                self._passing.cancel()
-            self._passing = asyncio.get_running_loop().call_soon(self._cancel, ClientClosedError)
+            if self._grace is not None:
+                self._grace.cancel()
+            self._grace = asyncio.get_running_loop().call_soon(self._cancel, ClientClosedError)
         else:
             self._cancel(ClientClosedError)
 
-    def expire(self, loop: asyncio.AbstractEventLoop, passes: int, latest: float) -> None:
+    def expire(self, loop: asyncio.AbstractEventLoop, turns: int, latest: float) -> None:
         """End it after so many turns of the loop, because its time is over.
 
         After `latest`, in loop time, only a few turns are waited for.
         """
         self.deadline = math.inf
-        few = passes <= _PASSES - _FEWEST_PASSES and loop.time() > latest
-        if passes and not few:
-            self._passing = loop.call_soon(self.expire, loop, passes - 1, latest)
+        few = turns <= _GRACE_TURNS - _FEWEST_GRACE_TURNS and loop.time() > latest
+        if turns and not few:
+            self._grace = loop.call_soon(self.expire, loop, turns - 1, latest)
         else:
             self._cancel(TimeoutError)
 
@@ -268,7 +268,7 @@ class Timeout:
     @property
     def is_over(self) -> bool:
         """Return whether its moment has come: then no other one makes a difference."""
-        return self._passing is not None or self._end is not None
+        return self._grace is not None or self._end is not None
 
     def __exit__(
         self,
@@ -277,8 +277,8 @@ class Timeout:
         traceback: TracebackType | None,
     ) -> None:
         self._lifetime.under_way.discard(self)
-        if self._passing is not None:
-            self._passing.cancel()
+        if self._grace is not None:
+            self._grace.cancel()
         if self._end is None:
             return
         # As in `asyncio.timeout`: the cancellation is ours to turn into an error only if

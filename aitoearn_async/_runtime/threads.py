@@ -18,12 +18,12 @@ from typing import Any, TypeVar, TypeVarTuple
 T = TypeVar("T")
 Ts = TypeVarTuple("Ts")
 
-GRACE = 0.3
+GRACE_SECONDS = 0.3
 """Seconds that a cancellation waits for a thread which is under way."""
-_CLEANUP = 5.0
+_CLEANUP_SECONDS = 5.0
 """Seconds that the end of a call waits for its cleanup, which a disk that stalls may hold."""
 
-_IDLE = 2.0
+_IDLE_SECONDS = 2.0
 """Seconds that a thread waits for something to do."""
 
 
@@ -60,7 +60,7 @@ class Threads:
 class Calls:
     """Calls in threads, one after the other.
 
-    A cancellation waits `GRACE` seconds for the one that is under way; after that the thread is
+    A cancellation waits `GRACE_SECONDS` for the one that is under way; after that the thread is
     left to itself, and the only call that may follow is `end`.
 
     Attributes:
@@ -92,7 +92,7 @@ class Calls:
 
     async def _wait(self, done: asyncio.Future[Any]) -> None:
         """Give the thread a moment more, even if others cancel meanwhile."""
-        waiting = asyncio.ensure_future(asyncio.wait([done], timeout=GRACE))
+        waiting = asyncio.ensure_future(asyncio.wait([done], timeout=GRACE_SECONDS))
         while not waiting.done():
             try:
                 await asyncio.shield(waiting)
@@ -121,7 +121,7 @@ class Calls:
             cleanup()
             return
         try:
-            await asyncio.wait([done], timeout=_CLEANUP)
+            await asyncio.wait([done], timeout=_CLEANUP_SECONDS)
         finally:
             done.add_done_callback(_look_at)
 
@@ -185,7 +185,7 @@ class _Daemons(Executor):
     def _work(self) -> None:
         while True:
             try:
-                job = self._jobs.get(timeout=_IDLE)
+                job = self._jobs.get(timeout=_IDLE_SECONDS)
             except queue.Empty:
                 with self._lock:
                     if self._idle > 0:

@@ -56,9 +56,9 @@ _REVALIDATIONS = ((_PRAGMA, "no-cache"), (_CACHE_CONTROL, "max-age=0"))
 """Headers that have caches ask the service, and leave the 304 of a conditional request. Squid
 keeps the 304 with the first alone. Go's servers, and so Caddy and Traefik, make of the first a
 `Cache-Control: no-cache`, with which frameworks send the whole response."""
-_NEARLY = 0.99
+_NEARLY_ALL = 0.99
 """The share of its time after which a request has had all of it: sums of floats are rounded."""
-_SLOWEST = 128 * 1024
+_SLOWEST_BYTES_PER_SECOND = 128 * 1024
 """Bytes a second that a line must carry, for a body to arrive in its time: a megabit."""
 _CLOSED_SESSION = "the aiohttp session given to the Client is closed"
 _CANCELLED = "something was cancelled that the aiohttp session given to the Client had waited for"
@@ -201,7 +201,7 @@ class Http:
             if logger.isEnabledFor(logging.DEBUG):
                 request.log(result, self._now() - sent)
             if not isinstance(result, Response):
-                had_little_time = self._now() - sent < _NEARLY * time
+                had_little_time = self._now() - sent < _NEARLY_ALL * time
                 self._note_failure(admission, request.path, result, had_little_time)
         assert result is not None
         return result
@@ -223,7 +223,7 @@ class Http:
             closed = self.sessions.are_closed
             raise RuntimeError(_CLOSED_SESSION if closed else _CANCELLED) from None
         # A deadline of the caller's that came first says nothing of the connection.
-        if not isinstance(exc, TimeoutError) or seconds >= _NEARLY * time:
+        if not isinstance(exc, TimeoutError) or seconds >= _NEARLY_ALL * time:
             self.sessions.note_failure(request.path, exc)
         return self._errors.error_of(exc, request.request_id, seconds)
 
@@ -285,7 +285,7 @@ class Http:
         Args:
             size: Bytes of the body.
         """
-        return self._request_timeout + (size or 0) / _SLOWEST
+        return self._request_timeout + (size or 0) / _SLOWEST_BYTES_PER_SECOND
 
     def _url(self, path: str) -> URL:
         # Not from text: that would parse the service's own part anew each time.

@@ -11,7 +11,7 @@ from collections.abc import Callable
 
 import pytest
 
-from aitoearn_async._runtime.threads import GRACE, Threads
+from aitoearn_async._runtime.threads import GRACE_SECONDS, Threads
 
 
 async def until(is_so: Callable[[], bool]) -> None:
@@ -52,7 +52,7 @@ async def test_no_more_threads_than_wanted() -> None:
 @pytest.fixture
 def long_grace(monkeypatch: pytest.MonkeyPatch) -> None:
     """A busy machine may take its time for what is short elsewhere."""
-    monkeypatch.setattr("aitoearn_async._runtime.threads.GRACE", 250.0)
+    monkeypatch.setattr("aitoearn_async._runtime.threads.GRACE_SECONDS", 250.0)
 
 
 @pytest.mark.usefixtures("long_grace")
@@ -109,7 +109,7 @@ async def test_the_cleanup_comes_at_once_where_nothing_is_under_way() -> None:
 
 async def test_a_cleanup_that_stalls_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
     """The thread goes on with it; the call has ended."""
-    monkeypatch.setattr("aitoearn_async._runtime.threads._CLEANUP", 0.05)
+    monkeypatch.setattr("aitoearn_async._runtime.threads._CLEANUP_SECONDS", 0.05)
     calls, free, cleaned = Threads(1).calls(), threading.Event(), list[bool]()
     await calls.end(lambda: cleaned.append(free.wait(5)))
     assert cleaned == []
@@ -189,7 +189,7 @@ async def main():
     call = asyncio.ensure_future(Threads(1).calls().call(time.sleep, 3600))
     await asyncio.sleep(0.1)
     call.cancel()
-    await asyncio.wait([call], timeout=10 * {GRACE})
+    await asyncio.wait([call], timeout=10 * {GRACE_SECONDS})
 asyncio.run(main())
 """
 
