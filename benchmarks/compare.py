@@ -125,7 +125,7 @@ def _batches(sides: Sides, smoke: bool) -> Figures:
             yield f"µs a poll, batch of {size:,}", _compare(ways, rounds, _turn, size, seconds)
 
 
-def _rest(sides: Sides, smoke: bool) -> Figures:
+def _waiting(sides: Sides, smoke: bool) -> Figures:
     count, rounds = (500, 1) if smoke else (100_000, 2)
     with answering() as base_url:
         for polled in ("no", "once"):
@@ -164,7 +164,7 @@ def run(smoke: bool, revision: str = "HEAD") -> Report:
     report = Report.of(METHOD, *columns)
     with tempfile.TemporaryDirectory() as folder:
         sides = _trees(revision, Path(folder))
-        for part in (_polling, _batches, _rest):
+        for part in (_polling, _batches, _waiting):
             for name, found in part(sides, smoke):
                 before, after = (Spread.of(found[side]).median for side in ("before", "after"))
                 ratio = Spread.of_ratios(found["after"], found["before"])

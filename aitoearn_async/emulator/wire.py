@@ -131,7 +131,7 @@ class _Broken(web.StreamResponse):
         raise ConnectionResetError("as the fault wants it")
 
 
-def reset(transport: asyncio.Transport) -> None:
+def reset(transport: asyncio.WriteTransport) -> None:
     """End a connection with RST."""
     # Closing a socket that may not linger is what makes the kernel send RST.
     no_time = struct.pack("ii", 1, 0)

@@ -18,15 +18,14 @@ from __future__ import annotations
 import asyncio
 import enum
 import json
-import socket
 import ssl
-import struct
 from abc import abstractmethod
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Self
 
 from aitoearn_async import Client, ImageRef
+from aitoearn_async.emulator.wire import reset
 from tests.support.ports import free_port
 
 KEY = "sk-0123456789-marker-abcdef"
@@ -214,11 +213,8 @@ class Line:
         transport = self.writer.transport
         if how is FIN or transport.is_closing():
             transport.close()
-            return
-        transport.get_extra_info("socket").setsockopt(
-            socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0)
-        )
-        transport.abort()
+        else:
+            reset(transport)
 
 
 class LineServer:
