@@ -17,7 +17,7 @@ be held again within a second."""
 _FIRST_TAKES, _BETWEEN_THEM = 8, 0.25
 """The first takes of a newcomer, and the seconds between two of them, while the others hold less
 than nobody does: who starts together with it is there before it has taken all."""
-_PART_IN_THEM, _FEWEST_IN_THEM, _MOST_IN_THEM = 3, 10, 250
+_PART_IN_THEM, _FEWEST_IN_THEM, _MOST_IN_THEM = 8, 10, 250
 """Parts that what is left is divided into for each of them; the fewest and the most refs of one."""
 _LAST_CHANCE = 30.0
 """Seconds for a ref whose time is over already, or a tenth of its time."""

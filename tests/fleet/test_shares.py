@@ -57,7 +57,9 @@ async def test_only_what_stays_too_much_is_handed_over(
 
 
 @pytest.mark.parametrize(
-    ("count", "apart"), [(2_000, 0.2), (300, 0.05)], ids=["a bulk", "a small one, and few workers"]
+    ("count", "apart"),
+    [(2_000, 0.2), (300, 0.05), (300, 0.4), (100, 0.3)],
+    ids=["a bulk", "a small one", "a small one, and slow workers", "a smaller one"],
 )
 async def test_workers_that_start_together_share_from_the_beginning(
     fleet: Fleet, crew: Workers, aitoearn_service: Emulator, count: int, apart: float
