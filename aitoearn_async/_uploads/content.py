@@ -249,13 +249,18 @@ async def opened(
         OSError: It cannot be read.
     """
     content = Content(name)
+    is_stream = isinstance(source, AsyncIterable)
+    declared = declared_type(source) if isinstance(source, str) else None
+
+    def load() -> None:
+        if not is_stream:
+            content.load(source, most)
+        content.judge(field, medium, declared)
+
     try:
-        if isinstance(source, AsyncIterable):
+        if is_stream:
             await content.collect(cast("AsyncIterable[bytes]", source), most)
-        else:
-            await content.call(content.load, source, most)
-        declared = declared_type(source) if isinstance(source, str) else None
-        await content.call(content.judge, field, medium, declared)
+        await content.call(load)
         yield content
     finally:
         await content.aclose()
