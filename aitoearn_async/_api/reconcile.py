@@ -115,8 +115,12 @@ class SubmitReconciler:
         return self._claim(await self.look(request, sent, deadline))
 
     def _claim(self, found: Reconciliation) -> Reconciliation:
-        if found.ref is not None:
-            self._claimed.add(found.ref)
+        """Take a task for one submit. The look of another may have found it at the same time."""
+        if found.ref is None:
+            return found
+        if found.ref in self._claimed or self._known(found.ref):
+            return found._replace(ref=None, is_settled=False)
+        self._claimed.add(found.ref)
         return found
 
     async def look(self, request: TaskRequest[Any], sent: float, deadline: float) -> Reconciliation:

@@ -173,6 +173,23 @@ async def test_a_task_is_found_for_one_submit_alone(
     assert [await error.search() for error in reversed(errors)] == [made, None]
 
 
+@pytest.mark.parametrize("clients", [1, 2])
+async def test_a_task_is_found_for_one_of_two_submits_at_the_same_time(
+    clients: int, aitoearn_service: Emulator
+) -> None:
+    """Both look at the same moment, and both see it: it cannot have come of both."""
+    key, url = aitoearn_service.api_key, aitoearn_service.url
+    for creates in (True, False):
+        aitoearn_service.fault(Fault(truncate=10, creates=creates), route="submits")
+    async with Client(key, base_url=url) as one, Client(key, base_url=url) as other:
+        calls = (client.submit(VIDEO) for client in (one, one if clients == 1 else other))
+        ends = await asyncio.gather(*calls, return_exceptions=True)
+    (made,) = aitoearn_service.created
+    assert made in ends
+    assert sum(isinstance(end, SubmitUncertainError) for end in ends) == 1
+    assert submits(aitoearn_service) == 2
+
+
 async def test_an_error_out_of_a_pickle_cannot_search(
     aitoearn_service: Emulator, aitoearn_client: Client
 ) -> None:
