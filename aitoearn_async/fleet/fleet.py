@@ -174,9 +174,9 @@ class Fleet:
                 chunk.append(_text(ref))
                 if len(chunk) >= _A_CHUNK:
                     full, chunk = chunk, []
-                    count += await self._add(full)
+                    count += await _finished(asyncio.create_task(self._add(full)))
         finally:
-            count += await self._add(chunk)
+            count += await _finished(asyncio.create_task(self._add(chunk)))
         return count
 
     async def _add_as_they_come(self, refs: AsyncIterable[TaskRef[Any] | str]) -> int:
@@ -184,21 +184,10 @@ class Fleet:
         queue: asyncio.Queue[str | None] = asyncio.Queue()
         room = asyncio.Semaphore(_A_CHUNK)
         reading = asyncio.create_task(_read_into(queue, room, refs))
+        reading.add_done_callback(lambda _: queue.put_nowait(None))
         adding = asyncio.create_task(self._add_from(queue, room))
-        patience: float | None = _SECONDS_WHEN_CANCELLED
-        try:
-            await asyncio.wait([reading, adding], return_when=asyncio.FIRST_COMPLETED)
-            patience = None
-        finally:
-            reading.cancel()
-            await asyncio.gather(reading, return_exceptions=True)
-            queue.put_nowait(None)
-            try:
-                await asyncio.wait([adding], timeout=patience)
-            finally:
-                adding.cancel()
-            await asyncio.gather(adding, return_exceptions=True)
-        count = adding.result()
+        adding.add_done_callback(lambda _: reading.cancel())
+        count = await _finished(adding, reading)
         reading.result()
         return count
 
@@ -390,6 +379,21 @@ async def _read_into(
     async for ref in refs:
         queue.put_nowait(_text(ref))
         await room.acquire()
+
+
+async def _finished(adding: asyncio.Task[int], reading: asyncio.Task[None] | None = None) -> int:
+    """Return what the adding comes to. If cancelled, first add what has been read until then."""
+    try:
+        await asyncio.wait([adding])
+    except asyncio.CancelledError:
+        if reading is not None:
+            reading.cancel()
+        await asyncio.wait([adding], timeout=_SECONDS_WHEN_CANCELLED)
+        raise
+    finally:
+        adding.cancel()
+        await asyncio.gather(*filter(None, [adding, reading]), return_exceptions=True)
+    return adding.result()
 
 
 def _text(ref: TaskRef[Any] | str) -> str:

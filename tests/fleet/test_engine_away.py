@@ -233,6 +233,28 @@ async def test_adding_that_is_cancelled_ends_soon(fleet: Fleet, cable: Cable) ->
         assert asyncio.get_running_loop().time() - began <= 5 + ROUNDING
 
 
+@pytest.mark.parametrize("is_async", [False, True])
+@pytest.mark.parametrize("count", [3, 5_000])
+async def test_what_was_read_is_added_though_its_adding_is_cancelled(
+    fleet: Fleet, cable: Cable, count: int, is_async: bool
+) -> None:
+    """The source has ended, and cannot be asked again: an engine that is back soon gets it all."""
+
+    async def source() -> AsyncIterator[ImageRef]:
+        for ref in endless_ids(count):
+            yield ref
+
+    cable.pull()
+    adding = asyncio.create_task(fleet.add(source() if is_async else endless_ids(count)))
+    await asyncio.sleep(1)
+    adding.cancel()
+    await asyncio.sleep(1)
+    cable.mend()
+    with pytest.raises(asyncio.CancelledError):
+        await adding
+    assert (await fleet.status()).waiting == count
+
+
 async def test_a_reader_that_leaves_while_the_engine_is_away_says_what_comes_again(
     fleet: Fleet,
     crew: Workers,

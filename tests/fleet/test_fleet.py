@@ -89,6 +89,25 @@ async def test_a_slow_source_is_added_as_it_comes(fleet: Fleet) -> None:
     assert (await fleet.status()).waiting == 3
 
 
+async def test_adding_that_is_cancelled_at_any_moment_leaves_nothing_running(fleet: Fleet) -> None:
+    """Once or twice, after so many steps of the loop as it takes to get everywhere."""
+    before = asyncio.all_tasks()
+
+    async def source() -> AsyncIterator[ImageRef]:
+        for ref in endless_ids(3):
+            yield ref
+
+    for steps in range(20):
+        for gap in range(5):
+            adding = asyncio.create_task(fleet.add(source()))
+            for pause in (steps, gap):
+                for _ in range(pause):
+                    await asyncio.sleep(0)
+                adding.cancel()
+            await asyncio.gather(adding, return_exceptions=True)
+            assert asyncio.all_tasks() <= before | {adding}
+
+
 async def test_what_an_async_source_gave_before_it_failed_is_added(fleet: Fleet) -> None:
     """As of any other; and the source's error is raised."""
 
