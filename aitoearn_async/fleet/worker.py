@@ -142,6 +142,7 @@ class _Stay:
         self._raise: asyncio.TimerHandle | None = None
         self._shedding: asyncio.Task[None] | None = None
         self._excess = 0
+        self._is_leaving = False
 
     async def run(self, own_rate: float | None, *, careful: bool) -> None:
         """Stay until told to stop.
@@ -157,7 +158,14 @@ class _Stay:
             if await _joined(self._member, self._stop):
                 await self._work()
         finally:
+            self._begin_leaving()
             await self._member.leave()
+
+    def _begin_leaving(self) -> None:
+        """Let no beat begin anything that would outlive this stay."""
+        self._is_leaving = True
+        if self._raise is not None:
+            self._raise.cancel()
 
     async def _work(self) -> None:
         recorder = Recorder(self._ledger, self._member.id, self._let_go)
@@ -170,8 +178,7 @@ class _Stay:
         try:
             done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
         finally:
-            if self._raise is not None:
-                self._raise.cancel()
+            self._begin_leaving()
             if self._shedding is not None:
                 tasks.append(self._shedding)
             for task in tasks:
@@ -274,6 +281,8 @@ class _Stay:
         return self._next
 
     def _after_beat(self, waiting: bool) -> None:
+        if self._is_leaving:
+            return
         self._me = self._next
         others = [member for member in self._members if member.id != self._me.id]
         self._follow_rate(rate_target(self._me, [*others, self._me]))

@@ -214,3 +214,21 @@ async def test_the_clients_own_rate_is_put_back(
                 await fleet.work(client, requests_per_second=100)
         assert client.requests_per_second == 2
     assert most_in_a_second([request.at for request in service.requests]) <= 2
+
+
+@pytest.mark.usefixtures("untraced")
+async def test_the_clients_own_rate_is_put_back_for_good(
+    fleet: Fleet, aitoearn_service: Emulator
+) -> None:
+    """Though a worker is cancelled as it gets its share, which it uses a second later."""
+    await fleet.add(images(aitoearn_service, 50, 1e6))
+    key, url = aitoearn_service.api_key, aitoearn_service.url
+    for steps in range(20):
+        async with Client(key, base_url=url, requests_per_second=30) as client:
+            working = asyncio.create_task(fleet.work(client, requests_per_second=10))
+            for _ in range(steps):
+                await asyncio.sleep(0)
+            working.cancel()
+            await asyncio.gather(working, return_exceptions=True)
+            await asyncio.sleep(2)
+            assert client.requests_per_second == 30
