@@ -70,6 +70,19 @@ def test_a_list_and_refs(service: Service, invoke: Invoke, tmp_path: Path) -> No
     assert len(service.emulator.requests) == 3
 
 
+def test_a_list_that_windows_powershell_has_written(
+    service: Service, invoke: Invoke, tmp_path: Path
+) -> None:
+    """Its `>>` writes UTF-16, and a carriage return at the end of each line."""
+    refs = [str(service.do(service.emulator.add_image, "success")) for _ in range(2)]
+    file = tmp_path / "refs.txt"
+    file.write_bytes("".join(f"{ref}\r\n" for ref in ["# mine", *refs]).encode("utf-16"))
+    assert len(invoke("wait", "--file", str(file)).lines) == 2
+    fleet = f"sqlite:///{tmp_path}/fleet.db"
+    added = invoke("fleet", "add", "--file", str(file), "--fleet", fleet)
+    assert added.lines == ["2 of 2 were new"]
+
+
 def test_a_list_on_standard_input(service: Service) -> None:
     """A list can come from a pipe; lines come out of one, and how it went on stderr."""
     made = service.do(service.emulator.add_image, "success", images=["u:1"])

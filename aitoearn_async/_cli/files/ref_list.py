@@ -19,6 +19,8 @@ from ..language import tr
 _OPTION = "'--file'"
 _STDIN = "-"
 _MOST_NAMED = 5
+_UTF_16 = dict.fromkeys(map(ord, "\0\udcff\udcfe"))
+"""Characters beside the letters of a ref in UTF-16, which `>>` of Windows PowerShell writes."""
 
 Listed = dict[str, None]
 """Refs in their text form: in order, and each once."""
@@ -49,6 +51,8 @@ def _opened(file: str) -> TextIO:
 
 def without_comment(line: str) -> str:
     """Return a line of a list up to its `#`, and without blanks around it."""
+    if "\0" in line:
+        line = line.translate(_UTF_16)
     return line.partition("#")[0].strip()
 
 
