@@ -173,6 +173,25 @@ async def test_the_last_wait_takes_the_rounds_with_it(service: Emulator, client:
     assert len(service.requests) == seen
 
 
+async def test_waits_that_begin_as_the_last_one_leaves_have_rounds_of_their_own(
+    service: Emulator, client: Client
+) -> None:
+    """A round that is cancelled with the waits it was for says nothing of the next ones."""
+    refs = _images(service, 40)
+    service.fault(Fault(delay=5.0), route="logs")
+    earlier = [asyncio.create_task(client.wait_for(ref)) for ref in refs]
+    while not _asked(service)["logs"]:  # noqa: ASYNC110 - virtual time
+        await asyncio.sleep(0.1)
+    for wait in earlier:
+        wait.cancel()
+    later = [asyncio.create_task(client.wait_for(ref)) for ref in refs]
+    await asyncio.gather(*earlier, return_exceptions=True)
+    before = _asked(service)["logs"]
+    await asyncio.sleep(20)
+    assert _asked(service)["logs"] > before
+    await asyncio.gather(*later)
+
+
 async def test_a_client_that_closes_ends_all_of_them(service: Emulator) -> None:
     async with Client(service.api_key, base_url=service.url) as client:
         waits = [asyncio.create_task(_end(client, ref)) for ref in _images(service, 30)]

@@ -14,6 +14,7 @@ import contextlib
 import logging
 import math
 from collections.abc import Coroutine
+from functools import partial
 from typing import Any
 
 from .._verdict import Verdict
@@ -144,13 +145,13 @@ class SharedRounds:
     def _spawn(self, coroutine: Coroutine[Any, Any, None]) -> None:
         task = asyncio.get_running_loop().create_task(coroutine, name="aitoearn-rounds")
         self._tasks.add(task)
-        task.add_done_callback(self._reap)
+        task.add_done_callback(partial(self._reap, self._rounds))
 
-    def _reap(self, task: asyncio.Task[None]) -> None:
+    def _reap(self, rounds: Rounds[Any] | None, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
         failure = asyncio.CancelledError() if task.cancelled() else task.exception()
-        if failure is None or self._rounds is None:
-            return
+        if failure is None or rounds is None or rounds is not self._rounds:
+            return  # it went well, or its waits have left, and it is over with them
         if isinstance(failure, Exception) and not isinstance(failure, ClientClosedError):
             logger.warning("tasks are asked about one by one, as a round failed: %r", failure)
-        self._rounds.give_up()
+        rounds.give_up()
