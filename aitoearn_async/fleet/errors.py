@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from urllib.parse import urlsplit
+
 from aitoearn_async import AiToEarnError
 
 
@@ -38,3 +40,10 @@ class LeaseLostError(FleetError):
 
     def __reduce__(self) -> tuple[type[LeaseLostError], tuple[int]]:
         return LeaseLostError, (self.member,)
+
+
+def shown(url: str) -> str:
+    """Return an engine's address as errors may show it: without its password."""
+    parts = urlsplit(url)
+    host = parts.netloc.rpartition("@")[2]
+    return f"{parts.scheme}://{host}{parts.path}"

@@ -16,13 +16,12 @@ import psycopg
 from psycopg import AsyncClientCursor, AsyncConnection
 from psycopg.conninfo import conninfo_to_dict
 
-from .errors import FleetError, FleetUnavailableError, LeaseLostError
+from .errors import FleetError, FleetUnavailableError, LeaseLostError, shown
 from .ledger import MOST_COUNTED, Allow, Counts, Decide, Kind, Ledger, Member, Origin, Taken
 from .postgres_errors import translated
 from .postgres_queue import TransactionQueue
 from .postgres_run import Run, check_lease, members_of, one, taken_of
 from .postgres_statements import composed
-from .urls import shown
 
 T = TypeVar("T")
 

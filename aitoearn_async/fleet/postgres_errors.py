@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import psycopg
 
-from .errors import FleetError, FleetUnavailableError
-from .urls import shown
+from .errors import FleetError, FleetUnavailableError, shown
 
 _PASSING = (
     psycopg.OperationalError,

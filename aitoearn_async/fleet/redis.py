@@ -19,10 +19,9 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.commands.core import AsyncScript
 
-from .errors import FleetError, FleetUnavailableError, LeaseLostError
+from .errors import FleetError, FleetUnavailableError, LeaseLostError, shown
 from .ledger import Allow, Counts, Decide, Kind, Ledger, Member, Origin, Taken
 from .redis_scripts import COMMON, SCRIPTS
-from .urls import shown
 
 T = TypeVar("T")
 

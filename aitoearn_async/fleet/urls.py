@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 from pathlib import Path
-from urllib.parse import unquote, urlsplit
+from urllib.parse import unquote
 
 from .errors import FleetError
 from .ledger import Ledger
@@ -52,13 +52,6 @@ def ledger_at(url: str | None, name: str, lease: float) -> Ledger:
         return RedisLedger(url.replace("valkey", "redis", 1), name, lease)
     # The address may hold a password, so no more of it is shown.
     raise ValueError(f"{source} begins with {scheme[:20]!r}: give {_EXAMPLES}")
-
-
-def shown(url: str) -> str:
-    """Return an address without its password."""
-    parts = urlsplit(url)
-    host = parts.netloc.rpartition("@")[2]
-    return f"{parts.scheme}://{host}{parts.path}"
 
 
 def _path(url: str, source: str) -> Path:
