@@ -32,11 +32,11 @@ if TYPE_CHECKING:
 
     from aiohttp import ClientSession
 
-    from ._api.assets import Uploader
     from ._api.image_list import ImagePages
     from ._api.model_catalog import ModelCatalog
     from ._api.statistics import ClientStatistics
     from ._api.submit import Submitter
+    from ._api.uploader import Uploader
     from ._api.video_list import VideoPages
     from ._downloads.downloader import Downloader
     from ._downloads.media_client import MediaClient
@@ -138,8 +138,8 @@ class Parts:
     @cached_property
     def submitter(self) -> Submitter:
         """Submits."""
+        from ._api.request_body import BodyMaker
         from ._api.submit import Submitter
-        from ._api.uploads import BodyMaker
 
         bodies = BodyMaker(self.uploader, self.catalog)
         return Submitter(self.caller, self.catalog, bodies, self.poller, self.made)
@@ -147,7 +147,7 @@ class Parts:
     @cached_property
     def uploader(self) -> Uploader:
         """Uploads files."""
-        from ._api.assets import Uploader
+        from ._api.uploader import Uploader
         from ._uploads.store import Store
 
         store = Store(self.media_client, self.lifetime, self.http.time_for(None))

@@ -41,7 +41,7 @@ from .caller import ApiCaller
 from .model_catalog import ModelCatalog
 from .poll import Poller
 from .reconcile import SubmitReconciler
-from .uploads import BodyMaker, UploadMode
+from .request_body import BodyMaker, UploadMode
 
 R = TypeVar("R", bound=TaskRef[Any])
 

@@ -23,7 +23,7 @@ import aiohttp
 import pytest
 
 from aitoearn_async import GenerateVideo, UploadError
-from aitoearn_async._api import assets
+from aitoearn_async._api import uploader
 from aitoearn_async.emulator import VirtualTimeLoop
 from tests.fleet.servers import Server
 from tests.support.ports import free_port
@@ -161,7 +161,7 @@ class Signer(stores.Server):
 
 @pytest.fixture
 async def relay(server: SeaweedServer, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Relay]:
-    monkeypatch.setattr(assets, "_LONGEST_DELAY", 0.01)
+    monkeypatch.setattr(uploader, "_LONGEST_DELAY", 0.01)
     loop = asyncio.get_running_loop()
     assert isinstance(loop, VirtualTimeLoop)
     with loop.real_time():  # the store is another process
@@ -219,7 +219,7 @@ async def test_an_address_that_does_not_fit_is_told(relay: Relay) -> None:
                 await client.submit(GenerateVideo(model="m", prompt="p", image=PNG))
             assert caught.value.transient
             assert "X-Amz" not in str(caught.value)
-        assert len(signer.signed) == assets.ATTEMPTS
+        assert len(signer.signed) == uploader.ATTEMPTS
         assert signer.submits == []
         assert (await stored(relay.url, signer.signed[0]))[0] == 404
 

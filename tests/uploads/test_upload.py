@@ -28,7 +28,7 @@ from aitoearn_async import (
     SubmitUncertainError,
     UploadError,
 )
-from aitoearn_async._api import assets
+from aitoearn_async._api import uploader
 from aitoearn_async._uploads.content import opened
 from aitoearn_async.emulator import Emulator, Fault, VirtualTimeLoop
 from tests.support.raw_server import (
@@ -172,7 +172,7 @@ async def test_a_large_body_gets_more_time_than_a_request() -> None:
 
 async def test_the_oldest_address_is_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
     """What is remembered does not grow with the files."""
-    monkeypatch.setattr(assets, "_MOST_REMEMBERED", 2)
+    monkeypatch.setattr(uploader, "_MOST_REMEMBERED", 2)
     async with Store() as store, Service(store) as service, service.client() as client:
         for content in (b"1", b"2", b"3", b"3", b"2", b"1"):
             await client.upload(PNG + content)

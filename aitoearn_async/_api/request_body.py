@@ -22,8 +22,8 @@ from ..contract.endpoints import submit_of
 from ..contract.requests import GenerateVideo, TaskRequest, shown
 from ..contract.validators import listed
 from ..errors import AiToEarnError, UploadError
-from .assets import Uploader
 from .model_catalog import ModelCatalog
+from .uploader import Uploader
 
 R = TypeVar("R")
 
