@@ -12,6 +12,7 @@ import ast
 import asyncio
 import codeop
 import contextlib
+import importlib
 import inspect
 import io
 import logging
@@ -33,6 +34,10 @@ from aitoearn_async.emulator import Emulator, VirtualTimeLoop
 
 from . import shell
 from .pages import ROOT, Block, blocks, pages
+
+# Older ones bring a package that changes for all of Python how metadata is found. What a page of
+# tests imports first is taken back after it, and then none is found at all.
+importlib.import_module("opentelemetry.context")
 
 _SHOWN_ONLY = {"ini", "json", "text", "yaml"}
 """Languages in which there is nothing to run. Claims made in them have tests of their own."""
