@@ -6,7 +6,7 @@ A new kind of task is a ref and a Struct in `tasks`, and a row here. A new submi
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from datetime import datetime
 from typing import Any, Generic, TypeVar, cast
 
@@ -89,11 +89,18 @@ def endpoint_of(ref: TaskRef[T]) -> Endpoint[T]:
     try:
         return ENDPOINTS[type(ref)]
     except KeyError:
-        given: Any = ref
-        hint = "parse_ref() makes one of text such as 'image:66...'"
-        if isinstance(given, ImageTask | VideoTask):
-            hint = "give the ref of the task, task.ref"
+        hint = next(hint for types, hint in _HINTS if isinstance(ref, types))
         raise TypeError(f"expected an ImageRef or a VideoRef, not {ref!r:.80}; {hint}") from None
+
+
+_HINTS: list[tuple[Any, str]] = [
+    (Task, "give the ref of the task, task.ref"),
+    (TaskRequest, "submit() makes a task of it, and returns its ref"),
+    (Awaitable, "await it first"),
+    (list | tuple | set | Iterator, "wait_all() and as_completed() take several"),
+    (object, "parse_ref() makes one of text such as 'image:66...'"),
+]
+"""Types of what callers give in place of a ref -> what to do about it; the first counts."""
 
 
 def ref_of(given: TaskRef[T] | str) -> TaskRef[T]:

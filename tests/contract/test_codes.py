@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+import re
+from typing import Any, NoReturn
 
 import msgspec
 import pytest
@@ -11,6 +12,7 @@ from aitoearn_async import (
     ApiError,
     AuthenticationError,
     Client,
+    GenerateImage,
     ImageRef,
     ImageTask,
     InvalidRequestError,
@@ -68,8 +70,25 @@ def test_only_refs_have_endpoints(ref: object) -> None:
         endpoint_of(ref)  # type: ignore[arg-type]
 
 
-def test_a_task_is_no_ref() -> None:
-    """It has one, and the error says where."""
-    task: Any = ImageTask(log_id="66", status="success")
-    with pytest.raises(TypeError, match=r"not ImageTask\(.*; give the ref of the task, task\.ref"):
-        endpoint_of(task)
+class Later:
+    """What was not awaited."""
+
+    def __await__(self) -> NoReturn:
+        raise AssertionError("nobody awaits it")
+
+
+@pytest.mark.parametrize(
+    ("given", "hint"),
+    [
+        (ImageTask(log_id="66", status="success"), "give the ref of the task, task.ref"),
+        (GenerateImage(model="m", prompt="a cat"), "submit() makes a task of it"),
+        (Later(), "await it first"),
+        ([ImageRef("66")], "wait_all() and as_completed() take several"),
+        ((ImageRef(id) for id in ["66"]), "wait_all() and as_completed() take several"),
+    ],
+    ids=["task", "request", "coroutine", "list", "generator"],
+)
+def test_what_is_given_in_place_of_a_ref(given: Any, hint: str) -> None:
+    """The error says what to do about it."""
+    with pytest.raises(TypeError, match=f"; {re.escape(hint)}"):
+        endpoint_of(given)
