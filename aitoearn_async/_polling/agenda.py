@@ -10,7 +10,7 @@ import random
 from typing import Generic, TypeVar
 
 from ..contract.tasks import Task
-from .queues import FifoQueue, SortedQueue
+from .queues import EarlierQueue, FifoQueue, SortedQueue
 from .state import WaitState
 
 T = TypeVar("T", bound=Task)
@@ -33,9 +33,11 @@ class Agenda(Generic[T]):
     def __init__(self, timeout: float) -> None:
         self._timeout = timeout
         self._waiting: SortedQueue[T] = SortedQueue()
-        # All have the same timeout, so they run out of time in the order they began in.
+        # All have the same timeout, so they run out of time in the order they began in. Those
+        # that began elsewhere, before the last one here, have a queue of their own.
         self._begun: FifoQueue[T] = FifoQueue()
         self._last_began = -math.inf
+        self._earlier: EarlierQueue[T] = EarlierQueue()
         self._failing: SortedQueue[T] = SortedQueue()
 
     def __len__(self) -> int:
@@ -60,14 +62,14 @@ class Agenda(Generic[T]):
         return wait
 
     def begin(self, wait: WaitState[T]) -> None:
-        """Note that a wait has begun, and from now on has a deadline.
-
-        A wait that began elsewhere, before the last one here, would be out of order. Its polls
-        alone end it: they are never due later than its end.
-        """
-        if wait.started >= self._last_began and self._timeout < math.inf:
+        """Note that a wait has begun, and from now on has a deadline."""
+        if self._timeout == math.inf:
+            return
+        if wait.started >= self._last_began:
             self._last_began = wait.started
             self._begun.append(wait)
+        else:
+            self._earlier.push(wait)
 
     def fail_at(self, wait: WaitState[T], moment: float) -> None:
         """Note the moment at which a wait ends without a poll. It must not be on the agenda."""
@@ -83,20 +85,26 @@ class Agenda(Generic[T]):
 
     def next_deadline(self) -> float:
         """Return the moment when the first wait is out of time or given up; infinity if none is."""
-        begun, failing = self._begun.first(), self._failing.first()
+        begun, failing = self._first_begun(), self._failing.first()
         first = math.inf if begun is None else begun.started + self._timeout
         return first if failing is None else min(first, failing.due)
 
     def take_expired(self, now: float) -> WaitState[T] | None:
         """Take the first wait that has come to its end. It stays on the agenda until over."""
-        failing, begun = self._failing.first(), self._begun.first()
+        failing, begun = self._failing.first(), self._first_begun()
         if failing is not None and failing.due <= now:
             self._failing.pop()
             return failing
         if begun is not None and begun.started + self._timeout <= now:
-            self._begun.pop()
+            (self._earlier if begun is self._earlier.first() else self._begun).pop()
             return begun
         return None
+
+    def _first_begun(self) -> WaitState[T] | None:
+        begun, earlier = self._begun.first(), self._earlier.first()
+        if begun is None or earlier is None:
+            return begun or earlier
+        return earlier if earlier.started < begun.started else begun
 
 
 class StartStagger:

@@ -1,9 +1,10 @@
-"""Two queues that can grow long, of whose length the garbage collector sees nothing.
+"""Queues that can grow long, of whose length the garbage collector sees little.
 
 A full collection looks at each item of each list. Of a million waits that lie about in memory
 that takes some 75 ms, in which no request gets on; in tuples it takes 4 ms. Tuples of what it
 need not look at (`WaitState` is such) it leaves alone for good once it has seen them. So the bulk
-of both queues lies in tuples. What the order means, and when who is due, is not known here.
+of two of the queues lies in tuples, and the third is for few. What the order means, and when who
+is due, is not known here.
 """
 
 from __future__ import annotations
@@ -144,3 +145,38 @@ class FifoQueue(Generic[T]):
         else:
             self._links[at] = link
             self._swept += 1
+
+
+class EarlierQueue(Generic[T]):
+    """Waits that come in any order, the one that began first in front.
+
+    Args:
+        fewest: How many are here, at least, when those that are over are looked for.
+    """
+
+    def __init__(self, fewest: int = _LINK) -> None:
+        self._fewest = self._sweep_at = fewest
+        self._heap: list[tuple[float, int, WaitState[T]]] = []
+        self._numbers = itertools.count()
+
+    def __len__(self) -> int:
+        """Return how many are here, with those that are over and have not been dropped yet."""
+        return len(self._heap)
+
+    def push(self, wait: WaitState[T]) -> None:
+        """Add one. Where there are twice as many as were left by the last sweep, sweep again."""
+        if len(self._heap) >= self._sweep_at:
+            self._heap = [entry for entry in self._heap if not entry[2].over]
+            heapq.heapify(self._heap)
+            self._sweep_at = max(2 * len(self._heap), self._fewest)
+        heapq.heappush(self._heap, (wait.started, next(self._numbers), wait))
+
+    def first(self) -> WaitState[T] | None:
+        """Return the one that began first; None if there is none. Drop those that are over."""
+        while self._heap and self._heap[0][2].over:
+            heapq.heappop(self._heap)
+        return self._heap[0][2] if self._heap else None
+
+    def pop(self) -> None:
+        """Take away the one that `first` has just returned."""
+        heapq.heappop(self._heap)

@@ -51,7 +51,7 @@ class Source(AsyncIterator[AnyRef]):
         self._took = took
         self._timeout = timeout
         self._calls = 0
-        self._taken: list[Taken] = []  # the next one is the last
+        self._taken: list[Taken] = []  # the next one is the last, and the oldest
         self._resume: Resume | None = None
         self._pause = self._idle = 0.0
 
@@ -102,7 +102,7 @@ class Source(AsyncIterator[AnyRef]):
             call = self._calls
             taken = await persist(lambda: self._ledger.take(self._member, call, allow))
         self._took(len(taken))
-        self._taken = taken[::-1]
+        self._taken = sorted(taken, key=lambda each: each.age)
         if len(taken) < max(1, allowed):
             self._pause = self._idle = min(max(2 * self._idle, _SHORTEST), _LONGEST)
         else:

@@ -44,8 +44,8 @@ class AgendaAsSortedList(RuleBasedStateMachine):
     def time_passes(self, seconds: float) -> None:
         self.now += seconds
 
-    @rule()
-    def poll_the_next(self) -> None:
+    @rule(ago=st.just(0.0) | delays)
+    def poll_the_next(self, ago: float) -> None:
         due = sorted(wait for wait in self.waiting if wait.due <= self.now)
         wait = self.agenda.take(self.now)
         assert wait is (due[0] if due else None)
@@ -53,7 +53,7 @@ class AgendaAsSortedList(RuleBasedStateMachine):
             self.waiting.remove(wait)
             self.polled.append(wait)
             if math.isnan(wait.started):
-                wait.started = self.now
+                wait.started = self.now - ago  # it may have begun elsewhere
                 self.agenda.begin(wait)
                 self.begun.append(wait)
 
@@ -123,6 +123,18 @@ def test_what_is_over_is_forgotten() -> None:
         assert len(agenda._begun) <= 3200
     assert len(agenda) == 0
     assert agenda.take_expired(TIMEOUT) is first
+
+
+def test_what_began_earlier_and_is_over_is_forgotten() -> None:
+    """In whatever order they began."""
+    agenda: Agenda[ImageTask] = Agenda(TIMEOUT)
+    begun(agenda, "last", 1.0)
+    first = begun(agenda, "first", 0.0)
+    for number in range(50_000):
+        agenda.end(begun(agenda, f"{number}", 0.5 - number % 1000 * 1e-6))
+        assert len(agenda._earlier) <= 2048
+    assert agenda.take_expired(TIMEOUT) is first
+    assert agenda.next_deadline() == 1.0 + TIMEOUT
 
 
 def test_no_limit_remembers_no_beginnings() -> None:

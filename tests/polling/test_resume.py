@@ -92,6 +92,32 @@ async def test_an_older_one_among_younger_ones_ends_in_time(
         assert 100 - age - ROUNDING <= ends[ref] <= 100 - age + 0.05
 
 
+async def test_a_crowd_that_began_earlier_ends_in_time_at_any_rate(
+    aitoearn_service: Emulator,
+) -> None:
+    """Though their polls have to wait for longer than they have left, and in whatever order."""
+    service = aitoearn_service
+    refs = [service.add_image(("generating", 1e9), "success") for _ in range(300)]
+    ages: dict[TaskRef[ImageTask], float] = {
+        ref: 80.0 - number % 7 for number, ref in enumerate(refs)
+    }
+    loop = asyncio.get_running_loop()
+    began = loop.time()
+    late: list[float] = []
+    async with (
+        Client(service.api_key, base_url=service.url, requests_per_second=1) as client,
+        client.as_completed(
+            refs, timeout=100, wait=BACKOFF, resume=lambda ref: Resume(age=ages[ref])
+        ) as waiting,
+    ):
+        async for outcome in waiting:
+            assert isinstance(outcome.error, WaitTimeoutError)
+            late.append(loop.time() - began - (100 - ages[outcome.ref]))
+    assert len(late) == 300
+    assert max(late) <= 0.05
+    assert min(late) >= -ROUNDING
+
+
 async def test_one_that_is_out_of_time_is_given_up_at_once(
     aitoearn_service: Emulator, aitoearn_client: Client
 ) -> None:
