@@ -181,7 +181,7 @@ class Http:
             admission.route.pace, last=last
         ):
             admission = await self._wait_for_turn(admission, request, deadline)
-        if isinstance(admission, Admission) and self.credentials.awaited:
+        if self.credentials.awaited and isinstance(admission, Admission):
             admission = await self._wait_for_key(admission, request, deadline)
         if not isinstance(admission, Admission):
             return await held_back(admission)
