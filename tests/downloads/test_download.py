@@ -445,7 +445,7 @@ async def test_what_is_no_film(script: Script, says: str, tmp_path: Path) -> Non
     assert says in str(error)
     assert not error.transient
     assert names(tmp_path) == []
-    assert asyncio.get_running_loop().time() - began < 0.5
+    assert asyncio.get_running_loop().time() - began < 5  # threads take real time
 
 
 PASSING: dict[str, Script] = {
