@@ -75,13 +75,16 @@ class CallQuestion(msgspec.Struct, Generic[T], frozen=True):
     subject: str
     request_id: str
     decode: Callable[[bytes], Envelope[T] | Refusal | Malformed]
-    name: str
+    id_prefix: str
     """The beginning of all request ids of the client."""
 
     def stray(self, result: Envelope[T] | Refusal) -> str | None:
-        """Return whether it is a late answer to another of our requests, on a shared connection."""
+        """Return why a response is for another request; None if it is not.
+
+        A late answer to another request of this client comes so, on a shared connection.
+        """
         echoed = id_text(result.request_id)
-        is_ours = echoed is not None and echoed.startswith(self.name)
+        is_ours = echoed is not None and echoed.startswith(self.id_prefix)
         is_other = is_ours and echoed != self.request_id
         return "the answer is for another request" if is_other else None
 
@@ -115,14 +118,14 @@ class ApiCaller:
         self.retrier: Retrier = Retrier(lifetime, attempts)
         self.lifetime: Lifetime = lifetime
         self._numbers = itertools.count(1)
-        # Until when each list, by its path, wants to be left alone.
+        # The moments until which lists, by their path, want to be left alone.
         self._resting: dict[str, float] = {}
         self._date = ""  # the last `Date` there was
-        self._refusals = 0  # times that the key was refused since the last good answer
+        self._key_refusals = 0  # times that the key was refused since the last good answer
 
     def request_id(self) -> str:
         """Return an id for one request that is no poll."""
-        return f"{self.http.name}-x{next(self._numbers)}"
+        return f"{self.http.id_prefix}-x{next(self._numbers)}"
 
     def path_past_caches(self, path: str) -> str:
         """Return the path with a query that no cache has seen, of any client.
@@ -131,7 +134,7 @@ class ApiCaller:
         request, and answer with the copy that they made for another client.
         """
         mark = "&" if "?" in path else "?"
-        return f"{path}{mark}_={self.http.name}-{next(self._numbers)}"
+        return f"{path}{mark}_={self.http.id_prefix}-{next(self._numbers)}"
 
     def rest_of(self, path: str) -> float:
         """Return the seconds for which a list is to be left alone, as its last answer said."""
@@ -177,7 +180,7 @@ class ApiCaller:
         if is_list and (rest := self.rest_of(path)):
             await self.lifetime.sleep(rest)
         seconds = self.http.time_for(None if data is None else len(data))
-        confirm = self.takes_another if data is None else None
+        confirm = self.needs_confirmation if data is None else None
         return await self.retrier.call(attempt, seconds, confirm)
 
     async def ask(
@@ -222,7 +225,9 @@ class ApiCaller:
         """Return what is asked by a call that is no poll. Its subject is its path by default."""
         # Without its query: one page that fails says nothing of the service.
         subject = subject or path.partition("?")[0]
-        return CallQuestion(subject, request_id, partial(decode, decoder=decoder), self.http.name)
+        return CallQuestion(
+            subject, request_id, partial(decode, decoder=decoder), self.http.id_prefix
+        )
 
     def read(self, response: Response | AiToEarnError, question: Question[T]) -> T | Verdict:
         """Return what a response says, and tell the monitor of it."""
@@ -237,7 +242,7 @@ class ApiCaller:
             self.accept(response, question.subject)
             return result
         if isinstance(result, AuthenticationError):
-            self._refusals += 1
+            self._key_refusals += 1
             self.http.drop(response)  # the next request must not meet the same node
         pause = self.http.monitor.record_failure(response.admission, question.subject, result)
         if isinstance(result, RateLimitError) and result.retry_after is None:
@@ -248,7 +253,7 @@ class ApiCaller:
 
     def accept(self, response: Response, subject: str) -> None:
         """Note a good response: the service and the key are well, and it tells the time."""
-        self._refusals = 0
+        self._key_refusals = 0
         date = response.headers.get(DATE)
         # Once a second, and not once a poll: the first answer of a second tells most.
         if date is not None and date != self._date and not response.is_stored:
@@ -296,12 +301,12 @@ class ApiCaller:
         logger.debug("%s: %s", subject, verdict.error)
         return verdict
 
-    def takes_another(self, verdict: Verdict) -> bool:
-        """Return whether another attempt must confirm what would end a call.
+    def needs_confirmation(self, verdict: Verdict) -> bool:
+        """Return whether another attempt must confirm an error before it ends a call.
 
-        Where the key is refused, or the host cannot be trusted, that takes two witnesses: one node
-        of many can be wrong.
+        A refused key and an untrusted host are believed after two attempts: one node of many can
+        be wrong.
         """
         if isinstance(verdict.error, AuthenticationError):
-            return not verdict.retry and self._refusals < 2 <= self.retrier.attempts
+            return not verdict.retry and self._key_refusals < 2 <= self.retrier.attempts
         return not verdict.retry and isinstance(verdict.error, ConnectionFailedError)

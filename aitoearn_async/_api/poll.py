@@ -54,11 +54,11 @@ class Poller:
         self._http = caller.http
         self._monitor = caller.http.monitor
         self._seconds = caller.http.time_for(None)
-        self._name = caller.http.name
+        self._id_prefix = caller.http.id_prefix
         self._numbers = itertools.count(1)
         self._met_words: set[str] = set()
         self._conditional = _ConditionalPolls()
-        self._check = RefusalCheck(caller.http.name, caller.http.credentials.shown)
+        self._check = RefusalCheck(caller.http.id_prefix, caller.http.credentials.shown)
         self._cache = CacheWatch()
         self._drafts = drafts
 
@@ -69,7 +69,9 @@ class Poller:
             AiToEarnError: No task came of it.
         """
         caller = self._caller
-        return caller.retrier.call(partial(self._ask, ref), self._seconds, caller.takes_another)
+        return caller.retrier.call(
+            partial(self._ask, ref), self._seconds, caller.needs_confirmation
+        )
 
     async def fetch(self, ref: TaskRef[T], deadline: float) -> T:
         """Ask once, and read the response whole; over by `deadline`, on the client's clock.
@@ -119,7 +121,7 @@ class Poller:
         return PollQuestion(ref.id, request_id, decode, ref, codec, self._check, is_fresh)
 
     def _fresh_id(self) -> str:
-        return f"{self._name}-{next(self._numbers)}"
+        return f"{self._id_prefix}-{next(self._numbers)}"
 
     def poll(
         self, wait: WaitState[T], deadline: float
@@ -142,7 +144,7 @@ class Poller:
         last = wait.final_poll_for is not None
         known = None if last else wait.status
         # All polls of a wait have the same: it is part of the response's bytes, and so of its ETag.
-        request_id = f"{self._name}-{ref.id}"
+        request_id = f"{self._id_prefix}-{ref.id}"
         etag = self._conditional.etag_for(wait.validator) if known is not None else None
         if last or wait.last_error is not None:
             # A poll that confirms another one must not be answered by a copy of its answer.

@@ -36,13 +36,13 @@ class RefusalCheck:
     is a copy of the first, which the same timestamp shows.
 
     Args:
-        name: What all request ids of this client begin with.
+        id_prefix: The beginning of all request ids of this client.
         shown: Makes text from outside fit to be shown.
     """
 
-    def __init__(self, name: str, shown: Callable[[str], str]) -> None:
+    def __init__(self, id_prefix: str, shown: Callable[[str], str]) -> None:
         self.shown = shown
-        self._name = name
+        self._id_prefix = id_prefix
         self._echoes = False
         self._doubted: BoundedDict[TaskRef[Any], Refusal] = BoundedDict(_MOST_REMEMBERED)
 
@@ -54,7 +54,7 @@ class RefusalCheck:
             self._echoes = True
             return False
         text = id_text(echoed)
-        is_ours = text is not None and text.startswith(self._name)
+        is_ours = text is not None and text.startswith(self._id_prefix)
         # The ids of polls end so in all clients: this answer was made for another client.
         is_anothers = text is not None and text.endswith(f"-{ref.id}")
         is_foreign = is_ours or is_anothers or (self._echoes and text is not None)
@@ -65,7 +65,7 @@ class RefusalCheck:
         """Return why a refusal is not believed; None if it is."""
         if refusal.request_id in (None, sent):
             return None
-        is_ours = (refusal.request_id or "").startswith(self._name)
+        is_ours = (refusal.request_id or "").startswith(self._id_prefix)
         if not is_ours and not self._echoes:
             return None
         doubted = self._doubted.get(ref)

@@ -66,7 +66,7 @@ class ServiceMonitor:
 
     @property
     def outages(self) -> int:
-        """Return how often the host, or a route, has been down."""
+        """The number of times that the host, or a route, has been down."""
         return sum(scope.breaker.outages for scope in self._scopes())
 
     def paused_for(self) -> float:
@@ -78,11 +78,11 @@ class ServiceMonitor:
         return max(0.0, until - self._now())
 
     def is_current(self, admission: Admission) -> bool:
-        """Return whether an admission still lets a request go."""
+        """Return whether a request may still be sent by an admission."""
         route = admission.route
-        if not route.breaker.is_current(admission.generation):
+        if not route.breaker.is_current(admission.route_generation):
             return False
-        if not self._host.breaker.is_current(admission.of_host):
+        if not self._host.breaker.is_current(admission.host_generation):
             return False
         return self.all_well or self._now() >= route.pauses.until
 
@@ -94,8 +94,8 @@ class ServiceMonitor:
         Args:
             route: The path of its kind of endpoint.
             probe: Whether it will do as a probe, where the host is down.
-            last: Whether it is the last of a wait, which ends without having been heard
-                otherwise: it is sent though the service is down.
+            last: Whether it is the last poll of a wait, which could not be asked about again: it
+                is sent though the service is down.
 
         Returns:
             What to hand in with the request's result.
@@ -166,14 +166,14 @@ class ServiceMonitor:
         route.trouble = copy.copy(error)
         if charge is Charge.HOST:
             host.trouble = route.trouble
-            route.breaker.record_ignored(admission.generation)
-            host.note_failure(admission.of_host, None, error, now)
+            route.breaker.record_ignored(admission.route_generation)
+            host.note_failure(admission.host_generation, None, error, now)
         elif charge is Charge.ROUTE:
             if isinstance(error, ServerError) and not self._is_down_for(error):
-                host.note_success(admission.of_host, self._now)
+                host.note_success(admission.host_generation, self._now)
             else:
-                host.breaker.record_ignored(admission.of_host)
-            route.note_failure(admission.generation, subject, error, now)
+                host.breaker.record_ignored(admission.host_generation)
+            route.note_failure(admission.route_generation, subject, error, now)
             self._see_whether_routes_agree(now)
         else:
             self.record_ignored(admission)
@@ -211,12 +211,12 @@ class ServiceMonitor:
 
     def record_ignored(self, admission: Admission) -> None:
         """Note that a request says nothing: it was broken off by the caller, or not sent."""
-        admission.route.breaker.record_ignored(admission.generation)
-        self._host.breaker.record_ignored(admission.of_host)
+        admission.route.breaker.record_ignored(admission.route_generation)
+        self._host.breaker.record_ignored(admission.host_generation)
 
     def _note_life(self, admission: Admission) -> None:
-        admission.route.note_success(admission.generation, self._now)
-        self._host.note_success(admission.of_host, self._now)
+        admission.route.note_success(admission.route_generation, self._now)
+        self._host.note_success(admission.host_generation, self._now)
 
     def _hold_back(self, why: str, scope: Scope, retry_after: float | None = None) -> NotAskedError:
         self.held_back += 1

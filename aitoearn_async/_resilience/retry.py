@@ -57,7 +57,7 @@ class Retrier:
             attempt: Sends the request once; it is given the moment of the client's clock at which
                 it is over, and after which no further one begins.
             seconds: Seconds that one of them may take.
-            confirm: Tells whether a verdict takes another witness: an attempt more, at once.
+            confirm: Tells whether one more attempt, at once, must confirm a verdict.
 
         Raises:
             AiToEarnError: The last attempt failed.
@@ -96,7 +96,7 @@ class Retrier:
         def stop(state: RetryCallState) -> bool:
             nonlocal held_back
             verdict = _verdict(state)
-            # Who was held back until the service wants to be asked again has not asked.
+            # A request that is held back, until the service wants to be asked again, is none.
             held_back += isinstance(verdict.error, NotAskedError) and verdict.delay is not None
             late = self._lifetime.time() + state.upcoming_sleep >= deadline
             if late or state.attempt_number - held_back >= self.attempts:

@@ -28,8 +28,8 @@ class Admission(msgspec.Struct, frozen=True):
     """The permission for one request, with the state at the moment it was given."""
 
     route: RouteScope
-    generation: int
-    of_host: int
+    route_generation: int
+    host_generation: int
 
 
 class Scope:
@@ -119,11 +119,11 @@ class RouteScope(Scope):
         """The moment when the last request went out that was answered well."""
         self.admission: Admission = Admission(self, 0, 0)
 
-    def renew(self, of_host: int) -> None:
+    def renew(self, host_generation: int) -> None:
         """Bring `admission` up to date."""
         known, generation = self.admission, self.breaker.generation
-        if known.generation != generation or known.of_host != of_host:
-            self.admission = Admission(self, generation, of_host)
+        if known.route_generation != generation or known.host_generation != host_generation:
+            self.admission = Admission(self, generation, host_generation)
 
     def pause(self, pause: Pause, now: float) -> None:
         """Log a pause, and set the pace for afterwards."""

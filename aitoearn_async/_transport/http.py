@@ -59,7 +59,7 @@ keeps the 304 with the first alone. Go's servers, and so Caddy and Traefik, make
 _NEARLY_ALL = 0.99
 """The share of its time after which a request has had all of it: sums of floats are rounded."""
 _SLOWEST_BYTES_PER_SECOND = 128 * 1024
-"""Bytes a second that a line must carry, for a body to arrive in its time: a megabit."""
+"""Bytes a second that a line must carry, so that a body arrives in time: a megabit."""
 _CLOSED_SESSION = "the aiohttp session given to the Client is closed"
 _CANCELLED = "something was cancelled that the aiohttp session given to the Client had waited for"
 
@@ -103,7 +103,7 @@ class Http:
         if not isinstance(ssl, SSLContext | bool | aiohttp.Fingerprint | None):
             raise TypeError("ssl= is an ssl.SSLContext, or False to verify nothing")
         self.base_url = base_url
-        self.name: str = os.urandom(6).hex()
+        self.id_prefix: str = os.urandom(6).hex()
         """The beginning of all request ids of this client."""
         self._base_path = base_url.raw_path.rstrip("/")
         self.credentials = credentials
@@ -288,7 +288,7 @@ class Http:
         return self._request_timeout + (size or 0) / _SLOWEST_BYTES_PER_SECOND
 
     def _url(self, path: str) -> URL:
-        # Not from text: that would parse the service's own part anew each time.
+        # A URL made of text would have the service's own part parsed each time.
         if "?" not in path:
             return self.base_url.with_path(self._base_path + path, encoded=True)
         path, _, query = path.partition("?")
@@ -353,7 +353,7 @@ class Http:
             response.close()
             raise
         if request.etag and response.status == 200 and tried == self._revalidation:
-            # The service has the very same, and sent it whole: the other header may suit better.
+            # The service sent whole what has not changed: the other header may bring a 304.
             self._revalidation ^= matches(request.etag, response.headers)
         status, headers = response.status, response.headers
         of_session = not is_ours and getattr(response, "from_cache", False) is True

@@ -1,7 +1,7 @@
 """The sessions that requests to the service go out on: the caller's, or two of the client's own.
 
-Of those, one keeps its connections for requests to come, and the other makes one for each. What
-goes out on them is in `http`.
+One of the two keeps its connections for later requests; the other opens one for each request.
+What goes out on them is in `http`.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ class Sessions:
 
     @property
     def are_closed(self) -> bool:
-        """Return whether the session is closed that requests go out on: the caller's, mostly."""
+        """Return whether the session for requests is closed: the caller can close theirs."""
         return self._kept is not None and self._kept.closed
 
     def kept(self) -> aiohttp.ClientSession:
