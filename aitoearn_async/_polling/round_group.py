@@ -65,7 +65,7 @@ by turns whether one of this round has."""
 
 
 class PollScheduler(Protocol[T]):
-    """The takers of waits that a round hands back: those who poll them singly."""
+    """Takes the waits that a round hands back, and polls them singly."""
 
     def poll_at(self, wait: WaitState[T], moment: float) -> None:
         """Poll a wait at a moment."""
@@ -114,10 +114,10 @@ class RoundGroup(Generic[T]):
         self._polls = polls
         self.waiting = 0  # all of the kind, wherever they are
         self.parked = 0
-        self.late: list[WaitState[T]] = []  # those that came since the last round began
-        self.strangers: set[TaskRef[T]] = set()  # whom no page has
-        self.contradicted: set[TaskRef[T]] = set()  # of whom pages were wrong
-        self.look_again_at = math.inf  # for the strangers
+        self.newcomers: list[WaitState[T]] = []  # since the last round began
+        self.unlisted: set[TaskRef[T]] = set()  # on no page
+        self.contradicted: set[TaskRef[T]] = set()  # of which pages were wrong
+        self.look_again_at = math.inf  # for the unlisted
         self._look_again = _LOOK_AGAIN
         self.reported: dict[TaskRef[T], ReportedEnd] = {}  # who has ended, as a page says
         # Who has ended, as a page says that came while they were polled.
@@ -134,7 +134,7 @@ class RoundGroup(Generic[T]):
         self._whole_at = -math.inf
         self.barren = 0  # rounds in a row that found no end
         self.earliest = -math.inf
-        self._first_late_at = self._last_late_at = math.nan
+        self._first_newcomer_at = self._last_newcomer_at = math.nan
         self.is_running = False
         self.busy = 0.0  # seconds that the service has taken for the pages of this round
         self.searched = 0.0  # and for those of them that tell who has ended
@@ -143,9 +143,9 @@ class RoundGroup(Generic[T]):
     def may_take(self, wait: WaitState[T], settings: WaitSettings, now: float) -> bool:
         """Return whether pages can see to a wait."""
         if now >= self.look_again_at:  # their rows may be there by now
-            self.strangers.clear()
+            self.unlisted.clear()
             self.look_again_at = math.inf
-        if self.route.gone or self.waiting < FEWEST or self._is_strange(wait.ref):
+        if self.route.gone or self.waiting < FEWEST or self._is_beyond_pages(wait.ref):
             return False
         left = settings.timeout if math.isnan(wait.started) else deadline_of(wait, settings) - now
         if left < LEAST_TIME_LEFT or self.rests(now):
@@ -159,7 +159,7 @@ class RoundGroup(Generic[T]):
 
         One that runs has patience anew: that is for lack of any evidence.
         """
-        if self._is_strange(wait.ref):
+        if self._is_beyond_pages(wait.ref):
             return
         if row.runs:
             wait.failing_since = None
@@ -172,35 +172,35 @@ class RoundGroup(Generic[T]):
             self.reported.setdefault(ref, ReportedEnd(status))
         return self.reported.get(ref)
 
-    def _is_strange(self, ref: TaskRef[T]) -> bool:
-        return ref in self.strangers or ref in self.contradicted
+    def _is_beyond_pages(self, ref: TaskRef[T]) -> bool:
+        return ref in self.unlisted or ref in self.contradicted
 
-    def _note_stranger(self, wait: WaitState[T], now: float) -> None:
+    def _note_unlisted(self, wait: WaitState[T], now: float) -> None:
         """Note that no page has a task. It is looked for again, each time after twice as long."""
-        self.strangers.add(wait.ref)
+        self.unlisted.add(wait.ref)
         if self.look_again_at == math.inf:
             self.look_again_at = now + self._look_again
             self._look_again *= 2
 
-    def note_late(self, now: float) -> None:
-        """Note that a wait came that is left to a round."""
-        self._last_late_at = now
-        if math.isnan(self._first_late_at):
-            self._first_late_at = now
+    def note_newcomer(self, now: float) -> None:
+        """Note that a wait has come that is left to a round."""
+        self._last_newcomer_at = now
+        if math.isnan(self._first_newcomer_at):
+            self._first_newcomer_at = now
 
     def gathering_ends(self) -> float:
-        """Return when the first round may begin, as others come; the next ones may at once."""
+        """Return when the first round may begin, since others may come; later ones may at once."""
         if self.earliest > -math.inf:
             return -math.inf
-        return min(self._last_late_at + GATHERING, self._first_late_at + _MOST_GATHERING)
+        return min(self._last_newcomer_at + GATHERING, self._first_newcomer_at + _MOST_GATHERING)
 
-    def park_late(self) -> None:
-        """Let those that came since the last round began be looked for in this one."""
-        for wait in self.late:
+    def park_newcomers(self) -> None:
+        """Have this round look for the waits that came since the last one began."""
+        for wait in self.newcomers:
             if not wait.over and wait.due == AWAITED:
                 wait.due = PARKED[self.turn]
                 self.parked += 1
-        self.late.clear()
+        self.newcomers.clear()
 
     def choose_whole(self, now: float) -> None:
         """Decide whether pages have to come whole in this round.
@@ -215,7 +215,7 @@ class RoundGroup(Generic[T]):
             self._whole_at, self.missed = now, 0.0
 
     def release_unmet(self, scan: PageScan, now: float) -> None:
-        """Let go of those whom no page of a whole round had: each is asked for singly."""
+        """Hand back the waits that no page of a whole round showed: each is polled singly."""
         self.reach = max(scan.reach, 0)
         if scan.missing <= 0:
             return
@@ -227,16 +227,16 @@ class RoundGroup(Generic[T]):
             return
         for number, wait in enumerate(unmet):
             self.parked -= 1
-            self._note_stranger(wait, now)
+            self._note_unlisted(wait, now)
             if wait.polls:
                 self._polls.go_on(wait)
             else:
                 self._polls.poll_at(wait, now + number / 1000)
 
     def check(self, now: float) -> None:
-        """Poll a wait that pages tell of singly now and then: its own answer may know better.
+        """Now and then poll one wait singly, chosen at random: its own answer may know better.
 
-        It is one by chance. One whose own polls fail knows no better.
+        One whose own polls fail knows no better.
         """
         if now < self.check_at:
             return
@@ -264,7 +264,7 @@ class RoundGroup(Generic[T]):
                 self.parked -= wait.due in PARKED
                 self._polls.poll_at(wait, now + min(fresh / 1000, 10 * random.random()))
                 fresh += 1
-        self.late.clear()
+        self.newcomers.clear()
 
     def hand_back(self, wait: WaitState[T]) -> None:
         """Let a wait be polled singly, as its own cadence says."""

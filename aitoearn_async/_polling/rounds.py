@@ -3,10 +3,10 @@
     single polls     each task is asked about when it is likely to have ended
     a round          some pages of the service's logs tell how a thousand tasks stand at once
 
-A wait that can be seen to by rounds is taken off the agenda. It comes back to it as soon as a page
-shows that its task has ended, and is then polled once, for the whole task. It also comes back when
-no page has its task, when its time is nearly over, and when pages cannot be had. So a page decides
-nothing but whom to ask: what ends a wait is the task's own answer.
+A wait that rounds can serve is taken off the agenda. It comes back as soon as a page shows that its
+task has ended, and is then polled once, for the whole task. It also comes back when no page has its
+task, when its time is nearly over, and when pages cannot be had. So a page only decides whom to
+ask: what ends a wait is the task's own answer.
 
 How pages are asked for is in `_api.task_pages`, which of them in `page_scan`.
 """
@@ -52,7 +52,7 @@ _MOST_CONTRADICTIONS = 5
 
 
 class Rounds(Generic[T]):
-    """Sees to the waits of one batch that pages can tell of.
+    """Serves the waits of one batch that pages can tell of.
 
     Args:
         source: Asks for pages.
@@ -97,7 +97,7 @@ class Rounds(Generic[T]):
         if (group := self._group(wait.ref)) is not None:
             group.waiting -= 1
             group.parked -= wait.due in PARKED
-            group.strangers.discard(wait.ref)
+            group.unlisted.discard(wait.ref)
             group.contradicted.discard(wait.ref)
             group.failing.forget(wait.ref)
             group.overheard.pop(wait.ref, None)
@@ -134,9 +134,9 @@ class Rounds(Generic[T]):
         wait.due, wait.final_poll_for = AWAITED, None
         if wait.failing_since is not None:
             group.failing.note(wait, settings)
-        group.late.append(wait)
+        group.newcomers.append(wait)
         group.check_at = min(group.check_at, now + BETWEEN_CHECKS)
-        group.note_late(now)
+        group.note_newcomer(now)
         moment = max(now + GATHERING, group.earliest + group.learner.backoff.maximum / 10)
         if wait.polls and group.timer.at < math.inf:
             return True  # the next round comes in time for one that has been seen running
@@ -230,11 +230,11 @@ class Rounds(Generic[T]):
             group.is_running = False
         now = self._clock.time()
         group.rest_after_round(now)
-        if group.parked or group.late:
+        if group.parked or group.newcomers:
             group.timer.set(max(group.earliest, group.learner.round_after(now, group.pause())))
 
     async def _go_round(self, group: RoundGroup[T]) -> None:
-        group.park_late()
+        group.park_newcomers()
         group.choose_whole(self._clock.time())
         if group.route.gone or group.waiting < FEWEST // 2:
             group.dissolve(self._clock.time())

@@ -83,13 +83,13 @@ class SurvivalCurve:
         *(
             "_cohorts",
             "_ends",
-            "_expected",
+            "_ends_expected",
             "_exposed",
             "_hazard_sums",
-            "_latest",
-            "_seen",
+            "_table",
+            "_ends_seen",
             "_weight",
-            "_when",
+            "_review_at",
         ),
         *("is_priced", "plans", "price", "samples", "version"),
     )
@@ -100,9 +100,9 @@ class SurvivalCurve:
         self._ends = [0.0] * (_LAST_BIN + 1)
         self._hazard_sums = [0.0] * (_LAST_BIN + 2)
         self._weight = 1.0
-        self._seen = self._expected = 0.0  # ends, since the last plan, and as it expected them
-        self._when = _FEWEST_SAMPLES  # samples at which it is looked at anew
-        self._latest: SurvivalTable | None = None  # as of the last look, for estimates
+        self._ends_seen = self._ends_expected = 0.0  # since the last plan, and as it expected
+        self._review_at = _FEWEST_SAMPLES  # the number of samples at which plans are made anew
+        self._table: SurvivalTable | None = None  # as of the last estimate; None when out of date
         self._cohorts: dict[float, Cohort] = {}
         self.samples: float = 0.0
         self.price: float = 0.1
@@ -136,7 +136,7 @@ class SurvivalCurve:
         exposed, sums = self._exposed, self._hazard_sums
         exposed[low] += self._weight
         exposed[high] -= self._weight
-        self._expected += min(sums[high], _MOST_EXPECTED) - min(sums[low], _MOST_EXPECTED)
+        self._ends_expected += min(sums[high], _MOST_EXPECTED) - min(sums[low], _MOST_EXPECTED)
         return sums[high] - sums[low]
 
     def ended(self, since: float, age: float) -> None:
@@ -151,13 +151,13 @@ class SurvivalCurve:
             self._exposed[bin + 1] -= weight
         sums = self._hazard_sums
         hazard = (sums[low] + sums[high + 1]) / 2
-        self._expected += min(hazard, _MOST_EXPECTED) - min(sums[low], _MOST_EXPECTED)
-        self._seen += 1.0
+        self._ends_expected += min(hazard, _MOST_EXPECTED) - min(sums[low], _MOST_EXPECTED)
+        self._ends_seen += 1.0
         self.samples = self.samples / _FADE + 1.0
         if self._weight > 1e6:
             self._scale(1e-6)
             self._weight *= 1e-6
-        self._look()
+        self._review()
 
     def _shares(self, low: int, high: int, since: float, age: float) -> list[tuple[int, float]]:
         """Spread an end over the bins of its interval, by how likely each of them is."""
@@ -173,22 +173,22 @@ class SurvivalCurve:
         total = sum(likely) or 1.0
         return [(low + n, one / total) for n, one in enumerate(likely)]
 
-    def _look(self) -> None:
-        """See whether the world has changed, or enough is new for new plans."""
-        seen, expected = self._seen, self._expected
+    def _review(self) -> None:
+        """Renew the curve if the world has changed, or enough is new for new plans."""
+        seen, expected = self._ends_seen, self._ends_expected
         if self._hazard_sums[-1] and _are_far_apart(seen, expected, self.samples):
             self._scale(0.02)
             self.samples *= 0.02
-            self._when = _FEWEST_SAMPLES
+            self._review_at = _FEWEST_SAMPLES
             self._renew()
-        elif self.samples >= self._when or seen > _MOST_UNSEEN:
-            self._when = self.samples * 1.3
+        elif self.samples >= self._review_at or seen > _MOST_UNSEEN:
+            self._review_at = self.samples * 1.3
             self._renew()
 
     def _renew(self) -> None:
-        self._seen = self._expected = 0.0
+        self._ends_seen = self._ends_expected = 0.0
         self.version += 1
-        self._latest = None
+        self._table = None
         self.is_priced = False
         self.plans.clear()
         hazards = self.hazards() if self.is_known else []
@@ -228,9 +228,9 @@ class SurvivalCurve:
 
         None where nothing is known of tasks of that age.
         """
-        if self._latest is None:
-            self._latest = self.survival()
-        curve = self._latest
+        if self._table is None:
+            self._table = self.survival()
+        curve = self._table
         if curve is None or age >= curve.ages[-1]:
             return None
         running = curve.at(age)[0]
