@@ -1,9 +1,9 @@
 """A file that is being written. It is hidden at first, and has its name when it is whole.
 
 A visible name always belongs to a complete file. The bytes of an incomplete one lie beside it as
-`.NAME.part`, with a note (`.NAME.part.json`) of the version of the file that they are from, so that
-only that version is continued. The note is written before the bytes it speaks of, and never
-outlives them: truncating comes first.
+`.NAME.part`, and their metadata (`.NAME.part.json`) say which version of the file they are from, so
+that only that version is continued. The metadata are written before the bytes that they are about,
+and never outlive them: truncating comes first.
 
 All of this blocks, and is called in threads. Nothing in here knows where the bytes come from.
 """
@@ -137,7 +137,7 @@ class PartFile:
     def _read_metadata(self) -> PartMetadata:
         try:
             with io.FileIO(self._metadata_path, "r", opener=_open_there) as file:
-                # No note is longer: whatever lies there is not read for ever.
+                # No metadata are longer: whatever lies there is not read for ever.
                 return _metadata.decode(file.read(_MOST_METADATA_BYTES) or b"")
         except (OSError, ValueError):
             return PartMetadata()
@@ -171,7 +171,7 @@ class PartFile:
         self.size += len(data)
 
     def judged_by(self, judge: Callable[[IO[bytes], int], T]) -> T:
-        """Return what a function says of it, given the open file and its size.
+        """Return what a function finds, given the open file and its size.
 
         Raises:
             OSError: It cannot be read.
@@ -197,14 +197,14 @@ class PartFile:
         if sys.platform == "win32":  # pragma: no cover - an open file cannot be renamed there
             self._file.close()
         os.replace(self._path, path)
-        self._close()
+        self._close_file()
         _sync_directory(self._directory)
         return path
 
-    def leave(self) -> None:
+    def close(self) -> None:
         """Close it. A part that can be continued stays; anything else is removed."""
         if self.size and self.metadata.validator is not None:
-            self._close()
+            self._close_file()
         else:
             self.discard()
 
@@ -215,11 +215,11 @@ class PartFile:
             with contextlib.suppress(OSError):
                 self._metadata_path.unlink(missing_ok=True)
                 if sys.platform == "win32":  # pragma: no cover
-                    self._close()
+                    self._close_file()
                 self._path.unlink(missing_ok=True)
-        self._close()
+        self._close_file()
 
-    def _close(self) -> None:
+    def _close_file(self) -> None:
         self._is_claimed = False
         if self._is_open:
             self._file.close()

@@ -106,7 +106,7 @@ class Transfer:
             if isinstance(error, FileLockedError):
                 self.reached = max(self.reached, part.size)
             is_stale = isinstance(error, FetchError) and error.stale
-            await self._calls.end(part.discard if is_stale else part.leave)
+            await self._calls.end(part.discard if is_stale else part.close)
             raise
 
     async def _save(self, part: PartFile, result: Result) -> Path:

@@ -132,16 +132,16 @@ class _Stay:
         self._stop = stop
         self._me = Member(id=0, kind=Kind.WORKER, rate=options.requests_per_second)
         self._members: Sequence[Member] = ()
-        self._member = Membership(ledger, Kind.WORKER, self._report, self._after_beat)
+        self._membership = Membership(ledger, Kind.WORKER, self._report, self._after_beat)
         self._batch: Batch[AnyTask] | None = None
         self._held = 0
         self._careful = False
         self._own_rate: float | None = None
-        self._using = 0.0
-        self._next = self._me
-        self._raise: asyncio.TimerHandle | None = None
+        self._rate_in_use = 0.0
+        self._unconfirmed = self._me  # the report of a beat that has not come back
+        self._raise_timer: asyncio.TimerHandle | None = None
         self._shedding: asyncio.Task[None] | None = None
-        self._excess = 0
+        self._last_excess = 0
         self._is_leaving = False
 
     async def run(self, own_rate: float | None, *, careful: bool) -> None:
@@ -155,24 +155,24 @@ class _Stay:
         self._careful = careful
         self._set_rate(0.0 if self._me.rate is not None else math.inf)
         try:
-            if await _joined(self._member, self._stop):
+            if await _joined(self._membership, self._stop):
                 await self._work()
         finally:
             self._begin_leaving()
-            await self._member.leave()
+            await self._membership.leave()
 
     def _begin_leaving(self) -> None:
         """Let no beat begin anything that would outlive this stay."""
         self._is_leaving = True
-        if self._raise is not None:
-            self._raise.cancel()
+        if self._raise_timer is not None:
+            self._raise_timer.cancel()
 
     async def _work(self) -> None:
-        recorder = Recorder(self._ledger, self._member.id, self._let_go)
+        recorder = Recorder(self._ledger, self._membership.id, self._let_go)
         tasks: list[asyncio.Task[Any]] = [
             asyncio.create_task(self._wait(recorder)),
             asyncio.create_task(recorder.run()),
-            asyncio.create_task(self._member.lost.wait()),
+            asyncio.create_task(self._membership.lost.wait()),
             asyncio.create_task(self._stop.wait()),
         ]
         try:
@@ -189,10 +189,10 @@ class _Stay:
             if task in done:
                 task.result()
         if tasks[2] in done:
-            raise LeaseLostError(self._member.id)
+            raise LeaseLostError(self._membership.id)
 
     async def _flush(self, recorder: Recorder) -> None:
-        if not self._member.lost.is_set():
+        if not self._membership.lost.is_set():
             with contextlib.suppress(TimeoutError, FleetError):
                 async with asyncio.timeout(_SECONDS_TO_FLUSH):
                     await recorder.flush()
@@ -201,7 +201,7 @@ class _Stay:
         options = self._options
         source = self._source = Source(
             self._ledger,
-            self._member.id,
+            self._membership.id,
             self._allow,
             self._is_open,
             self._take_up,
@@ -229,12 +229,12 @@ class _Stay:
 
     # The share of the refs.
 
-    def _now(self, **facts: Any) -> Member:
+    def _current(self, **facts: Any) -> Member:
         # With its id: the first beat may come before whoever waits for the join goes on.
-        return msgspec.structs.replace(self._me, id=self._member.id, held=self._held, **facts)
+        return msgspec.structs.replace(self._me, id=self._membership.id, held=self._held, **facts)
 
     def _is_open(self) -> bool:
-        if self._me.rate is not None and not self._using:
+        if self._me.rate is not None and not self._rate_in_use:
             return False
         return self._room() > 0
 
@@ -249,7 +249,7 @@ class _Stay:
         return most - self._held
 
     def _allow(self, members: Sequence[Member], free: int) -> int:
-        return allowance(self._now(), members, free, self._room())
+        return allowance(self._current(), members, free, self._room())
 
     def _take_up(self, count: int) -> None:
         self._held += count
@@ -261,13 +261,13 @@ class _Stay:
         return None if self._batch is None else self._batch.statistics()
 
     async def _shed(self, count: int) -> None:
-        refs = await persist(lambda: self._ledger.held(self._member.id, count))
+        refs = await persist(lambda: self._ledger.held(self._membership.id, count))
         assert self._batch is not None
         given = [
             ref for ref in refs if self._source.withdraw(ref) or self._batch.discard(parse_ref(ref))
         ]
         self._held -= len(given)
-        await persist(lambda: self._ledger.give(self._member.id, given))
+        await persist(lambda: self._ledger.give(self._membership.id, given))
 
     # The beats, and the share of the rate.
 
@@ -275,15 +275,15 @@ class _Stay:
         statistics = self._statistics()
         self._members = members
         polls = statistics.polls_per_second if statistics else 0.0
-        self._me = self._now(open=self._is_open(), polls_per_second=polls)
+        self._me = self._current(open=self._is_open(), polls_per_second=polls)
         # Not kept before the beat has come back: it may be computed twice, or lost.
-        self._next = reported(self._me, members)
-        return self._next
+        self._unconfirmed = reported(self._me, members)
+        return self._unconfirmed
 
     def _after_beat(self, waiting: bool) -> None:
         if self._is_leaving:
             return
-        self._me = self._next
+        self._me = self._unconfirmed
         others = [member for member in self._members if member.id != self._me.id]
         self._follow_rate(rate_target(self._me, [*others, self._me]))
         if self._shedding is None or self._shedding.done():
@@ -294,48 +294,48 @@ class _Stay:
                 self._shedding = asyncio.create_task(self._shed(count))
                 self._shedding.add_done_callback(self._after_shedding)
 
-    def _too_many(self, now: int) -> int:
+    def _too_many(self, excess: int) -> int:
         """Return how many refs have been too many in this beat and in the one before.
 
         Where tasks end, each worker learns of it as it looks at its pages, and has too many for
         so long: what it would hand over has ended.
         """
-        count = min(self._excess, now)
-        self._excess = 0 if count else now
+        count = min(self._last_excess, excess)
+        self._last_excess = 0 if count else excess
         return count
 
     def _after_shedding(self, task: asyncio.Task[None]) -> None:
-        # What was dropped and not handed over is handed over with all the rest.
+        # Refs that were dropped and not handed over go to others with the lease.
         if not task.cancelled() and task.exception() is not None:
             log.warning("refs could not be handed over: %s", task.exception())
-            self._member.lost.set()
+            self._membership.lost.set()
 
     def _follow_rate(self, target: float | None) -> None:
         if target is None:
             self._set_rate(math.inf)
         elif target < self._me.grant:
-            # First slower, then said so: others take what is free at once.
+            # Go slower first and report it afterwards: others take what is free at once.
             self._me.grant = target
-            if self._raise is not None:
-                self._raise.cancel()
-                self._raise = None
+            if self._raise_timer is not None:
+                self._raise_timer.cancel()
+                self._raise_timer = None
             self._set_rate(target)
-            self._member.beat_early()
-        elif self._me.grant > self._using and self._raise is None:
+            self._membership.beat_early()
+        elif self._me.grant > self._rate_in_use and self._raise_timer is None:
             loop = asyncio.get_running_loop()
-            self._raise = loop.call_later(_SECONDS_BEFORE_A_RAISE, self._raise_rate)
+            self._raise_timer = loop.call_later(_SECONDS_BEFORE_A_RAISE, self._raise_rate)
         if target is not None and self._me.grant < target:
-            self._member.beat_soon()
+            self._membership.beat_soon()
 
     def _raise_rate(self) -> None:
-        was_idle = not self._using
-        self._raise = None
+        was_idle = not self._rate_in_use
+        self._raise_timer = None
         self._set_rate(self._me.grant)
         if was_idle:
-            self._member.beat_early()  # it would take refs now
+            self._membership.beat_early()  # to report that it takes refs now
 
     def _set_rate(self, share: float) -> None:
-        self._using = share
+        self._rate_in_use = share
         rate = None if share == math.inf else max(used(share), _CRAWL)
         rates = [each for each in (rate, self._own_rate) if each is not None]
         self._client.requests_per_second = min(rates) if rates else None

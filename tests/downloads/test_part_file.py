@@ -331,7 +331,7 @@ def test_a_part_that_was_finished_meanwhile(
     monkeypatch.setattr(fcntl, "flock", too_late)
     with pytest.raises(FileLockedError):
         part.open()
-    part.leave()
+    part.close()
     assert names(tmp_path) == [".film.part"] * another + ["film.mp4"]
 
 

@@ -168,13 +168,13 @@ async def test_a_file_that_is_examined_when_the_call_is_cancelled_stays_a_part(
         return examine(file, size)
 
     monkeypatch.setattr(examining, "examine", slow)
-    left, leave = threading.Event(), part_file.PartFile.leave
+    left, close = threading.Event(), part_file.PartFile.close
 
     def noted(part: part_file.PartFile) -> None:
-        leave(part)
+        close(part)
         left.set()
 
-    monkeypatch.setattr(part_file.PartFile, "leave", noted)
+    monkeypatch.setattr(part_file.PartFile, "close", noted)
     async with RawServer(serve()) as server, client_for(server) as client:
         film = film_at(address(server))
         saving = asyncio.ensure_future(client.download(film, tmp_path))
@@ -212,5 +212,5 @@ async def test_the_note_of_a_part_is_never_there_before_its_bytes_are_its_own(
         monkeypatch.setattr(msgspec.json, "encode", crashes)
         with pytest.raises(CrashError):
             part.restart(part_file.PartMetadata(source="x", etag='"new"', length=10))
-        part._close()
+        part._close_file()
     assert (tmp_path / f".video-{ID}.part").stat().st_size == 0
