@@ -95,14 +95,14 @@ class Batch(AsyncIterator[EitherOutcome[T]]):
         self._ready: deque[Outcome[T]] = deque()
         self._owed = 0  # refs that were read, and whose outcome has not been taken
         self._tasks: set[asyncio.Task[None]] = set()
-        self._news: asyncio.Future[None] | None = None
+        self._wakeup: asyncio.Future[None] | None = None
         self._failure: BaseException | None = None
         self._state = "not entered"
         self._is_over = True  # nothing more is polled
         self._save_queue = SaveQueue(save, self._deliver, self._pool.arm, self._fail)
         # It comes last, since it may raise, and a batch that is half made must have a `repr`.
         self._ref_reader = RefReader(
-            refs, self._admit, lambda: self._owed < max_pending, self._tell
+            refs, self._admit, lambda: self._owed < max_pending, self._wake_consumer
         )
 
     async def __aenter__(self) -> Batch[T]:
@@ -133,13 +133,13 @@ class Batch(AsyncIterator[EitherOutcome[T]]):
                 if self._ref_reader.failure is not None:
                     raise not_an_end(self._ref_reader.failure)
                 raise StopAsyncIteration
-            if self._news is not None:
+            if self._wakeup is not None:
                 raise RuntimeError("this batch is already being iterated by another task")
-            self._news = self._loop.create_future()
+            self._wakeup = self._loop.create_future()
             try:
-                await self._news
+                await self._wakeup
             finally:
-                self._news = None
+                self._wakeup = None
             self._check_open()
         outcome = self._ready.popleft()
         self._owed -= 1
@@ -205,7 +205,7 @@ class Batch(AsyncIterator[EitherOutcome[T]]):
         self._pool.discard(wait)
         self._owed -= 1 + self._repeats.pop(ref, 0)
         self._ref_reader.make_room()
-        self._tell()
+        self._wake_consumer()
         return True
 
     def _is_paused(self) -> bool:
@@ -228,11 +228,11 @@ class Batch(AsyncIterator[EitherOutcome[T]]):
 
     def _deliver(self, outcome: Outcome[T], times: int) -> None:
         self._ready.extend([outcome] * times)
-        self._tell()
+        self._wake_consumer()
 
-    def _tell(self) -> None:
-        if self._news is not None and not self._news.done():
-            self._news.set_result(None)
+    def _wake_consumer(self) -> None:
+        if self._wakeup is not None and not self._wakeup.done():
+            self._wakeup.set_result(None)
 
     def _spawn(self, coroutine: Coroutine[Any, Any, None]) -> None:
         name = getattr(coroutine, "__name__", "").strip("_")
@@ -258,4 +258,4 @@ class Batch(AsyncIterator[EitherOutcome[T]]):
         self._pool.stop()
         for task in self._tasks:
             task.cancel()
-        self._tell()
+        self._wake_consumer()

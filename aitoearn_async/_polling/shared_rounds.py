@@ -45,7 +45,7 @@ class SharedRounds:
         self._clock = clock
         self._held: dict[TaskRef[Any], WaitState[Any]] = {}
         self._settings: dict[TaskRef[Any], WaitSettings] = {}
-        self._hands: dict[TaskRef[Any], asyncio.Future[Decision[Any] | None]] = {}
+        self._sleepers: dict[TaskRef[Any], asyncio.Future[Decision[Any] | None]] = {}
         self._rounds: Rounds[Any] | None = None
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -97,15 +97,15 @@ class SharedRounds:
             ClientClosedError: The client was closed meanwhile.
         """
         settings = self._settings[wait.ref]
-        hand = asyncio.get_running_loop().create_future()
-        self._hands[wait.ref] = hand
+        woken = asyncio.get_running_loop().create_future()
+        self._sleepers[wait.ref] = woken
         try:
-            await self._clock.sleep_until(deadline_of(wait, settings) - LEAST_TIME_LEFT, hand)
+            await self._clock.sleep_until(deadline_of(wait, settings) - LEAST_TIME_LEFT, woken)
         finally:
-            del self._hands[wait.ref]
+            del self._sleepers[wait.ref]
             if wait.due < 0 and self._rounds is not None:
                 self._rounds.release(wait)
-        decision: Decision[Any] | None = hand.result()
+        decision: Decision[Any] | None = woken.result()
         return decision or go_on(wait, settings, self._clock.time())
 
     async def after_failure(
@@ -124,21 +124,21 @@ class SharedRounds:
 
     def poll_at(self, wait: WaitState[Any], moment: float) -> None:
         """Poll a wait at a moment."""
-        self._give(wait, PollAt(moment))
+        self._wake(wait, PollAt(moment))
 
     def go_on(self, wait: WaitState[Any]) -> None:
         """Poll a wait when its own cadence says so."""
-        self._give(wait, go_on(wait, self._settings[wait.ref], self._clock.time()))
+        self._wake(wait, go_on(wait, self._settings[wait.ref], self._clock.time()))
 
     def answer(self, wait: WaitState[Any], result: PollResult[Any], asked: float) -> None:
         """Take a wait's answer, as if it had been polled."""
         settings = self._settings[wait.ref]
-        self._give(wait, step(wait, settings, result, asked, self._clock.time()))
+        self._wake(wait, step(wait, settings, result, asked, self._clock.time()))
 
-    def _give(self, wait: WaitState[Any], decision: Decision[Any]) -> None:
+    def _wake(self, wait: WaitState[Any], decision: Decision[Any]) -> None:
         wait.due = math.inf
         with contextlib.suppress(asyncio.InvalidStateError):  # it is leaving anyway
-            self._hands[wait.ref].set_result(decision)
+            self._sleepers[wait.ref].set_result(decision)
 
     # The tasks that rounds run in.
 

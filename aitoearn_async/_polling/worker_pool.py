@@ -98,7 +98,7 @@ class WorkerPool(Generic[T]):
         self._idle: deque[asyncio.Future[WaitState[T]]] = deque()
         self._workers = 0
         self._final_errors: dict[TaskRef[T], AiToEarnError] = {}  # of few waits
-        self._timer = NextTimer(clock, self._look)
+        self._timer = NextTimer(clock, self._dispatch)
         self._rounds: Rounds[T] | None = None
         if pages is not None:
             self._rounds = Rounds(
@@ -150,7 +150,7 @@ class WorkerPool(Generic[T]):
         moment = math.inf
         if not self._is_paused():
             moment = self._agenda.next_deadline()
-            if self._has_hands():
+            if self._has_free_worker():
                 moment = min(moment, self._agenda.next_due())
         if again or moment < self._timer.at:
             self._timer.set(moment)
@@ -184,21 +184,21 @@ class WorkerPool(Generic[T]):
         self.meter.note(now, 0.0, unchanged=not decision.changed)
         self._act(wait, settings, decision)
 
-    def _look(self) -> None:
-        """Give what is due to workers; end what is out of time; set the timer for the next."""
+    def _dispatch(self) -> None:
+        """Give due waits to workers; end those that are out of time; set the timer for the next."""
         now = self._clock.time()
         for _ in range(_AT_A_TIME):
             if self._is_paused():
                 break
             if (wait := self._agenda.take_expired(now)) is not None:
                 self._expire(wait, now)
-            elif self._has_hands() and (wait := self._agenda.take(now)) is not None:
+            elif self._has_free_worker() and (wait := self._agenda.take(now)) is not None:
                 self._hand_over(wait)
             else:
                 break
         self.arm(again=True)
 
-    def _has_hands(self) -> bool:
+    def _has_free_worker(self) -> bool:
         return bool(self._idle) or self._workers < self._concurrency
 
     def _hand_over(self, wait: WaitState[T]) -> None:
@@ -221,7 +221,7 @@ class WorkerPool(Generic[T]):
             if not wait.over:  # its time can run out on the way here
                 now = await self._serve(wait, now)
             if (following := self._take(now)) is None:
-                following = await self._rest()
+                following = await self._wait_for_work()
             else:
                 # All answers of a turn are read first, then all requests sent: doing the same
                 # thing over and over takes the processor a tenth less time.
@@ -233,18 +233,18 @@ class WorkerPool(Generic[T]):
         if self._is_paused():
             return None
         if self._timer.at <= now:
-            self._look()  # who is out of time comes first
+            self._dispatch()  # waits that are out of time come first
             return None
         wait = self._agenda.take(now)
-        if wait is not None and self._has_hands():  # who takes none rests, and arms it then
+        if wait is not None and self._has_free_worker():  # who takes none goes idle, and arms it
             self.arm()
         return wait
 
-    async def _rest(self) -> WaitState[T]:
-        hand: asyncio.Future[WaitState[T]] = asyncio.get_running_loop().create_future()
-        self._idle.append(hand)
+    async def _wait_for_work(self) -> WaitState[T]:
+        handed: asyncio.Future[WaitState[T]] = asyncio.get_running_loop().create_future()
+        self._idle.append(handed)
         self.arm()
-        return await hand
+        return await handed
 
     async def _serve(self, wait: WaitState[T], asked: float) -> float:
         """Poll for a wait, and act on what comes of it. Return the moment when it came."""

@@ -40,7 +40,7 @@ class Pace:
         self._turn = asyncio.Lock()
         self._interval = 0.0
         self._next_start = 0.0
-        self._felt = -math.inf  # when the pace last was too slow
+        self._crowded_at = -math.inf  # when many last waited
 
     @property
     def is_free(self) -> bool:
@@ -49,7 +49,7 @@ class Pace:
 
     def is_calm(self) -> bool:
         """Return whether requests go out as they come, and not at the pace after trouble."""
-        if self.ramp is not None and self.ramp.is_over(self._now(), self._felt):
+        if self.ramp is not None and self.ramp.is_over(self._now(), self._crowded_at):
             self.ramp = None
         return self.ramp is None
 
@@ -75,7 +75,7 @@ class Pace:
                     while (wait := self._next_start - self._now()) > _NEGLIGIBLE_SECONDS:  # noqa: ASYNC110 - time comes by itself
                         await asyncio.sleep(min(wait, _LONGEST_SLEEP_SECONDS))
                     if self.waiting >= self._crowd:
-                        self._felt = self._now()
+                        self._crowded_at = self._now()
                 now = self._now()
                 interval = self._interval
                 if not self.is_calm() and self.ramp is not None:
@@ -141,7 +141,7 @@ class RequestLimiter:
         self._queue.clear()
 
     def try_acquire(self, pace: Pace, *, last: bool = False) -> bool:
-        """Go in, where there is a place and nothing to wait for. Returns whether it did.
+        """Go in, where there is a place and nothing to wait for. Return whether it did.
 
         Nearly every request does, so this is no coroutine. It owes a `release`, too.
 
@@ -162,7 +162,7 @@ class RequestLimiter:
         """Wait for a turn and a place. Each `acquire` that returns owes a `release`.
 
         Args:
-            pace: That of the request's route. Who waits for it holds no place: the requests of
+            pace: That of the request's route. No place is held in the wait for it: requests of
                 other routes go first.
             last: It is the last of a wait, and has no time to wait until trouble is over.
         """
@@ -170,12 +170,12 @@ class RequestLimiter:
         try:
             if not last and not pace.is_free:
                 await pace.turn()
-            await self._place()
+            await self._take_place()
             if self._rate is not None or (not last and not self.pace.is_free):
                 try:
                     await self.pace.turn()
                 except BaseException:
-                    self._give()
+                    self._give_place()
                     raise
         finally:
             self.queued -= 1
@@ -192,7 +192,7 @@ class RequestLimiter:
         """Give the place back."""
         self.in_flight -= 1
         if self._queue:
-            self._give()
+            self._give_place()
         else:
             self._places += 1
 
@@ -201,7 +201,7 @@ class RequestLimiter:
         self.begun -= 1
         self.release()
 
-    async def _place(self) -> None:
+    async def _take_place(self) -> None:
         if self._places and not self._queue:
             self._places -= 1
             return
@@ -211,10 +211,10 @@ class RequestLimiter:
             await place
         except asyncio.CancelledError:
             if not place.cancelled():  # it was given at the same moment
-                self._give()
+                self._give_place()
             raise
 
-    def _give(self) -> None:
+    def _give_place(self) -> None:
         """Give a place to the first request in the queue that still wants it."""
         while self._queue:
             place = self._queue.popleft()
