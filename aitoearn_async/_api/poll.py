@@ -56,7 +56,7 @@ class Poller:
         self._seconds = caller.http.time_for(None)
         self._id_prefix = caller.http.id_prefix
         self._numbers = itertools.count(1)
-        self._met_words: set[str] = set()
+        self._seen_words: set[str] = set()
         self._conditional = _ConditionalPolls()
         self._check = RefusalCheck(caller.http.id_prefix, caller.http.credentials.shown)
         self._cache = CacheWatch()
@@ -248,16 +248,16 @@ class Poller:
             question.is_copy = response.is_stored
         if question.is_copy:
             self._cache.note(response)
-        if result.status not in self._met_words:
-            self._meet(result.status)
+        if result.status not in self._seen_words:
+            self._note_word(result.status)
         return result
 
-    def _meet(self, word: str) -> None:
+    def _note_word(self, word: str) -> None:
         """Log a status word that is not known, the first time that it comes."""
         known_by = word[:_MOST_OF_A_WORD]
-        if known_by in self._met_words or len(self._met_words) >= _MOST_WORDS:
+        if known_by in self._seen_words or len(self._seen_words) >= _MOST_WORDS:
             return
-        self._met_words.add(known_by)
+        self._seen_words.add(known_by)
         if is_known(word):
             return
         shown = self._http.credentials.shown(word)
@@ -265,7 +265,7 @@ class Poller:
 
 
 class _ConditionalPolls:
-    """Decides whether a poll asks for a 304, since some proxies spoil them.
+    """Decides whether a poll asks for a 304: some proxies spoil them.
 
     A spoiled 304 costs a second request. After one, some polls ask without a condition, and twice
     as many after the next one.

@@ -48,12 +48,13 @@ R = TypeVar("R", bound=TaskRef[Any])
 logger: logging.Logger = logging.getLogger("aitoearn_async")
 
 _MOST_RECEIPTS = 10_000
+_ENDED_EARLY = "the call was ended while it was under way"
 _FAILED = 500
 """The business code of a failure without a name of its own."""
 _receipts: BoundedDict[tuple[str, TaskRef[Any]], None] = BoundedDict(_MOST_RECEIPTS)
 """The latest tasks that clients of this process got by submits: none of them is another
 submit's."""
-_NO_STATUSES = frozenset(
+_NOT_TAKEN = frozenset(
     [
         *(307, 308, 400, 401, 402, 403, 404, 405, 406, 407, 410, 411, 412, 413, 414, 415, 417),
         *(421, 422, 424, 426, 428, 429, 431, 451, 511),
@@ -140,7 +141,8 @@ class Submitter:
                 self._remember(result)
                 return result
             failed = result.error
-            if not body.whole or (_is_no(failed, response) and not _has_receipt(response, row)):
+            is_not_taken = _is_not_taken(failed, response) and not _has_receipt(response, row)
+            if is_not_taken or not body.whole:
                 return await self._http.credentials.refresh_if_rejected(result, response, deadline)
             return await self._settle(request, failed, at, sent)
         except ClientClosedError as closed:
@@ -151,7 +153,7 @@ class Submitter:
             raise
         except BaseException as exc:  # a cancellation: it is passed on, with a note
             if body.whole:
-                exc.add_note(str(SubmitUncertainError(request, _LEFT, request_id, at)))
+                exc.add_note(str(SubmitUncertainError(request, _ENDED_EARLY, request_id, at)))
             raise
 
     async def _settle(
@@ -196,14 +198,11 @@ class Submitter:
         if isinstance(receipt, Verdict):
             return receipt
         try:
-            return row.ref(str(receipt.id))
+            return row.ref_type(str(receipt.id))
         except ValueError:
             told = self._http.credentials.shown(str(receipt.id))
             error = ContractError(f"a submit is answered with the id {told!r:.60}", request_id)
             return self._caller.note(row.path, Verdict.on(error))
-
-
-_LEFT = "the call was ended while it was under way"
 
 
 def _has_receipt(response: Response | AiToEarnError, row: SubmitEndpoint[Any]) -> bool:
@@ -220,7 +219,7 @@ def _is_answer(error: AiToEarnError) -> TypeGuard[ServerError]:
     return is_failure and is_of_the_service(error)
 
 
-def _is_no(error: AiToEarnError, response: Response | AiToEarnError) -> bool:
+def _is_not_taken(error: AiToEarnError, response: Response | AiToEarnError) -> bool:
     """Return whether an answer says for certain that the submit was not taken."""
     if not isinstance(response, Response) or isinstance(error, ServerError):
         return False
@@ -231,4 +230,4 @@ def _is_no(error: AiToEarnError, response: Response | AiToEarnError) -> bool:
         if error.host is None or error.code not in ERROR_STATUSES:
             return True
         status = error.code  # a gateway's, which stands in its words
-    return status in _NO_STATUSES
+    return status in _NOT_TAKEN

@@ -82,13 +82,13 @@ class _Failure(NamedTuple):
 
     reason: Reason
     error: DownloadError
-    came_along: bool = False
+    is_inline: bool = False
     """True if the file was in the task's answer itself."""
 
     @property
     def may_have_moved(self) -> bool:
         """True if another answer of the service may have the file, or another address of it."""
-        is_cut = self.came_along and self.reason is Reason.CUT
+        is_cut = self.is_inline and self.reason is Reason.CUT
         return self.reason is Reason.MISSING or is_cut
 
     def final(self, missing_for: float, *, is_over: bool) -> DownloadError:
@@ -292,7 +292,7 @@ class TaskDownload:
                 transient=exc.reason is not Reason.FINAL,
             )
             error.__cause__ = exc.__cause__
-            return _Failure(exc.reason, error, came_along=result.data is not None)
+            return _Failure(exc.reason, error, is_inline=result.data is not None)
         except ForbiddenAddressError as exc:
             return _Failure(Reason.FINAL, MediaAddressError(str(exc), self._task))
         except FileLockedError:

@@ -89,7 +89,7 @@ class Transfer:
         self._name = name
         self._timer = timer
         self._calls = calls
-        self._found: str | None = None  # the checksum of what came whole, and was not believed
+        self._found_checksum: str | None = None  # of what came whole, and was not believed
 
     async def attempt(self, result: Result) -> Path:
         """Fetch the file, or the part of it that is missing.
@@ -169,12 +169,12 @@ class Transfer:
         found = await self._disk(part.judged_by, partial(checksum_in, checksum))
         if found == checksum:
             return True
-        if found == self._found:
+        if found == self._found_checksum:
             mistaken[url.host] = None
             text = "%s sends checksums that its files do not have: they are ignored from now on"
             logger.warning(text, url.host)
             return None
-        self._found = found
+        self._found_checksum = found
         return False
 
     async def _fetch(self, part: PartFile, url: URL, *, anew: bool = False) -> bool:
@@ -193,7 +193,7 @@ class Transfer:
         return body.is_open_ended
 
     async def _pour(self, body: MediaStream, part: PartFile, *, is_resumed: bool) -> None:
-        """Pass it on from the wire to the disk, a block at a time."""
+        """Write what comes to the disk, a block at a time."""
         broken: FetchError | None = None
         block, more, size = bytearray(), True, body.offset
         is_known = size > 0

@@ -142,7 +142,7 @@ class SubmitEndpoint(msgspec.Struct, Generic[R], frozen=True, kw_only=True):
 
     path: str
     """The path, whole."""
-    ref: type[R]
+    ref_type: type[R]
     """The ref of the task that comes of it."""
     decoder: LateDecoder[Envelope[Receipt]]
     """Decodes the answers."""
@@ -172,7 +172,7 @@ def submit_row(path: str, ref: type[R], id_name: str, catalog: Catalog[Any]) -> 
     )
     return SubmitEndpoint(
         path=path,
-        ref=ref,
+        ref_type=ref,
         decoder=LateDecoder(Envelope[receipt]),  # type: ignore[valid-type]
         catalog=catalog,
     )

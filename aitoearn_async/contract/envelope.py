@@ -59,7 +59,7 @@ class TaskHead(msgspec.Struct, frozen=True):
 
 
 class Malformed(msgspec.Struct, frozen=True):
-    """Neither. JSON that breaks the contract; or no JSON: a proxy's page, half an answer."""
+    """A body that is neither: JSON that breaks the contract, or no JSON, such as a proxy's page."""
 
     reason: str
     is_json: bool
@@ -110,7 +110,7 @@ def decode_task(body: bytes, codec: Codec[TaskT]) -> Envelope[TaskT] | Refusal |
 def decode(
     body: bytes, decoder: LateDecoder[Envelope[T]], codec: Codec[Any] | None = None
 ) -> Envelope[T] | Refusal | Malformed:
-    """Decode an answer; one that is no task has no codec, and nothing worth mending."""
+    """Decode an answer. Where it is a task, its codec tells what can be mended in it."""
     deep = too_deep(body)
     if deep:
         return Malformed(deep, is_json=True)
@@ -154,9 +154,9 @@ def decode_row(row: bytes, codec: Codec[TaskT]) -> TaskT | Malformed:
 
 
 def decode_head(body: bytes, codec: Codec[Any]) -> TaskHead | None:
-    """Decode id and status of a good answer; None where there is more to be said of it.
+    """Decode id and status of a good answer; None for any other.
 
-    Costs the same whatever the size of what the service echoes.
+    It costs the same whatever the size of what the service echoes.
     """
     if too_deep(body):
         return None
@@ -204,7 +204,7 @@ def _refused(body: bytes) -> Refusal | Malformed:
 
 
 def _no_json(body: bytes) -> Malformed | None:
-    """Return what is wrong with a body that is no JSON, past where a decoder of something looked.
+    """Return what is wrong with a body that is no JSON, also past where its decoder stopped.
 
     `503 Service Unavailable` begins like a number, and an answer cut in two like one of a
     wrong type: both are trouble that passes, and nothing the service could be blamed for.
