@@ -97,7 +97,7 @@ _HINTS: list[tuple[Any, str]] = [
     (Task, "give the ref of the task, task.ref"),
     (TaskRequest, "submit() makes a task of it, and returns its ref"),
     (Awaitable, "await it first"),
-    (list | tuple | set | Iterator, "wait_all() and as_completed() take several"),
+    ((list, tuple, set, Iterator), "wait_all() and as_completed() take several"),
     (object, "parse_ref() makes one of text such as 'image:66...'"),
 ]
 """Types of what callers give in place of a ref -> what to do about it; the first counts."""

@@ -391,8 +391,9 @@ async def _finished(adding: asyncio.Task[int], reading: asyncio.Task[None] | Non
         await asyncio.wait([adding], timeout=_SECONDS_WHEN_CANCELLED)
         raise
     finally:
+        tasks: list[asyncio.Task[Any]] = [adding] if reading is None else [adding, reading]
         adding.cancel()
-        await asyncio.gather(*filter(None, [adding, reading]), return_exceptions=True)
+        await asyncio.gather(*tasks, return_exceptions=True)
     return adding.result()
 
 
