@@ -6,7 +6,8 @@ that is not allowed. When to try again is decided elsewhere.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import contextlib
+from collections.abc import Callable, Generator
 
 import aiohttp
 from aiohttp.abc import AbstractStreamWriter
@@ -153,18 +154,23 @@ class ContentBody(aiohttp.Payload):
         raise TypeError("an upload is no text")
 
     async def write(self, writer: AbstractStreamWriter) -> None:
-        try:
-            reading = ContentReader(self._content)
-            while reading.at < self._content.size:
+        reading = ContentReader(self._content)
+        while reading.at < self._content.size:
+            with self._noting_failure():
                 chunk = await self._content.call(reading.next)
                 if reading.at == self._content.size and reading.hash.digest() != self._digest:
                     # Before its last bytes have gone out: so the store keeps nothing of it.
                     raise self._content.changed()
-                await writer.write(chunk)
-                self.at = reading.at
+            await writer.write(chunk)  # an error of this is the line's
+            self.at = reading.at
+            with self._noting_failure():
                 self._tell(len(chunk))
-        except (ConnectionError, aiohttp.ClientError):
-            raise  # of the line, not of the file
+
+    @contextlib.contextmanager
+    def _noting_failure(self) -> Generator[None]:
+        """Note an error of the file or of the hook: another attempt would meet it again."""
+        try:
+            yield
         except Exception as exc:
             self.failure = exc
             raise

@@ -362,14 +362,20 @@ async def test_what_the_progress_of_a_submit_raises_ends_it() -> None:
         assert service.submits == []
 
 
-async def test_what_progress_raises_ends_the_upload() -> None:
+@pytest.mark.parametrize("error", [LookupError, ConnectionResetError, TimeoutError])
+async def test_what_progress_raises_ends_the_upload(error: type[Exception]) -> None:
+    """Also what a line raises: it may report to a socket of its own."""
+    calls: list[int] = []
+
     def stop(done: int, of: int | None) -> None:
-        raise LookupError("enough")
+        calls.append(done)
+        raise error("enough")
 
     async with Store() as store, Service(store) as service, service.client() as client:
-        with pytest.raises(LookupError, match="enough"):
+        with pytest.raises(error, match="enough"):
             await client.upload(BIG, progress=stop)
         assert store.kept == []
+    assert len(calls) == 1
 
 
 async def test_an_upload_takes_the_same_memory_whatever_the_size(tmp_path: Path) -> None:
