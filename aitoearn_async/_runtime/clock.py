@@ -39,8 +39,11 @@ class Clock:
         self._loop, self._loop_time = loop, loop.time
 
     def call_at(self, when: float, callback: Callable[[], object]) -> Timer:
-        """Call at a moment of this clock: not before it, even if the loop's timer is early."""
-        timer = Timer(when, callback)
+        """Call at a moment of this clock: not before it, even if the loop's timer is early.
+
+        What is overdue already is called soon, and not late: it tells of no sleep.
+        """
+        timer = Timer(max(when, self.time()), callback)
         self._set(timer)
         return timer
 

@@ -92,14 +92,15 @@ async def test_an_older_one_among_younger_ones_ends_in_time(
         assert 100 - age - ROUNDING <= ends[ref] <= 100 - age + 0.05
 
 
+@pytest.mark.parametrize("age", [80.0, 10.0], ids=["soon", "when polls have waited for long"])
 async def test_a_crowd_that_began_earlier_ends_in_time_at_any_rate(
-    aitoearn_service: Emulator,
+    aitoearn_service: Emulator, age: float
 ) -> None:
     """Though their polls have to wait for longer than they have left, and in whatever order."""
     service = aitoearn_service
     refs = [service.add_image(("generating", 1e9), "success") for _ in range(300)]
     ages: dict[TaskRef[ImageTask], float] = {
-        ref: 80.0 - number % 7 for number, ref in enumerate(refs)
+        ref: age - number % 7 for number, ref in enumerate(refs)
     }
     loop = asyncio.get_running_loop()
     began = loop.time()
