@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from typing import Self
 
 from . import progress, words
-from .echo import echo, echo_error, on_terminal
+from .echo import echo, echo_error
 from .progress import Progress
 from .snapshot import WaitSnapshot
 
@@ -86,31 +86,3 @@ def report_error(snapshot: WaitSnapshot) -> None:
     """Write a line about a wait that did not end in success."""
     if snapshot.error is not None:
         echo_error(words.error_line(snapshot.ref, snapshot.error))
-
-
-def reporter_for(look: Look, *, as_json: bool = False, passing: bool = False) -> Reporter:
-    """Return the reporter for a handful of tasks that suits stdout.
-
-    Args:
-        look: Returns how all waits stand now.
-        as_json: Write outcomes as JSON.
-        passing: Leave nothing behind of a table: something better comes afterwards.
-    """
-    if as_json:
-        return JsonReporter()
-    if not on_terminal():
-        return LineReporter()
-    from .live import LiveTable
-
-    return LiveTable(look, passing=passing)
-
-
-def list_reporter_for(look: ListLook, *, as_json: bool, recorded: bool) -> Reporter:
-    """Return the reporter for a long list that suits stdout; `recorded`: a file has outcomes."""
-    if on_terminal() and (recorded or not as_json):
-        from .live import LiveBar
-
-        return LiveBar(look, bare=recorded)
-    if recorded:
-        return LogReporter(look, Reporter())
-    return LogReporter(look, JsonReporter() if as_json else LineReporter())

@@ -13,9 +13,9 @@ from ..files.results_file import ResultsFile, ResultsFileLostError
 from ..language import tr
 from ..options.groups import ListOptions
 from ..report import progress, words
+from ..report.choice import list_reporter_for
 from ..report.echo import echo_error
 from ..report.exit_status import ExitStatus, worst
-from ..report.reporters import list_reporter_for
 from ..report.snapshot import exit_status_of
 from .batch_run import BatchRun
 from .execute import execute
