@@ -32,9 +32,12 @@ IDLE = """(SELECT 1 FROM {refs} WHERE state = '0' ORDER BY added LIMIT 1) IS NUL
 STATEMENTS = {
     "begin": "BEGIN ISOLATION LEVEL READ COMMITTED",
     "commit": "COMMIT",
+    # In the order of the refs: who adds the same ones at once waits, and not in a circle.
     "add": """
-        INSERT INTO {refs} (ref, added) SELECT unnest(%(refs)b::text[]), clock_timestamp()
-        ON CONFLICT (ref) DO NOTHING""",
+        INSERT INTO {refs} (ref, added)
+        SELECT ref, statement_timestamp() + number * interval '1 us'
+        FROM unnest(%(refs)b::text[]) WITH ORDINALITY AS given (ref, number)
+        ORDER BY ref COLLATE "C" ON CONFLICT (ref) DO NOTHING""",
     "join": """
         INSERT INTO {members} (kind, expires, report)
         VALUES (%(kind)s, clock_timestamp() + %(lease)s * interval '1 s', %(report)s)

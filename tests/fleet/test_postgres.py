@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import random
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
@@ -154,6 +155,29 @@ async def test_the_planner_is_told_after_large_adds(
     for first in range(0, 6_000, 2_000):
         await ledger.add(refs(2_000, first))
     assert "Sort" not in plan(engine, ledger, "take")
+
+
+# Adds.
+
+
+async def test_the_same_refs_are_added_by_two_at_once(
+    engine: PostgresEngine, ledger: PostgresLedger
+) -> None:
+    """In whatever order each has them, neither waits for one that waits for it."""
+    async with engine.opened() as other:
+        for first in range(0, 20_000, 5_000):
+            some = refs(5_000, first)
+            assert sum(await asyncio.gather(ledger.add(some), other.add(some[::-1]))) == 5_000
+
+
+async def test_refs_of_one_add_are_taken_in_its_order(ledger: PostgresLedger) -> None:
+    """Those that are added first are the oldest."""
+    some = refs(600)
+    random.shuffle(some)
+    await ledger.add(some)
+    member = await worker(ledger)
+    for at in range(0, 600, 100):
+        assert set(await took(ledger, member, 100, call=at + 1)) == set(some[at : at + 100])
 
 
 # Messages.
