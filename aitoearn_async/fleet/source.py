@@ -82,6 +82,8 @@ class Source(AsyncIterator[AnyRef]):
         return len(kept) < before
 
     def _age(self, taken: Taken) -> float:
+        if taken.origin is Origin.HANDED_OVER and taken.age < self._timeout:
+            return taken.age  # it has been asked for until now
         # One whose time was over before anybody could look at it again is asked a last time.
         return min(taken.age, self._timeout - min(_LAST_CHANCE, self._timeout / 10))
 

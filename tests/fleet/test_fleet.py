@@ -379,6 +379,22 @@ async def test_the_deadline_counts_from_when_a_ref_was_added(
     assert 100 <= outcome.elapsed < 101
 
 
+async def test_a_hand_over_shortly_before_the_deadline_does_not_put_it_off(
+    fleet: Fleet, crew: Workers, aitoearn_service: Emulator
+) -> None:
+    """Nor do many: it has been asked for until then."""
+    await fleet.add(images(aitoearn_service, 1, 1e6))
+    began = asyncio.get_running_loop().time()
+    for moment in (93, 96, 99):
+        worker = crew.join(timeout=100)
+        await asyncio.sleep(began + moment - asyncio.get_running_loop().time())
+        await crew.leave(worker)
+    crew.join(timeout=100)
+    (outcome,) = await all_outcomes(fleet)
+    assert isinstance(outcome.error, WaitTimeoutError)
+    assert 100 <= asyncio.get_running_loop().time() - began < 102
+
+
 async def test_what_waited_too_long_for_a_worker_is_asked_for_once_more(
     file: SqliteEngine, fleet: Fleet, crew: Workers, aitoearn_service: Emulator
 ) -> None:
