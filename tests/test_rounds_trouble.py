@@ -306,3 +306,17 @@ async def test_pages_of_whole_videos_that_are_to_be_left_alone_are(
     assert max(outcome.elapsed for outcome in outcomes) < 80
     told, *later = [request.at for request in service.requests if request.route == "videos"]
     assert not later or later[0] - told >= 60
+
+
+async def test_two_batches_that_meet_a_strange_304_at_once_both_go_on(
+    service: Emulator, client: Client
+) -> None:
+    """The second drops the page that the first has dropped, and still asks for."""
+    refs = [service.add_image(("generating", 30.0), "success") for _ in range(40)]
+    waits = [asyncio.create_task(client.wait_all(some)) for some in (refs[:20], refs[20:])]
+    await asyncio.sleep(8)
+    strange = Fault(status=304, headers={"ETag": '"another"'}, delay=2.0)
+    service.fault(strange, route="logs", times=2)
+    service.fault(Fault(delay=2.0), route="logs", times=2)
+    for outcomes in await asyncio.gather(*waits):
+        assert all(outcome.ok for outcome in outcomes)

@@ -82,7 +82,7 @@ class TaskPages:
                     is_unchanged=True,
                 )
             self._http.monitor.record_ignored(response.admission)
-            del self._kept[path]
+            self._kept.pop(path, None)  # another batch may have dropped it meanwhile
             response = await self._http.send("GET", fresh, request_id, deadline)
         seconds = self._seconds(response)
         question = self._caller.question(path, log_decoder, request_id)
