@@ -107,6 +107,8 @@ class ImageList(AsyncIterator[ListedImage]):
 
     async def _advance(self, wanted: PageRange) -> None:
         page = await self._fetch(wanted.number, wanted.size)
+        if wanted is not self._next:
+            return  # another task that goes through the same list has had it meanwhile
         self.total = page.total
         before = len(self._seen)
         self._ready.extend(_listed(row) for row in page.rows if is_id(row.id) and self._is_new(row))

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 
 import pytest
 
-from aitoearn_async import Client, ListedImage, TaskNotFoundError, TaskState
+from aitoearn_async import Client, ImageRef, ListedImage, TaskNotFoundError, TaskState
 from aitoearn_async._api import image_list
 from aitoearn_async.emulator import Emulator
 from tests.support.raw_server import Heard, RawServer, envelope, http
@@ -120,3 +121,21 @@ async def test_a_long_list_is_remembered_in_part(
             aitoearn_service.add_image("generating")
     assert len(rows) == len(set(rows)) == 8
     assert len(listed._seen) == 3
+
+
+async def test_tasks_that_share_a_list_read_all_of_it(
+    aitoearn_service: Emulator, aitoearn_client: Client
+) -> None:
+    """Though several ask for the same page at the same time."""
+    made = [aitoearn_service.add_image() for _ in range(7)]
+    rows = aitoearn_client.list_images(page_size=1)
+
+    read: list[ImageRef] = []
+
+    async def reader() -> None:
+        async for row in rows:
+            read.append(row.ref)
+            await asyncio.sleep(1)
+
+    await asyncio.gather(*(reader() for _ in range(3)))
+    assert sorted(read, key=str) == sorted(made, key=str)
