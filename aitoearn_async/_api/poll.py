@@ -140,20 +140,20 @@ class Poller:
         self, wait: WaitState[T], endpoint: Endpoint[T], deadline: float
     ) -> PollResult[T] | Verdict:
         ref, path = wait.ref, endpoint.path + wait.ref.id
-        # The last poll reads the task whole, for the error of a wait that is given up.
-        last = wait.final_poll_for is not None
-        known = None if last else wait.status
+        # The final poll reads the task whole, for the error of a wait that is given up.
+        is_final = wait.final_poll_for is not None
+        known = None if is_final else wait.status
         # All polls of a wait have the same: it is part of the response's bytes, and so of its ETag.
         request_id = f"{self._id_prefix}-{ref.id}"
         etag = self._conditional.etag_for(wait.validator) if known is not None else None
-        if last or wait.last_error is not None:
+        if is_final or wait.last_error is not None:
             # A poll that confirms another one must not be answered by a copy of its answer.
             request_id, etag = self._fresh_id(), None
         if self._cache.is_seen:
             path = self._caller.path_past_caches(path)  # which no cache has an answer to
         route = endpoint.path
         response = await self._http.send(
-            "GET", path, request_id, deadline, route=route, etag=etag, last=last
+            "GET", path, request_id, deadline, route=route, etag=etag, is_final=is_final
         )
         if isinstance(response, Response) and known is not None:
             result = self._unchanged(wait, known, endpoint, response, etag)

@@ -140,38 +140,38 @@ class RequestLimiter:
             pace.leave_loop()
         self._queue.clear()
 
-    def try_acquire(self, pace: Pace, *, last: bool = False) -> bool:
+    def try_acquire(self, pace: Pace, *, is_final: bool = False) -> bool:
         """Go in, where there is a place and nothing to wait for. Return whether it did.
 
         Nearly every request does, so this is no coroutine. It owes a `release`, too.
 
         Args:
             pace: That of the request's route.
-            last: It is the last of a wait, and has no time to wait until trouble is over.
+            is_final: It is the final poll of a wait, with no time left to wait for others.
         """
         if not self._places or self._queue or self._rate is not None:
             return False
-        if not last and (pace.ramp is not None or self.pace.ramp is not None):
+        if not is_final and (pace.ramp is not None or self.pace.ramp is not None):
             return False
         self._places -= 1
         self.begun += 1
         self.in_flight += 1
         return True
 
-    async def acquire(self, pace: Pace, *, last: bool = False) -> None:
+    async def acquire(self, pace: Pace, *, is_final: bool = False) -> None:
         """Wait for a turn and a place. Each `acquire` that returns owes a `release`.
 
         Args:
             pace: That of the request's route. No place is held in the wait for it: requests of
                 other routes go first.
-            last: It is the last of a wait, and has no time to wait until trouble is over.
+            is_final: It is the final poll of a wait, with no time left to wait for others.
         """
         self.queued += 1
         try:
-            if not last and not pace.is_free:
+            if not is_final and not pace.is_free:
                 await pace.turn()
             await self._take_place()
-            if self._rate is not None or (not last and not self.pace.is_free):
+            if self._rate is not None or (not is_final and not self.pace.is_free):
                 try:
                     await self.pace.turn()
                 except BaseException:

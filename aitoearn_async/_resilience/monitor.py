@@ -87,15 +87,14 @@ class ServiceMonitor:
         return self.all_well or self._now() >= route.pauses.until
 
     def admit(
-        self, route: str, *, probe: bool = True, last: bool = False
+        self, route: str, *, probe: bool = True, is_final: bool = False
     ) -> Admission | NotAskedError:
         """Return the admission of a request, or why it must not be sent now.
 
         Args:
             route: The path of its kind of endpoint.
             probe: Whether it will do as a probe, where the host is down.
-            last: Whether it is the last poll of a wait, which could not be asked about again: it
-                is sent though the service is down.
+            is_final: Whether it is the final poll of a wait: it is sent though the service is down.
 
         Returns:
             What to hand in with the request's result.
@@ -112,7 +111,7 @@ class ServiceMonitor:
         # A probe of the host goes out on any route, one that is down too.
         for scope, may_probe in ((self._host, probe), (found, True)):
             scope.see_whether_recovered()
-            may_go = last or (may_probe and scope.breaker.is_due(now))
+            may_go = is_final or (may_probe and scope.breaker.is_due(now))
             if scope.is_down and not may_go:
                 since = now - scope.breaker.since
                 return self._hold_back(f"{scope.name} is down, for {since:.0f} s so far", scope)

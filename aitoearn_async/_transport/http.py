@@ -148,7 +148,7 @@ class Http:
         route: str | None = None,
         etag: str | None = None,
         body: RequestBody | None = None,
-        last: bool = False,
+        is_final: bool = False,
     ) -> Response | TransportError:
         """Send one request. Return its response, or the error that it came to.
 
@@ -166,19 +166,20 @@ class Http:
                 without its query.
             etag: Goes out as `If-None-Match`; the answer may then be a 304.
             body: What to send. How far it got is noted on it.
-            last: Whether a wait ends with it: then it is sent even if the service is down.
+            is_final: Whether it is the final poll of a wait: it is sent even if the service is
+                down.
 
         Raises:
             ClientClosedError: The client is closed, or was meanwhile.
         """
         self._lifetime.enter()
         route = route or path.partition("?")[0]
-        request = OutgoingRequest(method, path, request_id, route, etag, body, last)
+        request = OutgoingRequest(method, path, request_id, route, etag, body, is_final)
         # A request that spends credits is no probe: it had better not get lost.
         admission: Admission | TransportError
-        admission = self.monitor.admit(route, probe=body is None, last=last)
+        admission = self.monitor.admit(route, probe=body is None, is_final=is_final)
         if isinstance(admission, Admission) and not self.limiter.try_acquire(
-            admission.route.pace, last=last
+            admission.route.pace, is_final=is_final
         ):
             admission = await self._wait_for_turn(admission, request, deadline)
         if self.credentials.awaited and isinstance(admission, Admission):
@@ -233,7 +234,7 @@ class Http:
         """Wait to be let in. Return what `ServiceMonitor.admit` returned last."""
         try:
             with Timeout(self._lifetime, deadline):
-                await self.limiter.acquire(admission.route.pace, last=request.last)
+                await self.limiter.acquire(admission.route.pace, is_final=request.is_final)
         except BaseException as exc:
             self.monitor.record_ignored(admission)
             if not isinstance(exc, TimeoutError):
@@ -243,7 +244,9 @@ class Http:
         if self.monitor.is_current(admission):
             return admission
         self.monitor.record_ignored(admission)
-        again = self.monitor.admit(request.route, probe=request.body is None, last=request.last)
+        again = self.monitor.admit(
+            request.route, probe=request.body is None, is_final=request.is_final
+        )
         if isinstance(again, NotAskedError):
             self.limiter.cancel()
         return again

@@ -22,8 +22,8 @@ class OutgoingRequest(msgspec.Struct, frozen=True):
     route: str
     etag: str | None
     body: RequestBody | None
-    last: bool
-    """A wait ends with it."""
+    is_final: bool
+    """It is the final poll of a wait."""
 
     def log(self, result: Response | TransportError | None, seconds: float) -> None:
         """Log that it went out, and what it came to; None if it was broken off."""

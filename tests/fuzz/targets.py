@@ -118,7 +118,7 @@ class Canned(Http):
         route: str | None = None,
         etag: str | None = None,
         body: RequestBody | None = None,
-        last: bool = False,
+        is_final: bool = False,
     ) -> Response:
         assert method == "GET"
         assert etag is None or (etag.isascii() and etag.isprintable())

@@ -739,12 +739,12 @@ def test_the_last_question_of_a_wait_goes_out_though_the_service_is_down() -> No
     case = Case()
     case.record_failure(ServerError(500), 20)
     case.held()
-    admission = case.monitor.admit(IMAGES, last=True)
+    admission = case.monitor.admit(IMAGES, is_final=True)
     assert not isinstance(admission, NotAskedError)
     case.monitor.record_success(admission, case.now, "task")
     assert case.monitor.state is BreakerState.RECOVERING
     case.record_failure(RateLimitError(429, retry_after=60), 2)
-    assert isinstance(case.monitor.admit(IMAGES, last=True), NotAskedError)
+    assert isinstance(case.monitor.admit(IMAGES, is_final=True), NotAskedError)
 
 
 def test_what_was_never_answered_is_known() -> None:
