@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import re
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, TypeVar
 
@@ -30,6 +31,8 @@ _MOST_SECONDS = 10.0
 """Seconds for one call until the server counts as away."""
 _MOST_DECISIONS = 50
 """The number of times a beat decides anew because another's came between."""
+_LOST = re.compile(r"\bLEASE (\d+)")
+"""The error of a script whose member has no lease any more."""
 
 _Row = tuple[str, float, int]
 
@@ -179,8 +182,8 @@ class RedisLedger(Ledger):
                         await self._prepare()
                     return await call()
             except (exceptions.RedisError, OSError, TimeoutError) as error:
-                if isinstance(error, exceptions.ResponseError) and "LEASE" in str(error):
-                    raise LeaseLostError(0) from None
+                if (lost := _LOST.search(str(error))) is not None:
+                    raise LeaseLostError(int(lost[1])) from None
                 await self._drop()
                 raise _translated(error, self._url) from error
             except BaseException:

@@ -68,7 +68,7 @@ local function remove(kind, stream, group, id)
     redis.call('SREM', p .. 'left', id)
     redis.call('DEL', p .. 'last:' .. id)
 end
-local lost = {err = 'LEASE is over'}
+local function lost(member) return {err = 'LEASE ' .. member} end
 """
 
 SCRIPTS = {
@@ -97,13 +97,13 @@ SCRIPTS = {
         return {redis.call('GET', p .. 'version') or '0', all_members()}""",
     "beat": """
         local version, member, lease, kind, held, report = unpack(ARGV)
-        if not alive(member) then return lost end
+        if not alive(member) then return lost(member) end
         if (redis.call('GET', p .. 'version') or '0') ~= version then return -1 end
         redis.call('INCR', p .. 'version')
         renew(member, lease, kind, held, report)
         return idle()""",
     "renew": """
-        if not alive(ARGV[1]) then return lost end
+        if not alive(ARGV[1]) then return lost(ARGV[1]) end
         renew(unpack(ARGV))
         return {idle(), all_members()}""",
     "leave": """
@@ -112,7 +112,7 @@ SCRIPTS = {
         end
         return 0""",
     "is_idle": """
-        if not alive(ARGV[1]) then return lost end
+        if not alive(ARGV[1]) then return lost(ARGV[1]) end
         if redis.call('HGET', p .. 'last:' .. ARGV[1], 'call') == ARGV[2] then return 0 end
         return idle()""",
     "free": """
@@ -126,7 +126,7 @@ SCRIPTS = {
         return free""",
     "take": """
         local member, call, most = ARGV[1], ARGV[2], tonumber(ARGV[3])
-        if not alive(member) then return lost end
+        if not alive(member) then return lost(member) end
         local last = redis.call('HMGET', p .. 'last:' .. member, 'call', 'reply')
         if last[1] == call then return last[2] end
         local time = redis.call('TIME')
@@ -182,7 +182,7 @@ SCRIPTS = {
         return given""",
     "record": """
         local member, count = ARGV[1], 0
-        if not alive(member) then return lost end
+        if not alive(member) then return lost(member) end
         for at = 2, #ARGV, 2 do
             local ref = ARGV[at]
             local id = redis.call('HGET', p .. 'refs', ref)
@@ -198,7 +198,7 @@ SCRIPTS = {
         return {count, idle()}""",
     "read": """
         local member, most, found = ARGV[1], tonumber(ARGV[2]), {}
-        if not alive(member) then return lost end
+        if not alive(member) then return lost(member) end
         for at = 3, #ARGV do
             local id = redis.call('HGET', p .. 'refs', ARGV[at])
             id = id and string.match(id, '^e(.*)')

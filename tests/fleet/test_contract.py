@@ -225,11 +225,11 @@ async def test_one_without_a_lease_can_do_nothing(
     gone, mine = await worker(ledger), await worker(ledger)
     await take(ledger, gone, 1)
     await (ledger.leave(gone) if graceful else engine.end_lease(gone))
-    with pytest.raises(LeaseLostError):
+    with pytest.raises(LeaseLostError, match=f"member {gone} "):
         await ledger.beat(gone, lambda members: Member(id=gone, kind=WORKER))
     with pytest.raises(LeaseLostError):
         await ledger.renew(gone, Member(id=gone, kind=WORKER))
-    with pytest.raises(LeaseLostError):
+    with pytest.raises(LeaseLostError, match=f"member {gone} "):
         await take(ledger, gone, call=2)
     with pytest.raises(LeaseLostError):
         await record(ledger, gone, refs(1))
