@@ -94,6 +94,8 @@ class Member(msgspec.Struct, kw_only=True):
 
 Decide = Callable[[Sequence[Member]], Member]
 """Given all members whose lease holds, the new report of the one who asks. Pure."""
+Report = Callable[[], Member]
+"""The new report of the one who asks."""
 Allow = Callable[[Sequence[Member], int], int]
 """Given all members whose lease holds, and the number of refs that none of them holds, how many
 the one who asks may take. Pure."""
@@ -157,10 +159,11 @@ class Ledger(Protocol):
         """Renew the lease and report. Returns whether there are refs that nobody alive holds."""
         ...
 
-    async def renew(self, member: int, report: Member) -> tuple[list[Member], bool]:
+    async def renew(self, member: int, report: Report) -> tuple[list[Member], bool]:
         """Beat with a report that takes no more of the rate than the member's last one.
 
-        So it need not be decided while no other member decides.
+        So it need not be decided while no other member decides. It is made when all calls before
+        this one are over: what they took or recorded is in it.
 
         Returns:
             All members whose lease holds, and what `beat` returns.
@@ -169,7 +172,7 @@ class Ledger(Protocol):
 
         def decide(others: Sequence[Member]) -> Member:
             members[:] = others
-            return report
+            return report()
 
         return members, await self.beat(member, decide)
 

@@ -136,7 +136,9 @@ class Membership:
         report = self._named(self._members)
         if report.grant <= self._granted:
             self._granted = report.grant  # first: it may be carried out, and seem to have failed
-            self._members, waiting = await self._ledger.renew(self.id, report)
+            self._members, waiting = await self._ledger.renew(
+                self.id, lambda: self._named(self._members)
+            )
             if self._named(self._members).grant <= self._granted:
                 return waiting
 

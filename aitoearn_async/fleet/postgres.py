@@ -17,7 +17,7 @@ from psycopg import AsyncClientCursor, AsyncConnection
 from psycopg.conninfo import conninfo_to_dict
 
 from .errors import FleetError, FleetUnavailableError, LeaseLostError, shown
-from .ledger import MOST_COUNTED, Allow, Counts, Decide, Kind, Ledger, Member, Origin, Taken
+from .ledger import MOST_COUNTED, Allow, Counts, Decide, Kind, Ledger, Member, Origin, Report, Taken
 from .postgres_errors import translated
 from .postgres_queue import TransactionQueue
 from .postgres_run import Run, check_lease, members_of, one, taken_of
@@ -122,9 +122,9 @@ class PostgresLedger(Ledger):
 
         return await self._messages(beat)
 
-    async def renew(self, member: int, report: Member) -> tuple[list[Member], bool]:
+    async def renew(self, member: int, report: Report) -> tuple[list[Member], bool]:
         async def renew(run: Run) -> tuple[list[Member], bool]:
-            rows = await (await run("renew", **self._values(member, report))).fetchall()
+            rows = await (await run("renew", **self._values(member, report()))).fetchall()
             if not rows:
                 raise LeaseLostError(member)
             return members_of([row[:3] for row in rows]), not self.noted(rows[0][3])

@@ -21,7 +21,7 @@ from redis.backoff import NoBackoff
 from redis.commands.core import AsyncScript
 
 from .errors import FleetError, FleetUnavailableError, LeaseLostError, shown
-from .ledger import Allow, Counts, Decide, Kind, Ledger, Member, Origin, Taken
+from .ledger import Allow, Counts, Decide, Kind, Ledger, Member, Origin, Report, Taken
 from .redis_scripts import COMMON, SCRIPTS
 
 T = TypeVar("T")
@@ -105,8 +105,10 @@ class RedisLedger(Ledger):
                 return not self.noted(bool(is_idle))
         raise FleetUnavailableError("others beat all the time; this beat could not decide")
 
-    async def renew(self, member: int, report: Member) -> tuple[list[Member], bool]:
-        is_idle, flat = await self.run("renew", *self._values(member, report))
+    async def renew(self, member: int, report: Report) -> tuple[list[Member], bool]:
+        is_idle, flat = await self._call(
+            lambda: self._script("renew", *self._values(member, report()))
+        )
         return _members_of(flat), not self.noted(bool(is_idle))
 
     def _values(self, member: int, report: Member) -> tuple[int | bytes, ...]:
@@ -162,7 +164,10 @@ class RedisLedger(Ledger):
 
     async def run(self, name: str, *values: str | bytes | float) -> Any:
         """Run a script by its name."""
-        return await self._call(lambda: self.scripts[name](keys=[self._prefix], args=values))
+        return await self._call(lambda: self._script(name, *values))
+
+    def _script(self, name: str, *values: str | bytes | float) -> Awaitable[Any]:
+        return self.scripts[name](keys=[self._prefix], args=values)
 
     @property
     def _lease_ms(self) -> int:

@@ -46,6 +46,7 @@ class SqliteLedger(Ledger):
         self._path = Path(path)
         self._connection: sqlite3.Connection | None = None
         self._thread: ThreadPoolExecutor | None = None
+        self._turn = asyncio.Lock()
         tables = {"refs": f"{name}_refs", "members": f"{name}_members"}
         self._schema = SCHEMA.format(**tables)
         self.sql: dict[str, str] = {key: text.format(**tables) for key, text in STATEMENTS.items()}
@@ -62,6 +63,7 @@ class SqliteLedger(Ledger):
                 f"linked with {'.'.join(map(str, _OLDEST))} or newer"
             )
         self._thread = ThreadPoolExecutor(1, "aitoearn-async fleet")
+        self._turn = asyncio.Lock()  # of the loop that runs now
         try:
             await self._call(self._open)
         except BaseException:
@@ -263,12 +265,13 @@ class SqliteLedger(Ledger):
         return await self._call(lambda: self._in_transaction(steps, "BEGIN"))
 
     async def _call(self, call: Callable[[], T]) -> T:
-        if self._thread is None:
-            raise FleetError("the fleet is closed; make a new one")
-        try:
-            return await _uninterrupted(self._thread, lambda: self._with_room(call))
-        except sqlite3.Error as error:
-            raise _translated(error, self._path) from error
+        async with self._turn:  # whoever called before knows what came of it
+            if self._thread is None:
+                raise FleetError("the fleet is closed; make a new one")
+            try:
+                return await _uninterrupted(self._thread, lambda: self._with_room(call))
+            except sqlite3.Error as error:
+                raise _translated(error, self._path) from error
 
 
 _Run = Callable[..., sqlite3.Cursor]

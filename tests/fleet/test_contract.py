@@ -228,7 +228,7 @@ async def test_one_without_a_lease_can_do_nothing(
     with pytest.raises(LeaseLostError, match=f"member {gone} "):
         await ledger.beat(gone, lambda members: Member(id=gone, kind=WORKER))
     with pytest.raises(LeaseLostError):
-        await ledger.renew(gone, Member(id=gone, kind=WORKER))
+        await ledger.renew(gone, lambda: Member(id=gone, kind=WORKER))
     with pytest.raises(LeaseLostError, match=f"member {gone} "):
         await take(ledger, gone, call=2)
     with pytest.raises(LeaseLostError):
@@ -388,14 +388,34 @@ async def test_a_report_that_nobody_has_to_decide_on_is_seen_by_all(ledger: Ledg
     await ledger.add(refs(2))
     mine, other = await worker(ledger), await worker(ledger)
     report = Member(id=mine, kind=WORKER, name="mine", held=7, open=True, rate=5.0, grant=2.0)
-    members, waiting = await ledger.renew(mine, report)
+    members, waiting = await ledger.renew(mine, lambda: report)
     assert ([member.id for member in members], waiting) == ([mine, other], True)
     await take(ledger, other)
-    members, waiting = await ledger.renew(other, Member(id=other, kind=WORKER))
+    members, waiting = await ledger.renew(other, lambda: Member(id=other, kind=WORKER))
     assert (members[0], waiting) == (report, False)
     await ledger.leave(other)
-    members, waiting = await ledger.renew(mine, report)
+    members, waiting = await ledger.renew(mine, lambda: report)
     assert ([member.id for member in members], waiting) == ([mine], True)
+
+
+async def test_a_report_says_what_is_held_when_it_is_sent(ledger: Ledger) -> None:
+    """Not what was held before a take that it had to wait for."""
+    await ledger.add(refs(5))
+    mine, held = await worker(ledger), 0
+
+    async def take_some() -> None:
+        nonlocal held
+        held += len(await take(ledger, mine))
+
+    async def renew() -> None:
+        await ledger.renew(mine, lambda: Member(id=mine, kind=WORKER, held=held))
+
+    async with asyncio.TaskGroup() as group:
+        taking = group.create_task(take_some())
+        while not taking.done():
+            group.create_task(renew())
+            await asyncio.sleep(0.0005)
+    assert [member.held for member in (await ledger.counts()).members] == [5]
 
 
 async def test_calls_that_are_made_anyway_see_that_there_is_nothing_to_take(
@@ -406,7 +426,7 @@ async def test_calls_that_are_made_anyway_see_that_there_is_nothing_to_take(
     report = Member(id=mine, kind=WORKER)
     calls: dict[str, Callable[[], Awaitable[object]]] = {
         "beat": lambda: ledger.beat(mine, lambda _: report),
-        "renew": lambda: ledger.renew(mine, report),
+        "renew": lambda: ledger.renew(mine, lambda: report),
         "record": lambda: record(ledger, mine, refs(1)),
         "take": lambda: take(ledger, mine, 0),
     }

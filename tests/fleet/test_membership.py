@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Sequence
 
 from aitoearn_async.fleet.errors import FleetUnavailableError
-from aitoearn_async.fleet.ledger import Decide, Kind, Member
+from aitoearn_async.fleet.ledger import Decide, Kind, Member, Report
 from aitoearn_async.fleet.membership import Membership
 from aitoearn_async.fleet.sqlite import SqliteLedger
 from tests.fleet.engines import SqliteEngine
@@ -22,8 +22,8 @@ class Told(SqliteLedger):
         self.sent.append("decided")
         return await super().beat(member, decide)
 
-    async def renew(self, member: int, report: Member) -> tuple[list[Member], bool]:
-        self.sent.append(f"{report.grant:g}")
+    async def renew(self, member: int, report: Report) -> tuple[list[Member], bool]:
+        self.sent.append(f"{report().grant:g}")
         count = len(self.sent)
         answer = await super().renew(member, report)
         del self.sent[count:]

@@ -199,7 +199,7 @@ async def test_what_is_done_all_the_time_takes_few_messages(
     mine, reader = await worker(ledger), await ledger.join(Kind.READER, "reader")
     calls: dict[str, tuple[int, Callable[[], Awaitable[object]]]] = {
         "beat": (2, lambda: ledger.beat(mine, lambda _: Member(id=mine, kind=Kind.WORKER))),
-        "renew": (1, lambda: ledger.renew(mine, Member(id=mine, kind=Kind.WORKER))),
+        "renew": (1, lambda: ledger.renew(mine, lambda: Member(id=mine, kind=Kind.WORKER))),
         "idle take": (1, lambda: ledger.take(mine, 1, lambda _, free: 10)),
         "add": (1, lambda: ledger.add(refs(3))),
         "take": (3, lambda: ledger.take(mine, 2, lambda _, free: 2)),
