@@ -274,6 +274,13 @@ def test_a_fleet_is_shown_on_a_terminal(service: Service, invoke: Invoke) -> Non
     assert "1 waiting, 0 held, 0 to read, 0 done, 0 workers, 0 readers" in shown
 
 
+def test_a_fleet_that_is_shown_once_is_not_redrawn(service: Service, invoke: Invoke) -> None:
+    """The terminal is as after any other command: no cursor was hidden, nothing written over."""
+    out = invoke("fleet", "status", tty=True).out
+    assert out.count("share of the rate") == 1
+    assert "\x1b[?25" not in out
+
+
 def test_what_is_submitted_can_be_added(service: Service, invoke: Invoke) -> None:
     """`generate --fleet` names the task, and leaves the wait to the workers."""
     made = invoke("generate", "image", "--model", "gpt-image-2", "--fleet", "a cat")

@@ -21,21 +21,23 @@ _MOST_MEMBERS = 20
 
 
 @contextlib.contextmanager
-def view(
-    *, as_json: bool, write: Callable[[str], None] = echo_error
-) -> Generator[Callable[[FleetStatus], None]]:
-    """Show a fleet again and again: give a function that does so once.
+def view(*, as_json: bool, once: bool = False) -> Generator[Callable[[FleetStatus], None]]:
+    """Show a fleet again and again, or `once`: give a function that does so once.
 
     In a pipe it writes a line, unless nothing has changed since the last one.
     """
     if as_json:
         yield lambda status: echo(msgspec.json.encode(status))
-    elif not on_terminal():
-        yield _when_new(write)
+        return
+    if not on_terminal():
+        yield _when_new(echo if once else echo_error)
+        return
+    from .live import console
+
+    if once:
+        yield lambda status: console().print(frame(status))
     else:
         from rich.live import Live
-
-        from .live import console
 
         with Live(console=console(), auto_refresh=False) as live:
             yield lambda status: live.update(frame(status), refresh=True)

@@ -147,8 +147,7 @@ def status(options: FleetReportOptions, *, watch: bool) -> ExitStatus:
 
     async def work() -> ExitStatus:
         async with fleet:
-            write = echo_error if watch else echo
-            with report.view(as_json=options.as_json, write=write) as show:
+            with report.view(as_json=options.as_json, once=not watch) as show:
                 show(await fleet.status())
                 while watch:
                     await asyncio.sleep(_SECONDS_BETWEEN_LOOKS)
