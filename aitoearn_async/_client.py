@@ -426,6 +426,7 @@ class Client:
         where, seconds, most = saving(save, save_timeout, max_bytes)
         limits = wait_limits(timeout, patience, wait, self._wait)
         hooks(submitted=submitted, changed=changed)
+        downloader = self._parts.downloader if where else None  # its import can fail: not once paid
         ref = await self.submit(
             request, check=check, upload=upload, at_most=at_most, progress=progress
         )
@@ -437,8 +438,8 @@ class Client:
                 async for task in waiter:
                     await call(changed, task)
             task = await waiter
-            if where is not None and task.state is TaskState.SUCCEEDED:
-                await self._parts.downloader.save(cast("AnyTask", task), where, seconds, most)
+            if downloader and where and task.state is TaskState.SUCCEEDED:
+                await downloader.save(cast("AnyTask", task), where, seconds, most)
             return task
 
     def watch(

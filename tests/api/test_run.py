@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import pickle
+import sys
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -57,6 +60,20 @@ async def test_run(service: Emulator, client: Client) -> None:
     assert (video.input.prompt, video.input.aspect_ratio) == ("a cat", "16:9")
     assert service.created == [image.ref, video.ref]
     assert [request.method for request in service.requests].count("POST") == 2
+
+
+async def test_what_saves_is_there_before_anything_is_paid_for(
+    service: Emulator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is imported late, which can fail: without a descriptor, or while it is being upgraded."""
+    async with Client(service.api_key, base_url=service.url, private_media=True) as client:
+        with monkeypatch.context() as patch:
+            patch.setitem(sys.modules, "aitoearn_async._downloads.downloader", None)
+            with pytest.raises(ImportError):
+                await client.run(IMAGE, save=tmp_path)
+        assert service.created == []
+        await client.run(IMAGE, save=tmp_path)
+    assert len(os.listdir(tmp_path)) == 2
 
 
 async def test_submitted_is_called_at_once(service: Emulator, client: Client) -> None:
