@@ -42,12 +42,12 @@ SAID: dict[str, tuple[str, str]] = {
 }
 IGNORED: dict[str, tuple[str, str]] = {
     "nothing": ("Content-MD5", ""),
-    "in hex": ("Content-MD5", hashlib.md5(FILM).hexdigest()),
+    "in hex": ("Content-MD5", hashlib.md5(OTHER).hexdigest()),
     "no base64": ("Content-MD5", "n/a"),
     "too short": ("Content-MD5", "AAAA"),
-    "of the parts of an upload": ("x-amz-checksum-sha256", f"{SHA256}-7"),
+    "of the parts of an upload": ("x-amz-checksum-sha256", f"{text_of('sha256', OTHER)}-7"),
     "a hash that Python does not have": ("x-goog-hash", "crc32c=n03x6A=="),
-    "another name": ("Repr-Digest", f"sha-257=:{SHA256}:"),
+    "another name": ("Repr-Digest", f"sha-257=:{text_of('sha256', OTHER)}:"),
     "a tag that looks like one": ("ETag", etag_of(OTHER)),
     "of what was packed": ("Content-MD5", f"{text_of('md5', OTHER)}\r\nContent-Encoding: gzip"),
 }
@@ -75,6 +75,12 @@ async def test_a_file_that_does_not_is_fetched_again(name: str, value: str, tmp_
     """Though its length and its structure are those of a whole one."""
     spoilt, right = film(SPOILT, name, value), film(FILM, name, value)
     assert await saved(tmp_path, spoilt, right) == (FILM, 2)
+
+
+async def test_a_large_file_that_fits_is_fetched_once(tmp_path: Path) -> None:
+    """Its checksum is made of several pieces."""
+    large = FILM * 3
+    assert await saved(tmp_path, film(large, "Content-MD5", text_of("md5", large))) == (large, 1)
 
 
 @pytest.mark.parametrize(("name", "value"), IGNORED.values(), ids=IGNORED)
@@ -117,6 +123,15 @@ async def test_a_second_fetch_that_breaks_off_is_gone_on_with(tmp_path: Path) ->
     assert await saved(tmp_path, say(whole), broken, serve()) == (FILM, 3)
 
 
+async def test_a_second_fetch_that_breaks_off_is_not_taken_for_the_file(tmp_path: Path) -> None:
+    """Nothing but its length tells that it is not whole."""
+    whole = http(
+        UNPROVED, headers={"Content-MD5": text_of("md5", OTHER), "ETag": etag_of(UNPROVED)}
+    )
+    broken = say(whole[:-99], 0.01, FIN)
+    assert await saved(tmp_path, say(whole), broken, serve(UNPROVED)) == (UNPROVED, 3)
+
+
 async def test_a_file_in_two_parts_is_checked_as_a_whole(tmp_path: Path) -> None:
     """By the checksum that came with the first; that of a rest may be of the rest alone."""
     said = {"Content-MD5": MD5, "ETag": etag_of(FILM)}
@@ -130,7 +145,7 @@ async def test_what_never_fits_is_an_error(tmp_path: Path) -> None:
 
     def other(heard: Heard) -> Iterable[Part]:
         spoilt = FILM[:300_000] + bytes([heard.number + 1]) * 1000 + FILM[301_000:]
-        return [http(spoilt, headers={"Content-MD5": MD5})]
+        return [http(spoilt, headers={"Content-MD5": MD5, "ETag": etag_of(spoilt)})]
 
     async with RawServer(other) as server, client_for(server) as client:
         with pytest.raises(DownloadError, match="its checksum") as caught:

@@ -71,6 +71,19 @@ def begun(settings: WaitSettings, ref: ImageRef = REF) -> WaitState[ImageTask]:
     return wait
 
 
+@pytest.mark.parametrize("first", [True, False])
+def test_a_copy_is_counted_as_one(first: bool) -> None:
+    """Also where all other polls came to the same status."""
+    limits = settings()
+    wait = begun(limits)
+    if not first:
+        step(wait, limits, reply(), START, START)
+    copy = reply()
+    copy.stored = True
+    step(wait, limits, copy, START, START)
+    assert wait.seen == {**({} if first else {"generating": 1}), "generating from a cache": 1}
+
+
 DEFINITE: list[PollError] = [
     AuthenticationError(401, "no"),
     TaskNotFoundError(404, "no"),

@@ -152,6 +152,18 @@ async def test_the_deadline_is_exact(aitoearn_service: Emulator, aitoearn_client
     )
 
 
+async def test_a_wait_that_was_given_up_lasts_no_longer(
+    aitoearn_service: Emulator, aitoearn_client: Client
+) -> None:
+    """It tells how long it lasted until its deadline, whenever it is asked."""
+    ref = aitoearn_service.add_image(("generating", HOUR), "success")
+    waiter = aitoearn_client.wait_for(ref, timeout=95)
+    with pytest.raises(WaitTimeoutError):
+        await waiter
+    await asyncio.sleep(50)
+    assert 95 - ROUNDING <= waiter.elapsed <= 95.05
+
+
 async def test_the_last_poll_catches_a_late_end(
     aitoearn_service: Emulator, aitoearn_client: Client
 ) -> None:
