@@ -67,6 +67,7 @@ class PostgresLedger(Ledger):
 
     async def open(self) -> None:
         self._closed = False
+        self._turn = asyncio.Lock()  # of the loop that runs now
 
         async def open(run: Run) -> None:
             version = self._connection.info.server_version if self._connection else 0

@@ -76,6 +76,7 @@ class RedisLedger(Ledger):
 
     async def open(self) -> None:
         self._closed = False
+        self._turn = asyncio.Lock()  # of the loop that runs now
         try:
             await self.run("finished")
         except BaseException:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
+from pathlib import Path
 
 import pytest
 
+from aitoearn_async.fleet import Fleet
 from aitoearn_async.fleet.errors import LeaseLostError
 from aitoearn_async.fleet.ledger import ARROWS, Kind, Ledger, Member, Origin, State, Taken
-from tests.fleet.engines import Engine
+from tests.fleet.engines import Engine, PostgresEngine, RedisEngine, SqliteEngine
 
 WORKER, READER = Kind.WORKER, Kind.READER
 
@@ -489,3 +491,26 @@ async def test_refs_and_outcomes_of_any_kind_are_kept(ledger: Ledger) -> None:
     outcome = bytes(range(256)) * 40
     await ledger.record(mine, [(ref, outcome)])
     assert await ledger.read(theirs, [], 1) == [(ref, outcome)]
+
+
+@pytest.mark.parametrize("kind", ["sqlite", "postgres", "valkey"])
+def test_a_fleet_is_opened_again_in_another_loop(
+    kind: str, quick_path: Path, request: pytest.FixtureRequest
+) -> None:
+    """Also where calls had to wait for each other in the first one."""
+    engine: Engine
+    if kind == "sqlite":
+        engine = SqliteEngine(quick_path)
+    elif kind == "postgres":
+        engine = PostgresEngine(request.getfixturevalue("postgres_url"))
+    else:
+        engine = RedisEngine(request.getfixturevalue("valkey_url"))
+    fleet = Fleet(engine.url)
+
+    async def use(first: int) -> None:
+        async with fleet:
+            new = await asyncio.gather(*(fleet.add(refs(1, first + n)) for n in range(3)))
+        assert new == [1, 1, 1]
+
+    asyncio.run(use(0))
+    asyncio.run(use(3))
