@@ -8,6 +8,7 @@ made, and imported, when they are first used: many clients only wait.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable
+from contextlib import AsyncExitStack
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
@@ -93,14 +94,16 @@ class Parts:
         self.lifetime.on_move(part.leave_loop)
         return part
 
-    async def aclose(self) -> None:
-        """Close all connections, of the parts that were made."""
-        await self.http.sessions.aclose()
+    async def aclose(self, last: Callable[[], Awaitable[None]]) -> None:
+        """Close the parts that were made, and call `last`, also where that is cancelled."""
         made = vars(self)
-        if "media_client" in made:
-            await self.media_client.aclose()
-        if "downloader" in made:
-            self.downloader.close()
+        async with AsyncExitStack() as stack:
+            stack.push_async_callback(last)
+            if "downloader" in made:
+                stack.callback(self.downloader.close)
+            if "media_client" in made:
+                stack.push_async_callback(self.media_client.aclose)
+            stack.push_async_callback(self.http.sessions.aclose)
 
     def statistics(self, rhythm: Rhythm) -> ClientStatistics:
         """Return how things stand now, with what the client has learned."""

@@ -178,8 +178,7 @@ class Client:
         Closing twice does nothing. A `session` of yours stays open.
         """
         self._parts.lifetime.close()
-        await self._parts.aclose()
-        await self._waits.aclose()
+        await self._parts.aclose(self._waits.aclose)
 
     def __repr__(self) -> str:
         if not hasattr(self, "_parts"):

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 import re
+from pathlib import Path
 from typing import Any
 
 import aiohttp
@@ -328,3 +330,18 @@ async def test_the_rate_can_be_read_and_changed(aitoearn_service: Emulator) -> N
         assert client.requests_per_second == 0.5
         client.requests_per_second = None
         assert client.requests_per_second is None
+
+
+@pytest.mark.parametrize("turns", [1, 2, 3])
+async def test_closing_that_is_cancelled_leaves_nothing_open(turns: int, tmp_path: Path) -> None:
+    """Neither connections to the service nor to media hosts, whenever it is cancelled."""
+    async with Emulator() as service:
+        client = Client(service.api_key, base_url=service.url, private_media=True)
+        await client.download(await client.get(service.add_image("success")), tmp_path)
+        closing = asyncio.create_task(client.aclose())
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        closing.cancel()
+        await asyncio.wait([closing])
+        sessions = [each for each in gc.get_objects() if isinstance(each, aiohttp.ClientSession)]
+        assert [each for each in sessions if not each.closed] == []

@@ -15,7 +15,12 @@ from ssl import SSLContext
 import aiohttp
 from yarl import URL
 
-from .._net.connection import CheckedRequest, TrackedResponse, forget_sessions
+from .._net.connection import (
+    CheckedRequest,
+    TrackedResponse,
+    close_sessions,
+    forget_sessions,
+)
 from .._net.resolver import own_resolver
 from .._net.urls import proxy_options
 from .._runtime.bounded_dict import BoundedDict
@@ -225,8 +230,7 @@ class MediaClient:
 
     async def aclose(self) -> None:
         """Close the sessions."""
-        for session in self._sessions.values():
-            await session.close()
+        await close_sessions(*self._sessions.values())
 
 
 _HOW = ("connect", "_create_connection", "_create_direct_connection", "_wrap_create_connection")

@@ -251,6 +251,13 @@ def open_session(headers: Mapping[istr, str], **connector: Any) -> aiohttp.Clien
     )
 
 
+async def close_sessions(*sessions: aiohttp.ClientSession) -> None:
+    """Close sessions, all of them also where that is cancelled."""
+    async with contextlib.AsyncExitStack() as stack:
+        for session in sessions:
+            stack.push_async_callback(session.close)
+
+
 def forget_sessions(*sessions: aiohttp.ClientSession | None) -> None:
     """Close sessions whose loop is closed: nothing can be awaited there any more.
 

@@ -15,6 +15,7 @@ from yarl import URL
 
 from .._net.connection import (
     ConnectionLostError,
+    close_sessions,
     forget_sessions,
     idle_before,
     leave_idle,
@@ -103,5 +104,4 @@ class Sessions:
 
     async def aclose(self) -> None:
         """Close our own sessions; a caller's stays open."""
-        for session in self._own():
-            await session.close()
+        await close_sessions(*self._own())
