@@ -152,6 +152,21 @@ async def test_the_deadline_is_exact(aitoearn_service: Emulator, aitoearn_client
     )
 
 
+async def test_the_last_poll_is_read_whole() -> None:
+    """The error of a wait that is given up has all that was last said of its task."""
+
+    def choose(heard: Heard) -> Script:
+        task = {"logId": REF.id, "status": "generating", "duration": heard.number}
+        return say(http(envelope(task)))
+
+    async with RawServer(choose=choose) as server, server.client() as client:
+        with pytest.raises(WaitTimeoutError) as caught:
+            await client.wait_for(REF, timeout=95)
+    latest = caught.value.latest
+    assert isinstance(latest, ImageTask)
+    assert latest.duration_ms == server.heard[-1].number > 1
+
+
 async def test_a_wait_that_was_given_up_lasts_no_longer(
     aitoearn_service: Emulator, aitoearn_client: Client
 ) -> None:
