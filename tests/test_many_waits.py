@@ -23,6 +23,7 @@ from aitoearn_async import (
 from aitoearn_async._api.task_pages import TaskPages
 from aitoearn_async.emulator import Emulator, Fault
 from tests.support import own_tasks
+from tests.support.clock import ROUNDING
 from tests.support.own_tasks import asked as _asked
 from tests.support.own_tasks import images as _images
 from tests.support.own_tasks import videos as _videos
@@ -60,6 +61,19 @@ async def test_a_hundred_videos_are_fetched_by_pages_of_their_list(
     assert [task.ref for task in tasks] == refs
     assert all(task.video_url for task in tasks)
     assert sum(_asked(service).values()) <= 100
+
+
+async def test_waits_that_pages_have_ended_tell_how_long_they_lasted(
+    service: Emulator, client: Client
+) -> None:
+    """Until their ends, and not until they are asked."""
+    waiters = [client.wait_for(ref) for ref in _videos(service, 100)]
+    clock = asyncio.get_running_loop()
+    begun = clock.time()
+    await asyncio.gather(*waiters)
+    lasted = clock.time() - begun
+    await asyncio.sleep(50)
+    assert all(0 < waiter.elapsed <= lasted + ROUNDING for waiter in waiters)
 
 
 async def test_nine_waits_ask_for_themselves(service: Emulator, client: Client) -> None:

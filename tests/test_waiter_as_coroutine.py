@@ -17,6 +17,8 @@ import pytest
 from aitoearn_async import Client, ImageTask, Waiter
 from tests.support.raw_server import REF, RawServer, good
 
+ERROR = ValueError("thrown")
+
 
 @pytest.fixture(autouse=True)
 async def quiet(caplog: pytest.LogCaptureFixture) -> AsyncIterator[None]:
@@ -194,6 +196,15 @@ async def test_wait_for_passes_for_a_coroutine_function(
             "wait_for",
             Client.wait_for.__doc__,
         )
+
+
+@pytest.mark.parametrize("given", [(ERROR,), (ValueError, ERROR), (ValueError, ERROR, None)])
+async def test_an_error_is_thrown_into_a_waiter_as_it_is(given: tuple[Any, ...]) -> None:
+    """In each of the forms in which a coroutine takes one."""
+    async with RawServer() as server, server.client() as client:
+        with pytest.raises(ValueError, match="thrown") as caught:
+            client.wait_for(REF).throw(*given)
+    assert caught.value is ERROR
 
 
 async def test_a_waiter_says_where_it_stands() -> None:
