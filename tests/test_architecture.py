@@ -106,7 +106,12 @@ OTHERS: dict[str, set[str]] = {
     "prometheus_client": {"telemetry/prometheus.py"},
     "structlog": {"telemetry/structlog.py"},
     "psycopg": {
-        *("fleet/postgres.py", "fleet/postgres_errors.py", "fleet/postgres_queue.py"),
+        *(
+            "fleet/postgres.py",
+            "fleet/postgres_connection.py",
+            "fleet/postgres_errors.py",
+            "fleet/postgres_queue.py",
+        ),
         *("fleet/postgres_run.py", "fleet/postgres_statements.py"),
     },
     "redis": {"fleet/redis.py"},

@@ -6,29 +6,23 @@ the session, so that a pooler between may hand each transaction to another conne
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
-from collections.abc import Awaitable, Callable, Sequence
-from typing import Any, TypeVar
+from collections.abc import Sequence
+from typing import Any
 
 import msgspec
 import psycopg
-from psycopg import AsyncClientCursor, AsyncConnection
+from psycopg import AsyncConnection
 from psycopg.conninfo import conninfo_to_dict
 
-from .errors import FleetError, FleetUnavailableError, LeaseLostError, shown
+from .errors import FleetError, LeaseLostError, shown
 from .ledger import MOST_COUNTED, Allow, Counts, Decide, Kind, Ledger, Member, Origin, Report, Taken
-from .postgres_errors import translated
+from .postgres_connection import Connection, StaleCallError
 from .postgres_queue import TransactionQueue
 from .postgres_run import Run, check_lease, members_of, one, taken_of
 from .postgres_statements import composed
 
-T = TypeVar("T")
-
 _OLDEST = 120000
 """The first server version whose planner and partial indexes these statements were tried on."""
-_MOST_SECONDS = 10.0
-"""Seconds for one transaction, and for a connection, until the server counts as away."""
 _ANALYZE_FROM, _ANALYZE_AGAIN = 1_000, 10
 """After how many added refs the planner is told of them, and by what factor until the next time.
 
@@ -54,23 +48,20 @@ class PostgresLedger(Ledger):
             # Its message would show the password.
             raise ValueError(f"the fleet's url {shown(url)!r:.80} cannot be read") from None
         self.lease = lease
-        self._url = url
         self._prefix = f"aitoearn_{name}"
-        self._connection: AsyncConnection[Any] | None = None
-        self._turn = asyncio.Lock()
-        self._closed = True
         self._found = False  # refs, when they were last taken
+        self._in_doubt: set[int] = set()  # members whose last take may have been carried out
         self._added = 0
         self._analyze_at = _ANALYZE_FROM
         self.sql: dict[str, bytes]
         self._schema, self.sql = composed(self._prefix)
+        self._connection = Connection(url, self.sql)
 
     async def open(self) -> None:
-        self._closed = False
-        self._turn = asyncio.Lock()  # of the loop that runs now
+        self._connection.open()
 
         async def open(run: Run) -> None:
-            version = self._connection.info.server_version if self._connection else 0
+            version = run.cursor.connection.info.server_version
             if version < _OLDEST:
                 raise FleetError(
                     f"Postgres {version // 10000} is too old for a fleet: {_OLDEST // 10000} or "
@@ -83,24 +74,23 @@ class PostgresLedger(Ledger):
                 await run.cursor.execute(self._schema)
 
         try:
-            await self._transaction(open)
+            await self._connection.transaction(open)
         except BaseException:
             await self.close()
             raise
 
     async def close(self) -> None:
-        self._closed = True
-        await self._drop()
+        await self._connection.close()
 
     async def add(self, refs: Sequence[str]) -> int:
         async def add(run: Run) -> int:
             return (await run("add", refs=list(refs))).rowcount
 
-        new = await self._statement(add)
+        new = await self._connection.statement(add)
         self._added += new
         if self._added >= self._analyze_at:
             self._analyze_at = self._added * _ANALYZE_AGAIN
-            await self._statement(lambda run: run("analyze"))
+            await self._connection.statement(lambda run: run("analyze"))
         return new
 
     async def join(self, kind: Kind, name: str) -> int:
@@ -110,7 +100,7 @@ class PostgresLedger(Ledger):
             rows = await run("join", kind=int(kind), lease=self.lease, report=report)
             return int((await one(rows))[0])
 
-        return await self._statement(join)
+        return await self._connection.statement(join)
 
     async def beat(self, member: int, decide: Decide) -> bool:
         async def beat(run: Run) -> bool:
@@ -121,7 +111,7 @@ class PostgresLedger(Ledger):
                 raise LeaseLostError(member)
             return not self.noted(rows[0][0])
 
-        return await self._messages(beat)
+        return await self._connection.messages(beat)
 
     async def renew(self, member: int, report: Report) -> tuple[list[Member], bool]:
         async def renew(run: Run) -> tuple[list[Member], bool]:
@@ -130,39 +120,55 @@ class PostgresLedger(Ledger):
                 raise LeaseLostError(member)
             return members_of([row[:3] for row in rows]), not self.noted(rows[0][3])
 
-        return await self._statement(renew)
+        return await self._connection.statement(renew)
 
     def _values(self, member: int, report: Member) -> dict[str, Any]:
         values = {"member": member, "lease": self.lease, "held": report.held}
         return {**values, "report": msgspec.json.encode(report)}
 
     async def leave(self, member: int) -> None:
-        await self._statement(lambda run: run("leave", member=member))
+        await self._connection.statement(lambda run: run("leave", member=member))
 
     async def take(self, member: int, call: int, allow: Allow) -> list[Taken]:
+        ids = {"member": member, "call": call}
+
         async def take(run: Run) -> list[Taken]:
-            ids = {"member": member, "call": call}
             first = ("begin", "alive", "members", "gone", "free")
             values = {**ids, "kind": int(Kind.WORKER), "most": MOST_COUNTED}
             _, me, members, leavers, free = await run.together(*first, **values)
             if not me:
                 raise LeaseLostError(member)
-            if me[0][0] == call:
-                rows, _ = await run.together("taken", "commit", **ids)
-                return taken_of(rows, Origin.HANDED_OVER)
+            if me[0][0] is not None and me[0][0] >= call:
+                raise StaleCallError
             self.noted(not leavers and not free[0][0])
             most = allow(members_of(members), free[0][0])
             taken = await self._take_over(run, leavers, most, ids)
-            last = ("take", "commit") if most > len(taken) else ("commit",)
-            found, *_ = await run.together(*last, **ids, most=most - len(taken))
-            return taken + taken_of(found, Origin.NEW)
+            left = most - len(taken)
+            if left <= 0 and not is_in_doubt:
+                await run("commit")
+                return taken
+            # Also for none, where in doubt: what is late is to find the call's number.
+            fence = call + 1 if taken else call
+            rows, _ = await run.together("take", "commit", **ids, fence=fence, most=max(left, 0))
+            if not rows[0][0]:
+                raise StaleCallError
+            return taken + taken_of([row[1:] for row in rows if row[1]], Origin.NEW)
 
+        async def taken(run: Run) -> list[Taken]:
+            return taken_of(await (await run("taken", **ids)).fetchall(), Origin.HANDED_OVER)
+
+        is_in_doubt = member in self._in_doubt
         # Where there were some there are more, mostly: no look at whether there are any.
-        if not self._found and await self._is_idle(member, call):
+        if not self._found and not is_in_doubt and await self._is_idle(member, call):
             return []
-        taken = await self._messages(take)
-        self._found = bool(taken)
-        return taken
+        self._in_doubt.add(member)
+        try:
+            found = await self._connection.messages(take)
+        except StaleCallError:
+            found = await self._connection.statement(taken)
+        self._in_doubt.discard(member)
+        self._found = bool(found)
+        return found
 
     async def _is_idle(self, member: int, call: int) -> bool:
         async def is_idle(run: Run) -> bool:
@@ -171,7 +177,7 @@ class PostgresLedger(Ledger):
                 raise LeaseLostError(member)
             return row[0] != call and self.noted(row[1])
 
-        return await self._statement(is_idle)
+        return await self._connection.statement(is_idle)
 
     async def _take_over(
         self, run: Run, leavers: Sequence[tuple[Any, ...]], most: int, ids: dict[str, int]
@@ -186,7 +192,9 @@ class PostgresLedger(Ledger):
             if len(found) < left:
                 await self.remove(run, gone)
         if taken:
-            await run("took", **ids, count=len(taken))
+            took = await run("took", **ids, fence=ids["call"], count=len(taken))
+            if not took.rowcount:
+                raise StaleCallError
         return taken
 
     async def remove(self, run: Run, gone: int) -> None:
@@ -204,10 +212,10 @@ class PostgresLedger(Ledger):
         async def held(run: Run) -> list[str]:
             return [ref async for (ref,) in await run("held", member=member, most=most)]
 
-        return await self._statement(held)
+        return await self._connection.statement(held)
 
     async def give(self, member: int, refs: Sequence[str]) -> None:
-        await self._statement(lambda run: run("give", member=member, refs=list(refs)))
+        await self._connection.statement(lambda run: run("give", member=member, refs=list(refs)))
 
     async def record(self, member: int, outcomes: Sequence[tuple[str, bytes]]) -> int:
         async def record(run: Run) -> int:
@@ -219,7 +227,7 @@ class PostgresLedger(Ledger):
             self.noted(is_idle)
             return int(count)
 
-        return await self._statement(record) if outcomes else 0
+        return await self._connection.statement(record) if outcomes else 0
 
     async def read(self, member: int, done: Sequence[str], most: int) -> list[tuple[str, bytes]]:
         async def is_idle(run: Run) -> bool:
@@ -237,12 +245,14 @@ class PostgresLedger(Ledger):
                 raise LeaseLostError(member)
             return None if has_more else [(ref, line) for _, _, ref, line in rows if ref]
 
-        if not done and await self._statement(is_idle):
+        if not done and await self._connection.statement(is_idle):
             return []
-        rows = await self._statement(finish_and_read)
+        rows = await self._connection.statement(finish_and_read)
         if rows is not None:
             return rows
-        return await self._transaction(lambda run: self._read_over(run, member, done, most))
+        return await self._connection.transaction(
+            lambda run: self._read_over(run, member, done, most)
+        )
 
     async def _read_over(
         self, run: Run, member: int, done: Sequence[str], most: int
@@ -276,94 +286,24 @@ class PostgresLedger(Ledger):
                 members=members_of(await (await run("members")).fetchall()),
             )
 
-        return await self._transaction(counts)
+        return await self._connection.transaction(counts)
 
     async def finished(self) -> bool:
         async def finished(run: Run) -> bool:
             return not (await one(await run("unfinished")))[0]
 
-        return await self._statement(finished)
+        return await self._connection.statement(finished)
 
     async def forget(self, keep: float, most: int) -> int:
         async def forget(run: Run) -> int:
             return (await run("forget", keep=keep, most=most)).rowcount
 
-        return await self._statement(forget)
+        return await self._connection.statement(forget)
 
     def queue_on(self, connection: AsyncConnection[Any]) -> TransactionQueue:
         """Return a queue whose outcomes are read and done in a connection of the caller's."""
         return TransactionQueue(connection, self.sql)
 
-    # The connection.
-
     @property
     def _lock(self) -> int:
         return int.from_bytes(self._prefix.encode()[-7:], "big")
-
-    async def _transaction(self, steps: Callable[[Run], Awaitable[T]]) -> T:
-        return await self._do(lambda connection: self._in_transaction(connection, steps))
-
-    async def _statement(self, steps: Callable[[Run], Awaitable[T]]) -> T:
-        """Run a single statement, which is a transaction by itself: one way to the server."""
-        return await self._do(lambda connection: self._in_statement(connection, steps))
-
-    async def _messages(self, steps: Callable[[Run], Awaitable[T]]) -> T:
-        """Run steps that begin and commit: fewer ways to the server than statements."""
-        return await self._do(lambda connection: self._in_messages(connection, steps))
-
-    async def _do(self, call: Callable[[AsyncConnection[Any]], Awaitable[T]]) -> T:
-        if self._closed:
-            raise FleetError("the fleet is closed; make a new one")
-        async with self._turn:
-            try:
-                async with asyncio.timeout(_MOST_SECONDS):
-                    return await call(await self._connected())
-            except TimeoutError as error:
-                await self._drop()
-                raise FleetUnavailableError(
-                    f"{shown(self._url)} did not answer within {_MOST_SECONDS:g} s"
-                ) from error
-            except psycopg.Error as error:
-                await self._drop()
-                raise translated(error, self._url) from error
-            except LeaseLostError:
-                raise
-            except BaseException:
-                # Cancelled in the middle: its state is not known.
-                await self._drop()
-                raise
-
-    async def _connected(self) -> AsyncConnection[Any]:
-        if self._connection is None:
-            self._connection = await AsyncConnection.connect(
-                self._url, autocommit=True, prepare_threshold=None
-            )
-        return self._connection
-
-    async def _in_transaction(
-        self, connection: AsyncConnection[Any], steps: Callable[[Run], Awaitable[T]]
-    ) -> T:
-        async with connection.transaction(), connection.cursor() as cursor:
-            return await steps(Run(cursor, self.sql))
-
-    async def _in_statement(
-        self, connection: AsyncConnection[Any], steps: Callable[[Run], Awaitable[T]]
-    ) -> T:
-        async with connection.cursor() as cursor:
-            return await steps(Run(cursor, self.sql))
-
-    async def _in_messages(
-        self, connection: AsyncConnection[Any], steps: Callable[[Run], Awaitable[T]]
-    ) -> T:
-        async with AsyncClientCursor(connection) as cursor:
-            try:
-                return await steps(Run(cursor, self.sql))
-            except LeaseLostError:
-                await connection.rollback()
-                raise
-
-    async def _drop(self) -> None:
-        if self._connection is not None:
-            connection, self._connection = self._connection, None
-            with contextlib.suppress(psycopg.Error):
-                await connection.close()

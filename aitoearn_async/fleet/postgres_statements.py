@@ -89,19 +89,27 @@ STATEMENTS = {
             SELECT ctid FROM {refs} WHERE state = '1' AND holder = %(gone)s
             LIMIT %(most)s FOR UPDATE SKIP LOCKED
         )) RETURNING ref, extract(epoch FROM clock_timestamp() - added)::float8""",
+    # The number of the call is a fence. A message of a call that was given up may arrive late, or
+    # be carried out beside its repetition: whoever finds the number there takes nothing.
     "take": """
-        WITH taken AS (
+        WITH me AS (
+            SELECT id FROM {members} WHERE id = %(member)s AND COALESCE(call, -1) < %(fence)s
+            FOR NO KEY UPDATE
+        ), taken AS (
             UPDATE {refs} SET state = '1', holder = %(member)s, call = %(call)s
             WHERE ctid = ANY (ARRAY (
                 SELECT ctid FROM {refs} WHERE state = '0' ORDER BY added
                 LIMIT %(most)s FOR UPDATE SKIP LOCKED
-            )) RETURNING ref, extract(epoch FROM clock_timestamp() - added)::float8
+            )) AND EXISTS (SELECT 1 FROM me)
+            RETURNING ref, extract(epoch FROM clock_timestamp() - added)::float8 AS age
         ), more AS (
             UPDATE {members} SET held = held + (SELECT count(*) FROM taken), call = %(call)s
-            WHERE id = %(member)s AND EXISTS (SELECT 1 FROM taken)
-        ) SELECT * FROM taken""",
+            WHERE id = (SELECT id FROM me)
+        ) SELECT (SELECT count(*) FROM me), ref, age
+        FROM (SELECT 1) AS one LEFT JOIN taken ON true""",
     "took": """
-        UPDATE {members} SET held = held + %(count)s, call = %(call)s WHERE id = %(member)s""",
+        UPDATE {members} SET held = held + %(count)s, call = %(call)s
+        WHERE id = %(member)s AND COALESCE(call, -1) < %(fence)s RETURNING 1""",
     "held": "SELECT ref FROM {refs} WHERE state = '1' AND holder = %(member)s LIMIT %(most)s",
     # Those that are named are found by their names: of what the member holds these are few. The
     # conditions are written so that the index of what is held, which seems to be shorter, is of

@@ -113,7 +113,8 @@ class SqliteLedger(Ledger):
             return is_new and not _has_something(run, Kind.WORKER, "is_waiting")
 
         def take(run: _Run) -> list[Taken]:
-            if _check_lease(run, member) == call:
+            last = _check_lease(run, member)
+            if last is not None and last >= call:
                 rows = run("taken", member=member, call=call).fetchall()
                 return [Taken(ref, age, Origin.HANDED_OVER) for ref, age in rows]
             (free,) = run("free", most=MOST_COUNTED).fetchone()

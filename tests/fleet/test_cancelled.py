@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 import pytest
 
 from aitoearn_async.fleet.ledger import Ledger, Member
+from tests.fleet.engines import Engine
 from tests.fleet.test_contract import READER, WORKER, refs, states
 
 T = TypeVar("T")
@@ -116,3 +117,18 @@ async def test_a_call_cancelled_at_any_await_can_be_made_again(ledger: Ledger, l
     assert sorted(each.ref for each in taken) == refs(2) + refs(4, 6)
     assert await states(ledger) == [0, 6, 0, 0, 4]
     assert cancelled > 10
+
+
+@pytest.mark.parametrize("engine", ["postgres", "valkey"], indirect=True)
+async def test_a_take_that_comes_late_takes_nothing(engine: Engine, ledger: Ledger) -> None:
+    """It was given up, and its repetition took nothing; then it comes out of the network."""
+    mine = await ledger.join(WORKER, "a worker")
+    await ledger.add(refs(10))
+    taken, cancelled = await at_every_await(lambda: ledger.take(mine, 1, lambda _, free: 0), False)
+    assert not taken
+    assert cancelled > 0
+    async with engine.opened() as late:
+        assert not await late.take(mine, 1, lambda _, free: 5)
+        assert len(await ledger.take(mine, 3, lambda _, free: 5)) == 5
+        assert not await late.take(mine, 2, lambda _, free: 5)
+    assert await states(ledger) == [5, 5, 0, 0, 0]

@@ -169,7 +169,8 @@ async def test_a_server_that_does_not_answer_counts_as_away(
         writer.close()
 
     module = "postgres" if isinstance(engine, PostgresEngine) else "redis"
-    monkeypatch.setattr(f"aitoearn_async.fleet.{module}._MOST_SECONDS", 0.1)
+    room = "postgres_connection" if module == "postgres" else "redis"
+    monkeypatch.setattr(f"aitoearn_async.fleet.{room}._MOST_SECONDS", 0.1)
     server = await asyncio.start_server(silent, "127.0.0.1", 0)
     port = server.sockets[0].getsockname()[1]
     url = (

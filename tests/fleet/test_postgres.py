@@ -24,6 +24,7 @@ VALUES: dict[str, Any] = {
     "member": 1,
     "gone": 2,
     "call": 1,
+    "fence": 1,
     "most": 500,
     "count": 1,
     "kind": 0,
@@ -255,7 +256,7 @@ async def nothing_is_orphaned_by_a_late_commit(
     await ledger.add(refs(1))
     dead, mine = await worker(ledger), await worker(ledger)
     async with await AsyncConnection.connect(engine.url) as late:
-        values = {"member": dead, "call": 1, "most": 10}
+        values = {"member": dead, "call": 1, "fence": 1, "most": 10}
         await late.execute(ledger.sql["alive"], values)
         await engine.end_lease(dead)
         await late.execute(ledger.sql["take"], values)
@@ -266,6 +267,34 @@ async def nothing_is_orphaned_by_a_late_commit(
     for call in range(2, 5):
         taken += await took(ledger, mine, call=call)
     assert taken == refs(1)
+
+
+@pytest.mark.parametrize("of_dead", [False, True])
+async def test_a_take_and_its_repetition_are_one(
+    engine: PostgresEngine, ledger: PostgresLedger, of_dead: bool
+) -> None:
+    """A call is given up while the server carries it out, and repeated on a new connection."""
+    await ledger.add(refs(10))
+    mine, dead = await worker(ledger), await worker(ledger)
+    if of_dead:
+        await took(ledger, dead)
+        await engine.end_lease(dead)
+    async with await AsyncConnection.connect(engine.url) as late:
+        values = {"member": mine, "gone": dead, "call": 1, "fence": 1, "most": 6, "count": 6}
+        await late.execute(ledger.sql["alive"], values)
+        for name in ("take_over", "took") if of_dead else ("take",):
+            await late.execute(ledger.sql[name], values)
+        repeating = asyncio.create_task(took(ledger, mine, 6))
+        await asyncio.wait([repeating], timeout=0.3)
+        await late.commit()
+        taken = await repeating
+        assert (await states(ledger))[1] == (10 if of_dead else 6)
+        assert sorted(taken) == sorted(await ledger.held(mine, 10))
+        assert len(taken) == 6
+        # And one that comes when all is over.
+        rows = await late.execute(ledger.sql["take"], values)
+        assert [row[1] for row in await rows.fetchall()] == [None]
+    assert len(await took(ledger, mine, 10, call=2)) == 4
 
 
 async def test_nothing_is_orphaned_by_a_late_commit(
