@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import json
 import pickle
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -173,14 +174,18 @@ async def test_a_task_is_found_for_one_submit_alone(
     assert [await error.search() for error in reversed(errors)] == [made, None]
 
 
+@pytest.mark.parametrize("fault", [Fault(truncate=10), Fault(code=500)], ids=["cut", "500"])
 @pytest.mark.parametrize("clients", [1, 2])
 async def test_a_task_is_found_for_one_of_two_submits_at_the_same_time(
-    clients: int, aitoearn_service: Emulator
+    clients: int, fault: Fault, aitoearn_service: Emulator
 ) -> None:
-    """Both look at the same moment, and both see it: it cannot have come of both."""
+    """Both look at the same moment, and both see it: it cannot have come of both.
+
+    Nobody can tell of which one it came, so of none it is said that it made no task.
+    """
     key, url = aitoearn_service.api_key, aitoearn_service.url
     for creates in (True, False):
-        aitoearn_service.fault(Fault(truncate=10, creates=creates), route="submits")
+        aitoearn_service.fault(replace(fault, creates=creates), route="submits")
     async with Client(key, base_url=url) as one, Client(key, base_url=url) as other:
         calls = (client.submit(VIDEO) for client in (one, one if clients == 1 else other))
         ends = await asyncio.gather(*calls, return_exceptions=True)
