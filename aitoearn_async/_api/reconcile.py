@@ -15,6 +15,7 @@ from typing import Any, NamedTuple, TypeVar
 import msgspec
 
 from .._net.headers import http_date
+from .._runtime.bounded_dict import BoundedDict
 from .._transport.response import Response
 from .._verdict import Verdict
 from ..contract.endpoints import LOGS, MOST_ROWS, LogRow, endpoint_of, log_decoder
@@ -31,6 +32,8 @@ _PAGES = (20, MOST_ROWS)
 _MOST_CANDIDATES = 50
 """Tasks that are asked for whole, in one look."""
 _MOST_NAMED = 3
+_MOST_CLAIMED = 1_000
+"""Tasks that were found, and may not be known as such yet."""
 _SLACK = timedelta(seconds=2)
 """Dates of the service are whole seconds."""
 _ANSWERED_DELAYS = (0.0, 2.0)
@@ -77,7 +80,7 @@ class SubmitReconciler:
         self._lifetime = caller.lifetime
         self._poller = poller
         self._known = known
-        self._claimed: set[TaskRef[Any]] = set()
+        self._claimed: BoundedDict[TaskRef[Any], None] = BoundedDict(_MOST_CLAIMED)
         self._is_missing = False
 
     async def reconcile(
@@ -120,7 +123,7 @@ class SubmitReconciler:
             return found
         if found.ref in self._claimed or self._known(found.ref):
             return found._replace(ref=None, is_settled=False)
-        self._claimed.add(found.ref)
+        self._claimed[found.ref] = None
         return found
 
     async def look(self, request: TaskRequest[Any], sent: float, deadline: float) -> Reconciliation:
