@@ -304,7 +304,10 @@ def test_the_demo_on_a_real_terminal(monkeypatch: pytest.MonkeyPatch, tmp_path: 
     assert b"HTTP 502, trying again" in seen
     assert b"is repeated" not in seen  # a warning about trouble that is planned
     assert b"5 of 5 ended" in seen
-    assert len(list(tmp_path.glob("aitoearn-demo-*/*"))) == 4
+    saved = list(tmp_path.glob("aitoearn-demo-*/*"))
+    assert len(saved) == 4
+    # In full at the end, and not below the table that it takes away as well.
+    assert [seen.count(bytes(path)) for path in saved] == [1] * 4
     assert seen.rindex(b"\x1b[?25h") > seen.rindex(b"\x1b[?25l")
     assert b"Traceback" not in seen
 
