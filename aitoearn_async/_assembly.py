@@ -19,6 +19,7 @@ from ._api.task_pages import TaskPages
 from ._api.turns import Turns
 from ._downloads.allowed_networks import allowed_networks
 from ._net.connection import places_for
+from ._net.resources import imports
 from ._net.urls import checked_base_url, checked_headers, proxies, proxy_objection
 from ._resilience.limiter import RequestLimiter
 from ._resilience.monitor import ServiceMonitor
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
     from ._api.video_list import VideoPages
     from ._downloads.downloader import Downloader
     from ._downloads.media_client import MediaClient
+    from ._polling.batch import Batch
     from ._polling.rhythm import Rhythm
     from ._polling.service_clock import ServiceClock
     from .contract.tasks import TaskRef
@@ -105,6 +107,7 @@ class Parts:
                 stack.push_async_callback(self.media_client.aclose)
             stack.push_async_callback(self.http.sessions.aclose)
 
+    @imports
     def statistics(self, rhythm: Rhythm) -> ClientStatistics:
         """Return how things stand now, with what the client has learned."""
         from ._api.statistics import statistics_of
@@ -118,6 +121,15 @@ class Parts:
         return None if where is None else self.downloader.saver(where, seconds, most)
 
     @cached_property
+    @imports
+    def batch(self) -> type[Batch[Any]]:
+        """The class of waits for many tasks."""
+        from ._polling.batch import Batch
+
+        return Batch
+
+    @cached_property
+    @imports
     def images(self) -> ImagePages:
         """Asks for the list of images."""
         from ._api.image_list import ImagePages
@@ -125,6 +137,7 @@ class Parts:
         return ImagePages(self.caller)
 
     @cached_property
+    @imports
     def videos(self) -> VideoPages:
         """Asks for the list of videos."""
         from ._api.video_list import VideoPages
@@ -132,6 +145,7 @@ class Parts:
         return VideoPages(self.caller, self._turns)
 
     @cached_property
+    @imports
     def catalog(self) -> ModelCatalog:
         """Knows the models."""
         from ._api.model_catalog import ModelCatalog
@@ -139,6 +153,7 @@ class Parts:
         return self._bound(ModelCatalog(self.caller))
 
     @cached_property
+    @imports
     def submitter(self) -> Submitter:
         """Submits."""
         from ._api.request_body import BodyMaker
@@ -148,6 +163,7 @@ class Parts:
         return Submitter(self.caller, self.catalog, bodies, self.poller, self.made)
 
     @cached_property
+    @imports
     def uploader(self) -> Uploader:
         """Uploads files."""
         from ._api.uploader import Uploader
@@ -157,11 +173,13 @@ class Parts:
         return self._bound(Uploader(self.caller, store))
 
     @cached_property
+    @imports
     def media_client(self) -> MediaClient:
         """Asks media hosts and stores, which never get the key."""
         return self._bound(self._media_client_of())
 
     @cached_property
+    @imports
     def downloader(self) -> Downloader:
         """Saves files."""
         from ._downloads.downloader import Downloader

@@ -81,9 +81,7 @@ class Waits:
 
     @cached_property
     def _batch(self) -> Callable[..., Batch[Any]]:
-        from ._polling.batch import Batch
-
-        return Batch
+        return self._parts.batch
 
     async def aclose(self) -> None:
         """Note that the client is closed, and wait until no round runs any more."""

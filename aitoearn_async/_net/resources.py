@@ -6,8 +6,19 @@ A failure for lack of one says nothing of the service, and passes: others give t
 from __future__ import annotations
 
 import errno
+import functools
 import os
 import socket
+from collections.abc import Callable
+from typing import ParamSpec, TypeVar
+
+from ..errors import NotAskedError
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+LACKS_FOR = 1.0
+"""Seconds after which another try is made where this machine lacks something."""
 
 _ERRNOS = {
     errno.EMFILE: "file descriptor",
@@ -38,6 +49,29 @@ def exhausted_resource(exc: BaseException | None) -> str | None:
             return "thread"
         exc = exc.__cause__
     return None
+
+
+def lack_of(resource: str) -> str:
+    """Return the words for a request that was not sent for lack of a resource."""
+    return f"not sent, because this machine has no {resource} left"
+
+
+def imports(call: Callable[P, T]) -> Callable[P, T]:
+    """Mark a function that imports what it needs, for which a file has to be opened.
+
+    It raises `NotAskedError` where that cannot be done for lack of a resource.
+    """
+
+    @functools.wraps(call)
+    def importing(*args: P.args, **kwargs: P.kwargs) -> T:
+        try:
+            return call(*args, **kwargs)
+        except OSError as exc:
+            if (lack := exhausted_resource(exc)) is None:
+                raise
+            raise NotAskedError(lack_of(lack), retry_after=LACKS_FOR) from exc
+
+    return importing
 
 
 def is_out_of_descriptors() -> bool:

@@ -15,7 +15,7 @@ import aiohttp
 from .._net.body import ResponseTooLargeError
 from .._net.connection import waited_for_a_connection
 from .._net.failures import OF_A_STRANGER, failure_of, is_a_mistake, said_by
-from .._net.resources import exhausted_resource, is_out_of_descriptors
+from .._net.resources import LACKS_FOR, exhausted_resource, is_out_of_descriptors, lack_of
 from .._runtime.lifetime import Lifetime
 from .._verdict import TOO_LARGE
 from ..errors import (
@@ -28,8 +28,6 @@ from .credentials import Credentials
 
 logger: logging.Logger = logging.getLogger("aitoearn_async")
 
-_LACKS_FOR = 1.0
-"""Seconds after which another try is made where this machine lacks something."""
 _TOLD_EVERY = 60.0
 """Seconds for which one line in the log about a lack is enough."""
 _NO_CONNECTION = (
@@ -84,7 +82,7 @@ class ExchangeErrors:
                 transient=False,
             )
         if (lack := _exhausted_resource(exc)) is not None:
-            return self._not_sent(f"not sent, because this machine has no {lack} left", request_id)
+            return self._not_sent(lack_of(lack), request_id)
         if is_a_mistake(exc):
             return None
         failure = failure_of(exc)
@@ -110,7 +108,7 @@ class ExchangeErrors:
         if now >= self._told_of_lack + _TOLD_EVERY:
             self._told_of_lack = now
             logger.warning("a request to %s is %s", self._host, text)
-        return NotAskedError(text, request_id, retry_after=_LACKS_FOR)
+        return NotAskedError(text, request_id, retry_after=LACKS_FOR)
 
 
 def _exhausted_resource(exc: Exception) -> str | None:

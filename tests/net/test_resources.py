@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import importlib
 import itertools
 import logging
 import os
 import resource
-from collections.abc import Iterator
+import sys
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 from tenacity import wait_fixed
 
-from aitoearn_async import Client
+from aitoearn_async import Client, ImageRef, NotAskedError
 from aitoearn_async._net.resources import exhausted_resource, is_out_of_descriptors
 from aitoearn_async.emulator import Emulator
 
@@ -112,3 +115,33 @@ async def test_a_call_names_the_lack() -> None:
         assert (await client.get(ref)).done
         assert len(service.requests) == 1
         assert client.statistics().requests == 1
+
+
+LATE = {
+    "aitoearn_async._downloads.downloader": lambda client, ref: client.download(ref, "."),
+    "aitoearn_async._polling.batch": lambda client, ref: client.wait_all([ref]),
+    "aitoearn_async._api.model_catalog": lambda client, _: client.image_models(),
+}
+
+
+@pytest.mark.parametrize(("module", "call"), LATE.items(), ids=LATE)
+async def test_a_first_call_names_the_lack(
+    module: str,
+    call: Callable[[Client, ImageRef], Awaitable[object]],
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+) -> None:
+    """It is imported with the first call, which takes a descriptor too. The next one is well."""
+    monkeypatch.chdir(tmp_path)
+    importlib.import_module(module)
+    package, _, name = module.rpartition(".")
+    monkeypatch.delitem(sys.modules, module)
+    monkeypatch.delattr(sys.modules[package], name)  # so that it is put back
+    async with (
+        Emulator() as service,
+        Client(service.api_key, base_url=service.url, private_media=True) as client,
+    ):
+        ref = service.add_image("success")
+        with no_descriptors(), pytest.raises(NotAskedError, match="has no file descriptor left"):
+            await call(client, ref)
+        assert await call(client, ref)
