@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 from tenacity import wait_fixed
 
-from aitoearn_async import Client, ImageRef, NotAskedError
+from aitoearn_async import Client, ImageTask, NotAskedError
 from aitoearn_async._net.resources import exhausted_resource, is_out_of_descriptors
 from aitoearn_async.emulator import Emulator
 
@@ -118,8 +118,8 @@ async def test_a_call_names_the_lack() -> None:
 
 
 LATE = {
-    "aitoearn_async._downloads.downloader": lambda client, ref: client.download(ref, "."),
-    "aitoearn_async._polling.batch": lambda client, ref: client.wait_all([ref]),
+    "aitoearn_async._downloads.downloader": lambda client, task: client.download(task, "."),
+    "aitoearn_async._polling.batch": lambda client, task: client.wait_all([task.ref]),
     "aitoearn_async._api.model_catalog": lambda client, _: client.image_models(),
 }
 
@@ -127,7 +127,7 @@ LATE = {
 @pytest.mark.parametrize(("module", "call"), LATE.items(), ids=LATE)
 async def test_a_first_call_names_the_lack(
     module: str,
-    call: Callable[[Client, ImageRef], Awaitable[object]],
+    call: Callable[[Client, ImageTask], Awaitable[object]],
     monkeypatch: pytest.MonkeyPatch,
     tmp_path: Path,
 ) -> None:
@@ -141,7 +141,7 @@ async def test_a_first_call_names_the_lack(
         Emulator() as service,
         Client(service.api_key, base_url=service.url, private_media=True) as client,
     ):
-        ref = service.add_image("success")
+        task = await client.get(service.add_image("success"))
         with no_descriptors(), pytest.raises(NotAskedError, match="has no file descriptor left"):
-            await call(client, ref)
-        assert await call(client, ref)
+            await call(client, task)
+        assert await call(client, task)
