@@ -83,7 +83,8 @@ class SweepGrid:
             return  # any sweep is in it: it tells nothing
         # A burst of ends is no rhythm: of each few seconds some are taken, the narrowest ones.
         slot = until // _SLOT
-        if self._slot != slot:
+        # Pages and polls tell of ends in any order: those of the slot before count as of this one.
+        if slot not in (self._slot, self._slot - 1):
             self._slot, self._in_slot = slot, 0
         if self._in_slot < _MOST_IN_A_SLOT:
             self._in_slot += 1

@@ -251,6 +251,15 @@ def test_a_burst_of_ends_is_no_grid() -> None:
     assert grid.period is None
 
 
+def test_a_burst_that_is_told_in_any_order_is_no_more() -> None:
+    """Of ends around the turn of ten seconds as few are kept as of those within."""
+    grid = SweepGrid()
+    for number in range(100):
+        ended = 1000.0 + (-1) ** number * random.random()
+        grid.note(ended - 2.0, ended, 0.0)
+    assert len(grid.intervals) <= 8
+
+
 @pytest.mark.sampled(3)
 @pytest.mark.parametrize("seconds", [30.0, 60.0, 90.0])
 @pytest.mark.parametrize("size", [30, 100])
