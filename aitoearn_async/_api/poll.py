@@ -18,7 +18,7 @@ from .._polling.state import PollResult, WaitState
 from .._transport.response import Response
 from .._verdict import Verdict
 from ..contract.endpoints import ENDPOINTS, Endpoint
-from ..contract.envelope import decode_head, decode_task
+from ..contract.envelope import decode_head
 from ..contract.status import is_known
 from ..contract.tasks import AnyRef, Task, TaskRef
 from ..errors import NotAskedError, TransportError
@@ -100,7 +100,8 @@ class Poller:
     ) -> T | Verdict:
         while True:
             request_id = self._fresh_id()
-            question = self._question(ref, request_id, endpoint, is_fresh=True)
+            codec = endpoint.codec
+            question = PollQuestion(ref.id, request_id, ref, codec, self._check, is_fresh=True)
             path, is_past_caches = endpoint.path + ref.id, self._cache.is_seen
             if is_past_caches:
                 path = self._caller.path_past_caches(path)
@@ -112,13 +113,6 @@ class Poller:
         if isinstance(task, Verdict):
             return await self._http.credentials.refresh_if_rejected(task, response, deadline)
         return task
-
-    def _question(
-        self, ref: TaskRef[T], request_id: str, endpoint: Endpoint[T], *, is_fresh: bool = False
-    ) -> PollQuestion[T]:
-        codec = endpoint.codec
-        decode = partial(decode_task, codec=codec)
-        return PollQuestion(ref.id, request_id, decode, ref, codec, self._check, is_fresh)
 
     def _fresh_id(self) -> str:
         return f"{self._id_prefix}-{next(self._numbers)}"
@@ -162,7 +156,7 @@ class Poller:
             if response.status == 304 and etag is not None:
                 # It is unchanged since another response than ours: that says nothing.
                 response = await self._http.send("GET", path, request_id, deadline, route=route)
-        question = self._question(ref, request_id, endpoint)
+        question = PollQuestion(ref.id, request_id, ref, endpoint.codec, self._check)
         task = self._task(question, response)
         if question.is_copy or isinstance(task, Verdict):
             task, response = await self._ask_again(question, task, response, path, route, deadline)

@@ -17,7 +17,7 @@ import msgspec
 from .._net.headers import stored_by
 from .._runtime.bounded_dict import BoundedDict
 from .._transport.response import Response
-from ..contract.envelope import Codec, Envelope, Malformed
+from ..contract.envelope import Codec, Envelope, Malformed, decode_task
 from ..contract.refusal import Refusal, id_text
 from ..contract.tasks import Task, TaskRef
 
@@ -80,7 +80,6 @@ class PollQuestion(msgspec.Struct, Generic[T]):
 
     subject: str
     request_id: str
-    decode: Callable[[bytes], Envelope[T] | Refusal | Malformed]
     ref: TaskRef[T]
     codec: Codec[T]
     check: RefusalCheck
@@ -88,6 +87,10 @@ class PollQuestion(msgspec.Struct, Generic[T]):
     """No request before had the same id."""
     is_copy: bool | None = None
     """It answers another request: a cache has kept it. None if its ids do not tell."""
+
+    def decode(self, body: bytes) -> Envelope[T] | Refusal | Malformed:
+        """Read a body."""
+        return decode_task(body, self.codec)
 
     def stray(self, result: Envelope[T] | Refusal) -> str | None:
         """Return why a response is for another request; None if it is not."""

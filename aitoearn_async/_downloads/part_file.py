@@ -19,11 +19,15 @@ import stat
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import IO, TypeVar
+from typing import IO, Annotated, TypeVar
 
 import msgspec
 
 T = TypeVar("T")
+
+
+_Checksum = Annotated[str, msgspec.Meta(pattern="^(sha512|sha256|sha1|md5|crc32):[0-9a-f]+$")]
+"""A hash that can be computed, or the metadata are not read: a later version may know others."""
 
 
 class PartMetadata(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -37,7 +41,7 @@ class PartMetadata(msgspec.Struct, frozen=True, omit_defaults=True):
     """The file's date of change, where that is exact enough."""
     length: int | None = None
     """The length of the complete file."""
-    checksum: str | None = None
+    checksum: _Checksum | None = None
     """The checksum of the complete file, if its host has sent one."""
 
     @property

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import json
 import logging
 import zlib
 from collections.abc import Iterable
@@ -12,9 +13,20 @@ from pathlib import Path
 import pytest
 
 from aitoearn_async import DownloadError, VideoTask
-from tests.support.raw_server import FIN, ID, Heard, Part, RawServer, Script, http, say
+from tests.support.raw_server import FIN, ID, STALL, Heard, Part, RawServer, Script, http, say
 
-from .storage import FILM, OTHER, UNPROVED, address, client_for, etag_of, film_at, names, serve
+from .storage import (
+    FILM,
+    OTHER,
+    UNPROVED,
+    address,
+    client_for,
+    cut,
+    etag_of,
+    film_at,
+    names,
+    serve,
+)
 
 SPOILT = FILM[:300_000] + bytes(100_000) + FILM[400_000:]
 """Zeros in the middle: the structure is whole."""
@@ -159,3 +171,18 @@ async def test_a_checksum_proves_an_end_that_nothing_else_tells(tmp_path: Path) 
     head = f"HTTP/1.1 200 OK\r\nContent-MD5: {text_of('md5', UNPROVED)}\r\n\r\n".encode()
     cut, whole = say(head + UNPROVED[:-99], FIN), say(head + UNPROVED, FIN)
     assert await saved(tmp_path, cut, whole) == (UNPROVED, 2)
+
+
+async def test_a_part_with_a_hash_of_a_later_version_is_begun_anew(tmp_path: Path) -> None:
+    """Whoever goes back to this version has such parts on the disk."""
+    kept = tmp_path / f".video-{ID}.part.json"
+    async with RawServer(cut(300_000, end=STALL), serve()) as server:
+        async with client_for(server) as client:
+            with pytest.raises(DownloadError):
+                await client.download(film_at(address(server)), tmp_path, timeout=5)
+        metadata = {**json.loads(kept.read_bytes()), "checksum": "blake9:00"}
+        kept.write_text(json.dumps(metadata))
+        async with client_for(server) as client:
+            (path,) = await client.download(film_at(address(server)), tmp_path)
+        assert path.read_bytes() == FILM
+        assert server.count == 2
