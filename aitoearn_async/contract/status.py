@@ -10,8 +10,8 @@ from __future__ import annotations
 import enum
 
 
-class TaskState(enum.Enum):
-    """The state of a task, whatever word the service used for it."""
+class TaskState(enum.StrEnum):
+    """The state of a task, whatever word the service used for it; equal to its word below."""
 
     RUNNING = "running"
     SUCCEEDED = "succeeded"

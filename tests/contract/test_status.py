@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import json
+import pickle
+
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -75,3 +79,14 @@ def test_states_have_stable_values() -> None:
         "SUCCEEDED": "succeeded",
         "FAILED": "failed",
     }
+
+
+@pytest.mark.parametrize("state", TaskState)
+def test_a_state_is_its_text(state: TaskState) -> None:
+    """A state passes for its word wherever text goes: in a comparison, a line, JSON and pickles."""
+    word = state.name.lower()
+    assert state == word
+    assert f"{state}" == str(state) == word
+    assert json.dumps({"state": state}) == json.dumps({"state": word})
+    assert msgspec.json.encode(state) == json.dumps(word).encode()
+    assert pickle.loads(pickle.dumps(state)) is state
