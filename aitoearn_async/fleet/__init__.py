@@ -6,7 +6,7 @@ It is written on top of the package, as a user's code would be, and nothing in t
 imports it.
 """
 
-from .errors import FleetError, FleetUnavailableError
+from .errors import FleetError, FleetNotFoundError, FleetUnavailableError
 from .fleet import Fleet, FleetMember, FleetStatus
 from .reader import Outcomes
 
@@ -14,6 +14,7 @@ __all__ = [
     "Fleet",
     "FleetError",
     "FleetMember",
+    "FleetNotFoundError",
     "FleetStatus",
     "FleetUnavailableError",
     "Outcomes",

@@ -22,6 +22,14 @@ class FleetError(AiToEarnError):
         return self.message
 
 
+class FleetNotFoundError(FleetError):
+    """There is no fleet of this name at the address, and none may be made (`create=False`)."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(f"no fleet here: {reason}")
+        self.args = (reason,)
+
+
 class FleetUnavailableError(FleetError):
     """The engine cannot be reached now, or is out of room. The same call may succeed later.
 

@@ -96,6 +96,8 @@ class Fleet:
             The same for all members.
         keep: Seconds for which a ref is remembered whose outcome has been read: adding it again
             meanwhile adds nothing.
+        create: Make the fleet where there is none, when this is entered. False: raise
+            `FleetNotFoundError`, and make nothing.
 
     Raises:
         ValueError: An argument cannot be used.
@@ -109,6 +111,7 @@ class Fleet:
         name: str = "fleet",
         lease: float = 15.0,
         keep: float = 7 * _DAY,
+        create: bool = True,
     ) -> None:
         if not _is_number(lease) or not _SHORTEST_LEASE <= lease < math.inf:
             raise ValueError(f"lease={lease!r}: give seconds, {_SHORTEST_LEASE:g} or more")
@@ -116,11 +119,12 @@ class Fleet:
             raise ValueError(f"keep={keep!r}: give seconds, 0 or more")
         self._ledger: Ledger = ledger_at(url, name, float(lease))
         self._keep = float(keep)
+        self._create = create
         self._open = False
         self._workers: dict[asyncio.Event, asyncio.Event] = {}  # what stops each: when it has left
 
     async def __aenter__(self) -> Fleet:
-        await persist(self._ledger.open, _PATIENCE)
+        await persist(lambda: self._ledger.open(create=self._create), _PATIENCE)
         self._open = True
         return self
 

@@ -139,8 +139,12 @@ class Ledger(Protocol):
     """Loop time at which a call last saw that there is nothing to take. Those that beat and record
     see it too, so that `take` need not look soon after."""
 
-    async def open(self) -> None:
-        """Connect, and create the tables or keys that the ledger lacks."""
+    async def open(self, *, create: bool = True) -> None:
+        """Connect, and create the tables or keys that the ledger lacks.
+
+        Args:
+            create: False: raise `FleetNotFoundError` where there are none, and create nothing.
+        """
         ...
 
     async def close(self) -> None:

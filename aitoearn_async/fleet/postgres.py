@@ -14,7 +14,7 @@ import psycopg
 from psycopg import AsyncConnection
 from psycopg.conninfo import conninfo_to_dict
 
-from .errors import FleetError, LeaseLostError, shown
+from .errors import FleetError, FleetNotFoundError, LeaseLostError, shown
 from .ledger import MOST_COUNTED, Allow, Counts, Decide, Kind, Ledger, Member, Origin, Report, Taken
 from .postgres_connection import Connection, StaleCallError
 from .postgres_queue import TransactionQueue
@@ -48,6 +48,8 @@ class PostgresLedger(Ledger):
             # Its message would show the password.
             raise ValueError(f"the fleet's url {shown(url)!r:.80} cannot be read") from None
         self.lease = lease
+        self._where = shown(url)
+        self._name = name
         self._prefix = f"aitoearn_{name}"
         self._found = False  # refs, when they were last taken
         self._in_doubt: set[int] = set()  # members whose last take may have been carried out
@@ -57,7 +59,7 @@ class PostgresLedger(Ledger):
         self._schema, self.sql = composed(self._prefix)
         self._connection = Connection(url, self.sql)
 
-    async def open(self) -> None:
+    async def open(self, *, create: bool = True) -> None:
         self._connection.open()
 
         async def open(run: Run) -> None:
@@ -70,6 +72,8 @@ class PostgresLedger(Ledger):
             # Looked for first: who may use the tables need not be allowed to make them.
             table = f"{self._prefix}_members"
             if not (await one(await run("exists", table=table)))[0]:
+                if not create:
+                    raise FleetNotFoundError(f"{self._where} holds no fleet named {self._name!r}")
                 await run("lock", lock=self._lock)
                 await run.cursor.execute(self._schema)
 

@@ -20,7 +20,7 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.commands.core import AsyncScript
 
-from .errors import FleetError, FleetUnavailableError, LeaseLostError, shown
+from .errors import FleetError, FleetNotFoundError, FleetUnavailableError, LeaseLostError, shown
 from .ledger import Allow, Counts, Decide, Kind, Ledger, Member, Origin, Report, Taken
 from .redis_scripts import COMMON, SCRIPTS
 
@@ -52,6 +52,7 @@ class RedisLedger(Ledger):
     def __init__(self, url: str, name: str = "fleet", lease: float = 15.0) -> None:
         self.lease = lease
         self._url = url
+        self._name = name
         self._prefix = f"aitoearn:{{{name}}}:"
         try:
             # Repeating is the caller's: redis-py would raise in between, and reads twice. A
@@ -70,19 +71,22 @@ class RedisLedger(Ledger):
         self._turn = asyncio.Lock()
         self._closed = True
         self._ready = False
+        self._create = True
         self._in_doubt: set[int] = set()  # members whose last take may have been carried out
         self.scripts: dict[str, AsyncScript] = {
             name: self._redis.register_script(COMMON + text) for name, text in SCRIPTS.items()
         }
 
-    async def open(self) -> None:
+    async def open(self, *, create: bool = True) -> None:
         self._closed = False
+        self._create = create
         self._turn = asyncio.Lock()  # of the loop that runs now
         try:
             await self.run("finished")
         except BaseException:
             await self.close()
             raise
+        self._create = True  # what was there and is lost is made anew, so that this goes on
 
     async def close(self) -> None:
         self._closed = True
@@ -212,6 +216,8 @@ class RedisLedger(Ledger):
         version = str(about.get("redis_version", "0"))
         if tuple(int(part) for part in version.split(".")[:2]) < _OLDEST:
             raise FleetError(f"Redis {version} is too old for a fleet: 6.2 or newer is needed")
+        if not self._create and not await self.scripts["exists"](keys=[self._prefix]):
+            raise FleetNotFoundError(f"{shown(self._url)} holds no fleet named {self._name!r}")
         await self.scripts["open"](keys=[self._prefix])
         self._ready = True
 

@@ -78,6 +78,7 @@ SCRIPTS = {
             if made.err and not string.find(made.err, 'BUSYGROUP') then return made end
         end
         return redis.status_reply('OK')""",
+    "exists": "return redis.call('EXISTS', p .. 'tasks')",
     "add": """
         local new = 0
         for _, ref in ipairs(ARGV) do

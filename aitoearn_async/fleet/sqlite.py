@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import sqlite3
 import time
 from collections.abc import Callable, Sequence
@@ -17,8 +18,9 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from .errors import FleetError, FleetUnavailableError, LeaseLostError
+from .errors import FleetError, FleetNotFoundError, LeaseLostError
 from .ledger import MOST_COUNTED, Allow, Counts, Decide, Kind, Ledger, Member, Origin, Taken
+from .sqlite_errors import is_full, translated
 from .sqlite_statements import SCHEMA, STATEMENTS
 
 T = TypeVar("T")
@@ -44,6 +46,7 @@ class SqliteLedger(Ledger):
     def __init__(self, path: str | Path, name: str = "fleet", lease: float = 15.0) -> None:
         self.lease = lease
         self._path = Path(path)
+        self._name = name
         self._connection: sqlite3.Connection | None = None
         self._thread: ThreadPoolExecutor | None = None
         self._turn = asyncio.Lock()
@@ -56,7 +59,7 @@ class SqliteLedger(Ledger):
         """Return the time, in seconds, by the clock that all processes of the machine share."""
         return time.time()
 
-    async def open(self) -> None:
+    async def open(self, *, create: bool = True) -> None:
         if sqlite3.sqlite_version_info < _OLDEST:
             raise FleetError(
                 f"SQLite {sqlite3.sqlite_version} is too old for a fleet: this Python needs to be "
@@ -65,7 +68,7 @@ class SqliteLedger(Ledger):
         self._thread = ThreadPoolExecutor(1, "aitoearn-async fleet")
         self._turn = asyncio.Lock()  # of the loop that runs now
         try:
-            await self._call(self._open)
+            await self._call(lambda: self._open(create=create))
         except BaseException:
             await self.close()
             raise
@@ -214,7 +217,9 @@ class SqliteLedger(Ledger):
 
     # What runs in the thread.
 
-    def _open(self) -> None:
+    def _open(self, *, create: bool) -> None:
+        if not create:
+            self._check_there()
         connection = sqlite3.connect(
             self._path, timeout=_LOCK_SECONDS, isolation_level=None, check_same_thread=False
         )
@@ -223,6 +228,18 @@ class SqliteLedger(Ledger):
         connection.execute("PRAGMA synchronous = FULL")
         connection.execute(f"PRAGMA wal_autocheckpoint = {_PAGES_OF_LOG}")
         connection.executescript(f"BEGIN IMMEDIATE; {self._schema} COMMIT;")
+
+    def _check_there(self) -> None:
+        path = self._path.absolute()
+        try:
+            os.stat(path)
+        except (FileNotFoundError, NotADirectoryError):
+            raise FleetNotFoundError(f"{path} does not exist") from None
+        except OSError:
+            pass  # SQLite says what is wrong with it
+        with contextlib.closing(sqlite3.connect(path, timeout=_LOCK_SECONDS)) as connection:
+            if connection.execute(self.sql["exists"]).fetchone() is None:
+                raise FleetNotFoundError(f"{path} holds no fleet named {self._name!r}")
 
     def _close(self) -> None:
         if self._connection is not None:
@@ -238,7 +255,7 @@ class SqliteLedger(Ledger):
         try:
             return call()
         except sqlite3.Error as error:
-            if self._connection is None or not _name(error).startswith(_FULL):
+            if self._connection is None or not is_full(error):
                 raise
             with contextlib.suppress(sqlite3.Error):
                 # A commit that fails does not do this, so the log would fill the disk for ever.
@@ -272,7 +289,7 @@ class SqliteLedger(Ledger):
             try:
                 return await _uninterrupted(self._thread, lambda: self._with_room(call))
             except sqlite3.Error as error:
-                raise _translated(error, self._path) from error
+                raise translated(error, self._path) from error
 
 
 _Run = Callable[..., sqlite3.Cursor]
@@ -314,34 +331,3 @@ def _members(run: _Run) -> list[Member]:
         member.id, member.held = number, held
         members.append(member)
     return members
-
-
-_HOPELESS = {
-    "SQLITE_READONLY": "it cannot be written to",
-    "SQLITE_CANTOPEN": "it cannot be opened; is its directory there, and may it be written to?",
-    "SQLITE_NOTADB": "it is no SQLite database",
-    "SQLITE_CORRUPT": "it is damaged",
-    "SQLITE_PERM": "it may not be used by this user",
-    "SQLITE_ERROR": "its tables are not those of a fleet of this version",
-}
-_PASSING = {
-    "SQLITE_BUSY": "other processes write to it all the time",
-    "SQLITE_FULL": "its disk is full",
-    "SQLITE_IOERR_SHMSIZE": "its disk is full",
-    "SQLITE_IOERR": "its disk fails",
-}
-
-_FULL = ("SQLITE_FULL", "SQLITE_IOERR_WRITE")
-
-
-def _name(error: sqlite3.Error) -> str:
-    return getattr(error, "sqlite_errorname", "SQLITE_ERROR")
-
-
-def _translated(error: sqlite3.Error, path: Path) -> FleetError:
-    name = _name(error)
-    for code, reason in _PASSING.items():
-        if name.startswith(code):
-            return FleetUnavailableError(f"the fleet's file {path}: {reason} ({error})")
-    reason = next((text for code, text in _HOPELESS.items() if name.startswith(code)), "failed")
-    return FleetError(f"the fleet's file {path}: {reason} ({error})")

@@ -21,6 +21,7 @@ CREATE TABLE IF NOT EXISTS {members} (
 """
 
 STATEMENTS = {
+    "exists": "SELECT 1 FROM sqlite_master WHERE name = '{members}'",
     "add": """
         INSERT INTO {refs} (ref, added) SELECT value, :now FROM json_each(:refs) WHERE true
         ON CONFLICT (ref) DO NOTHING""",

@@ -149,6 +149,48 @@ def test_a_worker_says_how_the_fleet_stands(virtual: Service, invoke: Invoke, ho
     assert "0 waiting, 1 held, 0 to read, 0 done, 0 workers" in invoke("fleet", "status").out
 
 
+@pytest.fixture
+def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A working directory without a fleet, and no other that is named."""
+    monkeypatch.delenv("AITOEARN_FLEET")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path / "aitoearn-fleet.db"
+
+
+@pytest.mark.parametrize("command", [("status",), ("status", "--watch"), ("outcomes",)])
+def test_a_fleet_that_is_not_there_is_not_made_by_a_look(
+    elsewhere: Path, invoke: Invoke, command: tuple[str, ...]
+) -> None:
+    """The working directory is another one than its workers', mostly."""
+    result = invoke("fleet", *command)
+    assert (result.status, result.out) == (2, "")
+    assert f"no fleet here: {elsewhere} does not exist" in result.err
+    assert "AITOEARN_FLEET" in result.err
+    assert not elsewhere.exists()
+
+
+@pytest.mark.parametrize("command", [("status",), ("outcomes", "--no-follow")])
+def test_a_fleet_of_another_name_is_not_made_by_a_look(
+    invoke: Invoke, url: str, command: tuple[str, ...]
+) -> None:
+    """It is named, and so is the file."""
+    invoke("fleet", "add", "image:1")
+    result = invoke("fleet", *command, "--name", "nightly")
+    assert result.status == 2
+    assert f"{url.removeprefix('sqlite:///')} holds no fleet named 'nightly'" in result.err
+
+
+def test_a_worker_says_where_it_makes_a_fleet(
+    elsewhere: Path, virtual: Service, invoke: Invoke
+) -> None:
+    """It may come first, and it may be in the wrong place."""
+    for made in (True, False):
+        told_after(virtual, 5, signal.SIGINT)
+        worked = invoke("fleet", "work")
+        assert worked.status == 0
+        assert (f"{elsewhere} does not exist; it is made" in worked.err) == made
+
+
 def test_a_worker_is_interrupted_as_it_is_told_to_stop(virtual: Service, invoke: Invoke) -> None:
     """Ctrl-C hands over, too."""
     told_after(virtual, 5, signal.SIGINT)
@@ -159,6 +201,7 @@ def test_a_worker_is_interrupted_as_it_is_told_to_stop(virtual: Service, invoke:
 
 def test_a_fleet_is_watched(virtual: Service, invoke: Invoke) -> None:
     """Each two seconds, until Ctrl-C."""
+    invoke("fleet", "add", "image:1")
     told_after(virtual, 5, signal.SIGINT)
     watched = invoke("fleet", "status", "--watch", "--json")
     assert watched.status == 130
@@ -170,6 +213,12 @@ def test_nothing_is_said_again_while_nothing_changes(
     virtual: Service, invoke: Invoke, command: tuple[str, ...]
 ) -> None:
     """In a pipe, which may be the log of a worker that has nothing to do for days."""
+
+    async def make() -> None:
+        async with Fleet():
+            pass
+
+    asyncio.run(make())
     told_after(virtual, 300, signal.SIGINT)
     result = invoke("fleet", *command)
     lines = [line for line in result.err.splitlines() if "0 waiting, 0 held" in line]
@@ -276,6 +325,7 @@ def test_a_fleet_is_shown_on_a_terminal(service: Service, invoke: Invoke) -> Non
 
 def test_a_fleet_that_is_shown_once_is_not_redrawn(service: Service, invoke: Invoke) -> None:
     """The terminal is as after any other command: no cursor was hidden, nothing written over."""
+    invoke("fleet", "add", "image:1")
     out = invoke("fleet", "status", tty=True).out
     assert out.count("share of the rate") == 1
     assert "\x1b[?25" not in out
@@ -321,7 +371,7 @@ def test_a_task_that_could_not_be_added_is_named(
         (["fleet", "outcomes", "--out", "/nowhere/x.jsonl"], "/nowhere/x.jsonl"),
         (["fleet", "add", "--file", "/nowhere.txt"], "/nowhere.txt: No such file"),
         (["fleet", "outcomes", "--prefetch", "0"], "--prefetch"),
-        (["fleet", "status", "--fleet", "sqlite:////nowhere/at/all.db"], "cannot be opened"),
+        (["fleet", "status", "--fleet", "sqlite:////nowhere/at/all.db"], "does not exist"),
         (
             ["generate", "image", "--model", "m", "--fleet", "--save", ".", "a cat"],
             "it is a worker that saves",

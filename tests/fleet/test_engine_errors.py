@@ -16,7 +16,7 @@ import pytest
 import redis
 
 from aitoearn_async.emulator import VirtualTimeLoop
-from aitoearn_async.fleet import Fleet, FleetError, FleetUnavailableError
+from aitoearn_async.fleet import Fleet, FleetError, FleetNotFoundError, FleetUnavailableError
 from aitoearn_async.fleet.ledger import Kind, Ledger, Member
 from aitoearn_async.fleet.postgres import PostgresLedger
 from aitoearn_async.fleet.postgres_errors import translated
@@ -87,6 +87,48 @@ def test_a_missing_package_is_named_with_the_line_that_installs_it(
     monkeypatch.setitem(sys.modules, package, None)
     with pytest.raises(FleetError, match=f"pip install 'aitoearn-async\\[{extra}\\]'"):
         Fleet(url)
+
+
+# What is not there.
+
+
+async def test_a_fleet_is_made_where_it_may_be(engine: Engine) -> None:
+    """By whoever comes first, also a reader; one who may not make it finds no trace of that."""
+    for _ in range(2):
+        with pytest.raises(FleetNotFoundError, match="no fleet here: "):
+            await Fleet(engine.url, create=False).__aenter__()
+    async with Fleet(engine.url, name="other") as fleet:
+        assert (await fleet.status()).waiting == 0
+    with pytest.raises(FleetNotFoundError, match="no fleet named 'fleet'"):
+        await Fleet(engine.url, create=False).__aenter__()
+    async with Fleet(engine.url, name="other", create=False) as fleet:
+        assert await fleet.add(refs(2)) == 2
+        assert (await fleet.status()).waiting == 2
+
+
+async def test_a_file_that_is_not_there_is_named_whole(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The working directory is another than it should be, mostly. Nothing is written there."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("AITOEARN_FLEET", raising=False)
+    with pytest.raises(FleetNotFoundError) as caught:
+        await Fleet(create=False).__aenter__()
+    assert str(caught.value) == f"no fleet here: {tmp_path}/aitoearn-fleet.db does not exist"
+    assert os.listdir(tmp_path) == []
+
+
+async def test_a_file_of_somebody_else_is_left_as_it_is(tmp_path: Path) -> None:
+    """Where no fleet may be made. One in which there is nothing, too."""
+    path = tmp_path / "mine.db"
+    for statement in ("", "CREATE TABLE mine (x)"):
+        with contextlib.closing(sqlite3.connect(path)) as connection:
+            connection.execute(statement)
+        before = path.read_bytes()
+        with pytest.raises(FleetNotFoundError, match="no fleet named 'fleet'"):
+            await Fleet(f"sqlite:///{path}", create=False).__aenter__()
+        assert path.read_bytes() == before
+        assert os.listdir(tmp_path) == [path.name]
 
 
 # Servers.

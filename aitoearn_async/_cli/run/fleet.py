@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import sys
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,7 @@ import click
 import msgspec
 
 from aitoearn_async import AiToEarnError, AnyRef, AnyTask, Outcome, TaskRef, parse_ref
-from aitoearn_async.fleet import Fleet, FleetError
+from aitoearn_async.fleet import Fleet, FleetError, FleetNotFoundError
 
 from ..files.ref_list import without_comment
 from ..files.results_file import ResultsFile, ResultsFileLostError
@@ -68,10 +68,10 @@ def work(
 ) -> ExitStatus:
     """Run a worker until told to stop."""
     client = client_from(service, media, RateOptions(rates.concurrency, None))
-    fleet = _fleet(place)
+    found, made = _fleet(place, create=False), _fleet(place)
 
     async def work() -> ExitStatus:
-        async with fleet, client:
+        async with _found_or_made(found, made) as fleet, client:
             looking = asyncio.create_task(_look_on(fleet, as_json=service.as_json))
             try:
                 await fleet.work(
@@ -93,6 +93,18 @@ def work(
     return _execute(work(), stopped)
 
 
+@contextlib.asynccontextmanager
+async def _found_or_made(found: Fleet, made: Fleet) -> AsyncGenerator[Fleet]:
+    """Open the fleet, and say where none was there: a worker of a wrong one waits without end."""
+    async with contextlib.AsyncExitStack() as stack:
+        try:
+            fleet = await stack.enter_async_context(found)
+        except FleetNotFoundError as error:
+            echo_error(tr("{reason}; it is made").format(reason=error))
+            fleet = await stack.enter_async_context(made)
+        yield fleet
+
+
 async def _look_on(fleet: Fleet, *, as_json: bool) -> None:
     with report.view(as_json=as_json) as show:
         while True:
@@ -106,7 +118,7 @@ def outcomes(
     options: FleetReportOptions, out: str | None, *, follow: bool, prefetch: int
 ) -> ExitStatus:
     """Read outcomes into a file, or to stdout."""
-    fleet = _fleet(options)
+    fleet = _fleet(options, create=False)
     with contextlib.ExitStack() as stack:
         results = stack.enter_context(ResultsFile(out)) if out is not None else None
         if results is not None:
@@ -143,7 +155,7 @@ def _line(outcome: Outcome[AnyTask]) -> str:
 
 def status(options: FleetReportOptions, *, watch: bool) -> ExitStatus:
     """Show how the fleet stands, once or again and again."""
-    fleet = _fleet(options)
+    fleet = _fleet(options, create=False)
 
     async def work() -> ExitStatus:
         async with fleet:
@@ -213,9 +225,9 @@ async def _piped() -> asyncio.StreamReader | None:
     return reader
 
 
-def _fleet(options: FleetOptions) -> Fleet:
+def _fleet(options: FleetOptions, *, create: bool = True) -> Fleet:
     try:
-        return Fleet(options.url or None, name=options.name, lease=options.lease)
+        return Fleet(options.url or None, name=options.name, lease=options.lease, create=create)
     except (ValueError, FleetError) as error:
         raise click.UsageError(str(error).replace("name=", "--name ")) from None
 
@@ -228,6 +240,10 @@ def _execute(
             return await work
         except ResultsFileLostError as error:
             echo_error(str(error))
+            return ExitStatus.USAGE
+        except FleetNotFoundError as error:
+            advice = tr("add tasks first, or name the fleet with --fleet or AITOEARN_FLEET")
+            echo_error(f"{error}; {advice}")
             return ExitStatus.USAGE
         except AiToEarnError as error:
             echo_error(str(error))
