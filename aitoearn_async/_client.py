@@ -30,15 +30,13 @@ from ._arguments import (
     uploadable,
     wait_limits,
 )
-from ._polling.coroutine_like import coroutine_function
-from ._polling.hooks import call
+from ._polling.awaitables import call, coroutine_function
 from ._polling.rhythm import Rhythm
 from ._polling.schedule import WaitStrategy
-from ._polling.submitted import naming
 from ._polling.waiter import Waiter
 from ._runtime.lifetime import Lifetime
 from ._runtime.logs import log_as_asked
-from ._waits import Waits
+from ._waits import Waits, naming
 from .contract.catalog import EditModel, ImageModel, VideoModel
 from .contract.endpoints import EDIT_MODELS, IMAGE_MODELS, VIDEO_MODELS, ref_of
 from .contract.requests import TaskRequest

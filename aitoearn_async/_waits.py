@@ -5,7 +5,8 @@ They get the parts of the client that they need. Their arguments have been check
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterable, Awaitable, Callable, Iterable
+from collections.abc import AsyncIterable, Awaitable, Callable, Generator, Iterable
+from contextlib import contextmanager
 from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -17,6 +18,7 @@ from ._polling.shared_rounds import SharedRounds
 from ._polling.waiter import Poll, Waiter
 from .contract.endpoints import ref_of
 from .contract.tasks import Task, TaskRef
+from .errors import AiToEarnError
 
 if TYPE_CHECKING:
     from ._assembly import Parts
@@ -131,3 +133,15 @@ class Waits:
             clock=self._parts.lifetime,
             rounds=self._rounds,
         )
+
+
+@contextmanager
+def naming(ref: TaskRef[Any]) -> Generator[None]:
+    """Make every error that is raised inside name the task that has been submitted."""
+    try:
+        yield
+    except BaseException as exc:
+        exc.add_note(f"{ref} was submitted and goes on")
+        if isinstance(exc, AiToEarnError):
+            exc.ref = ref  # type: ignore[assignment]
+        raise

@@ -57,7 +57,7 @@ MAY_IMPORT: dict[str, set[str]] = {
         *("contract", "errors", "_runtime", "_net", "_resilience", "_polling", "_transport"),
         *("_api", "_downloads", "_uploads"),
     },
-    "_waits": {"contract", "_arguments", "_polling", "_assembly", "telemetry"},
+    "_waits": {"contract", "errors", "_arguments", "_polling", "_assembly", "telemetry"},
     "telemetry": {"_version", "contract", "errors", "_verdict", "_polling"},
     "_client": {
         *("contract", "errors", "_runtime", "_resilience", "_polling", "_api"),

@@ -18,7 +18,6 @@ from .._runtime.bounded_dict import BoundedDict
 from ..contract.endpoints import LOGS, LogPage, LogRow, log_decoder
 from ..contract.status import TaskState, state_of
 from ..contract.tasks import ImageRef, is_id
-from .row_range import after
 
 if TYPE_CHECKING:
     from .caller import ApiCaller
@@ -113,7 +112,7 @@ class ImageList(AsyncIterator[ListedImage]):
         before = len(self._seen)
         self._ready.extend(_listed(row) for row in page.rows if is_id(row.id) and self._is_new(row))
         is_repeated = len(self._seen) == before and not self._ready
-        self._next = None if is_repeated else after(wanted, len(page.rows), page.total)
+        self._next = None if is_repeated else wanted.following(len(page.rows), page.total)
 
     def _is_new(self, row: LogRow) -> bool:
         if row.id in self._seen:

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 
-from .._polling.hooks import call
+from .._polling.awaitables import call
 from .._polling.page_scan import PageRange
 from .._runtime.bounded_dict import BoundedDict
 from .._verdict import spoils_a_page
@@ -35,7 +35,6 @@ from ..errors import (
     TaskNotFoundError,
     UnexpectedResponseError,
 )
-from .row_range import after, smaller_pages
 
 if TYPE_CHECKING:
     from .caller import ApiCaller
@@ -177,7 +176,7 @@ class VideoList(AsyncIterator[VideoTask]):
                 await self._blame(error)
             self._leave(wanted)
             if wanted.size > 1:
-                self._wanted.extendleft(reversed(smaller_pages(wanted.at, wanted.size)))
+                self._wanted.extendleft(reversed(wanted.parts()))
             else:
                 self._ready.append(SkippedVideo(wanted.at, error.with_traceback(None)))
             return
@@ -191,7 +190,7 @@ class VideoList(AsyncIterator[VideoTask]):
         self._repeated = 0 if self._ready else self._repeated + len(page.rows)
         if self._repeated > _MOST_SEEN:
             raise ContractError("the list of videos goes on and on with rows it has had before")
-        self._go_on(after(wanted, len(page.rows), page.total), wanted)
+        self._go_on(wanted.following(len(page.rows), page.total), wanted)
 
     async def _blame(self, error: ApiError | UnexpectedResponseError) -> None:
         """Make sure that it is the row that fails: a page without rows must not.

@@ -16,11 +16,10 @@ from typing import Any, TypeVar, cast
 from ..contract.endpoints import ref_of
 from ..contract.tasks import Task, TaskRef
 from ..errors import AiToEarnError
+from .awaitables import call
 from .clock import Clock
-from .hooks import call
 from .observation import time_left
-from .outcome import Outcome
-from .outcome_types import EitherOutcome
+from .outcome import EitherOutcome, Outcome
 from .pages import PageSource
 from .ref_reader import RefReader
 from .resume import Resume

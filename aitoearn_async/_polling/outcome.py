@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Generic, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Literal, TypeAlias, TypeVar
 
 import msgspec
 
@@ -76,3 +76,29 @@ class Outcome(msgspec.Struct, Generic[T_co], frozen=True, kw_only=True):
             ValueError: It is no such line.
         """
         return Outcome[Any](**outcome_json.decode(line))
+
+
+# Type checkers see two shapes, so that the task is there after `if outcome.ok:`. mypy tells them
+# apart by `ok`; pyright compares alone (`outcome.ok is True`, `outcome.error is None`), and for it,
+# what a shape lacks is `Any`.
+if TYPE_CHECKING:
+
+    class SucceededOutcome(Outcome[T_co], frozen=True, kw_only=True):
+        """The outcome of a task that succeeded, and whose files were saved if asked for."""
+
+        ok: Literal[True]  # pyright: ignore[reportIncompatibleMethodOverride]
+        """The mark of this shape."""
+        task: T_co
+        """The finished task."""
+
+    class UnsuccessfulOutcome(Outcome[T_co], frozen=True, kw_only=True):
+        """Any other outcome."""
+
+        ok: Literal[False]  # pyright: ignore[reportIncompatibleMethodOverride]
+        """The mark of this shape."""
+        error: AiToEarnError
+        """The error that stands in the way of success."""
+
+    EitherOutcome: TypeAlias = SucceededOutcome[T_co] | UnsuccessfulOutcome[T_co]
+else:
+    EitherOutcome = Outcome

@@ -1,4 +1,4 @@
-"""Which pages to ask for in one round: a pure plan, with no clock and no HTTP.
+"""Pages of a list by their rows, and which of them one round asks for. No clock and no HTTP.
 
     from the newest on, until all that are waited for have been met, or the list has ended,
     or some pages past the last one of ours have none of them; more where many are looked for
@@ -35,22 +35,44 @@ class PageRange(msgspec.Struct, frozen=True):
         return self.at // self.size + 1
 
     def parts(self) -> list[PageRange]:
-        """Return the smaller pages that cover the same rows; none for a single row."""
+        """Return smaller pages that cover the same rows; none for a single row.
+
+        They are halves or fifths of it; where it has neither, their sizes are powers of two.
+        """
         if self.size == 1:
             return []
-        size = self.size // (2 if self.size % 2 == 0 else 5 if self.size % 5 == 0 else self.size)
-        return [PageRange(at, size) for at in range(self.at, self.at + self.size, size)]
+        end = self.at + self.size
+        for divisor in (2, 5):
+            if self.size % divisor == 0:
+                size = self.size // divisor
+                return [PageRange(at, size) for at in range(self.at, end, size)]
+        found: list[PageRange] = []
+        at, largest = self.at, 1 << self.size.bit_length() - 1
+        while at < end:
+            part = min(1 << (end - at).bit_length() - 1, at & -at or largest)
+            found.append(PageRange(at, part))
+            at += part
+        return found
 
+    def is_cut(self, rows: int, total: int | None) -> bool:
+        """Return whether it came with fewer rows than were asked for, though the list goes on.
 
-def is_cut(wanted: PageRange, rows: int, total: int | None) -> bool:
-    """Return whether a page has fewer rows than were asked for, though the list goes on.
+        Args:
+            rows: Rows that it came with.
+            total: Rows of the whole list, as the page says.
+        """
+        return rows < self.size and total is not None and self.at + rows < total
 
-    Args:
-        wanted: The page.
-        rows: Rows on it.
-        total: Rows of the whole list, as the page says.
-    """
-    return rows < wanted.size and total is not None and wanted.at + rows < total
+    def following(self, rows: int, total: int | None) -> PageRange | None:
+        """Return the page to ask for after this one came with so many rows; None after the last.
+
+        A service may give fewer rows than it is asked for, though its total says that it has more.
+        It numbers its pages by those rows then, and so do we. A list that is longer than its total
+        shows the total to be wrong.
+        """
+        seen = self.at + rows
+        goes_on = seen != total if rows >= self.size else self.is_cut(rows, total)
+        return PageRange(seen - seen % rows, rows) if rows and goes_on else None
 
 
 class PageScan:

@@ -10,7 +10,7 @@ import msgspec
 from .._verdict import Verdict
 from ..contract.endpoints import LogRow
 from ..contract.tasks import Task, TaskRef
-from .page_scan import SIZES, PageRange, is_cut, larger, smaller
+from .page_scan import SIZES, PageRange, larger, smaller
 
 T = TypeVar("T", bound=Task)
 
@@ -62,7 +62,7 @@ class RouteState(msgspec.Struct):
         Such pages are asked for from then on, until one shows that the total was wrong.
         """
         rows = len(page.rows)
-        if not is_cut(wanted, rows, page.total):
+        if not wanted.is_cut(rows, page.total):
             return False
         self.most = rows or SIZES[0]
         self.size = min(self.size, self.most)

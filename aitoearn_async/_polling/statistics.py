@@ -9,7 +9,7 @@ from collections.abc import Callable
 import msgspec
 
 from ..errors import AiToEarnError, TaskFailedError
-from .hooks import call
+from .awaitables import call
 
 _SECONDS_BETWEEN_REPORTS = 1.0
 _SECONDS = 8

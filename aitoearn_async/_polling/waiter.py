@@ -15,8 +15,8 @@ from .._verdict import Verdict
 from ..contract.status import TaskState
 from ..contract.tasks import AnyRef, Task, TaskRef
 from ..errors import TaskFailedError
+from .awaitables import CoroutineLike
 from .clock import Clock
-from .coroutine_like import CoroutineLike
 from .ends import response_deadline, warn_of_first_failure
 from .settings import WaitSettings
 from .shared_rounds import SharedRounds

@@ -24,7 +24,6 @@ from aitoearn_async import (
     VideoTask,
 )
 from aitoearn_async._api import video_list
-from aitoearn_async._api.row_range import smaller_pages
 from aitoearn_async._api.video_list import VideoPage
 from aitoearn_async.emulator import Emulator, Fault
 from tests.support.raw_server import Heard, RawServer, envelope, http
@@ -88,17 +87,6 @@ def test_rows_made_meanwhile_bring_none_twice(
     got = asyncio.run(main())
     assert len(set(got)) == len(got)
     assert [id for id in got if not id.startswith("n")] == good
-
-
-@given(st.integers(0, 50), st.integers(2, 1000))
-def test_smaller_pages_cover_a_page(number: int, size: int) -> None:
-    at = number * size
-    found = smaller_pages(at, size)
-    assert [row for wanted in found for row in range(wanted.at, wanted.at + wanted.size)] == list(
-        range(at, at + size)
-    )
-    assert all(wanted.at % wanted.size == 0 and wanted.size < size for wanted in found)
-    assert len(found) <= 2 * size.bit_length()
 
 
 @given(st.integers(0, 300), st.integers(1, 100), st.integers(1, 100), st.integers(0, 200))

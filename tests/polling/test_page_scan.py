@@ -55,6 +55,17 @@ def test_a_bad_row_hides_no_other(rows: list[bool], bad: set[int]) -> None:
     assert all(wanted.at % wanted.size == 0 for wanted in asked)
 
 
+@given(st.integers(0, 50), st.integers(2, 1000))
+def test_the_parts_of_a_page_cover_it(number: int, size: int) -> None:
+    """They are few, and each is a page of its own."""
+    at = number * size
+    found = PageRange(at, size).parts()
+    rows = [row for wanted in found for row in range(wanted.at, wanted.at + wanted.size)]
+    assert rows == list(range(at, at + size))
+    assert all(wanted.at % wanted.size == 0 and wanted.size < size for wanted in found)
+    assert len(found) <= 2 * size.bit_length()
+
+
 def test_a_service_that_fails_every_page_is_left_alone() -> None:
     """After some forty pages it is no row's fault."""
     scan = PageScan(1000, 10, 0)

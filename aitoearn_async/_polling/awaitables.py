@@ -1,4 +1,6 @@
-"""Objects that are accepted where coroutines are. What they run is not known here.
+"""Objects that are accepted where coroutines are, and hooks that may be coroutine functions.
+
+What they run is not known here.
 
 `asyncio.create_task`, `TaskGroup`, debuggers and tracers ask for more than `await` does.
 """
@@ -11,10 +13,18 @@ import inspect
 from abc import abstractmethod
 from collections.abc import Callable, Coroutine, Generator
 from types import CodeType, CoroutineType, FrameType, FunctionType, MethodType, TracebackType
-from typing import Any, TypeVar, cast
+from typing import Any, TypeVar, TypeVarTuple, cast
 
 T = TypeVar("T")
 F = TypeVar("F", bound=Callable[..., Any])
+Ts = TypeVarTuple("Ts")
+
+
+async def call(hook: Callable[[*Ts], object], *args: *Ts) -> None:
+    """Call a hook of the caller's, and await what it returns where that can be awaited."""
+    result = hook(*args)
+    if inspect.isawaitable(result):
+        await result
 
 
 class CoroutineLike(Coroutine[Any, Any, T]):
