@@ -60,8 +60,9 @@ class Question(Protocol[T]):
         """The id of the request."""
         ...
 
-    def decode(self, body: bytes, /) -> Envelope[T] | Refusal | Malformed:
-        """Read a body."""
+    @property
+    def decode(self) -> Callable[[bytes], Envelope[T] | Refusal | Malformed]:
+        """Decodes a body."""
         ...
 
     def stray(self, result: Envelope[T] | Refusal, /) -> str | None:
@@ -269,7 +270,7 @@ class ApiCaller:
             if no is None:
                 return rejected(response, request_id, self.http)
             return self._refused(no, response, question)
-        result = question.decode(self.http.credentials.redact_bytes(response.body))
+        result = question.decode(response.body)
         if isinstance(result, Envelope):
             why = question.stray(result)
             return result.data if why is None else self._stray(why, response, request_id)

@@ -18,7 +18,7 @@ from .._polling.state import PollResult, WaitState
 from .._transport.response import Response
 from .._verdict import Verdict
 from ..contract.endpoints import ENDPOINTS, Endpoint
-from ..contract.envelope import decode_head
+from ..contract.envelope import decode_head, decode_task
 from ..contract.status import is_known
 from ..contract.tasks import AnyRef, Task, TaskRef
 from ..errors import NotAskedError, TransportError
@@ -100,8 +100,9 @@ class Poller:
     ) -> T | Verdict:
         while True:
             request_id = self._fresh_id()
-            codec = endpoint.codec
-            question = PollQuestion(ref.id, request_id, ref, codec, self._check, is_fresh=True)
+            codec, check = endpoint.codec, self._check
+            decode = partial(decode_task, codec=codec)
+            question = PollQuestion(ref.id, request_id, ref, decode, codec.id_of, check, True)
             path, is_past_caches = endpoint.path + ref.id, self._cache.is_seen
             if is_past_caches:
                 path = self._caller.path_past_caches(path)
@@ -156,7 +157,9 @@ class Poller:
             if response.status == 304 and etag is not None:
                 # It is unchanged since another response than ours: that says nothing.
                 response = await self._http.send("GET", path, request_id, deadline, route=route)
-        question = PollQuestion(ref.id, request_id, ref, endpoint.codec, self._check)
+        codec = endpoint.codec
+        decode = partial(decode_task, codec=codec)
+        question = PollQuestion(ref.id, request_id, ref, decode, codec.id_of, self._check)
         task = self._task(question, response)
         if question.is_copy or isinstance(task, Verdict):
             task, response = await self._ask_again(question, task, response, path, route, deadline)

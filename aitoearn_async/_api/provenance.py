@@ -17,7 +17,7 @@ import msgspec
 from .._net.headers import stored_by
 from .._runtime.bounded_dict import BoundedDict
 from .._transport.response import Response
-from ..contract.envelope import Codec, Envelope, Malformed, decode_task
+from ..contract.envelope import Envelope, Malformed
 from ..contract.refusal import Refusal, id_text
 from ..contract.tasks import Task, TaskRef
 
@@ -81,22 +81,20 @@ class PollQuestion(msgspec.Struct, Generic[T]):
     subject: str
     request_id: str
     ref: TaskRef[T]
-    codec: Codec[T]
+    decode: Callable[[bytes], Envelope[T] | Refusal | Malformed]
+    id_of: Callable[[T], str]
+    """Returns the id that an answer echoes."""
     check: RefusalCheck
     is_fresh: bool = False
     """No request before had the same id."""
     is_copy: bool | None = None
     """It answers another request: a cache has kept it. None if its ids do not tell."""
 
-    def decode(self, body: bytes) -> Envelope[T] | Refusal | Malformed:
-        """Read a body."""
-        return decode_task(body, self.codec)
-
     def stray(self, result: Envelope[T] | Refusal) -> str | None:
         """Return why a response is for another request; None if it is not."""
         if isinstance(result, Refusal):
             return self.check.stray(self.ref, self.request_id, result)
-        echoed = self.codec.id_of(result.data)
+        echoed = self.id_of(result.data)
         if not is_for(self.ref, echoed):
             return f"the answer is for the task {self.check.shown(echoed)!r:.60}"
         if self.check.note_good(self.ref, self.request_id, result.request_id):

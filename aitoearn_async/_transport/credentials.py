@@ -10,6 +10,7 @@ import inspect
 import os
 import re
 from collections.abc import Awaitable, Callable
+from functools import cached_property
 from typing import NoReturn, SupportsIndex, TypeAlias, cast
 
 from .._runtime.lifetime import Lifetime, Timeout, is_cancelled
@@ -68,17 +69,20 @@ class Credentials:
     def __init__(
         self, key: Key | None, provider: Provider | None, lifetime: Lifetime, seconds: float
     ) -> None:
-        self.number: int = 0 if key is None else 1
+        self.number: int = 0
         """The number of the key in use; 0 while there is none."""
         self.awaited: bool = key is None
         """A key is being asked for, or has to be: requests wait for it."""
-        self.keys: tuple[Key, ...] = () if key is None else (key,)
+        self.keys: tuple[Key, ...] = ()
         """The key in use, and behind it the one before."""
+        self.spellings: tuple[Spellings, ...] = ()
+        """Those of these keys. The service may repeat one, and tasks are stored."""
+        if key is not None:
+            self._use(key)
         self._provider = provider
         self._lifetime = lifetime
         self._seconds = seconds
         self._lock = asyncio.Lock()
-        self._cutters: dict[Key, Callable[[bytes], bytes]] = {}
         self._calls = self._asking = 0
         self._failure: Exception | None = None  # of the last call, while somebody asks for it
 
@@ -94,16 +98,6 @@ class Credentials:
         for key in self.keys:
             text = without_key(text, key)
         return text
-
-    def redact_bytes(self, body: bytes) -> bytes:
-        """Return a body without these keys: the service may repeat one, and tasks are stored.
-
-        It leaves a key of a few characters, as test servers have: those stand in texts by chance.
-        """
-        for key in self.keys:
-            if len(key) >= _SECRET:
-                body = _cutter(key, self._cutters)(body)
-        return body
 
     async def ready(self, deadline: float) -> TimeoutError | None:
         """Wait for the key that is being asked for, or ask for the first one.
@@ -193,10 +187,14 @@ class Credentials:
         self._calls += 1
         self._failure = key if isinstance(key, Exception) else None
         if isinstance(key, Key) and key not in self.keys[:1]:
-            self.keys = (key, *self.keys[:1])
-            self._cutters.clear()
-            self.number += 1
+            self._use(key)
             self.awaited = False
+
+    def _use(self, key: Key) -> None:
+        self.number += 1
+        self.keys = (key, *self.keys[:1])
+        # Not a key of a few characters, as test servers have: those stand in texts by chance.
+        self.spellings = tuple(Spellings(key) for key in self.keys if len(key) >= _SECRET)
 
     async def _given(self) -> Key | ValueError:
         assert self._provider is not None
@@ -244,22 +242,25 @@ def checked(key: object) -> Key | ValueError:
     return Key(key)
 
 
-def _cutter(key: Key, known: dict[Key, Callable[[bytes], bytes]]) -> Callable[[bytes], bytes]:
-    r"""Return what takes a key out of JSON, in whichever escapes it is written.
+class Spellings:
+    r"""The spellings of a key in bytes from outside, in whichever escapes of JSON it is written.
 
     PHP writes `/` as `\/` and .NET `+` as `\u002B`; quotes and backslashes everybody escapes.
     """
-    if key in known:
-        return known[key]
-    # Letters and digits are not escaped, so that most bodies are looked through once, fast.
-    plain = max(re.findall(r"[A-Za-z0-9]+", key), key=len, default="").encode()
-    spelled = re.compile(b"".join(map(_spellings, key)))
 
-    def cut(body: bytes) -> bytes:
-        return spelled.sub(b"<API key>", body) if plain in body else body
+    def __init__(self, key: Key) -> None:
+        self._key = key
+        # Letters and digits are not escaped, so that most bodies are looked through once, fast.
+        self.plain: bytes = max(re.findall(r"[A-Za-z0-9]+", key), key=len, default="").encode()
+        """A part of the key that stands in all of them."""
 
-    known[key] = cut
-    return cut
+    @cached_property
+    def _pattern(self) -> re.Pattern[bytes]:
+        return re.compile(b"".join(map(_spellings, self._key)))
+
+    def cut(self, body: bytes) -> bytes:
+        """Return bytes without the key."""
+        return self._pattern.sub(b"<API key>", body)
 
 
 def _spellings(character: str) -> bytes:

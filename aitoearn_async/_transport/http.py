@@ -38,7 +38,7 @@ from .credentials import Credentials
 from .exchange_errors import ExchangeErrors, held_back
 from .request import OutgoingRequest
 from .response import Response
-from .sessions import Sessions
+from .sessions import CLOSED_SESSION, Sessions
 
 logger: logging.Logger = logging.getLogger("aitoearn_async")
 
@@ -60,7 +60,6 @@ _NEARLY_ALL = 0.99
 """The share of its time after which a request has had all of it: sums of floats are rounded."""
 _SLOWEST_BYTES_PER_SECOND = 128 * 1024
 """Bytes a second that a line must carry, so that a body arrives in time: a megabit."""
-_CLOSED_SESSION = "the aiohttp session given to the Client is closed"
 _CANCELLED = "something was cancelled that the aiohttp session given to the Client had waited for"
 
 
@@ -222,7 +221,7 @@ class Http:
             if is_cancelled():
                 return None
             closed = self.sessions.are_closed
-            raise RuntimeError(_CLOSED_SESSION if closed else _CANCELLED) from None
+            raise RuntimeError(CLOSED_SESSION if closed else _CANCELLED) from None
         # A deadline of the caller's that came first says nothing of the connection.
         if not isinstance(exc, TimeoutError) or seconds >= _NEARLY_ALL * time:
             self.sessions.note_failure(request.path, exc)
@@ -330,9 +329,7 @@ class Http:
     async def _round_trip(self, request: OutgoingRequest, admission: Admission) -> Response:
         sessions, tried = self.sessions, self._revalidation
         is_ours = sessions.are_ours
-        if not is_ours and sessions.are_closed:
-            raise RuntimeError(_CLOSED_SESSION)
-        session = sessions.kept() if request.body is None or not is_ours else sessions.fresh()
+        session = sessions.kept() if request.body is None else sessions.unused()
         try:
             response = await self._request_on(session, request)
         except ConnectionLostError as lost:
@@ -352,6 +349,9 @@ class Http:
                 content = await content
             if content.startswith(GZIP):
                 content = await unpacked(content, self._most_bytes)
+            for spellings in self.credentials.spellings:
+                if spellings.plain in content:
+                    content = spellings.cut(content)
         except BaseException:
             response.close()
             raise

@@ -1,4 +1,4 @@
-"""A whole response, as it came over the wire: plain data. What it means is not known here."""
+"""A whole response, without the key: plain data. What it means is not known here."""
 
 from __future__ import annotations
 

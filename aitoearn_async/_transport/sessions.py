@@ -25,6 +25,7 @@ from .._net.idle_limit import IdleLimit
 
 # Below the 65 s after which the service's proxy hangs up, above the 10 s between two polls.
 _LONGEST_IDLE = 15.0
+CLOSED_SESSION = "the aiohttp session given to the Client is closed"
 
 
 class Sessions:
@@ -52,10 +53,20 @@ class Sessions:
         return self._kept is not None and self._kept.closed
 
     def kept(self) -> aiohttp.ClientSession:
-        """Return the session whose connections are used again."""
+        """Return the session whose connections are used again.
+
+        Raises:
+            RuntimeError: It is the caller's, who has closed it.
+        """
         if self._kept is None:
             self._kept = open_session(self._headers, keepalive_timeout=self._idle_limit.seconds)
+        elif not self.are_ours and self._kept.closed:
+            raise RuntimeError(CLOSED_SESSION)
         return self._kept
+
+    def unused(self) -> aiohttp.ClientSession:
+        """Return the session for what goes out once: on a connection of its own, if it is ours."""
+        return self.fresh() if self.are_ours else self.kept()
 
     def fresh(self) -> aiohttp.ClientSession:
         """Return the session that makes a connection for each request."""
