@@ -101,7 +101,7 @@ class Fleet:
 
     Raises:
         ValueError: An argument cannot be used.
-        FleetError: The engine's package is not installed.
+        FleetError: The engine's package is not installed, or finds no libpq.
     """
 
     def __init__(

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
+from collections.abc import Generator
 from pathlib import Path
 from urllib.parse import unquote
 
@@ -13,6 +15,8 @@ from .ledger import Ledger
 VARIABLE = "AITOEARN_FLEET"
 """The environment variable that holds the default address."""
 DEFAULT_FILE = "aitoearn-fleet.db"
+_NO_LIBPQ = "no pq wrapper available"
+"""psycopg's words where it is installed without its binary part, and the system has none for it."""
 
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,30}", re.ASCII)
 _EXAMPLES = "postgresql://user@host/database, redis://host:6379/0 or sqlite:///path/to/file.db"
@@ -24,6 +28,7 @@ def ledger_at(url: str | None, name: str, lease: float) -> Ledger:
     Raises:
         ValueError: The address or the name cannot be used.
         FleetError: The package that the engine needs is not installed.
+        ImportError: It is, and something else cannot be imported.
     """
     if not isinstance(name, str) or not _NAME.fullmatch(name):
         raise ValueError(
@@ -39,16 +44,12 @@ def ledger_at(url: str | None, name: str, lease: float) -> Ledger:
 
         return SqliteLedger(_path(url, source), name, lease)
     if scheme in ("postgresql", "postgres"):
-        try:
+        with _needing("psycopg", "postgres"):
             from .postgres import PostgresLedger
-        except ImportError as error:
-            raise _missing("psycopg", "postgres") from error
         return PostgresLedger(url, name, lease)
     if scheme in ("redis", "rediss", "unix", "valkey", "valkeys"):
-        try:
+        with _needing("redis", "redis"):
             from .redis import RedisLedger
-        except ImportError as error:
-            raise _missing("redis", "redis") from error
         return RedisLedger(url.replace("valkey", "redis", 1), name, lease)
     # The address may hold a password, so no more of it is shown.
     raise ValueError(f"{source} begins with {scheme[:20]!r}: give {_EXAMPLES}")
@@ -64,5 +65,18 @@ def _path(url: str, source: str) -> Path:
     return Path(unquote(path))
 
 
-def _missing(package: str, extra: str) -> FleetError:
-    return FleetError(f"this fleet's engine needs {package}: pip install 'aitoearn-async[{extra}]'")
+@contextlib.contextmanager
+def _needing(package: str, extra: str) -> Generator[None]:
+    """Name what is to be installed, where that is why an import fails in the block."""
+    install = f"pip install 'aitoearn-async[{extra}]'"
+    try:
+        yield
+    except ImportError as error:
+        if error.name == package:
+            raise FleetError(f"this fleet's engine needs {package}: {install}") from error
+        if _NO_LIBPQ in str(error):
+            raise FleetError(
+                f"{package} finds no libpq, the client library of Postgres: {install} brings it "
+                "along, or install the system's, on Debian with apt-get install libpq5"
+            ) from error
+        raise

@@ -89,6 +89,42 @@ def test_a_missing_package_is_named_with_the_line_that_installs_it(
         Fleet(url)
 
 
+@pytest.mark.parametrize(
+    ("url", "broken"),
+    [
+        ("postgresql://host/db", "psycopg.conninfo"),
+        ("postgresql://host/db", "msgspec"),
+        ("redis://host", "redis.backoff"),
+        ("redis://host", "msgspec"),
+    ],
+)
+def test_only_a_missing_package_is_said_to_be_missing(
+    monkeypatch: pytest.MonkeyPatch, url: str, broken: str
+) -> None:
+    """Any other import that fails is raised as it is: to install the package would not help."""
+    for module in ("postgres", "redis"):
+        monkeypatch.delitem(sys.modules, f"aitoearn_async.fleet.{module}", raising=False)
+    monkeypatch.setitem(sys.modules, broken, None)
+    with pytest.raises(ImportError) as caught:
+        Fleet(url)
+    assert caught.value.name == broken
+
+
+def test_a_missing_libpq_is_named_with_both_cures(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The package is there without its binary part, and the system has no library for it."""
+    for name in [each for each in sys.modules if each.partition(".")[0].startswith("psycopg")]:
+        monkeypatch.delitem(sys.modules, name)
+    for name in [each for each in sys.modules if each.startswith("aitoearn_async.fleet.postgres")]:
+        monkeypatch.delitem(sys.modules, name)
+    for name in ("psycopg_c", "psycopg_binary"):
+        monkeypatch.setitem(sys.modules, name, None)
+    monkeypatch.setattr("ctypes.util.find_library", lambda name: None)
+    with pytest.raises(FleetError, match="libpq") as caught:
+        Fleet("postgresql://host/db")
+    assert "pip install 'aitoearn-async[postgres]'" in str(caught.value)
+    assert "apt-get install libpq5" in str(caught.value)
+
+
 # What is not there.
 
 
