@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import os
 import queue
 import threading
 from collections.abc import Callable
@@ -39,6 +40,7 @@ class Threads:
         self._most = most
         self._name = name
         self._executor: _Daemons | None = None
+        self._process = 0
 
     def calls(self) -> Calls:
         """Return a series of calls, each of which waits for the one before it."""
@@ -46,8 +48,8 @@ class Threads:
 
     def start(self, call: Callable[[*Ts], T], *args: *Ts) -> asyncio.Future[T]:
         """Call it in one of the threads."""
-        if self._executor is None:
-            self._executor = _Daemons(self._most, self._name)
+        if self._executor is None or self._process != os.getpid():  # a fork has no threads
+            self._executor, self._process = _Daemons(self._most, self._name), os.getpid()
         return asyncio.get_running_loop().run_in_executor(self._executor, call, *args)
 
     def leave(self) -> None:
@@ -144,7 +146,7 @@ class _Daemons(Executor):
         self._jobs: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
         self._lock = threading.Lock()
         self._count = 0
-        self._idle = 0
+        self._unfinished = 0
         self._number = 0
 
     def submit(self, fn: Callable[..., T], /, *args: Any, **kwargs: Any) -> Future[T]:
@@ -164,10 +166,9 @@ class _Daemons(Executor):
                 future.set_exception(exc)
 
         with self._lock:
-            if self._idle > 0:
-                self._idle -= 1
-            elif self._count < self._most:
+            if self._count < min(self._unfinished + 1, self._most):
                 self._begin()
+            self._unfinished += 1
             self._jobs.put(job)
         return future
 
@@ -188,8 +189,7 @@ class _Daemons(Executor):
                 job = self._jobs.get(timeout=_IDLE_SECONDS)
             except queue.Empty:
                 with self._lock:
-                    if self._idle > 0:
-                        self._idle -= 1
+                    if self._count > self._unfinished:
                         self._count -= 1
                         return
                 continue
@@ -199,7 +199,7 @@ class _Daemons(Executor):
             job()
             del job  # what it held is not to live until the next one
             with self._lock:
-                self._idle += 1
+                self._unfinished -= 1
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
         self._jobs.put(None)

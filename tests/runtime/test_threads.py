@@ -126,6 +126,19 @@ async def test_they_end_when_they_are_let_go() -> None:
     threads.leave()
 
 
+async def test_calls_that_had_to_queue_leave_no_later_one_without_a_thread(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Whatever was called before: when all threads have ended, a call begins one."""
+    monkeypatch.setattr("aitoearn_async._runtime.threads._IDLE_SECONDS", 0.01)
+    threads = Threads(2, "had a queue")
+    for _ in range(2):
+        assert sum(await asyncio.gather(*(threads.start(int, n) for n in range(8)))) == 28
+        await until(lambda: not any("a queue" in each.name for each in threading.enumerate()))
+    assert await threads.start(int) == 0
+    threads.leave()
+
+
 async def test_where_no_thread_is_to_be_had(monkeypatch: pytest.MonkeyPatch) -> None:
     """It is a lack of this machine, and the next call may well have one."""
     threads = Threads(2)

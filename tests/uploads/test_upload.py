@@ -8,6 +8,9 @@ import hashlib
 import io
 import json
 import os
+import subprocess
+import sys
+import threading
 import tracemalloc
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -280,6 +283,42 @@ async def test_a_few_go_at_the_same_time() -> None:
     ):
         await asyncio.gather(*(client.upload(PNG + bytes([n])) for n in range(10)))
         assert store.most_at_once == 4
+
+
+async def test_one_goes_after_a_crowd_of_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The threads that read files have ended meanwhile, and one of them is begun again."""
+    monkeypatch.setattr("aitoearn_async._runtime.threads._IDLE_SECONDS", 0.01)
+    async with Store() as store, Service(store) as service, service.client() as client:
+        await asyncio.gather(*(client.upload(PNG + bytes([n])) for n in range(100)))
+        while any("uploads" in each.name for each in threading.enumerate()):  # noqa: ASYNC110
+            await asyncio.sleep(0)
+        assert await client.upload(PNG + b"another")
+        assert len(store.kept) == 101
+
+
+FORKED = """
+import asyncio, os
+from aitoearn_async import Client
+from aitoearn_async.emulator import Emulator
+
+async def upload():
+    async with (
+        Emulator() as service,
+        Client(service.api_key, base_url=service.url, private_media=True) as client,
+        asyncio.timeout(100),
+    ):
+        assert await client.upload(b"\\x89PNG\\r\\n\\x1a\\n" + bytes(20))
+
+asyncio.run(upload())
+child = os.fork()
+asyncio.run(upload())
+assert not child or os.waitpid(child, 0)[1] == 0
+"""
+
+
+def test_a_forked_process_reads_files_as_well() -> None:
+    """It has none of the threads that read them before."""
+    subprocess.run([sys.executable, "-c", FORKED], check=True, timeout=250)
 
 
 async def test_progress_is_told() -> None:
