@@ -218,7 +218,7 @@ class Ledger(Protocol):
         ...
 
     async def counts(self) -> Counts:
-        """Count the refs in each state."""
+        """Count the refs in each state, and the members, all at one moment."""
         ...
 
     async def finished(self) -> bool:

@@ -28,6 +28,9 @@ _ANALYZE_FROM, _ANALYZE_AGAIN = 1_000, 10
 
 Before that it believes that the table is small, and sorts all that wait for each take."""
 
+_COUNTS = 7
+"""Columns of `counts` that are the same in each row; what follows is a member."""
+
 
 class PostgresLedger(Ledger):
     """A ledger in two tables, `aitoearn_NAME_refs` and `aitoearn_NAME_members`.
@@ -279,7 +282,8 @@ class PostgresLedger(Ledger):
 
     async def counts(self) -> Counts:
         async def counts(run: Run) -> Counts:
-            waiting, held, ended, reading, done, *ages = await one(await run("counts"))
+            rows = await (await run("counts")).fetchall()
+            waiting, held, ended, reading, done, *ages = rows[0][:_COUNTS]
             return Counts(
                 waiting=waiting,
                 held=held,
@@ -287,10 +291,10 @@ class PostgresLedger(Ledger):
                 reading=reading,
                 done=done,
                 oldest=max((age for age in ages if age is not None), default=None),
-                members=members_of(await (await run("members")).fetchall()),
+                members=members_of([row[_COUNTS:] for row in rows if row[_COUNTS] is not None]),
             )
 
-        return await self._connection.transaction(counts)
+        return await self._connection.statement(counts)
 
     async def finished(self) -> bool:
         async def finished(run: Run) -> bool:

@@ -191,8 +191,10 @@ STATEMENTS = {
     "finish_one": """
         UPDATE {refs} SET state = '4', outcome = NULL, holder = NULL, changed = clock_timestamp()
         WHERE ref = %(ref)s AND state = '2' AND txid_status(%(read_in)s) <> 'aborted'""",
+    # With the members, each in a row: two statements would not count at the same moment.
     "counts": """
-        SELECT (SELECT count(*) FROM {refs} WHERE state = '0'),
+        SELECT counts.*, id, held, report FROM (SELECT
+               (SELECT count(*) FROM {refs} WHERE state = '0'),
                (SELECT count(*) FROM {refs} WHERE state = '1'),
                (SELECT count(*) FROM {refs} WHERE state = '2'),
                (SELECT count(*) FROM {refs} WHERE state = '3'),
@@ -200,7 +202,8 @@ STATEMENTS = {
                extract(epoch FROM clock_timestamp() -
                    (SELECT min(added) FROM {refs} WHERE state = '0'))::float8,
                extract(epoch FROM clock_timestamp() -
-                   (SELECT min(added) FROM {refs} WHERE state = '1'))::float8""",
+                   (SELECT min(added) FROM {refs} WHERE state = '1'))::float8
+        ) AS counts LEFT JOIN {members} ON expires > clock_timestamp() ORDER BY id""",
     "unfinished": """
         SELECT (SELECT 1 FROM {refs} WHERE state = '0' ORDER BY added LIMIT 1) IS NOT NULL
             OR (SELECT 1 FROM {refs} WHERE state = '1' ORDER BY holder LIMIT 1) IS NOT NULL

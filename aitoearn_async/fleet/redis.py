@@ -158,8 +158,7 @@ class RedisLedger(Ledger):
         return [(ref.decode(), line) for ref, line in zip(flat[::2], flat[1::2], strict=True)]
 
     async def counts(self) -> Counts:
-        tasks, held, outcomes, reading, done, age = await self.run("counts")
-        _, members = await self._members()
+        tasks, held, outcomes, reading, done, age, members = await self.run("counts")
         return Counts(
             waiting=tasks - held,
             held=held,
@@ -167,7 +166,7 @@ class RedisLedger(Ledger):
             reading=reading,
             done=done,
             oldest=None if age < 0 else age / 1000,
-            members=members,
+            members=_members_of(members),
         )
 
     async def finished(self) -> bool:

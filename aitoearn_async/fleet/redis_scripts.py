@@ -244,7 +244,7 @@ SCRIPTS = {
         end
         return {redis.call('XLEN', p .. 'tasks'), pending('tasks', 'workers'),
             redis.call('XLEN', p .. 'outcomes'), pending('outcomes', 'readers'),
-            redis.call('XLEN', p .. 'done'), age}""",
+            redis.call('XLEN', p .. 'done'), age, all_members()}""",
     "finished": """
         return redis.call('XLEN', p .. 'tasks') + redis.call('XLEN', p .. 'outcomes')""",
     "forget": """

@@ -450,6 +450,31 @@ async def test_calls_that_are_made_anyway_see_that_there_is_nothing_to_take(
     assert await seen() == []
 
 
+async def test_refs_and_members_are_counted_at_one_moment(engine: Engine, ledger: Ledger) -> None:
+    """What is counted adds up while a worker takes and records, and so does what members hold."""
+    await ledger.add(refs(60))
+    mine = await worker(ledger)
+    wrong: list[str] = []
+
+    async def count() -> None:
+        async with engine.opened() as other:
+            while True:
+                counts = await other.counts()
+                held = sum(member.held for member in counts.members)
+                total = counts.waiting + counts.held + counts.ended
+                if (held, total) != (counts.held, 60):
+                    wrong.append(f"{held} of {counts.held} held, {total} in all")
+
+    counting = [asyncio.create_task(count()) for _ in range(2)]
+    for call in range(60):
+        assert await record(ledger, mine, await took(ledger, mine, 1, call)) == 1
+    for each in counting:
+        each.cancel()
+    ends = await asyncio.gather(*counting, return_exceptions=True)
+    assert [type(end) for end in ends] == [asyncio.CancelledError] * 2
+    assert wrong == []
+
+
 async def test_members_numbers_are_never_given_again(engine: Engine, ledger: Ledger) -> None:
     """One who was away for a year cannot be mistaken for another."""
     numbers = []
