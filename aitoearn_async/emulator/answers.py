@@ -25,6 +25,8 @@ from .service import Service
 from .tasks import StoredTask
 
 _NOBODY: Final = ""
+_ROWS_PER_ANSWER: Final = 150
+_ANSWERS_PER_MEGABYTE: Final = 8
 _BAD_ESCAPE: Final = re.compile(r"%(?![0-9A-Fa-f]{2})")
 _UNREAD: Final = ErrorAnswer(dialects.BAD_REQUEST)
 """The answer to a body or a path that cannot be decoded. It has no request id yet."""
@@ -50,11 +52,13 @@ def call_of(service: Service, route: Route, request: Request, fault: Fault | Non
 
 
 def weight(service: Service, request: Request) -> float:
-    """Return the time that the answer takes, in plain answers."""
-    route = _route(service, request)
-    if route is None or not request.headers.get("X-Api-Key"):
-        return 1.0
-    return routes.weight(service, route, call_of(service, route, request, None))
+    """Return the time that the answer takes, in plain answers.
+
+    The service loads whole rows, with the files in their requests, whatever a page shows.
+    """
+    rows = _page_rows(service, request)
+    megabytes = sum(task.request_bytes for task in rows) / 2**20
+    return 1.0 + len(rows) / _ROWS_PER_ANSWER + megabytes * _ANSWERS_PER_MEGABYTE
 
 
 def unsaved(service: Service, request: Request) -> list[StoredTask]:
@@ -82,9 +86,14 @@ def make_media_row(service: Service, task: StoredTask) -> None:
 
 def _shown(service: Service, request: Request) -> list[StoredTask]:
     """Return the videos that a request asks for."""
-    if request.ref is not None:
-        task = service.tasks.get(request.ref)
-        return [] if task is None else [task]
+    if request.ref is None:
+        return _page_rows(service, request)
+    task = service.tasks.get(request.ref)
+    return [] if task is None else [task]
+
+
+def _page_rows(service: Service, request: Request) -> list[StoredTask]:
+    """Return the rows on the page of a list that a request asks for; none for other routes."""
     route = _route(service, request)
     if route is None or route.rows is None:
         return []

@@ -77,6 +77,10 @@ _MESSAGES: Final = {
 }
 
 
+PHRASES: Final = {int(status): status.phrase for status in http.HTTPStatus}
+"""HTTP status -> its words."""
+
+
 class ErrorAnswer(NamedTuple):
     """A business code to refuse with, and words of its own if any."""
 
@@ -92,10 +96,7 @@ def message_for(code: int, language: str) -> str:
     """Return the service's words for a business code, as `Accept-Language` asks for them."""
     if code in _MESSAGES:
         return _MESSAGES[code][-1 if language.strip().lower().startswith("zh") else 0]
-    try:
-        return http.HTTPStatus(code).phrase
-    except ValueError:
-        return f"Error {code}"
+    return PHRASES.get(code, f"Error {code}")
 
 
 def success(data: bytes, request_id: str) -> bytes:

@@ -8,21 +8,19 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 
 from aitoearn_async import AnyRef, ImageRef, VideoRef
 
-from . import creating, dialects, lists, submits, tasks
+from . import creating, dialects, lists, tasks
 from .dialects import Answer, ErrorAnswer
 from .identifiers import OBJECT_ID
 from .models import MODELS
 from .request import Call
 from .service import Service
-
-_ROWS_PER_ANSWER: Final = 150
-_ANSWERS_PER_MEGABYTE: Final = 8
+from .submits import EditImageBody, GenerateImageBody, GenerateVideoBody
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,24 +50,12 @@ def find(method: str, path: str) -> Route | None:
 def ref_of(path: str) -> AnyRef | None:
     """Return the task that a path (decoded, no query) asks for; `None` if it names none."""
     for pattern, kind in _TASK_PATHS.items():
-        if found := pattern.fullmatch(path):
+        if found := re.fullmatch(pattern, path):
             try:
                 return kind(found[1])
             except ValueError:
                 return None
     return None
-
-
-def weight(service: Service, route: Route, call: Call) -> float:
-    """Return the time that an answer takes, in plain answers.
-
-    The service loads whole rows, with the files in their requests, whatever a page shows.
-    """
-    if route.rows is None:
-        return 1.0
-    rows = lists.rows_on_page(route.rows, service, call)
-    megabytes = sum(task.request_bytes for task in rows) / 2**20
-    return 1.0 + len(rows) / _ROWS_PER_ANSWER + megabytes * _ANSWERS_PER_MEGABYTE
 
 
 def _models(service: Service, call: Call) -> Answer:
@@ -102,32 +88,30 @@ def _volcengine(service: Service, call: Call) -> Answer:
     return msgspec.json.encode(shown)
 
 
-_IMAGE: Final = re.compile(r"/api/ai/image/task/([^/]+)")
-_VIDEO: Final = re.compile(r"/api/ai/video/generations/([^/]+)")
-_TASK_PATHS: Final[dict[re.Pattern[str], type[AnyRef]]] = {_IMAGE: ImageRef, _VIDEO: VideoRef}
-_VIDEOS: Final = re.compile(r"/api/ai/video/generations")
+_IMAGE: Final = r"/api/ai/image/task/([^/]+)"
+_VIDEO: Final = r"/api/ai/video/generations/([^/]+)"
+_TASK_PATHS: Final[dict[str, type[AnyRef]]] = {_IMAGE: ImageRef, _VIDEO: VideoRef}
+_VIDEOS: Final = r"/api/ai/video/generations"
 
 
-def _get(name: str, path: str, answer: Callable[[Service, Call], Answer]) -> Route:
-    return Route(name, "GET", re.compile(path), answer)
-
-
-def _post(name: str, path: str, answer: Callable[[Service, Call], Answer]) -> Route:
-    return Route(name, "POST", re.compile(path), answer)
+def _route(
+    name: str, method: str, path: str, answer: Callable[[Service, Call], Answer], **more: Any
+) -> Route:
+    return Route(name, method, re.compile(path), answer, **more)
 
 
 _ROUTES: Final = (
-    *(Route("models", "GET", re.compile(path), _models, public=True) for path in MODELS),
-    Route("image", "GET", _IMAGE, _task),
-    Route("video", "GET", _VIDEO, _task),
-    Route("videos", "GET", _VIDEOS, lists.videos, rows=lists.own_videos),
-    Route("logs", "GET", re.compile(r"/api/ai/logs"), lists.logs, rows=lists.own_logs),
-    _post("drafts", r"/api/ai/draft-generation/query", lists.drafts),
-    _get("drafts", r"/api/ai/draft-generation/([^/]+)", lists.draft),
-    _get("volcengine", r"/api/ai/volcengine/video/([^/]+)", _volcengine),
-    _post("submits", r"/api/ai/image/generate/async", creating.submit(submits.GenerateImageBody)),
-    _post("submits", r"/api/ai/image/edit/async", creating.submit(submits.EditImageBody)),
-    _post("submits", _VIDEOS.pattern, creating.submit(submits.GenerateVideoBody)),
-    _post("uploads", r"/api/assets/uploadSign", creating.sign),
-    _post("uploads", r"/api/assets/([^/]+)/confirm", creating.confirm),
+    *(_route("models", "GET", path, _models, public=True) for path in MODELS),
+    _route("image", "GET", _IMAGE, _task),
+    _route("video", "GET", _VIDEO, _task),
+    _route("videos", "GET", _VIDEOS, lists.videos, rows=lists.own_videos),
+    _route("logs", "GET", r"/api/ai/logs", lists.logs, rows=lists.own_logs),
+    _route("drafts", "POST", r"/api/ai/draft-generation/query", lists.drafts),
+    _route("drafts", "GET", r"/api/ai/draft-generation/([^/]+)", lists.draft),
+    _route("volcengine", "GET", r"/api/ai/volcengine/video/([^/]+)", _volcengine),
+    _route("submits", "POST", r"/api/ai/image/generate/async", creating.submit(GenerateImageBody)),
+    _route("submits", "POST", r"/api/ai/image/edit/async", creating.submit(EditImageBody)),
+    _route("submits", "POST", _VIDEOS, creating.submit(GenerateVideoBody)),
+    _route("uploads", "POST", r"/api/assets/uploadSign", creating.sign),
+    _route("uploads", "POST", r"/api/assets/([^/]+)/confirm", creating.confirm),
 )

@@ -8,7 +8,6 @@ from __future__ import annotations
 import asyncio
 import base64
 import hashlib
-import http
 import socket
 import struct
 from dataclasses import dataclass, field
@@ -18,6 +17,7 @@ from aiohttp import web
 from aiohttp.abc import AbstractStreamWriter
 from multidict import CIMultiDict, CIMultiDictProxy
 
+from .dialects import PHRASES
 from .faults import Fault
 
 KEEP_ALIVE: Final = 5.0
@@ -77,18 +77,11 @@ def _page(fault: Fault) -> bytes:
     status = fault.status or 0
     if status < 400:
         return b""
-    title = f"{status} {_reason(status)}".strip()
+    title = f"{status} {PHRASES.get(status, '')}".strip()
     return (
         f"<html>\r\n<head><title>{title}</title></head>\r\n<body>\r\n"
         f"<center><h1>{title}</h1></center>\r\n<hr><center>nginx</center>\r\n</body>\r\n</html>\r\n"
     ).encode()
-
-
-def _reason(status: int) -> str:
-    try:
-        return http.HTTPStatus(status).phrase
-    except ValueError:
-        return ""
 
 
 def respond(answer: HttpResponse) -> web.Response:
@@ -140,7 +133,7 @@ def reset(transport: asyncio.WriteTransport) -> None:
 
 
 def _head(answer: HttpResponse) -> bytes:
-    lines = [f"HTTP/1.1 {answer.status} {_reason(answer.status)}"]
+    lines = [f"HTTP/1.1 {answer.status} {PHRASES.get(answer.status, '')}"]
     lines += [f"{name}: {value}" for name, value in answer.headers.items()]
     lines += [f"Content-Length: {len(answer.body)}", "", ""]
     return "\r\n".join(lines).encode()
