@@ -223,9 +223,9 @@ async def test_a_service_that_caps_its_pages_is_asked_for_such_ones(
     """It gives fewer rows than were asked for, numbers its pages by them, and tells of more."""
     plain = lists._page
 
-    def capped(query: Any) -> Any:
-        page = plain(query)
-        return page and lists._Page(page.number, min(page.size, most))
+    def capped(query: Any, kind: Any) -> Any:
+        page = plain(query, kind)
+        return page and msgspec.structs.replace(page, size=min(page.size, most))
 
     monkeypatch.setattr(lists, "_page", capped)
     refs = _images(service, 100) if kind == "image" else _videos(service, 100, 60.0)

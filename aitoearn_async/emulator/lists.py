@@ -5,38 +5,33 @@ Plain functions on plain data: no await, no socket, and the time is handed in.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Literal, TypeVar
 from urllib.parse import parse_qsl
 
 import msgspec
+from msgspec import UNSET, Meta, UnsetType, field
 
 from aitoearn_async import ImageRef, VideoRef
 
 from . import dialects, tasks
 from .dialects import Answer, ErrorAnswer
 from .identifiers import OBJECT_ID
-from .names import OTHER_TYPES
+from .names import OtherType
 from .request import Call
 from .service import Service
 from .tasks import StoredTask
 from .timeline import log_status
 
-_TYPES: Final = OTHER_TYPES | {"image", "video"}
-_STATUSES: Final = frozenset(["generating", "success", "failed"])
-
 RowSource = Callable[[Service, Call], list[StoredTask]]
 """Gives all rows of a list that a request asks for pages of."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Page:
+class _Page(msgspec.Struct):
     """A part of a list, as a query asks for it."""
 
-    number: int
-    size: int
+    number: Annotated[int, Meta(ge=1)] = field(name="page", default=1)
+    size: Annotated[int, Meta(ge=1, le=1000)] = field(name="pageSize", default=10)
 
     def of(self, rows: list[StoredTask]) -> list[StoredTask]:
         """Return the rows on this page."""
@@ -55,25 +50,31 @@ class _Page:
         )
 
 
-def _page(query: dict[str, str] | None) -> _Page | None:
-    if query is None:
-        return None
-    fields = {"page": "1", "pageSize": "10", **query}
-    if not all(re.fullmatch(r"[0-9]{1,9}", fields[name]) for name in ("page", "pageSize")):
-        return None
-    number, size = int(fields["page"]), int(fields["pageSize"])
-    return _Page(number, size) if number >= 1 and 1 <= size <= 1000 else None
+class _LogPage(_Page):
+    """A part of the logs, or of those rows that are alike in something."""
+
+    type: OtherType | Literal["image", "video"] | UnsetType = UNSET
+    status: Literal["generating", "success", "failed"] | UnsetType = UNSET
+    channel: str | UnsetType = UNSET
+    model: str | UnsetType = UNSET
 
 
-def _query(text: str) -> dict[str, str] | None:
-    """Return the fields of a query; `None` if one is given twice, which makes it a list."""
-    pairs = parse_qsl(text, keep_blank_values=True)
-    return dict(pairs) if len(dict(pairs)) == len(pairs) else None
+PageT = TypeVar("PageT", bound=_Page)
+
+
+def _page(query: str, kind: type[PageT]) -> PageT | None:
+    """Return the page that a query asks for; `None` if its schema rejects it."""
+    pairs = parse_qsl(query, keep_blank_values=True)
+    fields = dict(pairs)
+    try:  # a field that is given twice is a list
+        return msgspec.convert(fields, kind, strict=False) if len(fields) == len(pairs) else None
+    except msgspec.ValidationError:
+        return None
 
 
 def rows_on_page(rows: RowSource, service: Service, call: Call) -> list[StoredTask]:
     """Return the rows of a list that a page of it loads."""
-    page = _page(_query(call.query))
+    page = _page(call.query, _Page)
     return [] if page is None else page.of(rows(service, call))
 
 
@@ -84,7 +85,7 @@ def own_videos(service: Service, call: Call) -> list[StoredTask]:
 
 def videos(service: Service, call: Call) -> Answer:
     """Answer `GET /api/ai/video/generations`: own videos, as their own answers show them."""
-    page, rows = _page(_query(call.query)), own_videos(service, call)
+    page, rows = _page(call.query, _Page), own_videos(service, call)
     if page is None:
         return ErrorAnswer(dialects.BAD_REQUEST)
     shown = page.of(rows)
@@ -99,7 +100,7 @@ def videos(service: Service, call: Call) -> Answer:
 
 def own_logs(service: Service, call: Call) -> list[StoredTask]:
     """Return the rows of the logs that a query asks for, newest first."""
-    query = _query(call.query) or {}
+    query = _page(call.query, _LogPage)
     shown: dict[str, Callable[[StoredTask], str]] = {
         "type": lambda task: task.type or task.ref.kind,
         "status": lambda task: log_status(task.word(call.now)),
@@ -108,21 +109,15 @@ def own_logs(service: Service, call: Call) -> list[StoredTask]:
     }
     rows = list(service.tasks.logged(call.account))
     for name, show in shown.items():
-        if name in query:
-            wanted = query[name]
-            rows = [task for task in rows if show(task) == wanted]
+        wanted = getattr(query, name, UNSET)
+        rows = [task for task in rows if wanted is UNSET or show(task) == wanted]
     return rows
 
 
 def logs(service: Service, call: Call) -> Answer:
     """Answer `GET /api/ai/logs`: own tasks of all kinds, with their statuses."""
-    query = _query(call.query)
-    page = _page(query)
-    if query is None or page is None:
-        return ErrorAnswer(dialects.BAD_REQUEST)
-    if query.get("type", "image") not in _TYPES:
-        return ErrorAnswer(dialects.BAD_REQUEST)
-    if query.get("status", "success") not in _STATUSES:
+    page = _page(call.query, _LogPage)
+    if page is None:
         return ErrorAnswer(dialects.BAD_REQUEST)
     rows = own_logs(service, call)
     shown = page.of(rows)
@@ -137,9 +132,7 @@ def logs(service: Service, call: Call) -> Answer:
 
 
 class _DraftQuery(msgspec.Struct):
-    ids: Annotated[list[str], msgspec.Meta(min_length=1, max_length=10)] = msgspec.field(
-        name="taskIds"
-    )
+    ids: Annotated[list[str], Meta(min_length=1, max_length=10)] = field(name="taskIds")
 
 
 def _any_task(service: Service, id: str, account: str) -> StoredTask | None:

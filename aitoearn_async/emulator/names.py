@@ -3,20 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from typing import Final
+from typing import Final, Literal
 
-ROUTE_NAMES: Final = frozenset(
-    ["image", "video", "videos", "models", "submits", "logs", "drafts", "volcengine", "uploads"]
-)
+PUBLISHED_ROUTES: Final = frozenset(["image", "video", "videos", "models", "submits"])
+"""The routes that a contract page describes; the others are those of the vendor's own clients."""
+ROUTE_NAMES: Final = PUBLISHED_ROUTES | {"logs", "drafts", "volcengine", "uploads"}
 """The names by which routes are switched off."""
-UNPUBLISHED_ROUTES: Final = frozenset(["logs", "drafts", "volcengine", "uploads"])
-"""The routes of the vendor's own clients, which no contract page describes."""
-OTHER_TYPES: Final = frozenset(
-    [
-        *("agent", "aideo", "card", "chat", "crawler", "draft-generation"),
-        *("style-transfer", "video-edit"),
-    ]
-)
+OtherType = Literal[
+    "agent", "aideo", "card", "chat", "crawler", "draft-generation", "style-transfer", "video-edit"
+]
 """The types of rows in the logs that are no tasks of images or videos."""
 
 

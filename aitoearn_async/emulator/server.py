@@ -9,19 +9,15 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import dataclasses
-from collections.abc import Awaitable, Callable, Collection
-from datetime import datetime
-from typing import Final, Literal, Self
+from collections.abc import Awaitable, Callable
+from typing import Final, Self
 
 from aiohttp import web
 
 from aitoearn_async import ImageRef
 
 from . import answers, media, routes, wire
-from .dialects import DIALECTS
 from .identifiers import key_of
-from .models import CHANNELS
-from .names import ROUTE_NAMES, UNPUBLISHED_ROUTES, check_name
 from .request import Request, masked
 from .service import Service
 from .tasks import StoredTask
@@ -91,70 +87,9 @@ class Emulator(Service):
             channel or a route is unknown.
     """
 
-    def __init__(
-        self,
-        *,
-        host: str = "127.0.0.1",
-        port: int = 0,
-        api_key: str = "emulator-key",
-        dialect: Literal["published", "observed"] = "observed",
-        routes: Collection[str] | None = None,
-        channel: str | None = None,
-        date: datetime | None = None,
-        sweep: float | None = None,
-        seconds_per_video: float = 0.003,
-        seconds_per_answer: float = 0.0,
-    ) -> None:
-        if not api_key:
-            raise ValueError("the key must not be empty")
-        check_name("dialect", dialect, DIALECTS)
-        if channel is not None:
-            check_name("channel", channel, CHANNELS)
-        _check_seconds(sweep, seconds_per_video, seconds_per_answer)
-        unpublished = DIALECTS[dialect].unpublished_routes
-        default = ROUTE_NAMES if unpublished else ROUTE_NAMES - UNPUBLISHED_ROUTES
-        super().__init__(
-            api_key=api_key,
-            dialect=DIALECTS[dialect],
-            routes=default if routes is None else routes,
-            channel=channel,
-            date=date,
-            sweep=sweep,
-            seconds_per_video=seconds_per_video,
-            seconds_per_answer=seconds_per_answer,
-        )
-        self._host = host
-        self._ports = [port, 0]
-        self._servers: list[tuple[asyncio.Server, web.Server]] = []
-        self._closing = asyncio.Event()
-        self._cut_off: list[StoredTask] = []
-
-    @property
-    def url(self) -> str:
-        """The API's origin, without a trailing slash. It stays the same over a restart.
-
-        Raises:
-            RuntimeError: It has never been started, or it listens on an event loop that is not
-                running.
-        """
-        return self._origin(self._ports[0])
-
-    @property
-    def storage_url(self) -> str:
-        """The origin of the storage that files are uploaded to: another port of this machine.
-
-        Raises:
-            RuntimeError: It has never been started, or it listens on an event loop that is not
-                running.
-        """
-        return self._origin(self._ports[1])
-
-    def _origin(self, port: int) -> str:
-        self._require_loop()
-        if not port:
-            raise RuntimeError("the emulator has no address before it is started")
-        host = f"[{self._host}]" if ":" in self._host else self._host
-        return f"http://{host}:{port}"
+    _servers: tuple[tuple[asyncio.Server, web.Server], ...] = ()
+    _cut_off: tuple[StoredTask, ...] = ()
+    _closing: asyncio.Event
 
     async def start(self) -> None:
         """Listen. Does nothing if it does already; after `aclose` it is back on its ports.
@@ -173,7 +108,7 @@ class Emulator(Service):
         except BaseException:
             await self.aclose()
             raise
-        cut_off, self._cut_off = self._cut_off, []
+        cut_off, self._cut_off = self._cut_off, ()
         for task in cut_off:
             task.timeline.restart(self.now() + _STALLED_JOB_SECONDS - task.created)
             self.provider_calls[task.ref] += 1
@@ -188,13 +123,13 @@ class Emulator(Service):
         loop = asyncio.get_running_loop()
         listener = await loop.create_server(protocol, self._host, self._ports[number], backlog=1024)
         self._ports[number] = listener.sockets[0].getsockname()[1]
-        self._servers.append((listener, protocol))
+        self._servers += ((listener, protocol),)
 
     async def aclose(self) -> None:
         """Stop listening and end all connections, stalled ones too. Tasks are kept."""
-        servers, self._servers = self._servers, []
-        self._closing.set()
+        servers, self._servers = self._servers, ()
         for listener, protocol in servers:
+            self._closing.set()
             await _stop_accepting(listener)
             listener.close()
             protocol.pre_shutdown()
@@ -209,7 +144,8 @@ class Emulator(Service):
         elsewhere.
         """
         now = self.now()
-        self._cut_off = [task for task in self.tasks.of_kind(ImageRef) if task.running(now)]
+        images = self.tasks.of_kind(ImageRef)
+        self._cut_off = tuple(task for task in images if task.running(now))
         for _, protocol in self._servers:
             for connection in protocol.connections:
                 if connection.transport is not None:
@@ -287,14 +223,6 @@ class Emulator(Service):
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(seconds):
                 await self._closing.wait()
-
-
-def _check_seconds(sweep: float | None, *others: float) -> None:
-    if sweep is not None and not sweep > 0:
-        raise ValueError(f"sweep is a number of seconds, more than 0, or None, not {sweep!r}")
-    for seconds in others:
-        if not seconds >= 0:
-            raise ValueError(f"a number of seconds is 0 or more, not {seconds!r}")
 
 
 async def _body_of(call: web.BaseRequest) -> bytes:

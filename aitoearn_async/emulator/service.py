@@ -6,22 +6,21 @@ There is no timer per task, so ten thousand of them cost nothing until somebody 
 from __future__ import annotations
 
 import asyncio
-from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from functools import partial
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, get_args
 
 from aitoearn_async import AnyRef, ImageRef, VideoRef
 
 from . import media
 from .calendar import Calendar
-from .dialects import UNKNOWN_TASK, Dialect
+from .dialects import DIALECTS, UNKNOWN_TASK
 from .faults import Fault, FaultQueues
 from .identifiers import Accounts, Identifiers, key_of
-from .models import IMAGE_CHANNEL, channel_of, models_on
-from .names import OTHER_TYPES, ROUTE_NAMES, check_name
+from .models import CHANNELS, IMAGE_CHANNEL, channel_of, models_on
+from .names import PUBLISHED_ROUTES, ROUTE_NAMES, OtherType, check_name
 from .request import Request
 from .sweep import Process, VideoSweep
 from .task_table import TaskTable
@@ -39,8 +38,8 @@ _WRONG_LOOP: Final = (
 )
 
 
-class Service(ABC):
-    """The emulator without its sockets; `Emulator` adds those.
+class Service:
+    """The emulator without its sockets; `Emulator` adds those, and says what the arguments are.
 
     Everything here can be called while it runs, from the event loop it runs in.
     """
@@ -48,19 +47,28 @@ class Service(ABC):
     def __init__(
         self,
         *,
-        api_key: str,
-        dialect: Dialect,
-        routes: Collection[str],
-        channel: str | None,
-        date: datetime | None,
-        sweep: float | None,
-        seconds_per_video: float,
-        seconds_per_answer: float,
+        host: str = "127.0.0.1",
+        port: int = 0,
+        api_key: str = "emulator-key",
+        dialect: Literal["published", "observed"] = "observed",
+        routes: Collection[str] | None = None,
+        channel: str | None = None,
+        date: datetime | None = None,
+        sweep: float | None = None,
+        seconds_per_video: float = 0.003,
+        seconds_per_answer: float = 0.0,
     ) -> None:
-        for route in routes:
+        if not api_key:
+            raise ValueError("the key must not be empty")
+        check_name("dialect", dialect, DIALECTS)
+        if channel is not None:
+            check_name("channel", channel, CHANNELS)
+        _check_seconds(sweep, seconds_per_video, seconds_per_answer)
+        self.dialect = DIALECTS[dialect]
+        default = ROUTE_NAMES if self.dialect.unpublished_routes else PUBLISHED_ROUTES
+        self.routes: set[str] = set(default if routes is None else routes)
+        for route in self.routes:
             check_name("route", route, ROUTE_NAMES)
-        self.dialect = dialect
-        self.routes: set[str] = set(routes)
         self.requests: list[Request] = []
         self.created: list[AnyRef] = []
         self.groups: set[str] = set()
@@ -83,16 +91,35 @@ class Service(ABC):
             videos = partial(self.tasks.of_kind, VideoRef)
             self._sweep = VideoSweep(sweep, seconds_per_video, self.process, videos)
         self._loop: asyncio.AbstractEventLoop | None = None
+        self._host = host
+        self._ports = [port, 0]
 
     @property
-    @abstractmethod
     def url(self) -> str:
-        """The origin of the API."""
+        """The API's origin, without a trailing slash. It stays the same over a restart.
+
+        Raises:
+            RuntimeError: It has never been started, or it listens on an event loop that is not
+                running.
+        """
+        return self._origin(self._ports[0])
 
     @property
-    @abstractmethod
     def storage_url(self) -> str:
-        """The origin of the storage."""
+        """The origin of the storage that files are uploaded to: another port of this machine.
+
+        Raises:
+            RuntimeError: It has never been started, or it listens on an event loop that is not
+                running.
+        """
+        return self._origin(self._ports[1])
+
+    def _origin(self, port: int) -> str:
+        self._require_loop()
+        if not port:
+            raise RuntimeError("the emulator has no address before it is started")
+        host = f"[{self._host}]" if ":" in self._host else self._host
+        return f"http://{host}:{port}"
 
     @property
     def api_key(self) -> str:
@@ -276,7 +303,7 @@ class Service(ABC):
             ValueError: There is no such type.
             RuntimeError: No event loop is running, or not the one the emulator listens on.
         """
-        check_name("type", type, OTHER_TYPES)
+        check_name("type", type, get_args(OtherType))
         ref, timeline = ImageRef(self.fresh_id()), StatusTimeline([status])
         account = self.accounts.of(api_key or self._api_key)
         row = StoredTask(ref, timeline, self.now(), account, model, channel, type=type)
@@ -438,3 +465,11 @@ class Service(ABC):
         words = self.dialect.image_words
         if words is not None and isinstance(ref, ImageRef) and word not in words:
             raise ValueError(f"the contract has no image status {word!r}: {sorted(words)}")
+
+
+def _check_seconds(sweep: float | None, *others: float) -> None:
+    if sweep is not None and not sweep > 0:
+        raise ValueError(f"sweep is a number of seconds, more than 0, or None, not {sweep!r}")
+    for seconds in others:
+        if not seconds >= 0:
+            raise ValueError(f"a number of seconds is 0 or more, not {seconds!r}")
