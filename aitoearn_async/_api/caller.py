@@ -18,8 +18,8 @@ import msgspec
 
 from .._net.connection import RequestBody
 from .._net.headers import DATE, http_date
+from .._polling.schedule import longer
 from .._polling.service_clock import ServiceClock
-from .._polling.step import longer
 from .._resilience.retry import Retrier
 from .._runtime.lifetime import Lifetime
 from .._transport.http import Http

@@ -6,7 +6,6 @@ It does not know what happens to a wait that is due, or over.
 from __future__ import annotations
 
 import math
-import random
 from typing import Generic, TypeVar
 
 from ..contract.tasks import Task
@@ -14,10 +13,6 @@ from .queues import EarlierQueue, FifoQueue, SortedQueue
 from .state import WaitState
 
 T = TypeVar("T", bound=Task)
-
-_FIRST_POLLS_PER_SECOND = 1000
-_LONGEST_SPREAD = 10.0
-"""Seconds within which each ref gets its first poll, however many there are."""
 
 
 class Agenda(Generic[T]):
@@ -105,17 +100,3 @@ class Agenda(Generic[T]):
         if begun is None or earlier is None:
             return begun or earlier
         return earlier if earlier.started < begun.started else begun
-
-
-class StartStagger:
-    """Spreads the first polls of many waits: those that begin together stay together."""
-
-    def __init__(self) -> None:
-        self._last = -math.inf
-
-    def next(self, now: float) -> float:
-        """Return the moment of one more: soon after the last; at random, once that is far off."""
-        self._last = max(self._last + 1 / _FIRST_POLLS_PER_SECOND, now)
-        if self._last < now + _LONGEST_SPREAD:
-            return self._last
-        return now + _LONGEST_SPREAD * random.random()

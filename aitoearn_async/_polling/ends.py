@@ -27,8 +27,6 @@ logger: logging.Logger = logging.getLogger("aitoearn_async")
 FIRST_CONTACT = 8.0
 """Seconds of patience with a service that has never answered, where nobody, or another server, is
 at its address: enough for a service that is started together with its client."""
-FIRST_DELAY = 2.0
-"""Seconds between two polls meanwhile, at most."""
 
 _NOBODY = frozenset(
     [

@@ -7,38 +7,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable
-from typing import Any, Protocol
+from typing import Any
 
 from ..contract.task_times import TaskTimes
 from ..contract.tasks import TaskRef
 from .rhythm import Learner, TimeLeft
-from .survival import Cohort, shared_age
-
-
-class ObservedWait(Protocol):
-    """The facts about a wait that its age follows from."""
-
-    cohort: Cohort | None
-    seen_age: float
-
-    @property
-    def started(self) -> float:
-        """The moment when it was first asked about."""
-        ...
-
-    @property
-    def born(self) -> float:
-        """The moment when it was submitted."""
-        ...
-
-    @property
-    def ref(self) -> TaskRef[Any]:
-        """The task."""
-        ...
+from .state import WaitState
+from .survival import shared_age
 
 
 def observe(
-    wait: ObservedWait,
+    wait: WaitState[Any],
     learner: Learner,
     times: TaskTimes,
     asked: float,
@@ -54,7 +33,7 @@ def observe(
         observe_running(wait, asked)
 
 
-def meet(wait: ObservedWait, learner: Learner, times: TaskTimes, now: float) -> None:
+def meet(wait: WaitState[Any], learner: Learner, times: TaskTimes, now: float) -> None:
     """Note a task's model and its age, the first time they are told."""
     if wait.cohort is None:
         born = learner.born(times.submitted, now)
@@ -62,7 +41,7 @@ def meet(wait: ObservedWait, learner: Learner, times: TaskTimes, now: float) -> 
         wait.seen_age = max(wait.cohort.age, 0.0)
 
 
-def observe_running(wait: ObservedWait, asked: float) -> float:
+def observe_running(wait: WaitState[Any], asked: float) -> float:
     """Note that a task still runs. Return the ends of such tasks that were to be expected."""
     cohort, seen_age = wait.cohort, wait.seen_age
     assert cohort is not None  # met by the first answer, which is read whole, or by a page
@@ -73,7 +52,7 @@ def observe_running(wait: ObservedWait, asked: float) -> float:
     return cohort.curve.survived(seen_age, age)
 
 
-def observe_end(wait: ObservedWait, learner: Learner, times: TaskTimes, now: float) -> None:
+def observe_end(wait: WaitState[Any], learner: Learner, times: TaskTimes, now: float) -> None:
     """Note that a task has ended since it was last seen running."""
     cohort = wait.cohort
     if cohort is not None and wait.seen_age < math.inf:
@@ -82,16 +61,8 @@ def observe_end(wait: ObservedWait, learner: Learner, times: TaskTimes, now: flo
         wait.seen_age = math.inf  # noted
 
 
-def learned_delay(wait: ObservedWait, learner: Learner, now: float, polls: int) -> float:
-    """Return the seconds until a task that runs is to be asked about again."""
-    cohort = wait.cohort
-    if cohort is None:
-        return learner.delay(None, wait.started, now, polls)
-    return learner.delay(cohort.curve, wait.started - cohort.age, now, polls)
-
-
 def time_left(
-    waits: Iterable[ObservedWait],
+    waits: Iterable[WaitState[Any]],
     learner_of: Callable[[TaskRef[Any]], Learner | None],
     now: float,
     of: int,

@@ -20,6 +20,8 @@ from itertools import accumulate
 
 import msgspec
 
+from .schedule import wait_backoff
+
 _MOST_LEFT_TO_BALANCE = 0.1
 """The share of the tasks that may outlive a curve, if a price is to be found by it."""
 WEIGHT_OF_REQUESTS = 1.25
@@ -33,23 +35,15 @@ _STRETCH = 4.0
 """The longest delay, over the backoff's slowest."""
 
 
-class Backoff(msgspec.Struct, frozen=True):
-    """The backoff that is used while nothing better is known, and its bounds, in seconds."""
+def mean_delay(backoff: wait_backoff, age: float) -> float:
+    """Return the mean delay of a backoff at an age."""
+    grown = backoff.initial + (backoff.factor - 1) * max(age, 0.0)
+    return min(grown, backoff.maximum) * (1 - backoff.jitter / 2)
 
-    initial: float
-    factor: float
-    maximum: float
-    jitter: float
 
-    def at(self, age: float) -> float:
-        """Return the mean delay of the backoff at an age."""
-        grown = self.initial + (self.factor - 1) * max(age, 0.0)
-        return min(grown, self.maximum) * (1 - self.jitter / 2)
-
-    @property
-    def shortest(self) -> float:
-        """The fastest delay."""
-        return self.initial * (1 - self.jitter)
+def shortest_delay(backoff: wait_backoff) -> float:
+    """Return the fastest delay of a backoff."""
+    return backoff.initial * (1 - backoff.jitter)
 
 
 class Plan(msgspec.Struct, frozen=True):
@@ -98,7 +92,7 @@ class SurvivalTable(msgspec.Struct, frozen=True):
         return alive, self.area[n] + (age - self.ages[n]) * (self.alive[n] + alive) / 2
 
 
-def solve(curve: SurvivalTable, backoff: Backoff, price: float) -> Plan:
+def solve(curve: SurvivalTable, backoff: wait_backoff, price: float) -> Plan:
     """Return the plan that minimises requests + price * delay.
 
     Args:
@@ -108,7 +102,7 @@ def solve(curve: SurvivalTable, backoff: Backoff, price: float) -> Plan:
     """
     ages, alive, area = curve.ages, curve.alive, curve.area
     last = len(ages) - 1
-    shortest, longest = backoff.shortest, backoff.maximum
+    shortest, longest = shortest_delay(backoff), backoff.maximum
     # Past the last age the backoff goes on; what that costs is the same for every plan.
     cost = [0.0] * last + [alive[last]]
     following = [*range(1, last + 1), last]
@@ -136,12 +130,12 @@ def solve(curve: SurvivalTable, backoff: Backoff, price: float) -> Plan:
     return Plan(ages, following, requests, delay)
 
 
-def backoff_cost(curve: SurvivalTable, backoff: Backoff) -> tuple[float, float]:
+def backoff_cost(curve: SurvivalTable, backoff: wait_backoff) -> tuple[float, float]:
     """Return the requests and the delay of one task under the backoff, as `solve` counts them."""
     age = requests = delay = 0.0
     running, area = curve.at(0.0)
     while age < curve.ages[-1]:
-        step = backoff.at(age)
+        step = mean_delay(backoff, age)
         requests += running
         alive, reached = curve.at(age + step)
         delay += running * step - reached + area
@@ -149,7 +143,7 @@ def backoff_cost(curve: SurvivalTable, backoff: Backoff) -> tuple[float, float]:
     return requests, delay
 
 
-def refined(curve: SurvivalTable, backoff: Backoff) -> SurvivalTable:
+def refined(curve: SurvivalTable, backoff: wait_backoff) -> SurvivalTable:
     """Return the curve with nodes close enough together to choose delays by."""
     step = max(backoff.maximum / _NODES_A_DELAY, curve.ages[-1] / _MOST_NODES)
     ages = [0.0]
@@ -160,7 +154,7 @@ def refined(curve: SurvivalTable, backoff: Backoff) -> SurvivalTable:
     return SurvivalTable.of(ages, [curve.at(age)[0] for age in ages])
 
 
-def balanced(curve: SurvivalTable, backoff: Backoff, price: float) -> tuple[Plan, float]:
+def balanced(curve: SurvivalTable, backoff: wait_backoff, price: float) -> tuple[Plan, float]:
     """Return the plan that saves the same share of requests and of delay, and its price.
 
     Where most of the tasks outlive the curve there is no telling what they will cost, so no

@@ -18,9 +18,10 @@ import random
 
 import msgspec
 
-from .plans import Backoff, balanced, refined, solve
+from .plans import balanced, mean_delay, refined, shortest_delay, solve
+from .schedule import wait_backoff
 from .service_clock import ServiceClock
-from .survival import CurveState, SurvivalCurve
+from .survival import Cohort, CurveState, SurvivalCurve
 from .sweeps import SweepGrid, swept_survival
 
 _SAMPLES_OF_THE_PRIOR = 15.0
@@ -79,7 +80,7 @@ class Learner:
     """
 
     def __init__(
-        self, backoff: Backoff, clock: ServiceClock, state: KindState | None = None
+        self, backoff: wait_backoff, clock: ServiceClock, state: KindState | None = None
     ) -> None:
         self.backoff = backoff
         self.clock = clock
@@ -140,19 +141,25 @@ class Learner:
             self.grid = SweepGrid(dated=self.clock.known)
         self.grid.note(since + offset, now + offset, born + offset)
 
-    def delay(self, curve: SurvivalCurve | None, born: float, now: float, polls: int) -> float:
-        """Return the seconds until a task that runs is to be asked about again."""
-        backoff, grid = self.backoff, self.grid
+    def delay(self, cohort: Cohort | None, started: float, now: float, polls: int) -> float:
+        """Return the seconds until a task that runs is to be asked about again.
+
+        Args:
+            cohort: The tasks of its model and age; None while these are not known.
+            started: The moment of its first poll.
+            now: The moment of its last one.
+            polls: The number of its polls.
+        """
+        grid = self.grid
         planned = None
-        if curve is not None and curve.is_known:
+        if cohort is not None and cohort.curve.is_known:
             if grid.period is None:
-                planned = self._planned(curve, now - born)
+                planned = self._planned(cohort.curve, now - started + cohort.age)
             elif random.random() >= _ASTRAY:
-                planned = self._swept(curve, born, now)
+                planned = self._swept(cohort.curve, started - cohort.age, now)
         if planned is not None:
             return planned
-        step = min(backoff.initial * backoff.factor ** min(polls - 1, 60), backoff.maximum)
-        step *= 1 - backoff.jitter * random.random()
+        step = self.backoff.after(polls)
         if grid.period is None or random.random() < _ASTRAY:
             return step
         return self._aligned(now, step)
@@ -168,9 +175,9 @@ class Learner:
             share = curve.samples / (curve.samples + _SAMPLES_OF_THE_PRIOR)
             last = len(plan.ages) - 1
             delays = [
-                self.backoff.at(age)
+                mean_delay(self.backoff, age)
                 if n == last  # nothing is known of what comes then
-                else self.backoff.at(age) ** (1 - share) * (plan.ages[n] - age) ** share
+                else mean_delay(self.backoff, age) ** (1 - share) * (plan.ages[n] - age) ** share
                 for age, n in zip(plan.ages, plan.following, strict=True)
             ]
             plan = curve.plans[-1] = msgspec.structs.replace(plan, delays=delays)
@@ -191,9 +198,8 @@ class Learner:
                 curve.plans[key] = None
                 return None
             swept = swept_survival(survival, period, middle, grid.lags)
-            backoff = msgspec.structs.replace(
-                self.backoff, maximum=max(self.backoff.maximum, period * 1.5)
-            )
+            own, longest = self.backoff, max(self.backoff.maximum, period * 1.5)
+            backoff = wait_backoff(own.initial, own.factor, longest, jitter=own.jitter)
             if curve.is_priced:
                 plan = solve(swept, backoff, curve.price)
             else:
@@ -205,7 +211,7 @@ class Learner:
         last = len(plan.ages) - 1
         while (n := plan.following[n]) < last:
             wait = plan.ages[n] - age + random.uniform(0.0, self._spread(period))
-            if wait >= self.backoff.shortest:
+            if wait >= shortest_delay(self.backoff):
                 return wait
         return None
 
@@ -213,7 +219,7 @@ class Learner:
         """Return a delay like the given one that ends when the ends of a sweep show."""
         grid, offset = self.grid, self.clock.offset
         assert grid.period is not None
-        target = max(now + step - grid.period / 2, now + self.backoff.shortest) + offset
+        target = max(now + step - grid.period / 2, now + shortest_delay(self.backoff)) + offset
         moment = grid.after(target, grid.lags[2]) - offset
         return moment - now + random.uniform(0.0, self._spread(grid.period))
 
@@ -295,7 +301,7 @@ class Rhythm:
             except (msgspec.DecodeError, UnicodeDecodeError, TypeError) as exc:
                 raise ValueError(f"rhythm=: give what Client.rhythm() returned ({exc})") from None
 
-    def learner(self, kind: str, backoff: Backoff) -> Learner:
+    def learner(self, kind: str, backoff: wait_backoff) -> Learner:
         """Return the learner of a kind of task."""
         if kind not in self._learners:
             self._learners[kind] = Learner(backoff, self.clock, self._kept.kinds.pop(kind, None))

@@ -19,9 +19,9 @@ from .page_scan import PageScan
 from .pages import RouteState
 from .reported_end import ReportedEnd
 from .rhythm import Learner
+from .schedule import longer
 from .settings import WaitSettings
 from .state import PollResult, WaitState
-from .step import longer
 
 T = TypeVar("T", bound=Task)
 

@@ -1,7 +1,15 @@
-"""The delays between polls, as tenacity wait strategies.
+"""The delays between polls: each rule for one is here, or named here.
+
+    after a poll                      as the wait strategy says: `delay_after`
+    the same, once ends were seen     as `rhythm` says
+    while trouble is the first thing  a strategy's or less: `FIRST_TROUBLE`
+    while the service is down         the same: `HELD_BACK`
+    where the service asks for it     that, and a little more: `longer`
+    the first polls of many           one after another: `StartStagger`
+    a round of pages                  as `round_times` says
 
 A strategy is any callable of a `tenacity.RetryCallState`; users bring their own or compose
-tenacity's. Deadlines, and what the service asks for itself, are in `step`.
+tenacity's. A deadline can bring a poll forward: that is in `step`.
 """
 
 from __future__ import annotations
@@ -15,7 +23,13 @@ from typing import Any
 import tenacity
 from tenacity.wait import wait_base
 
-from .plans import Backoff
+FIRST_TROUBLE = 2.0
+"""Seconds between two polls, at most, while there is trouble and has been no good answer."""
+HELD_BACK = 30.0
+"""Seconds, at most, until a poll that was not sent, because the service is down, is tried again."""
+_FIRST_POLLS_PER_SECOND = 1000
+_LONGEST_SPREAD = 10.0
+"""Seconds within which each ref gets its first poll, however many there are."""
 
 WaitStrategy = wait_base | Callable[[tenacity.RetryCallState], float]
 """The type of `wait=`: any tenacity wait strategy."""
@@ -72,13 +86,7 @@ _CADENCES: dict[str, wait_backoff] = {
 _OTHERS = wait_backoff(2, 1.5, 30)
 
 
-def backoff_of(kind: str) -> Backoff:
-    """Return the numbers of the backoff for a kind of task."""
-    wait = _CADENCES.get(kind, _OTHERS)
-    return Backoff(wait.initial, wait.factor, wait.maximum, wait.jitter)
-
-
-def cadence(kind: str) -> WaitStrategy:
+def cadence(kind: str) -> wait_backoff:
     """Return the delays for a kind of task, where the caller gives no strategy."""
     return _CADENCES.get(kind, _OTHERS)
 
@@ -121,3 +129,27 @@ def _state(polls: int, started: float, now: float, outcome: object) -> tenacity.
 
 _NOT_RETRYING = tenacity.Retrying()
 """It stands where a strategy may look for the retry loop; there is none."""
+
+
+def shortened(delay: float, most: float) -> float:
+    """Return a delay, or so many seconds, up to a fifth less, if it is more."""
+    return min(delay, most * random.uniform(0.8, 1.0))
+
+
+def longer(seconds: float) -> float:
+    """Return a little more than the service asked for, at random: not all return at once."""
+    return seconds * random.uniform(1.0, 1.2)
+
+
+class StartStagger:
+    """Spreads the first polls of many waits: those that begin together stay together."""
+
+    def __init__(self) -> None:
+        self._last = -math.inf
+
+    def next(self, now: float) -> float:
+        """Return the moment of one more: soon after the last; at random, once that is far off."""
+        self._last = max(self._last + 1 / _FIRST_POLLS_PER_SECOND, now)
+        if self._last < now + _LONGEST_SPREAD:
+            return self._last
+        return now + _LONGEST_SPREAD * random.random()

@@ -9,7 +9,7 @@ import msgspec
 
 from ..contract.tasks import TaskRef
 from .rhythm import Learner, Rhythm
-from .schedule import WaitStrategy, backoff_of, cadence
+from .schedule import WaitStrategy, cadence
 
 OWN_TROUBLE = -1
 """It stands in `Evidence.unconfirmed` where other tasks have had good answers since: only this one
@@ -102,9 +102,8 @@ def settings_for(kind: str, limits: WaitLimits, evidence: Evidence, rhythm: Rhyt
     timeout, patience, wait = limits.timeout, limits.patience, limits.wait
     if wait is not None:
         return WaitSettings(timeout, patience, wait, evidence)
-    delays, backoff = cadence(kind), backoff_of(kind)
-    learner = rhythm.learner(kind, backoff)
-    return WaitSettings(timeout, patience, delays, evidence, learner)
+    backoff = cadence(kind)
+    return WaitSettings(timeout, patience, backoff, evidence, rhythm.learner(kind, backoff))
 
 
 def settings_by_kind(

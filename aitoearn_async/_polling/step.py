@@ -15,7 +15,6 @@ and every case can be tested as a value. The rules it holds:
 
 from __future__ import annotations
 
-import random
 from typing import Any, Generic, TypeVar, cast
 
 import msgspec
@@ -32,16 +31,13 @@ from ..errors import (
     RateLimitError,
     TaskNotFoundError,
 )
-from .ends import FIRST_DELAY, end_of, final_error, is_first_contact, is_first_trouble
-from .observation import learned_delay, observe, observe_running
-from .schedule import delay_after
+from .ends import end_of, final_error, is_first_contact, is_first_trouble
+from .observation import observe, observe_running
+from .schedule import FIRST_TROUBLE, HELD_BACK, delay_after, longer, shortened
 from .settings import OWN_TROUBLE, WaitSettings
 from .state import PollError, PollResult, WaitState
 
 T = TypeVar("T", bound=Task)
-
-_MOST_HELD = 30.0
-"""The most seconds until a poll that was held, because the service is down, is tried again."""
 
 
 class PollAt(msgspec.Struct):
@@ -175,12 +171,9 @@ def _after_silence(
         wait.failing_since = asked
     # The usual delay keeps tasks spread out. But a task that is polled once an hour must not wait
     # another hour for a poll that was due now.
-    most = FIRST_DELAY if is_first_contact(settings, error) else _MOST_HELD
-    delay = min(
-        delay_after(settings.wait, max(wait.polls, 1), wait.started, now, error),
-        most * random.uniform(0.8, 1.0),
-    )
-    return _poll_at(wait, settings, now + delay, now, now, changed=False)
+    delay = delay_after(settings.wait, max(wait.polls, 1), wait.started, now, error)
+    most = FIRST_TROUBLE if is_first_contact(settings, error) else HELD_BACK
+    return _poll_at(wait, settings, now + shortened(delay, most), now, now, changed=False)
 
 
 def _is_definite(verdict: Verdict) -> bool:
@@ -217,12 +210,12 @@ def _next(
     delay: float | None = None,
 ) -> Decision[T]:
     if settings.learner is not None:
-        pause = learned_delay(wait, settings.learner, now, wait.polls)
+        pause = settings.learner.delay(wait.cohort, wait.started, now, wait.polls)
     else:
         known = wait.latest if outcome is None else outcome
         pause = delay_after(settings.wait, wait.polls, wait.started, now, known)
     if wait.last_error is not None and is_first_trouble(wait, settings):
-        pause = min(pause, FIRST_DELAY * random.uniform(0.8, 1.0))
+        pause = shortened(pause, FIRST_TROUBLE)
     earliest = now if delay is None else now + longer(delay)
     decision = _poll_at(wait, settings, max(now + pause, earliest), earliest, now, changed)
     if delay and isinstance(decision, PollAt):
@@ -255,11 +248,6 @@ def _poll_at(
         last = moment
     wait.final_poll_for = end
     return PollAt(last, changed)
-
-
-def longer(seconds: float) -> float:
-    """Return a little more than the service asked for, at random: not all return at once."""
-    return seconds * random.uniform(1.0, 1.2)
 
 
 def give_up(

@@ -21,12 +21,13 @@ from ..errors import (
     NotAskedError,
     TaskFailedError,
 )
-from .agenda import Agenda, StartStagger
+from .agenda import Agenda
 from .clock import Clock, NextTimer
 from .ends import response_deadline, warn_of_first_failure
 from .pages import PageSource
 from .resume import Resume, begin_again
 from .rounds import Rounds
+from .schedule import StartStagger
 from .settings import WaitSettings
 from .state import PollResult, WaitState
 from .statistics import PollMeter

@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import math
 
-import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from aitoearn_async import ImageRef, ImageTask, ServerError, VideoRef
-from aitoearn_async._polling.agenda import Agenda, StartStagger
+from aitoearn_async._polling.agenda import Agenda
 from aitoearn_async._polling.state import WaitState
 
 TIMEOUT = 50.0
-GAP = 0.001
 delays = st.integers(0, 20).map(float) | st.floats(0, 100)
 
 
@@ -146,19 +144,6 @@ def test_no_limit_remembers_no_beginnings() -> None:
     agenda.fail_at(wait, 5.0)
     assert agenda.next_deadline() == 5.0
     assert agenda.take_expired(5.0) is wait
-
-
-def test_first_polls_are_spread_out() -> None:
-    """One after the other, each at its own time; anywhere in the next ten seconds beyond that."""
-    spread = StartStagger()
-    moments = [spread.next(100.0) for _ in range(11_000)]
-    assert moments[:3] == pytest.approx([100.0, 100.0 + GAP, 100.0 + 2 * GAP])
-    queued = int(10 / GAP)
-    assert moments[:queued] == pytest.approx([100.0 + GAP * n for n in range(queued)])
-    late = moments[queued + 1 :]
-    assert 100 <= min(late) < 101
-    assert 109 < max(late) < 110
-    assert spread.next(1000.0) == 1000.0, "what was long ago keeps nobody waiting"
 
 
 def test_without_a_limit_no_beginning_is_held() -> None:

@@ -14,22 +14,23 @@ from hypothesis import strategies as st
 
 from aitoearn_async._polling.plans import (
     WEIGHT_OF_REQUESTS,
-    Backoff,
     SurvivalTable,
     backoff_cost,
     balanced,
+    shortest_delay,
     solve,
 )
 from aitoearn_async._polling.rhythm import KindState, Learner
+from aitoearn_async._polling.schedule import wait_backoff
 from aitoearn_async._polling.service_clock import ServiceClock
-from aitoearn_async._polling.survival import SurvivalCurve
+from aitoearn_async._polling.survival import Cohort, SurvivalCurve
 from aitoearn_async._polling.sweeps import SweepGrid
 from tests.support.clock import ROUNDING
 
 from .worlds import IMAGE, VIDEO, Life, backoff, learned, lives, new_learner
 
 _AGES = st.floats(0.0, 1e6)
-paces = st.builds(Backoff, st.floats(0.1, 5.0), st.just(1.5), st.floats(5.0, 30.0), st.just(0.2))
+paces = st.builds(wait_backoff, st.floats(0.1, 5.0), st.just(1.5), st.floats(5.0, 30.0))
 
 
 @pytest.fixture(autouse=True)
@@ -47,9 +48,9 @@ def curves(draw: st.DrawFn, most: int = 8) -> SurvivalTable:
 
 
 @given(curves(), paces, st.floats(0.01, 10.0))
-def test_no_other_plan_costs_less(curve: SurvivalTable, pace: Backoff, price: float) -> None:
+def test_no_other_plan_costs_less(curve: SurvivalTable, pace: wait_backoff, price: float) -> None:
     """The plan is the cheapest of all that keep to the bounds, as trying each one shows."""
-    wide = msgspec.structs.replace(pace, initial=1e-9, maximum=1e9)
+    wide = wait_backoff(1e-9, pace.factor, 1e9)
     plan = solve(curve, wide, price)
     last = len(curve.ages) - 1
     costs: list[float] = []
@@ -65,15 +66,15 @@ def test_no_other_plan_costs_less(curve: SurvivalTable, pace: Backoff, price: fl
 
 @given(curves(40), paces, st.floats(0.01, 10.0))
 def test_a_plan_keeps_to_the_fastest_and_the_slowest_delay(
-    curve: SurvivalTable, pace: Backoff, price: float
+    curve: SurvivalTable, pace: wait_backoff, price: float
 ) -> None:
     """A delay past the slowest is the shortest there is, or one in which next to nothing ends."""
     plan = solve(curve, pace, price)
-    last = len(plan.ages) - 1
+    last, shortest = len(plan.ages) - 1, shortest_delay(pace)
     for i, j in enumerate(plan.following[:-1]):
         delay = plan.ages[j] - plan.ages[i]
-        assert delay >= pace.shortest or j == last
-        allowed = [n for n in range(i + 1, last) if curve.ages[n] - curve.ages[i] >= pace.shortest]
+        assert delay >= shortest or j == last
+        allowed = [n for n in range(i + 1, last) if curve.ages[n] - curve.ages[i] >= shortest]
         if delay > pace.maximum and j != (allowed or [last])[0]:
             assert curve.alive[j] >= 0.95 * curve.alive[i] - ROUNDING
             assert delay <= 4 * pace.maximum + ROUNDING
@@ -121,7 +122,7 @@ def test_every_delay_is_one_that_can_be_slept(
             learner.ended(curve, 0.0, min(one, other), max(one, other), [])
         else:
             curve.survived(min(one, other), max(one, other))
-    assert 0 < learner.delay(curve, 0.0, age, polls) <= 4 * 120.0 * 1.2
+    assert 0 < learner.delay(Cohort(curve, 0.0), 0.0, age, polls) <= 4 * 120.0 * 1.2
 
 
 def _lognormal(**of: float) -> Callable[[str], float]:
@@ -179,7 +180,7 @@ def _in_bursts(tasks: list[Life], seconds: float, size: int = 30) -> list[Life]:
     return made
 
 
-WORLDS: dict[str, tuple[Backoff, Callable[[], list[Life]], float]] = {
+WORLDS: dict[str, tuple[wait_backoff, Callable[[], list[Life]], float]] = {
     "no rhythm": (VIDEO, lambda: lives(1000, 2.0, _lognormal(m=110.0)), 0.0),
     "any duration": (IMAGE, lambda: lives(1000, 4.0, lambda _: random.uniform(1, 300)), 0.0),
     "no memory": (IMAGE, lambda: lives(1000, 4.0, lambda _: random.expovariate(1 / 30)), 0.0),
@@ -419,7 +420,7 @@ def test_where_only_early_ends_were_seen_videos_keep_to_the_backoff_on_the_grid(
         curve.survived(0.0, 500.0)
     for _ in range(20):
         curve.ended(28.0, 32.0)
-    delays = [learner.delay(curve, 0.0, 10.0, 3) for _ in range(50)]
+    delays = [learner.delay(Cohort(curve, 0.0), 0.0, 10.0, 3) for _ in range(50)]
     assert all(0 < delay <= 60.0 for delay in delays)
     on_the_grid = [delay for delay in delays if 0 <= (10.0 + delay) % 30.0 <= 4.0]
     assert len(on_the_grid) >= 40
@@ -452,7 +453,7 @@ def test_where_only_early_ends_were_seen_images_keep_to_the_backoff() -> None:
     for _ in range(20):
         curve.survived(0.0, 5.0)
         curve.ended(5.0, 6.0)
-    delays = [learner.delay(curve, 0.0, 20.0, 9) for _ in range(50)]
+    delays = [learner.delay(Cohort(curve, 0.0), 0.0, 20.0, 9) for _ in range(50)]
     assert all(8.0 <= delay <= 10.0 for delay in delays)
 
 

@@ -12,7 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from aitoearn_async import wait_backoff
-from aitoearn_async._polling.schedule import cadence, delay_after
+from aitoearn_async._polling.schedule import StartStagger, cadence, delay_after
+
+GAP = 0.001
 
 
 def after(wait: Any, polls: int = 1, outcome: object = None) -> float:
@@ -128,3 +130,16 @@ def test_numbers_out_of_range_are_named(numbers: dict[str, float], message: str)
     """The message says which, and what it may be."""
     with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
         wait_backoff(**numbers)
+
+
+def test_first_polls_are_spread_out() -> None:
+    """One after the other, each at its own time; anywhere in the next ten seconds beyond that."""
+    spread = StartStagger()
+    moments = [spread.next(100.0) for _ in range(11_000)]
+    assert moments[:3] == pytest.approx([100.0, 100.0 + GAP, 100.0 + 2 * GAP])
+    queued = int(10 / GAP)
+    assert moments[:queued] == pytest.approx([100.0 + GAP * n for n in range(queued)])
+    late = moments[queued + 1 :]
+    assert 100 <= min(late) < 101
+    assert 109 < max(late) < 110
+    assert spread.next(1000.0) == 1000.0, "what was long ago keeps nobody waiting"

@@ -8,13 +8,13 @@ import random
 from collections.abc import Callable
 from typing import NamedTuple
 
-from aitoearn_async._polling.plans import Backoff
 from aitoearn_async._polling.rhythm import Learner
+from aitoearn_async._polling.schedule import wait_backoff
 from aitoearn_async._polling.service_clock import ServiceClock
-from aitoearn_async._polling.survival import SurvivalCurve
+from aitoearn_async._polling.survival import Cohort, SurvivalCurve
 
-IMAGE = Backoff(1.0, 1.5, 10.0, 0.2)
-VIDEO = Backoff(5.0, 1.5, 30.0, 0.2)
+IMAGE = wait_backoff(1.0, 1.5, 10.0, jitter=0.2)
+VIDEO = wait_backoff(5.0, 1.5, 30.0, jitter=0.2)
 
 _LATENCY = 0.05
 _EPOCH = 1.8e9
@@ -57,7 +57,7 @@ def lives(
     return made
 
 
-def backoff(pace: Backoff, tasks: list[Life]) -> Cost:
+def backoff(pace: wait_backoff, tasks: list[Life]) -> Cost:
     """Poll them all as one does who knows nothing."""
     requests, late = 0, 0.0
     for task in tasks:
@@ -93,11 +93,11 @@ def learned(learner: Learner, tasks: list[Life], *, drift: float = 0.0, after: f
             continue
         if polls > 1:
             curve.survived(since - born, asked - born)
-        later = now + learner.delay(curve, born, now, polls)
+        later = now + learner.delay(Cohort(curve, 0.0), born, now, polls)
         heapq.heappush(queue, (later, number, polls + 1, asked))
     return Cost(requests / (len(tasks) - first), late / (len(tasks) - first))
 
 
-def new_learner(pace: Backoff) -> Learner:
+def new_learner(pace: wait_backoff) -> Learner:
     """Return one that knows nothing."""
     return Learner(pace, ServiceClock())
