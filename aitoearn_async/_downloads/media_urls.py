@@ -32,7 +32,7 @@ def parse_url(text: str, base: URL | None = None) -> URL:
         A URL whose path holds the query too, so that nothing is made of either.
 
     Raises:
-        ValueError: It is no address.
+        ValueError, TypeError, LookupError: It is no address; which of them, is up to yarl.
     """
     found = next(_REFERENCE.finditer(text.strip()))  # any text has this form
     scheme, authority = found["scheme"], found["authority"]

@@ -13,7 +13,7 @@ import socket
 
 from yarl import URL
 
-from .._net.urls import is_name
+from .._net.urls import NO_URL, is_name
 from .allowed_networks import Allowed, Network
 from .media_urls import parse_url
 
@@ -136,7 +136,7 @@ def check_url(text: str, base: URL | None, *, plain: bool, allowed: Allowed) -> 
     try:
         url = parse_url(text, base)
         host = url.host or ""
-    except (ValueError, TypeError):
+    except NO_URL:
         url, host = URL(), ""
     if why := _fault_of(url, host, plain=plain):
         raise ForbiddenAddressError(why)

@@ -19,7 +19,7 @@ from yarl import URL
 
 from ..contract.endpoints import INTERNATIONAL
 
-_NO_URL = (ValueError, TypeError, LookupError)
+NO_URL = (ValueError, TypeError, LookupError)
 """The exceptions of yarl for text that is no URL; the last for some that have no host."""
 
 
@@ -61,7 +61,7 @@ def checked_base_url(text: str | None) -> URL:
         url = URL(text)
         base = url.with_path(url.raw_path.rstrip("/"), encoded=True)
         wrong = _what_is_wrong(url) or _what_is_wrong(base)
-    except _NO_URL as exc:
+    except NO_URL as exc:
         raise ValueError(f"base_url={_shown(text, exc)}; write it like {INTERNATIONAL!r}") from None
     if not text.isprintable() or " " in text:
         wrong = "has a blank or a control character in it"
@@ -86,7 +86,7 @@ def proxy_objection(address: str | None) -> ValueError | None:
         return None
     try:
         url = URL(address)
-    except _NO_URL:
+    except NO_URL:
         url = URL()
     if url.scheme in ("http", "https") and _has_a_host(url):
         return None
@@ -118,7 +118,7 @@ def _has_a_host(url: URL) -> bool:
     """Return whether a URL names a host, and the same one once it is read again."""
     try:
         return bool(url.host) and URL(str(url)).host == url.host
-    except _NO_URL:
+    except NO_URL:
         return False
 
 
@@ -181,5 +181,5 @@ def origin_of(location: str, base: URL) -> str:
     """Return where a `Location` leads, no further than host and port."""
     try:
         return str(base.join(URL(location)).origin())
-    except (ValueError, TypeError):
+    except NO_URL:
         return "an address that is none"

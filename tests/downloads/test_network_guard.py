@@ -267,6 +267,7 @@ REDIRECTS = {
     "to a file": ("file:///etc/passwd", "no http"),
     "with a login": ("http://user:word@127.0.0.1/", "a login"),
     "to data": ("data:video/mp4;base64,AAAA", "no http"),
+    "to no address": ("//[]@", "no http"),
 }
 
 

@@ -118,6 +118,7 @@ async def test_the_same_origin(
         "http://[half",
         "http://example.org:99999/",
         "//",
+        "//[]@",
         "\\\\evil",
         "caf\xe9 caf\xe9",
         "x" * 7000,
