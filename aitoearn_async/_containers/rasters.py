@@ -184,6 +184,7 @@ def exr(file: Reader) -> Structure:
     if flags & _DEEP_OR_PARTS:
         return UNKNOWN
     table = at + 1
+    file.needs(table + 8)
     offsets: list[int] = []
     # The table ends where the first chunk begins, which any of its entries may name.
     at, begin = table, file.size

@@ -232,6 +232,7 @@ JUDGED: dict[str, tuple[bytes, Completeness]] = {
     "EXR: deep": (exr(flags=0x800, offsets=(0, 20)), UNKNOWN),
     "EXR: a table that was never filled in": (exr(offsets=(-1, -1)), CUT),
     "EXR: cut in its attributes": (exr(offsets=(0, 20))[:14], CUT),
+    "EXR: cut before its table": (exr(), CUT),
     "EXR: no end of a name": (exr(name=b"n" * 300, offsets=(0, 20)), UNKNOWN),
     "TIFF: strips": (tiff((273, 4, 1, 50), (279, 4, 1, 8)), WHOLE),
     "TIFF: strips without lengths": (tiff((273, 4, 1, 50)), UNKNOWN),
