@@ -104,7 +104,6 @@ class Uploader:
             ValueError: It is empty, too large, or of no type that is known.
             OSError: It cannot be read.
         """
-        self.lifetime.enter()
         with Timeout(self.lifetime):
             async with opened(source, shown(source), field="source", medium=None) as content:
                 return await self.upload(content, progress)

@@ -65,7 +65,8 @@ class Lifetime:
         self.closed: bool = False
         self.loop: asyncio.AbstractEventLoop | None = None
         """The loop it is in use on."""
-        self._process = 0
+        self.process: int = 0
+        """The process that it is in use in."""
         self._clock = Clock()
         self.time: Callable[[], float] = self._clock.time
         """Tells the time on the client's clock, also when the client is closed."""
@@ -85,14 +86,14 @@ class Lifetime:
                 process.
         """
         loop = asyncio.get_running_loop()
-        if self.loop is not loop or self._process != _process:
+        if self.loop is not loop or self.process != _process:
             self._move_to(loop)
         if self.closed:
             raise ClientClosedError
 
     def _move_to(self, loop: asyncio.AbstractEventLoop) -> None:
         if self.loop is not None and not self.closed:
-            if self._process != _process:
+            if self.process != _process:
                 raise RuntimeError(_FORKED)
             if not self.loop.is_closed() or self.under_way:
                 raise RuntimeError(_ELSEWHERE)
@@ -101,7 +102,7 @@ class Lifetime:
                     forget()
             self._timer, self.expires_at = None, math.inf
         self._clock.bind(loop)
-        self.loop, self._process = loop, _process
+        self.loop, self.process = loop, _process
 
     def on_move(self, forget: Callable[[], None]) -> None:
         """Call a method when the client moves, to forget what is bound to the last loop.
@@ -134,7 +135,6 @@ class Lifetime:
         Raises:
             ClientClosedError: The client was closed meanwhile.
         """
-        self.enter()
         with Timeout(self):
             woken = wake or asyncio.get_running_loop().create_future()
             timer = self._clock.call_at(min(when, _NEVER), lambda: _wake(woken))
@@ -149,7 +149,6 @@ class Lifetime:
         Raises:
             ClientClosedError: The client closed, or was closed already.
         """
-        self.enter()
         with Timeout(self):
             await asyncio.get_running_loop().create_future()
 
@@ -209,12 +208,12 @@ def _wake(future: asyncio.Future[Any]) -> None:
 class Timeout:
     """A block that ends by a moment of the client's clock, or when the client closes.
 
-    Like `asyncio.timeout_at`, but an answer that is there at the moment itself is not lost. To
-    be used after `Lifetime.enter`.
+    Like `asyncio.timeout_at`, but an answer that is there at the moment itself is not lost.
 
     Raises:
         TimeoutError: On leaving, when the moment has passed and ended what was inside.
-        ClientClosedError: On leaving, when the client was closed under it.
+        ClientClosedError: On leaving, when the client was closed under it. On entering, as
+            `Lifetime.enter`, and its RuntimeErrors, too.
     """
 
     __slots__ = ("_cancelling", "_end", "_grace", "_lifetime", "_task", "deadline")
@@ -226,16 +225,18 @@ class Timeout:
         self._end: type[TimeoutError | ClientClosedError] | None = None
 
     def __enter__(self) -> None:
-        task = asyncio.current_task(self._lifetime.loop)
+        lifetime, loop = self._lifetime, asyncio.get_running_loop()
+        # Looked at here too: a call for nothing would be a part of what a poll costs.
+        if lifetime.loop is not loop or lifetime.process != _process or lifetime.closed:
+            lifetime.enter()
+        task = asyncio.current_task(loop)
         if task is None:
             raise RuntimeError("a Client can only be used inside an asyncio task")
-        if self._lifetime.closed:  # since `enter`, by what was awaited meanwhile
-            raise ClientClosedError
         self._task = task
         self._cancelling = task.cancelling()
-        self._lifetime.under_way.add(self)
-        if self.deadline < self._lifetime.expires_at:
-            self._lifetime.schedule_expiry(self.deadline)
+        lifetime.under_way.add(self)
+        if self.deadline < lifetime.expires_at:
+            lifetime.schedule_expiry(self.deadline)
 
     def close(self) -> None:
         """End it now, because the client closes."""

@@ -33,7 +33,7 @@ from .._resilience.scopes import Admission
 from .._runtime.lifetime import Lifetime, Timeout, is_cancelled
 from .._verdict import NO_TURN
 from .._version import __version__
-from ..errors import NotAskedError, RequestTimeoutError, TransportError
+from ..errors import ClientClosedError, NotAskedError, RequestTimeoutError, TransportError
 from .credentials import Credentials
 from .exchange_errors import ExchangeErrors, held_back
 from .request import OutgoingRequest
@@ -171,7 +171,8 @@ class Http:
         Raises:
             ClientClosedError: The client is closed, or was meanwhile.
         """
-        self._lifetime.enter()
+        if self._lifetime.closed:
+            raise ClientClosedError
         route = route or path.partition("?")[0]
         request = OutgoingRequest(method, path, request_id, route, etag, body, is_final)
         # A request that spends credits is no probe: it had better not get lost.
@@ -185,8 +186,8 @@ class Http:
             admission = await self._wait_for_key(admission, request, deadline)
         if not isinstance(admission, Admission):
             return await held_back(admission)
-        sent, key = self._now(), self.credentials.number
         time = self._request_timeout if body is None else self.time_for(body.size)
+        sent, key = self._now(), self.credentials.number
         result: Response | TransportError | None = None
         try:
             with Timeout(self._lifetime, min(deadline, sent + time)):
