@@ -169,7 +169,7 @@ class Parts:
         from ._api.uploader import Uploader
         from ._uploads.store import Store
 
-        store = Store(self.media_client, self.lifetime, self.http.time_for(None))
+        store = Store(self.media_client, self.lifetime, self.http.request_timeout)
         return self._bound(Uploader(self.caller, store))
 
     @cached_property

@@ -9,7 +9,7 @@ from __future__ import annotations
 import itertools
 import logging
 import math
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, nullcontext
 from functools import partial
 from typing import Generic, Protocol, TypeVar
@@ -116,7 +116,7 @@ class ApiCaller:
     ) -> None:
         self.http = http
         self.clock: ServiceClock = clock or ServiceClock()
-        self.retrier: Retrier = Retrier(lifetime, attempts)
+        self._retrier = Retrier(lifetime, attempts)
         self.lifetime: Lifetime = lifetime
         self._numbers = itertools.count(1)
         # The moments until which lists, by their path, want to be left alone.
@@ -180,9 +180,34 @@ class ApiCaller:
 
         if is_list and (rest := self.rest_of(path)):
             await self.lifetime.sleep(rest)
-        seconds = self.http.time_for(None if data is None else len(data))
-        confirm = self.needs_confirmation if data is None else None
-        return await self.retrier.call(attempt, seconds, confirm)
+        if data is not None:
+            return await self.repeat(attempt, self.http.time_for(len(data)))
+        return await self.repeat(attempt, confirm=self.needs_confirmation)
+
+    async def repeat(
+        self,
+        attempt: Callable[[float], Awaitable[T | Verdict]],
+        seconds: float | None = None,
+        confirm: Callable[[Verdict], bool] | None = None,
+    ) -> T:
+        """Make an attempt, and others as `Retrier.again` does: up to `attempts` in all.
+
+        Args:
+            attempt: Sends a request once; it is given the moment of the client's clock at which
+                it is over, and after which no further one begins.
+            seconds: Seconds that one of them may take; None for those of one without a body.
+            confirm: Tells whether one more attempt, at once, must confirm a verdict.
+
+        Raises:
+            AiToEarnError: The last attempt failed.
+        """
+        self._retrier.calls += 1
+        longest = self._retrier.attempts * (seconds or self.http.request_timeout)
+        deadline = self.lifetime.time() + longest
+        result = await attempt(deadline)
+        if isinstance(result, Verdict):
+            return await self._retrier.again(attempt, result, deadline, confirm)
+        return result
 
     async def ask(
         self,
@@ -309,5 +334,5 @@ class ApiCaller:
         be wrong.
         """
         if isinstance(verdict.error, AuthenticationError):
-            return not verdict.retry and self._key_refusals < 2 <= self.retrier.attempts
+            return not verdict.retry and self._key_refusals < 2 <= self._retrier.attempts
         return not verdict.retry and isinstance(verdict.error, ConnectionFailedError)

@@ -53,7 +53,6 @@ class Poller:
         self._turns = turns
         self._http = caller.http
         self._monitor = caller.http.monitor
-        self._seconds = caller.http.time_for(None)
         self._id_prefix = caller.http.id_prefix
         self._numbers = itertools.count(1)
         self._seen_words: set[str] = set()
@@ -68,10 +67,8 @@ class Poller:
         Raises:
             AiToEarnError: No task came of it.
         """
-        caller = self._caller
-        return caller.retrier.call(
-            partial(self._ask, ref), self._seconds, caller.needs_confirmation
-        )
+        ask = partial(self._ask, ref)
+        return self._caller.repeat(ask, confirm=self._caller.needs_confirmation)
 
     async def fetch(self, ref: TaskRef[T], deadline: float) -> T:
         """Ask once, and read the response whole; over by `deadline`, on the client's clock.

@@ -114,7 +114,7 @@ class SubmitReconciler:
 
     async def search(self, request: TaskRequest[Any], sent: float) -> Reconciliation:
         """Look once, within the time of one request."""
-        deadline = self._lifetime.time() + self._caller.http.time_for(None)
+        deadline = self._lifetime.time() + self._caller.http.request_timeout
         return self._claim(await self.look(request, sent, deadline))
 
     def _claim(self, found: Reconciliation) -> Reconciliation:

@@ -109,7 +109,7 @@ class Submitter:
                 await self._catalog.check(request, row.catalog)
             sent, data = await self._bodies.make(request, upload, progress)
             attempt = partial(self._attempt, row, sent, data)
-            ref = await self._caller.retrier.call(attempt, self._http.time_for(len(data)))
+            ref = await self._caller.repeat(attempt, self._http.time_for(len(data)))
             told(ref)
             return ref
 
@@ -160,7 +160,7 @@ class Submitter:
         self, request: TaskRequest[R], failed: AiToEarnError, at: datetime, sent: float
     ) -> R | Verdict:
         """Look whether the task was made; raise where that cannot be told."""
-        until = self._lifetime.time() + self._http.time_for(None)
+        until = self._lifetime.time() + self._http.request_timeout
         found = await self._reconciler.reconcile(request, sent, until, answered=_is_answer(failed))
         if found.ref is not None:
             self._remember(found.ref)

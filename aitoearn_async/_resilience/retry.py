@@ -1,8 +1,7 @@
 """Repeats one failed request, a few times and not past its deadline.
 
-tenacity does the repeating, and only after a first failure: an undisturbed request never
-gets here. Whether it is worth repeating stands in the verdict on it. When to poll again is
-another room's.
+tenacity does the repeating. An undisturbed request never gets here. Whether another one is worth
+repeating stands in the verdict on it. When to poll again is another room's.
 """
 
 from __future__ import annotations
@@ -29,7 +28,7 @@ _backoff = wait_random_exponential(multiplier=0.5, max=8)
 
 
 class Retrier:
-    """Makes attempts, and repeats those that failed, for all calls of one client.
+    """Repeats attempts that failed, for all calls of one client.
 
     They share a budget: one retry for every ten calls, and some at first. One failure in a hundred
     is repeated as it comes. When most fail, repeating them all would treble the load on a service
@@ -41,53 +40,37 @@ class Retrier:
     """
 
     def __init__(self, lifetime: Lifetime, attempts: int) -> None:
-        self._lifetime = lifetime
         self.attempts: int = attempts
+        self.calls: int = 0
+        """Calls that have begun since the budget was last looked at."""
+        self._lifetime = lifetime
         self._budget = _FULL_BUDGET
 
-    async def call(
+    async def again(
         self,
         attempt: Callable[[float], Awaitable[T | Verdict]],
-        seconds: float,
+        first: Verdict,
+        deadline: float,
         confirm: Callable[[Verdict], bool] | None = None,
     ) -> T:
-        """Make an attempt; others, while the verdict on the last one is to retry.
+        """Make more attempts, while the verdict on the last one is to retry.
 
         Args:
-            attempt: Sends the request once; it is given the moment of the client's clock at which
-                it is over, and after which no further one begins.
-            seconds: Seconds that one of them may take.
+            attempt: Sends the request once; it is given the deadline.
+            first: The verdict on the first attempt.
+            deadline: The moment of the client's clock at which an attempt is over, and after which
+                no further one begins.
             confirm: Tells whether one more attempt, at once, must confirm a verdict.
 
         Raises:
             AiToEarnError: The last attempt failed.
         """
-        if self._budget < _FULL_BUDGET:
-            self._budget = min(self._budget + _BUDGET_PER_CALL, _FULL_BUDGET)
-        self._lifetime.enter()
-        deadline = self._lifetime.time() + self.attempts * seconds
-        result = await attempt(deadline)
-        if isinstance(result, Verdict):
-            result = await self._again(attempt, result, deadline, confirm)
-            if isinstance(result, Verdict):
-                raise result.error
-        return result
 
-    async def _again(
-        self,
-        attempt: Callable[[float], Awaitable[T | Verdict]],
-        first: Verdict,
-        deadline: float,
-        confirm: Callable[[Verdict], bool] | None,
-    ) -> T | Verdict:
         async def confirmed(result: T | Verdict) -> T | Verdict:
             again = confirm is not None and isinstance(result, Verdict) and confirm(result)
             return await attempt(deadline) if again else result
 
-        result = await confirmed(first)
-        if self.attempts == 1 or not _is_to_retry(result):
-            return result
-        earlier: list[T | Verdict] = [result]
+        earlier: list[T | Verdict] = [await confirmed(first)]
         held_back = 0
 
         async def first_or_attempt() -> T | Verdict:
@@ -99,7 +82,7 @@ class Retrier:
             # A request that is held back, until the service wants to be asked again, is none.
             held_back += isinstance(verdict.error, NotAskedError) and verdict.delay is not None
             late = self._lifetime.time() + state.upcoming_sleep >= deadline
-            if late or state.attempt_number - held_back >= self.attempts:
+            if late or self.attempts in (1, state.attempt_number - held_back):
                 return True
             # Where the service itself says when to come again, that is no matter of the budget.
             return verdict.delay is None and not self._may_spend()
@@ -111,10 +94,15 @@ class Retrier:
             sleep=self._lifetime.sleep,
             retry_error_callback=_verdict,
         )
-        return await retrying(first_or_attempt)
+        result: T | Verdict = await retrying(first_or_attempt)
+        if isinstance(result, Verdict):
+            raise result.error
+        return result
 
     def _may_spend(self) -> bool:
         """Take what a retry costs out of the budget. Return whether it was there."""
+        earned, self.calls = self.calls * _BUDGET_PER_CALL, 0
+        self._budget = min(self._budget + earned, _FULL_BUDGET)
         if self._budget < 1:
             return False
         self._budget -= 1

@@ -124,7 +124,7 @@ class Http:
             **({} if ssl is None else {"ssl": ssl}),
             **({} if is_ours else {"raise_for_status": False, "timeout": NO_TIMEOUT}),
         }
-        self._request_timeout = request_timeout
+        self.request_timeout = request_timeout
         self._most_bytes = most_bytes
         self._lifetime = lifetime
         self._now = lifetime.time
@@ -186,7 +186,7 @@ class Http:
             admission = await self._wait_for_key(admission, request, deadline)
         if not isinstance(admission, Admission):
             return await held_back(admission)
-        time = self._request_timeout if body is None else self.time_for(body.size)
+        time = self.request_timeout if body is None else self.time_for(body.size or 0)
         sent, key = self._now(), self.credentials.number
         result: Response | TransportError | None = None
         try:
@@ -282,13 +282,9 @@ class Http:
         else:
             self.monitor.record_failure(admission, path.partition("?")[0], error)
 
-    def time_for(self, size: int | None) -> float:
-        """Return the seconds that one request may take: `request_timeout`, and its body's time.
-
-        Args:
-            size: Bytes of the body.
-        """
-        return self._request_timeout + (size or 0) / _SLOWEST_BYTES_PER_SECOND
+    def time_for(self, size: int) -> float:
+        """Return the seconds that a request with a body of so many bytes may take."""
+        return self.request_timeout + size / _SLOWEST_BYTES_PER_SECOND
 
     def _url(self, path: str) -> URL:
         # A URL made of text would have the service's own part parsed each time.

@@ -371,13 +371,15 @@ async def test_the_error_is_alone(script: Script, attempts: int) -> None:
 
 async def ends_of(ends: list[AiToEarnError], *, seconds: float = 1000.0) -> str:
     """What a call with two attempts comes to that meets these, and then all is well."""
+    lifetime = Lifetime()
 
     async def attempt(deadline: float) -> str | Verdict:
         if ends:
             return Verdict.on(ends.pop(0))
         return "good"
 
-    return await Retrier(Lifetime(), attempts=2).call(attempt, seconds / 2)
+    first = Verdict.on(ends.pop(0))
+    return await Retrier(lifetime, attempts=2).again(attempt, first, lifetime.time() + seconds)
 
 
 async def test_who_is_held_has_not_asked() -> None:
