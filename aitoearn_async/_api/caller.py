@@ -84,9 +84,10 @@ class CallQuestion(msgspec.Struct, Generic[T], frozen=True):
 
         A late answer to another request of this client comes so, on a shared connection.
         """
+        if result.request_id == self.request_id:
+            return None
         echoed = id_text(result.request_id)
-        is_ours = echoed is not None and echoed.startswith(self.id_prefix)
-        is_other = is_ours and echoed != self.request_id
+        is_other = echoed is not None and echoed.startswith(self.id_prefix)
         return "the answer is for another request" if is_other else None
 
 
@@ -232,7 +233,7 @@ class ApiCaller:
         method, body = ("GET", None) if data is None else ("POST", RequestBody(data))
         sent = self.path_past_caches(path) if is_list else path
         response = await self.http.send(method, sent, request_id, deadline, body=body)
-        question = self.question(path, decoder, request_id)
+        question = self.question(path, partial(decode, decoder=decoder), request_id)
         result = self.read(response, question)
         if is_list and isinstance(response, Response):
             rest = result.delay if isinstance(result, Verdict) else response.retry_after
@@ -242,18 +243,13 @@ class ApiCaller:
 
     def question(
         self,
-        path: str,
-        decoder: LateDecoder[Envelope[T]],
+        subject: str,
+        decode: Callable[[bytes], Envelope[T] | Refusal | Malformed],
         request_id: str,
-        *,
-        subject: str | None = None,
     ) -> CallQuestion[T]:
-        """Return what is asked by a call that is no poll. Its subject is its path by default."""
-        # Without its query: one page that fails says nothing of the service.
-        subject = subject or path.partition("?")[0]
-        return CallQuestion(
-            subject, request_id, partial(decode, decoder=decoder), self.http.id_prefix
-        )
+        """Return what is asked by a call that is no poll, whatever the query of its path."""
+        # One page that fails says nothing of the service.
+        return CallQuestion(subject.partition("?")[0], request_id, decode, self.http.id_prefix)
 
     def read(self, response: Response | AiToEarnError, question: Question[T]) -> T | Verdict:
         """Return what a response says, and tell the monitor of it."""

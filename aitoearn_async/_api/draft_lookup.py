@@ -6,23 +6,27 @@ route for drafts shows them. It is asked seldom, and left alone where the servic
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any, TypeVar
 
 from .._runtime.bounded_dict import BoundedDict
 from .._verdict import Verdict
 from ..contract.drafts import DRAFT, draft_decoder
 from ..contract.endpoints import endpoint_of, task_of
+from ..contract.envelope import decode
 from ..contract.tasks import Task, TaskRef
 from ..errors import ApiError
 from .caller import ApiCaller
+from .refusals import is_failure_of_the_service
 
 T = TypeVar("T", bound=Task)
 
 _PATIENT = 3
 """Answers with code 500 in a row before the other route is asked; twice as many each time."""
 _MOST_REMEMBERED = 10_000
-_NO_ROUTE, _FAILED = 404, 500
-"""Business codes: there is no such route; the row could not be shown."""
+_decode = partial(decode, decoder=draft_decoder)
+_NO_ROUTE = 404
+"""The business code for: there is no such route."""
 
 
 class DraftLookup:
@@ -61,7 +65,7 @@ class DraftLookup:
         response = await self._caller.http.send(
             "GET", path, request_id, deadline, route=DRAFT.partition("{")[0]
         )
-        question = self._caller.question(path, draft_decoder, request_id, subject=ref.id)
+        question = self._caller.question(ref.id, _decode, request_id)
         result = self._caller.read(response, question)
         if not isinstance(result, Verdict):
             return task_of(ref, result)
@@ -74,7 +78,7 @@ class DraftLookup:
             return False
         if error.code == endpoint_of(ref).lost_code:
             return True
-        if error.code != _FAILED:
+        if not is_failure_of_the_service(error):
             return False
         count = self._failures.get(ref, 0) + 1
         self._failures[ref] = count

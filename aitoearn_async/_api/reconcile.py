@@ -8,7 +8,6 @@ or one that cannot be compared, leave the fate open. Nothing is ever submitted a
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple, TypeVar
 
@@ -41,6 +40,10 @@ _ANSWERED_DELAYS = (0.0, 2.0)
 _DELAYS = (0.0, 1.0, 2.0, 4.0, 8.0)
 """The same where no answer came: a task may show a little after its submit has failed."""
 _NO_ROUTE = 404
+_MOST_RECEIPTS = 10_000
+_receipts: BoundedDict[tuple[str, TaskRef[Any]], None] = BoundedDict(_MOST_RECEIPTS)
+"""The latest tasks that clients of this process got by submits: none of them is another
+submit's."""
 
 
 class Reconciliation(NamedTuple):
@@ -70,18 +73,19 @@ class SubmitReconciler:
     Args:
         caller: Calls the service.
         poller: Asks for whole tasks.
-        known: Tells which tasks there are receipts for.
     """
 
-    def __init__(
-        self, caller: ApiCaller, poller: Poller, known: Callable[[TaskRef[Any]], bool]
-    ) -> None:
+    def __init__(self, caller: ApiCaller, poller: Poller) -> None:
         self._caller = caller
+        self._service = str(caller.http.base_url)
         self._lifetime = caller.lifetime
         self._poller = poller
-        self._known = known
         self._claimed: BoundedDict[TaskRef[Any], None] = BoundedDict(_MOST_CLAIMED)
         self._is_missing = False
+
+    def note_receipt(self, ref: TaskRef[Any]) -> None:
+        """Note a task that a submit was given: it is no other's."""
+        _receipts[self._service, ref] = None
 
     async def reconcile(
         self, request: TaskRequest[R], sent: float, deadline: float, *, answered: bool
@@ -121,10 +125,13 @@ class SubmitReconciler:
         """Take a task for one submit. The look of another may have found it at the same time."""
         if found.ref is None:
             return found
-        if found.ref in self._claimed or self._known(found.ref):
+        if self._is_anothers(found.ref):
             return found._replace(ref=None, is_settled=False)
         self._claimed[found.ref] = None
         return found
+
+    def _is_anothers(self, ref: TaskRef[Any]) -> bool:
+        return ref in self._claimed or (self._service, ref) in _receipts
 
     async def look(self, request: TaskRequest[Any], sent: float, deadline: float) -> Reconciliation:
         """Look once."""
@@ -137,7 +144,7 @@ class SubmitReconciler:
             ref
             for row in recent.rows
             if row.model in (None, request.model) and is_id(row.id)
-            if not self._known(ref := request.ref_type(row.id)) and ref not in self._claimed
+            if not self._is_anothers(ref := request.ref_type(row.id))
         ]
         is_all = recent.is_all and len(refs) <= _MOST_CANDIDATES
         asked = refs[:_MOST_CANDIDATES]

@@ -7,15 +7,19 @@ done about an error is decided elsewhere.
 
 from __future__ import annotations
 
+from typing import TypeGuard
+
 import msgspec
 
+from .._error_base import is_of_the_service
 from .._net.headers import reason_in
 from .._net.urls import origin_of
 from .._transport.http import Http
 from .._transport.response import Response
 from ..contract.envelope import Malformed
-from ..contract.refusal import Refusal, decoded
+from ..contract.refusal import ERROR_STATUSES, Refusal, decoded
 from ..errors import (
+    AiToEarnError,
     ApiError,
     AuthenticationError,
     ContractError,
@@ -85,7 +89,18 @@ _MEANINGS: tuple[tuple[range, Meaning], ...] = (
     (range(500, 600), Meaning(ServerError, True, "a proxy before the service has no answer")),
     (range(1000), Meaning(UnexpectedResponseError, True, "not an answer of the service")),
 )
+_FAILED = 500
+"""The business code of a failure without a name of its own."""
 _NO_MEANING = Meaning(UnexpectedResponseError, True, "a status that is no status")
+
+_NOT_TAKEN = frozenset(
+    [
+        *(307, 308, 400, 401, 402, 403, 404, 405, 406, 407, 410, 411, 412, 413, 414, 415, 417),
+        *(421, 422, 424, 426, 428, 429, 431, 451, 511),
+    ]
+)
+"""The HTTP statuses that say for certain that a request was not acted on. All others but 2xx can
+come after it was: 303 leads to what was made, and 409 may mean that it exists already."""
 
 
 def error_for(code: int, status: int = 200) -> type[ApiError]:
@@ -183,3 +198,28 @@ def _quote(response: Response, http: Http) -> str:
     begin = " ".join(decoded(response.body[:1000]).split())
     told = reason_in(response.headers) if not begin else None
     return f"it {'begins' if told is None else 'says'} {http.credentials.shown(told or begin)!r}"
+
+
+def is_failure_of_the_service(error: AiToEarnError) -> TypeGuard[ServerError]:
+    """Return whether the service itself has failed: it is done with the request then."""
+    is_failure = isinstance(error, ServerError) and error.code == _FAILED
+    return is_failure and is_of_the_service(error)
+
+
+def is_not_taken(error: AiToEarnError, response: Response | TransportError) -> bool:
+    """Return whether an answer says for certain that the request was not acted on.
+
+    Args:
+        error: The error of the answer.
+        response: The answer, if there was one.
+    """
+    if not isinstance(response, Response) or isinstance(error, ServerError):
+        return False
+    status = response.status
+    if 200 <= status < 300:
+        if not isinstance(error, ApiError):
+            return False
+        if error.host is None or error.code not in ERROR_STATUSES:
+            return True
+        status = error.code  # a gateway's, which stands in its words
+    return status in _NOT_TAKEN

@@ -85,8 +85,8 @@ class TaskPages:
             self._kept.pop(path, None)  # another batch may have dropped it meanwhile
             response = await self._http.send("GET", fresh, request_id, deadline)
         seconds = self._seconds(response)
-        question = self._caller.question(path, log_decoder, request_id)
-        result = self._caller.read(response, msgspec.structs.replace(question, decode=_decode_logs))
+        question = self._caller.question(path, _decode_logs, request_id)
+        result = self._caller.read(response, question)
         if isinstance(result, Verdict):
             return await self._http.credentials.refresh_if_rejected(result, response, deadline)
         assert isinstance(response, Response)

@@ -175,6 +175,7 @@ class Http:
             raise ClientClosedError
         route = route or path.partition("?")[0]
         request = OutgoingRequest(method, path, request_id, route, etag, body, is_final)
+        time = self.request_timeout if body is None else self.time_for(body.size or 0)
         # A request that spends credits is no probe: it had better not get lost.
         admission: Admission | TransportError
         admission = self.monitor.admit(route, probe=body is None, is_final=is_final)
@@ -186,8 +187,9 @@ class Http:
             admission = await self._wait_for_key(admission, request, deadline)
         if not isinstance(admission, Admission):
             return await held_back(admission)
-        time = self.request_timeout if body is None else self.time_for(body.size or 0)
         sent, key = self._now(), self.credentials.number
+        if body is not None:
+            body.sent = sent
         result: Response | TransportError | None = None
         try:
             with Timeout(self._lifetime, min(deadline, sent + time)):
@@ -338,7 +340,7 @@ class Http:
             # Once, and on a new connection: the other idle ones may be as dead.
             await self.limiter.again()
             response = await self._request_on(sessions.fresh(), request)
-        if is_ours and response.idle is None:
+        if is_ours and response.idle is None and request.body is None:
             sessions.note_first_answer(request.path, response)
         try:
             content = read_body(response, self._most_bytes)

@@ -15,8 +15,9 @@ import msgspec
 from . import image_tasks, video_tasks
 from .catalog import EditModel, ImageModel, Model, VideoModel
 from .drafts import Draft
-from .envelope import Codec, Envelope, LateDecoder, codec_for
+from .envelope import Codec, Envelope, LateDecoder, Malformed, codec_for, decode
 from .outputs import Result
+from .refusal import Refusal
 from .requests import EditImage, GenerateImage, GenerateVideo, TaskRequest
 from .status import TaskState, state_of
 from .task_times import TaskTimes
@@ -29,7 +30,7 @@ INTERNATIONAL = "https://aitoearn.ai"
 
 T = TypeVar("T", bound=Task)
 M = TypeVar("M", bound=Model)
-R = TypeVar("R")
+R = TypeVar("R", bound=TaskRef[Any])
 
 
 class Endpoint(msgspec.Struct, Generic[T], frozen=True, kw_only=True):
@@ -148,6 +149,17 @@ class SubmitEndpoint(msgspec.Struct, Generic[R], frozen=True, kw_only=True):
     """Decodes the answers."""
     catalog: Catalog[Any]
     """The list of models to check it against."""
+
+    def decode(self, body: bytes) -> Envelope[R] | Refusal | Malformed:
+        """Decode an answer: its data is the ref of the task."""
+        found = decode(body, self.decoder)
+        if not isinstance(found, Envelope):
+            return found
+        id = str(found.data.id)
+        try:
+            return Envelope(found.code, self.ref_type(id), found.request_id)
+        except ValueError:
+            return Malformed(f"a submit is answered with the id {id!r:.60}", is_json=True)
 
 
 IMAGE_MODELS = Catalog(path="/api/ai/models/image/generation", model=ImageModel)

@@ -20,7 +20,7 @@ from aitoearn_async import (
     SubmitUncertainError,
     TaskRequest,
 )
-from aitoearn_async._api import reconcile, submit
+from aitoearn_async._api import reconcile
 from aitoearn_async._runtime.bounded_dict import BoundedDict
 from aitoearn_async.emulator import Emulator, Fault
 
@@ -363,7 +363,7 @@ async def test_the_oldest_receipts_are_forgotten(
 ) -> None:
     """A process that submits for years holds no more of them than some."""
     receipts: BoundedDict[Any, None] = BoundedDict(2)
-    monkeypatch.setattr(submit, "_receipts", receipts)
+    monkeypatch.setattr(reconcile, "_receipts", receipts)
     made = [await aitoearn_client.submit(IMAGE) for _ in range(4)]
     assert [ref for _, ref in receipts] == made[2:]
 
