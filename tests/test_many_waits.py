@@ -328,3 +328,16 @@ async def test_a_round_that_a_mistake_ends_leaves_the_waits_to_themselves(
     logged = [record for record in caplog.records if "a round failed" in record.getMessage()]
     assert len(logged) == 1
     assert "ZeroDivisionError" in logged[0].getMessage()
+
+
+async def test_a_failed_poll_of_an_iteration_of_another_kind_is_only_a_failed_poll(
+    service: Emulator, client: Client
+) -> None:
+    """Pages are not asked for a kind that is only iterated, and nothing is known of them."""
+    (video,) = _videos(service, 1)
+    waits = [asyncio.create_task(client.wait_for(ref)) for ref in _images(service, 12)]
+    await asyncio.sleep(0.1)
+    service.fault(Fault(status=502), video)
+    seen = [task async for task in client.wait_for(video)]
+    assert seen[-1].done
+    await asyncio.gather(*waits)

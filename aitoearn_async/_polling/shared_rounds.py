@@ -112,8 +112,8 @@ class SharedRounds:
         self, wait: WaitState[Any], verdict: Verdict, decision: Decision[Any], deadline: float
     ) -> Decision[Any]:
         """Return what follows a failed poll, by what pages show of its task."""
-        if self._rounds is None:
-            return decision
+        if self._rounds is None or wait.ref not in self._held:
+            return decision  # it is not counted in, and nothing is known of its kind
         return await self._rounds.after_failure(wait, verdict, decision, deadline)
 
     async def aclose(self) -> None:
