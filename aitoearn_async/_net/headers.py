@@ -172,7 +172,8 @@ def _iso_date(text: str) -> datetime | None:
 
 
 _DIGEST_BYTES = {"sha512": 64, "sha256": 32, "sha1": 20, "md5": 16, "crc32": 4}
-_PAIR = re.compile(r"([a-z0-9-]+) *= *:?([a-z0-9+/]+=*):?", re.IGNORECASE)
+_PAIR = re.compile(r"(?<![a-z0-9-])([a-z0-9-]+) *= *:?([a-z0-9+/]+=*):?", re.IGNORECASE)
+"""A name and its checksum. No name begins within another, so that each letter is read once."""
 _OF_MANY_HASHES = "Repr-Digest", "Content-Digest", "Digest", "x-goog-hash"
 """Headers in which each checksum has the name of its hash (RFC 9530; RFC 3230 before it)."""
 _OF_ONE_HASH = {

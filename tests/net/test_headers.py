@@ -2,11 +2,21 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from multidict import CIMultiDict
 
-from aitoearn_async._net.headers import condition_of, keep_alive, matches, stored_by
+from aitoearn_async._net.headers import (
+    checksum_of,
+    condition_of,
+    keep_alive,
+    matches,
+    retry_after,
+    stored_by,
+)
 
 TAGS = st.from_regex(r'\A(W/)?"[!#-+\--~]{1,40}"\Z')
 
@@ -118,3 +128,33 @@ def test_a_server_says_how_long_it_keeps_a_connection(header: str, seconds: int 
 
 def test_a_server_that_says_nothing_keeps_connections() -> None:
     assert keep_alive({}) is None
+
+
+def cost(piece: str, size: int) -> float:
+    """Seconds of this thread's time to read so long a text in every header; the better of two."""
+    text = (piece * size)[:size]
+    headers = CIMultiDict((name, text) for name in HEADERS)
+    times: list[float] = []
+    for _ in range(2):
+        began = time.thread_time()
+        condition_of(headers, None)
+        keep_alive(headers)
+        stored_by(headers)
+        retry_after(headers)
+        checksum_of(headers)
+        times.append(time.thread_time() - began)
+    return min(times)
+
+
+HEADERS = (
+    *("Age", "Cache-Status", "Warning", "X-Cache", "X-Cache-Lookup"),
+    *("Date", "Digest", "ETag", "Keep-Alive", "Retry-After", "x-goog-hash"),
+)
+
+
+@pytest.mark.usefixtures("untraced")  # the time is to be the reader's, not the tracer's
+@pytest.mark.parametrize("piece", ["a", "1", " ", ",", "=", ":", "-a", "a=", "hit ", "tcp_", "t,"])
+def test_cost_grows_with_size_alone(piece: str) -> None:
+    """Four times the letters cost four times the time: the loop has others to serve."""
+    small, large = cost(piece, 4_000), cost(piece, 16_000)
+    assert large < 8 * small + 0.05
