@@ -22,7 +22,7 @@ from .observation import time_left
 from .outcome import EitherOutcome, Outcome
 from .pages import PageSource
 from .ref_reader import RefReader
-from .resume import Resume
+from .resume import Resume, begin_again
 from .rhythm import TimeLeft
 from .save_queue import Save, SaveQueue
 from .settings import WaitSettings
@@ -183,13 +183,22 @@ class Batch(AsyncIterator[EitherOutcome[T]]):
         if ref in self._held:
             self._repeats[ref] = self._repeats.get(ref, 0) + 1
         else:
-            wait = self._held[ref] = WaitState(due=0.0, ref=ref)
-            resume = None if self._resume is None else self._resume(ref)
+            wait = WaitState(due=0.0, ref=ref)
+            delay = self._begin_again(wait)  # it may raise: what is held must be on the agenda
+            self._held[ref] = wait
             is_one_of_many = len(self._held) > self._concurrency
-            self._pool.add(wait, resume=resume, is_one_of_many=is_one_of_many)
+            self._pool.add(wait, delay, is_one_of_many=is_one_of_many)
         self._owed += 1
         if self._admitted is not None:
             self._admitted(ref)
+
+    def _begin_again(self, wait: WaitState[T]) -> float:
+        resume = None if self._resume is None else self._resume(wait.ref)
+        if resume is None:
+            return 0.0
+        if not isinstance(resume, Resume):
+            raise TypeError(f"resume= returned {resume!r:.60}: return a Resume, or None")
+        return begin_again(wait, resume, self._settings_of(wait.ref).wait, self._clock.time())
 
     def discard(self, ref: TaskRef[T] | str) -> bool:
         """Stop waiting for a ref. No outcome of it comes any more.

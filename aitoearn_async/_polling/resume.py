@@ -29,6 +29,10 @@ class Resume(msgspec.Struct, frozen=True, kw_only=True):
     at_once: bool = True
     """Poll at once. False: the last poll is not long ago, and the next is due by the cadence."""
 
+    def __post_init__(self) -> None:
+        if not (isinstance(self.age, float | int) and math.isfinite(self.age)):
+            raise ValueError(f"age={self.age!r:.60}: give seconds, a finite number")
+
 
 def begin_again(wait: WaitState[Any], resume: Resume, strategy: WaitStrategy, now: float) -> float:
     """Set a wait to its age. Return the seconds until it is due; 0 for at once."""

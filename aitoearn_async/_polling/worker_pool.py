@@ -25,7 +25,6 @@ from .agenda import Agenda
 from .clock import Clock, NextTimer
 from .ends import response_deadline, warn_of_first_failure
 from .pages import PageSource
-from .resume import Resume, begin_again
 from .rounds import Rounds
 from .schedule import StartStagger
 from .settings import WaitSettings
@@ -112,14 +111,12 @@ class WorkerPool(Generic[T]):
                 is_paused=is_paused,
             )
 
-    def add(self, wait: WaitState[T], *, resume: Resume | None, is_one_of_many: bool) -> None:
+    def add(self, wait: WaitState[T], delay: float, *, is_one_of_many: bool) -> None:
         """Put a new wait on the agenda. First polls of many are staggered."""
         now = self._clock.time()
-        delay = 0.0
         if self._rounds is not None:
             self._rounds.note_new(wait.ref)
-        if resume is not None:
-            delay = begin_again(wait, resume, self._settings_of(wait.ref).wait, now)
+        if not math.isnan(wait.started):  # elsewhere, before
             self._agenda.begin(wait)
         if self._rounds is not None and self._rounds.take(wait):
             if math.isnan(wait.started):

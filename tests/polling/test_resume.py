@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import math
+from collections.abc import Callable
 
 import pytest
 import tenacity
@@ -152,6 +154,67 @@ async def test_none_is_a_wait_that_begins_now(
     async with aitoearn_client.as_completed([ref], resume=lambda _: None) as waiting:
         outcome = await anext(waiting)
     assert (outcome.ok, outcome.polls) == (True, 1)
+
+
+def broken(_: object) -> Resume:
+    raise LookupError("it is in no table")
+
+
+def begun(_: object) -> Resume:
+    return Resume(age=5.0)
+
+
+def five(_: object) -> float:
+    return 5.0
+
+
+def nothing(_: object) -> None:
+    return None
+
+
+@pytest.mark.parametrize(
+    ("resume", "wait", "mistake"),
+    [
+        (broken, BACKOFF, "it is in no table"),
+        (five, BACKOFF, r"resume= returned 5\.0: return a Resume, or None"),
+        (begun, nothing, r"returned None, not seconds"),
+    ],
+    ids=["it raises", "it returns something else", "the strategy has no answer"],
+)
+async def test_a_mistake_about_the_age_of_a_ref_ends_the_batch(
+    aitoearn_service: Emulator,
+    aitoearn_client: Client,
+    resume: Callable[[object], Resume],
+    wait: Callable[[object], float],
+    mistake: str,
+) -> None:
+    """It is raised as it is; nobody waits for a ref that is never asked for."""
+    ref = aitoearn_service.add_image("success")
+    async with aitoearn_client.as_completed([ref], wait=wait, resume=resume) as waiting:
+        with pytest.raises((LookupError, TypeError, ValueError), match=mistake):
+            await asyncio.wait_for(anext(waiting), 100)
+        assert waiting.statistics().pending == 0
+
+
+async def test_what_was_read_before_such_a_mistake_has_its_outcome(
+    aitoearn_service: Emulator, aitoearn_client: Client
+) -> None:
+    """As with a source that fails half-way."""
+    known, unknown = [aitoearn_service.add_image(("generating", 10), "success") for _ in range(2)]
+    ages: dict[TaskRef[ImageTask], Resume] = {known: Resume(age=1.0)}
+    async with aitoearn_client.as_completed(
+        [known, unknown], resume=lambda ref: ages[ref]
+    ) as waiting:
+        assert (await anext(waiting)).ref == known
+        with pytest.raises(KeyError):
+            await anext(waiting)
+
+
+@pytest.mark.parametrize("age", [math.nan, math.inf, "5", None])
+def test_an_age_is_a_finite_number(age: float) -> None:
+    """What is none is refused where it is written."""
+    with pytest.raises(ValueError, match=r"age=.*: give seconds, a finite number"):
+        Resume(age=age)
 
 
 async def test_a_discarded_ref_has_no_outcome(
