@@ -76,7 +76,7 @@ class Waits:
             lambda: monitor.state.value,
         )
         monitor.on_change = watcher.note_breaker
-        parts.submitter.around, parts.downloader.around = watcher.submit, watcher.download
+        parts.submitter.watch, parts.downloader.watch = watcher.submit, watcher.download
         self._waiter = partial(WatchedWaiter, watch=watcher)
         self._batch = partial(WatchedBatch, watch=watcher)
         return watcher

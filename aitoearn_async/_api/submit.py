@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import logging
 import weakref
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from functools import partial
 from typing import Any, TypeVar, cast
@@ -18,7 +19,6 @@ from typing import Any, TypeVar, cast
 from .._net.connection import RequestBody
 from .._resilience.breaker import BreakerState
 from .._resilience.charges import is_trouble
-from .._runtime.around import Around, unwatched
 from .._runtime.bounded_dict import BoundedDict
 from .._transport.response import Response
 from .._uploads.store import Progress
@@ -43,6 +43,9 @@ from .request_body import BodyMaker, UploadMode
 R = TypeVar("R", bound=TaskRef[Any])
 
 logger: logging.Logger = logging.getLogger("aitoearn_async")
+
+Watch = Callable[[TaskRequest[Any], Awaitable[Any]], Awaitable[Any]]
+"""Awaits a submit, and tells observers of it."""
 
 _ENDED_EARLY = "the call was ended while it was under way"
 
@@ -72,30 +75,37 @@ class Submitter:
         self._catalog = catalog
         self._bodies = bodies
         self._made = made
-        self.around: Around = unwatched
+        self.watch: Watch | None = None
         self._reconciler = SubmitReconciler(caller, poller)
 
-    async def submit(
+    def submit(
         self, request: TaskRequest[R], *, check: bool, upload: UploadMode, progress: Progress | None
-    ) -> R:
-        """Submit once.
+    ) -> Awaitable[R]:
+        """Submit once, when awaited.
 
         Raises:
             SubmitUncertainError: It may have been taken, or not.
             AiToEarnError: It was not taken.
         """
-        row = submit_of(request)
-        self._lifetime.enter()
-        with self.around(request) as told:
-            if check:
-                await self._catalog.check(request, row.catalog)
-            sent, data = await self._bodies.make(request, upload, progress)
-            attempt = partial(self._attempt, row, sent, data)
-            ref = await self._caller.repeat(attempt, self._http.time_for(len(data)))
-            self._reconciler.note_receipt(ref)
-            self._made[ref] = None
-            told(ref)
-            return ref
+        work = self._submit(request, submit_of(request), check, upload, progress)
+        return work if self.watch is None else self.watch(request, work)
+
+    async def _submit(
+        self,
+        request: TaskRequest[R],
+        row: SubmitEndpoint[R],
+        check: bool,
+        upload: UploadMode,
+        progress: Progress | None,
+    ) -> R:
+        if check:
+            await self._catalog.check(request, row.catalog)
+        sent, data = await self._bodies.make(request, upload, progress)
+        attempt = partial(self._attempt, row, sent, data)
+        ref = await self._caller.repeat(attempt, self._http.time_for(len(data)))
+        self._reconciler.note_receipt(ref)
+        self._made[ref] = None
+        return ref
 
     async def _probe(self, row: SubmitEndpoint[R], deadline: float) -> Verdict | None:
         """Ask for the models first where the service is down: that costs nothing if it is lost.

@@ -10,7 +10,6 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
-from .._runtime.around import Around, unwatched
 from .._runtime.lifetime import Lifetime
 from .._runtime.threads import Threads
 from ..contract.tasks import AnyTask
@@ -25,6 +24,9 @@ MOST_BYTES = 1024**3
 """The size past which a file is given up."""
 TIMEOUT = 600.0
 """Seconds for which the files of a task may stand still."""
+
+Watch = Callable[[AnyTask, Awaitable[list[Path]]], Awaitable[list[Path]]]
+"""Awaits the saving of a task's files, and tells observers of it."""
 
 
 class Downloader:
@@ -44,22 +46,22 @@ class Downloader:
         lifetime: Lifetime,
         service_time: ServiceTime,
     ) -> None:
-        self.around: Around = unwatched
+        self.watch: Watch | None = None
         self._lifetime = lifetime
         self._threads = Threads(AT_A_TIME)
         places = asyncio.Semaphore(AT_A_TIME)
         self._shared = Shared(lifetime, places, self._threads, client, refresh, service_time)
         self._saving = 0
 
-    async def save(
+    def save(
         self,
         task: AnyTask,
         path: Path,
         timeout: float = TIMEOUT,
         most: int = MOST_BYTES,
         progress: Progress | None = None,
-    ) -> list[Path]:
-        """Save the files of one task.
+    ) -> Awaitable[list[Path]]:
+        """Save the files of one task, when awaited.
 
         Args:
             task: The task.
@@ -73,17 +75,17 @@ class Downloader:
             ClientClosedError: The client is closed, or was meanwhile.
         """
         options = DownloadOptions(*destination_of(path), timeout, most, progress)
-        self._lifetime.enter()
-        with self.around(task) as told:
-            self._saving += 1
-            try:
-                paths = await TaskDownload(task, options, self._shared).run()
-            finally:
-                self._saving -= 1
-                if not self._saving and self._lifetime.closed:
-                    self._threads.leave()
-            told(paths)
-            return paths
+        work = self._save(task, options)
+        return work if self.watch is None else self.watch(task, work)
+
+    async def _save(self, task: AnyTask, options: DownloadOptions) -> list[Path]:
+        self._saving += 1
+        try:
+            return await TaskDownload(task, options, self._shared).run()
+        finally:
+            self._saving -= 1
+            if not self._saving and self._lifetime.closed:
+                self._threads.leave()
 
     def saver(
         self, path: Path, timeout: float = TIMEOUT, most: int = MOST_BYTES

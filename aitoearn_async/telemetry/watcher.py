@@ -13,7 +13,7 @@ import importlib
 import logging
 import math
 import time
-from collections.abc import Callable, Generator, Iterable
+from collections.abc import Awaitable, Callable, Generator, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
@@ -43,9 +43,7 @@ if TYPE_CHECKING:
     from .._polling.service_clock import ServiceClock
 
 T = TypeVar("T", bound=Task)
-F = TypeVar("F")
-Noting = contextlib.AbstractContextManager[Callable[[F], None]]
-"""A block that gets a function, to be called with what was found in it."""
+R = TypeVar("R", bound=TaskRef[Any])
 
 logger: logging.Logger = logging.getLogger("aitoearn_async")
 
@@ -282,26 +280,30 @@ class Watcher:
 
     # Submits and downloads.
 
-    def submit(self, request: TaskRequest[Any]) -> Noting[TaskRef[Any]]:
-        """Tell observers of one submit. The block is to note the task that it made."""
+    async def submit(self, request: TaskRequest[R], work: Awaitable[R]) -> R:
+        """Await a submit, and tell observers of it."""
         operation = Submit(address=self._address, began=time.time(), request=request)
-        return self._around(operation, lambda ref: setattr(operation, "ref", ref))
+        with self._around(operation):
+            ref = await work
+            operation.ref = cast("AnyRef", ref)
+            return ref
 
-    def download(self, task: AnyTask) -> Noting[Iterable[Path]]:
-        """Tell observers that the files of one task are saved. The block is to note the paths."""
+    async def download(self, task: AnyTask, work: Awaitable[list[Path]]) -> list[Path]:
+        """Await the saving of one task's files, and tell observers of it."""
         operation = Download(address=self._address, began=time.time(), ref=task.ref)
-        return self._around(operation, lambda paths: setattr(operation, "paths", tuple(paths)))
+        with self._around(operation):
+            paths = await work
+            operation.paths = tuple(paths)
+            return paths
 
     @contextlib.contextmanager
-    def _around(
-        self, operation: Operation, note: Callable[[F], None]
-    ) -> Generator[Callable[[F], None]]:
+    def _around(self, operation: Operation) -> Generator[None]:
         began = self._now()
         self._hooks.tell("began", operation)
         self._hooks.tell("entered", operation)
         error: BaseException | None = None
         try:
-            yield note
+            yield
         except BaseException as exc:
             error = exc
             raise
