@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -296,3 +296,39 @@ async def test_the_price_before_it_is_spent() -> None:
         assert [heard.method for heard in server.heard] == ["GET"]
         assert await client.submit(pair, at_most=6) == REF
         assert [heard.method for heard in server.heard][-1] == "POST"
+
+
+async def keys_that_have_run_out() -> str:
+    raise StopAsyncIteration
+
+
+LISTS: dict[str, Callable[[Client], AsyncIterator[object]]] = {
+    "videos": lambda client: client.list_videos(),
+    "images": lambda client: client.list_images(),
+}
+
+
+@pytest.mark.parametrize("listed", LISTS.values(), ids=LISTS)
+async def test_a_list_without_a_key_is_not_an_empty_one(
+    aitoearn_service: Emulator, listed: Callable[[Client], AsyncIterator[object]]
+) -> None:
+    """What a `StopAsyncIteration` of the caller's leaves out is not left out in silence."""
+    async with Client(keys_that_have_run_out, base_url=aitoearn_service.url) as client:
+        with pytest.raises(RuntimeError, match="api_key= raised StopAsyncIteration"):
+            await anext(listed(client))
+
+
+async def test_a_list_whose_hook_fails_can_be_gone_on_with(
+    aitoearn_client: Client, aitoearn_service: Emulator
+) -> None:
+    """Behind the row that was to be reported."""
+
+    def ending(_: object) -> None:
+        raise StopAsyncIteration
+
+    older = aitoearn_service.add_video("SUCCESS")
+    aitoearn_service.spoil_row(aitoearn_service.add_video("SUCCESS"))
+    videos = aitoearn_client.list_videos(skipped=ending)
+    with pytest.raises(RuntimeError, match=r"a hook .* raised StopAsyncIteration"):
+        await anext(videos)
+    assert [video.ref async for video in videos] == [older]

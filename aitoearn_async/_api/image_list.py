@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from .._polling.awaitables import not_an_end
 from .._polling.page_scan import PageRange
 from .._runtime.bounded_dict import BoundedDict
 from ..contract.endpoints import LOGS, LogPage, LogRow, log_decoder
@@ -101,7 +102,10 @@ class ImageList(AsyncIterator[ListedImage]):
         while not self._ready:
             if self._next is None:
                 raise StopAsyncIteration
-            await self._advance(self._next)
+            try:
+                await self._advance(self._next)
+            except StopAsyncIteration as exc:
+                raise not_an_end(exc) from exc
         return self._ready.popleft()
 
     async def _advance(self, wanted: PageRange) -> None:

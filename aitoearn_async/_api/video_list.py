@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 
-from .._polling.awaitables import call
+from .._polling.awaitables import call, not_an_end
 from .._polling.page_scan import PageRange
 from .._runtime.bounded_dict import BoundedDict
 from .._verdict import spoils_a_page
@@ -152,17 +152,24 @@ class VideoList(AsyncIterator[VideoTask]):
             raise RuntimeError("this list is already being read; call list_videos() again")
         self._in_use = True
         try:
-            while True:
-                while not self._ready:
-                    if self._ended:
-                        raise StopAsyncIteration
-                    await self._advance()
-                row = self._ready.popleft()
-                if isinstance(row, VideoTask):
-                    return row
-                await self._skip(row)
+            row = await self._following()
+        except StopAsyncIteration as exc:
+            raise not_an_end(exc) from exc
         finally:
             self._in_use = False
+        if row is None:
+            raise StopAsyncIteration
+        return row
+
+    async def _following(self) -> VideoTask | None:
+        while self._ready or not self._ended:
+            if not self._ready:
+                await self._advance()
+            elif isinstance(row := self._ready.popleft(), VideoTask):
+                return row
+            else:
+                await self._skip(row)
+        return None
 
     async def _advance(self) -> None:
         """Deal with the next page: take its rows, or take it apart."""

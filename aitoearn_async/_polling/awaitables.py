@@ -27,6 +27,22 @@ async def call(hook: Callable[[*Ts], object], *args: *Ts) -> None:
         await result
 
 
+def not_an_end(error: BaseException) -> BaseException:
+    """Return an error of the caller's, as an iteration can raise it.
+
+    A `StopAsyncIteration` out of a strategy, a source, a hook or a function that gives keys would
+    end the iteration as if there were nothing more to come. Python itself does the same for a
+    generator.
+    """
+    if not isinstance(error, StopAsyncIteration):
+        return error
+    wrapped = RuntimeError(
+        "a strategy, a source, a hook or the function given as api_key= raised StopAsyncIteration"
+    )
+    wrapped.__cause__ = error
+    return wrapped
+
+
 class CoroutineLike(Coroutine[Any, Any, T]):
     """An object that can be used as a coroutine, and runs one anew for each use."""
 

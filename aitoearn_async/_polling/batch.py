@@ -16,7 +16,7 @@ from typing import Any, TypeVar, cast
 from ..contract.endpoints import ref_of
 from ..contract.tasks import Task, TaskRef
 from ..errors import AiToEarnError
-from .awaitables import call
+from .awaitables import call, not_an_end
 from .clock import Clock
 from .observation import time_left
 from .outcome import EitherOutcome, Outcome
@@ -29,7 +29,7 @@ from .settings import WaitSettings
 from .state import WaitState
 from .statistics import BatchStatistics, report
 from .step import step
-from .waiter import Poll, Step, not_an_end
+from .waiter import Poll, Step
 from .worker_pool import WorkerPool
 
 T = TypeVar("T", bound=Task)

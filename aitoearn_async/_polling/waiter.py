@@ -15,7 +15,7 @@ from .._verdict import Verdict
 from ..contract.status import TaskState
 from ..contract.tasks import AnyRef, Task, TaskRef
 from ..errors import TaskFailedError
-from .awaitables import CoroutineLike
+from .awaitables import CoroutineLike, not_an_end
 from .clock import Clock
 from .ends import response_deadline, warn_of_first_failure
 from .settings import WaitSettings
@@ -37,19 +37,6 @@ Poll = Callable[[WaitState[T], float], Awaitable[PollResult[T] | Verdict]]
 """Polls once for a wait, until the given deadline (infinity for no limit)."""
 Step = Callable[[WaitState[T], WaitSettings, PollResult[T] | Verdict, float, float], Decision[T]]
 """Decides what follows on a poll, as `step` does."""
-
-
-def not_an_end(error: BaseException) -> BaseException:
-    """Return an error of the caller's, as an iteration can raise it.
-
-    A `StopAsyncIteration` out of a strategy, a source or a hook would end the iteration as if
-    there were nothing more to come. Python itself does the same for a generator.
-    """
-    if not isinstance(error, StopAsyncIteration):
-        return error
-    wrapped = RuntimeError("a strategy, a source or a hook raised StopAsyncIteration")
-    wrapped.__cause__ = error
-    return wrapped
 
 
 class _CollectedState(WaitState[T], gc=True):
