@@ -226,6 +226,7 @@ class PartFile:
     def _close_file(self) -> None:
         self._is_claimed = False
         if self._is_open:
+            _unlock(self._file)
             self._file.close()
 
 
@@ -274,6 +275,8 @@ if sys.platform == "win32":  # pragma: no cover
         """An open file can be neither renamed nor removed there, which is as good."""
         return True
 
+    def _unlock(file: io.FileIO) -> None: ...
+
 else:
     import fcntl
 
@@ -286,3 +289,8 @@ else:
         except OSError:  # a file system without locks
             return True
         return True
+
+    def _unlock(file: io.FileIO) -> None:
+        """Let others in at once: a process that was forked meanwhile has the file open as well."""
+        with contextlib.suppress(OSError, ValueError):  # no locks there, or closed already
+            fcntl.flock(file, fcntl.LOCK_UN)

@@ -13,6 +13,7 @@ import io
 import os
 import random
 import shutil
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -297,6 +298,43 @@ async def test_another_process_has_it(tmp_path: Path) -> None:
             await asyncio.sleep(2)
             fcntl.flock(theirs, fcntl.LOCK_UN)
             assert await saving == [tmp_path / NAME]
+
+
+FORKED = """
+import asyncio, os, sys
+from aitoearn_async import Client, VideoTask
+
+pipe = os.pipe()
+children = []
+
+def fork(done, of):
+    if done and not children:
+        children.append(os.fork())
+        if not children[0]:
+            os.close(pipe[1])
+            os.read(pipe[0], 1)
+            os._exit(0)
+
+async def main(id, url, where):
+    film = VideoTask(id=id, status="SUCCESS", video_url=url)
+    async with Client("key", base_url=url, private_media=True) as client:
+        await client.download(film, where, timeout=20, progress=fork)
+
+asyncio.run(main(*sys.argv[1:]))
+os.close(pipe[1])
+assert os.waitpid(children[0], 0)[1] == 0
+"""
+
+
+async def test_a_fork_does_not_keep_the_part(tmp_path: Path) -> None:
+    """A process that was forked in the middle has the file open too, for as long as it lives."""
+    async with RawServer(cut(600_000), serve()) as server:
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-c", FORKED, ID, server.url, str(tmp_path))
+        )
+        assert await process.wait() == 0
+        assert (tmp_path / NAME).read_bytes() == FILM
+        assert server.heard[1].header("Range")
 
 
 async def test_another_process_takes_its_time(tmp_path: Path) -> None:
