@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from urllib.parse import urlsplit
-
 from aitoearn_async import AiToEarnError
 
 
@@ -51,7 +49,10 @@ class LeaseLostError(FleetError):
 
 
 def shown(url: str) -> str:
-    """Return an engine's address as errors may show it: without its password."""
-    parts = urlsplit(url)
-    host = parts.netloc.rpartition("@")[2]
-    return f"{parts.scheme}://{host}{parts.path}"
+    """Return an engine's address as errors may show it: without its password.
+
+    Also where that has characters in it which end the host of an address, as `/`, `#` and `?` do.
+    """
+    scheme, _, rest = url.partition("://")
+    place, _, query = rest.partition("?")
+    return f"{scheme}://{'...' if '@' in query else place.rpartition('@')[2]}"

@@ -67,7 +67,9 @@ class RedisLedger(Ledger):
                 max_connections=1,
             )
         except ValueError as error:
-            raise ValueError(f"the fleet's url {shown(url)!r:.80}: {error}") from None
+            # What stands before an `@` may be taken for a port, and told.
+            reason = "it cannot be read" if "@" in url else str(error)
+            raise ValueError(f"the fleet's url {shown(url)!r:.80}: {reason}") from None
         self._turn = asyncio.Lock()
         self._closed = True
         self._ready = False

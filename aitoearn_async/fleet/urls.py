@@ -19,6 +19,7 @@ _NO_LIBPQ = "no pq wrapper available"
 """psycopg's words where it is installed without its binary part, and the system has none for it."""
 
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,30}", re.ASCII)
+_WORD = re.compile(r"[\w+.-]*")
 _EXAMPLES = "postgresql://user@host/database, redis://host:6379/0 or sqlite:///path/to/file.db"
 
 
@@ -50,9 +51,12 @@ def ledger_at(url: str | None, name: str, lease: float) -> Ledger:
     if scheme in ("redis", "rediss", "unix", "valkey", "valkeys"):
         with _needing("redis", "redis"):
             from .redis import RedisLedger
-        return RedisLedger(url.replace("valkey", "redis", 1), name, lease)
+        # redis-py knows no scheme of Valkey's, and none in capitals.
+        known = scheme.replace("valkey", "redis") + url[len(scheme) :]
+        return RedisLedger(known, name, lease)
     # The address may hold a password, so no more of it is shown.
-    raise ValueError(f"{source} begins with {scheme[:20]!r}: give {_EXAMPLES}")
+    begin = scheme[:20] if _WORD.fullmatch(scheme) else "..."
+    raise ValueError(f"{source} begins with {begin!r}: give {_EXAMPLES}")
 
 
 def _path(url: str, source: str) -> Path:
