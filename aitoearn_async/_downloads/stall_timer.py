@@ -11,8 +11,8 @@ LEAST_BYTES = 1024
 """The number of bytes that count as progress. A host that gives one now and then stands still."""
 
 
-class StallTimer:
-    """The deadline of a download, which moves. At first the time stands.
+class StallTimer(Timeout):
+    """The timeout of a download, whose deadline moves. At first the time stands.
 
     Args:
         lifetime: The client's.
@@ -20,16 +20,15 @@ class StallTimer:
 
     Attributes:
         time: Returns the moment, by the client's clock.
-        timeout: What ends it; to be entered.
+        ends_at: The moment when it is over, or was.
         moved: Whether anything has come.
     """
 
     def __init__(self, lifetime: Lifetime, seconds: float) -> None:
+        super().__init__(lifetime)
         self.time: Callable[[], float] = lifetime.time
-        self.deadline: float = math.inf
-        self.timeout: Timeout = Timeout(lifetime)
+        self.ends_at: float = math.inf
         self.moved: bool = False
-        self._lifetime = lifetime
         self._seconds = seconds
         self._since = 0
         self._left = seconds
@@ -43,16 +42,11 @@ class StallTimer:
 
     def start(self) -> None:
         """Start the time, or go on with what is left of it."""
-        self.deadline = deadline = self.time() + self._left
-        if self.timeout.is_over:
-            return
-        self.timeout.deadline = deadline
-        if deadline < self._lifetime.expires_at:  # it stood when the timeouts were looked at
-            self._lifetime.schedule_expiry(deadline)
+        self.ends_at = self.time() + self._left
+        self.reschedule(self.ends_at)
 
     def stop(self) -> None:
         """Stop the time, until the next start."""
-        self._left = self.deadline - self.time()
-        self.deadline = math.inf
-        if not self.timeout.is_over:
-            self.timeout.deadline = math.inf
+        self._left = self.ends_at - self.time()
+        self.ends_at = math.inf
+        self.reschedule(math.inf)

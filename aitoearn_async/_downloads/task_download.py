@@ -150,15 +150,15 @@ class TaskDownload:
     """
 
     def __init__(self, task: AnyTask, options: DownloadOptions, shared: Shared) -> None:
+        self._options = options
+        self._shared = shared
+        self._timer = StallTimer(shared.lifetime, options.timeout)
+        self._calls = shared.threads.calls()
         self._ref = task.ref
         self._kind = self._ref.kind
         self._endpoint = endpoint_of(self._ref)
         self._task = self._first = task  # the first answer that names files tells its end
         self._results = self._endpoint.results_of(task)
-        self._options = options
-        self._shared = shared
-        self._timer = StallTimer(shared.lifetime, options.timeout)
-        self._calls = shared.threads.calls()
         self._place = Place(shared.places, shared.lifetime, self._timer)
         self._last: DownloadError | None = None
 
@@ -169,14 +169,14 @@ class TaskDownload:
             DownloadError: One of them could not be saved, or they stood still for too long.
         """
         try:
-            with self._timer.timeout:
+            with self._timer:
                 await self._place.take()
                 try:
                     return await self._save_all()
                 finally:
                     self._place.leave()
         except TimeoutError:
-            if not self._timer.timeout.is_over:
+            if not self._timer.is_over:
                 raise  # of a hook of the caller's
         raise self._out_of_time()
 
@@ -243,7 +243,7 @@ class TaskDownload:
         policy = file.policy = file.policy or RetryPolicy(is_fresh=self._ended_lately(now))
         asked_for = failure.error.retry_after
         delay = policy.delay(failure.reason, now, file.transfer.reached, asked_for)
-        if delay is None or now + delay >= timer.deadline:
+        if delay is None or now + delay >= timer.ends_at:
             return failure.final(policy.missing_for(now), is_over=delay is None)
         if self._last is None:
             logger.warning("%s is not saved yet: %s", self._ref, failure.error.message)
@@ -317,7 +317,7 @@ class TaskDownload:
             The failure, if the task has no new addresses; None if it has.
         """
         try:
-            task = await self._shared.refresh(self._ref, self._timer.deadline)
+            task = await self._shared.refresh(self._ref, self._timer.ends_at)
         except ClientClosedError:
             raise
         except AiToEarnError as exc:

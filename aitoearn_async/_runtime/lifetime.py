@@ -238,6 +238,14 @@ class Timeout:
         if self.deadline < lifetime.expires_at:
             lifetime.schedule_expiry(self.deadline)
 
+    def reschedule(self, deadline: float) -> None:
+        """Let it end by another moment, unless it is over."""
+        if self.is_over:
+            return
+        self.deadline = deadline
+        if deadline < self._lifetime.expires_at:
+            self._lifetime.schedule_expiry(deadline)
+
     def close(self) -> None:
         """End it now, because the client closes."""
         if self._task is asyncio.current_task():

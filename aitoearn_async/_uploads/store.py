@@ -93,7 +93,7 @@ class Store:
         body = ContentBody(content, await content.digest(), tell)
         error: Exception | None = None
         try:
-            with timer.timeout:
+            with timer:
                 timer.start()
                 url, headers = self._client.check(address), {"Content-Type": content.media_type}
                 response = await self._client.request("PUT", url, headers, body)
