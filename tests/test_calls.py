@@ -332,3 +332,22 @@ async def test_a_list_whose_hook_fails_can_be_gone_on_with(
     with pytest.raises(RuntimeError, match=r"a hook .* raised StopAsyncIteration"):
         await anext(videos)
     assert [video.ref async for video in videos] == [older]
+
+
+async def test_a_source_whose_producer_is_cancelled_loses_nothing_that_was_read(
+    aitoearn_client: Client, aitoearn_service: Emulator
+) -> None:
+    """As with any other source that fails: outcomes first, and then why there are no more."""
+    ref = aitoearn_service.add_image(("generating", 10.0), "success")
+
+    async def read() -> AsyncIterator[TaskRef[ImageTask]]:
+        yield ref
+        producer = asyncio.ensure_future(asyncio.sleep(1000))
+        producer.cancel()
+        await producer
+
+    async with aitoearn_client.as_completed(read()) as batch:
+        assert (await anext(batch)).ok
+        with pytest.raises(RuntimeError, match="the source of refs was cancelled") as caught:
+            await anext(batch)
+    assert isinstance(caught.value.__cause__, asyncio.CancelledError)

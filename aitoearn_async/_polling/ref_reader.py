@@ -74,6 +74,13 @@ class RefReader(Generic[T]):
         except Exception as exc:
             # The batch raises it after the outcomes of the refs that could be read.
             self.failure = exc
+        except asyncio.CancelledError as exc:
+            task = asyncio.current_task()
+            if task is None or task.cancelling():
+                raise
+            # What the source awaits was cancelled, a task of the caller's say; the batch was not.
+            self.failure = RuntimeError("the source of refs was cancelled")
+            self.failure.__cause__ = exc
         self.done = True
         self._finished()
 
