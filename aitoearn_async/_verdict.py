@@ -5,6 +5,8 @@ An error is a fact and is not changed on its way. What else is learned travels b
 
 from __future__ import annotations
 
+import random
+
 import msgspec
 
 from ._error_base import is_of_the_service
@@ -24,6 +26,11 @@ class Verdict(msgspec.Struct, frozen=True):
     def on(cls, error: AiToEarnError, *, delay: float | None = None) -> Verdict:
         """Return the verdict that the error itself suggests."""
         return cls(error, error.transient, delay or getattr(error, "retry_after", None))
+
+
+def longer(seconds: float) -> float:
+    """Return a little more than a server asked for, at random: not all return at once."""
+    return seconds * random.uniform(1.0, 1.2)
 
 
 NO_TURN = "no turn"

@@ -18,13 +18,12 @@ import msgspec
 
 from .._net.connection import RequestBody
 from .._net.headers import DATE, http_date
-from .._polling.schedule import longer
 from .._polling.service_clock import ServiceClock
 from .._resilience.retry import Retrier
 from .._runtime.lifetime import Lifetime
 from .._transport.http import Http
 from .._transport.response import Response
-from .._verdict import Verdict
+from .._verdict import Verdict, longer
 from ..contract.envelope import Envelope, LateDecoder, Malformed, decode
 from ..contract.refusal import Refusal, id_text, refusal
 from ..errors import (

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable
 
+from .._verdict import longer
 from .fetch_error import Reason
 
 MOST_FRUITLESS = 10
@@ -87,6 +88,6 @@ def backoff_delay(
         uniform: Gives a random number between two.
     """
     if retry_after is not None:
-        return retry_after * uniform(1.0, 1.2)
+        return longer(retry_after)
     seconds = min(_FIRST_DELAY * 2 ** min(attempt, 20), longest)
     return uniform(seconds / 2, seconds)

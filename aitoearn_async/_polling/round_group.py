@@ -8,7 +8,7 @@ from collections import deque
 from collections.abc import Iterator, Mapping
 from typing import Generic, Protocol, TypeVar
 
-from .._verdict import Verdict
+from .._verdict import Verdict, longer
 from ..contract.endpoints import LogRow
 from ..contract.tasks import Task, TaskRef
 from ..errors import AuthenticationError, NotAskedError
@@ -19,7 +19,6 @@ from .page_scan import PageScan
 from .pages import RouteState
 from .reported_end import ReportedEnd
 from .rhythm import Learner
-from .schedule import longer
 from .settings import WaitSettings
 from .state import PollResult, WaitState
 

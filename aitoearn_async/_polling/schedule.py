@@ -136,11 +136,6 @@ def shortened(delay: float, most: float) -> float:
     return min(delay, most * random.uniform(0.8, 1.0))
 
 
-def longer(seconds: float) -> float:
-    """Return a little more than the service asked for, at random: not all return at once."""
-    return seconds * random.uniform(1.0, 1.2)
-
-
 class StartStagger:
     """Spreads the first polls of many waits: those that begin together stay together."""
 

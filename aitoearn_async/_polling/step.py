@@ -19,7 +19,7 @@ from typing import Any, Generic, TypeVar, cast
 
 import msgspec
 
-from .._verdict import NO_TURN, Verdict
+from .._verdict import NO_TURN, Verdict, longer
 from ..contract.endpoints import ENDPOINTS
 from ..contract.tasks import Task
 from ..errors import (
@@ -33,7 +33,7 @@ from ..errors import (
 )
 from .ends import end_of, final_error, is_first_contact, is_first_trouble
 from .observation import observe, observe_running
-from .schedule import FIRST_TROUBLE, HELD_BACK, delay_after, longer, shortened
+from .schedule import FIRST_TROUBLE, HELD_BACK, delay_after, shortened
 from .settings import OWN_TROUBLE, WaitSettings
 from .state import PollError, PollResult, WaitState
 

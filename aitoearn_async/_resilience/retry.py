@@ -6,7 +6,6 @@ repeating stands in the verdict on it. When to poll again is another room's.
 
 from __future__ import annotations
 
-import random
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
@@ -14,7 +13,7 @@ from tenacity import AsyncRetrying, RetryCallState, retry_if_result
 from tenacity.wait import wait_random_exponential
 
 from .._runtime.lifetime import Lifetime
-from .._verdict import Verdict
+from .._verdict import Verdict, longer
 from ..errors import NotAskedError
 
 T = TypeVar("T")
@@ -121,7 +120,4 @@ def _verdict(state: RetryCallState) -> Verdict:
 
 def _delay(state: RetryCallState) -> float:
     asked = _verdict(state).delay
-    if asked is None:
-        return _backoff(state)
-    # Some more, at random: the others who were told the same should not all be back at once.
-    return asked * random.uniform(1.0, 1.2)
+    return _backoff(state) if asked is None else longer(asked)
