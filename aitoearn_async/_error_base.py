@@ -121,6 +121,10 @@ _MEANINGS = {
 """The meaning of each class, whatever the language of the service's words."""
 
 
+_NO_ROUTE = "Cannot GET /", "Cannot POST /"
+"""The beginnings of the service's words for an address that leads to nothing of it."""
+
+
 def is_of_the_service(error: Any) -> bool:
     """Return whether the service itself refuses, and not a gateway before it."""
     return bool(error.http_status == 200 and error.host is None)
@@ -129,6 +133,8 @@ def is_of_the_service(error: Any) -> bool:
 def meaning_of(error: Any) -> str:
     """Return the meaning of a refusal in English, before the service's words; "" if they tell."""
     names = (kind.__name__ for kind in type(error).__mro__)
+    if error.code == 404 and error.message.startswith(_NO_ROUTE):
+        return "the service has no such route (is base_url= right?): "
     meaning = next((_MEANINGS[name] for name in names if name in _MEANINGS), "")
     if error.transient and not is_of_the_service(error):
         return ""  # the label says as much

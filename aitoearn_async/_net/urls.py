@@ -88,7 +88,7 @@ def proxy_objection(address: str | None) -> ValueError | None:
         url = URL(address)
     except NO_URL:
         url = URL()
-    if url.scheme in ("http", "https") and _has_a_host(url):
+    if url.scheme in ("http", "https") and _has_a_host(url) and is_name(url.host or ""):
         return None
     return ValueError("proxy= is no http(s) address; write it like 'http://proxy:3128'")
 
@@ -124,6 +124,8 @@ def _has_a_host(url: URL) -> bool:
 
 def is_name(host: str) -> bool:
     """Return whether a host can be looked up at all."""
+    if host.replace(".", "").isdigit():  # a resolver takes 127.1 for an address; aiohttp does not
+        return _is_ipv4(host)
     if host.isascii():  # as the codec has it, which is slow to load
         *labels, last = host.split(".")
         return host != "" and all(0 < len(label) < 64 for label in labels) and len(last) < 64
@@ -131,6 +133,14 @@ def is_name(host: str) -> bool:
         return bool(host.encode("idna"))
     except UnicodeError:
         return False
+
+
+def _is_ipv4(host: str) -> bool:
+    try:
+        ipaddress.IPv4Address(host)
+    except ValueError:
+        return False
+    return True
 
 
 def _is_near(host: str) -> bool:

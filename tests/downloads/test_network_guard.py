@@ -113,7 +113,9 @@ async def test_no_form_of_this_machine_is_connected_to(number: int, tmp_path: Pa
     assert names(tmp_path) == []
 
 
-@pytest.mark.parametrize("host", ["a..b", ".", f"{'a' * 64}.example", "a" * 10_000])
+@pytest.mark.parametrize(
+    "host", ["a..b", ".", f"{'a' * 64}.example", "a" * 10_000, "8.8.8", "8.8.8.888", "134744072"]
+)
 async def test_a_host_that_cannot_be_one(host: str, tmp_path: Path) -> None:
     """It is not looked up, again and again, and its name is not poured out."""
     async with RawServer(serve()) as server, client_for(server) as client:

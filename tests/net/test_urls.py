@@ -9,9 +9,10 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from aitoearn_async import CHINA, INTERNATIONAL, Client
+from aitoearn_async import CHINA, INTERNATIONAL, Client, GenerateImage, TaskNotFoundError
 from aitoearn_async._net.urls import is_name
 from aitoearn_async._transport.credentials import without_key
+from aitoearn_async.emulator import Emulator
 from tests.support.raw_server import KEY, REF, RawServer
 
 
@@ -92,6 +93,11 @@ def test_default_addresses(monkeypatch: pytest.MonkeyPatch) -> None:
         "https://.org",
         f"https://{'x' * 64}.org",
         "https://xn--a.org",
+        "http://127.1",
+        "http://10.0.0.256:8080",
+        "http://192.168.1:8080",
+        "http://8080",
+        "http://127.0.0.1.",
         "https://exa mple.org",
         "https://example.org\r\nX-Evil: 1",
         "javascript:alert(1)",
@@ -175,6 +181,17 @@ def test_no_warning_nearby(url: str) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         Client(KEY, base_url=url)
+
+
+@pytest.mark.parametrize("path", ["/api", "/v1"])
+async def test_a_path_too_many_is_told_of(aitoearn_service: Emulator, path: str) -> None:
+    """The service knows no such route; the task, which may well be there, is not to blame."""
+    ref = aitoearn_service.add_image("success")
+    address = aitoearn_service.url + path
+    async with Client(aitoearn_service.api_key, base_url=address) as client:
+        for call in (client.get(ref), client.submit(GenerateImage(model="m", prompt="a cat"))):
+            with pytest.raises(TaskNotFoundError, match=r"no such route \(is base_url= right\?\)"):
+                await call
 
 
 async def test_header_values_go_out() -> None:

@@ -94,6 +94,13 @@ async def test_a_proxy_that_is_passed_by_is_told_of_where_nobody_answers(
     assert ("HTTPS_PROXY is set, and is obeyed with trust_env" in str(caught.value)) is told
 
 
+@pytest.mark.parametrize("address", ["http://10.1:3128", "http://10.0.0.256:3128"])
+def test_a_proxy_whose_host_cannot_be_one(address: str) -> None:
+    """It is refused when the client is made, and not taken for one that is down."""
+    with pytest.raises(ValueError, match="proxy= is no"):
+        Client(KEY, base_url="https://api.example", proxy=address)
+
+
 async def test_the_environments_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
     """It is used when asked for, and only then."""
     async with RawServer() as proxy, RawServer() as server:
