@@ -32,12 +32,15 @@ IDLE = """(SELECT 1 FROM {refs} WHERE state = '0' ORDER BY added LIMIT 1) IS NUL
 STATEMENTS = {
     "begin": "BEGIN ISOLATION LEVEL READ COMMITTED",
     "commit": "COMMIT",
+    "rollback": "ROLLBACK",
     # In the order of the refs: who adds the same ones at once waits, and not in a circle.
     "add": """
-        INSERT INTO {refs} (ref, added)
-        SELECT ref, statement_timestamp() + number * interval '1 us'
-        FROM unnest(%(refs)b::text[]) WITH ORDINALITY AS given (ref, number)
-        ORDER BY ref COLLATE "C" ON CONFLICT (ref) DO NOTHING""",
+        WITH new AS (
+            INSERT INTO {refs} (ref, added)
+            SELECT ref, statement_timestamp() + number * interval '1 us'
+            FROM unnest(%(refs)b::text[]) WITH ORDINALITY AS given (ref, number)
+            ORDER BY ref COLLATE "C" ON CONFLICT (ref) DO NOTHING RETURNING 1
+        ) SELECT count(*) FROM new""",
     "join": """
         INSERT INTO {members} (kind, expires, report)
         VALUES (%(kind)s, clock_timestamp() + %(lease)s * interval '1 s', %(report)s)
@@ -210,11 +213,13 @@ STATEMENTS = {
             OR (SELECT 1 FROM {refs} WHERE state = '2' ORDER BY changed LIMIT 1) IS NOT NULL
             OR (SELECT 1 FROM {refs} WHERE state = '3' ORDER BY holder LIMIT 1) IS NOT NULL""",
     "forget": """
-        DELETE FROM {refs} WHERE ctid = ANY (ARRAY (
-            SELECT ctid FROM {refs} WHERE state = '4'
-            AND changed <= clock_timestamp() - %(keep)s * interval '1 s'
-            ORDER BY changed LIMIT %(most)s FOR UPDATE SKIP LOCKED
-        ))""",
+        WITH forgotten AS (
+            DELETE FROM {refs} WHERE ctid = ANY (ARRAY (
+                SELECT ctid FROM {refs} WHERE state = '4'
+                AND changed <= clock_timestamp() - %(keep)s * interval '1 s'
+                ORDER BY changed LIMIT %(most)s FOR UPDATE SKIP LOCKED
+            )) RETURNING 1
+        ) SELECT count(*) FROM forgotten""",
     "analyze": "ANALYZE {refs}",
     "exists": "SELECT to_regclass(%(table)s) IS NOT NULL",
 }
