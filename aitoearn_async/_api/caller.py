@@ -180,33 +180,30 @@ class ApiCaller:
 
         if is_list and (rest := self.rest_of(path)):
             await self.lifetime.sleep(rest)
-        if data is not None:
-            return await self.repeat(attempt, self.http.time_for(len(data)))
-        return await self.repeat(attempt, confirm=self.needs_confirmation)
+        return await self.repeat(attempt, data)
 
     async def repeat(
-        self,
-        attempt: Callable[[float], Awaitable[T | Verdict]],
-        seconds: float | None = None,
-        confirm: Callable[[Verdict], bool] | None = None,
+        self, attempt: Callable[[float], Awaitable[T | Verdict]], data: bytes | None = None
     ) -> T:
         """Make an attempt, and others as `Retrier.again` does: up to `attempts` in all.
 
         Args:
             attempt: Sends a request once; it is given the moment of the client's clock at which
                 it is over, and after which no further one begins.
-            seconds: Seconds that one of them may take; None for those of one without a body.
-            confirm: Tells whether one more attempt, at once, must confirm a verdict.
+            data: The body that is sent. It gives an attempt more time, and what comes of it is
+                not confirmed by another one.
 
         Raises:
             AiToEarnError: The last attempt failed.
         """
-        self._retrier.calls += 1
-        longest = self._retrier.attempts * (seconds or self.http.request_timeout)
-        deadline = self.lifetime.time() + longest
+        retrier, http = self._retrier, self.http
+        seconds = http.request_timeout if data is None else http.time_for(len(data))
+        retrier.calls += 1
+        deadline = self.lifetime.time() + retrier.attempts * seconds
         result = await attempt(deadline)
         if isinstance(result, Verdict):
-            return await self._retrier.again(attempt, result, deadline, confirm)
+            confirm = self._needs_confirmation if data is None else None
+            return await retrier.again(attempt, result, deadline, confirm)
         return result
 
     async def ask(
@@ -253,7 +250,7 @@ class ApiCaller:
     def read(self, response: Response | AiToEarnError, question: Question[T]) -> T | Verdict:
         """Return what a response says, and tell the monitor of it."""
         if not isinstance(response, Response):
-            return self.note(question.subject, Verdict.on(response))
+            return self._note(question.subject, Verdict.on(response))
         try:
             result = self._read(response, question)
         except MemoryError:
@@ -270,7 +267,7 @@ class ApiCaller:
             facts = result.code, result.message, result.request_id, result.http_status
             sent = result.sent_request_id
             result = RateLimitError(*facts, retry_after=pause, sent_request_id=sent)
-        return self.note(question.subject, Verdict.on(result, delay=pause))
+        return self._note(question.subject, Verdict.on(result, delay=pause))
 
     def accept(self, response: Response, subject: str) -> None:
         """Note a good response: the service and the key are well, and it tells the time."""
@@ -315,14 +312,14 @@ class ApiCaller:
         self.http.drop(response)
         return UnexpectedResponseError(f"{why}, not ours", request_id, 200, label="stray answer")
 
-    def note(self, subject: object, verdict: Verdict) -> Verdict:
+    def _note(self, subject: str, verdict: Verdict) -> Verdict:
         """Count a request that came to nothing, and log it."""
         if not isinstance(verdict.error, NotAskedError):
             self.http.limiter.failed += 1
         logger.debug("%s: %s", subject, verdict.error)
         return verdict
 
-    def needs_confirmation(self, verdict: Verdict) -> bool:
+    def _needs_confirmation(self, verdict: Verdict) -> bool:
         """Return whether another attempt must confirm an error before it ends a call.
 
         A refused key and an untrusted host are believed after two attempts: one node of many can

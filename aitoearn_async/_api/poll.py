@@ -67,8 +67,7 @@ class Poller:
         Raises:
             AiToEarnError: No task came of it.
         """
-        ask = partial(self._ask, ref)
-        return self._caller.repeat(ask, confirm=self._caller.needs_confirmation)
+        return self._caller.repeat(partial(self._ask, ref))
 
     async def fetch(self, ref: TaskRef[T], deadline: float) -> T:
         """Ask once, and read the response whole; over by `deadline`, on the client's clock.

@@ -102,7 +102,7 @@ class Submitter:
             await self._catalog.check(request, row.catalog)
         sent, data = await self._bodies.make(request, upload, progress)
         attempt = partial(self._attempt, row, sent, data)
-        ref = await self._caller.repeat(attempt, self._http.time_for(len(data)))
+        ref = await self._caller.repeat(attempt, data)
         self._reconciler.note_receipt(ref)
         self._made[ref] = None
         return ref

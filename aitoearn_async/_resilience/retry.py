@@ -50,7 +50,7 @@ class Retrier:
         attempt: Callable[[float], Awaitable[T | Verdict]],
         first: Verdict,
         deadline: float,
-        confirm: Callable[[Verdict], bool] | None = None,
+        confirm: Callable[[Verdict], bool] | None,
     ) -> T:
         """Make more attempts, while the verdict on the last one is to retry.
 

@@ -379,7 +379,9 @@ async def ends_of(ends: list[AiToEarnError], *, seconds: float = 1000.0) -> str:
         return "good"
 
     first = Verdict.on(ends.pop(0))
-    return await Retrier(lifetime, attempts=2).again(attempt, first, lifetime.time() + seconds)
+    return await Retrier(lifetime, attempts=2).again(
+        attempt, first, lifetime.time() + seconds, None
+    )
 
 
 async def test_who_is_held_has_not_asked() -> None:
