@@ -14,7 +14,7 @@ from functools import partial
 from typing import Any, TypeVar, cast
 
 from .._net.headers import matches
-from .._polling.state import PollResult, WaitState
+from .._polling.state import OWED, PollResult, WaitState
 from .._transport.response import Response
 from .._verdict import Verdict
 from ..contract.endpoints import ENDPOINTS, Endpoint
@@ -132,7 +132,7 @@ class Poller:
     ) -> PollResult[T] | Verdict:
         ref, path = wait.ref, endpoint.path + wait.ref.id
         # The final poll reads the task whole, for the error of a wait that is given up.
-        is_final = wait.final_poll_for is not None
+        is_final = wait.final_poll_for is not None and wait.final_poll_for != OWED
         known = None if is_final else wait.status
         # All polls of a wait have the same: it is part of the response's bytes, and so of its ETag.
         request_id = f"{self._id_prefix}-{ref.id}"

@@ -198,7 +198,7 @@ class Batch(AsyncIterator[EitherOutcome[T]]):
             return 0.0
         if not isinstance(resume, Resume):
             raise TypeError(f"resume= returned {resume!r:.60}: return a Resume, or None")
-        return begin_again(wait, resume, self._settings_of(wait.ref).wait, self._clock.time())
+        return begin_again(wait, resume, self._settings_of(wait.ref), self._clock.time())
 
     def discard(self, ref: TaskRef[T] | str) -> bool:
         """Stop waiting for a ref. No outcome of it comes any more.

@@ -20,7 +20,7 @@ from ..errors import (
     WaitTimeoutError,
 )
 from .settings import WaitSettings
-from .state import WaitState
+from .state import OWED, WaitState
 
 logger: logging.Logger = logging.getLogger("aitoearn_async")
 
@@ -66,8 +66,10 @@ def response_deadline(
     Patience is for the service. It does not run out over a delay on this side: a rate that is
     too low for so many polls, or a slow consumer of an iteration.
     """
-    # With a timeout of 0 a task is polled once, and the request has a timeout of its own.
-    deadline = wait.started + settings.timeout if settings.timeout else math.inf
+    # With a timeout of 0 a task is polled once, and the request has a timeout of its own. So has
+    # one that is owed.
+    is_bound = settings.timeout and wait.final_poll_for != OWED
+    deadline = wait.started + settings.timeout if is_bound else math.inf
     if wait.failing_since is None:
         return deadline
     return min(deadline, patience_end(wait, settings) + max(0.0, asked - due))
@@ -111,7 +113,7 @@ def final_error(wait: WaitState[Any], settings: WaitSettings, moment: float) -> 
         wait.seen,
     )
     error: WaitTimeoutError | ServiceUnreachableError
-    if deadline_of(wait, settings) <= moment:
+    if deadline_of(wait, settings) <= moment and wait.final_poll_for != OWED:
         error = WaitTimeoutError(*facts)
     elif is_first_contact(settings, wait.last_error):
         error = ServiceUnreachableError(*facts)

@@ -11,7 +11,8 @@ from typing import Any
 import msgspec
 
 from .schedule import WaitStrategy, delay_after
-from .state import WaitState
+from .settings import WaitSettings
+from .state import OWED, WaitState
 
 _MOST_STEPS = 64
 """Delays that are computed one by one; those that follow count as long as the last."""
@@ -28,19 +29,25 @@ class Resume(msgspec.Struct, frozen=True, kw_only=True):
     """Seconds since it began."""
     at_once: bool = True
     """Poll at once. False: the last poll is not long ago, and the next is due by the cadence."""
+    at_least_once: bool = False
+    """Poll before it is given up, however late that is: at its deadline, if no poll was due before,
+    or as soon as there is a turn. Nobody may have looked for long, and its task have ended."""
 
     def __post_init__(self) -> None:
         if not (isinstance(self.age, float | int) and math.isfinite(self.age)):
             raise ValueError(f"age={self.age!r:.60}: give seconds, a finite number")
 
 
-def begin_again(wait: WaitState[Any], resume: Resume, strategy: WaitStrategy, now: float) -> float:
+def begin_again(wait: WaitState[Any], resume: Resume, settings: WaitSettings, now: float) -> float:
     """Set a wait to its age. Return the seconds until it is due; 0 for at once."""
+    wait.started = now - max(resume.age, 0.0)
+    if resume.at_least_once:
+        wait.final_poll_for = OWED
     if resume.age <= 0:
-        wait.started = now
         return 0.0
-    wait.started = now - resume.age
-    wait.polls, delay = polls_until(strategy, resume.age, now)
+    wait.polls, delay = polls_until(settings.wait, resume.age, now)
+    if resume.at_least_once:
+        delay = min(delay, max(0.0, settings.timeout - resume.age))
     return 0.0 if resume.at_once else delay
 
 

@@ -40,7 +40,7 @@ from .round_group import (
     RoundGroup,
 )
 from .settings import WaitSettings
-from .state import WaitState
+from .state import OWED, WaitState
 from .step import Decision, GiveUpAt, PollAt
 from .whole_videos import WholeVideos
 
@@ -131,7 +131,9 @@ class Rounds(Generic[T]):
         settings = self._settings_of(wait.ref)
         if is_held or not group.may_take(wait, settings, now):
             return False
-        wait.due, wait.final_poll_for = AWAITED, None
+        wait.due = AWAITED
+        if wait.final_poll_for != OWED:
+            wait.final_poll_for = None
         if wait.failing_since is not None:
             group.failing.note(wait, settings)
         group.newcomers.append(wait)

@@ -17,6 +17,8 @@ T = TypeVar("T", bound=Task)
 PollError = ApiError | TransportError | ContractError
 """The error that a poll can come to."""
 
+OWED: float = math.inf
+"""It stands in `WaitState.final_poll_for` of a wait that is not given up before it was polled."""
 _MOST_KINDS_SEEN = 12
 _MOST_OF_A_WORD = 200
 """Characters of a status that are counted by, and kept in each wait. No real one has as many."""
@@ -66,7 +68,7 @@ class WaitState(msgspec.Struct, Generic[T], order=True, gc=False):
     failing_since: float | None = None
     """The moment when the first of the polls began that have failed since the last good one."""
     final_poll_for: float | None = None
-    """The end of the wait, if the next poll is the last one before it."""
+    """The end of the wait, if the next poll is the last one before it; or `OWED`."""
     counts: dict[str, int] | None = None
     """The counts of what the polls came to, unless all came to the present status."""
     cohort: Cohort | None = None

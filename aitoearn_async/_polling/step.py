@@ -9,6 +9,7 @@ and every case can be tested as a value. The rules it holds:
 - A wait ends early only on a definite answer, its deadline, or when trouble has lasted for
   all of its patience. A refusal that contradicts earlier good answers needs a second one.
 - The last sleep before an end is shortened so that one last poll still fits in.
+- A wait that is owed a poll is not given up for its deadline before that has reached the service.
 - A poll that was held back, since the service is down, is no poll; the wait keeps its cadence.
 - What the service asks for (`Retry-After`) is never undercut, not even for that last poll.
 """
@@ -31,11 +32,18 @@ from ..errors import (
     RateLimitError,
     TaskNotFoundError,
 )
-from .ends import end_of, final_error, is_first_contact, is_first_trouble
+from .ends import (
+    deadline_of,
+    end_of,
+    final_error,
+    is_first_contact,
+    is_first_trouble,
+    patience_end,
+)
 from .observation import observe, observe_running
 from .schedule import FIRST_TROUBLE, HELD_BACK, delay_after, shortened
 from .settings import OWN_TROUBLE, WaitSettings
-from .state import PollError, PollResult, WaitState
+from .state import OWED, PollError, PollResult, WaitState
 
 T = TypeVar("T", bound=Task)
 
@@ -113,6 +121,8 @@ def _after_reply(
         wait.polls += 1
     else:
         wait.count_poll(f"{reply.status} from a cache" if reply.stored else reply.status)
+    if wait.final_poll_for == OWED:
+        wait.final_poll_for = None
     wait.status, wait.validator = reply.status, reply.validator
     wait.last_error = wait.failing_since = None
     evidence = settings.evidence
@@ -136,6 +146,8 @@ def _after_trouble(
 ) -> Decision[T]:
     error = cast("PollError", verdict.error)
     wait.count_poll(error.label)
+    if wait.final_poll_for == OWED and not isinstance(error, ConnectionFailedError):
+        wait.final_poll_for = None
     wait.validator, wait.last_error = None, error
     if _is_definite(verdict):
         if not _needs_confirmation(wait, settings, error):
@@ -232,6 +244,8 @@ def _poll_at(
     changed: bool,
 ) -> Decision[T]:
     """Poll at a moment; or at an earlier one, as the last poll before the end; or give up."""
+    if wait.final_poll_for == OWED:
+        return _owed_poll_at(wait, settings, moment, now, changed)
     end = end_of(wait, settings)
     # A poll that begins later than this would not be back before the end.
     last = end - 1.25 * settings.poll_seconds - 0.02
@@ -248,6 +262,16 @@ def _poll_at(
         last = moment
     wait.final_poll_for = end
     return PollAt(last, changed)
+
+
+def _owed_poll_at(
+    wait: WaitState[T], settings: WaitSettings, moment: float, now: float, changed: bool
+) -> Decision[T]:
+    """Poll at a moment, or at the deadline, which is no end; or give up, out of patience."""
+    if moment >= (end := patience_end(wait, settings)):
+        return give_up(wait, settings, max(now, end), changed)
+    deadline = deadline_of(wait, settings)
+    return PollAt(min(moment, deadline) if deadline > now else moment, changed)
 
 
 def give_up(

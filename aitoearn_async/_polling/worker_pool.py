@@ -28,7 +28,7 @@ from .pages import PageSource
 from .rounds import Rounds
 from .schedule import StartStagger
 from .settings import WaitSettings
-from .state import PollResult, WaitState
+from .state import OWED, PollResult, WaitState
 from .statistics import PollMeter
 from .step import (
     Decision,
@@ -208,10 +208,15 @@ class WorkerPool(Generic[T]):
 
     def _expire(self, wait: WaitState[T], now: float) -> None:
         # A wait that is being polled ends by itself: its request has the deadline of the wait.
-        if wait.due < math.inf:
-            error = self._final_errors.get(wait.ref)
+        if wait.due == math.inf:
+            return
+        error = self._final_errors.get(wait.ref)
+        if error is not None or wait.final_poll_for != OWED:
             error = error or give_up(wait, self._settings_of(wait.ref), now).error
             self._end(wait, wait.latest_known(), error)
+        elif wait.due < 0 and self._rounds is not None:
+            self._rounds.release(wait)
+            self._agenda.add(wait, now)
 
     async def _work(self, wait: WaitState[T]) -> None:
         now = self._clock.time()

@@ -19,8 +19,6 @@ _FIRST_TAKES, _BETWEEN_THEM = 8, 0.25
 than nobody does: who starts together with it is there before it has taken all."""
 _PART_IN_THEM, _FEWEST_IN_THEM, _MOST_IN_THEM = 8, 10, 250
 """Parts that what is left is divided into for each of them; the fewest and the most refs of one."""
-_LAST_CHANCE = 30.0
-"""Seconds for a ref whose time is over already, or a tenth of its time."""
 
 
 class Source(AsyncIterator[AnyRef]):
@@ -32,7 +30,6 @@ class Source(AsyncIterator[AnyRef]):
         allow: Decides how many to take, given all members, and how many refs none of them holds.
         is_open: Returns whether to ask at all.
         took: Called with the number of refs that were taken.
-        timeout: Seconds for each ref, from when it was added.
     """
 
     def __init__(
@@ -42,14 +39,12 @@ class Source(AsyncIterator[AnyRef]):
         allow: Allow,
         is_open: Callable[[], bool],
         took: Callable[[int], None],
-        timeout: float,
     ) -> None:
         self._ledger = ledger
         self._member = member
         self._allow = allow
         self._is_open = is_open
         self._took = took
-        self._timeout = timeout
         self._calls = 0
         self._taken: list[Taken] = []  # the next one is the last, and the oldest
         self._resume: Resume | None = None
@@ -60,7 +55,8 @@ class Source(AsyncIterator[AnyRef]):
             await self._rest()
             await self._take()
         taken = self._taken.pop()
-        self._resume = Resume(age=self._age(taken), at_once=taken.origin is not Origin.HANDED_OVER)
+        at_once = taken.origin is not Origin.HANDED_OVER
+        self._resume = Resume(age=taken.age, at_once=at_once, at_least_once=True)
         return parse_ref(taken.ref)
 
     async def _rest(self) -> None:
@@ -80,12 +76,6 @@ class Source(AsyncIterator[AnyRef]):
         kept = [taken for taken in self._taken if taken.ref != ref]
         self._taken, before = kept, len(self._taken)
         return len(kept) < before
-
-    def _age(self, taken: Taken) -> float:
-        if taken.origin is Origin.HANDED_OVER and taken.age < self._timeout:
-            return taken.age  # it has been asked for until now
-        # One whose time was over before anybody could look at it again is asked a last time.
-        return min(taken.age, self._timeout - min(_LAST_CHANCE, self._timeout / 10))
 
     async def _take(self) -> None:
         allowed, pause = 0, 0.0

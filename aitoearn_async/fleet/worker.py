@@ -205,7 +205,6 @@ class _Stay:
             self._allow,
             self._is_open,
             self._take_up,
-            math.inf if options.timeout is None else options.timeout,
         )
         batch: Batch[AnyTask] = self._client.as_completed(
             source,

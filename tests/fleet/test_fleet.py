@@ -409,6 +409,39 @@ async def test_what_waited_too_long_for_a_worker_is_asked_for_once_more(
     assert isinstance(outcomes[stuck[0]].error, WaitTimeoutError)
 
 
+async def test_a_ref_is_not_given_up_before_its_holder_has_asked_for_it(
+    fleet: Fleet, crew: Workers, aitoearn_service: Emulator
+) -> None:
+    """Though its time is over, at a rate that is too low: it has ended long ago, maybe."""
+    await fleet.add(images(aitoearn_service, 60, 0.5))
+    await asyncio.sleep(1)
+    crew.join(timeout=20, requests_per_second=1)
+    outcomes = await all_outcomes(fleet)
+    assert [outcome.ok for outcome in outcomes] == [True] * 60
+    assert len(aitoearn_service.requests) == 60
+
+
+@pytest.mark.parametrize("crashes", [1, 4])
+async def test_a_crash_shortly_before_the_deadline_does_not_put_it_off(
+    file: SqliteEngine, fleet: Fleet, crew: Workers, aitoearn_service: Emulator, crashes: int
+) -> None:
+    """Nor do many. Whoever takes over asks once, at the deadline or as soon as it can after it."""
+    loop = asyncio.get_running_loop()
+    began = loop.time()
+    await fleet.add(images(aitoearn_service, 1, 1e6))
+    crew.join(timeout=100)
+    await asyncio.sleep(94)
+    for _ in range(crashes):
+        for member in (await fleet.status()).members:
+            await file.end_lease(member.id)
+        await asyncio.sleep(4)
+    before = len(aitoearn_service.requests)
+    (outcome,) = await all_outcomes(fleet)
+    assert isinstance(outcome.error, WaitTimeoutError)
+    assert loop.time() - began <= max(100, 94 + 4 * crashes) + 1
+    assert len(aitoearn_service.requests) - before <= 1
+
+
 async def test_the_cadence_goes_on_where_it_stood(
     file: SqliteEngine, fleet: Fleet, crew: Workers, aitoearn_service: Emulator
 ) -> None:

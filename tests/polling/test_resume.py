@@ -15,12 +15,14 @@ from aitoearn_async import (
     ImageTask,
     Outcome,
     Resume,
+    ServerError,
+    ServiceUnreachableError,
     TaskRef,
     WaitTimeoutError,
     wait_backoff,
 )
 from aitoearn_async._polling.resume import polls_until
-from aitoearn_async.emulator import Emulator
+from aitoearn_async.emulator import Emulator, Fault
 from tests.polling.model import Service, batch, images
 from tests.support.clock import ROUNDING
 
@@ -129,6 +131,115 @@ async def test_one_that_is_out_of_time_is_given_up_at_once(
     outcome = await outcome_of(aitoearn_client, ref, Resume(age=101.0), 100.0)
     assert isinstance(outcome.error, WaitTimeoutError)
     assert not aitoearn_service.requests
+
+
+async def test_one_that_is_out_of_time_is_asked_once_where_that_is_wanted(
+    aitoearn_service: Emulator, aitoearn_client: Client
+) -> None:
+    """It has ended maybe, while nobody looked; where it runs on, it is given up then."""
+    done = aitoearn_service.add_image("success")
+    stuck = aitoearn_service.add_image(("generating", 1e9), "success")
+    resume = Resume(age=150.0, at_least_once=True)
+    outcome = await outcome_of(aitoearn_client, done, resume, 100.0)
+    assert outcome.ok
+    outcome = await outcome_of(aitoearn_client, stuck, resume, 100.0)
+    assert isinstance(outcome.error, WaitTimeoutError)
+    assert outcome.error.latest is not None
+    assert outcome.elapsed == pytest.approx(150, abs=0.1)
+    assert [request.ref for request in aitoearn_service.requests] == [done, stuck]
+
+
+async def test_a_poll_that_fails_is_one(
+    aitoearn_service: Emulator, aitoearn_client: Client
+) -> None:
+    """One that the service cannot show would be asked for without end otherwise."""
+    ref = aitoearn_service.add_image("success")
+    aitoearn_service.fault(Fault(status=500), times=None)
+    outcome = await outcome_of(aitoearn_client, ref, Resume(age=150.0, at_least_once=True), 100.0)
+    assert isinstance(outcome.error, WaitTimeoutError)
+    assert isinstance(outcome.error.__cause__, ServerError)
+    assert len(aitoearn_service.requests) == 1
+
+
+@pytest.mark.parametrize("age", [95.0, 99.0])
+async def test_the_first_poll_is_no_later_than_the_deadline(
+    aitoearn_service: Emulator, aitoearn_client: Client, age: float
+) -> None:
+    """Of one that is to be asked before it is given up, though the cadence has it later."""
+    ref = aitoearn_service.add_image(("generating", 1e9), "success")
+    loop = asyncio.get_running_loop()
+    began = loop.time()
+    resume = Resume(age=age, at_once=False, at_least_once=True)
+    outcome = await outcome_of(aitoearn_client, ref, resume, 100.0)
+    assert isinstance(outcome.error, WaitTimeoutError)
+    assert 100 - age - ROUNDING <= loop.time() - began <= 100 - age + 0.05
+    assert len(aitoearn_service.requests) == 1
+
+
+@pytest.mark.parametrize("age", [150.0, 95.0, 20.0], ids=["over", "nearly over", "left to pages"])
+async def test_a_crowd_is_asked_once_each_at_any_rate(
+    aitoearn_service: Emulator, age: float
+) -> None:
+    """However long that takes, where it is wanted. Those that have ended have their outcome."""
+    service = aitoearn_service
+    refs = [service.add_image("success") for _ in range(300)]
+    async with (
+        Client(service.api_key, base_url=service.url, requests_per_second=0.001) as client,
+        client.as_completed(
+            refs, timeout=100, resume=lambda _: Resume(age=age, at_least_once=True)
+        ) as waiting,
+    ):
+        await asyncio.sleep(200)
+        statistics = waiting.statistics()
+        assert statistics.pending + statistics.in_flight == 299
+        client.requests_per_second = 10
+        outcomes = [outcome async for outcome in waiting]
+    assert all(outcome.ok for outcome in outcomes)
+    assert len(outcomes) == 300
+    assert len(service.requests) <= 301
+
+
+async def test_one_that_cannot_be_asked_is_not_given_up(
+    aitoearn_service: Emulator, aitoearn_client: Client
+) -> None:
+    """A request that did not reach the service is no answer. When it is back each is asked."""
+    refs = [aitoearn_service.add_image("success") for _ in range(50)]
+    await aitoearn_client.get(refs[0])  # or the address may be wrong
+    aitoearn_service.fault(Fault(reset=True), times=None)
+    async with aitoearn_client.as_completed(
+        refs, timeout=100, patience=None, resume=lambda _: Resume(age=150.0, at_least_once=True)
+    ) as waiting:
+        await asyncio.sleep(600)
+        statistics = waiting.statistics()
+        assert statistics.pending + statistics.in_flight == 50
+        aitoearn_service.clear_faults()
+        outcomes = [outcome async for outcome in waiting]
+    assert [outcome.ok for outcome in outcomes] == [True] * 50
+
+
+async def test_patience_ends_one_that_cannot_be_asked(
+    aitoearn_service: Emulator, aitoearn_client: Client
+) -> None:
+    """As it ends any other, and sooner where the address is wrong, it seems."""
+    ref = aitoearn_service.add_image("success")
+    aitoearn_service.fault(Fault(reset=True), times=None)
+    loop = asyncio.get_running_loop()
+    for answered, patience in ((False, 8.0), (True, 60.0)):
+        if answered:
+            aitoearn_service.clear_faults()
+            await aitoearn_client.get(ref)
+            aitoearn_service.fault(Fault(reset=True), times=None)
+        began = loop.time()
+        async with aitoearn_client.as_completed(
+            [ref],
+            timeout=100,
+            patience=60.0,
+            resume=lambda _: Resume(age=150.0, at_least_once=True),
+        ) as waiting:
+            outcome = await anext(waiting)
+        assert isinstance(outcome.error, ServiceUnreachableError)
+        assert (outcome.error.address is None) == answered
+        assert loop.time() - began == pytest.approx(patience, abs=1.0)
 
 
 @pytest.mark.parametrize(("at_once", "first"), [(True, 0.0), (False, 3.0)])
