@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import math
+import os
 from collections.abc import AsyncIterable, Generator, Iterable
 from datetime import timedelta
 from os import PathLike
@@ -36,6 +37,10 @@ _DAY = 86_400.0
 _SECONDS_BETWEEN_SWEEPS = 60.0
 _SWEPT_AT_A_TIME = 10_000
 _SHORTEST_LEASE = 1.0
+_FORKED = (
+    "this fleet is in use in the process that this one was forked from, and so is its connection. "
+    "Make one Fleet per process"
+)
 
 
 class FleetMember(msgspec.Struct, frozen=True, kw_only=True):
@@ -120,12 +125,12 @@ class Fleet:
         self._ledger: Ledger = ledger_at(url, name, float(lease))
         self._keep = float(keep)
         self._create = create
-        self._open = False
+        self._process = 0  # that has it open
         self._workers: dict[asyncio.Event, asyncio.Event] = {}  # what stops each: when it has left
 
     async def __aenter__(self) -> Fleet:
         await persist(lambda: self._ledger.open(create=self._create), _PATIENCE)
-        self._open = True
+        self._process = os.getpid()
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -136,7 +141,9 @@ class Fleet:
 
         Closing twice does nothing.
         """
-        self._open = False
+        if self._process:
+            self._check_open()
+        self._process = 0
         try:
             for stop in self._workers:
                 stop.set()
@@ -359,8 +366,10 @@ class Fleet:
         )
 
     def _check_open(self) -> None:
-        if not self._open:
+        if not self._process:
             raise RuntimeError("this fleet is not open; use it inside `async with`")
+        if self._process != os.getpid():
+            raise RuntimeError(_FORKED)
 
 
 def _member(member: Member) -> FleetMember:

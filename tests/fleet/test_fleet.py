@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import subprocess
+import sys
 import tracemalloc
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator
@@ -355,6 +357,45 @@ async def test_a_closed_fleet_says_so(file: SqliteEngine) -> None:
     with pytest.raises(RuntimeError, match="not open"):
         fleet.outcomes()
     await fleet.aclose()
+
+
+FORKED = """
+import asyncio, os, sys
+from aitoearn_async.fleet import Fleet
+
+async def refused(call):
+    try:
+        async with asyncio.timeout(100):
+            await call
+    except RuntimeError as error:
+        assert "forked from" in str(error)
+    else:
+        raise AssertionError
+
+async def used():
+    await refused(fleet.add(["image:1"]))
+    await refused(fleet.status())
+    await refused(fleet.aclose())
+    async with Fleet(url) as own:
+        assert await own.add(["image:2"])
+
+url = sys.argv[1]
+fleet = Fleet(url)
+with asyncio.Runner() as runner:
+    runner.run(fleet.__aenter__())
+    child = os.fork()
+    if not child:
+        asyncio.run(used())
+        os._exit(0)
+    assert os.waitpid(child, 0)[1] == 0
+    assert runner.run(fleet.add(["image:1", "image:2"])) == 1
+    runner.run(fleet.aclose())
+"""
+
+
+def test_a_fleet_is_of_no_use_in_a_forked_process(file: SqliteEngine) -> None:
+    """It says so, leaves what it has there to its parent, and one of its own serves it."""
+    subprocess.run([sys.executable, "-c", FORKED, file.url], check=True, timeout=250)
 
 
 # Time.
