@@ -42,24 +42,20 @@ def pnm(file: Reader) -> Structure:
         width, height, depth, most = (
             fields.get(name, 1) for name in (b"WIDTH", b"HEIGHT", b"DEPTH", b"MAXVAL")
         )
-        file.needs(found.end() + width * height * depth * (2 if most > 255 else 1))
-        return WHOLE
-    if found := _PFM.match(head):
+        end = found.end() + width * height * depth * (2 if most > 255 else 1)
+    elif found := _PFM.match(head):
         channels = 3 if found[1] == b"F" else 1
-        file.needs(found.end() + int(found[2]) * int(found[3]) * channels * 4)
-        return WHOLE
-    if found := _PNM.match(head):
-        width, height, start = int(found[2]), int(found[3]), found.end() + 1
-        if found[1] == b"4":
-            file.needs(start + (width + 7) // 8 * height)
-            return WHOLE
-        if depth_found := _PNM_DEPTH.match(head, found.end()):
-            size = 2 if int(depth_found[1]) > 255 else 1
-            channels = 3 if found[1] == b"6" else 1
-            file.needs(depth_found.end() + width * height * channels * size)
-            return WHOLE
-        return UNKNOWN if len(head) == 4096 else CUT
-    return UNKNOWN
+        end = found.end() + int(found[2]) * int(found[3]) * channels * 4
+    elif (found := _PNM.match(head)) and found[1] == b"4":
+        end = found.end() + 1 + (int(found[2]) + 7) // 8 * int(found[3])
+    elif found and (depth_found := _PNM_DEPTH.match(head, found.end())):
+        size = 2 if int(depth_found[1]) > 255 else 1
+        channels = 3 if found[1] == b"6" else 1
+        end = depth_found.end() + int(found[2]) * int(found[3]) * channels * size
+    else:
+        return CUT if found and len(head) < 4096 else UNKNOWN
+    file.needs(end)
+    return WHOLE
 
 
 def targa(file: Reader) -> Structure:
