@@ -3,21 +3,12 @@
 from __future__ import annotations
 
 import functools
-from typing import NamedTuple
 
 from prometheus_client import REGISTRY, CollectorRegistry, Counter, Gauge, Histogram
 
 from . import buckets
 from .observer import Observer
 from .operations import BreakerChange, Operation, Poll, Submit, Wait
-
-
-class _Metrics(NamedTuple):
-    polls: Counter
-    waits: Histogram
-    notice: Histogram
-    submits: Histogram
-    breakers: Gauge
 
 
 class Prometheus(Observer):
@@ -34,7 +25,7 @@ class Prometheus(Observer):
     """
 
     def __init__(self, registry: CollectorRegistry = REGISTRY) -> None:
-        self._metrics = _metrics_in(registry)
+        self._metrics = _Metrics(registry)
 
     def polled(self, wait: Wait, poll: Poll) -> None:
         if poll.result != "held":
@@ -58,39 +49,39 @@ class Prometheus(Observer):
 
 
 @functools.cache
-def _metrics_in(registry: CollectorRegistry) -> _Metrics:
-    """Return the metrics in a registry, which takes each name once."""
-    return _Metrics(
-        Counter(
+class _Metrics:
+    """The metrics in a registry, which takes each name once."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self.polls = Counter(
             "aitoearn_polls",
             "Polls that came back, by what they brought",
             ["kind", "result"],
             registry=registry,
-        ),
-        Histogram(
+        )
+        self.waits = Histogram(
             "aitoearn_wait_seconds",
             "Duration of waits, by outcome",
             ["kind", "outcome"],
             buckets=buckets.WAIT,
             registry=registry,
-        ),
-        Histogram(
+        )
+        self.notice = Histogram(
             "aitoearn_time_to_notice_seconds",
             "Delay from the end of a task, by the service's dates, to its being noticed",
             ["kind"],
             buckets=buckets.NOTICE,
             registry=registry,
-        ),
-        Histogram(
+        )
+        self.submits = Histogram(
             "aitoearn_submit_seconds",
             "Duration of submits, by outcome",
             ["kind", "outcome"],
             registry=registry,
-        ),
-        Gauge(
+        )
+        self.breakers = Gauge(
             "aitoearn_breaker_clients",
             "Clients whose circuit breaker is in this state",
             ["address", "state"],
             registry=registry,
-        ),
-    )
+        )
