@@ -13,6 +13,8 @@ import sys
 from collections.abc import Callable, Generator
 from typing import TextIO
 
+import click
+
 from ..language import tr
 from .exit_status import ExitStatus
 from .text import shown
@@ -39,16 +41,8 @@ def prepare_streams() -> None:
 
 def echo(text: str | bytes) -> None:
     """Write a line of results."""
-    stream = sys.stdout
-    if stream is None:  # a shell has closed it (`>&-`)
-        return
-    buffer = getattr(stream, "buffer", None)
-    if isinstance(text, bytes) and buffer is not None:
-        stream.flush()
-        buffer.write(text + b"\n")
-    else:
-        stream.write(f"{text.decode() if isinstance(text, bytes) else text}\n")
-    stream.flush()
+    if sys.stdout is not None:  # a shell may have closed it (`>&-`)
+        click.echo(text, sys.stdout)
 
 
 def echo_error(text: str) -> None:
@@ -57,8 +51,7 @@ def echo_error(text: str) -> None:
     # status count all the same.
     with contextlib.suppress(OSError):
         if sys.stderr is not None:
-            sys.stderr.write(f"{shown(text)}\n")
-            sys.stderr.flush()
+            click.echo(shown(text), sys.stderr)
 
 
 def on_terminal() -> bool:

@@ -142,8 +142,3 @@ def left(progress: Progress, path: str | None) -> str:
     if path is None:
         return words + tr("; with --out FILE the same command can go on where it was")
     return words + tr("; start the same command again to go on with {path}").format(path=path)
-
-
-def share(progress: Progress) -> float:
-    """Return how much has ended, from 0 to 1. Of an empty list, all."""
-    return progress.ends.total() / progress.total if progress.total else 1.0

@@ -142,7 +142,7 @@ def progress_bar(progress: Progress) -> RenderableType:
 
 
 def _bar(progress: Progress) -> Table:
-    share = numbers.share(progress)
+    share = progress.ends.total() / progress.total if progress.total else 1.0
     bar = Table.grid(padding=(0, 1, 0, 0), expand=True)
     bar.add_column(ratio=1)
     # Rounded down: 100 % is when there is nothing left.
