@@ -9,7 +9,6 @@ import logging
 import re
 import sys
 import tempfile
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -33,9 +32,8 @@ from aitoearn_async._cli.report.exit_status import ExitStatus, worst
 from aitoearn_async._cli.report.snapshot import WaitSnapshot
 from aitoearn_async._cli.run import demo
 
-from .conftest import Result, Service, Tty, plain
+from .conftest import Invoke, Service, Tty, plain
 
-Invoke = Callable[..., Result]
 REF = ImageRef("66f0c1d2e3a4b5c6d7e8f901")
 RUNNING = ImageTask(status="generating", log_id=REF.id)
 MADE = ImageTask(status="success", log_id=REF.id)
@@ -253,10 +251,10 @@ def test_a_demo_litters_only_if_it_has_something_to_show(
         (directory / "a.png").touch()
 
     monkeypatch.setattr(demo, "play", play)
-    assert demo.demo(None) == status
+    assert demo.demo(save=None) == status
     assert used[0].parent == tmp_path
     assert used[0].exists() is stays
-    assert demo.demo(tmp_path / "mine") == status
+    assert demo.demo(save=tmp_path / "mine") == status
     assert used[1] == tmp_path / "mine"
     assert used[1].exists()
 

@@ -2,19 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
-
 import click
 
-from ..language import tr
 from ..options import types
 from ..options.fleet import FleetOptions, FleetReportOptions
 from ..options.groups import MediaOptions, RateOptions, ServiceOptions, takes
-from ..report.exit_status import ExitStatus
 from .group import Group
-
-if TYPE_CHECKING:
-    from aitoearn_async import AnyRef
+from .work import does
 
 _ADD_EXAMPLES = """\
 \b
@@ -40,17 +34,13 @@ def fleet() -> None:
     "--file", metavar="FILE", help="Add the tasks in this file, one a line; - is standard input."
 )
 @takes(options=FleetReportOptions)
-def add(refs: tuple[AnyRef, ...], file: str | None, options: FleetReportOptions) -> ExitStatus:
+@does("fleet.add")
+def add() -> None:
     """Add tasks. They are kept until their outcomes have been read. REF is image:ID or video:ID.
 
     A task that is there already, or was there in the last seven days, is not added again. A
     FILE is read as it is added, however long it is, and standard input as it comes.
     """
-    from ..run.fleet import add
-
-    if not refs and file is None:
-        raise click.UsageError(tr("Name a task as REF, or a file of tasks with --file."))
-    return add(options, refs, file)
 
 
 @fleet.command(epilog=_WORK_EXAMPLES)
@@ -69,16 +59,14 @@ def add(refs: tuple[AnyRef, ...], file: str | None, options: FleetReportOptions)
     help="Tasks to wait for at the same time.  [default: 100000]",
 )
 @takes(place=FleetOptions, rates=RateOptions, media=MediaOptions, service=ServiceOptions)
-def work(**options: Any) -> ExitStatus:
+@does("fleet.work")
+def work() -> None:
     """Run a worker: wait for the tasks of the fleet, until stopped.
 
     Run it as often as you like, on any machine. --rate is that of the whole fleet. SIGTERM and
     Ctrl-C hand over at once what it holds. A terminal shows the fleet, a pipe gets a line
     every ten seconds on stderr.
     """
-    from ..run.fleet import work
-
-    return work(**options)
 
 
 @fleet.command(epilog=_OUTCOMES_EXAMPLE)
@@ -96,24 +84,18 @@ def work(**options: Any) -> ExitStatus:
     help="Outcomes to take at a time; so many may come twice if this dies.  [default: 1]",
 )
 @takes(options=FleetReportOptions)
-def outcomes(
-    out: str | None, follow: bool, prefetch: int, options: FleetReportOptions
-) -> ExitStatus:
+@does("fleet.outcomes")
+def outcomes() -> None:
     """Read outcomes, as lines of JSON. Each goes to one reader, of as many as there are.
 
     An outcome is done when it is written; one that was written as this was killed may come
     again. In a FILE the last line of a task counts.
     """
-    from ..run.fleet import outcomes
-
-    return outcomes(options, out, follow=follow, prefetch=prefetch)
 
 
 @fleet.command(epilog="\b\nExample:\n  aitoearn-async fleet status --watch")
 @click.option("--watch", is_flag=True, help="Show it again every two seconds, until Ctrl-C.")
 @takes(options=FleetReportOptions)
-def status(watch: bool, options: FleetReportOptions) -> ExitStatus:
+@does("fleet.status")
+def status() -> None:
     """Show how the fleet stands: tasks, members, and the rate."""
-    from ..run.fleet import status
-
-    return status(options, watch=watch)

@@ -2,28 +2,19 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import click
 
 from ..options import types
 from ..options.groups import ServiceOptions, takes
-from ..report.exit_status import ExitStatus
-
-if TYPE_CHECKING:
-    from aitoearn_async import AnyRef
+from .work import does
 
 
 @click.command(epilog="\b\nExample:\n  aitoearn-async get image:66f0a1b2c3d4e5f601020304")
 @click.argument("ref", metavar="REF", type=types.REF)
 @takes(service=ServiceOptions)
-def get(ref: AnyRef, service: ServiceOptions) -> ExitStatus:
+@does("look.get")
+def get() -> None:
     """Ask once how a task stands. REF is image:ID or video:ID."""
-    from ..run.client import client_from
-    from ..run.execute import execute
-    from ..run.look import get
-
-    return execute(get(client_from(service), ref, as_json=service.as_json))
 
 
 @click.command(epilog="\b\nExample:\n  aitoearn-async videos --limit 5")
@@ -42,18 +33,13 @@ def get(ref: AnyRef, service: ServiceOptions) -> ExitStatus:
     help="The number of tasks to ask for at a time.  [default: 100]",
 )
 @takes(service=ServiceOptions)
-def videos(limit: int, page_size: int, service: ServiceOptions) -> ExitStatus:
+@does("look.videos")
+def videos() -> None:
     """List your own video tasks, newest first.
 
     On a terminal it is a table, in a pipe a line for each task. A task that the service cannot
     show is named on stderr by its place, and the exit status is 4. Image tasks are not listed.
     """
-    from ..run.client import client_from
-    from ..run.execute import execute
-    from ..run.look import videos
-
-    size = min(page_size, limit) if limit else page_size
-    return execute(videos(client_from(service), limit, size, as_json=service.as_json))
 
 
 @click.command(epilog="\b\nExample:\n  aitoearn-async models video")
@@ -64,14 +50,9 @@ def videos(limit: int, page_size: int, service: ServiceOptions) -> ExitStatus:
     required=False,
 )
 @takes(service=ServiceOptions)
-def models(kind: str | None, service: ServiceOptions) -> ExitStatus:
+@does("look.models")
+def models() -> None:
     """List the models, and what each accepts. It works without a key.
 
     On a terminal it is a table, in a pipe a line for each model.
     """
-    from ..run.client import client_from
-    from ..run.execute import execute
-    from ..run.look import models
-
-    client = client_from(service, needs_key=False)
-    return execute(models(client, kind, as_json=service.as_json))

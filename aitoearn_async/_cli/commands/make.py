@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import click
 
 from ..language import tr
@@ -17,8 +15,8 @@ from ..options.groups import (
     WaitOptions,
     takes,
 )
-from ..report.exit_status import ExitStatus
 from .group import Group
+from .work import does
 
 _IMAGE_EXAMPLES = """\
 \b
@@ -50,21 +48,6 @@ _OPTIONS = takes(
 )
 
 
-def _submit(
-    prompt: str,
-    fields: Any,
-    *,
-    options: SubmitOptions,
-    limits: WaitOptions,
-    media: MediaOptions,
-    service: ServiceOptions,
-) -> ExitStatus:
-    from ..run.settings import Settings
-    from ..run.submit import submit
-
-    return submit(prompt, fields, options, Settings(limits, media, service, options.save))
-
-
 @click.group(cls=Group)
 def generate() -> None:
     """Make something from words."""
@@ -79,36 +62,36 @@ def edit() -> None:
 @_PROMPT
 @takes(fields=ImageFields)
 @_OPTIONS
-def generate_image(prompt: str, fields: ImageFields, **options: Any) -> ExitStatus:
+@does("submit.submit")
+def generate_image() -> None:
     """Make images from words.
 
     It spends credits, and is sent once. It prints the addresses of the images, or with --save
     the paths. Interrupting the wait does not stop the task.
     """
-    return _submit(prompt, fields, **options)
 
 
 @generate.command("video", epilog=_VIDEO_EXAMPLES)
 @_PROMPT
 @takes(fields=VideoFields)
 @_OPTIONS
-def generate_video(prompt: str, fields: VideoFields, **options: Any) -> ExitStatus:
+@does("submit.submit")
+def generate_video() -> None:
     """Make a video from words, and from pictures if there are any.
 
     It spends credits, and is sent once. It prints the address of the video, or with --save the
     path. Interrupting the wait does not stop the task.
     """
-    return _submit(prompt, fields, **options)
 
 
 @edit.command("image", epilog=_EDIT_EXAMPLE)
 @_PROMPT
 @takes(fields=EditFields)
 @_OPTIONS
-def edit_image(prompt: str, fields: EditFields, **options: Any) -> ExitStatus:
+@does("submit.submit")
+def edit_image() -> None:
     """Make an image from others.
 
     It spends credits, and is sent once. It prints the address of the image, or with --save the
     path. Interrupting the wait does not stop the task.
     """
-    return _submit(prompt, fields, **options)

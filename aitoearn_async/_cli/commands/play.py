@@ -2,29 +2,24 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Any
-
 import click
 
 from ..options import types
 from ..report.echo import echo
-from ..report.exit_status import ExitStatus
+from .work import does
 
 
 @click.command(epilog="\b\nExample:\n  aitoearn-async demo --save demo")
 @click.option(
     "--save", type=types.DIRECTORY, help="Put the files there; else among temporary files."
 )
-def demo(save: Path | None) -> ExitStatus:
+@does("demo.demo")
+def demo() -> None:
     """Run a demo of a few seconds, without an account.
 
     It starts an emulator of the service, submits images and videos to it, watches them, and
     saves them. Nothing leaves this machine.
     """
-    from ..run.demo import demo
-
-    return demo(save)
 
 
 @click.command(epilog="\b\nExample:\n  aitoearn-async emulator --port 8080")
@@ -37,14 +32,12 @@ def demo(save: Path | None) -> ExitStatus:
     default="observed",
     help="Answer as real servers do, or as the published contract says.",
 )
-def emulator(port: int, dialect: Any) -> ExitStatus:
+@does("demo.emulator")
+def emulator() -> None:
     """Run an emulator of the service on this machine, until Ctrl-C.
 
     It has a few tasks to try things on. A shell can read what it prints.
     """
-    from ..run.demo import emulator
-
-    return emulator(port, dialect)
 
 
 @click.command(epilog='\b\nExample, for ~/.bashrc:\n  eval "$(aitoearn-async completion bash)"')

@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import TYPE_CHECKING
-
 import click
 
-from ..language import tr
 from ..options import types
 from ..options.groups import (
     ListOptions,
@@ -17,10 +13,7 @@ from ..options.groups import (
     WaitOptions,
     takes,
 )
-from ..report.exit_status import ExitStatus
-
-if TYPE_CHECKING:
-    from aitoearn_async import AnyRef
+from .work import does
 
 _WAIT_EXAMPLES = """\
 \b
@@ -38,16 +31,8 @@ Example:
 @takes(lists=ListOptions)
 @click.option("--save", type=types.PLACE, help="Save the files of tasks that succeed there.")
 @takes(limits=WaitOptions, rates=RateOptions, media=MediaOptions, service=ServiceOptions)
-def wait(
-    *,
-    refs: tuple[AnyRef, ...],
-    lists: ListOptions,
-    save: Path | None,
-    limits: WaitOptions,
-    rates: RateOptions,
-    media: MediaOptions,
-    service: ServiceOptions,
-) -> ExitStatus:
+@does("wait.wait")
+def wait() -> None:
     """Wait until tasks have ended, all of them at once. REF is image:ID or video:ID.
 
     Up to 20 tasks named as REF: a terminal shows a line for each task, a pipe gets a line for
@@ -67,23 +52,6 @@ def wait(
 
     Interrupting the wait does not stop the tasks.
     """
-    from ..files import ref_list
-    from ..run.client import client_from
-    from ..run.settings import Settings
-    from ..run.wait import HANDFUL, wait_for_a_few, wait_for_many
-
-    if not refs and lists.file is None:
-        raise click.UsageError(tr("Name a task as REF, or a file of tasks with --file."))
-    listed = dict.fromkeys(map(str, refs))
-    few = len(listed) <= HANDFUL and lists.file is None and lists.out is None
-    if lists.file is not None:
-        listed |= ref_list.read(lists.file)
-    client = client_from(service, media, rates)
-    place = types.one_file(save, several=not few or len(listed) > 1)
-    settings = Settings(limits, media, service, place)
-    if few:
-        return wait_for_a_few(client, listed, settings)
-    return wait_for_many(client, listed, lists, settings)
 
 
 @click.command(epilog=_DOWNLOAD_EXAMPLE)
@@ -97,25 +65,11 @@ def wait(
     "[default: 10m]",
 )
 @takes(rates=RateOptions, media=MediaOptions, service=ServiceOptions)
-def download(
-    refs: tuple[AnyRef, ...],
-    save: Path,
-    timeout: float | None,
-    rates: RateOptions,
-    media: MediaOptions,
-    service: ServiceOptions,
-) -> ExitStatus:
+@does("fetch.download")
+def download() -> None:
     """Save the files of tasks that have succeeded. REF is image:ID or video:ID.
 
     It prints where they are, a path a line. Files are called image-ID-1.png, image-ID-2.png and
     so on, or video-ID.mp4. A file that is there is left alone; one that is incomplete is
     completed. A task that still runs is not waited for: see wait --save.
     """
-    from ..run.client import client_from
-    from ..run.fetch import download
-    from ..run.settings import Settings
-
-    tasks = list(dict.fromkeys(refs))
-    place = types.one_file(save, several=len(tasks) > 1)
-    settings = Settings(WaitOptions(None, None, timeout), media, service, place)
-    return download(client_from(service, media, rates), tasks, settings)

@@ -7,7 +7,7 @@ results file has already.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import TextIO
 
 import click
@@ -24,6 +24,12 @@ _UTF_16 = dict.fromkeys(map(ord, "\0\udcff\udcfe"))
 
 Listed = dict[str, None]
 """Refs in their text form: in order, and each once."""
+
+
+def require_refs(refs: Sequence[object], file: str | None) -> None:
+    """Raise `click.UsageError` where neither a task nor a list is named."""
+    if not refs and file is None:
+        raise click.UsageError(tr("Name a task as REF, or a file of tasks with --file."))
 
 
 def read(file: str) -> Listed:

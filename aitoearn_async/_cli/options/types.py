@@ -134,16 +134,11 @@ def _place(value: str, metavar: str) -> Path:
     return path
 
 
-def one_file(save: Path | None, *, several: bool) -> Path | None:
-    """Return the place to save in, if so many files can be saved there.
-
-    Raises:
-        click.BadParameter: It is one file, and there are several.
-    """
+def check_one_file(save: Path | None, *, several: bool) -> None:
+    """Raise `click.BadParameter` where the place to save is one file, and there are several."""
     if save is not None and several and _is_media_file(save):
         problem = tr("{name} is the name of one file, and there are several: name a directory")
         raise click.BadParameter(problem.format(name=save.name), param_hint="'--save'")
-    return save
 
 
 def _is_media_file(path: Path) -> bool:

@@ -93,7 +93,7 @@ _ENDING = later("""\
 # Ctrl-C ends it.""")
 
 
-def demo(save: Path | None) -> ExitStatus:
+def demo(*, save: Path | None) -> ExitStatus:
     """Play the demo; without a directory for its files, in a new one, kept at a good end only."""
     if save is not None:
         return execute(play(save))
@@ -107,7 +107,7 @@ def demo(save: Path | None) -> ExitStatus:
     return status
 
 
-def emulator(port: int, dialect: Dialect) -> ExitStatus:
+def emulator(*, port: int, dialect: Dialect) -> ExitStatus:
     """Serve the emulator, until it is interrupted."""
     return execute(serve(port, dialect), lambda: ExitStatus.SUCCEEDED)
 

@@ -5,74 +5,82 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from aitoearn_async import AiToEarnError, AnyRef, AnyTask, Client, TaskState
 
 from ..language import tr
+from ..options.groups import RateOptions, WaitOptions
+from ..options.types import check_one_file
 from ..report import words
 from ..report.echo import echo, echo_error
 from ..report.exit_status import ExitStatus, worst
 from ..report.reporters import report_error
 from ..report.snapshot import WaitSnapshot, failure_of
 from ..report.text import shown_path
+from .client import client_from
 from .execute import execute
 from .settings import Settings
 
 
-def download(client: Client, refs: Sequence[AnyRef], settings: Settings) -> ExitStatus:
+def download(
+    *, refs: Sequence[AnyRef], save: Path, timeout: float | None, rates: RateOptions, **more: Any
+) -> ExitStatus:
     """Save the files of tasks."""
-    fetch = _Fetch(client, refs, settings)
+    tasks = list(dict.fromkeys(refs))
+    check_one_file(save, several=len(tasks) > 1)
+    settings = Settings(WaitOptions(None, None, timeout), **more, directory=save)
+    client = client_from(settings.service, settings.media, rates)
+    left = list(tasks)
 
-    def interrupted() -> ExitStatus:
-        left = " ".join(map(str, fetch.left)) or tr("none")
-        echo_error(tr("interrupted; not saved: {refs}").format(refs=left))
-        settings.tell_how_to_go_on("download", fetch.left)
-        return ExitStatus.INTERRUPTED
+    async def one(ref: AnyRef) -> ExitStatus:
+        snapshot = await _fetch(client, ref, settings)
+        left.remove(ref)
+        return _report(snapshot, settings)
 
-    return execute(fetch.run(), interrupted)
-
-
-class _Fetch:
-    """A download of several tasks. `left` holds those that have not been reported yet."""
-
-    def __init__(self, client: Client, refs: Sequence[AnyRef], settings: Settings) -> None:
-        self.left: list[AnyRef] = list(refs)
-        self._client = client
-        self._settings = settings
-
-    async def run(self) -> ExitStatus:
-        async with self._client, asyncio.TaskGroup() as group:
-            ends = [group.create_task(self._one(ref)) for ref in tuple(self.left)]
+    async def work() -> ExitStatus:
+        async with client, asyncio.TaskGroup() as group:
+            ends = [group.create_task(one(ref)) for ref in tasks]
         return worst(end.result() for end in ends)
 
-    async def _one(self, ref: AnyRef) -> ExitStatus:
-        task: AnyTask | None = None
-        error: AiToEarnError | None = None
-        paths: list[Path] = []
-        began = asyncio.get_running_loop().time()
-        try:
-            found: AnyTask = await self._client.get(ref)
-            task, error = found, failure_of(found)
-            if found.state is TaskState.SUCCEEDED:
-                paths = await self._settings.save(self._client, found)
-        except AiToEarnError as raised:
-            error = raised
-        elapsed = asyncio.get_running_loop().time() - began
-        snapshot = WaitSnapshot(
-            ref=ref, task=task, error=error, polls=1, elapsed=elapsed, paths=tuple(paths)
-        )
-        self.left.remove(ref)
-        self._report(snapshot)
-        if task is not None and not task.done and error is None:
-            note = tr("{ref}: nothing to save yet, it is {state}")
-            echo_error(note.format(ref=ref, state=words.state_word(task)))
-            return ExitStatus.GAVE_UP
-        return snapshot.status
+    def interrupted() -> ExitStatus:
+        names = " ".join(map(str, left)) or tr("none")
+        echo_error(tr("interrupted; not saved: {refs}").format(refs=names))
+        settings.tell_how_to_go_on("download", left)
+        return ExitStatus.INTERRUPTED
 
-    def _report(self, snapshot: WaitSnapshot) -> None:
-        if self._settings.service.as_json:
-            echo(snapshot.to_json())
-        else:
-            for path in snapshot.paths:
-                echo(shown_path(path))
-        report_error(snapshot)
+    return execute(work(), interrupted)
+
+
+async def _fetch(client: Client, ref: AnyRef, settings: Settings) -> WaitSnapshot:
+    """Save the files of a task, and return how that went."""
+    task: AnyTask | None = None
+    error: AiToEarnError | None = None
+    paths: list[Path] = []
+    began = asyncio.get_running_loop().time()
+    try:
+        found: AnyTask = await client.get(ref)
+        task, error = found, failure_of(found)
+        if found.state is TaskState.SUCCEEDED:
+            paths = await settings.save(client, found)
+    except AiToEarnError as raised:
+        error = raised
+    elapsed = asyncio.get_running_loop().time() - began
+    return WaitSnapshot(
+        ref=ref, task=task, error=error, polls=1, elapsed=elapsed, paths=tuple(paths)
+    )
+
+
+def _report(snapshot: WaitSnapshot, settings: Settings) -> ExitStatus:
+    if settings.service.as_json:
+        echo(snapshot.to_json())
+    else:
+        for path in snapshot.paths:
+            echo(shown_path(path))
+    report_error(snapshot)
+    task = snapshot.task
+    if task is None or task.done or snapshot.error is not None:
+        return snapshot.status
+    note = tr("{ref}: nothing to save yet, it is {state}")
+    echo_error(note.format(ref=snapshot.ref, state=words.state_word(task)))
+    return ExitStatus.GAVE_UP

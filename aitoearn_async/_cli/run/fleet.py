@@ -16,7 +16,7 @@ import msgspec
 from aitoearn_async import AiToEarnError, AnyRef, AnyTask, Outcome, TaskRef, parse_ref
 from aitoearn_async.fleet import Fleet, FleetError, FleetNotFoundError
 
-from ..files.ref_list import without_comment
+from ..files.ref_list import require_refs, without_comment
 from ..files.results_file import ResultsFile, ResultsFileLostError
 from ..language import tr
 from ..options.fleet import FleetOptions, FleetReportOptions
@@ -34,8 +34,9 @@ _SECONDS_BETWEEN_LINES = 10.0
 _SECONDS_BETWEEN_LOOKS = 2.0
 
 
-def add(options: FleetReportOptions, refs: Sequence[AnyRef], file: str | None) -> ExitStatus:
+def add(*, refs: Sequence[AnyRef], file: str | None, options: FleetReportOptions) -> ExitStatus:
     """Add tasks, those of a file as they are read."""
+    require_refs(refs, file)
     fleet = _fleet(options)
 
     async def work() -> ExitStatus:
@@ -115,7 +116,7 @@ async def _look_on(fleet: Fleet, *, as_json: bool) -> None:
 
 
 def outcomes(
-    options: FleetReportOptions, out: str | None, *, follow: bool, prefetch: int
+    *, out: str | None, follow: bool, prefetch: int, options: FleetReportOptions
 ) -> ExitStatus:
     """Read outcomes into a file, or to stdout."""
     fleet = _fleet(options, create=False)
@@ -153,7 +154,7 @@ def _line(outcome: Outcome[AnyTask]) -> str:
     return " ".join([str(outcome.ref), shown(status), *words.places(snapshot_after(outcome))])
 
 
-def status(options: FleetReportOptions, *, watch: bool) -> ExitStatus:
+def status(*, watch: bool, options: FleetReportOptions) -> ExitStatus:
     """Show how the fleet stands, once or again and again."""
     fleet = _fleet(options, create=False)
 

@@ -6,29 +6,31 @@ from collections.abc import Awaitable, Callable, Sequence
 
 import msgspec
 
-from aitoearn_async import AiToEarnError, AnyRef, AnyTask, Client, Model, SkippedVideo
+from aitoearn_async import AiToEarnError, AnyRef, AnyTask, Model, SkippedVideo
 
 from ..language import tr
+from ..options.groups import ServiceOptions
 from ..report import words
 from ..report.echo import echo, echo_error, on_terminal, spinner
 from ..report.exit_status import ExitStatus
 from ..report.snapshot import exit_status_of, failure_of
 from ..report.text import padded
+from .client import client_from
 
 _ROWS_A_TABLE = 100
 """Rows of a long list that are shown together, and so get columns of one width."""
 
 
-async def get(client: Client, ref: AnyRef, *, as_json: bool) -> ExitStatus:
+async def get(*, ref: AnyRef, service: ServiceOptions) -> ExitStatus:
     """Ask once how a task stands, and show it."""
-    async with client:
+    async with client_from(service) as client:
         try:
             with spinner(tr("asking …")):
                 task: AnyTask = await client.get(ref)
         except AiToEarnError as error:
             echo_error(words.error_line(ref, error))
             return exit_status_of(error)
-    if as_json:
+    if service.as_json:
         echo(words.task_json(task))
     else:
         _print_card(task)
@@ -47,7 +49,7 @@ def _print_card(task: AnyTask) -> None:
         echo(f"  {padded(label, 9)} {value}")
 
 
-async def videos(client: Client, limit: int, page_size: int, *, as_json: bool) -> ExitStatus:
+async def videos(*, limit: int, page_size: int, service: ServiceOptions) -> ExitStatus:
     """Show the caller's own video tasks, up to `limit`; 0 for all."""
 
     def skipped(video: SkippedVideo) -> None:
@@ -60,11 +62,12 @@ async def videos(client: Client, limit: int, page_size: int, *, as_json: bool) -
         _print_table(headings, rows)
         rows.clear()
 
-    as_table = on_terminal() and not as_json
+    as_table = on_terminal() and not service.as_json
     rows: list[Sequence[str]] = []
     number = 0
-    async with client:
-        listed = client.list_videos(page_size=page_size, skipped=skipped)
+    size = min(page_size, limit) if limit else page_size
+    async with client_from(service) as client:
+        listed = client.list_videos(page_size=size, skipped=skipped)
         try:
             with spinner(tr("asking …")):
                 task = await anext(listed, None)
@@ -72,7 +75,7 @@ async def videos(client: Client, limit: int, page_size: int, *, as_json: bool) -
                 if as_table:
                     rows.append(words.video_row(task))
                 else:
-                    echo(words.task_json(task) if as_json else words.video_line(task))
+                    echo(words.task_json(task) if service.as_json else words.video_line(task))
                 if len(rows) == _ROWS_A_TABLE:
                     show()
                 number += 1
@@ -86,8 +89,9 @@ async def videos(client: Client, limit: int, page_size: int, *, as_json: bool) -
     return ExitStatus.SERVICE if listed.skipped else ExitStatus.SUCCEEDED
 
 
-async def models(client: Client, kind: str | None, *, as_json: bool) -> ExitStatus:
+async def models(*, kind: str | None, service: ServiceOptions) -> ExitStatus:
     """Show the models of a kind, or of all."""
+    client = client_from(service, needs_key=False)
     asks: dict[str, Callable[[], Awaitable[Sequence[Model]]]] = {
         "image": client.image_models,
         "edit": client.edit_models,
@@ -103,7 +107,7 @@ async def models(client: Client, kind: str | None, *, as_json: bool) -> ExitStat
         except AiToEarnError as error:
             echo_error(words.reason(error))
             status = exit_status_of(error)
-    if as_json:
+    if service.as_json:
         for name, model in found:
             echo(msgspec.json.encode({"for": name, "model": model}))
     elif on_terminal():

@@ -27,7 +27,7 @@ from aitoearn_async import (
 
 from ..language import tr
 from ..options.groups import EditFields, ImageFields, SubmitOptions, VideoFields, in_option_names
-from ..options.types import one_file
+from ..options.types import check_one_file
 from ..report import words
 from ..report.echo import echo, echo_error, spinner
 from ..report.exit_status import ExitStatus
@@ -47,7 +47,7 @@ _CHECK_SECONDS = 1.5
 """The time that the list of models has, if nobody has asked for the check."""
 
 
-def submit(prompt: str, fields: object, options: SubmitOptions, settings: Settings) -> ExitStatus:
+def submit(*, prompt: str, fields: object, options: SubmitOptions, **more: Any) -> ExitStatus:
     """Submit a request, which the class of its fields tells, and wait for its task."""
     if options.save is not None and options.fleet:
         problem = tr("with --fleet it is a worker that saves: see the command `fleet work`")
@@ -55,8 +55,9 @@ def submit(prompt: str, fields: object, options: SubmitOptions, settings: Settin
     if options.save is not None and not options.wait:
         problem = tr("with --no-wait there is nothing to save yet: see the command `download`")
         raise click.BadParameter(problem, param_hint="'--save'")
-    one_file(options.save, several=(getattr(fields, "n", None) or 1) > 1)
+    check_one_file(options.save, several=(getattr(fields, "n", None) or 1) > 1)
     request = _request(_KINDS[type(fields)], prompt, vars(fields))
+    settings = Settings(**more, directory=options.save)
     client = client_from(settings.service, settings.media)
     submission = _Submission(client, request, options, settings)
     return execute(submission.work(), submission.interrupted)

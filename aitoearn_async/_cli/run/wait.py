@@ -4,20 +4,25 @@ from __future__ import annotations
 
 import contextlib
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
 
-from aitoearn_async import AnyTask, Client, TaskRef, TaskState, parse_ref
+from aitoearn_async import AnyRef, AnyTask, Client, TaskRef, TaskState, parse_ref
 
+from ..files import ref_list
 from ..files.ref_list import Listed
 from ..files.results_file import ResultsFile, ResultsFileLostError
 from ..language import tr
-from ..options.groups import ListOptions
+from ..options.groups import ListOptions, RateOptions
+from ..options.types import check_one_file
 from ..report import progress, words
 from ..report.choice import list_reporter_for
 from ..report.echo import echo_error
 from ..report.exit_status import ExitStatus, worst
 from ..report.snapshot import exit_status_of
 from .batch_run import BatchRun
+from .client import client_from
 from .execute import execute
 from .settings import Settings
 from .watch import Watch
@@ -29,6 +34,28 @@ _STATUSES = {
     TaskState.SUCCEEDED: ExitStatus.SUCCEEDED,
     TaskState.FAILED: ExitStatus.FAILED,
 }
+
+
+def wait(
+    *,
+    refs: Sequence[AnyRef],
+    lists: ListOptions,
+    save: Path | None,
+    rates: RateOptions,
+    **more: Any,
+) -> ExitStatus:
+    """Wait for the tasks that are named, and those on a list."""
+    ref_list.require_refs(refs, lists.file)
+    listed = dict.fromkeys(map(str, refs))
+    few = len(listed) <= HANDFUL and lists.file is None and lists.out is None
+    if lists.file is not None:
+        listed |= ref_list.read(lists.file)
+    settings = Settings(**more, directory=save)
+    client = client_from(settings.service, settings.media, rates)
+    check_one_file(save, several=not few or len(listed) > 1)
+    if few:
+        return wait_for_a_few(client, listed, settings)
+    return wait_for_many(client, listed, lists, settings)
 
 
 def wait_for_a_few(client: Client, listed: Listed, settings: Settings) -> ExitStatus:
