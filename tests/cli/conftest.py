@@ -117,6 +117,9 @@ class Result(NamedTuple):
         return self.out.splitlines()
 
 
+Invoke = Callable[..., Result]
+
+
 def lead_to(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AITOEARN_BASE_URL", service.emulator.url)
     monkeypatch.setenv("AITOEARN_API_KEY", service.emulator.api_key)
@@ -152,7 +155,7 @@ def plain_environment(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def invoke(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Result]:
+def invoke(monkeypatch: pytest.MonkeyPatch) -> Invoke:
     """Runs a command in this process.
 
     Its stdout and stderr are kept, unless they are given.

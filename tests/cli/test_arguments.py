@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import pytest
 
 from aitoearn_async import __version__
 from aitoearn_async._cli.options.types import DURATION
 
-from .conftest import Result, Service
-
-Invoke = Callable[..., Result]
+from .conftest import Invoke, Result, Service
 
 
 @pytest.fixture(autouse=True)
@@ -82,16 +78,6 @@ def test_no_key_to_use(invoke: Invoke, monkeypatch: pytest.MonkeyPatch, key: str
     assert "key.strip()" not in result.err  # words of Python
     assert ("https://docs.aitoearn.ai/" in result.err) is (not key)
     assert not key or key not in result.err
-
-
-def test_help_says_where_the_key_comes_from(invoke: Invoke) -> None:
-    """The help names the program, the environment variable and the exit statuses."""
-    result = invoke("--help")
-    assert result.status == 0
-    assert "Usage: aitoearn-async " in result.out
-    assert "AITOEARN_API_KEY" in result.out
-    assert "3    given up" in result.out
-    assert "..." not in result.out.split("Commands:")[1].split("The API key")[0]
 
 
 def test_version(invoke: Invoke) -> None:

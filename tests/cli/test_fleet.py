@@ -8,7 +8,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
@@ -19,9 +19,7 @@ from aitoearn_async._cli.files import results_file
 from aitoearn_async._cli.report import fleet as report
 from aitoearn_async.fleet import Fleet, FleetMember, FleetStatus
 
-from .conftest import Result, Service, plain, spawn
-
-Invoke = Callable[..., Result]
+from .conftest import Invoke, Service, plain, spawn
 
 
 @pytest.fixture(autouse=True)

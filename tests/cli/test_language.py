@@ -7,7 +7,7 @@ import io
 import os
 import re
 import string
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -18,10 +18,9 @@ from aitoearn_async._cli.report.text import columns
 from aitoearn_async.emulator import Fault
 
 from .catalog import MO, all_messages, catalog, compiled, strings_of
-from .conftest import Result, Service, plain
+from .conftest import Invoke, Service, plain
 from .test_options import commands
 
-Invoke = Callable[..., Result]
 NOBODY = "image:66f0c1d2e3a4b5c6d7e8f901"
 CHINESE = re.compile(r"[\u4e00-\u9fff]")
 

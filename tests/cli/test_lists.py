@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
-from collections.abc import Callable
 from pathlib import Path
 
 import click
@@ -13,9 +12,7 @@ import pytest
 
 from aitoearn_async._cli.files import ref_list
 
-from .conftest import Result, Service, killing, spawn
-
-Invoke = Callable[..., Result]
+from .conftest import Invoke, Service, killing, spawn
 
 
 def test_comments_blank_lines_and_repeats_are_passed_over() -> None:

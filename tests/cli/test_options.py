@@ -13,7 +13,7 @@ import ssl
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -27,9 +27,8 @@ from aitoearn_async._cli.report.text import shown
 from aitoearn_async._downloads import filenames
 from aitoearn_async.emulator import Fault
 
-from .conftest import Result, Service, killing
+from .conftest import Invoke, Result, Service, killing
 
-Invoke = Callable[..., Result]
 HELP = Path(__file__).parent / "help.txt"
 IMAGE = ("generate", "image", "--model", "gpt-image-2")
 ID = "66f0c1d2e3a4b5c6d7e8f901"
@@ -81,12 +80,6 @@ def test_every_command_has_an_example() -> None:
         for name in names:
             command = command.commands[name]
         assert "Example" in (command.epilog or "") or names in (("generate",), ("edit",))
-
-
-def test_commands_come_in_the_order_people_meet_them(invoke: Invoke) -> None:
-    listed = invoke("--help").out.partition("Commands:\n")[2].partition("\n\n")[0]
-    names = [line.split()[0] for line in listed.splitlines()]
-    assert names[:3] == ["demo", "generate", "edit"]
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])

@@ -5,17 +5,15 @@ from __future__ import annotations
 import io
 import json
 import re
-from collections.abc import Callable
 
 import msgspec
 import pytest
 
-from aitoearn_async import ImageRef, ImageTask, VideoTask
+from aitoearn_async import ImageTask, VideoTask
 from aitoearn_async.emulator import Fault
 
-from .conftest import Result, Service
+from .conftest import Invoke, Service
 
-Invoke = Callable[..., Result]
 NOBODY = "image:66f0c1d2e3a4b5c6d7e8f901"
 
 
@@ -212,10 +210,3 @@ def test_a_prompt_is_cut(service: Service, invoke: Invoke) -> None:
     """A very long prompt is shown from its beginning."""
     ref = service.do(service.emulator.add_image, "success", request={"prompt": "猫" * 900})
     assert f"  prompt    {'猫' * 200}…" in invoke("get", str(ref)).lines
-
-
-def test_refs_are_what_is_printed(service: Service) -> None:
-    """The form refs are printed in is the one they are read in."""
-    ref = service.do(service.emulator.add_image, "success")
-    assert isinstance(ref, ImageRef)
-    assert str(ref) == f"image:{ref.id}"

@@ -10,7 +10,7 @@ import re
 import signal
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -19,9 +19,8 @@ import pytest
 from aitoearn_async.__main__ import main
 from aitoearn_async.emulator import Fault
 
-from .conftest import Result, Service, adopt_terminal, everything, killing, spawn
+from .conftest import Invoke, Service, adopt_terminal, everything, killing, spawn
 
-Invoke = Callable[..., Result]
 VIRTUALLY = """
 import asyncio
 from aitoearn_async.__main__ import main
@@ -211,15 +210,6 @@ def test_a_disk_that_is_full_ends_a_process(service: Service) -> None:
         _, err = process.communicate(timeout=200)
     assert process.returncode == 2
     assert err == "stdout cannot be written to: No space left on device\n"
-
-
-def test_a_full_disk_does_not_hide_what_was_paid_for(service: Service, invoke: Invoke) -> None:
-    """The ref of a task that is submitted is then named on stderr."""
-    make = ("generate", "image", "--model", "gpt-image-2", "--no-wait", "cat")
-    with open("/dev/full", "w") as full:
-        done = invoke(*make, out=full)
-    assert done.status == 2
-    assert re.match(r"submitted image:\w+\nstdout cannot be written to: ", done.err)
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,6 @@ import random
 import signal
 import time
 from collections import Counter
-from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
@@ -25,9 +24,8 @@ from aitoearn_async._cli.report.reporters import Reporter
 from aitoearn_async._cli.run.batch_run import BatchRun
 from aitoearn_async.emulator import Fault
 
-from .conftest import Result, Service, forks, killing
+from .conftest import Invoke, Service, forks, killing
 
-Invoke = Callable[..., Result]
 NOBODY = "image:66f0c1d2e3a4b5c6d7e8f901"
 
 
@@ -142,18 +140,6 @@ def test_a_run_after_half_a_line(service: Service, invoke: Invoke, files: Files,
     assert files.out.read_bytes().endswith(b"\n")
 
 
-def test_lines_that_do_not_settle_a_task(tmp_path: Path) -> None:
-    """A task is settled by an end; not by a wait for it that was, and not by other tasks."""
-    path = tmp_path / "out.jsonl"
-    path.write_bytes(
-        line("image:a", "running") + line("image:b", None) + line("image:c") + line("image:a")
-    )
-    listed = dict.fromkeys(["image:a", "image:b"])
-    with ResultsFile(str(path)) as results:
-        assert results.drop_finished(listed) == {TaskState.SUCCEEDED: 1}
-    assert list(listed) == ["image:b"]
-
-
 @pytest.mark.parametrize(
     ("states", "end"),
     [
@@ -163,6 +149,7 @@ def test_lines_that_do_not_settle_a_task(tmp_path: Path) -> None:
         (("failed", "running"), None),
         (("failed", None), None),
         (("failed", "running", "succeeded"), TaskState.SUCCEEDED),
+        ((None,), None),
     ],
     ids=str,
 )

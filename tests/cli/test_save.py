@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import json
 import signal
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from aitoearn_async.emulator import Fault
 
-from .conftest import Result, Service, killing
-
-Invoke = Callable[..., Result]
+from .conftest import Invoke, Service, killing
 
 
 @pytest.fixture(autouse=True)
@@ -94,14 +91,15 @@ def test_what_is_inside_is_allowed_by_name(
     service: Service, invoke: Invoke, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("AITOEARN_PRIVATE_MEDIA")
-    film = service.do(service.emulator.add_video, "SUCCESS")
-    result = invoke("download", str(film), "--save", str(tmp_path))
-    assert result.status == 6
-    assert "internal network" in result.err
+    film = str(service.do(service.emulator.add_video, "SUCCESS"))
+    service.do(service.emulator.script, "video", "SUCCESS")
+    commands = (("download", film), ("wait", film), MAKERS["video"])
+    for command in commands:
+        result = invoke(*command, "--save", str(tmp_path))
+        assert (result.status, "internal network" in result.err) == (6, True)
     assert not files(service)
-    for command in ("download", "wait"):
-        options = (command, str(film), "--save", str(tmp_path), "--private-media")
-        assert invoke(*options).status == 0
+    for command in commands:
+        assert invoke(*command, "--save", str(tmp_path), "--private-media").status == 0
 
 
 @pytest.mark.parametrize("many", [False, True])
@@ -177,18 +175,6 @@ def test_make_and_not_save(virtual: Service, invoke: Invoke, tmp_path: Path, kin
     assert result.status == 6
     assert f"{ref} could not be saved" in result.err
     assert not [path for path in tmp_path.iterdir() if not path.name.startswith(".")]
-
-
-@pytest.mark.usefixtures("quick")
-def test_make_and_fetch_from_inside(
-    virtual: Service, invoke: Invoke, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Without leave nothing is fetched from this machine."""
-    monkeypatch.delenv("AITOEARN_PRIVATE_MEDIA")
-    refused = invoke(*MAKERS["video"], "--save", str(tmp_path))
-    assert (refused.status, "internal network" in refused.err) == (6, True)
-    assert not files(virtual)
-    assert invoke(*MAKERS["video"], "--save", str(tmp_path), "--private-media").status == 0
 
 
 @pytest.mark.parametrize("kind", MAKERS)

@@ -10,7 +10,6 @@ import re
 import struct
 import termios
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -19,9 +18,7 @@ import pytest
 
 from aitoearn_async.emulator import Fault
 
-from .conftest import Result, Service, adopt_terminal, everything, plain, spawn
-
-Invoke = Callable[..., Result]
+from .conftest import Invoke, Service, adopt_terminal, everything, plain, spawn
 
 FAILING, ALL = 30, 120
 REASON = "the provider refused this prompt, and says so at length, in a sentence that wraps"

@@ -24,11 +24,6 @@ VIDEO_FAILURE = "id model status input error submittedAt startedAt finishedAt"
 
 
 @pytest.fixture
-async def service(aitoearn_service: Emulator) -> Emulator:
-    return aitoearn_service
-
-
-@pytest.fixture
 async def published() -> AsyncIterator[Emulator]:
     async with Emulator(dialect="published") as service:
         yield service

@@ -14,11 +14,6 @@ from aitoearn_async.emulator import Emulator, Fault
 from .talk import IMAGE, ask, now, post, talk
 
 
-@pytest.fixture
-async def service(aitoearn_service: Emulator) -> Emulator:
-    return aitoearn_service
-
-
 async def test_requests_are_recorded(service: Emulator) -> None:
     """Every request counts, with its time and the task it was for."""
     ref, began = service.add_image(), now()

@@ -12,11 +12,6 @@ from aitoearn_async.emulator import Emulator, Fault
 from .talk import UNKNOWN, ask, now, talk
 
 
-@pytest.fixture
-async def service(aitoearn_service: Emulator) -> Emulator:
-    return aitoearn_service
-
-
 async def test_faults_count_down(service: Emulator) -> None:
     """The next `times` requests meet it, in the order the faults were given."""
     ref = service.add_image()

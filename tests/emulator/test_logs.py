@@ -18,11 +18,6 @@ LOGS = "/api/ai/logs"
 QUERY = "/api/ai/draft-generation/query"
 
 
-@pytest.fixture
-async def service(aitoearn_service: Emulator) -> Emulator:
-    return aitoearn_service
-
-
 async def logs(service: Emulator, query: str = "", **headers: str) -> Any:
     return (await ask(service, f"{LOGS}?{query}", **headers)).data
 

@@ -22,11 +22,6 @@ PICTURE = "data:image/png;base64," + base64.b64encode(b"\x89PNG\r\n\x1a\n").deco
 GROUP = "6" * 24
 
 
-@pytest.fixture
-async def service(aitoearn_service: Emulator) -> Emulator:
-    return aitoearn_service
-
-
 async def submit(service: Emulator, path: str, **fields: Any) -> Reply:
     body = {"model": "sora-2", "prompt": "x", **fields}
     return await post(service, path, json.dumps(body).encode())

@@ -15,11 +15,6 @@ from aitoearn_async.emulator import Emulator
 from .talk import UNKNOWN, ask
 
 
-@pytest.fixture
-async def service(aitoearn_service: Emulator) -> Emulator:
-    return aitoearn_service
-
-
 def moment(text: str) -> datetime:
     return datetime.fromisoformat(text)
 

@@ -18,11 +18,6 @@ SIGN = "/api/assets/uploadSign"
 CONTENT = b"\x89PNG\r\n\x1a\n" + bytes(1000)
 
 
-@pytest.fixture
-async def service(aitoearn_service: Emulator) -> Emulator:
-    return aitoearn_service
-
-
 async def sign(service: Emulator, **fields: Any) -> Any:
     body = {"filename": "cat.png", "type": "temp", "size": len(CONTENT), **fields}
     return (await post(service, SIGN, json.dumps(body).encode())).data
