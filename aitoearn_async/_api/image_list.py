@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -126,6 +126,4 @@ class ImageList(AsyncIterator[ListedImage]):
 
 
 def _listed(row: LogRow) -> ListedImage:
-    made = row.times.submitted
-    created_at = None if made is None else datetime.fromtimestamp(made, UTC)
-    return ListedImage(ImageRef(row.id), row.status, row.model, created_at, row.duration)
+    return ListedImage(ImageRef(row.id), row.status, row.model, row.submitted, row.duration)

@@ -20,7 +20,7 @@ from .outputs import Result
 from .refusal import Refusal
 from .requests import EditImage, GenerateImage, GenerateVideo, TaskRequest
 from .status import TaskState, state_of
-from .task_times import TaskTimes
+from .task_times import TaskTimes, moment_of, seconds_of
 from .tasks import ImageRef, ImageTask, Task, TaskRef, VideoRef, VideoTask, parse_ref
 
 CHINA = "https://aitoearn.cn"
@@ -271,22 +271,18 @@ class LogRow(msgspec.Struct, frozen=True, rename="camel"):
         return state_of(self.status) is TaskState.RUNNING
 
     @property
+    def submitted(self) -> datetime | None:
+        """Return the moment when it was submitted, as far as the row tells."""
+        return moment_of(self.created_at or self.started_at)
+
+    @property
     def times(self) -> TaskTimes:
         """Return what the row tells of how long such tasks take."""
-        submitted = _seconds_of(self.created_at or self.started_at)
-        started = _seconds_of(self.started_at or self.created_at)
+        submitted = seconds_of(self.submitted)
+        started = seconds_of(moment_of(self.started_at or self.created_at))
         if started is None or self.duration is None:
             return TaskTimes(self.model, submitted, [])
         return TaskTimes(self.model, submitted, [started + self.duration / 1000])
-
-
-def _seconds_of(moment: str | float | None) -> float | None:
-    if moment is None or isinstance(moment, int | float):
-        return None if moment is None else moment / 1000
-    try:
-        return datetime.fromisoformat(moment).timestamp()
-    except (ValueError, OverflowError, OSError):
-        return None
 
 
 class LogPage(msgspec.Struct, frozen=True):

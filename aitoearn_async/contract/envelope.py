@@ -11,7 +11,6 @@ What an HTTP status means is not known here.
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import UTC, datetime
 from functools import cached_property
 from operator import attrgetter
 from typing import Any, Generic, TypeVar
@@ -20,6 +19,7 @@ import msgspec
 
 from .json_limits import bad_text, too_deep
 from .refusal import Refusal, members_of, refusal
+from .task_times import moment_of
 from .tasks import Task
 
 T = TypeVar("T")
@@ -220,24 +220,12 @@ def _mended(data: dict[str, Any], codec: Codec[Any]) -> dict[str, Any]:
     # All of the contract's points in time, and nothing else of it, are called `...At`. One
     # that cannot be read, or an id that is a number, must not cost the user a finished task.
     mended = {
-        name: _moment(value) if name.endswith("At") else value for name, value in data.items()
+        name: moment_of(value) if name.endswith("At") else value for name, value in data.items()
     }
     id = mended.get(codec.id_name)
     if isinstance(id, int) and not isinstance(id, bool):
         mended[codec.id_name] = str(id)
     return mended
-
-
-def _moment(value: object) -> datetime | None:
-    try:
-        if isinstance(value, str):
-            moment = datetime.fromisoformat(value)
-            return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-        if isinstance(value, int | float):
-            return datetime.fromtimestamp(value / 1000, UTC)
-    except (ValueError, OverflowError, OSError):
-        pass
-    return None
 
 
 def _not_decodable(body: bytes, exc: Exception) -> Malformed:

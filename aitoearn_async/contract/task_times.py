@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import UTC, datetime
 
 import msgspec
 
@@ -21,3 +21,19 @@ class TaskTimes(msgspec.Struct, frozen=True):
 def seconds_of(moment: datetime | None) -> float | None:
     """Return a moment in seconds since 1970."""
     return None if moment is None else moment.timestamp()
+
+
+def moment_of(value: object) -> datetime | None:
+    """Return a moment with its zone, of text or of milliseconds; None if it cannot be read.
+
+    Text without a zone is taken for UTC, wherever it is read.
+    """
+    try:
+        if isinstance(value, str):
+            moment = datetime.fromisoformat(value)
+            return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+        if isinstance(value, int | float):
+            return datetime.fromtimestamp(value / 1000, UTC)
+    except (ValueError, OverflowError, OSError):
+        pass
+    return None

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import re
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
 
@@ -139,3 +142,37 @@ async def test_tasks_that_share_a_list_read_all_of_it(
 
     await asyncio.gather(*(reader() for _ in range(3)))
     assert sorted(read, key=str) == sorted(made, key=str)
+
+
+MADE: dict[str | int | float, datetime | None] = {
+    "2026-06-01T10:00:00Z": datetime(2026, 6, 1, 10, tzinfo=UTC),
+    "2026-06-01T18:00:00+08:00": datetime(2026, 6, 1, 10, tzinfo=UTC),
+    "2026-06-01T10:00:00": datetime(2026, 6, 1, 10, tzinfo=UTC),
+    "9999-12-31T23:00:00-12:00": datetime(9999, 12, 31, 23, tzinfo=timezone(-timedelta(hours=12))),
+    1780308000000: datetime(2026, 6, 1, 10, tzinfo=UTC),
+    1780308000000000: None,
+    1e300: None,
+    "soon": None,
+}
+
+
+@pytest.fixture
+def in_china(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """This machine's zone is eight hours off."""
+    with monkeypatch.context() as patch:
+        patch.setenv("TZ", "Asia/Shanghai")
+        time.tzset()
+        yield
+    time.tzset()
+
+
+@pytest.mark.usefixtures("in_china")
+async def test_a_moment_is_read_as_a_task_has_it() -> None:
+    """In any form; without a zone it is UTC. One that cannot be read costs nothing else."""
+    rows = [
+        {"id": f"{n:024x}", "status": "success", "type": "image", "createdAt": made}
+        for n, made in enumerate(MADE)
+    ]
+    page = http(envelope({"list": rows, "total": len(rows)}))
+    async with RawServer(lambda heard: [page]) as server, server.client() as client:
+        assert [row.created_at async for row in client.list_images()] == [*MADE.values()]
