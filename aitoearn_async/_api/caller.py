@@ -170,13 +170,10 @@ class ApiCaller:
         async def attempt(deadline: float) -> T | Verdict:
             async with nullcontext() if turn is None else turn(deadline):
                 answer = await self.ask(path, decoder, deadline, data=data, is_list=is_list)
-            if not isinstance(answer.result, Verdict):
-                return answer.result
-            verdict = await self.http.credentials.refresh_if_rejected(
-                answer.result, answer.response, deadline
-            )
-            is_final = final is not None and final(verdict.error)
-            return msgspec.structs.replace(verdict, retry=False) if is_final else verdict
+            result = answer.result
+            if final is not None and isinstance(result, Verdict) and final(result.error):
+                return msgspec.structs.replace(result, retry=False)
+            return result
 
         if is_list and (rest := self.rest_of(path)):
             await self.lifetime.sleep(rest)
@@ -215,7 +212,7 @@ class ApiCaller:
         data: bytes | None = None,
         is_list: bool = False,
     ) -> ReadResponse[T]:
-        """Send one request, once, and read its response.
+        """Send one request, once, read its response, and get another key if it is refused.
 
         Args:
             path: The path, with its query.
@@ -235,6 +232,8 @@ class ApiCaller:
             rest = result.delay if isinstance(result, Verdict) else response.retry_after
             if rest is not None:
                 self._resting[path.partition("?")[0]] = self.lifetime.time() + longer(rest)
+        if isinstance(result, Verdict):
+            result = await self.http.credentials.refresh_if_rejected(result, response, deadline)
         return ReadResponse(result, response)
 
     def question(

@@ -112,10 +112,9 @@ class TaskPages:
         async with self._turns.page(deadline):
             answer = await self._caller.ask(path, page_decoder, deadline, is_list=True)
         result, response = answer.result, answer.response
-        seconds = self._seconds(response)
         if isinstance(result, Verdict):
-            return await self._http.credentials.refresh_if_rejected(result, response, deadline)
-        codec = ENDPOINTS[VideoRef].codec
+            return result
+        seconds, codec = self._seconds(response), ENDPOINTS[VideoRef].codec
         rows: list[VideoTask | Malformed] = [decode_row(bytes(row), codec) for row in result.rows]
         tasks = [row for row in rows if isinstance(row, VideoTask)]
         assert not isinstance(response, TransportError)
