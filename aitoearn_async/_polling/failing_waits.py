@@ -44,19 +44,26 @@ class FailingWaits(Generic[T]):
 
     Args:
         clock: Tells the time.
+        settings_of: The settings of the wait for a ref.
         hand_back: Takes a wait that no page has shown for too long.
     """
 
-    def __init__(self, clock: Clock, hand_back: Callable[[WaitState[T]], None]) -> None:
+    def __init__(
+        self,
+        clock: Clock,
+        settings_of: Callable[[TaskRef[T]], WaitSettings],
+        hand_back: Callable[[WaitState[T]], None],
+    ) -> None:
         self._clock = clock
+        self._settings_of = settings_of
         self._hand_back = hand_back
-        self._waits: dict[TaskRef[T], tuple[WaitState[T], WaitSettings]] = {}
+        self._waits: dict[TaskRef[T], WaitState[T]] = {}
         self._timer = NextTimer(clock, self._recall)
 
-    def note(self, wait: WaitState[T], settings: WaitSettings) -> None:
+    def note(self, wait: WaitState[T]) -> None:
         """Note a wait that is left to pages from now on."""
-        self._waits[wait.ref] = wait, settings
-        moment = _recalled_at(wait, settings)
+        self._waits[wait.ref] = wait
+        moment = _recalled_at(wait, self._settings_of(wait.ref))
         if moment < self._timer.at:
             self._timer.set(moment)
 
@@ -70,12 +77,13 @@ class FailingWaits(Generic[T]):
 
     def _recall(self) -> None:
         now, soonest = self._clock.time(), math.inf
-        for ref, (wait, settings) in [*self._waits.items()]:
-            moment = math.inf if wait.failing_since is None else _recalled_at(wait, settings)
-            if now < moment < math.inf and wait.due < 0:
+        for wait in [*self._waits.values()]:
+            is_here = wait.due < 0 and wait.failing_since is not None
+            moment = _recalled_at(wait, self._settings_of(wait.ref)) if is_here else math.inf
+            if now < moment < math.inf:
                 soonest = min(soonest, moment)
                 continue
-            del self._waits[ref]
-            if moment <= now and wait.due < 0:
+            del self._waits[wait.ref]
+            if moment <= now:
                 self._hand_back(wait)
         self._timer.set(soonest)

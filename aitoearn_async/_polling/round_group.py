@@ -1,26 +1,29 @@
-"""The waits of one kind that rounds see to, and whom they are handed back to."""
+"""The waits of one kind that rounds serve: who of them waits for a page, and who is handed back."""
 
 from __future__ import annotations
 
 import math
 import random
 from collections import deque
-from collections.abc import Iterator, Mapping
-from typing import Generic, Protocol, TypeVar
+from collections.abc import Callable, Coroutine, Iterator, Sequence
+from typing import Any, Generic, Protocol, TypeVar, cast
 
-from .._verdict import Verdict, longer
+from .._verdict import Verdict
 from ..contract.endpoints import LogRow
 from ..contract.tasks import Task, TaskRef
-from ..errors import AuthenticationError, NotAskedError
-from .clock import NextTimer
+from ..errors import TaskNotFoundError
+from .clock import Clock, NextTimer
 from .ends import deadline_of
 from .failing_waits import FailingWaits, is_carried
-from .page_scan import PageScan
-from .pages import RouteState
-from .reported_end import ReportedEnd
+from .observation import meet, observe_running
+from .page_reports import PageReports
+from .page_scan import PageRange, PageScan
+from .pages import PageSource, RouteState, RowPage
 from .rhythm import Learner
+from .round_times import SHORTEST, RoundTimes
 from .settings import WaitSettings
-from .state import PollResult, WaitState
+from .state import OWED, PollResult, WaitState
+from .step import Decision, GiveUpAt, PollAt
 
 T = TypeVar("T", bound=Task)
 
@@ -28,43 +31,36 @@ FEWEST = 10
 """Tasks of a kind from which on rounds are used."""
 LEAST_TIME_LEFT = 60.0
 """Seconds to its deadline with which a wait goes back to single polls."""
-GATHERING, _MOST_GATHERING = 0.5, 3.0
-"""Seconds until a round that is asked for by new waits: others may be on their way. The first
-round comes when none has come for so long, or when the first has waited for the second number: what
-comes after it may have to wait for long, if pages are slow."""
-_LONGEST_GATHERING = 10.0
-"""Seconds for which a wait is left to a round that is to come."""
-PAGE_SECONDS = 60.0
-"""Seconds within which a page has to come."""
 _MOST_ENDED = 64
 """Tasks that have ended and are looked for on pages, which must not say that they run."""
-_SHARE_OF_TIME = 20
-"""The time between two rounds, over the time that the service is busy with one; up to the slowest
-delay of a single wait."""
-_A_POLL = 0.01
-"""Seconds that the service is busy with a poll."""
-SHORTEST = 2.0
-"""Seconds from one round to the next, at least."""
-_GROWTH = 1.6
-"""The pause after a round that found no end, over the one before it; up to a third of the slowest
-delay of a single wait."""
-BETWEEN_CHECKS = 30.0
+_BETWEEN_CHECKS = 30.0
 """Seconds without an end that came true, until a wait that pages tell of is polled singly all the
 same: pages may be stale."""
-_MOST_MISSED = 1.0
-"""Ends that were to be expected, while pages said that they had not changed."""
-_LOOK_AGAIN = 60.0
-"""Seconds until those who are on no page are looked for once more."""
-_REST = 60.0
-"""Seconds without rounds after two that failed."""
-AWAITED = -1.0
-PARKED = (-2.0, -3.0)
+_MOST_CONTRADICTIONS = 5
+"""Tasks that were told to have ended and run on, after which pages are not believed any more."""
+_AWAITED = -1.0
+_PARKED = (-2.0, -3.0)
 """The `due` of a wait that is here: its answer is on the way; or a page is to show it, and
 by turns whether one of this round has."""
 
 
-class PollScheduler(Protocol[T]):
-    """Takes the waits that a round hands back, and polls them singly."""
+class WaitOwner(Protocol[T]):
+    """Owns all waits of a batch, or of a client; polls singly those that a round hands back."""
+
+    held: dict[TaskRef[T], WaitState[T]]
+    """All waits."""
+
+    def settings_of(self, ref: TaskRef[T], /) -> WaitSettings:
+        """Return the settings of the wait for a ref."""
+        ...
+
+    def is_paused(self) -> bool:
+        """Return whether no wait goes on now."""
+        ...
+
+    def spawn(self, coroutine: Coroutine[Any, Any, None], /) -> None:
+        """Start a round."""
+        ...
 
     def poll_at(self, wait: WaitState[T], moment: float) -> None:
         """Poll a wait at a moment."""
@@ -85,251 +81,317 @@ class RoundGroup(Generic[T]):
     Args:
         ref: One of them is for it.
         learner: Learns when tasks of the kind end.
+        source: Asks for pages.
+        clock: Tells the time.
+        owner: Takes them back.
+        run_round: Goes through the pages for them, once.
+
+    Attributes:
         route: The state of their pages.
-        timer: Starts the next round.
-        failing: Those whose own polls fail.
-        held: All waits of the batch.
-        polls: Polls those that are handed back.
+        times: The moments of their rounds.
+        parked: The number of those that a page is to show.
     """
 
     def __init__(
         self,
         ref: TaskRef[T],
         learner: Learner,
-        route: RouteState,
-        *,
-        timer: NextTimer,
-        failing: FailingWaits[T],
-        held: Mapping[TaskRef[T], WaitState[T]],
-        polls: PollScheduler[T],
+        source: PageSource,
+        clock: Clock,
+        owner: WaitOwner[T],
+        run_round: Callable[[RoundGroup[T]], Coroutine[Any, Any, None]],
     ) -> None:
-        self.ref_type = type(ref)
-        self.kind = ref.kind
-        self.learner = learner
-        self.route = route
-        self.timer = timer
-        self.failing = failing
-        self._held = held
-        self._polls = polls
-        self.waiting = 0  # all of the kind, wherever they are
-        self.parked = 0
-        self.newcomers: list[WaitState[T]] = []  # since the last round began
-        self.unlisted: set[TaskRef[T]] = set()  # on no page
-        self.contradicted: set[TaskRef[T]] = set()  # of which pages were wrong
-        self.look_again_at = math.inf  # for the unlisted
-        self._look_again = _LOOK_AGAIN
-        self.reported: dict[TaskRef[T], ReportedEnd] = {}  # who has ended, as a page says
-        # Who has ended, as a page says that came while they were polled.
-        self.overheard: dict[TaskRef[T], str] = {}
-        # Some of those whose own answer said that they have ended.
-        self.ended: deque[TaskRef[T]] = deque(maxlen=_MOST_ENDED)
-        self.check_at = math.inf
-        self.turn = 0
-        self.reach = 0
-        self.failures = 0
-        self.is_cut = False  # the last page was, so those that were not met may be past it
-        self.wants_whole = False  # the pages of this round must not be answered "unchanged"
-        self.missed = 0.0  # ends that pages should have shown which were "unchanged" instead
-        self._whole_at = -math.inf
-        self.barren = 0  # rounds in a row that found no end
-        self.earliest = -math.inf
-        self._first_newcomer_at = self._last_newcomer_at = math.nan
-        self.is_running = False
-        self.busy = 0.0  # seconds that the service has taken for the pages of this round
-        self.searched = 0.0  # and for those of them that tell who has ended
-        self.is_slow = False  # the last round was, for what it can tell
+        self.ref_type: type[TaskRef[T]] = type(ref)
+        self.kind: str = ref.kind
+        self.route: RouteState = source.route(ref.kind)
+        self.times: RoundTimes = RoundTimes(learner)
+        self.parked: int = 0
+        self._learner = learner
+        self._source = source
+        self._clock = clock
+        self._owner = owner
+        self._run_round = run_round
+        self._timer = NextTimer(clock, self._start)
+        self._is_running = False
+        self._waiting = 0  # all of the kind, wherever they are
+        self._newcomers: list[WaitState[T]] = []  # since the last round began
+        self._failing: FailingWaits[T] = FailingWaits(clock, owner.settings_of, self._hand_back)
+        self._reports = PageReports()
+        # Some of those whose own answer said that they have ended; and as of the round's beginning.
+        self._ended: deque[str] = deque(maxlen=_MOST_ENDED)
+        self._ended_before: set[str] = set()
+        self._check_at = math.inf
+        self._unseen, self._seen = _PARKED
+        self._reach = 0  # rows up to which they stood in the last round
 
-    def may_take(self, wait: WaitState[T], settings: WaitSettings, now: float) -> bool:
-        """Return whether pages can see to a wait."""
-        if now >= self.look_again_at:  # their rows may be there by now
-            self.unlisted.clear()
-            self.look_again_at = math.inf
-        if self.route.gone or self.waiting < FEWEST or self._is_beyond_pages(wait.ref):
+    # Waits come, and go.
+
+    def join(self) -> None:
+        """Note that there is one more wait."""
+        self._waiting += 1
+
+    def leave(self, wait: WaitState[T], *, has_ended: bool) -> None:
+        """Note that a wait is over, wherever it is; and whether its task has ended."""
+        self._waiting -= 1
+        self._unpark(wait)
+        self._failing.forget(wait.ref)
+        was_reported = self._reports.forget(wait.ref)
+        if has_ended:
+            self._ended.append(wait.ref.id)
+            if was_reported:
+                self._check_at = self._clock.time() + _BETWEEN_CHECKS
+
+    def take(self, wait: WaitState[T], *, is_held: bool = False) -> bool:
+        """Take a wait that would be polled singly otherwise. Return whether it is taken.
+
+        Args:
+            wait: The wait.
+            is_held: Whether the service asks to leave its task alone: a page would have it asked
+                for too soon.
+        """
+        if wait.last_error is None and self._reports.note_running(wait.ref):
+            self._count_contradiction()
+        now = self._clock.time()
+        if is_held or not self._may_take(wait, now):
             return False
+        wait.due = _AWAITED
+        if wait.final_poll_for != OWED:
+            wait.final_poll_for = None
+        if wait.failing_since is not None:
+            self._failing.note(wait)
+        self._newcomers.append(wait)
+        self._check_at = min(self._check_at, now + _BETWEEN_CHECKS)
+        moment = self.times.note_newcomer(now)
+        if wait.polls and self._timer.at < math.inf:
+            return True  # the next round comes in time for one that has been seen running
+        if not self._is_running and moment < self._timer.at:
+            self._timer.set(moment)
+        return True
+
+    def _may_take(self, wait: WaitState[T], now: float) -> bool:
+        """Return whether pages can see to a wait."""
+        if self.route.gone or self._waiting < FEWEST or now < self.times.rests_until:
+            return False
+        if self._reports.is_beyond(wait.ref, now):
+            return False
+        settings = self._owner.settings_of(wait.ref)
         left = settings.timeout if math.isnan(wait.started) else deadline_of(wait, settings) - now
-        if left < LEAST_TIME_LEFT or self.rests(now):
+        if left < LEAST_TIME_LEFT:
             return False
         if wait.last_error is None:
             return True
-        return wait.ref not in self.reported and is_carried(wait, settings, now)
+        return wait.ref not in self._reports and is_carried(wait, settings, now)
 
-    def overhear(self, wait: WaitState[T], row: LogRow) -> None:
+    async def after_failure(
+        self, wait: WaitState[T], verdict: Verdict, decision: Decision[T], deadline: float
+    ) -> Decision[T]:
+        """Return what follows a failed poll, by what pages show of its task.
+
+        Args:
+            wait: The wait.
+            verdict: On its poll.
+            decision: What would follow it alone.
+            deadline: The moment at which another question about it is to be over.
+        """
+        ref = wait.ref
+        if (end := self._reports.end_of(ref)) is not None:
+            return await end.after_failure(ref, verdict, decision, self._source, deadline)
+        is_unknown = isinstance(verdict.error, TaskNotFoundError)
+        if is_unknown and isinstance(decision, GiveUpAt) and self._owner.held.get(ref) is wait:
+            # Unless a page shows it all the same; who is on none is asked once more.
+            now = self._clock.time()
+            wait.failing_since = now if wait.failing_since is None else wait.failing_since
+            if self._may_take(wait, now):
+                return PollAt(now)
+        return decision
+
+    def release(self, wait: WaitState[T]) -> None:
+        """Let go of a wait that has been taken."""
+        self._unpark(wait)
+        wait.due = math.inf
+
+    def _unpark(self, wait: WaitState[T]) -> None:
+        self.parked -= wait.due in _PARKED
+
+    def stop(self) -> None:
+        """Cancel all timers."""
+        self._timer.set(math.inf)
+        self._failing.stop()
+
+    # A round goes through the pages.
+
+    def _start(self) -> None:
+        now = self._clock.time()
+        begins = now + SHORTEST if self._owner.is_paused() else self.times.gathering_ends()
+        if begins > now:
+            self._timer.set(begins)
+        else:
+            self._timer.set(math.inf)
+            self._is_running = True
+            self._owner.spawn(self._go_round())
+
+    async def _go_round(self) -> None:
+        for wait in self._newcomers:
+            if not wait.over and wait.due == _AWAITED:
+                wait.due = self._seen
+                self.parked += 1
+        self._newcomers.clear()
+        self._unseen, self._seen = self._seen, self._unseen
+        self._ended_before = set(self._ended)
+        try:
+            if self.route.gone or self._waiting < FEWEST // 2:
+                self.dissolve()
+            if self.parked:
+                await self._run_round(self)
+        finally:
+            self._is_running = False
+        if self.parked or self._newcomers:
+            pages = math.ceil(self._reach / self.route.size) or 1
+            self._timer.set(self.times.next_round(self._clock.time(), self.parked, pages))
+
+    def new_scan(self) -> PageScan:
+        """Return the plan of the pages that this round asks for."""
+        return PageScan(self.route.size, self.parked, self._reach)
+
+    def read(
+        self, page: RowPage, wanted: PageRange, asked: float, scan: PageScan
+    ) -> list[tuple[int, WaitState[T]]]:
+        """See how the tasks of a page stand. Return those that have ended, and their places.
+
+        Args:
+            page: The page.
+            wanted: Its rows.
+            asked: When it was asked for.
+            scan: The plan of the round; it is told whom the page shows.
+        """
+        if any(row.id in self._ended_before and row.runs for row in page.rows):
+            self._count_contradiction()
+        ended: list[tuple[int, WaitState[T]]] = []
+        now, found, last, missed = self._clock.time(), 0, 0, 0.0
+        for place, row in enumerate(page.rows):
+            if (wait := self._wait_of(row)) is None:
+                continue
+            if wait.due != self._unseen:
+                self._overhear(wait, row, now)
+                continue
+            found, last = found + 1, place
+            if wait.cohort is None:
+                meet(wait, self._learner, row.times, now)
+            if row.runs:
+                missed += observe_running(wait, asked)
+                wait.due, wait.failing_since = self._seen, None
+                if deadline_of(wait, self._owner.settings_of(wait.ref)) - now < LEAST_TIME_LEFT:
+                    self._hand_back(wait)
+            else:
+                # The learner is told by the task's own answer: a page may be wrong.
+                self._unpark(wait)
+                wait.due = _AWAITED
+                self._reports.note_end(wait.ref, row.status)
+                self._failing.forget(wait.ref)
+                ended.append((wanted.at + place, wait))
+        if page.is_unchanged:
+            self.times.note_missed(missed)
+        scan.took(wanted, len(page.rows), found, last, page.total)
+        return ended
+
+    def _wait_of(self, row: LogRow) -> WaitState[T] | None:
+        if row.type is not None and row.type != self.kind:
+            return None
+        try:
+            return self._owner.held.get(self.ref_type(row.id))
+        except (ValueError, TypeError):
+            return None
+
+    def _overhear(self, wait: WaitState[T], row: LogRow, now: float) -> None:
         """Note the row of a task that is polled singly now, in case its own polls fail.
 
         One that runs has patience anew: that is for lack of any evidence.
         """
-        if self._is_beyond_pages(wait.ref):
+        if self._reports.is_beyond(wait.ref, now):
             return
         if row.runs:
             wait.failing_since = None
-        elif wait.due != AWAITED:
-            self.overheard[wait.ref] = row.status
+        elif wait.due != _AWAITED:
+            self._reports.overhear(wait.ref, row.status)
 
-    def reported_end_of(self, ref: TaskRef[T]) -> ReportedEnd | None:
-        """Return the word of a page for a task whose own poll has failed; None if it runs."""
-        if (status := self.overheard.pop(ref, None)) is not None:
-            self.reported.setdefault(ref, ReportedEnd(status))
-        return self.reported.get(ref)
+    def _count_contradiction(self) -> None:
+        self.route.contradictions += 1
+        self.times.note_contradiction()
+        if self.route.contradictions > _MOST_CONTRADICTIONS:
+            self.route.gone = True
+            self.dissolve()
 
-    def _is_beyond_pages(self, ref: TaskRef[T]) -> bool:
-        return ref in self.unlisted or ref in self.contradicted
+    # Waits are handed back.
 
-    def _note_unlisted(self, wait: WaitState[T], now: float) -> None:
-        """Note that no page has a task. It is looked for again, each time after twice as long."""
-        self.unlisted.add(wait.ref)
-        if self.look_again_at == math.inf:
-            self.look_again_at = now + self._look_again
-            self._look_again *= 2
+    def answer(self, task: Task, sent: float, asked: float) -> None:
+        """Take a whole task, if it has ended as a page has said."""
+        ref = cast("TaskRef[T]", task.ref)
+        wait = self._owner.held.get(ref)
+        if wait is not None and wait.due == _AWAITED and ref in self._reports and task.done:
+            result = PollResult(task.status, cast("T", task), None, sent)
+            self._owner.answer(wait, result, asked)
 
-    def note_newcomer(self, now: float) -> None:
-        """Note that a wait has come that is left to a round."""
-        self._last_newcomer_at = now
-        if math.isnan(self._first_newcomer_at):
-            self._first_newcomer_at = now
+    def poll_ended(self, ended: Sequence[tuple[int, WaitState[T]]]) -> None:
+        """Have the tasks polled now that a page has said to have ended, and that are still here."""
+        now = self._clock.time()
+        for _, wait in ended:
+            if wait.due == _AWAITED and not wait.over:
+                self._owner.poll_at(wait, now)
 
-    def gathering_ends(self) -> float:
-        """Return when the first round may begin, since others may come; later ones may at once."""
-        if self.earliest > -math.inf:
-            return -math.inf
-        return min(self._last_newcomer_at + GATHERING, self._first_newcomer_at + _MOST_GATHERING)
+    def end_round(self, scan: PageScan, *, is_whole: bool) -> None:
+        """Hand back the waits that no page of a whole round showed: each is polled singly.
 
-    def park_newcomers(self) -> None:
-        """Have this round look for the waits that came since the last one began."""
-        for wait in self.newcomers:
-            if not wait.over and wait.due == AWAITED:
-                wait.due = PARKED[self.turn]
-                self.parked += 1
-        self.newcomers.clear()
-
-    def choose_whole(self, now: float) -> None:
-        """Decide whether pages have to come whole in this round.
-
-        A cache on the way can say "unchanged" of what has changed. So that is not believed for
-        longer than half the slowest delay of a single wait, nor where an end is overdue: such a
-        page is likely to have changed anyway.
+        After another one they are looked for in the next.
         """
-        oldest = now - self.learner.backoff.maximum / 2
-        self.wants_whole = self._whole_at <= oldest or self.missed >= _MOST_MISSED
-        if self.wants_whole:
-            self._whole_at, self.missed = now, 0.0
-
-    def release_unmet(self, scan: PageScan, now: float) -> None:
-        """Hand back the waits that no page of a whole round showed: each is polled singly."""
-        self.reach = max(scan.reach, 0)
-        if scan.missing <= 0:
-            return
-        unseen, seen = PARKED[1 - self.turn], PARKED[self.turn]
-        unmet = [wait for wait in self._own() if wait.due == unseen]
-        if scan.is_failing or scan.is_stopped or self.failures or self.is_cut:
-            for wait in unmet:
-                wait.due = seen  # to be looked for in the next one
-            return
+        now = self._clock.time()
+        self._reach = max(scan.reach, 0)
+        waits = self._own() if scan.missing > 0 else ()
+        unmet = [wait for wait in waits if wait.due == self._unseen]
         for number, wait in enumerate(unmet):
-            self.parked -= 1
-            self._note_unlisted(wait, now)
+            if not is_whole:
+                wait.due = self._seen
+                continue
+            self._reports.note_unlisted(wait.ref, now)
             if wait.polls:
-                self._polls.go_on(wait)
+                self._hand_back(wait)
             else:
-                self._polls.poll_at(wait, now + number / 1000)
+                self._poll_at(wait, now + number / 1000)
+        self._check(now)
 
-    def check(self, now: float) -> None:
+    def _check(self, now: float) -> None:
         """Now and then poll one wait singly, chosen at random: its own answer may know better.
 
         One whose own polls fail knows no better.
         """
-        if now < self.check_at:
+        if now < self._check_at:
             return
-        self.check_at = now + BETWEEN_CHECKS
-        last, chosen = None, random.randrange(max(self.parked, 1))
-        for wait in self._own():
-            if wait.due in PARKED and wait.last_error is None:
-                chosen -= 1
-                last = wait
-                if chosen < 0:
-                    break
-        if last is not None:
-            self.parked -= 1
-            self._polls.poll_at(last, now)
+        self._check_at = now + _BETWEEN_CHECKS
+        chosen = random.randrange(max(self.parked, 1))
+        able = [each for each in self._own() if each.due in _PARKED and each.last_error is None]
+        if able:
+            self._poll_at(able[min(chosen, len(able) - 1)], now)
 
-    def dissolve(self, now: float) -> None:
+    def dissolve(self) -> None:
         """Hand all waits back, spread out as they would be by themselves."""
-        fresh = 0
+        now, fresh = self._clock.time(), 0
         for wait in [*self._own()]:
-            if wait.due != AWAITED and wait.due not in PARKED:
+            if wait.due != _AWAITED and wait.due not in _PARKED:
                 continue
-            if wait.polls or wait.ref in self.reported:
-                self.hand_back(wait)
+            if wait.polls or wait.ref in self._reports:
+                self._hand_back(wait)
             else:
-                self.parked -= wait.due in PARKED
-                self._polls.poll_at(wait, now + min(fresh / 1000, 10 * random.random()))
+                self._poll_at(wait, now + min(fresh / 1000, 10 * random.random()))
                 fresh += 1
-        self.newcomers.clear()
+        self._newcomers.clear()
 
-    def hand_back(self, wait: WaitState[T]) -> None:
+    def _hand_back(self, wait: WaitState[T]) -> None:
         """Let a wait be polled singly, as its own cadence says."""
-        self.parked -= wait.due in PARKED
-        self._polls.go_on(wait)
+        self._unpark(wait)
+        self._owner.go_on(wait)
+
+    def _poll_at(self, wait: WaitState[T], moment: float) -> None:
+        self._unpark(wait)
+        self._owner.poll_at(wait, moment)
 
     def _own(self) -> Iterator[WaitState[T]]:
-        return (wait for wait in self._held.values() if type(wait.ref) is self.ref_type)
-
-    def pause(self) -> float:
-        """Return the seconds until the next round.
-
-        The trade of a single wait, between requests and delay, for so many waits at once. Where
-        nothing has ended for some rounds, the next end is likely to be as far away.
-        """
-        slowest = self.learner.backoff.maximum
-        pages = math.ceil(self.reach / self.route.size) or 1
-        pause = max(slowest * min(math.sqrt(pages / max(self.parked, 1)), 1.0), SHORTEST)
-        pause = max(pause, min(pause * _GROWTH**self.barren, slowest / 3))
-        return pause * random.uniform(0.85, 1.0)
-
-    def rest_after_round(self, now: float) -> None:
-        """Leave pages alone in proportion to the time that the service was busy with them.
-
-        The next ones tell of an end no later than single polls would. Where the service takes too
-        long for that, twice, and not as long for polls, these go on instead: pages that are slow
-        are asked for in smaller ones first.
-        """
-        slowest, rest = self.learner.backoff.maximum, _SHARE_OF_TIME * self.busy
-        was_slow = self.is_slow
-        self.is_slow = self.searched > max(slowest / 2, _A_POLL * self.parked)
-        if was_slow and self.is_slow:
-            self.earliest = max(self.earliest, now + rest)
-            self.dissolve(now)
-        else:
-            self.earliest = max(self.earliest, now + max(min(rest, slowest - self.busy), 1.0))
-
-    def survives(self, verdict: Verdict | None, now: float) -> bool:
-        """Note that a page did not come. Return whether the next round is waited for.
-
-        Args:
-            verdict: What came instead; None where many pages failed.
-            now: The moment.
-        """
-        if verdict is not None and verdict.delay is not None:
-            self.leave_alone(verdict.delay, now)
-        if verdict is not None and not verdict.retry:
-            if not isinstance(verdict.error, AuthenticationError | NotAskedError):
-                self.route.gone = True
-            self.rest(now)
-            return False
-        self.failures += 1
-        if self.failures < 2:
-            return not self.rests(now)
-        self.failures = 0
-        self.rest(now)
-        return False
-
-    def rest(self, now: float) -> None:
-        """Do without rounds for a while."""
-        self.earliest = max(self.earliest, now + _REST)
-
-    def leave_alone(self, seconds: float, now: float) -> None:
-        """Ask for no page for so long, and some more, since the service asks for that."""
-        self.earliest = max(self.earliest, now + longer(seconds))
-
-    def rests(self, now: float) -> bool:
-        """Return whether the next round is too far away for a wait to be left to it."""
-        return now < self.earliest - _LONGEST_GATHERING
+        return (wait for wait in self._owner.held.values() if type(wait.ref) is self.ref_type)

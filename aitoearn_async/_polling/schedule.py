@@ -4,7 +4,7 @@
     the same, once ends were seen     as `rhythm` says
     while trouble is the first thing  a strategy's or less: `FIRST_TROUBLE`
     while the service is down         the same: `HELD_BACK`
-    where the service asks for it     that, and a little more: `longer`
+    where the service asks for it     that, and a little more: `longer`, beside the verdict
     the first polls of many           one after another: `StartStagger`
     a round of pages                  as `round_times` says
 

@@ -13,7 +13,7 @@ import asyncio
 import contextlib
 import logging
 import math
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from functools import partial
 from typing import Any
 
@@ -23,7 +23,7 @@ from ..errors import ClientClosedError
 from .clock import Clock
 from .ends import deadline_of
 from .pages import PageSource
-from .round_group import FEWEST, LEAST_TIME_LEFT
+from .round_group import FEWEST, LEAST_TIME_LEFT, RoundGroup, WaitOwner
 from .rounds import Rounds
 from .settings import WaitSettings
 from .state import PollResult, WaitState
@@ -32,7 +32,7 @@ from .step import Decision, PollAt, go_on, step
 logger: logging.Logger = logging.getLogger("aitoearn_async")
 
 
-class SharedRounds:
+class SharedRounds(WaitOwner[Any]):
     """The single waits of one client.
 
     Args:
@@ -41,54 +41,48 @@ class SharedRounds:
     """
 
     def __init__(self, source: PageSource, clock: Clock) -> None:
-        self._source = source
-        self._clock = clock
-        self._held: dict[TaskRef[Any], WaitState[Any]] = {}
+        self.held: dict[TaskRef[Any], WaitState[Any]] = {}
         self._settings: dict[TaskRef[Any], WaitSettings] = {}
         self._sleepers: dict[TaskRef[Any], asyncio.Future[Decision[Any] | None]] = {}
+        self._new_rounds: Callable[[], Rounds[Any]] = partial(Rounds, source, clock, self)
         self._rounds: Rounds[Any] | None = None
+        self._clock = clock
         self._tasks: set[asyncio.Task[None]] = set()
 
     # What a wait calls.
 
     def join(self, wait: WaitState[Any], settings: WaitSettings) -> None:
         """Count a wait in. A second one for the same task, and one with a strategy, stay alone."""
-        if settings.learner is None or wait.ref in self._held:
+        if settings.learner is None or wait.ref in self.held:
             return
-        self._held[wait.ref], self._settings[wait.ref] = wait, settings
+        self.held[wait.ref], self._settings[wait.ref] = wait, settings
         if self._rounds is not None:
-            self._rounds.note_new(wait.ref)
-        elif len(self._held) >= FEWEST:
-            self._rounds = Rounds(
-                self._source,
-                self._clock,
-                self._settings.__getitem__,
-                held=self._held,
-                polls=self,
-                spawn=self._spawn,
-                is_paused=lambda: False,
-            )
-            for ref in self._held:
-                self._rounds.note_new(ref)
+            self._rounds.join(wait.ref)
+        elif len(self.held) >= FEWEST:
+            self._rounds = self._new_rounds()
+            for ref in self.held:
+                self._rounds.join(ref)
 
     def leave(self, wait: WaitState[Any], *, has_ended: bool) -> None:
         """Count a wait out, if it was counted in. With the last one all work ends."""
-        if self._held.get(wait.ref) is not wait:
+        if self.held.get(wait.ref) is not wait:
             return
-        del self._held[wait.ref], self._settings[wait.ref]
-        if self._rounds is not None:
-            self._rounds.note_over(wait, has_ended=has_ended)
-            if not self._held:
-                self._rounds.stop()
-                self._rounds = None
-                for task in self._tasks:
-                    task.cancel()
+        group = self._group(wait.ref)
+        del self.held[wait.ref], self._settings[wait.ref]
+        if group is not None:
+            group.leave(wait, has_ended=has_ended)
+        if self._rounds is not None and not self.held:
+            self._rounds.stop()
+            self._rounds = None
+            for task in self._tasks:
+                task.cancel()
 
     def takes(self, wait: WaitState[Any], *, is_held: bool) -> bool:
         """Return whether rounds serve a wait from now on: then it has to `wait_for_round`."""
-        if self._rounds is None or self._held.get(wait.ref) is not wait:
+        if self._rounds is None or self.held.get(wait.ref) is not wait:
             return False
-        return self._rounds.take(wait, is_held=is_held)
+        group = self._rounds.of(wait.ref)
+        return group is not None and group.take(wait, is_held=is_held)
 
     async def wait_for_round(self, wait: WaitState[Any]) -> Decision[Any]:
         """Wait until rounds hand a wait back. Return what is to be done then.
@@ -103,8 +97,8 @@ class SharedRounds:
             await self._clock.sleep_until(deadline_of(wait, settings) - LEAST_TIME_LEFT, woken)
         finally:
             del self._sleepers[wait.ref]
-            if wait.due < 0 and self._rounds is not None:
-                self._rounds.release(wait)
+            if wait.due < 0 and (group := self._group(wait.ref)) is not None:
+                group.release(wait)
         decision: Decision[Any] | None = woken.result()
         return decision or go_on(wait, settings, self._clock.time())
 
@@ -112,26 +106,35 @@ class SharedRounds:
         self, wait: WaitState[Any], verdict: Verdict, decision: Decision[Any], deadline: float
     ) -> Decision[Any]:
         """Return what follows a failed poll, by what pages show of its task."""
-        if self._rounds is None or wait.ref not in self._held:
-            return decision  # it is not counted in, and nothing is known of its kind
-        return await self._rounds.after_failure(wait, verdict, decision, deadline)
+        if (group := self._group(wait.ref)) is None:
+            return decision
+        return await group.after_failure(wait, verdict, decision, deadline)
+
+    def _group(self, ref: TaskRef[Any]) -> RoundGroup[Any] | None:
+        """Return the group of a wait that is counted in; of others' kinds there may be none."""
+        if self._rounds is None or ref not in self.held:
+            return None
+        return self._rounds.of(ref)
 
     async def aclose(self) -> None:
         """Wait until the rounds have ended that were cancelled with the last wait."""
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
-    # What rounds hand back.
+    # What rounds ask for, and hand back.
+
+    def settings_of(self, ref: TaskRef[Any]) -> WaitSettings:
+        return self._settings[ref]
+
+    def is_paused(self) -> bool:
+        return False  # each has its caller
 
     def poll_at(self, wait: WaitState[Any], moment: float) -> None:
-        """Poll a wait at a moment."""
         self._wake(wait, PollAt(moment))
 
     def go_on(self, wait: WaitState[Any]) -> None:
-        """Poll a wait when its own cadence says so."""
         self._wake(wait, go_on(wait, self._settings[wait.ref], self._clock.time()))
 
     def answer(self, wait: WaitState[Any], result: PollResult[Any], asked: float) -> None:
-        """Take a wait's answer, as if it had been polled."""
         settings = self._settings[wait.ref]
         self._wake(wait, step(wait, settings, result, asked, self._clock.time()))
 
@@ -140,9 +143,7 @@ class SharedRounds:
         with contextlib.suppress(asyncio.InvalidStateError):  # it is leaving anyway
             self._sleepers[wait.ref].set_result(decision)
 
-    # The tasks that rounds run in.
-
-    def _spawn(self, coroutine: Coroutine[Any, Any, None]) -> None:
+    def spawn(self, coroutine: Coroutine[Any, Any, None]) -> None:
         task = asyncio.get_running_loop().create_task(coroutine, name="aitoearn-rounds")
         self._tasks.add(task)
         task.add_done_callback(partial(self._reap, self._rounds))

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import math
 from collections import deque
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine
 from typing import Any, Generic, TypeVar, cast
 
 from ..contract.status import TaskState
@@ -80,18 +80,19 @@ class WorkerPool(Generic[T]):
         is_paused: Callable[[], bool],
         spawn: Callable[[Coroutine[Any, Any, None]], None],
         ended: Callable[[WaitState[T], T | None, AiToEarnError | None], None],
-        held: Mapping[TaskRef[T], WaitState[T]],
+        held: dict[TaskRef[T], WaitState[T]],
         pages: PageSource | None,
     ) -> None:
         self.in_flight: int = 0
         self.meter: PollMeter = PollMeter()
-        self._settings_of = settings_of
+        self.held: dict[TaskRef[T], WaitState[T]] = held
+        self.settings_of: Callable[[TaskRef[T]], WaitSettings] = settings_of
+        self.is_paused: Callable[[], bool] = is_paused
+        self.spawn: Callable[[Coroutine[Any, Any, None]], None] = spawn
         self._concurrency = concurrency
         self._poll = poll
         self._step = step
         self._clock = clock
-        self._is_paused = is_paused
-        self._spawn = spawn
         self._ended = ended
         self._agenda: Agenda[T] = Agenda(timeout)
         self._stagger = StartStagger()
@@ -99,28 +100,17 @@ class WorkerPool(Generic[T]):
         self._workers = 0
         self._final_errors: dict[TaskRef[T], AiToEarnError] = {}  # of few waits
         self._timer = NextTimer(clock, self._dispatch)
-        self._rounds: Rounds[T] | None = None
-        if pages is not None:
-            self._rounds = Rounds(
-                pages,
-                clock,
-                settings_of,
-                held=held,
-                polls=self,
-                spawn=spawn,
-                is_paused=is_paused,
-            )
+        self._rounds: Rounds[T] = Rounds(pages, clock, self)
 
     def add(self, wait: WaitState[T], delay: float, *, is_one_of_many: bool) -> None:
         """Put a new wait on the agenda. First polls of many are staggered."""
         now = self._clock.time()
-        if self._rounds is not None:
-            self._rounds.note_new(wait.ref)
+        group = self._rounds.join(wait.ref)
         if not math.isnan(wait.started):  # elsewhere, before
             self._agenda.begin(wait)
-        if self._rounds is not None and self._rounds.take(wait):
+        if group is not None and group.take(wait):
             if math.isnan(wait.started):
-                self._begin(wait, self._settings_of(wait.ref), now)
+                self._begin(wait, self.settings_of(wait.ref), now)
         elif is_one_of_many and not delay:
             self._agenda.add(wait, self._stagger.next(now))
         else:
@@ -134,19 +124,19 @@ class WorkerPool(Generic[T]):
 
     def discard(self, wait: WaitState[T]) -> None:
         """Forget a wait. The result of a poll that is under way is dropped."""
-        if self._rounds is not None:
-            self._rounds.note_over(wait, has_ended=False)
-        self._forget(wait)
+        self._forget(wait, has_ended=False)
 
-    def _forget(self, wait: WaitState[T]) -> None:
+    def _forget(self, wait: WaitState[T], *, has_ended: bool) -> None:
+        if (group := self._rounds.of(wait.ref)) is not None:
+            group.leave(wait, has_ended=has_ended)
         self._agenda.end(wait)
         self._final_errors.pop(wait.ref, None)
-        self._settings_of(wait.ref).evidence.unconfirmed.pop(wait.ref, None)
+        self.settings_of(wait.ref).evidence.unconfirmed.pop(wait.ref, None)
 
     def arm(self, *, again: bool = False) -> None:
         """Set the timer for the next wait, unless it is set for an earlier moment already."""
         moment = math.inf
-        if not self._is_paused():
+        if not self.is_paused():
             moment = self._agenda.next_deadline()
             if self._has_free_worker():
                 moment = min(moment, self._agenda.next_due())
@@ -156,8 +146,7 @@ class WorkerPool(Generic[T]):
     def stop(self) -> None:
         """Cancel the timers."""
         self._timer.set(math.inf)
-        if self._rounds is not None:
-            self._rounds.stop()
+        self._rounds.stop()
 
     # What rounds hand back.
 
@@ -168,7 +157,7 @@ class WorkerPool(Generic[T]):
 
     def go_on(self, wait: WaitState[T]) -> None:
         """Poll a wait when its own cadence says so."""
-        settings = self._settings_of(wait.ref)
+        settings = self.settings_of(wait.ref)
         decision = go_on(wait, settings, self._clock.time())
         if isinstance(decision, PollAt):
             self.poll_at(wait, decision.moment)
@@ -177,7 +166,7 @@ class WorkerPool(Generic[T]):
 
     def answer(self, wait: WaitState[T], result: PollResult[T], asked: float) -> None:
         """Take a wait's answer, as if it had been polled."""
-        now, settings = self._clock.time(), self._settings_of(wait.ref)
+        now, settings = self._clock.time(), self.settings_of(wait.ref)
         decision: Decision[T] = step(wait, settings, result, asked, now)
         self.meter.note(now, 0.0, unchanged=not decision.changed)
         self._act(wait, settings, decision)
@@ -186,7 +175,7 @@ class WorkerPool(Generic[T]):
         """Give due waits to workers; end those that are out of time; set the timer for the next."""
         now = self._clock.time()
         for _ in range(_AT_A_TIME):
-            if self._is_paused():
+            if self.is_paused():
                 break
             if (wait := self._agenda.take_expired(now)) is not None:
                 self._expire(wait, now)
@@ -204,7 +193,7 @@ class WorkerPool(Generic[T]):
             self._idle.popleft().set_result(wait)
         else:
             self._workers += 1
-            self._spawn(self._work(wait))
+            self.spawn(self._work(wait))
 
     def _expire(self, wait: WaitState[T], now: float) -> None:
         # A wait that is being polled ends by itself: its request has the deadline of the wait.
@@ -212,10 +201,10 @@ class WorkerPool(Generic[T]):
             return
         error = self._final_errors.get(wait.ref)
         if error is not None or wait.final_poll_for != OWED:
-            error = error or give_up(wait, self._settings_of(wait.ref), now).error
+            error = error or give_up(wait, self.settings_of(wait.ref), now).error
             self._end(wait, wait.latest_known(), error)
-        elif wait.due < 0 and self._rounds is not None:
-            self._rounds.release(wait)
+        elif wait.due < 0 and (group := self._rounds.of(wait.ref)) is not None:
+            group.release(wait)
             self._agenda.add(wait, now)
 
     async def _work(self, wait: WaitState[T]) -> None:
@@ -233,7 +222,7 @@ class WorkerPool(Generic[T]):
 
     def _take(self, now: float) -> WaitState[T] | None:
         """Return the next wait for a worker; None if there is none."""
-        if self._is_paused():
+        if self.is_paused():
             return None
         if self._timer.at <= now:
             self._dispatch()  # waits that are out of time come first
@@ -251,7 +240,7 @@ class WorkerPool(Generic[T]):
 
     async def _serve(self, wait: WaitState[T], asked: float) -> float:
         """Poll for a wait, and act on what comes of it. Return the moment when it came."""
-        settings, due = self._settings_of(wait.ref), wait.due
+        settings, due = self.settings_of(wait.ref), wait.due
         if math.isnan(wait.started):
             self._begin(wait, settings, asked)
         wait.due = math.inf  # while it is being polled
@@ -268,8 +257,8 @@ class WorkerPool(Generic[T]):
         if isinstance(response, PollResult):
             self.meter.note(now, response.sent - due, unchanged=not decision.changed)
         else:
-            if self._rounds is not None:
-                decision = await self._rounds.after_failure(wait, response, decision, deadline)
+            if (group := self._rounds.of(wait.ref)) is not None:
+                decision = await group.after_failure(wait, response, decision, deadline)
                 if wait.over:
                     return now
             if not isinstance(response.error, NotAskedError):
@@ -284,8 +273,8 @@ class WorkerPool(Generic[T]):
             if wait.final_poll_for is None:
                 wait.latest = None  # a million of them would be gigabytes
             # Without a learner, rounds take none.
-            rounds = None if settings.learner is None else self._rounds
-            if rounds is None or not rounds.take(wait, is_held=decision.is_held):
+            group = None if settings.learner is None else self._rounds.of(wait.ref)
+            if group is None or not group.take(wait, is_held=decision.is_held):
                 self._agenda.add(wait, decision.moment)
         elif isinstance(decision, Ended):
             task: T = decision.task
@@ -300,7 +289,5 @@ class WorkerPool(Generic[T]):
             self.arm()
 
     def _end(self, wait: WaitState[T], task: T | None, error: AiToEarnError | None) -> None:
-        if self._rounds is not None:
-            self._rounds.note_over(wait, has_ended=task is not None and task.done)
-        self._forget(wait)
+        self._forget(wait, has_ended=task is not None and task.done)
         self._ended(wait, task, error)

@@ -1,0 +1,131 @@
+"""One round: it goes through the pages of the logs, and fetches the videos that have ended.
+
+Which pages to ask for is decided in `page_scan`; what a row means for its wait, in `round_group`.
+"""
+
+from __future__ import annotations
+
+from typing import Generic, TypeVar
+
+from .._verdict import Verdict, spoils_a_page
+from ..contract.tasks import Task, VideoRef
+from ..errors import AuthenticationError, NotAskedError
+from .clock import Clock
+from .page_scan import SIZES, PageRange
+from .pages import LARGE, PageSource
+from .round_group import RoundGroup
+from .state import WaitState
+
+T = TypeVar("T", bound=Task)
+
+_PAGE_SECONDS = 60.0
+"""Seconds within which a page has to come."""
+_FEWEST_OF_A_PAGE = 8
+"""Ended videos from which on they are fetched by pages of their list."""
+
+
+class Round(Generic[T]):
+    """One round for the waits of one kind.
+
+    Args:
+        group: The waits.
+        source: Asks for pages.
+        clock: Tells the time.
+    """
+
+    def __init__(self, group: RoundGroup[T], source: PageSource, clock: Clock) -> None:
+        self._group = group
+        self._source = source
+        self._clock = clock
+        self._scan = group.new_scan()
+        self._ended: list[tuple[int, WaitState[T]]] = []
+        self._is_cut = False  # the last page was, so those that were not met may be past it
+        self._busy = 0.0  # seconds that the service has taken
+
+    async def run(self) -> None:
+        """Go through the pages, and hand back the waits whose tasks have ended."""
+        group, times, scan = self._group, self._group.times, self._scan
+        came = await self._read_pages(times.wants_whole(self._clock.time()))
+        searched = self._busy
+        times.note_found(any_end=came and bool(self._ended))
+        if came:
+            is_partial = scan.is_failing or scan.is_stopped or times.is_failing or self._is_cut
+            group.end_round(scan, is_whole=not is_partial)
+            if group.ref_type is VideoRef:  # of others there is no list
+                await self._fetch_ended()
+        if not came or self._clock.time() < times.rests_until:
+            group.dissolve()
+        now = self._clock.time()
+        if times.note_over(now, busy=self._busy, searched=searched, parked=group.parked):
+            group.dissolve()
+
+    async def _read_pages(self, whole: bool) -> bool:
+        """Go through the pages. Return False if pages cannot be had."""
+        group, scan = self._group, self._scan
+        while (wanted := scan.next()) is not None:
+            asked = self._clock.time()
+            page = await self._source.logs(group.kind, wanted, asked + _PAGE_SECONDS, whole=whole)
+            now = self._clock.time()
+            if isinstance(page, Verdict):
+                self._busy += now - asked
+                if spoils_a_page(page.error):
+                    scan.failed(wanted)
+                    continue
+                return self._survives(page, now)
+            self._busy += page.seconds
+            ended = group.read(page, wanted, asked, scan)
+            group.route.adapt(page, wanted.size)
+            self._is_cut = group.route.note_cut(page, wanted)
+            if page.retry_after is not None:
+                group.times.leave_alone(page.retry_after, now)
+                scan.stop()
+            if group.ref_type is not VideoRef:  # there is no list of others: each is asked for
+                group.poll_ended(ended)
+            self._ended += ended
+        if scan.is_failing:
+            return group.times.note_failure(self._clock.time())
+        group.times.note_pages()
+        return True
+
+    def _survives(self, verdict: Verdict, now: float) -> bool:
+        """Note what came instead of a page. Return whether the next round is waited for."""
+        times = self._group.times
+        if verdict.delay is not None:
+            times.leave_alone(verdict.delay, now)
+        if verdict.retry:
+            return times.note_failure(now)
+        if not isinstance(verdict.error, AuthenticationError | NotAskedError):
+            self._group.route.gone = True
+        times.rest(now)
+        return False
+
+    async def _fetch_ended(self) -> None:
+        """Fetch the videos that have ended, by pages of their list where that is less."""
+        places = sorted(at for at, _ in self._ended)
+        if len(places) < _FEWEST_OF_A_PAGE:
+            places.clear()
+        # The first page shows how large its rows are, and so how many of them the next may have.
+        while places and (size := self._group.route.list_size):
+            number = places[0] // size
+            beyond = [at for at in places if at // size > number]
+            if len(places) - len(beyond) > 1:
+                await self._fetch(PageRange(number * size, size))
+            places = beyond
+        self._group.poll_ended(self._ended)
+
+    async def _fetch(self, wanted: PageRange) -> None:
+        asked = self._clock.time()
+        page = await self._source.videos(wanted.number, wanted.size, asked + _PAGE_SECONDS)
+        if isinstance(page, Verdict):
+            # A bad or large row spoils a page: its neighbours come by smaller ones, or singly.
+            if spoils_a_page(page.error) and wanted.size > _FEWEST_OF_A_PAGE:
+                for part in wanted.parts():
+                    await self._fetch(part)
+            return
+        self._busy += page.seconds
+        for task in page.tasks:
+            self._group.answer(task, page.sent, asked)
+        if page.rows:
+            a_row = page.bytes / page.rows
+            fits = [size for size in SIZES if size * a_row <= LARGE]
+            self._group.route.list_size = min(fits[0], self._group.route.most) if fits else 0
