@@ -28,6 +28,19 @@ class _Error(msgspec.Struct):
     details: dict[str, Any] = {}
 
 
+class _Written(msgspec.Struct):
+    """An outcome as it is written: in a Struct, since a dict takes twice the time."""
+
+    ref: str
+    state: str | None
+    status: str | None
+    polls: int
+    elapsed: float
+    task: Task | None
+    error: _Error | None
+    paths: list[str]
+
+
 class _OutcomeLine(msgspec.Struct):
     ref: str
     polls: int
@@ -37,6 +50,7 @@ class _OutcomeLine(msgspec.Struct):
     paths: list[str] = []
 
 
+_encoder = msgspec.json.Encoder()
 _decoder = msgspec.json.Decoder(_OutcomeLine)
 
 
@@ -44,23 +58,17 @@ def encode(outcome: Outcome[Any]) -> bytes:
     """Return the outcome as a line of JSON, without the line's end."""
     task: Task | None = outcome.task
     error = outcome.error
-    return msgspec.json.encode(
-        {
-            "ref": str(outcome.ref),
-            "state": task.state.value if task else None,
-            "status": task.status if task else None,
-            "polls": outcome.polls,
-            "elapsed": round(outcome.elapsed, 3),
-            "task": task,
-            "error": error
-            and {
-                "type": type(error).__name__,
-                "message": str(error),
-                "details": _details(error),
-            },
-            "paths": [_path(path) for path in outcome.paths],
-        }
+    written = _Written(
+        str(outcome.ref),
+        task.state.value if task else None,
+        task.status if task else None,
+        outcome.polls,
+        round(outcome.elapsed, 3),
+        task,
+        None if error is None else _Error(type(error).__name__, str(error), _details(error)),
+        [_path(path) for path in outcome.paths] if outcome.paths else [],
     )
+    return _encoder.encode(written)
 
 
 def _path(path: Path) -> str:
