@@ -257,6 +257,21 @@ async def test_the_receipts_of_all_clients_of_a_process_are_known(
         assert aitoearn_service.created == [given]
 
 
+async def test_a_look_that_is_refused_asks_for_a_key(aitoearn_service: Emulator) -> None:
+    """A key that is withdrawn meanwhile costs one look, and not the task."""
+    given: list[str] = []
+
+    async def give() -> str:
+        given.append(aitoearn_service.api_key)
+        return given[-1]
+
+    async with Client(give, base_url=aitoearn_service.url) as client:
+        aitoearn_service.fault(Fault(code=500, creates=True), route="submits")
+        aitoearn_service.fault(Fault(code=401), route="logs")
+        assert [await client.submit(IMAGE)] == aitoearn_service.created
+    assert len(given) == 2
+
+
 async def test_a_task_that_shows_late_is_no_look_alikes(aitoearn_service: Emulator) -> None:
     """Where no answer came, what fits is looked at twice: the submit's own may only follow."""
     key, url = aitoearn_service.api_key, aitoearn_service.url
