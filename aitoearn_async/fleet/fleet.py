@@ -34,6 +34,8 @@ _PATIENCE = 60.0
 _SECONDS_WHEN_CANCELLED = 5.0
 """Seconds for what has been read until then: each ref may be of a task that has been paid for."""
 _DAY = 86_400.0
+_LONGEST_KEPT = 36_525 * _DAY
+"""Seconds. No ref is older, and `keep` may be infinite, of which not all engines know."""
 _SECONDS_BETWEEN_SWEEPS = 60.0
 _SWEPT_AT_A_TIME = 10_000
 _SHORTEST_LEASE = 1.0
@@ -295,7 +297,7 @@ class Fleet:
         while True:
             await asyncio.sleep(_SECONDS_BETWEEN_SWEEPS)
             try:
-                await self._ledger.forget(self._keep, _SWEPT_AT_A_TIME)
+                await self._ledger.forget(min(self._keep, _LONGEST_KEPT), _SWEPT_AT_A_TIME)
             except FleetError as error:
                 log.info("old refs could not be forgotten: %s", error)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import math
 import os
 import sqlite3
 import sys
@@ -16,6 +17,7 @@ import psycopg
 import pytest
 import redis
 
+from aitoearn_async import Client
 from aitoearn_async.emulator import VirtualTimeLoop
 from aitoearn_async.fleet import Fleet, FleetError, FleetNotFoundError, FleetUnavailableError
 from aitoearn_async.fleet.ledger import Kind, Ledger, Member
@@ -511,3 +513,28 @@ async def test_a_beat_that_others_keep_overtaking_counts_as_missed(
                 await ledger.beat(mine, overtaken)
             assert decisions == 3
             assert await ledger.beat(mine, lambda members: members[0]) is False
+
+
+async def test_refs_that_are_kept_for_ever_are_swept_like_all_others(
+    engine: Engine, aitoearn_client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No engine has a date that long ago."""
+    monkeypatch.setattr("aitoearn_async.fleet.fleet._SECONDS_BETWEEN_SWEEPS", 0.01)
+    swept: list[object] = []
+    async with Fleet(engine.url, keep=math.inf) as fleet:
+        forget = fleet._ledger.forget
+
+        async def seen(keep: float, most: int) -> int:
+            try:
+                swept.append(await forget(keep, most))
+            except Exception as error:
+                swept.append(error)
+            return 0
+
+        monkeypatch.setattr(fleet._ledger, "forget", seen)
+        working = asyncio.create_task(fleet.work(aitoearn_client))
+        while len(swept) < 3:  # noqa: ASYNC110 - real time passes at an engine
+            await asyncio.sleep(0.01)
+        working.cancel()
+        await asyncio.gather(working, return_exceptions=True)
+    assert swept[:3] == [0, 0, 0]
