@@ -119,18 +119,6 @@ async def test_each_key_sees_its_own_rows(service: Emulator) -> None:
     assert (await ask(service, LOGS, X_Api_Key="unknown")).json["code"] == 401
 
 
-async def test_an_unchanged_page_is_304(service: Emulator) -> None:
-    """A page is a body like others: its ETag stands until a row changes."""
-    service.add_image(("generating", 60.0), "success")
-    first = await ask(service, LOGS, x_request_id="fixed")
-    etag = first.headers["ETag"]
-    await asyncio.sleep(30)
-    again = await ask(service, LOGS, x_request_id="fixed", If_None_Match=etag)
-    assert (again.status, again.body) == (304, b"")
-    await asyncio.sleep(30)
-    assert (await ask(service, LOGS, x_request_id="fixed", If_None_Match=etag)).status == 200
-
-
 async def test_rows_of_other_types(service: Emulator) -> None:
     """They stand among the others, by their dates, and no route for tasks has them."""
     made = [service.add_image().id]
@@ -162,12 +150,6 @@ async def test_a_row_that_fails_alone_is_a_row_like_others(service: Emulator) ->
     service.spoil_row(refs[0], in_logs=True)
     assert (await ask(service, LOGS)).json["code"] == 500
     assert ids(await logs(service, "type=video")) == [refs[1].id]
-
-
-async def test_a_log_row_has_no_route_of_its_own(service: Emulator) -> None:
-    """`/api/ai/logs/{id}` does not exist."""
-    reply = await ask(service, f"{LOGS}/{'6' * 24}")
-    assert reply.json["message"] == f"Cannot GET /ai/logs/{'6' * 24}"
 
 
 @pytest.mark.parametrize("dialect", ["observed", "published"])

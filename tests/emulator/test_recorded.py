@@ -225,6 +225,7 @@ async def test_the_same_request_gets_the_same_answer(name: str) -> None:
     if not name.startswith("nginx"):
         recorded = {name.lower() for name, _ in exchange.headers}
         assert {name.lower() for name in reply.headers} & SAID == recorded & SAID
+        assert reply.headers.get("Content-Type") == dict(exchange.headers).get("Content-Type")
     if not exchange.body:
         assert reply.body == b""
         return

@@ -80,14 +80,6 @@ async def test_what_is_refused(
     assert service.created == []
 
 
-async def test_a_body_that_is_no_json_fails_before_it_has_an_id(service: Emulator) -> None:
-    """So does one that is larger than the service reads."""
-    for body, code in ((b"{", 400), (b" " * (50 * 2**20 + 1), 500)):
-        reply = (await post(service, GENERATE, body)).json
-        assert reply["code"] == code
-        assert "requestId" not in reply
-
-
 @pytest.mark.parametrize(("path", "calls"), [(GENERATE, 0), (VIDEO, 1)])
 async def test_a_row_ends_at_16_mib(service: Emulator, path: str, calls: int) -> None:
     """A larger body is refused without a task; a video's provider has been called by then."""
