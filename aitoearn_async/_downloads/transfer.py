@@ -147,10 +147,13 @@ class Transfer:
             first = part.metadata
             try:
                 needs_proof = await self._fetch(part, url, anew=True)
-            except FetchError:
+            except FetchError as error:
                 if part.metadata is not first:
                     raise
-                return needs_proof  # the first one is still there, and all there is
+                if error.reason is Reason.PASSING:
+                    error.stale = True  # what is there must not be taken for what came twice
+                    raise
+                return needs_proof  # its address was good for one request: it is all there is
             is_right = await self._is_right(part, url)
         if is_right is False:
             text = f"{url.host}: the file's bytes are not those of its checksum"

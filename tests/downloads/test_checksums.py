@@ -120,7 +120,30 @@ async def test_the_same_bytes_twice_are_the_file(
     ]
 
 
-@pytest.mark.parametrize("status", [403, 404, 429, 500])
+PASSING: dict[str, Script] = {
+    "429": say(http(b"", 429)),
+    "503": say(http(b"", 503)),
+    "the connection ends": say(b"", FIN),
+}
+
+
+@pytest.mark.parametrize("validator", [{}, {"ETag": etag_of(SPOILT)}], ids=["no ETag", "an ETag"])
+@pytest.mark.parametrize("trouble", PASSING.values(), ids=PASSING)
+async def test_trouble_with_the_second_fetch_is_no_proof_of_the_first(
+    trouble: Script, validator: dict[str, str], tmp_path: Path
+) -> None:
+    """It passes, and the file is fetched again; the spoilt bytes never get its name."""
+    spoilt, right = film(SPOILT, "Content-MD5", MD5, **validator), film(FILM, "Content-MD5", MD5)
+    assert await saved(tmp_path, spoilt, trouble, right) == (FILM, 3)
+
+
+async def test_the_same_bytes_again_after_such_trouble_are_the_file(tmp_path: Path) -> None:
+    """The checksum is wrong, and the host was busy between the two."""
+    wrong = film(FILM, "Content-MD5", text_of("md5", OTHER), ETag=etag_of(FILM))
+    assert await saved(tmp_path, wrong, PASSING["503"], wrong) == (FILM, 3)
+
+
+@pytest.mark.parametrize("status", [403, 404])
 async def test_a_file_that_cannot_be_fetched_again_is_kept(status: int, tmp_path: Path) -> None:
     """An address may be good for one request, and the checksum may be wrong."""
     wrong = film(FILM, "Content-MD5", text_of("md5", OTHER))
