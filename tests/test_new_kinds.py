@@ -324,7 +324,7 @@ async def test_an_error_that_passes_is_met_with_another_attempt() -> None:
     assert server.count == 6
 
 
-# A header that is sent: set in _transport/http.py, for requests of every kind.
+# A header that is sent: set in _transport/request.py, for requests of every kind.
 
 OF_ALL = {"host", "x-api-key", "x-request-id", "accept", "accept-encoding", "user-agent"}
 OF_SOME = {"content-type", "content-length", "connection", "cache-control"}

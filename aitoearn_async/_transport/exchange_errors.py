@@ -6,7 +6,6 @@ What becomes of it is decided elsewhere.
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import math
 
@@ -116,12 +115,3 @@ def _exhausted_resource(exc: Exception) -> str | None:
     if lack is None and isinstance(exc, aiohttp.ClientConnectorDNSError):
         return "file descriptor" if is_out_of_descriptors() else None
     return lack
-
-
-async def held_back(error: TransportError) -> TransportError:
-    """Return the error of a request that was not sent.
-
-    If nothing was awaited, others on the loop have their turn before the next one is held.
-    """
-    await asyncio.sleep(0)
-    return error

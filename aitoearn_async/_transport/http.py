@@ -15,7 +15,7 @@ from ssl import SSLContext
 from typing import Any
 
 import aiohttp
-from multidict import CIMultiDict, istr
+from multidict import istr
 from yarl import URL
 
 from .._net.body import GZIP, read_body, unpacked
@@ -25,7 +25,7 @@ from .._net.connection import (
     ConnectionLostError,
     RequestBody,
 )
-from .._net.headers import HOST, condition_of, matches, retry_after, stored_by
+from .._net.headers import HOST, condition_of, retry_after, stored_by
 from .._net.urls import is_for_proxy, proxy_options
 from .._resilience.limiter import RequestLimiter
 from .._resilience.monitor import ServiceMonitor
@@ -35,8 +35,8 @@ from .._verdict import NO_TURN
 from .._version import __version__
 from ..errors import ClientClosedError, NotAskedError, RequestTimeoutError, TransportError
 from .credentials import Credentials
-from .exchange_errors import ExchangeErrors, held_back
-from .request import OutgoingRequest
+from .exchange_errors import ExchangeErrors
+from .request import OutgoingRequest, RequestHeaders
 from .response import Response
 from .sessions import CLOSED_SESSION, Sessions
 
@@ -47,15 +47,6 @@ USER_AGENT = "aitoearn-async/{} (aiohttp/{}; Python/{}.{})".format(
 )
 
 _BOM = b"\xef\xbb\xbf"
-_KEY = istr("X-Api-Key")
-_REQUEST_ID = istr("X-Request-Id")
-_IF_NONE_MATCH = istr("If-None-Match")
-_PRAGMA = istr("Pragma")
-_CACHE_CONTROL = istr("Cache-Control")
-_REVALIDATIONS = ((_PRAGMA, "no-cache"), (_CACHE_CONTROL, "max-age=0"))
-"""Headers that have caches ask the service, and leave the 304 of a conditional request. Squid
-keeps the 304 with the first alone. Go's servers, and so Caddy and Traefik, make of the first a
-`Cache-Control: no-cache`, with which frameworks send the whole response."""
 _NEARLY_ALL = 0.99
 """The share of its time after which a request has had all of it: sums of floats are rounded."""
 _SLOWEST_BYTES_PER_SECOND = 128 * 1024
@@ -116,7 +107,7 @@ class Http:
         # go to proxies too.
         is_ours, host = session is None, base_url.host_port_subcomponent or ""
         self.sessions = Sessions(session, {HOST: host, **named} if is_ours else {}, base_url)
-        self._headers = CIMultiDict[str]({} if is_ours else named)
+        self._headers = RequestHeaders(credentials, {} if is_ours else named)
         # No more of them than it takes: aiohttp carries each through several calls.
         self._options: dict[str, Any] = {
             "allow_redirects": False,
@@ -130,8 +121,6 @@ class Http:
         self._now = lifetime.time
         self.limiter = limiter
         self.monitor = monitor
-        self._renew_next = False
-        self._revalidation = 0
         leaves_proxy = is_ours and "proxy" not in self._options and is_for_proxy(base_url)
         self._errors = ExchangeErrors(
             base_url.host or "", credentials, most_bytes, lifetime, leaves_proxy=leaves_proxy
@@ -186,7 +175,9 @@ class Http:
         if self.credentials.awaited and isinstance(admission, Admission):
             admission = await self._wait_for_key(admission, request, deadline)
         if not isinstance(admission, Admission):
-            return await held_back(admission)
+            # Nothing was awaited, perhaps: others have their turn before the next one is held.
+            await asyncio.sleep(0)
+            return admission
         sent, key = self._now(), self.credentials.number
         if body is not None:
             body.sent = sent
@@ -295,23 +286,6 @@ class Http:
         path, _, query = path.partition("?")
         return self.base_url.with_path(self._base_path + path, encoded=True).with_query(query)
 
-    def _headers_for(self, method: str, request_id: str, etag: str | None) -> CIMultiDict[str]:
-        headers = self._headers.copy()
-        headers[_KEY] = self.credentials.keys[0]
-        headers[_REQUEST_ID] = request_id
-        # Caches on the way must not answer. `Cache-Control: no-cache` would cost the 304 of a
-        # conditional request: frameworks then send the whole response.
-        if etag is not None:
-            headers[_IF_NONE_MATCH] = etag
-            name, value = _REVALIDATIONS[self._revalidation]
-            headers[name] = value
-        elif method == "GET":
-            headers[_CACHE_CONTROL] = "no-cache"
-        if self._renew_next:
-            self._renew_next = False
-            headers["Connection"] = "close"
-        return headers
-
     def _request_on(self, session: aiohttp.ClientSession, request: OutgoingRequest) -> Any:
         options: dict[str, Any] = self._options
         if self.sessions.are_ours and not self.monitor.answered:
@@ -320,13 +294,13 @@ class Http:
         return session.request(
             request.method,
             self._url(request.path),
-            headers=self._headers_for(request.method, request.request_id, request.etag),
+            headers=self._headers.of(request),
             data=request.body,
             **options,
         )
 
     async def _round_trip(self, request: OutgoingRequest, admission: Admission) -> Response:
-        sessions, tried = self.sessions, self._revalidation
+        sessions, tried = self.sessions, self._headers.revalidation
         is_ours = sessions.are_ours
         session = sessions.kept() if request.body is None else sessions.unused()
         try:
@@ -354,9 +328,8 @@ class Http:
         except BaseException:
             response.close()
             raise
-        if request.etag and response.status == 200 and tried == self._revalidation:
-            # The service sent whole what has not changed: the other header may bring a 304.
-            self._revalidation ^= matches(request.etag, response.headers)
+        if request.etag and response.status == 200:
+            self._headers.note_whole(request.etag, response.headers, tried)
         status, headers = response.status, response.headers
         of_session = not is_ours and getattr(response, "from_cache", False) is True
         return Response(
@@ -374,6 +347,6 @@ class Http:
     def drop(self, response: Response) -> None:
         """Give up the connection an answer came on: what it sends belongs to somebody else."""
         if response.connection is None:
-            self._renew_next = True  # a caller's session: have the server close it
+            self._headers.close_next = True  # a caller's session: have the server close it
         elif response.connection.transport is not None:
             response.connection.transport.abort()

@@ -1,16 +1,30 @@
-"""One request to the service, and its line in the log, at the level debug: never the key."""
+"""One request to the service: its headers, and its line in the log, which never has the key."""
 
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
 
 import msgspec
+from multidict import CIMultiDict, istr
 
 from .._net.connection import RequestBody
+from .._net.headers import matches
 from ..errors import TransportError
+from .credentials import Credentials
 from .response import Response
 
 logger: logging.Logger = logging.getLogger("aitoearn_async")
+
+_KEY = istr("X-Api-Key")
+_REQUEST_ID = istr("X-Request-Id")
+_IF_NONE_MATCH = istr("If-None-Match")
+_PRAGMA = istr("Pragma")
+_CACHE_CONTROL = istr("Cache-Control")
+_REVALIDATIONS = ((_PRAGMA, "no-cache"), (_CACHE_CONTROL, "max-age=0"))
+"""Headers that have caches ask the service, and leave the 304 of a conditional request. Squid
+keeps the 304 with the first alone. Go's servers, and so Caddy and Traefik, make of the first a
+`Cache-Control: no-cache`, with which frameworks send the whole response."""
 
 
 class OutgoingRequest(msgspec.Struct, frozen=True):
@@ -33,3 +47,51 @@ class OutgoingRequest(msgspec.Struct, frozen=True):
             end = "broken off" if result is None else result.label
         facts = self.method, self.path, end, seconds, self.request_id
         logger.debug("%s %s: %s, %.3f s, request %s", *facts)
+
+
+class RequestHeaders:
+    """The headers of all requests to one service.
+
+    Args:
+        credentials: Have the key.
+        given: Those that are always the same.
+    """
+
+    def __init__(self, credentials: Credentials, given: Mapping[istr, str]) -> None:
+        self.close_next: bool = False
+        """The next request asks the server to close its connection."""
+        self.revalidation: int = 0
+        """The number of the header that has caches ask the service."""
+        self._credentials = credentials
+        self._given = CIMultiDict[str](given)
+
+    def of(self, request: OutgoingRequest) -> CIMultiDict[str]:
+        """Return the headers of a request."""
+        headers = self._given.copy()
+        headers[_KEY] = self._credentials.keys[0]
+        headers[_REQUEST_ID] = request.request_id
+        # Caches on the way must not answer. `Cache-Control: no-cache` would cost the 304 of a
+        # conditional request: frameworks then send the whole response.
+        if request.etag is not None:
+            headers[_IF_NONE_MATCH] = request.etag
+            name, value = _REVALIDATIONS[self.revalidation]
+            headers[name] = value
+        elif request.method == "GET":
+            headers[_CACHE_CONTROL] = "no-cache"
+        if self.close_next:
+            self.close_next = False
+            headers["Connection"] = "close"
+        return headers
+
+    def note_whole(self, etag: str, headers: Mapping[str, str], tried: int) -> None:
+        """Note a whole response to a conditional request.
+
+        Where it has not changed, the other header may bring a 304.
+
+        Args:
+            etag: The condition.
+            headers: Those of the response.
+            tried: `revalidation`, as it was when the request went out.
+        """
+        if tried == self.revalidation:
+            self.revalidation ^= matches(etag, headers)
