@@ -142,6 +142,32 @@ def test_the_emulator_comes_along(installed: Installed) -> None:
     assert installed.python(code) == "SUCCESS\n"
 
 
+def test_the_wheel_works_as_an_archive(installed: Installed, tmp_path: Path) -> None:
+    """Imported out of the wheel itself, the emulator makes files, and commands speak English."""
+    code = (
+        f"import sys; sys.path.insert(0, {str(installed.wheel)!r})\n"
+        "import asyncio, aitoearn_async\n"
+        "from aitoearn_async import Client\n"
+        "from aitoearn_async.__main__ import main as command\n"
+        "from aitoearn_async.emulator import Emulator\n"
+        "async def main():\n"
+        "    async with Emulator() as service:\n"
+        "        own = Client(service.api_key, base_url=service.url, private_media=True)\n"
+        "        async with own as client:\n"
+        "            film = service.add_video('SUCCESS')\n"
+        f"            (path,) = await client.download(film, {str(tmp_path)!r})\n"
+        "            print(path.name)\n"
+        "asyncio.run(main())\n"
+        "print(aitoearn_async.__file__)\n"
+        "sys.argv[1:] = ['--language', 'zh', 'models', '--help']\n"
+        "command()"
+    )
+    name, file, *words = installed.python(code).splitlines()
+    assert name.endswith(".mp4")
+    assert file == str(installed.wheel / "aitoearn_async" / "__init__.py")
+    assert "Usage" in "".join(words)
+
+
 def test_the_command(installed: Installed) -> None:
     """Installed, there is a command, and a module to run, and both tell their version."""
     for command in (["aitoearn-async"], ["python", "-W", "error", "-m", "aitoearn_async"]):

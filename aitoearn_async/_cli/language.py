@@ -85,7 +85,8 @@ def speaking(language: Language) -> Generator[None]:
     gettext.bindtextdomain(_DOMAIN, str(_FOLDER))
     domain = gettext.textdomain()
     gettext.textdomain(_DOMAIN)
-    _catalog = gettext.translation(_DOMAIN, str(_FOLDER), [_NAME])
+    # Imported out of an archive, the package has no folder: English then.
+    _catalog = gettext.translation(_DOMAIN, str(_FOLDER), [_NAME], fallback=True)
     try:
         yield
     finally:

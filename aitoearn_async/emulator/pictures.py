@@ -8,14 +8,15 @@ from __future__ import annotations
 
 import struct
 import zlib
-from pathlib import Path
+from importlib.resources import files
 from typing import Final
 
 FILM_BYTES: Final = 19_301
 """Size of a film, so that a download can be cut in many places."""
 
-_PNG: Final = Path(__file__).with_name("picture.png").read_bytes()
-_MP4: Final = Path(__file__).with_name("film.mp4").read_bytes()
+_DATA: Final = files(__package__)  # also where the package is imported from an archive
+_PNG: Final = _DATA.joinpath("picture.png").read_bytes()
+_MP4: Final = _DATA.joinpath("film.mp4").read_bytes()
 _PNG_HEADER: Final = 33
 """Size of the signature and the first chunk, which other chunks may follow."""
 
