@@ -16,12 +16,12 @@ if TYPE_CHECKING:
     from ._api.statistics import ClientStatistics
     from ._api.video_list import SkippedVideo, VideoList
     from ._client import Client
-    from ._polling.batch import Batch
-    from ._polling.outcome import Outcome
-    from ._polling.resume import Resume
-    from ._polling.rhythm import LearnedRhythm
-    from ._polling.schedule import WaitStrategy, wait_backoff
-    from ._polling.statistics import BatchStatistics
+    from ._polling.batch.batch import Batch
+    from ._polling.batch.outcome import Outcome
+    from ._polling.batch.statistics import BatchStatistics
+    from ._polling.cadence.rhythm import LearnedRhythm
+    from ._polling.cadence.schedule import WaitStrategy, wait_backoff
+    from ._polling.wait.resume import Resume
     from ._polling.waiter import Waiter
     from ._resilience.breaker import BreakerState
     from .contract.catalog import EditModel, ImageModel, Model, VideoDefaults, VideoModel
@@ -143,12 +143,12 @@ _HOMES = {
     "_api.image_list": "ImageList ListedImage",
     "_api.video_list": "SkippedVideo VideoList",
     "_client": "Client",
-    "_polling.batch": "Batch",
-    "_polling.outcome": "Outcome",
-    "_polling.resume": "Resume",
-    "_polling.rhythm": "LearnedRhythm",
-    "_polling.schedule": "WaitStrategy wait_backoff",
-    "_polling.statistics": "BatchStatistics",
+    "_polling.batch.batch": "Batch",
+    "_polling.batch.outcome": "Outcome",
+    "_polling.wait.resume": "Resume",
+    "_polling.cadence.rhythm": "LearnedRhythm",
+    "_polling.cadence.schedule": "WaitStrategy wait_backoff",
+    "_polling.batch.statistics": "BatchStatistics",
     "_polling.waiter": "Waiter",
     "_resilience.breaker": "BreakerState",
     "contract.catalog": "EditModel ImageModel Model VideoDefaults VideoModel",

@@ -14,8 +14,8 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any, Literal, TypeAlias, TypeVar, TypeVarTuple
 
-from ._polling.schedule import WaitStrategy
-from ._polling.settings import WaitLimits
+from ._polling.cadence.schedule import WaitStrategy
+from ._polling.wait.settings import WaitLimits
 from .contract.endpoints import MOST_ROWS
 from .contract.requests import shown
 from .contract.status import TaskState

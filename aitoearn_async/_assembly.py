@@ -42,9 +42,9 @@ if TYPE_CHECKING:
     from ._api.video_list import VideoPages
     from ._downloads.downloader import Downloader
     from ._downloads.media_client import MediaClient
-    from ._polling.batch import Batch
-    from ._polling.rhythm import Rhythm
-    from ._polling.service_clock import ServiceClock
+    from ._polling.batch.batch import Batch
+    from ._polling.cadence.rhythm import Rhythm
+    from ._polling.cadence.service_clock import ServiceClock
     from .contract.tasks import TaskRef
 
 
@@ -124,7 +124,7 @@ class Parts:
     @imports
     def batch(self) -> type[Batch[Any]]:
         """The class of waits for many tasks."""
-        from ._polling.batch import Batch
+        from ._polling.batch.batch import Batch
 
         return Batch
 

@@ -31,8 +31,8 @@ from ._arguments import (
     wait_limits,
 )
 from ._polling.awaitables import call, coroutine_function
-from ._polling.rhythm import Rhythm
-from ._polling.schedule import WaitStrategy
+from ._polling.cadence.rhythm import Rhythm
+from ._polling.cadence.schedule import WaitStrategy
 from ._polling.waiter import Waiter
 from ._runtime.lifetime import Lifetime
 from ._runtime.logs import log_as_asked
@@ -51,10 +51,10 @@ if TYPE_CHECKING:
     from ._api.image_list import ImageList
     from ._api.statistics import ClientStatistics
     from ._api.video_list import SkippedVideo, VideoList
-    from ._polling.batch import Batch
-    from ._polling.outcome import Outcome
-    from ._polling.resume import Resume
-    from ._polling.statistics import BatchStatistics
+    from ._polling.batch.batch import Batch
+    from ._polling.batch.outcome import Outcome
+    from ._polling.batch.statistics import BatchStatistics
+    from ._polling.wait.resume import Resume
     from .telemetry import Observer
 
 T = TypeVar("T", bound=Task)

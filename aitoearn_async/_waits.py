@@ -12,19 +12,20 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from ._arguments import hooks, telemetry_asked
-from ._polling.rhythm import Rhythm
-from ._polling.settings import Evidence, WaitLimits, settings_by_kind, settings_for
-from ._polling.shared_rounds import SharedRounds
-from ._polling.waiter import Poll, Waiter
+from ._polling.cadence.rhythm import Rhythm
+from ._polling.rounds.shared_rounds import SharedRounds
+from ._polling.wait.settings import Evidence, WaitLimits, settings_by_kind, settings_for
+from ._polling.wait.step import Poll
+from ._polling.waiter import Waiter
 from .contract.endpoints import ref_of
 from .contract.tasks import Task, TaskRef
 from .errors import AiToEarnError
 
 if TYPE_CHECKING:
     from ._assembly import Parts
-    from ._polling.batch import Batch
-    from ._polling.resume import Resume
-    from ._polling.statistics import BatchStatistics
+    from ._polling.batch.batch import Batch
+    from ._polling.batch.statistics import BatchStatistics
+    from ._polling.wait.resume import Resume
     from .telemetry import Observer
     from .telemetry.watcher import Watcher
 

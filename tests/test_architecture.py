@@ -73,8 +73,11 @@ MAY_IMPORT: dict[str, set[str]] = {
     "__main__": {"_cli"},
 }
 """Who downloads or uploads never imports who holds the key (`_transport`): the law of the key."""
-LAYERS = ["language", "files", "options", "report", "run", "commands"]
-"""The layers of the command line, from the lowest."""
+LAYERS = {
+    "_cli": ["language", "files", "options", "report", "run", "commands"],
+    "_polling": ["awaitables", "cadence", "wait", "rounds", "waiter", "batch"],
+}
+"""The layers of rooms that have some, from the lowest: folders, or files."""
 ANNEXES = {"_cli", "emulator", "fleet", "pytest_plugin", "__main__"}
 """Written as a user would: they see the public names and no more."""
 
@@ -101,7 +104,7 @@ OTHERS: dict[str, set[str]] = {
         *("contract", "_polling", "_api", "_transport", "_downloads", "emulator", "_cli", "fleet"),
         *("telemetry", "_verdict", "_net", "_resilience"),
     },
-    "tenacity": {"_resilience/retry.py", "_polling/schedule.py"},
+    "tenacity": {"_resilience/retry.py", "_polling/cadence/schedule.py"},
     "opentelemetry": {"telemetry/otel.py"},
     "prometheus_client": {"telemetry/prometheus.py"},
     "structlog": {"telemetry/structlog.py"},
@@ -231,15 +234,18 @@ def test_imports_point_one_way(source: Source) -> Iterator[str]:
 
 
 @every_file
-def test_the_command_line_is_in_layers(source: Source) -> Iterator[str]:
-    """Each layer of the command line imports those below it only."""
+def test_layers_import_those_below(source: Source) -> Iterator[str]:
+    """Each layer of a room imports those below it only."""
     room, _, rest = source.path.partition("/")
-    layer = rest.partition("/")[0]
-    if room == "_cli" and layer in LAYERS:
-        below = LAYERS[: LAYERS.index(layer) + 1]
-        for module, _, _ in source.imports:
-            if module.startswith(f"{NAME}._cli.") and module.split(".")[2] not in below:
-                yield f"imports {module}"
+    layer = rest.partition("/")[0].removesuffix(".py")
+    layers = LAYERS.get(room, [])
+    if layer in layers:
+        below = layers[: layers.index(layer) + 1]
+        for module, name, _ in source.imports:
+            if module.startswith(f"{NAME}.{room}"):
+                reached = f"{module}.{name}".split(".")[2]
+                if reached in layers and reached not in below:
+                    yield f"imports {module}"
 
 
 @every_file
@@ -503,7 +509,7 @@ def test_a_client_that_only_waits_loads_nothing_that_saves_lists_or_submits() ->
     late = {
         *("_api.submit", "_api.uploader", "_api.model_catalog", "_api.image_list"),
         *("_api.video_list", "_downloads.downloader", "_downloads.media_client"),
-        *("_uploads.store", "_polling.batch"),
+        *("_uploads.store", "_polling.batch.batch"),
     }
     modules = {f"{NAME}.{module}" for module in late}
     assert modules <= {source.module for source in sources()}

@@ -18,7 +18,7 @@ import msgspec
 
 from .._net.connection import RequestBody
 from .._net.headers import DATE, http_date
-from .._polling.service_clock import ServiceClock
+from .._polling.cadence.service_clock import ServiceClock
 from .._resilience.retry import Retrier
 from .._runtime.lifetime import Lifetime
 from .._transport.http import Http

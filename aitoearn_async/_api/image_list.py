@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from .._polling.awaitables import not_an_end
-from .._polling.page_scan import PageRange
+from .._polling.rounds.page_scan import PageRange
 from .._runtime.bounded_dict import BoundedDict
 from ..contract.endpoints import LOGS, LogPage, LogRow, log_decoder
 from ..contract.status import TaskState, state_of

@@ -14,7 +14,7 @@ from functools import partial
 from typing import Any, TypeVar, cast
 
 from .._net.headers import matches
-from .._polling.state import OWED, PollResult, WaitState
+from .._polling.wait.state import OWED, PollResult, WaitState
 from .._transport.response import Response
 from .._verdict import Verdict
 from ..contract.endpoints import ENDPOINTS, Endpoint

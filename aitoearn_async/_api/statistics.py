@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from .._polling.rhythm import LearnedRhythm, Rhythm
+from .._polling.cadence.rhythm import LearnedRhythm, Rhythm
 from .._resilience.breaker import BreakerState
 
 if TYPE_CHECKING:

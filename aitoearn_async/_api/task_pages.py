@@ -11,8 +11,8 @@ from collections import OrderedDict
 import msgspec
 
 from .._net.headers import matches
-from .._polling.page_scan import PageRange
-from .._polling.pages import RouteState, RowPage, TaskPage
+from .._polling.rounds.page_scan import PageRange
+from .._polling.rounds.pages import RouteState, RowPage, TaskPage
 from .._transport.response import Response
 from .._verdict import Verdict
 from ..contract.endpoints import (

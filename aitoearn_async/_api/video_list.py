@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import msgspec
 
 from .._polling.awaitables import call, not_an_end
-from .._polling.page_scan import PageRange
+from .._polling.rounds.page_scan import PageRange
 from .._runtime.bounded_dict import BoundedDict
 from .._verdict import spoils_a_page
 from ..contract.endpoints import ENDPOINTS, VIDEO_LIST, page_decoder

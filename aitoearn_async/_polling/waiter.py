@@ -7,7 +7,7 @@ nothing between two awaits, so cancelling it or dropping it leaves nothing behin
 from __future__ import annotations
 
 import warnings
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from typing import NoReturn, TypeVar, cast
 
@@ -16,27 +16,24 @@ from ..contract.status import TaskState
 from ..contract.tasks import AnyRef, Task, TaskRef
 from ..errors import TaskFailedError
 from .awaitables import CoroutineLike, not_an_end
-from .clock import Clock
-from .ends import response_deadline, warn_of_first_failure
-from .settings import WaitSettings
-from .shared_rounds import SharedRounds
-from .state import PollError, PollResult, WaitState
-from .step import (
+from .rounds.shared_rounds import SharedRounds
+from .wait.clock import Clock
+from .wait.ends import response_deadline, warn_of_first_failure
+from .wait.settings import WaitSettings
+from .wait.state import PollError, WaitState
+from .wait.step import (
     Decision,
     Ended,
     GiveUpAt,
+    Poll,
     PollAt,
+    Step,
     begin,
     give_up,
     step,
 )
 
 T = TypeVar("T", bound=Task)
-
-Poll = Callable[[WaitState[T], float], Awaitable[PollResult[T] | Verdict]]
-"""Polls once for a wait, until the given deadline (infinity for no limit)."""
-Step = Callable[[WaitState[T], WaitSettings, PollResult[T] | Verdict, float, float], Decision[T]]
-"""Decides what follows on a poll, as `step` does."""
 
 
 class _CollectedState(WaitState[T], gc=True):

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any, TypeVar
 
-from .._polling.batch import Batch
-from .._polling.state import WaitState
-from .._polling.step import Ended
-from .._polling.waiter import Poll, Waiter
+from .._polling.batch.batch import Batch
+from .._polling.wait.state import WaitState
+from .._polling.wait.step import Ended, Poll
+from .._polling.waiter import Waiter
 from ..contract.endpoints import ref_of
 from ..contract.tasks import Task, TaskRef
 from ..errors import AiToEarnError

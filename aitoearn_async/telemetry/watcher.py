@@ -17,10 +17,10 @@ from collections.abc import Awaitable, Callable, Generator, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
-from .._polling.settings import WaitSettings
-from .._polling.state import PollResult, WaitState
-from .._polling.step import Decision, step
-from .._polling.waiter import Poll as PollOnce
+from .._polling.wait.settings import WaitSettings
+from .._polling.wait.state import PollResult, WaitState
+from .._polling.wait.step import Decision, step
+from .._polling.wait.step import Poll as PollOnce
 from .._verdict import NO_TURN, Verdict
 from ..contract.endpoints import endpoint_of
 from ..contract.requests import TaskRequest
@@ -40,7 +40,7 @@ from .observer import Observer
 from .operations import BreakerChange, Download, Operation, OperationOutcome, Poll, Submit, Wait
 
 if TYPE_CHECKING:
-    from .._polling.service_clock import ServiceClock
+    from .._polling.cadence.service_clock import ServiceClock
 
 T = TypeVar("T", bound=Task)
 R = TypeVar("R", bound=TaskRef[Any])

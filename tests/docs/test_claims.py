@@ -25,8 +25,9 @@ from aitoearn_async import (
     wait_backoff,
 )
 from aitoearn_async._api.refusals import error_for
-from aitoearn_async._polling import step, waiter
-from aitoearn_async._polling.schedule import cadence
+from aitoearn_async._polling import waiter
+from aitoearn_async._polling.cadence.schedule import cadence
+from aitoearn_async._polling.wait import step
 from aitoearn_async.contract.status import state_of
 from aitoearn_async.emulator import Emulator, Fault
 

@@ -42,7 +42,7 @@ from aitoearn_async._net.headers import (
     stored_by,
 )
 from aitoearn_async._net.urls import checked_base_url, checked_header, proxy_objection
-from aitoearn_async._polling.state import WaitState
+from aitoearn_async._polling.wait.state import WaitState
 from aitoearn_async._resilience.limiter import RequestLimiter
 from aitoearn_async._resilience.monitor import ServiceMonitor
 from aitoearn_async._resilience.scopes import Admission

@@ -119,7 +119,7 @@ async def test_a_call_names_the_lack() -> None:
 
 LATE = {
     "aitoearn_async._downloads.downloader": lambda client, task: client.download(task, "."),
-    "aitoearn_async._polling.batch": lambda client, task: client.wait_all([task.ref]),
+    "aitoearn_async._polling.batch.batch": lambda client, task: client.wait_all([task.ref]),
     "aitoearn_async._api.model_catalog": lambda client, _: client.image_models(),
 }
 

@@ -23,8 +23,8 @@ from aitoearn_async import (
     TaskRef,
     WaitStrategy,
 )
-from aitoearn_async._polling.settings import WaitSettings
-from aitoearn_async._polling.state import PollError, PollResult, WaitState
+from aitoearn_async._polling.wait.settings import WaitSettings
+from aitoearn_async._polling.wait.state import PollError, PollResult, WaitState
 from aitoearn_async._verdict import Verdict
 from aitoearn_async.contract.endpoints import endpoint_of
 from aitoearn_async.emulator import VirtualTimeLoop

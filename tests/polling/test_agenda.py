@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from aitoearn_async import ImageRef, ImageTask, ServerError, VideoRef
-from aitoearn_async._polling.agenda import Agenda
-from aitoearn_async._polling.state import WaitState
+from aitoearn_async._polling.batch.agenda import Agenda
+from aitoearn_async._polling.wait.state import WaitState
 
 TIMEOUT = 50.0
 delays = st.integers(0, 20).map(float) | st.floats(0, 100)

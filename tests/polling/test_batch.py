@@ -24,7 +24,7 @@ from aitoearn_async import (
     TaskNotFoundError,
     WaitTimeoutError,
 )
-from aitoearn_async._polling.state import PollError
+from aitoearn_async._polling.wait.state import PollError
 from tests.polling.model import Service, Trouble, batch, collect, images, now, until_error
 from tests.support.clock import ROUNDING
 

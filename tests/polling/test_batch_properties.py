@@ -29,8 +29,8 @@ from aitoearn_async import (
     TaskNotFoundError,
     UnexpectedResponseError,
 )
-from aitoearn_async._polling import batch as batch_module
-from aitoearn_async._polling.state import PollError
+from aitoearn_async._polling.batch import batch as batch_module
+from aitoearn_async._polling.wait.state import PollError
 from tests.polling.model import CreepingLoop, Service, as_image, batch, images, now, run
 
 # Thousands of runs, each over lines that other tests cover: to trace them doubles the time.

@@ -13,7 +13,7 @@ import pytest
 import tenacity
 
 from aitoearn_async import ImageRef, ImageTask, Outcome, ServerError, wait_backoff
-from aitoearn_async._polling.state import PollResult, WaitState
+from aitoearn_async._polling.wait.state import PollResult, WaitState
 from aitoearn_async._verdict import Verdict
 from tests.polling.model import Service, as_image, batch, collect, images, now, timers
 

@@ -21,7 +21,7 @@ from aitoearn_async import (
     TaskNotFoundError,
     WaitTimeoutError,
 )
-from aitoearn_async._polling.state import PollResult, WaitState
+from aitoearn_async._polling.wait.state import PollResult, WaitState
 from aitoearn_async._verdict import Verdict
 from aitoearn_async.emulator import VirtualTimeLoop
 from tests.polling.model import Service, as_image, batch, collect, images, now, run

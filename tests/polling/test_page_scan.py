@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aitoearn_async._polling.page_scan import SIZES, PageRange, PageScan, larger, smaller
+from aitoearn_async._polling.rounds.page_scan import SIZES, PageRange, PageScan, larger, smaller
 
 
 def _go_through(

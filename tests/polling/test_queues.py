@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from aitoearn_async import ImageRef, ImageTask
-from aitoearn_async._polling.queues import FifoQueue, SortedQueue
-from aitoearn_async._polling.state import WaitState
+from aitoearn_async._polling.batch.queues import FifoQueue, SortedQueue
+from aitoearn_async._polling.wait.state import WaitState
 
 MANY = 50_000
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from aitoearn_async._polling.ref_reader import RefReader
+from aitoearn_async._polling.batch.ref_reader import RefReader
 
 
 class Countdown:

@@ -21,7 +21,7 @@ from aitoearn_async import (
     WaitTimeoutError,
     wait_backoff,
 )
-from aitoearn_async._polling.resume import polls_until
+from aitoearn_async._polling.wait.resume import polls_until
 from aitoearn_async.emulator import Emulator, Fault
 from tests.polling.model import Service, batch, images
 from tests.support.clock import ROUNDING

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aitoearn_async._polling.plans import (
+from aitoearn_async._polling.cadence.plans import (
     WEIGHT_OF_REQUESTS,
     SurvivalTable,
     backoff_cost,
@@ -20,11 +20,11 @@ from aitoearn_async._polling.plans import (
     shortest_delay,
     solve,
 )
-from aitoearn_async._polling.rhythm import KindState, Learner
-from aitoearn_async._polling.schedule import wait_backoff
-from aitoearn_async._polling.service_clock import ServiceClock
-from aitoearn_async._polling.survival import Cohort, SurvivalCurve
-from aitoearn_async._polling.sweeps import SweepGrid
+from aitoearn_async._polling.cadence.rhythm import KindState, Learner
+from aitoearn_async._polling.cadence.schedule import wait_backoff
+from aitoearn_async._polling.cadence.service_clock import ServiceClock
+from aitoearn_async._polling.cadence.survival import Cohort, SurvivalCurve
+from aitoearn_async._polling.cadence.sweeps import SweepGrid
 from tests.support.clock import ROUNDING
 
 from .worlds import IMAGE, VIDEO, Life, backoff, learned, lives, new_learner

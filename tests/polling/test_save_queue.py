@@ -18,9 +18,9 @@ from aitoearn_async import (
     TaskFailedError,
     VideoRef,
 )
-from aitoearn_async._polling import save_queue
-from aitoearn_async._polling.outcome import Outcome
-from aitoearn_async._polling.save_queue import SaveQueue
+from aitoearn_async._polling.batch import save_queue
+from aitoearn_async._polling.batch.outcome import Outcome
+from aitoearn_async._polling.batch.save_queue import SaveQueue
 from aitoearn_async.emulator import Emulator, Fault
 from tests.downloads.storage import names
 from tests.support.clock import ROUNDING

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from aitoearn_async import wait_backoff
-from aitoearn_async._polling.schedule import StartStagger, cadence, delay_after
+from aitoearn_async._polling.cadence.schedule import StartStagger, cadence, delay_after
 
 GAP = 0.001
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from aitoearn_async._polling.statistics import PollMeter
+from aitoearn_async._polling.batch.statistics import PollMeter
 
 
 def test_nothing_yet() -> None:

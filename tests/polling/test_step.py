@@ -27,11 +27,11 @@ from aitoearn_async import (
     UnexpectedResponseError,
     WaitTimeoutError,
 )
-from aitoearn_async._polling.ends import deadline_of, end_of, patience_end, response_deadline
-from aitoearn_async._polling.settings import WaitSettings
-from aitoearn_async._polling.state import PollError, PollResult, WaitState
-from aitoearn_async._polling.step import Decision, Ended, GiveUpAt, PollAt, begin
-from aitoearn_async._polling.step import step as step_on
+from aitoearn_async._polling.wait.ends import deadline_of, end_of, patience_end, response_deadline
+from aitoearn_async._polling.wait.settings import WaitSettings
+from aitoearn_async._polling.wait.state import PollError, PollResult, WaitState
+from aitoearn_async._polling.wait.step import Decision, Ended, GiveUpAt, PollAt, begin
+from aitoearn_async._polling.wait.step import step as step_on
 from aitoearn_async._verdict import NO_TURN, Verdict
 
 REF = ImageRef("66" * 12)

@@ -8,10 +8,10 @@ import random
 from collections.abc import Callable
 from typing import NamedTuple
 
-from aitoearn_async._polling.rhythm import Learner
-from aitoearn_async._polling.schedule import wait_backoff
-from aitoearn_async._polling.service_clock import ServiceClock
-from aitoearn_async._polling.survival import Cohort, SurvivalCurve
+from aitoearn_async._polling.cadence.rhythm import Learner
+from aitoearn_async._polling.cadence.schedule import wait_backoff
+from aitoearn_async._polling.cadence.service_clock import ServiceClock
+from aitoearn_async._polling.cadence.survival import Cohort, SurvivalCurve
 
 IMAGE = wait_backoff(1.0, 1.5, 10.0, jitter=0.2)
 VIDEO = wait_backoff(5.0, 1.5, 30.0, jitter=0.2)

@@ -7,14 +7,14 @@ from __future__ import annotations
 
 from typing import Generic, TypeVar
 
-from .._verdict import Verdict, spoils_a_page
-from ..contract.tasks import Task, VideoRef
-from ..errors import AuthenticationError, NotAskedError
-from .clock import Clock
+from ..._verdict import Verdict, spoils_a_page
+from ...contract.tasks import Task, VideoRef
+from ...errors import AuthenticationError, NotAskedError
+from ..wait.clock import Clock
+from ..wait.state import WaitState
 from .page_scan import SIZES, PageRange
 from .pages import LARGE, PageSource
 from .round_group import RoundGroup
-from .state import WaitState
 
 T = TypeVar("T", bound=Task)
 

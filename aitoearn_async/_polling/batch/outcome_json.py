@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from .. import errors
-from ..contract.endpoints import endpoint_of
-from ..contract.tasks import AnyRef, AnyTask, Task, parse_ref
+from ... import errors
+from ...contract.endpoints import endpoint_of
+from ...contract.tasks import AnyRef, AnyTask, Task, parse_ref
 
 if TYPE_CHECKING:
     from .outcome import Outcome

@@ -7,10 +7,10 @@ from typing import Generic, TypeVar
 
 import msgspec
 
-from ..contract.endpoints import endpoint_of
-from ..contract.tasks import Task, TaskRef
-from ..errors import ApiError, ContractError, TransportError
-from .survival import Cohort
+from ...contract.endpoints import endpoint_of
+from ...contract.tasks import Task, TaskRef
+from ...errors import ApiError, ContractError, TransportError
+from ..cadence.survival import Cohort
 
 T = TypeVar("T", bound=Task)
 

@@ -10,11 +10,11 @@ import math
 from collections.abc import Callable
 from typing import Any, Generic, TypeVar
 
-from ..contract.tasks import Task, TaskRef
-from .clock import Clock, NextTimer
-from .ends import is_first_trouble, patience_end
-from .settings import WaitSettings
-from .state import WaitState
+from ...contract.tasks import Task, TaskRef
+from ..wait.clock import Clock, NextTimer
+from ..wait.ends import is_first_trouble, patience_end
+from ..wait.settings import WaitSettings
+from ..wait.state import WaitState
 
 T = TypeVar("T", bound=Task)
 

@@ -7,9 +7,9 @@ from typing import Any, Protocol
 
 import msgspec
 
-from ..contract.tasks import TaskRef
-from .rhythm import Learner, Rhythm
-from .schedule import WaitStrategy, cadence
+from ...contract.tasks import TaskRef
+from ..cadence.rhythm import Learner, Rhythm
+from ..cadence.schedule import WaitStrategy, cadence
 
 OWN_TROUBLE = -1
 """It stands in `Evidence.unconfirmed` where other tasks have had good answers since: only this one

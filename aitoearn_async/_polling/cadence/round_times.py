@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 import random
 
-from .._verdict import longer
+from ..._verdict import longer
 from .rhythm import Learner
 
 GATHERING, _MOST_GATHERING = 0.5, 3.0

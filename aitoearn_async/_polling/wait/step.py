@@ -16,14 +16,15 @@ and every case can be tested as a value. The rules it holds:
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from typing import Any, Generic, TypeVar, cast
 
 import msgspec
 
-from .._verdict import NO_TURN, Verdict, longer
-from ..contract.endpoints import ENDPOINTS
-from ..contract.tasks import Task
-from ..errors import (
+from ..._verdict import NO_TURN, Verdict, longer
+from ...contract.endpoints import ENDPOINTS
+from ...contract.tasks import Task
+from ...errors import (
     AiToEarnError,
     ApiError,
     AuthenticationError,
@@ -32,6 +33,7 @@ from ..errors import (
     RateLimitError,
     TaskNotFoundError,
 )
+from ..cadence.schedule import FIRST_TROUBLE, HELD_BACK, delay_after, shortened
 from .ends import (
     deadline_of,
     end_of,
@@ -41,7 +43,6 @@ from .ends import (
     patience_end,
 )
 from .observation import observe, observe_running
-from .schedule import FIRST_TROUBLE, HELD_BACK, delay_after, shortened
 from .settings import OWN_TROUBLE, WaitSettings
 from .state import OWED, PollError, PollResult, WaitState
 
@@ -73,6 +74,11 @@ class GiveUpAt(msgspec.Struct):
 
 
 Decision = PollAt | Ended[T] | GiveUpAt
+
+Poll = Callable[[WaitState[T], float], Awaitable[PollResult[T] | Verdict]]
+"""Polls once for a wait, until the given deadline (infinity for no limit)."""
+Step = Callable[[WaitState[T], WaitSettings, PollResult[T] | Verdict, float, float], Decision[T]]
+"""Decides what follows on a poll, as `step` does."""
 
 
 def begin(wait: WaitState[T], settings: WaitSettings, now: float) -> PollAt:

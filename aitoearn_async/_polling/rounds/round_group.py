@@ -8,22 +8,22 @@ from collections import deque
 from collections.abc import Callable, Coroutine, Iterator, Sequence
 from typing import Any, Generic, Protocol, TypeVar, cast
 
-from .._verdict import Verdict
-from ..contract.endpoints import LogRow
-from ..contract.tasks import Task, TaskRef
-from ..errors import TaskNotFoundError
-from .clock import Clock, NextTimer
-from .ends import deadline_of
+from ..._verdict import Verdict
+from ...contract.endpoints import LogRow
+from ...contract.tasks import Task, TaskRef
+from ...errors import TaskNotFoundError
+from ..cadence.rhythm import Learner
+from ..cadence.round_times import SHORTEST, RoundTimes
+from ..wait.clock import Clock, NextTimer
+from ..wait.ends import deadline_of
+from ..wait.observation import meet, observe_running
+from ..wait.settings import WaitSettings
+from ..wait.state import OWED, PollResult, WaitState
+from ..wait.step import Decision, GiveUpAt, PollAt
 from .failing_waits import FailingWaits, is_carried
-from .observation import meet, observe_running
 from .page_reports import PageReports
 from .page_scan import PageRange, PageScan
 from .pages import PageSource, RouteState, RowPage
-from .rhythm import Learner
-from .round_times import SHORTEST, RoundTimes
-from .settings import WaitSettings
-from .state import OWED, PollResult, WaitState
-from .step import Decision, GiveUpAt, PollAt
 
 T = TypeVar("T", bound=Task)
 

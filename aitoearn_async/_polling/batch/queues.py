@@ -14,8 +14,8 @@ import itertools
 from collections import deque
 from typing import Generic, TypeVar
 
-from ..contract.tasks import Task
-from .state import WaitState
+from ...contract.tasks import Task
+from ..wait.state import WaitState
 
 T = TypeVar("T", bound=Task)
 

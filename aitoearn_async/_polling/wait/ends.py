@@ -10,8 +10,8 @@ import logging
 import math
 from typing import Any, cast
 
-from ..contract.tasks import AnyRef, AnyTask
-from ..errors import (
+from ...contract.tasks import AnyRef, AnyTask
+from ...errors import (
     AiToEarnError,
     ConnectionFailedError,
     ContractError,

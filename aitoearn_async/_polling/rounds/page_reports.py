@@ -9,11 +9,11 @@ from __future__ import annotations
 import math
 from typing import Any, TypeVar
 
-from .._error_base import is_of_the_service
-from .._verdict import Verdict
-from ..contract.endpoints import endpoint_of
-from ..contract.tasks import Task, TaskRef
-from ..errors import (
+from ..._error_base import is_of_the_service
+from ..._verdict import Verdict
+from ...contract.endpoints import endpoint_of
+from ...contract.tasks import Task, TaskRef
+from ...errors import (
     ApiError,
     AuthenticationError,
     NotAskedError,
@@ -21,8 +21,8 @@ from ..errors import (
     ServiceUnreachableError,
     TaskNotFoundError,
 )
+from ..wait.step import Decision, Ended, GiveUpAt
 from .pages import PageSource
-from .step import Decision, Ended, GiveUpAt
 
 T = TypeVar("T", bound=Task)
 

@@ -7,9 +7,9 @@ from typing import Protocol, TypeVar
 
 import msgspec
 
-from .._verdict import Verdict
-from ..contract.endpoints import LogRow
-from ..contract.tasks import Task, TaskRef
+from ..._verdict import Verdict
+from ...contract.endpoints import LogRow
+from ...contract.tasks import Task, TaskRef
 from .page_scan import SIZES, PageRange, larger, smaller
 
 T = TypeVar("T", bound=Task)

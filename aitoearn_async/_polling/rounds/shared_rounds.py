@@ -17,17 +17,17 @@ from collections.abc import Callable, Coroutine
 from functools import partial
 from typing import Any
 
-from .._verdict import Verdict
-from ..contract.tasks import TaskRef
-from ..errors import ClientClosedError
-from .clock import Clock
-from .ends import deadline_of
+from ..._verdict import Verdict
+from ...contract.tasks import TaskRef
+from ...errors import ClientClosedError
+from ..wait.clock import Clock
+from ..wait.ends import deadline_of
+from ..wait.settings import WaitSettings
+from ..wait.state import PollResult, WaitState
+from ..wait.step import Decision, PollAt, go_on, step
+from .groups import Rounds
 from .pages import PageSource
 from .round_group import FEWEST, LEAST_TIME_LEFT, RoundGroup, WaitOwner
-from .rounds import Rounds
-from .settings import WaitSettings
-from .state import PollResult, WaitState
-from .step import Decision, PollAt, go_on, step
 
 logger: logging.Logger = logging.getLogger("aitoearn_async")
 

@@ -8,9 +8,9 @@ from __future__ import annotations
 import math
 from typing import Generic, TypeVar
 
-from ..contract.tasks import Task
+from ...contract.tasks import Task
+from ..wait.state import WaitState
 from .queues import EarlierQueue, FifoQueue, SortedQueue
-from .state import WaitState
 
 T = TypeVar("T", bound=Task)
 

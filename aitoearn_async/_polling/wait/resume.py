@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 
-from .schedule import WaitStrategy, delay_after
+from ..cadence.schedule import WaitStrategy, delay_after
 from .settings import WaitSettings
 from .state import OWED, WaitState
 

@@ -9,11 +9,11 @@ import math
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from ..contract.task_times import TaskTimes
-from ..contract.tasks import TaskRef
-from .rhythm import Learner, TimeLeft
+from ...contract.task_times import TaskTimes
+from ...contract.tasks import TaskRef
+from ..cadence.rhythm import Learner, TimeLeft
+from ..cadence.survival import shared_age
 from .state import WaitState
-from .survival import shared_age
 
 
 def observe(

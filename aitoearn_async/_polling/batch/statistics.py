@@ -8,8 +8,8 @@ from collections.abc import Callable
 
 import msgspec
 
-from ..errors import AiToEarnError, TaskFailedError
-from .awaitables import call
+from ...errors import AiToEarnError, TaskFailedError
+from ..awaitables import call
 
 _SECONDS_BETWEEN_REPORTS = 1.0
 _SECONDS = 8

@@ -17,8 +17,8 @@ from __future__ import annotations
 from collections.abc import Coroutine, Iterator
 from typing import Any, Generic, TypeVar
 
-from ..contract.tasks import Task, TaskRef
-from .clock import Clock
+from ...contract.tasks import Task, TaskRef
+from ..wait.clock import Clock
 from .pages import PageSource
 from .round import Round
 from .round_group import RoundGroup, WaitOwner

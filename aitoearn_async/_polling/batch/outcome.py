@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any, Generic, Literal, TypeAlias, TypeVar
 
 import msgspec
 
-from ..contract.tasks import Task, TaskRef
-from ..errors import AiToEarnError
+from ...contract.tasks import Task, TaskRef
+from ...errors import AiToEarnError
 from . import outcome_json
 
 T_co = TypeVar("T_co", bound=Task, covariant=True)

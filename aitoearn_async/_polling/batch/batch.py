@@ -13,23 +13,22 @@ from collections import deque
 from collections.abc import AsyncIterable, AsyncIterator, Callable, Coroutine, Iterable
 from typing import Any, TypeVar, cast
 
-from ..contract.endpoints import ref_of
-from ..contract.tasks import Task, TaskRef
-from ..errors import AiToEarnError
-from .awaitables import call, not_an_end
-from .clock import Clock
-from .observation import time_left
+from ...contract.endpoints import ref_of
+from ...contract.tasks import Task, TaskRef
+from ...errors import AiToEarnError
+from ..awaitables import call, not_an_end
+from ..cadence.rhythm import TimeLeft
+from ..rounds.pages import PageSource
+from ..wait.clock import Clock
+from ..wait.observation import time_left
+from ..wait.resume import Resume, begin_again
+from ..wait.settings import WaitSettings
+from ..wait.state import WaitState
+from ..wait.step import Poll, Step, step
 from .outcome import EitherOutcome, Outcome
-from .pages import PageSource
 from .ref_reader import RefReader
-from .resume import Resume, begin_again
-from .rhythm import TimeLeft
 from .save_queue import Save, SaveQueue
-from .settings import WaitSettings
-from .state import WaitState
 from .statistics import BatchStatistics, report
-from .step import step
-from .waiter import Poll, Step
 from .worker_pool import WorkerPool
 
 T = TypeVar("T", bound=Task)

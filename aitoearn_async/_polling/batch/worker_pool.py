@@ -12,34 +12,35 @@ from collections import deque
 from collections.abc import Callable, Coroutine
 from typing import Any, Generic, TypeVar, cast
 
-from ..contract.status import TaskState
-from ..contract.tasks import AnyTask, Task, TaskRef
-from ..errors import (
+from ...contract.status import TaskState
+from ...contract.tasks import AnyTask, Task, TaskRef
+from ...errors import (
     AiToEarnError,
     AuthenticationError,
     ConnectionFailedError,
     NotAskedError,
     TaskFailedError,
 )
-from .agenda import Agenda
-from .clock import Clock, NextTimer
-from .ends import response_deadline, warn_of_first_failure
-from .pages import PageSource
-from .rounds import Rounds
-from .schedule import StartStagger
-from .settings import WaitSettings
-from .state import OWED, PollResult, WaitState
-from .statistics import PollMeter
-from .step import (
+from ..cadence.schedule import StartStagger
+from ..rounds.groups import Rounds
+from ..rounds.pages import PageSource
+from ..wait.clock import Clock, NextTimer
+from ..wait.ends import response_deadline, warn_of_first_failure
+from ..wait.settings import WaitSettings
+from ..wait.state import OWED, PollResult, WaitState
+from ..wait.step import (
     Decision,
     Ended,
+    Poll,
     PollAt,
+    Step,
     begin,
     give_up,
     go_on,
     step,
 )
-from .waiter import Poll, Step
+from .agenda import Agenda
+from .statistics import PollMeter
 
 T = TypeVar("T", bound=Task)
 

@@ -14,8 +14,8 @@ from typing import Generic, TypeVar
 
 import msgspec
 
-from ..contract.tasks import Task
-from ..errors import AiToEarnError
+from ...contract.tasks import Task
+from ...errors import AiToEarnError
 from .outcome import Outcome
 
 T = TypeVar("T", bound=Task)

@@ -1,0 +1,1 @@
+"""Many waits: refs are read, workers poll, outcomes and files come out."""
