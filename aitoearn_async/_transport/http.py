@@ -33,7 +33,7 @@ from .._resilience.scopes import Admission
 from .._runtime.lifetime import Lifetime, Timeout, is_cancelled
 from .._verdict import NO_TURN
 from .._version import __version__
-from ..errors import ClientClosedError, NotAskedError, RequestTimeoutError, TransportError
+from ..errors import NotAskedError, RequestTimeoutError, TransportError
 from .credentials import Credentials
 from .exchange_errors import ExchangeErrors
 from .request import OutgoingRequest, RequestHeaders
@@ -160,8 +160,9 @@ class Http:
         Raises:
             ClientClosedError: The client is closed, or was meanwhile.
         """
-        if self._lifetime.closed:
-            raise ClientClosedError
+        lifetime = self._lifetime
+        if lifetime.closed or lifetime.loop is not asyncio.get_running_loop():
+            lifetime.enter()  # before another thread counts anything
         route = route or path.partition("?")[0]
         request = OutgoingRequest(method, path, request_id, route, etag, body, is_final)
         time = self.request_timeout if body is None else self.time_for(body.size or 0)
@@ -183,7 +184,7 @@ class Http:
             body.sent = sent
         result: Response | TransportError | None = None
         try:
-            with Timeout(self._lifetime, min(deadline, sent + time)):
+            with Timeout(lifetime, min(deadline, sent + time)):
                 result = await self._round_trip(request, admission)
                 result.sent, result.key = sent, key
         except (Exception, asyncio.CancelledError) as exc:

@@ -286,7 +286,7 @@ async def test_dropped_with_nothing_to_close(
 
 
 async def test_another_thread(trial: Trial) -> None:
-    """Another thread has another loop. The client goes on in its own."""
+    """Another thread has another loop, and changes nothing. The client goes on in its own."""
     async with RawServer() as server, server.client() as client:
         await trial.ends(client.get, REF, status="success")
 
@@ -302,6 +302,7 @@ async def test_another_thread(trial: Trial) -> None:
             assert not isinstance(await asyncio.to_thread(elsewhere, call), AiToEarnError)
         await trial.ends(client.get, REF, status="success")
         assert len(server.lines) == 1
+        assert client.statistics().requests == 2  # nothing was counted from there
     trial.wire(server, exactly=2)
 
 
