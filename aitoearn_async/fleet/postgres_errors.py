@@ -21,6 +21,14 @@ _HOPELESS = (
 )
 
 
+_SETUP = (
+    *("password authentication failed", "no password supplied", "no pg_hba.conf entry"),
+    *("does not exist", "no such database", "no such user", "SASL authentication failed"),
+)
+"""The words of failed connections that no repetition mends, by Postgres and by PgBouncer: psycopg
+has no codes of these."""
+
+
 def translated(error: psycopg.Error, url: str) -> FleetError:
     """Return the fleet's error for one of psycopg's."""
     where = shown(url) if "://" in url else url
@@ -32,5 +40,4 @@ def translated(error: psycopg.Error, url: str) -> FleetError:
 
 def _is_setup(text: str) -> bool:
     """Return whether a failed connection is one that no repetition mends."""
-    hints = ("password authentication failed", "does not exist", "no password supplied")
-    return any(hint in text for hint in (*hints, "no pg_hba.conf entry"))
+    return any(hint in text for hint in _SETUP)

@@ -453,6 +453,24 @@ def test_what_may_pass_in_postgres_is_tried_again(error: psycopg.Error) -> None:
     assert "hunter2" not in str(translated(error, "postgresql://x:hunter2@host/db"))
 
 
+@pytest.mark.parametrize(
+    "said",
+    [
+        'FATAL:  database "nowhere" does not exist',
+        'FATAL:  password authentication failed for user "fleet"',
+        # PgBouncer's words, at 1.18
+        "FATAL:  no such database: nowhere",
+        "FATAL:  no such user: fleet",
+        "FATAL:  SASL authentication failed",
+        "fe_sendauth: no password supplied",
+    ],
+)
+def test_what_does_not_pass_in_postgres_or_a_pooler_is_not_tried_again(said: str) -> None:
+    """A worker that tried on would wait for ever, with nothing but a line in its log."""
+    error = psycopg.OperationalError(f'connection to server at "host", port 5432 failed: {said}')
+    assert type(translated(error, "postgresql://host/db")) is FleetError
+
+
 # A file that is no ledger.
 
 
