@@ -112,7 +112,7 @@ class Parts:
         """Return how things stand now, with what the client has learned."""
         from ._api.statistics import statistics_of
 
-        return statistics_of(self.limiter, self.http.monitor, rhythm)
+        return statistics_of(self.caller, rhythm)
 
     def saver(
         self, where: Path | None, seconds: float, most: int

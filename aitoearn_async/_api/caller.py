@@ -115,6 +115,8 @@ class ApiCaller:
         clock: ServiceClock | None = None,
     ) -> None:
         self.http = http
+        self.failed: int = 0
+        """Requests that came to nothing."""
         self.clock: ServiceClock = clock or ServiceClock()
         self._retrier = Retrier(lifetime, attempts)
         self.lifetime: Lifetime = lifetime
@@ -315,7 +317,7 @@ class ApiCaller:
     def _note(self, subject: str, verdict: Verdict) -> Verdict:
         """Count a request that came to nothing, and log it."""
         if not isinstance(verdict.error, NotAskedError):
-            self.http.limiter.failed += 1
+            self.failed += 1
         logger.debug("%s: %s", subject, verdict.error)
         return verdict
 

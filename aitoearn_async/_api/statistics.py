@@ -10,8 +10,7 @@ from .._polling.cadence.rhythm import LearnedRhythm, Rhythm
 from .._resilience.breaker import BreakerState
 
 if TYPE_CHECKING:
-    from .._resilience.limiter import RequestLimiter
-    from .._resilience.monitor import ServiceMonitor
+    from .caller import ApiCaller
 
 
 class ClientStatistics(msgspec.Struct, frozen=True, kw_only=True):
@@ -38,13 +37,12 @@ class ClientStatistics(msgspec.Struct, frozen=True, kw_only=True):
     """The durations learned so far, for each kind of task that was waited for."""
 
 
-def statistics_of(
-    limiter: RequestLimiter, monitor: ServiceMonitor, rhythm: Rhythm
-) -> ClientStatistics:
+def statistics_of(caller: ApiCaller, rhythm: Rhythm) -> ClientStatistics:
     """Return how things stand now."""
+    limiter, monitor = caller.http.limiter, caller.http.monitor
     return ClientStatistics(
         requests=limiter.begun,
-        failures=limiter.failed,
+        failures=caller.failed,
         in_flight=limiter.in_flight,
         queued=limiter.queued,
         breaker=monitor.state,

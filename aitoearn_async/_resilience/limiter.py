@@ -110,8 +110,6 @@ class RequestLimiter:
         """Requests that went out, those sent again included."""
         self.in_flight: int = 0
         self.queued: int = 0
-        self.failed: int = 0
-        """Requests that came to nothing, as counted by the code that reads their responses."""
 
     def new_pace(self) -> Pace:
         """Return a pace for some of the requests."""
