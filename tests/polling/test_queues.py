@@ -1,10 +1,12 @@
-"""The two long queues against a plain list, cut into small pieces; and what is kept of them."""
+"""The long queues against a plain list, cut into small pieces; and what is kept of them."""
 
 from __future__ import annotations
 
 import gc
 import random
-from collections.abc import Iterator
+import tracemalloc
+from collections.abc import Iterable, Iterator
+from typing import Any
 
 import pytest
 from hypothesis import settings
@@ -12,7 +14,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from aitoearn_async import ImageRef, ImageTask
-from aitoearn_async._polling.batch.queues import FifoQueue, SortedQueue
+from aitoearn_async._polling.batch.queues import EarlierQueue, FifoQueue, SortedQueue
 from aitoearn_async._polling.wait.state import WaitState
 
 MANY = 50_000
@@ -106,15 +108,50 @@ class LineAsList(Queue):
         assert len(self.line) >= len(self.here)
 
 
-for machine in (HeapAsSortedList, LineAsList):
+class EarlierAsSortedList(Queue):
+    """Whatever came in whatever order, they leave by when they began, but for those over."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.queue: EarlierQueue[ImageTask] = EarlierQueue(link=3)
+
+    @rule(moments=st.lists(st.integers(0, 99), min_size=1, max_size=12))
+    def push(self, moments: list[int]) -> None:
+        for moment in moments:
+            wait = self.another(0.0)
+            wait.started = moment + self.number / 1_000  # no two at one moment
+            self.queue.push(wait)
+
+    @precondition(lambda self: self.here)
+    @rule()
+    def take_the_first(self) -> None:
+        first = min(self.here, key=lambda wait: wait.started)
+        assert self.queue.first() is first
+        self.queue.pop()
+        self.here.remove(first)
+
+    @invariant()
+    def it_knows_the_first(self) -> None:
+        assert self.queue.first() is min(self.here, key=lambda wait: wait.started, default=None)
+
+    @invariant()
+    def it_holds_them_all(self) -> None:
+        assert len(self.queue) >= len(self.here)
+
+
+for machine in (HeapAsSortedList, LineAsList, EarlierAsSortedList):
     machine.TestCase.settings = settings(stateful_step_count=40, derandomize=True)
 TestHeapAsSortedList = HeapAsSortedList.TestCase
 TestLineAsList = LineAsList.TestCase
+TestEarlierAsSortedList = EarlierAsSortedList.TestCase
 
 
 def waits(count: int, *, seed: int = 1) -> Iterator[WaitState[ImageTask]]:
     chance = random.Random(seed)
-    return (WaitState(due=chance.random(), ref=ImageRef(f"{number}")) for number in range(count))
+    return (
+        WaitState(due=chance.random(), ref=ImageRef(f"{number}"), started=chance.random())
+        for number in range(count)
+    )
 
 
 def seen_by_the_collector() -> int:
@@ -123,17 +160,40 @@ def seen_by_the_collector() -> int:
     return sum(type(thing) is WaitState for thing in gc.get_referents(*gc.get_objects()))
 
 
-@pytest.mark.parametrize("kind", [SortedQueue, FifoQueue])
-def test_the_collector_does_not_look_at_the_bulk(
-    kind: type[SortedQueue[ImageTask] | FifoQueue[ImageTask]],
-) -> None:
+KINDS = [SortedQueue, FifoQueue, EarlierQueue]
+
+
+def filled(kind: type[Any], some: Iterable[WaitState[ImageTask]]) -> Any:
+    """A queue of a kind, with these waits."""
     queue = kind()
-    add = queue.push if isinstance(queue, SortedQueue) else queue.append
-    for wait in waits(MANY):
+    add = queue.append if kind is FifoQueue else queue.push
+    for wait in some:
         add(wait)
+    return queue
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_collector_does_not_look_at_the_bulk(kind: type[Any]) -> None:
+    queue = filled(kind, waits(MANY))
     assert len(queue) == MANY
     assert queue.first() is not None
     assert seen_by_the_collector() < 10_000
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_queue_takes_a_few_bytes_of_each(kind: type[Any]) -> None:
+    """Whatever the order: a wait itself has three hundred."""
+    kept = list(waits(MANY))
+    gc.collect()
+    tracemalloc.start()
+    try:
+        queue = filled(kind, kept)
+        gc.collect()
+        taken, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert len(queue) == MANY
+    assert taken / MANY < 16
 
 
 def test_a_run_lets_go_of_what_has_left_it() -> None:

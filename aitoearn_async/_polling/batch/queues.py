@@ -3,8 +3,7 @@
 A full collection looks at each item of each list. Of a million waits that lie about in memory
 that takes some 75 ms, in which no request gets on; in tuples it takes 4 ms. Tuples of what it
 need not look at (`WaitState` is such) it leaves alone for good once it has seen them. So the bulk
-of two of the queues lies in tuples, and the third is for few. What the order means, and when who
-is due, is not known here.
+of the queues lies in tuples. What the order means, and when who is due, is not known here.
 """
 
 from __future__ import annotations
@@ -12,7 +11,7 @@ from __future__ import annotations
 import heapq
 import itertools
 from collections import deque
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from ...contract.tasks import Task
 from ..wait.state import WaitState
@@ -150,33 +149,76 @@ class FifoQueue(Generic[T]):
 class EarlierQueue(Generic[T]):
     """Waits that come in any order, the one that began first in front.
 
+    The latest to come are in a heap. When they are too many, all of them are put by, in order, as
+    a run.
+
     Args:
-        fewest: How many are here, at least, when those that are over are looked for.
+        link: How many are together in a run.
     """
 
-    def __init__(self, fewest: int = _LINK) -> None:
-        self._fewest = self._sweep_at = fewest
-        self._heap: list[tuple[float, int, WaitState[T]]] = []
+    def __init__(self, link: int = _LINK) -> None:
+        self._link = self._sweep_at = link
+        self._count = 0
+        self._near: list[tuple[float, int, WaitState[T]]] = []
+        # A heap too: when the first wait of each run began, a number, where it is, and the run.
+        self._runs: list[tuple[float, int, int, tuple[WaitState[T], ...]]] = []
         self._numbers = itertools.count()
 
     def __len__(self) -> int:
         """Return how many are here, with those that are over and have not been dropped yet."""
-        return len(self._heap)
+        return self._count
 
     def push(self, wait: WaitState[T]) -> None:
         """Add one. Where there are twice as many as were left by the last sweep, sweep again."""
-        if len(self._heap) >= self._sweep_at:
-            self._heap = [entry for entry in self._heap if not entry[2].over]
-            heapq.heapify(self._heap)
-            self._sweep_at = max(2 * len(self._heap), self._fewest)
-        heapq.heappush(self._heap, (wait.started, next(self._numbers), wait))
+        if self._count >= self._sweep_at:
+            self._sweep()
+        self._count += 1
+        heapq.heappush(self._near, (wait.started, next(self._numbers), wait))
+        if len(self._near) >= self._link:
+            self._put_by([wait for _, _, wait in sorted(self._near)])
+            self._near = []
 
     def first(self) -> WaitState[T] | None:
         """Return the one that began first; None if there is none. Drop those that are over."""
-        while self._heap and self._heap[0][2].over:
-            heapq.heappop(self._heap)
-        return self._heap[0][2] if self._heap else None
+        near, runs = self._near, self._runs
+        while near or runs:
+            if runs and (not near or runs[0][0] <= near[0][0]):
+                _, _, at, run = runs[0]
+                wait = run[at]
+            else:
+                wait = near[0][2]
+            if not wait.over:
+                return wait
+            self.pop()
+        return None
 
     def pop(self) -> None:
         """Take away the one that `first` has just returned."""
-        heapq.heappop(self._heap)
+        near, runs = self._near, self._runs
+        self._count -= 1
+        if not runs or (near and near[0][0] < runs[0][0]):
+            heapq.heappop(near)
+            return
+        _, number, at, run = runs[0]
+        if at + 1 < len(run):
+            heapq.heapreplace(runs, (run[at + 1].started, number, at + 1, run))
+        else:
+            heapq.heappop(runs)
+
+    def _put_by(self, waits: list[WaitState[T]]) -> None:
+        heapq.heappush(self._runs, (waits[0].started, next(self._numbers), 0, tuple(waits)))
+
+    def _sweep(self) -> None:
+        left = [wait for _, _, wait in self._near if not wait.over]
+        for _, _, at, run in self._runs:
+            left += [wait for wait in run[at:] if not wait.over]
+        left.sort(key=_began)
+        self._near, self._runs = [], []
+        for at in range(0, len(left), self._link):
+            self._put_by(left[at : at + self._link])
+        self._count = len(left)
+        self._sweep_at = max(2 * self._count, self._link)
+
+
+def _began(wait: WaitState[Any]) -> float:
+    return wait.started
