@@ -22,6 +22,7 @@ _.wait_all
 
 # Users read these.
 _.description
+_.exhausted  # of a batch's statistics
 _.expected_end
 _.group_id
 _.logo

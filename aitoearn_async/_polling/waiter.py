@@ -169,7 +169,7 @@ class Waiter(CoroutineLike[T], AsyncIterator[T]):
 
     async def _run(self) -> T:
         task = await self._until(changed=False)
-        if task.state is TaskState.FAILED and self._raise_on_failure:
+        if self._raise_on_failure and isinstance(self._decision, Ended) and self._decision.failed:
             raise TaskFailedError(task)  # type: ignore[arg-type]
         return task
 

@@ -136,12 +136,21 @@ def test_no_time_at_all_and_trouble(trouble: PollError) -> None:
     assert decision.error.__cause__ is trouble
 
 
-@pytest.mark.parametrize("status", ["success", "SUCCESS", "failed", "FAILURE", "expired"])
-def test_the_services_last_word_ends_it(status: str) -> None:
+@pytest.mark.parametrize(
+    ("status", "failed"),
+    [
+        ("success", False),
+        ("SUCCESS", False),
+        ("failed", True),
+        ("FAILURE", True),
+        ("expired", True),
+    ],
+)
+def test_the_services_last_word_ends_it(status: str, failed: bool) -> None:
     """Success and failure both end a wait, also past its deadline."""
     limits = settings(timeout=5)
     assert step(begun(limits), limits, reply(status), START, START + 9) == Ended(
-        ImageTask(log_id=REF.id, status=status)
+        ImageTask(log_id=REF.id, status=status), failed
     )
 
 

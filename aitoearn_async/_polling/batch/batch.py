@@ -153,13 +153,20 @@ class Batch(AsyncIterator[EitherOutcome[T]]):
     def statistics(self) -> BatchStatistics:
         """Return the statistics of the batch now. It costs next to nothing: call it often."""
         now = self._clock.time() if self._state != "not entered" else 0.0
-        return self._pool.meter.statistics(
-            now,
+        pool, meter = self._pool, self._pool.meter
+        return BatchStatistics(
             # Some that are in flight may have been discarded.
-            pending=max(0, len(self._held) - self._pool.in_flight),
-            in_flight=self._pool.in_flight,
+            pending=max(0, len(self._held) - pool.in_flight),
+            in_flight=pool.in_flight,
             ready=len(self._ready),
             saving=self._save_queue.held,
+            succeeded=meter.ends["succeeded"],
+            failed=meter.ends["failed"],
+            unresolved=meter.ends["unresolved"],
+            polls=meter.polls,
+            unchanged=meter.unchanged,
+            polls_per_second=meter.per_second(now),
+            lag=meter.lag,
             exhausted=self._ref_reader.done,
             time_left=self._time_left(now),
         )

@@ -13,13 +13,11 @@ import time
 from collections.abc import (
     AsyncGenerator,
     AsyncIterable,
-    AsyncIterator,
     Callable,
     Generator,
     Iterable,
-    Iterator,
 )
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 T = TypeVar("T")
 
@@ -65,11 +63,10 @@ class RefReader(Generic[T]):
         source, self._source = self._source, ()
         self._turn_ends = time.monotonic() + _TURN
         try:
-            if isinstance(source, AsyncIterable):
-                reading = self._read_async(aiter(source))
-            else:
-                reading = self._read(iter(source))
-            del source
+            is_async = isinstance(source, AsyncIterable)
+            items: Any = aiter(source) if isinstance(source, AsyncIterable) else iter(source)
+            reading = self._read(items, is_async=is_async)
+            del source, items
             await reading
         except Exception as exc:
             # The batch raises it after the outcomes of the refs that could be read.
@@ -89,34 +86,22 @@ class RefReader(Generic[T]):
         if self._room is not None and not self._room.done() and self._has_room():
             self._room.set_result(None)
 
-    async def _read(self, items: Iterator[T]) -> None:
+    async def _read(self, items: Any, *, is_async: bool) -> None:
+        end = StopAsyncIteration if is_async else StopIteration
         try:
             while True:
                 await self._wait_for_room()
                 try:
-                    item = next(items)
-                except StopIteration:
+                    item = await anext(items) if is_async else next(items)
+                except end:
                     return
                 self._admit(item)
         except BaseException:
-            if inspect.isgenerator(items):
-                with _told():
-                    items.close()
-            raise
-
-    async def _read_async(self, items: AsyncIterator[T]) -> None:
-        try:
-            while True:
-                await self._wait_for_room()
-                try:
-                    item = await anext(items)
-                except StopAsyncIteration:
-                    return
-                self._admit(item)
-        except BaseException:
-            if isinstance(items, AsyncGenerator):
-                with _told():
+            with _told():
+                if isinstance(items, AsyncGenerator):
                     await items.aclose()
+                elif inspect.isgenerator(items):
+                    items.close()
             raise
 
     async def _wait_for_room(self) -> None:

@@ -83,34 +83,6 @@ class PollMeter:
         # All seconds but the present one are whole.
         return sum(self._buckets) / min(max(now - self._since, 1.0), _SECONDS - 1 + now % 1)
 
-    def statistics(
-        self,
-        now: float,
-        *,
-        pending: int,
-        in_flight: int,
-        ready: int,
-        saving: int,
-        exhausted: bool,
-        time_left: tuple[float, float] | None,
-    ) -> BatchStatistics:
-        """Add what is counted here to what the batch counts."""
-        return BatchStatistics(
-            pending=pending,
-            in_flight=in_flight,
-            ready=ready,
-            saving=saving,
-            exhausted=exhausted,
-            time_left=time_left,
-            succeeded=self.ends["succeeded"],
-            failed=self.ends["failed"],
-            unresolved=self.ends["unresolved"],
-            polls=self.polls,
-            unchanged=self.unchanged,
-            polls_per_second=self.per_second(now),
-            lag=self.lag,
-        )
-
     def _advance(self, now: float) -> None:
         second = int(now)
         if second == self._second and self._since is not None:

@@ -12,7 +12,6 @@ from collections import deque
 from collections.abc import Callable, Coroutine
 from typing import Any, Generic, TypeVar, cast
 
-from ...contract.status import TaskState
 from ...contract.tasks import AnyTask, Task, TaskRef
 from ...errors import (
     AiToEarnError,
@@ -203,7 +202,7 @@ class WorkerPool(Generic[T]):
         error = self._final_errors.get(wait.ref)
         if error is not None or wait.final_poll_for != OWED:
             error = error or give_up(wait, self.settings_of(wait.ref), now).error
-            self._end(wait, wait.latest_known(), error)
+            self._end(wait, wait.latest_known(), error, has_ended=False)
         elif wait.due < 0 and (group := self._rounds.of(wait.ref)) is not None:
             group.release(wait)
             self._agenda.add(wait, now)
@@ -279,8 +278,8 @@ class WorkerPool(Generic[T]):
                 self._agenda.add(wait, decision.moment)
         elif isinstance(decision, Ended):
             task: T = decision.task
-            failed = task.state is TaskState.FAILED
-            self._end(wait, task, TaskFailedError(cast("AnyTask", task)) if failed else None)
+            error = TaskFailedError(cast("AnyTask", task)) if decision.failed else None
+            self._end(wait, task, error, has_ended=True)
         else:
             if isinstance(decision.error, AuthenticationError | ConnectionFailedError):
                 self._agenda.end(wait)  # or it would hold the error, and that its frames, for good
@@ -289,6 +288,8 @@ class WorkerPool(Generic[T]):
             self._agenda.fail_at(wait, decision.moment)
             self.arm()
 
-    def _end(self, wait: WaitState[T], task: T | None, error: AiToEarnError | None) -> None:
-        self._forget(wait, has_ended=task is not None and task.done)
+    def _end(
+        self, wait: WaitState[T], task: T | None, error: AiToEarnError | None, *, has_ended: bool
+    ) -> None:
+        self._forget(wait, has_ended=has_ended)
         self._ended(wait, task, error)

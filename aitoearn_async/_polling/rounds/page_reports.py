@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 from ..._error_base import is_of_the_service
 from ..._verdict import Verdict
 from ...contract.endpoints import endpoint_of
+from ...contract.status import TaskState
 from ...contract.tasks import Task, TaskRef
 from ...errors import (
     ApiError,
@@ -72,7 +73,7 @@ class ReportedEnd:
         if not rest and turns.bit_count() == 1 and not was_asked:
             task = await source.draft(ref, deadline)
             if task is not None:
-                return Ended(task)
+                return _ended(task)
         if is_refused and not rest:
             return self._bare(ref)
         return self._at_the_end(ref, decision)
@@ -88,7 +89,11 @@ class ReportedEnd:
         return decision
 
     def _bare(self, ref: TaskRef[T]) -> Ended[T]:
-        return Ended(endpoint_of(ref).bare(ref.id, self._status))
+        return _ended(endpoint_of(ref).bare(ref.id, self._status))
+
+
+def _ended(task: T) -> Ended[T]:
+    return Ended(task, task.state is TaskState.FAILED)
 
 
 class PageReports:

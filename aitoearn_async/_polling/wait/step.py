@@ -23,6 +23,7 @@ import msgspec
 
 from ..._verdict import NO_TURN, Verdict, longer
 from ...contract.endpoints import ENDPOINTS
+from ...contract.status import TaskState
 from ...contract.tasks import Task
 from ...errors import (
     AiToEarnError,
@@ -62,6 +63,7 @@ class Ended(msgspec.Struct, Generic[T]):
     """The task has ended, as the service says."""
 
     task: T
+    failed: bool
     changed: bool = True
 
 
@@ -140,11 +142,14 @@ def _after_reply(
         if learner is not None:
             observe_running(wait, asked)
         return _next(wait, settings, None, now, changed, reply.retry_after)
-    wait.latest, is_over = task, task.done
+    wait.latest, state = task, task.state
+    is_over = state is not TaskState.RUNNING
     if learner is not None:
         times = ENDPOINTS[type(wait.ref)].times_of(task)
         observe(wait, learner, times, asked, now, is_over=is_over)
-    return Ended(task) if is_over else _next(wait, settings, task, now, changed, reply.retry_after)
+    if is_over:
+        return Ended(task, state is TaskState.FAILED)
+    return _next(wait, settings, task, now, changed, reply.retry_after)
 
 
 def _after_trouble(
