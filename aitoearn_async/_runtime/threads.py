@@ -162,6 +162,10 @@ class _Daemons(Executor):
                 return
             try:
                 future.set_result(fn(*args, **kwargs))
+            except StopIteration as exc:
+                error = RuntimeError("what was called in a thread raised StopIteration")
+                error.__cause__ = exc  # a future of asyncio takes none, and would never be done
+                future.set_exception(error)
             except BaseException as exc:
                 future.set_exception(exc)
 

@@ -296,6 +296,20 @@ async def test_one_goes_after_a_crowd_of_them(monkeypatch: pytest.MonkeyPatch) -
         assert len(store.kept) == 101
 
 
+async def test_a_file_whose_read_stops_as_an_iterator_does() -> None:
+    """That is a mistake, and the call ends with it."""
+
+    class Pieces(io.BytesIO):
+        def read(self, size: int | None = -1) -> bytes:
+            return next(parts)
+
+    parts = iter([PNG])
+    async with Store() as store, Service(store) as service, service.client() as client:
+        with pytest.raises(RuntimeError, match="StopIteration"):
+            await client.upload(Pieces())
+        assert store.heads == []
+
+
 FORKED = """
 import asyncio, os
 from aitoearn_async import Client
