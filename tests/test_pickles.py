@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import base64
+import copy
 import json
 import pickle
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 import aitoearn_async
-from aitoearn_async import ImageRef, ImageTask, Outcome, ServiceUnreachableError, VideoRef
+from aitoearn_async import Client, ImageRef, ImageTask, Outcome, ServiceUnreachableError, VideoRef
 
 RECORDED: dict[str, str] = json.loads(
     (Path(__file__).parent / "data" / "pickles-0.1.0.json").read_text(encoding="utf-8")
@@ -56,3 +58,16 @@ def test_a_process_that_has_imported_nothing_reads_it() -> None:
     command = [sys.executable, "-W", "error", "-c", code, RECORDED["Outcome"], RECORDED["ImageRef"]]
     run = subprocess.run(command, capture_output=True, text=True, check=False)
     assert run.stdout.split() == ["True", "image:66f0c0ffee0123456789abcd"], run.stderr
+
+
+@pytest.mark.parametrize("copied", [copy.copy, copy.deepcopy, pickle.dumps])
+def test_what_is_bound_to_a_client_says_so(
+    copied: Callable[[object], object], aitoearn_client: Client
+) -> None:
+    """A process pool cannot have a wait; it can have the ref."""
+    ref = ImageRef("66f0c0ffee0123456789abcd")
+    waiter, batch = aitoearn_client.wait_for(ref), aitoearn_client.as_completed([ref])
+    for bound in (waiter, batch):
+        with pytest.raises(TypeError, match=r"is bound to its client .*: pass refs on"):
+            copied(bound)
+    waiter.close()  # it is not to be awaited

@@ -13,7 +13,7 @@ import inspect
 from abc import abstractmethod
 from collections.abc import Callable, Coroutine, Generator
 from types import CodeType, CoroutineType, FrameType, FunctionType, MethodType, TracebackType
-from typing import Any, TypeVar, TypeVarTuple, cast
+from typing import Any, NoReturn, TypeVar, TypeVarTuple, cast
 
 T = TypeVar("T")
 F = TypeVar("F", bound=Callable[..., Any])
@@ -41,6 +41,16 @@ def not_an_end(error: BaseException) -> BaseException:
     )
     wrapped.__cause__ = error
     return wrapped
+
+
+class Bound:
+    """An object of one client and one event loop."""
+
+    def __reduce_ex__(self, protocol: Any) -> NoReturn:
+        raise TypeError(
+            f"a {type(self).__name__} is bound to its client and its event loop, and is not "
+            "pickled nor copied: pass refs on, or outcomes"
+        )
 
 
 class CoroutineLike(Coroutine[Any, Any, T]):

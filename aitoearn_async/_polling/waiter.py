@@ -15,7 +15,7 @@ from .._verdict import Verdict
 from ..contract.status import TaskState
 from ..contract.tasks import AnyRef, Task, TaskRef
 from ..errors import TaskFailedError
-from .awaitables import CoroutineLike, not_an_end
+from .awaitables import Bound, CoroutineLike, not_an_end
 from .rounds.shared_rounds import SharedRounds
 from .wait.clock import Clock
 from .wait.ends import response_deadline, warn_of_first_failure
@@ -44,7 +44,7 @@ class _CollectedState(WaitState[T], gc=True):
     """
 
 
-class Waiter(CoroutineLike[T], AsyncIterator[T]):
+class Waiter(Bound, CoroutineLike[T], AsyncIterator[T]):
     """A wait for one task, made by `Client.wait_for`.
 
     `await` it for the finished task, or iterate it for every change:

@@ -16,7 +16,7 @@ from typing import Any, TypeVar, cast
 from ...contract.endpoints import ref_of
 from ...contract.tasks import Task, TaskRef
 from ...errors import AiToEarnError
-from ..awaitables import call, not_an_end
+from ..awaitables import Bound, call, not_an_end
 from ..cadence.rhythm import TimeLeft
 from ..rounds.pages import PageSource
 from ..wait.clock import Clock
@@ -39,7 +39,7 @@ _MOST_READY = 1024
 """The number of outcomes that may wait to be read before the polling pauses."""
 
 
-class Batch(AsyncIterator[EitherOutcome[T]]):
+class Batch(Bound, AsyncIterator[EitherOutcome[T]]):
     """The outcomes of many tasks, as they end; made by `Client.as_completed`.
 
         async with client.as_completed(refs) as batch:
