@@ -147,9 +147,16 @@ class Poller:
             "GET", path, request_id, deadline, route=route, etag=etag, is_final=is_final
         )
         if isinstance(response, Response) and known is not None:
-            result = self._unchanged(wait, known, endpoint, response, etag)
-            if result is not None:
-                return result
+            if self._is_unchanged(wait, known, endpoint, response, etag):
+                return PollResult(
+                    known,
+                    None,
+                    response.validator,
+                    response.sent,
+                    response.is_stored,
+                    response.retry_after,
+                    response.status == 304,
+                )
             if response.status == 304 and etag is not None:
                 # It is unchanged since another response than ours: that says nothing.
                 response = await self._http.send("GET", path, request_id, deadline, route=route)
@@ -164,10 +171,17 @@ class Poller:
             if settled is None:
                 return task
             return PollResult(sys.intern(settled.status), settled)
-        self._drafts.note_good(ref)
         assert isinstance(response, Response)
-        # One copy of a word for all the waits that hold it.
-        return _result(sys.intern(task.status), task, response, stored=bool(question.is_copy))
+        if wait.last_error is not None:
+            self._drafts.note_good(ref)
+        return PollResult(
+            sys.intern(task.status),  # one copy of a word for all the waits that hold it
+            task,
+            response.validator,
+            response.sent,
+            bool(question.is_copy),
+            response.retry_after,
+        )
 
     async def _ask_again(
         self,
@@ -198,15 +212,15 @@ class Poller:
             task = await credentials.refresh_if_rejected(task, response, deadline)
         return task, response
 
-    def _unchanged(
+    def _is_unchanged(
         self,
         wait: WaitState[T],
         known: str,
         endpoint: Endpoint[T],
         response: Response,
         etag: str | None,
-    ) -> PollResult[T] | None:
-        """Return the result of a response that says what the wait knows; None for any other."""
+    ) -> bool:
+        """Return whether a response says what the wait knows, and no more."""
         ref = wait.ref
         if response.is_stored:
             self._cache.note(response)
@@ -214,20 +228,20 @@ class Poller:
             if not matches(etag, response.headers):
                 self._monitor.record_ignored(response.admission)
                 self._conditional.note_spoiled()
-                return None
+                return False
             self._conditional.note_good()
         else:
             try:
                 is_good = response.status == 200
                 head = decode_head(response.body, endpoint.codec) if is_good else None
             except MemoryError:
-                return None
+                return False
             if head is None or head.status != known or not is_for(ref, head.id):
-                return None
+                return False
             if wait.last_error is not None:
                 self._drafts.note_good(ref)
         self._caller.accept(response, ref.id)
-        return _result(known, None, response, stored=response.is_stored)
+        return True
 
     def _task(self, question: PollQuestion[T], response: Response | TransportError) -> T | Verdict:
         """Return the whole task of a response, or the verdict on it."""
@@ -282,16 +296,3 @@ class _ConditionalPolls:
         """Note a 304 that had to be asked again."""
         self._next = min(2 * self._next + 1, _MOST_UNCONDITIONAL)
         self._left = self._next
-
-
-def _result(status: str, task: T | None, response: Response, *, stored: bool) -> PollResult[T]:
-    """Return the result of a good response."""
-    return PollResult(
-        status,
-        task,
-        response.validator,
-        response.sent,
-        stored,
-        response.retry_after,
-        response.status == 304,
-    )
