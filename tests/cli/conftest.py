@@ -21,6 +21,7 @@ from collections.abc import Callable, Coroutine, Iterator
 from typing import Any, NamedTuple, ParamSpec, TextIO, TypeVar
 
 import pytest
+from rich.console import Console, RenderableType
 
 from aitoearn_async.__main__ import main
 from aitoearn_async.emulator import Emulator, VirtualTimeLoop
@@ -213,6 +214,14 @@ def everything(control: int) -> bytes:
         while chunk := os.read(control, 4096):
             seen += chunk
     return seen
+
+
+def drawn(renderable: RenderableType, width: int) -> list[str]:
+    """What a terminal of this width would show, line by line."""
+    console = Console(width=width, color_system=None)
+    with console.capture() as capture:
+        console.print(renderable)
+    return [line.rstrip() for line in capture.get().splitlines()]
 
 
 def adopt_terminal() -> None:

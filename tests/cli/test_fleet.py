@@ -19,7 +19,7 @@ from aitoearn_async._cli.files import results_file
 from aitoearn_async._cli.report import fleet as report
 from aitoearn_async.fleet import Fleet, FleetMember, FleetStatus
 
-from .conftest import Invoke, Service, plain, spawn
+from .conftest import Invoke, Service, drawn, plain, spawn
 
 
 @pytest.fixture(autouse=True)
@@ -181,20 +181,13 @@ def test_a_fleet_of_another_name_is_not_made_by_a_look(
 def test_a_worker_says_where_it_makes_a_fleet(
     elsewhere: Path, virtual: Service, invoke: Invoke
 ) -> None:
-    """It may come first, and it may be in the wrong place."""
+    """It may come first, and it may be in the wrong place. Ctrl-C hands over, as SIGTERM does."""
     for made in (True, False):
         told_after(virtual, 5, signal.SIGINT)
         worked = invoke("fleet", "work")
         assert worked.status == 0
         assert (f"{elsewhere} does not exist; it is made" in worked.err) == made
-
-
-def test_a_worker_is_interrupted_as_it_is_told_to_stop(virtual: Service, invoke: Invoke) -> None:
-    """Ctrl-C hands over, too."""
-    told_after(virtual, 5, signal.SIGINT)
-    worked = invoke("fleet", "work")
-    assert worked.status == 0
-    assert "stopped; the tasks it waited for are handed over" in worked.err
+        assert "stopped; the tasks it waited for are handed over" in worked.err
 
 
 def test_a_fleet_is_watched(virtual: Service, invoke: Invoke) -> None:
@@ -249,12 +242,7 @@ def test_a_crowd_is_cut_short() -> None:
         members=members,
     )
     assert report.line(status).endswith("22.0 polls/s, oldest 7 s, host:3: 401: no")
-    from rich.console import Console
-
-    console = Console(width=100)
-    with console.capture() as capture:
-        console.print(report.frame(status))
-    shown = capture.get()
+    shown = "\n".join(drawn(report.frame(status), 100))
     assert "and 3 more" in shown
     assert "host:19" in shown
     assert "host:20" not in shown
@@ -314,19 +302,12 @@ def test_a_bad_line_of_a_file_is_named(virtual: Service, invoke: Invoke, tmp_pat
 
 
 def test_a_fleet_is_shown_on_a_terminal(service: Service, invoke: Invoke) -> None:
-    """As a table of its members, with what they hold."""
-    invoke("fleet", "add", "image:1")
-    shown = plain(invoke("fleet", "status", tty=True).out)
-    assert "share of the rate" in shown
-    assert "1 waiting, 0 held, 0 to read, 0 done, 0 workers, 0 readers" in shown
-
-
-def test_a_fleet_that_is_shown_once_is_not_redrawn(service: Service, invoke: Invoke) -> None:
-    """The terminal is as after any other command: no cursor was hidden, nothing written over."""
+    """Once, as a table of its members: no cursor was hidden, and nothing is written over."""
     invoke("fleet", "add", "image:1")
     out = invoke("fleet", "status", tty=True).out
     assert out.count("share of the rate") == 1
     assert "\x1b[?25" not in out
+    assert "1 waiting, 0 held, 0 to read, 0 done, 0 workers, 0 readers" in plain(out)
 
 
 def test_what_is_submitted_can_be_added(service: Service, invoke: Invoke) -> None:

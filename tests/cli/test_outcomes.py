@@ -166,12 +166,6 @@ def test_json_has_a_line_for_each_outcome(virtual: Service, invoke: Invoke) -> N
     assert by_ref[str(failed)]["error"]["message"].endswith("failed: No.")
 
 
-def test_the_language_is_passed_on(service: Service, invoke: Invoke) -> None:
-    """`--language` is what the service is asked to speak."""
-    result = invoke("get", "video:66f0c1d2e3a4b5c6d7e8f901", "--language", "zh-CN")
-    assert "无效的 AI 任务 ID" in result.err
-
-
 def test_nothing_of_the_services_is_obeyed(service: Service, invoke: Invoke) -> None:
     """Escape sequences and line breaks in the service's words do not reach the terminal."""
     evil = "no\x1b]0;owned\x07\nimage:x success"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import io
 import os
 import pty
 import re
@@ -12,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from rich.console import Console
 
 from aitoearn_async import BatchStatistics, Client, ImageRef, ImageTask
 from aitoearn_async._cli.report import progress, tables
@@ -22,7 +20,7 @@ from aitoearn_async._cli.report.reporters import LogReporter, Reporter
 from aitoearn_async._cli.report.snapshot import WaitSnapshot, snapshot_of
 from aitoearn_async.emulator import Emulator
 
-from .conftest import Invoke, Service, everything, plain, spawn
+from .conftest import Invoke, Service, drawn, everything, plain, spawn
 
 
 def stand(
@@ -43,11 +41,8 @@ def stand(
     return Progress(total, ends, statistics, elapsed, left, failures)
 
 
-def drawn(shown: Progress, width: int = 60) -> list[str]:
-    out = Console(file=io.StringIO(), width=width, color_system=None)
-    out.print(tables.progress_bar(shown))
-    assert isinstance(out.file, io.StringIO)
-    return [line.rstrip() for line in out.file.getvalue().splitlines()]
+def bar(shown: Progress, width: int = 60) -> list[str]:
+    return drawn(tables.progress_bar(shown), width)
 
 
 def steadily(seconds: int, each: int, before: int = 0) -> list[tuple[float, int]]:
@@ -126,14 +121,8 @@ def test_a_handful_takes_as_long_as_the_last_of_them(
         for ref, left in zip(refs, ranges, strict=True)
     ]
     done = ImageTask(log_id="f" * 24, status="success")
-    out = Console(file=io.StringIO(), width=100, color_system=None)
-    out.print(
-        tables.wait_table(
-            [*waits, WaitSnapshot(ref=done.ref, task=done, error=None, polls=3, elapsed=9.0)], 20
-        )
-    )
-    assert isinstance(out.file, io.StringIO)
-    last = out.file.getvalue().splitlines()[-1]
+    ended = WaitSnapshot(ref=done.ref, task=done, error=None, polls=3, elapsed=9.0)
+    last = drawn(tables.wait_table([*waits, ended], 20), 100)[-1]
     assert last.partition(" · time left")[2] == text.partition("time left")[2].replace("-", "–")
 
 
@@ -163,12 +152,12 @@ async def test_the_end_that_a_wait_expects_is_seen(
 )
 def test_the_bar_is_as_long_as_what_has_ended(total: int, ended: int, share: str) -> None:
     """The bar shows how much has ended; of an empty list, all."""
-    assert drawn(stand(total, ended))[0].endswith(f" {share}")
+    assert bar(stand(total, ended))[0].endswith(f" {share}")
 
 
 def test_the_live_view() -> None:
     """The live view has a bar, the counts, the speed, an estimate and what went wrong of late."""
-    lines = drawn(
+    lines = bar(
         stand(1_000_000, 999_999, failed=20, left=(70, 250), failures=("x failed: \x1bNo.",))
     )
     assert lines[0].startswith("━━━━")
@@ -184,8 +173,8 @@ def test_the_live_view() -> None:
 
 def test_the_live_view_at_the_end() -> None:
     """At the end nothing is estimated."""
-    assert "time left" not in "".join(drawn(stand(ended=1000)))
-    assert drawn(stand(ended=1000))[0].endswith("100 %")
+    assert "time left" not in "".join(bar(stand(ended=1000)))
+    assert bar(stand(ended=1000))[0].endswith("100 %")
 
 
 def test_lag_is_shown_when_it_matters() -> None:
@@ -199,7 +188,7 @@ def test_lag_is_shown_when_it_matters() -> None:
 def test_a_narrow_terminal_cuts_lines() -> None:
     """Where it is narrow lines are cut, so that the view stays as high as it is."""
     long = stand(failures=("image:66f0c1d2e3a4b5c6d7e8f901 failed: " + "no " * 50,))
-    assert len(drawn(long, width=40)) == len(drawn(long, width=200))
+    assert len(bar(long, 40)) == len(bar(long, 200))
 
 
 def test_what_is_left_is_said_in_numbers() -> None:

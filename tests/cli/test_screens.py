@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from rich.console import Console
 
 from aitoearn_async import (
     AiToEarnError,
@@ -32,7 +31,7 @@ from aitoearn_async._cli.report.exit_status import ExitStatus, worst
 from aitoearn_async._cli.report.snapshot import WaitSnapshot
 from aitoearn_async._cli.run import demo
 
-from .conftest import Invoke, Service, Tty, plain
+from .conftest import Invoke, Service, Tty, drawn, plain
 
 REF = ImageRef("66f0c1d2e3a4b5c6d7e8f901")
 RUNNING = ImageTask(status="generating", log_id=REF.id)
@@ -46,11 +45,8 @@ def snapshot(
     return WaitSnapshot(ref=REF, task=task, trouble=trouble, polls=3, elapsed=4.1, error=error)
 
 
-def drawn(snapshots: list[WaitSnapshot], room: int = 20, width: int = 80) -> list[str]:
-    out = Console(file=io.StringIO(), width=width, color_system=None)
-    out.print(tables.wait_table(snapshots, room))
-    assert isinstance(out.file, io.StringIO)
-    return [line.rstrip() for line in out.file.getvalue().splitlines()]
+def table(snapshots: list[WaitSnapshot], room: int = 20, width: int = 80) -> list[str]:
+    return drawn(tables.wait_table(snapshots, room), width)
 
 
 @pytest.mark.parametrize(
@@ -72,19 +68,19 @@ def drawn(snapshots: list[WaitSnapshot], room: int = 20, width: int = 80) -> lis
 )
 def test_a_row_says_how_a_task_stands(shown: WaitSnapshot, words: str) -> None:
     """A row has the task, what the last poll said, and what it cost."""
-    row = drawn([shown])[1]
+    row = table([shown])[1]
     assert re.fullmatch(rf"{REF}  {re.escape(words)} +3  4\.1 s", row)
 
 
 def test_narrow_terminals_lose_the_end_of_the_status() -> None:
     """Where it is narrow the status is cut; the task and the numbers are not, and no row breaks."""
-    row = drawn([snapshot(FAILED, TaskFailedError(FAILED))], width=60)[1]
+    row = table([snapshot(FAILED, TaskFailedError(FAILED))], width=60)[1]
     assert re.fullmatch(rf"{REF}  failed: .*…  +3  4\.1 s", row)
 
 
 def test_a_low_terminal_shows_what_still_runs() -> None:
     """Where not all tasks fit, those that have ended make room."""
-    lines = drawn([snapshot(MADE)] * 5 + [snapshot(RUNNING)] * 2, room=3)
+    lines = table([snapshot(MADE)] * 5 + [snapshot(RUNNING)] * 2, room=3)
     assert [line.split()[1] for line in lines[1:4]] == ["running", "running", "succeeded"]
     assert lines[4:] == ["and 4 more", "", "5 of 7 ended · 5 succeeded"]
 

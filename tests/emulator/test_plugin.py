@@ -12,8 +12,7 @@ from xml.etree import ElementTree
 
 import pytest
 
-from aitoearn_async import Client
-from aitoearn_async.emulator import Emulator, VirtualTimeLoop
+from aitoearn_async.emulator import VirtualTimeLoop
 
 INI = """
 [pytest]
@@ -154,26 +153,6 @@ def _read(junit: Path, said: str) -> UsersRun:
     return run
 
 
-async def test_the_fixtures_belong_together(
-    aitoearn_service: Emulator, aitoearn_client: Client
-) -> None:
-    """The client asks the emulator, with the right key."""
-    ref = aitoearn_service.add_image("success")
-    image = await aitoearn_client.get(ref)
-    assert (image.ref, image.status) == (ref, "success")
-    assert len(aitoearn_service.requests) == 1
-
-
-async def test_a_wait_ends_when_the_life_says_so(
-    aitoearn_service: Emulator, aitoearn_client: Client
-) -> None:
-    """A client waits for a task of the emulator, on whatever time the loop keeps."""
-    ref = aitoearn_service.add_video(("InProgress", 90.0), "SUCCESS")
-    video = await aitoearn_client.wait_for(ref, timeout=600)
-    assert video.done
-    assert len(aitoearn_service.requests) > 1
-
-
 @pytest.mark.sampled(2)
 def test_fixtures_and_mark_in_a_users_run(users_run: UsersRun) -> None:
     """Fixtures work in both modes; only tests with the mark get virtual time.
@@ -221,37 +200,6 @@ def test_a_fixture_on_another_loop_says_so(pytester: pytest.Pytester) -> None:
     result = pytester.runpytest_inprocess("-W", "error", "--strict-markers")
     result.assert_outcomes(failed=1)
     result.stdout.fnmatch_lines(["*asyncio_default_fixture_loop_scope*"])
-
-
-@pytest.mark.slow
-def test_without_pytest_asyncio(pytester: pytest.Pytester) -> None:
-    """Other tests run as ever; those that ask for a fixture or the mark are told what to install.
-
-    None of them silently runs in real time.
-    """
-    # The way Python itself remembers that a module cannot be imported.
-    pytester.makepyfile(hide="import sys; sys.modules['pytest_asyncio'] = None")
-    pytester.makepyfile(
-        test_fixtures="""
-        def test_other():
-            pass
-
-        def test_service(aitoearn_service):
-            pass
-        """,
-        test_mark="""
-        import pytest
-
-        @pytest.mark.virtual_time
-        def test_virtual():
-            pass
-        """,
-    )
-    strictly = ["-W", "error", "--strict-markers", "--continue-on-collection-errors"]
-    result = pytester.runpytest_subprocess(*strictly, "-p", "no:asyncio", "-p", "hide")
-    result.assert_outcomes(passed=1, errors=2)
-    result.stdout.fnmatch_lines(["*aitoearn_service needs pytest-asyncio*testing*"])
-    result.stdout.fnmatch_lines(["*virtual_time needs pytest-asyncio*testing*"])
 
 
 def test_loading_the_plugin_leaves_the_emulator_alone(pytester: pytest.Pytester) -> None:
