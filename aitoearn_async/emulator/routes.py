@@ -50,7 +50,7 @@ def find(method: str, path: str) -> Route | None:
 def ref_of(path: str) -> AnyRef | None:
     """Return the task that a path (decoded, no query) asks for; `None` if it names none."""
     for pattern, kind in _TASK_PATHS.items():
-        if found := re.fullmatch(pattern, path):
+        if found := pattern.fullmatch(path):
             try:
                 return kind(found[1])
             except ValueError:
@@ -90,7 +90,10 @@ def _volcengine(service: Service, call: Call) -> Answer:
 
 _IMAGE: Final = r"/api/ai/image/task/([^/]+)"
 _VIDEO: Final = r"/api/ai/video/generations/([^/]+)"
-_TASK_PATHS: Final[dict[str, type[AnyRef]]] = {_IMAGE: ImageRef, _VIDEO: VideoRef}
+_TASK_PATHS: Final[dict[re.Pattern[str], type[AnyRef]]] = {
+    re.compile(_IMAGE): ImageRef,
+    re.compile(_VIDEO): VideoRef,
+}
 _VIDEOS: Final = r"/api/ai/video/generations"
 
 
