@@ -23,7 +23,7 @@ from aitoearn_async import (
     TaskRef,
     WaitStrategy,
 )
-from aitoearn_async._polling.wait.settings import WaitSettings
+from aitoearn_async._polling.wait.settings import Evidence, WaitSettings
 from aitoearn_async._polling.wait.state import PollError, PollResult, WaitState
 from aitoearn_async._verdict import Verdict
 from aitoearn_async.contract.endpoints import endpoint_of
@@ -93,6 +93,13 @@ class Service:
         )
 
 
+class KnownService:
+    """A service that has been seen."""
+
+    answered: bool = True
+    address: str = ""
+
+
 def batch(
     refs: Iterable[TaskRef[ImageTask] | str] | AsyncIterable[TaskRef[ImageTask] | str],
     service: Service,
@@ -106,7 +113,7 @@ def batch(
     progress: Callable[[BatchStatistics], None] | None = None,
 ) -> Batch[ImageTask]:
     """A batch that asks this service."""
-    settings = WaitSettings(timeout, patience, wait)
+    settings = WaitSettings(timeout, patience, wait, Evidence((), KnownService()))
 
     def settings_of(ref: TaskRef[ImageTask]) -> WaitSettings:
         endpoint_of(ref)

@@ -28,11 +28,13 @@ from aitoearn_async import (
     WaitTimeoutError,
 )
 from aitoearn_async._polling.wait.ends import deadline_of, end_of, patience_end, response_deadline
-from aitoearn_async._polling.wait.settings import WaitSettings
+from aitoearn_async._polling.wait.settings import Evidence, WaitSettings
 from aitoearn_async._polling.wait.state import PollError, PollResult, WaitState
 from aitoearn_async._polling.wait.step import Decision, Ended, GiveUpAt, PollAt, begin
 from aitoearn_async._polling.wait.step import step as step_on
 from aitoearn_async._verdict import NO_TURN, Verdict
+
+from .model import KnownService
 
 REF = ImageRef("66" * 12)
 START = 1000.0
@@ -62,7 +64,7 @@ def unchanged(status: str = "generating") -> PollResult[ImageTask]:
 def settings(
     timeout: float = math.inf, patience: float = 300.0, delay: float = 10.0
 ) -> WaitSettings:
-    return WaitSettings(timeout, patience, wait_fixed(delay))
+    return WaitSettings(timeout, patience, wait_fixed(delay), Evidence((), KnownService()))
 
 
 def begun(settings: WaitSettings, ref: ImageRef = REF) -> WaitState[ImageTask]:
@@ -568,7 +570,7 @@ def test_the_first_poll_can_be_held_too() -> None:
         heard.append((state.attempt_number, state.seconds_since_start, state.outcome.exception()))
         return 7.0
 
-    asked = WaitSettings(math.inf, 300.0, strategy)
+    asked = WaitSettings(math.inf, 300.0, strategy, Evidence((), KnownService()))
     wait = begun(asked)
     assert step(wait, asked, DOWN, START, START + 2) == PollAt(START + 9)
     assert heard == [(1, 2, DOWN)]
@@ -678,7 +680,7 @@ def test_a_strategy_hears_what_a_poll_came_to() -> None:
         heard.append((state.attempt_number, state.seconds_since_start, outcome))
         return 10
 
-    limits = WaitSettings(math.inf, 300, strategy)
+    limits = WaitSettings(math.inf, 300, strategy, Evidence((), KnownService()))
     wait = begun(limits)
     first, error = reply(), ServerError(500)
     for seconds, answer in ((1, first), (11, unchanged()), (21, error)):

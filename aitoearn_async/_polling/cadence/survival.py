@@ -76,23 +76,7 @@ class SurvivalCurve:
 
     Attributes:
         samples: Ends seen, the older ones fading.
-        version: Changes when plans that were made of it are out of date.
     """
-
-    __slots__ = (
-        *(
-            "_cohorts",
-            "_ends",
-            "_ends_expected",
-            "_exposed",
-            "_hazard_sums",
-            "_table",
-            "_ends_seen",
-            "_weight",
-            "_review_at",
-        ),
-        *("is_priced", "plans", "price", "samples", "version"),
-    )
 
     def __init__(self) -> None:
         # Changes of the number at risk, from bin to bin; and the ends in each.
@@ -106,8 +90,7 @@ class SurvivalCurve:
         self._cohorts: dict[float, Cohort] = {}
         self.samples: float = 0.0
         self.price: float = 0.1
-        self.version: int = 0
-        self.is_priced: bool = False  # whether the price is that of this version
+        self.is_priced: bool = False  # whether the price is that of the plans that are kept
         self.plans: dict[int, Plan | None] = {}  # kept here by who makes them
 
     def cohort(self, age: float) -> Cohort:
@@ -187,7 +170,6 @@ class SurvivalCurve:
 
     def _renew(self) -> None:
         self._ends_seen = self._ends_expected = 0.0
-        self.version += 1
         self._table = None
         self.is_priced = False
         self.plans.clear()

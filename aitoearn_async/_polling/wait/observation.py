@@ -16,23 +16,6 @@ from ..cadence.survival import shared_age
 from .state import WaitState
 
 
-def observe(
-    wait: WaitState[Any],
-    learner: Learner,
-    times: TaskTimes,
-    asked: float,
-    now: float,
-    *,
-    is_over: bool,
-) -> None:
-    """Tell the learner what a whole task shows, which was asked for and came at these moments."""
-    meet(wait, learner, times, now)
-    if is_over:
-        observe_end(wait, learner, times, now)
-    else:
-        observe_running(wait, asked)
-
-
 def meet(wait: WaitState[Any], learner: Learner, times: TaskTimes, now: float) -> None:
     """Note a task's model and its age, the first time they are told."""
     if wait.cohort is None:
@@ -55,7 +38,8 @@ def observe_running(wait: WaitState[Any], asked: float) -> float:
 def observe_end(wait: WaitState[Any], learner: Learner, times: TaskTimes, now: float) -> None:
     """Note that a task has ended since it was last seen running."""
     cohort = wait.cohort
-    if cohort is not None and wait.seen_age < math.inf:
+    assert cohort is not None  # met by then
+    if wait.seen_age < math.inf:
         born = wait.started - cohort.age
         learner.ended(cohort.curve, born, born + wait.seen_age, now, times.ended)
         wait.seen_age = math.inf  # noted

@@ -30,53 +30,37 @@ class ServiceFacts(Protocol):
         ...
 
 
-class KnownService:
-    """A service that has been seen."""
-
-    answered: bool = True
-    address: str = ""
-
-
-class Evidence:
+class Evidence(msgspec.Struct):
     """The evidence against a refusal, from all waits of one call."""
 
-    __slots__ = (
-        *("failure_told", "good_replies", "just_submitted", "refusals", "service", "unconfirmed"),
-    )
-
-    def __init__(
-        self, made: Container[TaskRef[Any]] = (), service: ServiceFacts | None = None
-    ) -> None:
-        self.good_replies: int = 0  # good answers so far, to tasks of any kind
-        # Of each refusal that must be confirmed, the number of good answers until then. It is here,
-        # and not in the wait, since there are few.
-        self.unconfirmed: dict[TaskRef[Any], int] = {}
-        self.refusals: int = 0  # of the key, or of trust, while there was no good answer
-        self.failure_told: bool = False  # whether the log has been told of a failed poll
-        self.service: ServiceFacts = service or KnownService()
-        self.just_submitted: Container[TaskRef[Any]] = made  # whose ids the service has just given
+    just_submitted: Container[TaskRef[Any]]
+    """The tasks whose ids the service has just given."""
+    service: ServiceFacts
+    good_replies: int = 0
+    """The number of good answers so far, to tasks of any kind."""
+    unconfirmed: dict[TaskRef[Any], int] = {}
+    """The number of good answers until each refusal that must be confirmed. It is here, and not in
+    the wait, since there are few."""
+    refusals: int = 0
+    """The number of those of the key, or of trust, while there was no good answer."""
+    failure_told: bool = False
+    """The log has been told of a failed poll."""
 
 
-class WaitSettings:
+class WaitSettings(msgspec.Struct):
     """The settings that the waits of one call share, for one kind of task."""
 
-    __slots__ = ("evidence", "learner", "patience", "poll_seconds", "timeout", "wait")
-
-    def __init__(
-        self,
-        timeout: float,
-        patience: float,
-        wait: WaitStrategy,
-        evidence: Evidence | None = None,
-        learner: Learner | None = None,
-    ) -> None:
-        self.timeout: float = timeout  # seconds from the first poll; infinity for no limit
-        self.patience: float = patience  # seconds of trouble; infinity for no limit
-        self.wait: WaitStrategy = wait
-        self.poll_seconds: float = 0.0  # how long a poll takes, in seconds: the slowest, of late
-        # Shared with the waits for tasks of other kinds.
-        self.evidence: Evidence = evidence or Evidence()
-        self.learner: Learner | None = learner  # takes the place of `wait`, if it is there
+    timeout: float
+    """Seconds from the first poll; infinity for no limit."""
+    patience: float
+    """Seconds of trouble; infinity for no limit."""
+    wait: WaitStrategy
+    evidence: Evidence
+    """It is shared with the waits for tasks of other kinds."""
+    learner: Learner | None = None
+    """It takes the place of `wait`, if it is there."""
+    poll_seconds: float = 0.0
+    """The time that a poll takes: the slowest, of late."""
 
 
 class WaitLimits(msgspec.Struct, frozen=True):

@@ -43,7 +43,7 @@ from .ends import (
     is_first_trouble,
     patience_end,
 )
-from .observation import observe, observe_running
+from .observation import meet, observe_end, observe_running
 from .settings import OWN_TROUBLE, WaitSettings
 from .state import OWED, PollError, PollResult, WaitState
 
@@ -146,7 +146,11 @@ def _after_reply(
     is_over = state is not TaskState.RUNNING
     if learner is not None:
         times = ENDPOINTS[type(wait.ref)].times_of(task)
-        observe(wait, learner, times, asked, now, is_over=is_over)
+        meet(wait, learner, times, now)
+        if is_over:
+            observe_end(wait, learner, times, now)
+        else:
+            observe_running(wait, asked)
     if is_over:
         return Ended(task, state is TaskState.FAILED)
     return _next(wait, settings, task, now, changed, reply.retry_after)
