@@ -165,7 +165,7 @@ def _fault_of(url: URL, host: str, *, plain: bool) -> str | None:
 
 
 def internal(host: str, address: Address | None) -> str:
-    """Return the error for a host in an internal network: which one, and what would allow it."""
+    """Return the text that names a host's internal network, and the argument that allows it."""
     if address is None:
         return f"{host} is an address of an internal network (private_media=True allows it)"
     shown = _carried(address) or address

@@ -3,7 +3,7 @@
 aiohttp keeps them; here is only what it leaves open: bytes that arrive on an idle connection,
 its habit of repeating a request unasked, whether the other side can have a request whole, for how
 long a connection lay idle, and that the machine may have slept meanwhile. What is done about a
-lost one is in `http`.
+lost one is in `_transport/http`.
 """
 
 from __future__ import annotations

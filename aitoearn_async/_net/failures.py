@@ -67,14 +67,14 @@ _FAILURES: dict[type[BaseException], Failure] = {
 OF_A_STRANGER = Failure(_LINE, "lost connection", "the session given to the Client failed")
 """The failure for exceptions of other packages, such as that of a proxy of another kind."""
 
-_THEIRS = frozenset(
+_EXPECTED_MODULES = frozenset(
     [
         *sys.stdlib_module_names,
         *("aiohttp", "aiohappyeyeballs", "aiosignal", "frozenlist", "multidict", "propcache"),
         *("uvloop", "yarl", __name__.partition(".")[0]),
     ]
 )
-"""Modules through which an exception of an exchange comes, where nobody else has a hand in it."""
+"""The modules that take part in every exchange: Python's, those of aiohttp, and ours."""
 _PASSING = OSError, EOFError, MemoryError, RecursionError
 """Builtin exceptions that are no sign of a mistake."""
 
@@ -107,11 +107,11 @@ def is_a_mistake(exc: Exception) -> bool:
 
 
 def _came_through_others(exc: BaseException) -> bool:
-    """Return whether code was involved that is neither aiohttp's, nor Python's, nor ours."""
+    """Return whether other code was involved, such as a trace hook or a proxy's connector."""
     trace = exc.__traceback__
     while trace is not None:
         module = str(trace.tb_frame.f_globals.get("__name__", ""))
-        if module.partition(".")[0] not in _THEIRS:
+        if module.partition(".")[0] not in _EXPECTED_MODULES:
             return True
         trace = trace.tb_next
     return False

@@ -34,8 +34,8 @@ MEDIA = ("image", "audio", "video")
 _CHUNK_BYTES = 256 * 1024
 _IN_MEMORY = 1024 * 1024
 """Bytes of a copy that are held in memory before it goes to the disk."""
-_LOOK_UP = 50
-"""Milliseconds for which a pipe is waited for at a time."""
+_PIPE_WAIT_MS = 50
+"""Milliseconds for which a pipe is waited for before the next look whether it is given up."""
 
 _threads = Threads(32, "aitoearn-async uploads")
 
@@ -111,7 +111,7 @@ class Content:
             source = decoded(source)
         if isinstance(source, bytes):
             self._file = io.BytesIO(source)
-            self._settle(len(source), most)
+            self._set_size(len(source), most)
         elif isinstance(source, Path):
             self._open(source, most)
         else:
@@ -122,7 +122,7 @@ class Content:
         found = os.fstat(file.fileno())
         if stat.S_ISREG(found.st_mode):
             self._file = file
-            self._settle(found.st_size, most)
+            self._set_size(found.st_size, most)
             return
         with file:
             read = _patient(file, self.given_up) if hasattr(select, "poll") else file.read
@@ -133,7 +133,7 @@ class Content:
         # One byte more than there may be: enough to know, whatever it really holds.
         while size <= most and (chunk := self._chunk(read(min(_CHUNK_BYTES, most + 1 - size)))):
             size += self.append(chunk)
-        self._settle(size, most)
+        self._set_size(size, most)
 
     def append(self, chunk: bytes) -> int:
         """Add to the copy."""
@@ -147,7 +147,8 @@ class Content:
             raise ValueError(f"{self.name} gives {type(chunk).__name__}; open it as binary")
         return bytes(cast("bytes", chunk))
 
-    def _settle(self, size: int, most: int) -> None:
+    def _set_size(self, size: int, most: int) -> None:
+        """Set the size, and refuse one that is 0 or more than is taken."""
         self.size = size
         if not size:
             raise ValueError(f"{self.name} is empty: there are no bytes in it")
@@ -155,7 +156,7 @@ class Content:
             raise ValueError(f"{self.name} is larger than the {most:,} bytes that are taken")
 
     def judge(self, field: str, medium: str | None, declared: str | None) -> None:
-        """Check the type of the content.
+        """Set the type of the content, by its first bytes or as declared.
 
         Args:
             field: The argument that it is for.
@@ -200,7 +201,7 @@ class Content:
             if isinstance(chunks, AsyncGenerator):
                 await cast("AsyncGenerator[bytes]", chunks).aclose()
         size += await self.call(self.append, bytes(block))
-        self._settle(size, most)
+        self._set_size(size, most)
 
 
 class ContentReader:
@@ -306,7 +307,7 @@ def _patient(file: io.FileIO, given_up: threading.Event) -> Callable[[int], byte
 
     def read(most: int) -> bytes:
         while not given_up.is_set():
-            if ready.poll(_LOOK_UP) and (chunk := file.read(most)) is not None:
+            if ready.poll(_PIPE_WAIT_MS) and (chunk := file.read(most)) is not None:
                 return chunk
         raise InterruptedError
 
