@@ -14,7 +14,7 @@ from collections.abc import Awaitable
 from typing import Any, cast
 
 import aiohttp
-from aiohttp.abc import AbstractResolver
+from aiohttp.abc import AbstractResolver, ResolveResult
 
 from .._runtime.threads import Threads
 
@@ -39,8 +39,20 @@ class _Lookups:
         return self._threads.start(socket.getnameinfo, address, flags)
 
 
+class _Resolver(aiohttp.ThreadedResolver):
+    """A resolver whose answers have an address in them, as aiohttp takes for granted."""
+
+    async def resolve(
+        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
+    ) -> list[ResolveResult]:
+        found = await super().resolve(host, port, family)
+        if not found:  # all of them are IPv6 ones, say, and this Python has none
+            raise socket.gaierror(socket.EAI_NONAME, "the name has no address of use here")
+        return found
+
+
 def own_resolver() -> AbstractResolver | None:
     """Return a resolver for one session; None where aiohttp has one without threads."""
     if aiohttp.DefaultResolver is not aiohttp.ThreadedResolver:
         return None
-    return aiohttp.ThreadedResolver(loop=cast(Any, _Lookups()))
+    return _Resolver(loop=cast(Any, _Lookups()))

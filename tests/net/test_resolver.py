@@ -11,9 +11,10 @@ from typing import Any
 import aiohttp
 import pytest
 
-from aitoearn_async import Client
+from aitoearn_async import Client, ConnectionFailedError, GenerateImage
 from aitoearn_async._net.resolver import own_resolver
 from aitoearn_async.emulator import Emulator, VirtualTimeLoop
+from tests.support.raw_server import REF
 
 
 async def test_polls_go_out_when_all_threads_of_the_loop_are_taken() -> None:
@@ -64,6 +65,18 @@ async def test_an_address_of_one_link_alone_is_looked_up_too(
     assert resolver is not None
     (address,) = await resolver.resolve("media.example", 443)
     assert address["host"].startswith("fe80::1%")
+
+
+@pytest.mark.parametrize("found", [[], [(socket.AF_INET6, socket.SOCK_STREAM, 6, "", (10, b""))]])
+async def test_a_name_without_an_address_of_use_is_one_that_is_not_resolved(
+    monkeypatch: pytest.MonkeyPatch, found: list[Any]
+) -> None:
+    """Such as one of IPv6 alone, for a Python that was built without it."""
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: found)
+    async with Client("k", base_url="http://api.internal", attempts=1) as client:
+        for call in (client.get(REF), client.submit(GenerateImage(model="m", prompt="a cat"))):
+            with pytest.raises(ConnectionFailedError, match="name was not resolved"):
+                await call
 
 
 def test_a_loop_with_lookups_of_its_own_is_asked() -> None:
