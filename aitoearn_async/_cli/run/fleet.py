@@ -170,16 +170,6 @@ def status(*, watch: bool, options: FleetReportOptions) -> ExitStatus:
     return _execute(work())
 
 
-async def add_to_fleet(ref: TaskRef[Any]) -> None:
-    """Add a task that was just submitted to the fleet that the environment names.
-
-    Raises:
-        FleetError: It cannot be added.
-    """
-    async with Fleet() as fleet:
-        await fleet.add([ref])
-
-
 class _Lines:
     """The refs of a file, as an async iterator: what comes slowly is added as it comes."""
 

@@ -24,6 +24,7 @@ from aitoearn_async import (
     TaskRef,
     TaskRequest,
 )
+from aitoearn_async.fleet import Fleet
 
 from ..language import tr
 from ..options.groups import EditFields, ImageFields, SubmitOptions, VideoFields, in_option_names
@@ -34,7 +35,6 @@ from ..report.exit_status import ExitStatus
 from ..report.snapshot import exit_status_of
 from .client import client_from
 from .execute import execute
-from .fleet import add_to_fleet
 from .settings import Settings
 from .watch import Watch
 
@@ -103,7 +103,7 @@ class _Submission:
         try:
             self._name(ref)
         finally:  # whether or not its name can be written
-            status = await _added(ref)
+            status = await _added_to_fleet(ref)
         return status
 
     async def _can_be_checked(self) -> bool:
@@ -170,9 +170,10 @@ class _Submission:
         return ExitStatus.INTERRUPTED
 
 
-async def _added(ref: TaskRef[Any]) -> ExitStatus:
+async def _added_to_fleet(ref: TaskRef[Any]) -> ExitStatus:
     try:
-        await add_to_fleet(ref)
+        async with Fleet() as fleet:
+            await fleet.add([ref])
     except (AiToEarnError, ValueError) as error:
         note = tr("{ref} was submitted, and is not in the fleet: {reason}")
         echo_error(note.format(ref=ref, reason=error))
