@@ -36,80 +36,51 @@ def check_moment(ours: Any, theirs: Any) -> None:
 def check_images(ours: Any, theirs: Any) -> None:
     assert len(ours) == len(theirs)
     for image, json in zip(ours, theirs, strict=True):
-        agree(image, json, IMAGE)
+        agree(image, json)
 
 
-def check_input(ours: Any, theirs: Any) -> None:
-    agree(ours, theirs, INPUT)
-
-
-def check_error(ours: Any, theirs: Any) -> None:
-    agree(ours, theirs, ERROR)
-
-
-# JSON name -> attribute, and how to compare them.
 Fields = Mapping[str, tuple[str, Check]]
-
-IMAGE: Fields = {
-    "url": ("url", check_plain),
-    "b64_json": ("b64_json", check_plain),
-    "revised_prompt": ("revised_prompt", check_plain),
-}
-INPUT: Fields = {
-    "prompt": ("prompt", check_plain),
-    "groupId": ("group_id", check_plain),
-    "image": ("image", check_plain),
-    "images": ("images", check_plain),
-    "audios": ("audios", check_plain),
-    "duration": ("duration", check_plain),
-    "aspectRatio": ("aspect_ratio", check_plain),
-    "resolution": ("resolution", check_plain),
-    "videoUrl": ("video_url", check_plain),
-    "videos": ("videos", check_plain),
-    "watermark": ("watermark", check_plain),
-}
-ERROR: Fields = {"message": ("message", check_plain)}
-IMAGE_TASK: Fields = {
-    "logId": ("log_id", check_id),
-    "status": ("status", check_plain),
-    "startedAt": ("started_at", check_moment),
-    "duration": ("duration_ms", check_plain),
-    "points": ("points", check_plain),
-    "request": ("request", check_plain),
-    "response": ("response", check_plain),
-    "images": ("images", check_images),
-    "errorMessage": ("error_message", check_plain),
-    "createdAt": ("created_at", check_moment),
-    "updatedAt": ("updated_at", check_moment),
-}
-VIDEO_TASK: Fields = {
-    "id": ("id", check_id),
-    "model": ("model", check_plain),
-    "status": ("status", check_plain),
-    "input": ("input", check_input),
-    "videoUrl": ("video_url", check_plain),
-    "coverUrl": ("cover_url", check_plain),
-    "mediaId": ("media_id", check_plain),
-    "groupId": ("group_id", check_plain),
-    "error": ("error", check_error),
-    "submittedAt": ("submitted_at", check_moment),
-    "startedAt": ("started_at", check_moment),
-    "finishedAt": ("finished_at", check_moment),
-}
-TABLES: dict[type[msgspec.Struct], Fields] = {
-    Image: IMAGE,
-    ImageTask: IMAGE_TASK,
-    VideoError: ERROR,
-    VideoInput: INPUT,
-    VideoTask: VIDEO_TASK,
-}
+"""JSON name -> attribute, and how to compare them."""
 
 
-def agree(ours: msgspec.Struct, json: Mapping[str, Any], fields: Fields | None = None) -> None:
+def fields(names: str, **checks: Check) -> Fields:
+    """The fields that are named, each as `name` or `jsonName=attribute`."""
+    pairs = [each.partition("=")[::2] for each in names.split()]
+    return {
+        name: (other or name, checks.get(name, check_moment if name[-2:] == "At" else check_plain))
+        for name, other in pairs
+    }
+
+
+def agree(ours: msgspec.Struct, json: Mapping[str, Any], table: Fields | None = None) -> None:
     """Assert that a Struct says what the JSON says: missing and null alike are None."""
-    for name, (attribute, check) in (fields or TABLES[type(ours)]).items():
+    for name, (attribute, check) in (table or TABLES[type(ours)]).items():
         value = getattr(ours, attribute)
         if json.get(name) is None:
             assert value is None, f"{attribute} is {value!r}, but {name} is missing or null"
         else:
             check(value, json[name])
+
+
+TABLES: dict[type[msgspec.Struct], Fields] = {
+    Image: fields("url b64_json revised_prompt"),
+    ImageTask: fields(
+        "logId=log_id status startedAt=started_at duration=duration_ms points request response "
+        "images errorMessage=error_message createdAt=created_at updatedAt=updated_at",
+        logId=check_id,
+        images=check_images,
+    ),
+    VideoError: fields("message"),
+    VideoInput: fields(
+        "prompt groupId=group_id image images audios duration aspectRatio=aspect_ratio resolution "
+        "videoUrl=video_url videos watermark"
+    ),
+    VideoTask: fields(
+        "id model status input videoUrl=video_url coverUrl=cover_url mediaId=media_id "
+        "groupId=group_id error submittedAt=submitted_at startedAt=started_at "
+        "finishedAt=finished_at",
+        id=check_id,
+        input=agree,
+        error=agree,
+    ),
+}
