@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import gc
+import itertools
 import json
 import logging
 import os
@@ -18,10 +19,10 @@ import subprocess
 import sys
 import time
 import traceback
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from typing import Any, NoReturn, Self
 
-from aitoearn_async import Client, parse_ref
+from aitoearn_async import AnyRef, Client, parse_ref
 from aitoearn_async.fleet import Fleet
 from aitoearn_async.fleet.errors import FleetUnavailableError, LeaseLostError
 from aitoearn_async.fleet.ledger import Kind, Member
@@ -105,10 +106,10 @@ async def hold(
     service: str,
     path: str,
     refs: str,
-    count: int,
+    counts: Sequence[int],
     settle: float,
 ) -> None:
-    """Hold many refs, with a fleet or without, and write how many bytes each takes.
+    """Hold refs, with a fleet or without: some, and then more. Write what is resident with each.
 
     `settle`: seconds in which it does not grow any more: then all have been asked about, and the
     pages are there that are kept.
@@ -116,25 +117,36 @@ async def hold(
     client = Client("emulator-key", base_url=service)
     with open(refs) as lines:  # noqa: ASYNC230 - nothing else runs
         some = [line.strip() for line in lines] if url is None else []
+    more = asyncio.Semaphore(0)
     async with client, Fleet(url or f"sqlite:///{path}.db", lease=lease) as fleet:
         before = _resident()  # with all that is imported, and connected
-        if url is not None:
-            waiting = asyncio.create_task(fleet.work(client))
-            while (await fleet.status()).held < count:  # noqa: ASYNC110 - it is a measurement
+        work = fleet.work(client) if url else _wait_for(client, _bit_by_bit(some, counts, more))
+        waiting = asyncio.create_task(work)
+        for count in itertools.accumulate(counts):
+            more.release()
+            while url and (await fleet.status()).held < count:  # noqa: ASYNC110 - it is measured
                 await asyncio.sleep(0.2)
-        else:
-            waiting = asyncio.create_task(_wait_for(client, some))
-        grown = -1
-        while (now := _resident() - before) > 1.02 * grown:
-            grown = now
-            await asyncio.sleep(settle)
-        with open(path, "w") as file:  # noqa: ASYNC230 - nothing else runs
-            file.write(f"{(_resident() - before) / count}\n")
+            grown = -1
+            while (now := _resident() - before) > 1.02 * grown:
+                grown = now
+                await asyncio.sleep(settle)
+            with open(path, "a") as file:  # noqa: ASYNC230 - nothing else runs
+                file.write(f"{_resident()}\n")
         waiting.cancel()
 
 
-async def _wait_for(client: Client, refs: list[str]) -> None:
-    async with client.as_completed(parse_ref(ref) for ref in refs) as batch:
+async def _bit_by_bit(
+    refs: Sequence[str], counts: Sequence[int], more: asyncio.Semaphore
+) -> AsyncIterator[AnyRef]:
+    following = iter(refs)
+    for count in counts:
+        await more.acquire()
+        for ref in itertools.islice(following, count):
+            yield parse_ref(ref)
+
+
+async def _wait_for(client: Client, refs: AsyncIterator[AnyRef]) -> None:
+    async with client.as_completed(refs) as batch:
         async for _ in batch:
             pass
 
