@@ -5,6 +5,7 @@ Pure, and without the names of fields: those stand in `requests`.
 
 from __future__ import annotations
 
+import inspect
 import io
 import json
 import re
@@ -88,9 +89,16 @@ def media(value: object) -> str | None:
         return _media_text(value)
     if isinstance(value, bytes):
         return None if value else "there are no bytes in it"
+    return None if isinstance(value, Path | AsyncIterable) else _media_file(value)
+
+
+def _media_file(value: object) -> str | None:
+    read = getattr(value, "read", None)
     if isinstance(value, io.TextIOBase):
         return "open the file in binary mode ('rb')"
-    if isinstance(value, Path | AsyncIterable) or callable(getattr(value, "read", None)):
+    if inspect.iscoroutinefunction(read):
+        return "its read() is async: give what that returns, or an async iterable of bytes"
+    if callable(read):
         return None
     return (
         "give an address, a data: URI, a pathlib.Path, bytes, a file opened in binary mode, or an "

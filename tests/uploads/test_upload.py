@@ -66,6 +66,13 @@ async def pieces(*content: bytes) -> AsyncIterator[bytes]:
         yield piece
 
 
+class UploadFile:
+    """A file as web frameworks hand it over."""
+
+    async def read(self, size: int = -1) -> bytes:
+        raise AssertionError
+
+
 async def test_every_kind_of_source_arrives(tmp_path: Path) -> None:
     path = tmp_path / "secret name.gif"
     path.write_bytes(PNG + b"path")
@@ -591,6 +598,7 @@ async def test_a_file_that_changes_under_the_upload(tmp_path: Path) -> None:
         (b"<html>", "nothing known"),
         (io.BytesIO(), "is empty"),
         (io.StringIO("x"), "binary mode"),
+        (UploadFile(), r"its read\(\) is async"),
         (5, "give an address"),
         ("https://example.com/a.png", "an address already"),
         ("data:image/png;base64,A?", "base64 is wrong"),
