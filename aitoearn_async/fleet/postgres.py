@@ -79,7 +79,7 @@ class PostgresLedger(Ledger):
             if exists != TRUE:
                 if not create:
                     raise FleetNotFoundError(f"{self._where} holds no fleet named {self._name!r}")
-                await run.together("begin", "lock", lock=self._lock)
+                await run.together("begin", "idle_limit", "lock", lock=self._lock)
                 await run.wire.together(self._schema + b"COMMIT", {})
 
         try:
@@ -108,7 +108,8 @@ class PostgresLedger(Ledger):
 
     async def beat(self, member: int, decide: Decide) -> bool:
         async def beat(run: Run) -> bool:
-            *_, members = await run.together("begin", "lock", "members", lock=self._lock)
+            first = ("begin", "idle_limit", "lock", "members")
+            *_, members = await run.together(*first, lock=self._lock)
             report = decide(members_of(members))
             rows, _ = await run.together("beat", "commit", **self._values(member, report))
             if not rows:
@@ -136,9 +137,9 @@ class PostgresLedger(Ledger):
         ids = {"member": member, "call": call}
 
         async def take(run: Run) -> list[Taken]:
-            first = ("begin", "alive", "members", "gone", "free")
+            first = ("begin", "idle_limit", "alive", "members", "gone", "free")
             values = {**ids, "kind": int(Kind.WORKER), "most": MOST_COUNTED}
-            _, me, members, leavers, ((free,),) = await run.together(*first, **values)
+            *_, me, members, leavers, ((free,),) = await run.together(*first, **values)
             if not me:
                 raise LeaseLostError(member)
             if me[0][0] and int(me[0][0]) >= call:
@@ -250,7 +251,7 @@ class PostgresLedger(Ledger):
         self, run: Run, member: int, done: Sequence[str], most: int
     ) -> list[tuple[str, bytes]]:
         """Read first what the reader has already, or a dead one has left."""
-        await run("begin")
+        await run.together("begin", "idle_limit")
         await check_lease(run, member)
         if done:
             await run("finish", member=member, refs=done)

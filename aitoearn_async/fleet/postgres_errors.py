@@ -11,6 +11,7 @@ _PASSING = (
     psycopg.InterfaceError,
     psycopg.errors.ReadOnlySqlTransaction,
     psycopg.errors.DeadlockDetected,
+    psycopg.errors.IdleInTransactionSessionTimeout,
     psycopg.errors.SerializationFailure,
 )
 _HOPELESS = (

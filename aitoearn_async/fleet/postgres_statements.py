@@ -31,6 +31,9 @@ IDLE = """(SELECT 1 FROM {refs} WHERE state = '0' ORDER BY added LIMIT 1) IS NUL
 
 STATEMENTS = {
     "begin": "BEGIN ISOLATION LEVEL READ COMMITTED",
+    # Milliseconds that a member may be silent inside a transaction: a frozen one would hold up all
+    # that need its locks. For this transaction alone, since the session may be a pooler's.
+    "idle_limit": "SET LOCAL idle_in_transaction_session_timeout = 5000",
     "commit": "COMMIT",
     "rollback": "ROLLBACK",
     # In the order of the refs: who adds the same ones at once waits, and not in a circle.

@@ -444,6 +444,7 @@ async def test_a_full_memory_loses_nothing_in_valkey() -> None:
         psycopg.errors.TooManyConnections("too many clients already"),
         psycopg.errors.AdminShutdown("terminating connection"),
         psycopg.errors.DeadlockDetected("deadlock detected"),
+        psycopg.errors.IdleInTransactionSessionTimeout("terminating connection due to timeout"),
         psycopg.OperationalError("server closed the connection unexpectedly"),
     ],
 )

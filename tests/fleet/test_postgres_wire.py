@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-from collections.abc import AsyncIterator
+import threading
+from collections.abc import AsyncIterator, Sequence
 
 import pytest
 
@@ -38,6 +39,37 @@ async def backend(ledger: PostgresLedger) -> int:
     sql = b"SELECT pg_backend_pid()"
     ((pid,),) = await ledger._connection.statement(lambda run: run.wire.run(sql, {}))
     return int(pid)
+
+
+async def test_one_that_freezes_in_a_beat_does_not_hold_up_others(
+    engine: PostgresEngine, ledger: PostgresLedger
+) -> None:
+    """The server ends its transaction, and with it the lock; thawed, it finds that it may retry."""
+    is_frozen, thaw = threading.Event(), threading.Event()
+
+    def freeze(_: Sequence[Member]) -> Member:
+        is_frozen.set()
+        assert thaw.wait(60)
+        return Member(id=0, kind=Kind.WORKER)
+
+    async def beat() -> None:
+        async with engine.opened() as frozen:
+            assert isinstance(frozen, PostgresLedger)
+            frozen.sql["idle_limit"] = frozen.sql["idle_limit"].replace(b"5000", b"200")
+            mine = await worker(frozen)
+            with pytest.raises(FleetUnavailableError, match="cannot be used now"):
+                await frozen.beat(mine, freeze)
+            await frozen.beat(mine, lambda _: Member(id=mine, kind=Kind.WORKER))
+
+    beating = asyncio.create_task(asyncio.to_thread(asyncio.run, beat()))
+    try:
+        while not is_frozen.is_set():  # noqa: ASYNC110 - it is another thread's
+            await asyncio.sleep(0.01)
+        other = await worker(ledger)
+        assert await ledger.beat(other, lambda _: Member(id=other, kind=Kind.WORKER)) is False
+    finally:
+        thaw.set()
+        await beating
 
 
 async def test_outcomes_of_many_megabytes_are_recorded_and_read(ledger: PostgresLedger) -> None:
