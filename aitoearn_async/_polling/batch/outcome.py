@@ -1,20 +1,67 @@
-"""The outcome of a task in a batch: failure as a value, so that one does not hide the others."""
+"""The outcome of a task in a batch: failure as a value, so that one does not hide the others.
+
+It goes through files, queues and databases as a line of JSON, in which errors are written by the
+name of their type.
+"""
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, Literal, TypeAlias, TypeVar
 
 import msgspec
 
-from ...contract.tasks import Task, TaskRef
+from ... import errors
+from ...contract.endpoints import endpoint_of
+from ...contract.tasks import AnyRef, AnyTask, Task, TaskRef, parse_ref
 from ...errors import AiToEarnError
-from . import outcome_json
 
 T_co = TypeVar("T_co", bound=Task, covariant=True)
 
 MaybeNone: TypeAlias = Any
 """None, of which type checkers want no test: not all of them understand `if outcome.ok:`."""
+
+
+_WITH_TASK = (errors.TaskFailedError, errors.DownloadError)
+_WITH_LATEST = (errors.WaitTimeoutError, errors.ServiceUnreachableError)
+
+
+class _Error(msgspec.Struct):
+    type: str
+    message: str
+    details: dict[str, Any] = {}
+
+
+class _Written(msgspec.Struct):
+    """An outcome as it is written: in a Struct, since a dict takes twice the time."""
+
+    ref: str
+    state: str | None
+    status: str | None
+    polls: int
+    elapsed: float
+    task: Task | None
+    error: _Error | None
+    paths: list[str]
+
+
+class _OutcomeLine(msgspec.Struct):
+    ref: str
+    polls: int
+    elapsed: float
+    task: msgspec.Raw = msgspec.Raw(b"null")
+    error: _Error | None = None
+    paths: list[str] = []
+
+
+_encoder = msgspec.json.Encoder()
+_decoder = msgspec.json.Decoder(_OutcomeLine)
+
+
+def _path(path: Path) -> str:
+    # JSON is UTF-8. Bytes of a name in another encoding become `\\xb2`.
+    return os.fsencode(path).decode("utf-8", "backslashreplace")
 
 
 class Outcome(msgspec.Struct, Generic[T_co], frozen=True, kw_only=True):
@@ -63,7 +110,19 @@ class Outcome(msgspec.Struct, Generic[T_co], frozen=True, kw_only=True):
         of the text are escaped, so it is one line. Bytes of a path that are not UTF-8 are
         written in hex.
         """
-        return outcome_json.encode(self)
+        task: Task | None = self.task
+        error = self.error
+        written = _Written(
+            str(self.ref),
+            task.state.value if task else None,
+            task.status if task else None,
+            self.polls,
+            round(self.elapsed, 3),
+            task,
+            None if error is None else _Error(type(error).__name__, str(error), _details(error)),
+            [_path(path) for path in self.paths] if self.paths else [],
+        )
+        return _encoder.encode(written)
 
     @staticmethod
     def from_json(line: bytes | str) -> Outcome[Any]:
@@ -75,7 +134,21 @@ class Outcome(msgspec.Struct, Generic[T_co], frozen=True, kw_only=True):
         Raises:
             ValueError: It is no such line.
         """
-        return Outcome[Any](**outcome_json.decode(line))
+        try:
+            read = _decoder.decode(line)
+            ref = parse_ref(read.ref)
+            kind = endpoint_of(ref).codec.task
+            task: Any = msgspec.json.decode(read.task, type=kind | None)
+        except msgspec.MsgspecError as error:
+            raise ValueError(f"this is no outcome: {error}") from None
+        return Outcome[Any](
+            ref=ref,
+            task=task,
+            error=None if read.error is None else _error(read.error, ref, task),
+            polls=read.polls,
+            elapsed=read.elapsed,
+            paths=tuple(Path(path) for path in read.paths),
+        )
 
 
 # Type checkers see two shapes, so that the task is there after `if outcome.ok:`. mypy tells them
@@ -102,3 +175,23 @@ if TYPE_CHECKING:
     EitherOutcome: TypeAlias = SucceededOutcome[T_co] | UnsuccessfulOutcome[T_co]
 else:
     EitherOutcome = Outcome
+
+
+def _details(error: AiToEarnError) -> dict[str, Any]:
+    """Return the facts that an error holds, without the task, which stands beside it."""
+    facts = error.facts()
+    beside = ("task", "latest") if error.ref is not None else ("ref",)
+    return {name: value for name, value in facts.items() if name not in beside}
+
+
+def _error(read: _Error, ref: AnyRef, task: AnyTask | None) -> AiToEarnError:
+    kind = getattr(errors, read.type, None)
+    if not (isinstance(kind, type) and issubclass(kind, AiToEarnError)):
+        kind = AiToEarnError  # a type of a newer version is not known here; its words are
+    has_task, has_latest = issubclass(kind, _WITH_TASK), issubclass(kind, _WITH_LATEST)
+    if has_task or has_latest:
+        read.details.setdefault("ref", str(ref))  # lines of earlier versions have none
+    error = kind(read.message, read.details)  # as `cls(*error.args)` does
+    if has_task or has_latest:
+        error.__dict__["task" if has_task else "latest"] = task
+    return error
