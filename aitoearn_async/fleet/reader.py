@@ -127,13 +127,16 @@ class LeasedQueue(OutcomeQueue):
         await self._member.join()
 
     async def leave(self, *, done: Sequence[str]) -> None:
+        is_lost = self._member.lost.is_set()
         try:
-            if done and not self._member.lost.is_set():
+            if done and not is_lost:
                 await persist(lambda: self._ledger.read(self._member.id, done, 0), patience=5.0)
         except LeaseLostError:
-            log.warning("%d outcomes that were read go to another reader, too", len(done))
+            is_lost = True
         finally:
             await self._member.leave()
+        if done and is_lost:
+            log.warning("%d outcomes that were read go to another reader, too", len(done))
 
     async def read(self, done: Sequence[str], most: int) -> list[tuple[str, bytes]]:
         try:

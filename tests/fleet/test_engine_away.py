@@ -293,6 +293,24 @@ async def test_a_reader_whose_lease_was_lost_says_so_as_it_leaves(
     assert [outcome.ref for outcome in await all_outcomes(fleet)] == [first.ref]
 
 
+async def test_a_reader_that_knows_of_its_lost_lease_says_so_as_well(
+    fleet: Fleet,
+    crew: Workers,
+    aitoearn_service: Emulator,
+    cable: Cable,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """It could not renew it, and asks for nothing any more."""
+    await ended(fleet, crew, aitoearn_service, 1)
+    async with fleet.outcomes() as outcomes:
+        first = await anext(outcomes)
+        cable.pull()
+        await asyncio.sleep(20)
+        cable.mend()
+    assert "1 outcomes that were read go to another reader" in caplog.text
+    assert [outcome.ref for outcome in await all_outcomes(fleet)] == [first.ref]
+
+
 async def test_what_is_done_is_forgotten_now_and_then(
     file: SqliteEngine,
     fleet: Fleet,
