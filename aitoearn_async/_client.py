@@ -424,6 +424,7 @@ class Client:
         limits = wait_limits(timeout, patience, wait, self._wait)
         hooks(submitted=submitted, changed=changed)
         downloader = self._parts.downloader if where else None  # its import can fail: not once paid
+        to = downloader.destination(where) if downloader and where else None
         ref = await self.submit(
             request, check=check, upload=upload, at_most=at_most, progress=progress
         )
@@ -435,8 +436,8 @@ class Client:
                 async for task in waiter:
                     await call(changed, task)
             task = await waiter
-            if downloader and where and task.state is TaskState.SUCCEEDED:
-                await downloader.save(cast("AnyTask", task), where, seconds, most)
+            if downloader and to and task.state is TaskState.SUCCEEDED:
+                await downloader.save(cast("AnyTask", task), to, seconds, most)
             return task
 
     def watch(
@@ -853,6 +854,8 @@ class Client:
         """
         where, tell = folder("directory", directory), not_async("progress", progress)
         limits = time_limit("timeout", timeout), count("max_bytes", max_bytes)
+        downloader = self._parts.downloader
+        to = downloader.destination(where)
         if isinstance(task, str | TaskRef):
             task = await self.get(task)
-        return await self._parts.downloader.save(succeeded(task), where, *limits, tell)
+        return await downloader.save(succeeded(task), to, *limits, tell)

@@ -13,7 +13,7 @@ from typing import Any
 from .._runtime.lifetime import Lifetime
 from .._runtime.threads import Threads
 from ..contract.tasks import AnyTask
-from .filenames import destination_of
+from .filenames import Destination, destination_of
 from .media_client import MediaClient
 from .task_download import Refresh, ServiceTime, Shared, TaskDownload
 from .transfer import DownloadOptions, Progress
@@ -56,7 +56,7 @@ class Downloader:
     def save(
         self,
         task: AnyTask,
-        path: Path,
+        to: Destination,
         timeout: float = TIMEOUT,
         most: int = MOST_BYTES,
         progress: Progress | None = None,
@@ -65,7 +65,7 @@ class Downloader:
 
         Args:
             task: The task.
-            path: The directory, or the name of the only file.
+            to: The directory, or the name of the only file.
             timeout: Seconds for which it may stand still, once it has its turn.
             most: Bytes past which a file is given up.
             progress: As in `Client.download`.
@@ -74,18 +74,23 @@ class Downloader:
             DownloadError: Not all of them could be saved.
             ClientClosedError: The client is closed, or was meanwhile.
         """
-        options = DownloadOptions(*destination_of(path), timeout, most, progress)
+        options = DownloadOptions(*to, timeout, most, progress)
         work = self._save(task, options)
         return work if self.watch is None else self.watch(task, work)
 
     async def _save(self, task: AnyTask, options: DownloadOptions) -> list[Path]:
         self._saving += 1
         try:
-            return await TaskDownload(task, options, self._shared).run()
+            paths = await TaskDownload(task, options, self._shared).run()
+            return [options.given / path.name for path in paths]
         finally:
             self._saving -= 1
             if not self._saving and self._lifetime.closed:
                 self._threads.leave()
+
+    def destination(self, path: Path) -> Destination:
+        """Return where a path leads at this moment; until the files come, the process may move."""
+        return destination_of(path)
 
     def saver(
         self, path: Path, timeout: float = TIMEOUT, most: int = MOST_BYTES
@@ -95,11 +100,12 @@ class Downloader:
         Raises:
             ValueError: The path is the name of one file.
         """
-        if destination_of(path)[1] is not None:
+        to = destination_of(path)
+        if to.name is not None:
             raise ValueError(f"save={str(path)!r:.80} is the name of a file: give a directory")
 
         async def save(task: AnyTask) -> tuple[Path, ...]:
-            return tuple(await self.save(task, path, timeout, most))
+            return tuple(await self.save(task, to, timeout, most))
 
         return save
 

@@ -61,15 +61,33 @@ _OTHER_SUFFIXES = (".jpeg", ".tif", ".mpeg", ".m4v", ".m2ts")
 """Suffixes that people use as well."""
 
 
-def destination_of(path: Path) -> tuple[Path, str | None]:
-    """Return the directory that a path means, and the file's name in it if it is a file's.
+class Destination(NamedTuple):
+    """A directory for files, and the name there, where they are one file with a name."""
 
-    A path that ends as the name of a picture or a film is one, unless a directory is called so.
+    given: Path
+    """The directory as the caller has written it, and reads it."""
+    directory: Path
+    """The same directory, also when the process works in another one by now."""
+    name: str | None
+
+
+def destination_of(path: Path) -> Destination:
+    """Return where a path leads at this moment.
+
+    A path that ends as the name of a picture or a film is a file's, unless a directory is called
+    so.
     """
     suffix = path.suffix.lower()
     if suffix not in (*SUFFIXES.values(), *_OTHER_SUFFIXES) or os.path.isdir(path):
-        return path, None
-    return path.parent, path.name
+        return Destination(path, _fixed(path), None)
+    return Destination(path.parent, _fixed(path.parent), path.name)
+
+
+def _fixed(directory: Path) -> Path:
+    try:
+        return directory.absolute()
+    except OSError:  # the working directory is not there any more
+        return directory
 
 
 class FileName(NamedTuple):

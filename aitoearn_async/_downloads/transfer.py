@@ -48,6 +48,8 @@ _CONTROLS = bytes(set(range(0x20)) - set(b"\t\n\f\r\x1b")) + b"\x7f"
 class DownloadOptions(NamedTuple):
     """The options of one download."""
 
+    given: Path
+    """The directory, as it is shown."""
     directory: Path
     name: str | None
     """The file's own name, if the caller gives one; else it is named after its task."""
@@ -129,7 +131,7 @@ class Transfer:
             lacks_memory = isinstance(exc, MemoryError)
             said = "no memory left" if lacks_memory else getattr(exc, "strerror", None) or exc
             error = FetchError(
-                f"{said}, in {self._options.directory}",
+                f"{said}, in {self._options.given}",
                 Reason.PASSING if lacks_memory else reason_of_errno(number),
             )
             error.__cause__ = exc.with_traceback(None)

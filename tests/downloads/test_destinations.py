@@ -2,11 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Callable, Coroutine
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from aitoearn_async import Client, DownloadError, Image, ImageTask, TaskNotFoundError
+from aitoearn_async import (
+    Client,
+    DownloadError,
+    GenerateImage,
+    Image,
+    ImageRef,
+    ImageTask,
+    TaskNotFoundError,
+)
 from aitoearn_async.emulator import Emulator, Fault
 from tests.support.raw_server import ID, RawServer, http, say
 
@@ -57,6 +68,57 @@ async def test_a_cut_file_leaves_what_was_there(tmp_path: Path) -> None:
         with pytest.raises(DownloadError, match="cut off"):
             await client.download(picture_at(address(server)), tmp_path / "cat.png")
     assert (tmp_path / "cat.png").read_bytes() == b"whole"
+
+
+async def batched(client: Client, ref: ImageRef) -> list[Path]:
+    (outcome,) = await client.wait_all([ref], save="results")
+    return list(outcome.paths)
+
+
+async def run(client: Client, _: ImageRef) -> list[Path]:
+    task = await client.run(GenerateImage(model="m", prompt="a cat"), save="results")
+    return [Path("results", f"image-{task.id}-1.png")]
+
+
+SAVES: dict[str, Callable[[Client, ImageRef], Coroutine[Any, Any, list[Path]]]] = {
+    "a batch": batched,
+    "run": run,
+    "download": lambda client, ref: client.download(ref, "results"),
+}
+
+
+@pytest.mark.parametrize("save", SAVES.values(), ids=SAVES)
+async def test_a_relative_path_is_that_of_the_call(
+    save: Callable[[Client, ImageRef], Coroutine[Any, Any, list[Path]]],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Whatever directory the process works in when the file comes."""
+    (tmp_path / "here").mkdir()
+    (tmp_path / "there").mkdir()
+    async with Emulator() as service, client_for_emulator(service) as client:
+        service.script("image", ("generating", 10), "success")
+        service.fault(Fault(delay=5), times=1)
+        monkeypatch.chdir(tmp_path / "here")
+        saving = asyncio.create_task(save(client, service.add_image("success")))
+        await asyncio.sleep(1)
+        monkeypatch.chdir(tmp_path / "there")
+        (path,) = await saving
+    assert not path.is_absolute()
+    assert names(tmp_path / "there") == []
+    assert (tmp_path / "here" / path).is_file()
+
+
+async def test_a_working_directory_that_is_gone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is an error of the download, like any other place that cannot be written to."""
+    (tmp_path / "gone").mkdir()
+    monkeypatch.chdir(tmp_path / "gone")
+    (tmp_path / "gone").rmdir()
+    async with RawServer(serve(PICTURE)) as server, client_for(server) as client:
+        with pytest.raises(DownloadError, match="No such file or directory, in results"):
+            await client.download(picture_at(address(server)), "results")
 
 
 async def test_a_ref_is_polled_once(tmp_path: Path) -> None:
