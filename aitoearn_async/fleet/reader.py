@@ -9,7 +9,7 @@ from typing import Any, Protocol
 
 from aitoearn_async import AnyTask, Outcome
 
-from .errors import LeaseLostError
+from .errors import FleetError, LeaseLostError
 from .ledger import Kind, Ledger, Member
 from .membership import Membership
 from .patience import log, persist
@@ -70,7 +70,13 @@ class Outcomes(AsyncIterator[Outcome[AnyTask]]):
     async def __aexit__(self, exc_type: type[BaseException] | None, *_: object) -> None:
         self._state = "closed"
         done = self._given if exc_type is None else self._given[:-1]
-        await self._queue.leave(done=done)
+        try:
+            await self._queue.leave(done=done)
+        except FleetError as error:
+            if exc_type is None:
+                raise
+            # The block's own error is the one to be told.
+            log.warning("%d outcomes go to another reader, too: %s", len(done), error)
 
     async def __anext__(self) -> Outcome[AnyTask]:
         if self._state != "open":

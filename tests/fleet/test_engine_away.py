@@ -276,6 +276,31 @@ async def test_a_reader_that_leaves_while_the_engine_is_away_says_what_comes_aga
     assert sorted(again) == sorted(refs)
 
 
+@pytest.mark.parametrize("error", [asyncio.CancelledError, ZeroDivisionError])
+async def test_a_reader_that_fails_while_the_engine_is_away_fails_as_it_did(
+    fleet: Fleet,
+    crew: Workers,
+    aitoearn_service: Emulator,
+    cable: Cable,
+    error: type[BaseException],
+) -> None:
+    """What it could not mark as done is no reason to hide why it left: others get it, too."""
+
+    async def read() -> None:
+        async with fleet.outcomes(prefetch=3) as outcomes:
+            await anext(outcomes)
+            await anext(outcomes)
+            cable.pull()
+            raise error
+
+    refs = await ended(fleet, crew, aitoearn_service, 3)
+    with pytest.raises(error):
+        await read()
+    cable.mend()
+    await asyncio.sleep(16)
+    assert sorted([outcome.ref for outcome in await all_outcomes(fleet)]) == sorted(refs)
+
+
 async def test_a_reader_whose_lease_was_lost_says_so_as_it_leaves(
     file: SqliteEngine,
     fleet: Fleet,
