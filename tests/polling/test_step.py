@@ -29,7 +29,7 @@ from aitoearn_async import (
 )
 from aitoearn_async._polling.wait.ends import deadline_of, end_of, patience_end, response_deadline
 from aitoearn_async._polling.wait.settings import Evidence, WaitSettings
-from aitoearn_async._polling.wait.state import PollError, PollResult, WaitState
+from aitoearn_async._polling.wait.state import OWED, PollError, PollResult, WaitState
 from aitoearn_async._polling.wait.step import Decision, Ended, GiveUpAt, PollAt, begin
 from aitoearn_async._polling.wait.step import step as step_on
 from aitoearn_async._verdict import NO_TURN, Verdict
@@ -686,6 +686,36 @@ def test_a_strategy_hears_what_a_poll_came_to() -> None:
     for seconds, answer in ((1, first), (11, unchanged()), (21, error)):
         step(wait, limits, answer, START + seconds, START + seconds)
     assert heard == [(1, 1, first.task), (2, 11, first.task), (3, 21, error)]
+
+
+@pytest.mark.parametrize(("seconds", "due"), [(50, 60), (95, 100), (100, 110), (300, 310)])
+def test_one_that_is_owed_a_poll_is_asked_at_its_deadline_or_after_it(
+    seconds: float, due: float
+) -> None:
+    """While nobody can be asked it goes on, at its own pace, and its deadline is not its end."""
+    limits = settings(timeout=100, patience=math.inf)
+    wait = begun(limits)
+    wait.final_poll_for = OWED
+    now = START + seconds
+    for error in (DOWN, ConnectionFailedError("refused")):
+        assert response_deadline(wait, limits, now, now) == math.inf
+        assert step(wait, limits, error, now, now) == PollAt(START + due)
+    decision = step(wait, limits, reply(), now, now)
+    assert isinstance(decision, PollAt if seconds < 100 else GiveUpAt)
+    assert wait.final_poll_for != OWED
+
+
+def test_one_that_is_owed_a_poll_is_given_up_out_of_patience() -> None:
+    """Not for its time: the service was not reached."""
+    limits = settings(timeout=100, patience=30)
+    wait = begun(limits)
+    wait.final_poll_for = OWED
+    now = START + 200
+    assert step(wait, limits, ConnectionFailedError("refused"), now, now) == PollAt(now + 10)
+    decision = step(wait, limits, ConnectionFailedError("refused"), now + 20, now + 21)
+    assert isinstance(decision, GiveUpAt)
+    assert isinstance(decision.error, ServiceUnreachableError)
+    assert decision.moment == now + 30
 
 
 def test_only_a_poll_that_comes_too_late_is_clipped() -> None:

@@ -31,7 +31,7 @@ class Resume(msgspec.Struct, frozen=True, kw_only=True):
     """Poll at once. False: the last poll is not long ago, and the next is due by the cadence."""
     at_least_once: bool = False
     """Poll before it is given up, however late that is: at its deadline, if no poll was due before,
-    or as soon as there is a turn. Nobody may have looked for long, and its task have ended."""
+    or as soon as there is a turn. Its task may have ended while nobody looked."""
 
     def __post_init__(self) -> None:
         if not (isinstance(self.age, float | int) and math.isfinite(self.age)):
