@@ -239,9 +239,7 @@ class Timeout:
             lifetime.schedule_expiry(self.deadline)
 
     def reschedule(self, deadline: float) -> None:
-        """Let it end by another moment, unless it is over."""
-        if self.is_over:
-            return
+        """Let it end by another moment. Once it is over, that makes no difference."""
         self.deadline = deadline
         if deadline < self._lifetime.expires_at:
             self._lifetime.schedule_expiry(deadline)

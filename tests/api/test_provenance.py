@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Iterable
 
@@ -55,8 +56,11 @@ async def test_a_get_forbids_caches_to_answer() -> None:
         assert second.header("If-None-Match") == 'W/"x"'
 
 
+TAG = {"ETag": 'W/"x"'}
+
+
 def http_with_tag(status: str) -> bytes:
-    return http(envelope(task(status)), headers={"ETag": 'W/"x"'})
+    return http(envelope(task(status)), headers=TAG)
 
 
 async def test_a_cache_that_says_so_is_gone_past(caplog: pytest.LogCaptureFixture) -> None:
@@ -151,6 +155,21 @@ async def test_a_condition_that_is_not_heeded_is_asked_with_the_other_header() -
         conditional = [heard for heard in server.heard if heard.header("If-None-Match")]
         assert [heard.header("Pragma") for heard in conditional].count("no-cache") == 1
         assert [heard.header("Cache-Control") for heard in conditional][1:4] == ["max-age=0"] * 3
+
+
+async def test_two_conditions_that_are_not_heeded_at_once_change_the_header_once() -> None:
+    """The second one was sent with the same header as the first, and says nothing new."""
+
+    def service(heard: Heard) -> Iterable[Part]:
+        return [1.0, http(envelope(task("generating", id=heard.path[-24:])), headers=TAG)]
+
+    async with RawServer(service) as server, server.client() as client:
+        refs = [REF, ImageRef("0" * 24)]
+        waits = [client.wait_for(ref, timeout=21, wait=wait_fixed(5)) for ref in refs]
+        await asyncio.gather(*waits, return_exceptions=True)
+        conditional = [heard for heard in server.heard if heard.header("If-None-Match")]
+        assert [heard.header("Pragma") for heard in conditional[:2]] == ["no-cache"] * 2
+        assert [heard.header("Cache-Control") for heard in conditional[2:4]] == ["max-age=0"] * 2
 
 
 @pytest.mark.parametrize("kind", ["image", "video"])

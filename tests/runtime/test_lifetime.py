@@ -193,6 +193,30 @@ async def test_the_first_end_counts() -> None:
     assert lifetime.closed
 
 
+async def test_a_timeout_moves_until_it_is_over() -> None:
+    """A later moment counts and an earlier one does; once it has ended what was inside, none."""
+    lifetime = Lifetime()
+    began, timeout = lifetime.time(), Timeout(lifetime)
+
+    async def call() -> None:
+        with timeout:
+            timeout.reschedule(began + 5)
+            await asyncio.sleep(4)
+            timeout.reschedule(began + 9)
+            await asyncio.sleep(4)
+            timeout.reschedule(began + 8.5)
+            try:
+                await asyncio.sleep(4)
+            finally:
+                timeout.reschedule(began + 10)
+                await asyncio.sleep(2)
+
+    with pytest.raises(TimeoutError):
+        await call()
+    assert lifetime.time() == pytest.approx(began + 10.5, abs=0.05)
+    assert not lifetime.under_way
+
+
 async def test_a_sleep_that_is_cancelled_at_its_very_end() -> None:
     lifetime, loop = Lifetime(), asyncio.get_running_loop()
     end = lifetime.time() + 5
