@@ -44,7 +44,7 @@ def jpeg(file: Reader) -> Structure:
     while True:
         if file.read(at, 1) != b"\xff":
             # Where a decoder would look for the next marker, any end is one.
-            return WHOLE if file.find(_JPEG_END, at, 2) else CUT
+            return CUT if file.find(_JPEG_END, at) is None else WHOLE
         code = file.number(at + 1, 1)
         if at == 2 and code < 0xC0:
             raise InconclusiveError  # it does not even begin with a marker
@@ -57,10 +57,10 @@ def jpeg(file: Reader) -> Structure:
         else:
             at += 2 + file.number(at + 2, 2)
             if code == _SOS:
-                found = file.find(_JPEG_MARKER, at, 2)
+                found = file.find(_JPEG_MARKER, at)
                 if found is None:
                     return CUT
-                at = found[0]
+                at = found
 
 
 def gif(file: Reader) -> Structure:

@@ -123,23 +123,14 @@ class Reader:
         """Return whether zeros stand there, or nothing: room for what has never been written."""
         return not any(self.upto(at, count))
 
-    def find(self, pattern: re.Pattern[bytes], at: int, longest: int) -> tuple[int, bytes] | None:
-        """Search for a pattern.
-
-        Args:
-            pattern: What to search for.
-            at: Where to begin.
-            longest: The most bytes that it matches.
-
-        Returns:
-            Where it is, and the match; None if it is not there.
-        """
+    def find(self, marker: re.Pattern[bytes], at: int) -> int | None:
+        """Search for two bytes from an offset on, and return where they are, if they are there."""
         while window := self.upto(at, WINDOW):
-            if found := pattern.search(window):
-                return at + found.start(), found[0]
+            if found := marker.search(window):
+                return at + found.start()
             if len(window) < WINDOW:
                 return None
-            at += len(window) - longest + 1
+            at += len(window) - 1
         return None
 
 
@@ -184,24 +175,19 @@ class Cursor:
 
 
 def chunks(
-    reader: Reader, at: int, header: Callable[[Reader, int], tuple[bytes, int, int]]
-) -> Iterator[tuple[bytes, int, int]]:
-    """Go from chunk to chunk, to the end of the file.
+    reader: Reader, at: int, header: Callable[[Reader, int], tuple[int, int]]
+) -> Iterator[int]:
+    """Go from chunk to chunk, to the end of the file, and yield the fact that each header tells.
 
     Args:
         reader: The file.
         at: Where the first one begins.
-        header: Reads a chunk's header: its kind, where its content begins, and where it ends,
-            which is behind the header.
-
-    Yields:
-        What `header` returned.
+        header: Reads a chunk's header: a fact, and where the chunk ends, behind the header.
 
     Raises:
         TruncatedError: The last one goes on past the end of the file.
     """
     while at < reader.size:
-        kind, start, end = header(reader, at)
-        yield kind, start, end
-        reader.needs(end)
-        at = end
+        fact, at = header(reader, at)
+        yield fact
+        reader.needs(at)

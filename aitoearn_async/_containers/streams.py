@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import struct
+from collections.abc import Iterable
 from itertools import islice
 
 from .reader import (
@@ -56,7 +57,7 @@ _MOST_FIRST_TAGS = 1000
 def flv(file: Reader) -> Structure:
     """Check that the last tag is whole; the size that the metadata name is proof."""
     first = islice(chunks(file, 9 + 4, _flv_tag), _MOST_FIRST_TAGS)
-    families = {_FLV_KINDS[kind[0]] for kind, _, _ in first}
+    families = {_FLV_KINDS[kind] for kind in first}
     family = "video" if "video" in families else "audio" if "audio" in families else None
     named = _FLV_SIZE.search(file.upto(0, 4096))
     if named and struct.unpack(">d", named[1])[0] == file.size:
@@ -65,19 +66,23 @@ def flv(file: Reader) -> Structure:
     last = file.number(file.size - 4, 4)
     at = file.size - 4 - last
     if last < 11 or at < 13 or file.number(at + 1, 3) != last - 11:
-        for _, _, end in chunks(file, 9 + 4, _flv_tag):
-            file.needs(end)
+        _count(chunks(file, 9 + 4, _flv_tag))
     return Structure(Completeness.UNKNOWN if families else Completeness.CUT, family)
 
 
-def _flv_tag(file: Reader, at: int) -> tuple[bytes, int, int]:
+def _flv_tag(file: Reader, at: int) -> tuple[int, int]:
     kind, size = file.number(at, 1) & 0x1F, file.number(at + 1, 3)
     if file.is_blank(at, 11):
         raise TruncatedError  # room that was never written to
     if kind not in _FLV_KINDS:
         raise InconclusiveError
     end = at + 11 + size
-    return bytes([kind]), at + 11, end if end == file.size else end + 4
+    return kind, end if end == file.size else end + 4
+
+
+def _count(chunks: Iterable[int]) -> int:
+    """Walk chunks to the last one."""
+    return sum(1 for _ in chunks)
 
 
 _OGG_MOST_PAGE = 65307
@@ -213,39 +218,37 @@ def asf(file: Reader) -> Structure:
 
 def mxf(file: Reader) -> Structure:
     """Look up the footer that the header names, and walk from there to the end (SMPTE 377)."""
-    _, start, end = _klv(file, 0)
+    start, end = _klv(file, 0)
     file.needs(end)
     footer = file.number(start + 24, 8)
     file.needs(footer + 17)
-    for _, _, end in chunks(file, footer, _klv):
-        file.needs(end)
+    _count(chunks(file, footer, _klv))
     return WHOLE if footer else UNKNOWN
 
 
-def _klv(file: Reader, at: int) -> tuple[bytes, int, int]:
+def _klv(file: Reader, at: int) -> tuple[int, int]:
+    """Read where the value of a triplet begins, and where it ends."""
     key, first = file.read(at, 16), file.number(at + 16, 1)
     if key[:4] != b"\x06\x0e\x2b\x34":
         raise InconclusiveError
     if first < 0x80:
-        return key, at + 17, at + 17 + first
+        return at + 17, at + 17 + first
     count = first & 0x7F
     if not 0 < count <= 8:
         raise InconclusiveError
     start = at + 17 + count
-    return key, start, start + file.number(at + 17, count)
+    return start, start + file.number(at + 17, count)
 
 
 def ivf(file: Reader) -> Structure:
     """Walk the frames; that no more were to come cannot be seen."""
-    ends = [end for _, _, end in chunks(file, 32, _ivf_frame)]
-    file.needs(max(ends, default=0))
-    return UNKNOWN if ends else CUT
+    return UNKNOWN if _count(chunks(file, 32, _ivf_frame)) else CUT
 
 
-def _ivf_frame(file: Reader, at: int) -> tuple[bytes, int, int]:
+def _ivf_frame(file: Reader, at: int) -> tuple[int, int]:
     size = file.number(at, 4, "little")
     file.read(at + 4, 8)
-    return b"", at + 12, at + 12 + size
+    return size, at + 12 + size
 
 
 _Y4M_SIZE = re.compile(rb" ([WH])(\d{1,6})")
