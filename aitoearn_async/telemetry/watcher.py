@@ -315,7 +315,4 @@ class Watcher:
 
 def outcome_of(error: BaseException) -> OperationOutcome:
     """Return the outcome of an operation that an error has ended."""
-    for kind, outcome in _OUTCOMES:
-        if isinstance(error, kind):
-            return outcome
-    return "failed"
+    return next((outcome for kind, outcome in _OUTCOMES if isinstance(error, kind)), "failed")
