@@ -12,6 +12,7 @@ import fcntl
 import functools
 import io
 import os
+import pty
 import re
 import subprocess
 import sys
@@ -249,6 +250,22 @@ def spawn(*args: str, code: str | None = None, **options: Any) -> Iterator[subpr
             yield process
         finally:
             process.kill()
+
+
+@contextlib.contextmanager
+def on_terminal(
+    *args: str, size: bytes = b"", **options: Any
+) -> Iterator[tuple[subprocess.Popen[str], int]]:
+    """Runs a command on a terminal to its end; the block gets the terminal's other end too."""
+    control, terminal = pty.openpty()
+    if size:
+        fcntl.ioctl(terminal, termios.TIOCSWINSZ, size)
+    streams = {"stdin": terminal, "stdout": terminal, "stderr": terminal, **options}
+    with spawn(*args, **streams) as process:
+        os.close(terminal)
+        yield process, control
+        process.wait(timeout=200)
+    os.close(control)
 
 
 class Run(NamedTuple):

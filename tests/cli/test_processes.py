@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import importlib.abc
 import os
-import pty
 import re
 import signal
 import sys
@@ -19,7 +18,7 @@ import pytest
 from aitoearn_async.__main__ import main
 from aitoearn_async.emulator import Fault
 
-from .conftest import Invoke, Service, adopt_terminal, everything, killing, spawn
+from .conftest import Invoke, Service, adopt_terminal, everything, killing, on_terminal, spawn
 
 VIRTUALLY = """
 import asyncio
@@ -283,13 +282,8 @@ def test_nobody_reads(
 def test_the_demo_on_a_real_terminal(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """On a terminal the demo ends well, and gives the cursor back. Its few seconds are virtual."""
     monkeypatch.setenv("TMPDIR", str(tmp_path))
-    control, terminal = pty.openpty()
-    streams: dict[str, Any] = {"stdin": terminal, "stdout": terminal, "stderr": terminal}
-    with spawn("demo", code=VIRTUALLY, **streams) as process:
-        os.close(terminal)
+    with on_terminal("demo", code=VIRTUALLY) as (process, control):
         seen = everything(control)
-        process.wait(timeout=200)
-    os.close(control)
     assert process.returncode == 0
     assert b"HTTP 502, trying again" in seen
     assert b"is repeated" not in seen  # a warning about trouble that is planned
@@ -306,18 +300,13 @@ def test_the_demo_on_a_real_terminal(monkeypatch: pytest.MonkeyPatch, tmp_path: 
 def test_ctrl_c_on_a_real_terminal(service: Service) -> None:
     """Ctrl-C typed into a live view gives the cursor back, and no traceback."""
     ref = service.do(service.emulator.add_video, "InProgress")
-    control, terminal = pty.openpty()
-    streams: dict[str, Any] = {"stdin": terminal, "stdout": terminal, "stderr": terminal}
     own: dict[str, Any] = {"start_new_session": True, "preexec_fn": adopt_terminal}
-    with spawn("wait", str(ref), **own, **streams) as process:
-        os.close(terminal)
+    with on_terminal("wait", str(ref), **own) as (process, control):
         seen = b""
         while b"running" not in seen:
             seen += os.read(control, 4096)
         os.write(control, b"\x03")
         seen += everything(control)
-        process.wait(timeout=200)
-    os.close(control)
     assert process.returncode == 130
     assert f"interrupted; not known to have ended: {ref}".encode() in seen.replace(b"\r\n", b"")
     assert seen.rindex(b"\x1b[?25h") > seen.rindex(b"\x1b[?25l")

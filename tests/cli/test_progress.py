@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import os
-import pty
 import re
 from collections import Counter
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -20,7 +18,7 @@ from aitoearn_async._cli.report.reporters import LogReporter, Reporter
 from aitoearn_async._cli.report.snapshot import WaitSnapshot, snapshot_of
 from aitoearn_async.emulator import Emulator
 
-from .conftest import Invoke, Service, drawn, everything, plain, spawn
+from .conftest import Invoke, Service, drawn, everything, on_terminal, plain
 
 
 def stand(
@@ -243,18 +241,13 @@ def test_a_real_terminal(service: Service, tmp_path: Path) -> None:
     refs.append(service.do(service.emulator.add_image, "failed"))
     file, out = tmp_path / "refs.txt", tmp_path / "out.jsonl"
     file.write_text("\n".join(map(str, refs)))
-    control, terminal = pty.openpty()
-    streams: dict[str, Any] = {"stdin": terminal, "stdout": terminal, "stderr": terminal}
-    with spawn("wait", "--file", str(file), "--out", str(out), **streams) as process:
-        os.close(terminal)
+    with on_terminal("wait", "--file", str(file), "--out", str(out)) as (process, control):
         seen = b""
         while b" 25 %" not in seen:
             seen += os.read(control, 4096)
         for ref in refs[:3]:
             service.do(service.emulator.set_status, ref, "success")
         seen += everything(control)
-        process.wait(timeout=200)
-    os.close(control)
     assert process.returncode == 1
     lines = plain(seen.decode()).replace("\r", "").split("\n")
     assert re.search("━[╸ ]+25 %.*━ 100 %", plain(seen.decode()), re.DOTALL)

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import fcntl
 import io
 import os
 import pty
 import re
 import struct
-import termios
 import time
 from pathlib import Path
 from typing import Any
@@ -18,7 +16,7 @@ import pytest
 
 from aitoearn_async.emulator import Fault
 
-from .conftest import Invoke, Service, adopt_terminal, everything, plain, spawn
+from .conftest import Invoke, Service, adopt_terminal, everything, on_terminal, plain, spawn
 
 FAILING, ALL = 30, 120
 REASON = "the provider refused this prompt, and says so at length, in a sentence that wraps"
@@ -35,15 +33,9 @@ class Terminal:
 
     def run(self, *args: str, code: str | None = None) -> int:
         """Run a command, and return its exit status."""
-        control, terminal = pty.openpty()
-        fcntl.ioctl(terminal, termios.TIOCSWINSZ, self._size)
-        streams: dict[str, Any] = {"stdin": terminal, "stdout": terminal, "stderr": terminal}
-        with spawn(*args, code=code, **streams) as process:
-            os.close(terminal)
+        with on_terminal(*args, size=self._size, code=code) as (process, control):
             self._stream.feed(everything(control))
-            process.wait(timeout=200)
-        os.close(control)
-        return process.returncode
+        return int(process.returncode)
 
     @property
     def lines(self) -> list[str]:
@@ -113,26 +105,6 @@ def test_failures_of_a_handful_stay_readable(
     assert all(f"{ref}http" in terminal.squeezed for ref in good[:5])
 
 
-@pytest.mark.slow
-def test_a_log_of_stderr_gets_each_failure_once(
-    service: Service, refs: tuple[list[str], list[str]], tmp_path: Path
-) -> None:
-    """With `2> log` failures go there, and the screen has the bar."""
-    good, bad = refs
-    file, log = tmp_path / "refs.txt", tmp_path / "log"
-    file.write_text("\n".join([*good[:30], *bad]))
-    control, terminal = pty.openpty()
-    with (
-        log.open("w") as stderr,
-        spawn("wait", "--file", str(file), stdin=terminal, stdout=terminal, stderr=stderr) as run,
-    ):
-        os.close(terminal)
-        everything(control)
-        assert run.wait(timeout=200) == 1
-    os.close(control)
-    assert sorted(line.split()[0] for line in log.read_text().splitlines()) == sorted(bad)
-
-
 @pytest.mark.parametrize("columns", [80, 120])
 def test_lists_are_tables(
     service: Service, invoke: Invoke, monkeypatch: pytest.MonkeyPatch, columns: int
@@ -194,14 +166,9 @@ def test_a_log_of_stderr_gets_failures_as_they_come(
 def test_something_moves_while_a_submit_is_slow(service: Service) -> None:
     """A spinner says what is under way, and is gone afterwards."""
     service.do(service.emulator.script, "image", "success")
-    control, terminal = pty.openpty()
-    streams: dict[str, Any] = {"stdin": terminal, "stdout": terminal, "stderr": terminal}
     args = ("generate", "image", "--model", "gpt-image-2", "--no-wait", "a cat")
-    with spawn(*args, **streams) as process:
-        os.close(terminal)
+    with on_terminal(*args) as (process, control):
         seen = everything(control)
-        process.wait(timeout=200)
-    os.close(control)
     assert process.returncode == 0
     assert "submitting …" in seen.decode()
     (ref,) = service.emulator.created
@@ -216,13 +183,8 @@ def test_the_upload_before_a_submit_is_told(service: Service, tmp_path: Path) ->
         file.write_bytes(b"\x89PNG\r\n\x1a\n" + bytes(1_000_000) + bytes([number]))
     images = [f"--image={file}" for file in files]
     edit = ("edit", "image", "--model", "gpt-image-2", "--no-wait", "--private-media")
-    control, terminal = pty.openpty()
-    streams: dict[str, Any] = {"stdin": terminal, "stdout": terminal, "stderr": terminal}
-    with spawn(*edit, *images, "a hat", **streams) as process:
-        os.close(terminal)
+    with on_terminal(*edit, *images, "a hat") as (process, control):
         seen = everything(control).decode()
-        process.wait(timeout=200)
-    os.close(control)
     assert process.returncode == 0
     assert re.search(r"uploading, 0\.[35] of 2\.0 MB …", seen)
     (ref,) = service.emulator.created
