@@ -52,20 +52,19 @@ async def fetch(url: str, method: str = "GET", **headers: str) -> Reply:
         return Reply(got.status, got.headers, await got.read())
 
 
-async def test_it_is_served_from_its_success_on() -> None:
+async def test_it_is_served_from_its_success_on(service: Emulator) -> None:
     """Without a key; and the addresses that a task names are those."""
-    async with Emulator() as service:
-        refs: list[AnyRef] = [service.add_image("success"), service.add_video("SUCCESS")]
-        for ref, content in zip(refs, (png, mp4), strict=True):
-            got = await fetch(service.media_url(ref))
-            assert (got.status, got.body) == (200, content(f"{ref}-1"))
-            assert got.headers["Content-Length"] == str(len(got.body))
-        running = service.add_image("generating")
-        assert (await fetch(service.media_url(running))).status == 404
-        for path in ("/media/", "/media/image/", "/media/image/../1.png", "/media/sound/66/1.mp4"):
-            assert (await fetch(service.url + path)).status == 404
-        assert all(request.media for request in service.requests)
-        assert [request.ref for request in service.requests[:2]] == refs
+    refs: list[AnyRef] = [service.add_image("success"), service.add_video("SUCCESS")]
+    for ref, content in zip(refs, (png, mp4), strict=True):
+        got = await fetch(service.media_url(ref))
+        assert (got.status, got.body) == (200, content(f"{ref}-1"))
+        assert got.headers["Content-Length"] == str(len(got.body))
+    running = service.add_image("generating")
+    assert (await fetch(service.media_url(running))).status == 404
+    for path in ("/media/", "/media/image/", "/media/image/../1.png", "/media/sound/66/1.mp4"):
+        assert (await fetch(service.url + path)).status == 404
+    assert all(request.media for request in service.requests)
+    assert [request.ref for request in service.requests[:2]] == refs
 
 
 RANGES = [
@@ -80,41 +79,38 @@ RANGES = [
 
 
 @pytest.mark.parametrize(("asked", "status", "part"), RANGES)
-async def test_parts(asked: str, status: int, part: slice) -> None:
-    async with Emulator() as service:
-        url = service.media_url(service.add_video("SUCCESS"))
-        whole = await fetch(url)
-        got = await fetch(url, Range=asked, If_Range=whole.headers["ETag"])
-        assert (got.status, got.body) == (status, whole.body[part])
-        if status == 206:
-            first, last = part.start, part.start + len(got.body) - 1
-            assert got.headers["Content-Range"] == f"bytes {first}-{last}/{len(whole.body)}"
+async def test_parts(service: Emulator, asked: str, status: int, part: slice) -> None:
+    url = service.media_url(service.add_video("SUCCESS"))
+    whole = await fetch(url)
+    got = await fetch(url, Range=asked, If_Range=whole.headers["ETag"])
+    assert (got.status, got.body) == (status, whole.body[part])
+    if status == 206:
+        first, last = part.start, part.start + len(got.body) - 1
+        assert got.headers["Content-Range"] == f"bytes {first}-{last}/{len(whole.body)}"
 
 
-async def test_changed_content() -> None:
+async def test_changed_content(service: Emulator) -> None:
     """Another content has another tag, and If-Range of the old one brings all of it."""
-    async with Emulator() as service:
-        ref = service.add_video("SUCCESS")
-        before = (await fetch(service.media_url(ref))).headers["ETag"]
-        service.set_media(ref, b"something else")
-        got = await fetch(service.media_url(ref), Range="bytes=5-", If_Range=before)
-        assert (got.status, got.body) == (200, b"something else")
-        assert got.headers["ETag"] != before
-        with pytest.raises(KeyError):
-            service.set_media(type(ref)("none"), b"")
+    ref = service.add_video("SUCCESS")
+    before = (await fetch(service.media_url(ref))).headers["ETag"]
+    service.set_media(ref, b"something else")
+    got = await fetch(service.media_url(ref), Range="bytes=5-", If_Range=before)
+    assert (got.status, got.body) == (200, b"something else")
+    assert got.headers["ETag"] != before
+    with pytest.raises(KeyError):
+        service.set_media(type(ref)("none"), b"")
 
 
-async def test_faults_of_files_are_faults_of_files() -> None:
+async def test_faults_of_files_are_faults_of_files(service: Emulator) -> None:
     """They meet requests for files, of one task or of any, and no poll; and the other way."""
-    async with Emulator() as service:
-        ref, other = service.add_image("success"), service.add_image("success")
-        service.fault(Fault(status=403), ref, media=True)
-        service.fault(Fault(redirect="https://elsewhere.example/"), media=True)
-        service.fault(Fault(status=502), ref)
-        poll = f"{service.url}/api/ai/image/task/{ref.id}"
-        key = {"X_Api_Key": service.api_key}
-        assert (await fetch(service.media_url(other))).status == 302
-        assert (await fetch(service.media_url(ref))).status == 403
-        assert (await fetch(service.media_url(ref))).status == 200
-        assert (await fetch(poll, **key)).status == 502
-        assert (await fetch(poll, **key)).status == 200
+    ref, other = service.add_image("success"), service.add_image("success")
+    service.fault(Fault(status=403), ref, media=True)
+    service.fault(Fault(redirect="https://elsewhere.example/"), media=True)
+    service.fault(Fault(status=502), ref)
+    poll = f"{service.url}/api/ai/image/task/{ref.id}"
+    key = {"X_Api_Key": service.api_key}
+    assert (await fetch(service.media_url(other))).status == 302
+    assert (await fetch(service.media_url(ref))).status == 403
+    assert (await fetch(service.media_url(ref))).status == 200
+    assert (await fetch(poll, **key)).status == 502
+    assert (await fetch(poll, **key)).status == 200

@@ -168,39 +168,37 @@ async def test_models_take_times_of_their_own(service: Emulator) -> None:
     assert ended == [[], ["sora-2"], ["veo-3.1", "sora-2"], ["veo-3.1", "veo-3.1", "sora-2"]]
 
 
-async def test_a_finished_video_of_a_group_makes_a_media_row() -> None:
+async def test_a_finished_video_of_a_group_makes_a_media_row(service: Emulator) -> None:
     """The first answer about it writes; each request that comes meanwhile writes once more."""
-    async with Emulator() as service:
-        service.groups.add(GROUP)
-        ref = VideoRef((await submit(service, VIDEO, groupId=GROUP)).data["id"])
-        assert "mediaId" not in (await ask(service, ref)).data
-        assert service.media_rows == []
-        await asyncio.sleep(3)
-        answers = await asyncio.gather(*(ask(service, ref) for _ in range(3)))
-        assert service.media_rows == [ref] * 3
-        assert all(answer.data["groupId"] == GROUP for answer in answers)
-        last = (await ask(service, ref)).data
-        assert (len(service.media_rows), bool(last["mediaId"])) == (3, True)
-        assert list(last)[3:9] == [
-            "input",
-            "videoUrl",
-            "coverUrl",
-            "mediaId",
-            "groupId",
-            "submittedAt",
-        ]
+    service.groups.add(GROUP)
+    ref = VideoRef((await submit(service, VIDEO, groupId=GROUP)).data["id"])
+    assert "mediaId" not in (await ask(service, ref)).data
+    assert service.media_rows == []
+    await asyncio.sleep(3)
+    answers = await asyncio.gather(*(ask(service, ref) for _ in range(3)))
+    assert service.media_rows == [ref] * 3
+    assert all(answer.data["groupId"] == GROUP for answer in answers)
+    last = (await ask(service, ref)).data
+    assert (len(service.media_rows), bool(last["mediaId"])) == (3, True)
+    assert list(last)[3:9] == [
+        "input",
+        "videoUrl",
+        "coverUrl",
+        "mediaId",
+        "groupId",
+        "submittedAt",
+    ]
 
 
-async def test_the_list_makes_media_rows_too() -> None:
+async def test_the_list_makes_media_rows_too(service: Emulator) -> None:
     """A page of finished videos writes for each of them that has none."""
-    async with Emulator() as service:
-        service.groups.add(GROUP)
-        for _ in range(2):
-            await submit(service, VIDEO, groupId=GROUP)
-        await submit(service, VIDEO)
-        await asyncio.sleep(3)
-        await ask(service, VIDEO)
-        assert sorted(map(str, service.media_rows)) == sorted(map(str, service.created[:2]))
+    service.groups.add(GROUP)
+    for _ in range(2):
+        await submit(service, VIDEO, groupId=GROUP)
+    await submit(service, VIDEO)
+    await asyncio.sleep(3)
+    await ask(service, VIDEO)
+    assert sorted(map(str, service.media_rows)) == sorted(map(str, service.created[:2]))
 
 
 async def test_a_crash_runs_images_again() -> None:

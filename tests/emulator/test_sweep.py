@@ -50,11 +50,10 @@ async def test_dates_are_those_of_the_loops_clock() -> None:
         assert refused.json["timestamp"] == (START + timedelta(hours=1)).timestamp() * 1000
 
 
-async def test_without_a_date_it_is_this_machines() -> None:
+async def test_without_a_date_it_is_this_machines(service: Emulator) -> None:
     """A test that says nothing gets the present."""
-    async with Emulator() as service:
-        reply = await ask(service, service.add_image())
-        assert abs(date(reply) - datetime.now(UTC)) < timedelta(minutes=5)
+    reply = await ask(service, service.add_image())
+    assert abs(date(reply) - datetime.now(UTC)) < timedelta(minutes=5)
 
 
 async def test_videos_end_on_the_grid() -> None:
