@@ -15,6 +15,7 @@ import msgspec
 
 from aitoearn_async import Client, TaskRef, WaitStrategy, parse_ref
 
+from .cancelled import cancelled_once
 from .errors import FleetError
 from .ledger import Kind, Ledger, Member
 from .patience import log, persist
@@ -273,13 +274,16 @@ class Fleet:
         )
         _check(client, options)
         with self._stopped_when_closed() as stop:
-            sweeping = asyncio.create_task(self._sweep())
-            try:
-                with stopped_by_sigterm(stop):
-                    await Worker(self._ledger, client, options, stop).run()
-            finally:
-                sweeping.cancel()
-                await asyncio.gather(sweeping, return_exceptions=True)
+            await cancelled_once(self._run(Worker(self._ledger, client, options, stop), stop))
+
+    async def _run(self, worker: Worker, stop: asyncio.Event) -> None:
+        sweeping = asyncio.create_task(self._sweep())
+        try:
+            with stopped_by_sigterm(stop):
+                await worker.run()
+        finally:
+            sweeping.cancel()
+            await asyncio.gather(sweeping, return_exceptions=True)
 
     @contextlib.contextmanager
     def _stopped_when_closed(self) -> Generator[asyncio.Event]:

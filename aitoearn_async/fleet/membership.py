@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 
 import msgspec
 
+from .cancelled import uncancelled
 from .errors import FleetError, FleetUnavailableError
 from .ledger import Kind, Ledger, Member
 from .patience import log, persist
@@ -70,13 +71,16 @@ class Membership:
         try:
             return await asyncio.shield(joining)
         except asyncio.CancelledError:
-            # It may be a member already, of whom nobody would know.
-            with contextlib.suppress(TimeoutError, FleetError):
-                async with asyncio.timeout(_SECONDS_TO_LEAVE):
-                    await self._ledger.leave(await joining)
+            await uncancelled(self._unjoin(joining))
             raise
         finally:
             joining.cancel()
+
+    async def _unjoin(self, joining: asyncio.Task[int]) -> None:
+        # It may be a member already, of whom nobody would know.
+        with contextlib.suppress(TimeoutError, FleetError):
+            async with asyncio.timeout(_SECONDS_TO_LEAVE):
+                await self._ledger.leave(await joining)
 
     async def leave(self) -> None:
         """End the lease, so that others take over at once. Without the engine it runs out."""

@@ -9,6 +9,7 @@ from typing import Any, Protocol
 
 from aitoearn_async import AnyTask, Outcome
 
+from .cancelled import uncancelled
 from .errors import FleetError, LeaseLostError
 from .ledger import Kind, Ledger, Member
 from .membership import Membership
@@ -71,7 +72,7 @@ class Outcomes(AsyncIterator[Outcome[AnyTask]]):
         self._state = "closed"
         done = self._given if exc_type is None else self._given[:-1]
         try:
-            await self._queue.leave(done=done)
+            await uncancelled(self._queue.leave(done=done))
         except FleetError as error:
             if exc_type is None:
                 raise

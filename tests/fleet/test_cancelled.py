@@ -1,4 +1,4 @@
-"""Calls of a ledger that are cancelled wherever they wait: each can be made again."""
+"""Calls of a ledger that are cancelled at any await, and stays that are cancelled at each."""
 
 from __future__ import annotations
 
@@ -10,9 +10,14 @@ from typing import Any, TypeVar
 
 import pytest
 
+from aitoearn_async import Client
+from aitoearn_async.emulator import Emulator
+from aitoearn_async.fleet import Fleet
+from aitoearn_async.fleet.cancelled import cancelled_once, uncancelled
 from aitoearn_async.fleet.ledger import Ledger, Member
 from tests.fleet.engines import Engine
 from tests.fleet.test_contract import READER, WORKER, refs, states
+from tests.fleet.workers import Workers, ended, held, images
 
 T = TypeVar("T")
 
@@ -132,3 +137,84 @@ async def test_a_take_that_comes_late_takes_nothing(engine: Engine, ledger: Ledg
         assert len(await ledger.take(mine, 3, lambda _, free: 5)) == 5
         assert not await late.take(mine, 2, lambda _, free: 5)
     assert await states(ledger) == [5, 5, 0, 0, 0]
+
+
+def keep_cancelling(task: asyncio.Task[Any]) -> None:
+    """Cancel it in each turn of the loop until it has ended, as a cancelled scope of anyio does."""
+    if not task.done():
+        task.cancel()
+        asyncio.get_running_loop().call_soon(keep_cancelling, task)
+
+
+async def test_a_worker_in_a_cancelled_scope_hands_over_at_once(
+    fleet: Fleet, aitoearn_client: Client, aitoearn_service: Emulator
+) -> None:
+    """Whatever it awaits on the way out is cancelled too."""
+    await fleet.add(images(aitoearn_service, 3))
+    working = asyncio.create_task(fleet.work(aitoearn_client))
+    await asyncio.sleep(5)
+    assert await held(fleet) == [3]
+    keep_cancelling(working)
+    await asyncio.wait([working])
+    assert working.cancelled()
+    assert (await fleet.status()).members == []
+
+
+async def test_a_reader_in_a_cancelled_scope_hands_over_at_once(
+    fleet: Fleet, crew: Workers, aitoearn_service: Emulator
+) -> None:
+    """And what was done before counts as done."""
+    await ended(fleet, crew, aitoearn_service, 3)
+
+    async def read() -> None:
+        async with fleet.outcomes() as outcomes:
+            await anext(outcomes)
+            await anext(outcomes)
+            await asyncio.sleep(100)
+
+    reading = asyncio.create_task(read())
+    await asyncio.sleep(5)
+    keep_cancelling(reading)
+    await asyncio.wait([reading])
+    assert reading.cancelled()
+    status = await fleet.status()
+    assert (status.done, status.members) == (1, [])
+
+
+@pytest.mark.parametrize("way", [cancelled_once, uncancelled])
+async def test_a_cancellation_waits_two_seconds_for_what_cleans_up(
+    way: Callable[[Coroutine[Any, Any, None]], Coroutine[Any, Any, None]],
+) -> None:
+    """Others that come meanwhile are not heard. What the clean-up comes to then is nobody's."""
+
+    async def clean_up() -> None:
+        try:
+            await asyncio.sleep(10)
+        finally:
+            await asyncio.sleep(10)
+            raise LookupError
+
+    loop = asyncio.get_running_loop()
+    began = loop.time()
+    leaving = asyncio.create_task(way(clean_up()))
+    for _ in range(3):
+        await asyncio.sleep(0.5)
+        leaving.cancel()
+    await asyncio.wait([leaving])
+    assert leaving.cancelled()
+    assert loop.time() - began == pytest.approx(0.5 + 2.0)
+    await asyncio.sleep(30)
+
+
+@pytest.mark.parametrize("way", [cancelled_once, uncancelled])
+async def test_without_a_cancellation_it_is_a_plain_call(
+    way: Callable[[Coroutine[Any, Any, int]], Coroutine[Any, Any, int]],
+) -> None:
+    """It returns what the call returns, and raises what it raises."""
+
+    async def fails() -> int:
+        raise LookupError
+
+    assert await way(asyncio.sleep(1, 7)) == 7
+    with pytest.raises(LookupError):
+        await way(fails())

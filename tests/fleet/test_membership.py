@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 
+import pytest
+
 from aitoearn_async.fleet.errors import FleetUnavailableError
 from aitoearn_async.fleet.ledger import Decide, Kind, Member, Report
 from aitoearn_async.fleet.membership import Membership
@@ -53,3 +55,28 @@ async def test_only_more_of_the_rate_is_decided_while_others_wait(file: SqliteEn
     await member.leave()
     await ledger.close()
     assert ledger.sent == ["decided", "4", "2", "decided"]
+
+
+class SlowToTell(SqliteLedger):
+    """A ledger that says half a second later that somebody has joined."""
+
+    async def join(self, kind: Kind, name: str) -> int:
+        member = await super().join(kind, name)
+        await asyncio.sleep(0.5)
+        return member
+
+
+@pytest.mark.parametrize("times", [1, 3])
+async def test_a_join_that_is_cancelled_leaves_no_member(file: SqliteEngine, times: int) -> None:
+    """Also if it is cancelled again while it leaves."""
+    ledger = SlowToTell(file.path)
+    await ledger.open()
+    member = Membership(ledger, Kind.READER, lambda _: Member(id=0, kind=Kind.READER))
+    joining = asyncio.create_task(member.join())
+    for _ in range(times):
+        await asyncio.sleep(0.1)
+        joining.cancel()
+    await asyncio.wait([joining])
+    assert joining.cancelled()
+    assert (await ledger.counts()).members == []
+    await ledger.close()
