@@ -155,7 +155,9 @@ def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "aitoearn-fleet.db"
 
 
-@pytest.mark.parametrize("command", [("status",), ("status", "--watch"), ("outcomes",)])
+@pytest.mark.parametrize(
+    "command", [("status",), ("status", "--watch"), ("outcomes",), ("outcomes", "--out", "x.jsonl")]
+)
 def test_a_fleet_that_is_not_there_is_not_made_by_a_look(
     elsewhere: Path, invoke: Invoke, command: tuple[str, ...]
 ) -> None:
@@ -164,7 +166,7 @@ def test_a_fleet_that_is_not_there_is_not_made_by_a_look(
     assert (result.status, result.out) == (2, "")
     assert f"no fleet here: {elsewhere} does not exist" in result.err
     assert "AITOEARN_FLEET" in result.err
-    assert not elsewhere.exists()
+    assert os.listdir(elsewhere.parent) == []
 
 
 @pytest.mark.parametrize("command", [("status",), ("outcomes", "--no-follow")])
@@ -361,6 +363,7 @@ def test_what_cannot_be_done_is_said(
     service: Service, invoke: Invoke, command: list[str], message: str
 ) -> None:
     """By name, with the status of a command that was not understood, or of an engine."""
+    invoke("fleet", "add", "image:1")
     result = invoke(*command)
     assert result.status in (2, 4)
     assert message in result.err

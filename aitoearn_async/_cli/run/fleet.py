@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import sys
 from collections import Counter
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Generator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -120,31 +120,37 @@ def outcomes(
 ) -> ExitStatus:
     """Read outcomes into a file, or to stdout."""
     fleet = _fleet(options, create=False)
-    with contextlib.ExitStack() as stack:
-        results = stack.enter_context(ResultsFile(out)) if out is not None else None
-        if results is not None:
-            results.drop_finished({})
-        ends: Counter[ExitStatus] = Counter()
+    ends: Counter[ExitStatus] = Counter()
 
-        async def work() -> ExitStatus:
-            async with (
-                fleet,
-                fleet.outcomes(follow=follow, prefetch=prefetch) as reading,
-            ):
-                async for outcome in reading:
-                    ends[exit_status_of(outcome.error)] += 1
-                    if results is not None:
-                        results.append(outcome.to_json())
-                    else:
-                        echo(outcome.to_json() if options.as_json else _line(outcome))
-            return worst(ends)
+    async def work() -> ExitStatus:
+        async with fleet:
+            with _results(out) as results:
+                async with fleet.outcomes(follow=follow, prefetch=prefetch) as reading:
+                    async for outcome in reading:
+                        ends[exit_status_of(outcome.error)] += 1
+                        if results is not None:
+                            results.append(outcome.to_json())
+                        else:
+                            echo(outcome.to_json() if options.as_json else _line(outcome))
+        return worst(ends)
 
-        def stopped() -> ExitStatus:
-            note = tr("interrupted; {number:,} outcomes were read")
-            echo_error(note.format(number=ends.total()))
-            return ExitStatus.INTERRUPTED
+    def stopped() -> ExitStatus:
+        note = tr("interrupted; {number:,} outcomes were read")
+        echo_error(note.format(number=ends.total()))
+        return ExitStatus.INTERRUPTED
 
-        return _execute(work(), stopped)
+    return _execute(work(), stopped)
+
+
+@contextlib.contextmanager
+def _results(out: str | None) -> Generator[ResultsFile | None]:
+    """Open the file that outcomes are added to, if there is to be one."""
+    if out is None:
+        yield None
+        return
+    with ResultsFile(out) as results:
+        results.drop_finished({})
+        yield results
 
 
 def _line(outcome: Outcome[AnyTask]) -> str:
