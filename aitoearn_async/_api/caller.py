@@ -12,7 +12,7 @@ import math
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, nullcontext
 from functools import partial
-from typing import Generic, Protocol, TypeVar
+from typing import Generic, TypeVar
 
 import msgspec
 
@@ -25,7 +25,7 @@ from .._transport.http import Http
 from .._transport.response import Response
 from .._verdict import Verdict, longer
 from ..contract.envelope import Envelope, LateDecoder, Malformed, decode
-from ..contract.refusal import Refusal, id_text, refusal
+from ..contract.refusal import Refusal, refusal
 from ..errors import (
     AiToEarnError,
     ApiError,
@@ -36,58 +36,12 @@ from ..errors import (
     TransportError,
     UnexpectedResponseError,
 )
+from .provenance import Question
 from .refusals import broken, refused, rejected
 
 T = TypeVar("T")
 
 logger: logging.Logger = logging.getLogger("aitoearn_async")
-
-
-class Question(Protocol[T]):
-    """A question that was asked: its response is read with it."""
-
-    @property
-    def subject(self) -> str:
-        """The task or the path that trouble may be about.
-
-        With one alone, it says nothing of the service.
-        """
-        ...
-
-    @property
-    def request_id(self) -> str:
-        """The id of the request."""
-        ...
-
-    @property
-    def decode(self) -> Callable[[bytes], Envelope[T] | Refusal | Malformed]:
-        """Decodes a body."""
-        ...
-
-    def stray(self, result: Envelope[T] | Refusal, /) -> str | None:
-        """Return why a response is for another request; None if it is not."""
-        ...
-
-
-class CallQuestion(msgspec.Struct, Generic[T], frozen=True):
-    """The question of a call that is no poll."""
-
-    subject: str
-    request_id: str
-    decode: Callable[[bytes], Envelope[T] | Refusal | Malformed]
-    id_prefix: str
-    """The beginning of all request ids of the client."""
-
-    def stray(self, result: Envelope[T] | Refusal) -> str | None:
-        """Return why a response is for another request; None if it is not.
-
-        A late answer to another request of this client comes so, on a shared connection.
-        """
-        if result.request_id == self.request_id:
-            return None
-        echoed = id_text(result.request_id)
-        is_other = echoed is not None and echoed.startswith(self.id_prefix)
-        return "the answer is for another request" if is_other else None
 
 
 class ReadResponse(msgspec.Struct, Generic[T], frozen=True):
@@ -244,10 +198,10 @@ class ApiCaller:
         subject: str,
         decode: Callable[[bytes], Envelope[T] | Refusal | Malformed],
         request_id: str,
-    ) -> CallQuestion[T]:
+    ) -> Question[T]:
         """Return what is asked by a call that is no poll, whatever the query of its path."""
         # One page that fails says nothing of the service.
-        return CallQuestion(subject.partition("?")[0], request_id, decode, self.http.id_prefix)
+        return Question(subject.partition("?")[0], request_id, decode, self.http.id_prefix)
 
     def read(self, response: Response | AiToEarnError, question: Question[T]) -> T | Verdict:
         """Return what a response says, and tell the monitor of it."""

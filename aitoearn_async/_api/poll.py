@@ -18,7 +18,7 @@ from .._polling.wait.state import OWED, PollResult, WaitState
 from .._transport.response import Response
 from .._verdict import Verdict
 from ..contract.endpoints import ENDPOINTS, Endpoint
-from ..contract.envelope import decode_head, decode_task
+from ..contract.envelope import Codec, decode_head, decode_task
 from ..contract.status import is_known
 from ..contract.tasks import AnyRef, Task, TaskRef
 from ..errors import NotAskedError, TransportError
@@ -96,9 +96,7 @@ class Poller:
     ) -> T | Verdict:
         while True:
             request_id = self._fresh_id()
-            codec, check = endpoint.codec, self._check
-            decode = partial(decode_task, codec=codec)
-            question = PollQuestion(ref.id, request_id, ref, decode, codec.id_of, check, True)
+            question = self._question(ref, request_id, endpoint.codec, is_fresh=True)
             path, is_past_caches = endpoint.path + ref.id, self._cache.is_seen
             if is_past_caches:
                 path = self._caller.path_past_caches(path)
@@ -110,6 +108,20 @@ class Poller:
         if isinstance(task, Verdict):
             return await self._http.credentials.refresh_if_rejected(task, response, deadline)
         return task
+
+    def _question(
+        self, ref: TaskRef[T], request_id: str, codec: Codec[T], *, is_fresh: bool = False
+    ) -> PollQuestion[T]:
+        return PollQuestion(
+            ref.id,
+            request_id,
+            partial(decode_task, codec=codec),
+            self._id_prefix,
+            ref=ref,
+            id_of=codec.id_of,
+            check=self._check,
+            is_fresh=is_fresh,
+        )
 
     def _fresh_id(self) -> str:
         return f"{self._id_prefix}-{next(self._numbers)}"
@@ -160,9 +172,7 @@ class Poller:
             if response.status == 304 and etag is not None:
                 # It is unchanged since another response than ours: that says nothing.
                 response = await self._http.send("GET", path, request_id, deadline, route=route)
-        codec = endpoint.codec
-        decode = partial(decode_task, codec=codec)
-        question = PollQuestion(ref.id, request_id, ref, decode, codec.id_of, self._check)
+        question = self._question(ref, request_id, endpoint.codec)
         task = self._task(question, response)
         if question.is_copy or isinstance(task, Verdict):
             task, response = await self._ask_again(question, task, response, path, route, deadline)

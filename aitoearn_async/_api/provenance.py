@@ -21,6 +21,7 @@ from ..contract.envelope import Envelope, Malformed
 from ..contract.refusal import Refusal, id_text
 from ..contract.tasks import Task, TaskRef
 
+D = TypeVar("D")
 T = TypeVar("T", bound=Task)
 
 logger: logging.Logger = logging.getLogger("aitoearn_async")
@@ -75,13 +76,34 @@ class RefusalCheck:
         return "the refusal is for another request"
 
 
-class PollQuestion(msgspec.Struct, Generic[T]):
-    """The question of a poll, and what is learned of its response while that is read."""
+class Question(msgspec.Struct, Generic[D]):
+    """A question that was asked: its response is read with it."""
 
     subject: str
+    """The task or the path that trouble may be about. With one alone, it says nothing of the
+    service."""
     request_id: str
+    decode: Callable[[bytes], Envelope[D] | Refusal | Malformed]
+    """Decodes a body."""
+    id_prefix: str
+    """The beginning of all request ids of the client."""
+
+    def stray(self, result: Envelope[D] | Refusal) -> str | None:
+        """Return why a response is for another request; None if it is not.
+
+        A late answer to another request of this client comes so, on a shared connection.
+        """
+        if result.request_id == self.request_id:
+            return None
+        echoed = id_text(result.request_id)
+        is_other = echoed is not None and echoed.startswith(self.id_prefix)
+        return "the answer is for another request" if is_other else None
+
+
+class PollQuestion(Question[T], kw_only=True):
+    """The question of a poll, and what is learned of its response while that is read."""
+
     ref: TaskRef[T]
-    decode: Callable[[bytes], Envelope[T] | Refusal | Malformed]
     id_of: Callable[[T], str]
     """Returns the id that an answer echoes."""
     check: RefusalCheck
@@ -91,7 +113,6 @@ class PollQuestion(msgspec.Struct, Generic[T]):
     """It answers another request: a cache has kept it. None if its ids do not tell."""
 
     def stray(self, result: Envelope[T] | Refusal) -> str | None:
-        """Return why a response is for another request; None if it is not."""
         if isinstance(result, Refusal):
             return self.check.stray(self.ref, self.request_id, result)
         echoed = self.id_of(result.data)
