@@ -14,7 +14,7 @@ from typing import Final
 FILM_BYTES: Final = 19_301
 """Size of a film, so that a download can be cut in many places."""
 
-_DATA: Final = files(__package__)  # also where the package is imported from an archive
+_DATA: Final = files("aitoearn_async.emulator")  # from an archive too
 _PNG: Final = _DATA.joinpath("picture.png").read_bytes()
 _MP4: Final = _DATA.joinpath("film.mp4").read_bytes()
 _PNG_HEADER: Final = 33
