@@ -49,14 +49,10 @@ class WaitOwner(Protocol[T]):
 
     held: dict[TaskRef[T], WaitState[T]]
     """All waits."""
-
-    def settings_of(self, ref: TaskRef[T], /) -> WaitSettings:
-        """Return the settings of the wait for a ref."""
-        ...
-
-    def is_paused(self) -> bool:
-        """Return whether no wait goes on now."""
-        ...
+    settings_of: Callable[[TaskRef[T]], WaitSettings]
+    """The settings of the wait for a ref."""
+    is_paused: Callable[[], bool]
+    """Tells that no wait goes on now."""
 
     def spawn(self, coroutine: Coroutine[Any, Any, None], /) -> None:
         """Start a round."""
@@ -264,12 +260,18 @@ class RoundGroup(Generic[T]):
             asked: When it was asked for.
             scan: The plan of the round; it is told whom the page shows.
         """
-        if any(row.id in self._ended_before and row.runs for row in page.rows):
-            self._count_contradiction()
+        self._check_ended(page.rows)
         ended: list[tuple[int, WaitState[T]]] = []
+        held = self._owner.held.get
         now, found, last, missed = self._clock.time(), 0, 0, 0.0
         for place, row in enumerate(page.rows):
-            if (wait := self._wait_of(row)) is None:
+            if row.type is not None and row.type != self.kind:
+                continue
+            try:
+                wait = held(self.ref_type(row.id))
+            except (ValueError, TypeError):
+                continue
+            if wait is None:
                 continue
             if wait.due != self._unseen:
                 self._overhear(wait, row, now)
@@ -294,14 +296,6 @@ class RoundGroup(Generic[T]):
         scan.took(wanted, len(page.rows), found, last, page.total)
         return ended
 
-    def _wait_of(self, row: LogRow) -> WaitState[T] | None:
-        if row.type is not None and row.type != self.kind:
-            return None
-        try:
-            return self._owner.held.get(self.ref_type(row.id))
-        except (ValueError, TypeError):
-            return None
-
     def _overhear(self, wait: WaitState[T], row: LogRow, now: float) -> None:
         """Note the row of a task that is polled singly now, in case its own polls fail.
 
@@ -313,6 +307,11 @@ class RoundGroup(Generic[T]):
             wait.failing_since = None
         elif wait.due != _AWAITED:
             self._reports.overhear(wait.ref, row.status)
+
+    def _check_ended(self, rows: Sequence[LogRow]) -> None:
+        """See whether a page says that a task runs which had ended before the round."""
+        if any(row.id in self._ended_before and row.runs for row in rows):
+            self._count_contradiction()
 
     def _count_contradiction(self) -> None:
         self.route.contradictions += 1

@@ -43,6 +43,8 @@ class SharedRounds(WaitOwner[Any]):
     def __init__(self, source: PageSource, clock: Clock) -> None:
         self.held: dict[TaskRef[Any], WaitState[Any]] = {}
         self._settings: dict[TaskRef[Any], WaitSettings] = {}
+        self.settings_of: Callable[[TaskRef[Any]], WaitSettings] = self._settings.__getitem__
+        self.is_paused: Callable[[], bool] = lambda: False
         self._sleepers: dict[TaskRef[Any], asyncio.Future[Decision[Any] | None]] = {}
         self._new_rounds: Callable[[], Rounds[Any]] = partial(Rounds, source, clock, self)
         self._rounds: Rounds[Any] | None = None
@@ -121,12 +123,6 @@ class SharedRounds(WaitOwner[Any]):
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
     # What rounds ask for, and hand back.
-
-    def settings_of(self, ref: TaskRef[Any]) -> WaitSettings:
-        return self._settings[ref]
-
-    def is_paused(self) -> bool:
-        return False  # each has its caller
 
     def poll_at(self, wait: WaitState[Any], moment: float) -> None:
         self._wake(wait, PollAt(moment))
