@@ -57,6 +57,10 @@ def checked_base_url(text: str | None) -> URL:
     """
     if text is None:
         text = os.environ.get("AITOEARN_BASE_URL") or INTERNATIONAL
+    if not isinstance(text, str):
+        raise ValueError(
+            f"base_url= is a str, not {type(text).__name__}; write it like {INTERNATIONAL!r}"
+        )
     try:
         url = URL(text)
         base = url.with_path(url.raw_path.rstrip("/"), encoded=True)
@@ -107,9 +111,9 @@ def _what_is_wrong(url: URL) -> str | None:
     return None
 
 
-def _shown(text: object, exc: Exception) -> str:
+def _shown(text: str, exc: Exception) -> str:
     """Return what is wrong with an address, without the address where a password may be in it."""
-    if "@" in unicodedata.normalize("NFKC", str(text)):
+    if "@" in unicodedata.normalize("NFKC", text):
         return " is not a URL"
     return f"{text!r:.100} is not a URL: {exc!s:.100}"
 

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
+from yarl import URL
 
 from aitoearn_async import CHINA, INTERNATIONAL, Client, GenerateImage, TaskNotFoundError
 from aitoearn_async._net.urls import is_name
@@ -103,6 +104,7 @@ def test_default_addresses(monkeypatch: pytest.MonkeyPatch) -> None:
         "javascript:alert(1)",
         5,
         b"https://example.org",
+        URL("https://example.org"),
         ["https://example.org"],
     ],
 )
