@@ -166,6 +166,13 @@ async def test_a_file_that_is_not_there_is_named_whole(
     assert os.listdir(tmp_path) == []
 
 
+async def test_a_file_that_cannot_be_looked_at_is_not_said_to_be_missing(tmp_path: Path) -> None:
+    """Its name is too long, for instance; SQLite's own words say that it cannot be opened."""
+    with pytest.raises(FleetError, match="cannot be opened") as caught:
+        await Fleet(f"sqlite:///{tmp_path}/{'x' * 300}.db", create=False).__aenter__()
+    assert not isinstance(caught.value, FleetNotFoundError)
+
+
 async def test_a_file_of_somebody_else_is_left_as_it_is(tmp_path: Path) -> None:
     """Where no fleet may be made. One in which there is nothing, too."""
     path = tmp_path / "mine.db"
