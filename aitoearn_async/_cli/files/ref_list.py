@@ -8,7 +8,6 @@ results file has already.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import TextIO
 
 import click
 
@@ -39,20 +38,16 @@ def read(file: str) -> Listed:
         click.BadParameter: It cannot be read, or has lines that are not refs.
     """
     try:
-        with _opened(file) as lines:
+        # What is not UTF-8 is let in, to be named with its line as everything else that is no ref.
+        with open(
+            0 if file == _STDIN else file,
+            encoding="utf-8-sig",
+            errors="surrogateescape",
+            closefd=file != _STDIN,
+        ) as lines:
             return refs_in(lines, tr("standard input") if file == _STDIN else file)
     except OSError as error:
         raise click.BadParameter(f"{file}: {error.strerror}", param_hint=_OPTION) from None
-
-
-def _opened(file: str) -> TextIO:
-    # What is not UTF-8 is let in, to be named with its line as everything else that is no ref.
-    return open(
-        0 if file == _STDIN else file,
-        encoding="utf-8-sig",
-        errors="surrogateescape",
-        closefd=file != _STDIN,
-    )
 
 
 def without_comment(line: str) -> str:
