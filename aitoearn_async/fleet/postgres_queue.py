@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 from collections.abc import Sequence
 from typing import Any
@@ -28,6 +29,7 @@ class TransactionQueue(OutcomeQueue):
         self._connection = connection
         self._sql = statements
         self._read_in = 0  # the transaction
+        self._finished: Sequence[str] = ()  # with the last read, if that got no further
 
     async def enter(self) -> None:
         if self._connection.autocommit:
@@ -41,8 +43,17 @@ class TransactionQueue(OutcomeQueue):
                 await self._connection.rollback()
 
     async def read(self, done: Sequence[str], most: int) -> list[tuple[str, bytes]]:
-        if done:
+        try:
             await self._finish(done)
+            rows = await self._lock_one()
+        except asyncio.CancelledError:
+            with contextlib.suppress(psycopg.Error):  # or nothing more can be done in it
+                await self._connection.rollback()
+            raise
+        self._finished = ()
+        return rows
+
+    async def _lock_one(self) -> list[tuple[str, bytes]]:
         try:
             found = await self._connection.execute(self._sql["lock_one"])
             row: tuple[str, bytes, int] | None = await found.fetchone()
@@ -55,6 +66,8 @@ class TransactionQueue(OutcomeQueue):
         return [(ref, bytes(line))]
 
     async def _finish(self, done: Sequence[str]) -> None:
+        if not done or done == self._finished:
+            return
         try:
             for ref in done:
                 values = {"ref": ref, "read_in": self._read_in}
@@ -68,3 +81,4 @@ class TransactionQueue(OutcomeQueue):
             await self._connection.commit()
         except psycopg.Error as error:
             raise translated(error, "the connection") from error
+        self._finished = list(done)

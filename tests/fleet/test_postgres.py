@@ -11,7 +11,7 @@ import psycopg
 import pytest
 from psycopg import AsyncConnection
 
-from aitoearn_async import ImageRef, ImageTask, Outcome
+from aitoearn_async import ImageRef, ImageTask, Outcome, parse_ref
 from aitoearn_async.emulator import VirtualTimeLoop
 from aitoearn_async.fleet import Fleet, FleetError, FleetUnavailableError
 from aitoearn_async.fleet.ledger import Kind, Member
@@ -450,6 +450,57 @@ async def test_a_connection_that_is_lost_is_told(
         with pytest.raises(FleetUnavailableError, match="the connection cannot be used now"):
             await anext(outcomes)
     assert await states(ledger) == [0, 0, 2, 0, 0]
+
+
+async def test_a_read_that_was_cancelled_can_be_repeated(
+    engine: PostgresEngine, ledger: PostgresLedger, connection: AsyncConnection[Any]
+) -> None:
+    """A time limit around it leaves the connection as it was before."""
+    await ended(ledger, 1)
+    async with (
+        Fleet(engine.url) as fleet,
+        fleet.outcomes(connection=connection, follow=False) as outcomes,
+    ):
+        async with await AsyncConnection.connect(engine.url) as other:
+            await other.execute("LOCK TABLE aitoearn_fleet_refs IN EXCLUSIVE MODE")
+            with pytest.raises(TimeoutError):
+                async with asyncio.timeout(0.2):
+                    await anext(outcomes)
+        assert (await anext(outcomes)).ref == parse_ref(refs(1)[0])
+    assert await states(ledger) == [0, 0, 0, 0, 1]
+
+
+@pytest.mark.parametrize("goes_on", [False, True])
+async def test_a_read_that_was_cancelled_later_does_nothing_twice(
+    engine: PostgresEngine,
+    ledger: PostgresLedger,
+    connection: AsyncConnection[Any],
+    monkeypatch: pytest.MonkeyPatch,
+    goes_on: bool,
+) -> None:
+    """What was given before is done already, and the next is still to be had."""
+    execute = connection.execute
+
+    async def stalled(statement: bytes, *values: Any) -> object:
+        if b"FOR UPDATE" in statement:
+            await asyncio.sleep(3600)
+        return await execute(statement, *values)
+
+    await ended(ledger, 2)
+    async with (
+        Fleet(engine.url) as fleet,
+        fleet.outcomes(connection=connection, follow=False) as outcomes,
+    ):
+        first = await anext(outcomes)
+        with monkeypatch.context() as patch:
+            patch.setattr(connection, "execute", stalled)
+            with pytest.raises(TimeoutError):
+                async with asyncio.timeout(0.2):
+                    await anext(outcomes)
+        assert await states(ledger) == [0, 0, 1, 0, 1]
+        if goes_on:
+            assert (await anext(outcomes)).ref != first.ref
+    assert await states(ledger) == [0, 0, 1 - goes_on, 0, 1 + goes_on]
 
 
 async def test_a_connection_in_autocommit_mode_is_refused(engine: PostgresEngine) -> None:
