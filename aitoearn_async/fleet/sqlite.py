@@ -12,7 +12,6 @@ import os
 import sqlite3
 import time
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -20,6 +19,7 @@ import msgspec
 
 from .errors import FleetError, FleetNotFoundError, LeaseLostError
 from .ledger import MOST_COUNTED, Allow, Counts, Decide, Kind, Ledger, Member, Origin, Taken
+from .one_thread import OneThread
 from .sqlite_errors import is_full, translated
 from .sqlite_statements import SCHEMA, STATEMENTS
 
@@ -48,7 +48,7 @@ class SqliteLedger(Ledger):
         self._path = Path(path)
         self._name = name
         self._connection: sqlite3.Connection | None = None
-        self._thread: ThreadPoolExecutor | None = None
+        self._thread: OneThread | None = None
         self._turn = asyncio.Lock()
         tables = {"refs": f"{name}_refs", "members": f"{name}_members"}
         self._schema = SCHEMA.format(**tables)
@@ -65,7 +65,7 @@ class SqliteLedger(Ledger):
                 f"SQLite {sqlite3.sqlite_version} is too old for a fleet: this Python needs to be "
                 f"linked with {'.'.join(map(str, _OLDEST))} or newer"
             )
-        self._thread = ThreadPoolExecutor(1, "aitoearn-async fleet")
+        self._thread = OneThread("aitoearn-async fleet")
         self._turn = asyncio.Lock()  # of the loop that runs now
         try:
             await self._call(lambda: self._open(create=create))
@@ -77,7 +77,7 @@ class SqliteLedger(Ledger):
         if self._thread is not None:
             thread, self._thread = self._thread, None
             await _uninterrupted(thread, self._close)
-            thread.shutdown(wait=True)
+            thread.shutdown()
 
     async def add(self, refs: Sequence[str]) -> int:
         text = msgspec.json.encode(refs).decode()
@@ -295,7 +295,7 @@ class SqliteLedger(Ledger):
 _Run = Callable[..., sqlite3.Cursor]
 
 
-async def _uninterrupted(thread: ThreadPoolExecutor, call: Callable[[], T]) -> T:
+async def _uninterrupted(thread: OneThread, call: Callable[[], T]) -> T:
     """Call it in the thread. A cancellation comes through when the call is done."""
     future = asyncio.get_running_loop().run_in_executor(thread, call)
     cancelled: asyncio.CancelledError | None = None

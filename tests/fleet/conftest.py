@@ -71,7 +71,7 @@ async def ledger(engine: Engine) -> AsyncIterator[Ledger]:
 async def file(quick_path: Path, monkeypatch: pytest.MonkeyPatch) -> SqliteEngine:
     """A file whose leases and ages go by virtual time."""
     monkeypatch.setattr(SqliteLedger, "clock", asyncio.get_running_loop().time)
-    monkeypatch.setattr("aitoearn_async.fleet.sqlite.ThreadPoolExecutor", AtOnce)
+    monkeypatch.setattr("aitoearn_async.fleet.sqlite.OneThread", AtOnce)
     return SqliteEngine(quick_path)
 
 

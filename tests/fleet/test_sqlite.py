@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import sqlite3
+import subprocess
+import sys
 from pathlib import Path
 
+from aitoearn_async.fleet.one_thread import OneThread
 from aitoearn_async.fleet.sqlite import SqliteLedger
 from tests.fleet.engines import SqliteEngine
 
@@ -50,3 +53,48 @@ async def test_every_statement_uses_its_index(quick_path: Path) -> None:
                 assert not scans or "USING" in step, f"{name}: {step}"
                 assert "TEMP B-TREE" not in step, f"{name}: {step}"
     connection.close()
+
+
+WITHOUT_MAIN_THREAD = """
+import asyncio, sys, threading
+from aitoearn_async import Client
+from aitoearn_async.emulator import Emulator
+from aitoearn_async.fleet import Fleet
+
+async def main():
+    main_thread = threading.main_thread()
+    async with (
+        Emulator() as service,
+        Client(service.api_key, base_url=service.url) as client,
+        Fleet(sys.argv[1]) as fleet,
+    ):
+        await fleet.add([service.add_image("success")])
+        while main_thread.is_alive():
+            await asyncio.sleep(0.01)
+        await fleet.add([service.add_image("success")])
+        working = asyncio.create_task(fleet.work(client))
+        async with fleet.outcomes(follow=False) as outcomes:
+            print([outcome.ok async for outcome in outcomes])
+        working.cancel()
+
+threading.Thread(target=lambda: asyncio.run(main())).start()
+"""
+
+
+def test_a_fleet_goes_on_when_the_main_thread_has_ended(tmp_path: Path) -> None:
+    """As in a script whose last line starts a thread with an event loop."""
+    url = f"sqlite:///{tmp_path / 'fleet.db'}"
+    command = [sys.executable, "-W", "error", "-c", WITHOUT_MAIN_THREAD, url]
+    run = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert run.stdout.split("\n")[0] == "[True, True]", run.stderr
+    assert not run.stderr
+
+
+def test_the_thread_ends_with_the_calls_that_were_given_before() -> None:
+    """What a call raises is raised from what it was given as; it ends no thread."""
+    said: list[int] = []
+    thread = OneThread("test")
+    failed, done = thread.submit(int, "no number"), thread.submit(said.append, 1)
+    thread.shutdown()
+    assert isinstance(failed.exception(), ValueError)
+    assert (done.done(), said) == (True, [1])

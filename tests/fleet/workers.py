@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from typing import Any
 
 from aitoearn_async import AnyRef, AnyTask, Client, ImageRef, Outcome
 from aitoearn_async.emulator import Emulator
 from aitoearn_async.fleet import Fleet
+from aitoearn_async.fleet.one_thread import OneThread
 from tests.fleet.engines import SqliteEngine
 
 
-class AtOnce(ThreadPoolExecutor):
+class AtOnce(OneThread):
     """Does at once, where it was asked, what it is given: real time takes no part in a test."""
 
     def submit(self, call: Any, /, *args: Any, **kwargs: Any) -> Future[Any]:
