@@ -315,4 +315,7 @@ class Watcher:
 
 def outcome_of(error: BaseException) -> OperationOutcome:
     """Return the outcome of an operation that an error has ended."""
-    return next((outcome for kind, outcome in _OUTCOMES if isinstance(error, kind)), "failed")
+    for kind, outcome in _OUTCOMES:
+        if isinstance(error, kind):
+            return outcome
+    return "failed"
