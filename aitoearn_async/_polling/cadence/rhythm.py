@@ -18,7 +18,7 @@ import random
 
 import msgspec
 
-from .plans import balanced, mean_delay, refined, shortest_delay, solve
+from .plans import Plan, balanced, mean_delay, refined, shortest_delay, solve
 from .schedule import wait_backoff
 from .service_clock import ServiceClock
 from .survival import Cohort, CurveState, SurvivalCurve
@@ -36,6 +36,8 @@ _ASTRAY = 1 / 16
 """Share of aligned polls that are left to the backoff."""
 _CLASSES = 12
 """Phases in which tasks can be submitted, between two sweeps, that plans are made for."""
+_NO_GRID = -1
+"""The key of the plan that goes by ages alone, among those of a curve."""
 _OLDEST = 30 * 86400.0
 """The age in seconds past which a task's date is not believed."""
 _MOST_OF_A_NAME = 100
@@ -165,47 +167,44 @@ class Learner:
         return self._aligned(now, step)
 
     def _planned(self, curve: SurvivalCurve, age: float) -> float | None:
-        """Return the delay by the plan, mixed with the backoff's by how much was seen."""
-        plan = curve.plans.get(-1)
+        """Return the delay by the plan for a model's ages; None where too little is known."""
+        try:
+            plan = curve.plans[_NO_GRID]
+        except KeyError:
+            plan = curve.plans[_NO_GRID] = self._plan(curve)
         if plan is None:
-            if -1 in curve.plans or (survival := curve.survival()) is None:
-                curve.plans[-1] = None
-                return None
-            plan, curve.price = balanced(refined(survival, self.backoff), self.backoff, curve.price)
-            share = curve.samples / (curve.samples + _SAMPLES_OF_THE_PRIOR)
-            last = len(plan.ages) - 1
-            delays = [
-                mean_delay(self.backoff, age)
-                if n == last  # nothing is known of what comes then
-                else mean_delay(self.backoff, age) ** (1 - share) * (plan.ages[n] - age) ** share
-                for age, n in zip(plan.ages, plan.following, strict=True)
-            ]
-            plan = curve.plans[-1] = msgspec.structs.replace(plan, delays=delays)
+            return None
         return plan.delay_at(age) * (1 - self.backoff.jitter * (random.random() - 0.5))
+
+    def _plan(self, curve: SurvivalCurve) -> Plan | None:
+        """Return a plan whose delays are mixed with the backoff's, by how much was seen."""
+        if (survival := curve.survival()) is None:
+            return None
+        plan, curve.price = balanced(refined(survival, self.backoff), self.backoff, curve.price)
+        share = curve.samples / (curve.samples + _SAMPLES_OF_THE_PRIOR)
+        last = len(plan.ages) - 1
+        delays = [
+            mean_delay(self.backoff, age)
+            if n == last  # nothing is known of what comes then
+            else mean_delay(self.backoff, age) ** (1 - share) * (plan.ages[n] - age) ** share
+            for age, n in zip(plan.ages, plan.following, strict=True)
+        ]
+        return msgspec.structs.replace(plan, delays=delays)
 
     def _swept(self, curve: SurvivalCurve, born: float, now: float) -> float | None:
         """Return the delay by a plan on the grid; None where nothing is known of such an age."""
-        grid = self.grid
-        period = grid.period
+        period = self.grid.period
         assert period is not None
-        first = (grid.anchor - born - self.clock.offset) % period
+        first = (self.grid.anchor - born - self.clock.offset) % period
         number = int(first / period * _CLASSES)
         middle = (number + 0.5) / _CLASSES * period
-        key = grid.version * _CLASSES + number
-        plan = curve.plans.get(key)
+        key = self.grid.version * _CLASSES + number
+        try:
+            plan = curve.plans[key]
+        except KeyError:
+            plan = curve.plans[key] = self._plan_on_grid(curve, period, middle)
         if plan is None:
-            if key in curve.plans or (survival := curve.survival()) is None:
-                curve.plans[key] = None
-                return None
-            swept = swept_survival(survival, period, middle, grid.lags)
-            own, longest = self.backoff, max(self.backoff.maximum, period * 1.5)
-            backoff = wait_backoff(own.initial, own.factor, longest, jitter=own.jitter)
-            if curve.is_priced:
-                plan = solve(swept, backoff, curve.price)
-            else:
-                plan, curve.price = balanced(swept, backoff, curve.price)
-                curve.is_priced = True
-            curve.plans[key] = plan
+            return None
         age = now - born - (first - middle)
         n = plan.node_at(age)
         last = len(plan.ages) - 1
@@ -214,6 +213,19 @@ class Learner:
             if wait >= shortest_delay(self.backoff):
                 return wait
         return None
+
+    def _plan_on_grid(self, curve: SurvivalCurve, period: float, first: float) -> Plan | None:
+        """Return the plan for tasks whose first sweep comes at an age."""
+        if (survival := curve.survival()) is None:
+            return None
+        swept = swept_survival(survival, period, first, self.grid.lags)
+        own, longest = self.backoff, max(self.backoff.maximum, period * 1.5)
+        backoff = wait_backoff(own.initial, own.factor, longest, jitter=own.jitter)
+        if curve.is_priced:
+            return solve(swept, backoff, curve.price)
+        plan, curve.price = balanced(swept, backoff, curve.price)
+        curve.is_priced = True
+        return plan
 
     def _aligned(self, now: float, step: float) -> float:
         """Return a delay like the given one that ends when the ends of a sweep show."""
