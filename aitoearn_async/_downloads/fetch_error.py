@@ -39,6 +39,10 @@ class FetchError(Exception):
         self.retry_after: float | None = retry_after
 
 
+class RefusedError(FetchError):
+    """The file's host said no, by an HTTP status."""
+
+
 def too_large(most: int) -> FetchError:
     """Return the error for a file of more bytes than are taken."""
     return FetchError(f"it is larger than {most:,} bytes (max_bytes=)", stale=True)

@@ -13,7 +13,7 @@ import aiohttp
 
 from .._net.failures import failure_of
 from .._net.headers import checksum_of, http_date, retry_after
-from .fetch_error import FetchError, Reason, reason_of_status, words_of
+from .fetch_error import FetchError, Reason, RefusedError, reason_of_status, words_of
 from .part_file import PartMetadata
 
 _WRONG_RANGE = 416
@@ -123,7 +123,7 @@ def _is_same(now: PartMetadata, before: PartMetadata) -> bool:
 
 
 def _refusal(host: str, response: aiohttp.ClientResponse) -> FetchError:
-    return FetchError(
+    return RefusedError(
         f"{host} answered HTTP {response.status}{beginning_of(response)}",
         reason_of_status(response.status),
         retry_after=retry_after(response.headers),

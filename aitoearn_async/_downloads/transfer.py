@@ -22,7 +22,7 @@ from .._net.body import GZIP
 from .._runtime.threads import Calls
 from ..contract.outputs import Result
 from .checksum import checksum_in
-from .fetch_error import FetchError, Reason, reason_of_errno, too_large, words_of
+from .fetch_error import FetchError, Reason, RefusedError, reason_of_errno, too_large, words_of
 from .filenames import SUFFIXES, FileName
 from .inline_file import write_inline
 from .media_client import MediaClient
@@ -152,7 +152,8 @@ class Transfer:
             except FetchError as error:
                 if part.metadata is not first:
                     raise
-                if error.reason is Reason.PASSING:
+                is_page = error.reason is Reason.MISSING and not isinstance(error, RefusedError)
+                if error.reason is Reason.PASSING or is_page:
                     error.stale = True  # what is there must not be taken for what came twice
                     raise
                 return needs_proof  # its address was good for one request: it is all there is

@@ -137,6 +137,16 @@ async def test_trouble_with_the_second_fetch_is_no_proof_of_the_first(
     assert await saved(tmp_path, spoilt, trouble, right) == (FILM, 3)
 
 
+@pytest.mark.parametrize("body", [b"<html>please wait</html>", b""], ids=["a page", "nothing"])
+async def test_a_page_in_place_of_the_second_fetch_is_no_proof_of_the_first(
+    body: bytes, tmp_path: Path
+) -> None:
+    """The task is polled for another address, and the file is fetched again."""
+    spoilt, right = film(SPOILT, "Content-MD5", MD5), film(FILM, "Content-MD5", MD5)
+    content, _ = await saved(tmp_path, spoilt, say(http(body)), right)
+    assert content == FILM
+
+
 async def test_the_same_bytes_again_after_such_trouble_are_the_file(tmp_path: Path) -> None:
     """The checksum is wrong, and the host was busy between the two."""
     wrong = film(FILM, "Content-MD5", text_of("md5", OTHER), ETag=etag_of(FILM))
