@@ -148,7 +148,7 @@ class RoundGroup(Generic[T]):
         if wait.last_error is None and self._reports.note_running(wait.ref):
             self._count_contradiction()
         now = self._clock.time()
-        if is_held or not self._may_take(wait, now):
+        if is_held or self.route.gone or not self._may_take(wait, now):
             return False
         wait.due = _AWAITED
         if wait.final_poll_for != OWED:
@@ -165,8 +165,8 @@ class RoundGroup(Generic[T]):
         return True
 
     def _may_take(self, wait: WaitState[T], now: float) -> bool:
-        """Return whether pages can see to a wait."""
-        if self.route.gone or self._waiting < FEWEST or now < self.times.rests_until:
+        """Return whether pages can see to a wait, where there are any."""
+        if self._waiting < FEWEST or now < self.times.rests_until:
             return False
         if self._reports.is_beyond(wait.ref, now):
             return False
@@ -197,7 +197,7 @@ class RoundGroup(Generic[T]):
             # Unless a page shows it all the same; who is on none is asked once more.
             now = self._clock.time()
             wait.failing_since = now if wait.failing_since is None else wait.failing_since
-            if self._may_take(wait, now):
+            if not self.route.gone and self._may_take(wait, now):
                 return PollAt(now)
         return decision
 
