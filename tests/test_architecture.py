@@ -115,7 +115,7 @@ OTHERS: dict[str, set[str]] = {
             "fleet/postgres_errors.py",
             "fleet/postgres_queue.py",
         ),
-        *("fleet/postgres_statements.py", "fleet/postgres_wire.py"),
+        *("fleet/postgres_run.py", "fleet/postgres_statements.py"),
     },
     "redis": {"fleet/redis.py"},
     "click": {"_cli"},

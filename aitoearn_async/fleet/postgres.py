@@ -18,9 +18,8 @@ from .errors import FleetError, FleetNotFoundError, LeaseLostError, shown
 from .ledger import MOST_COUNTED, Allow, Counts, Decide, Kind, Ledger, Member, Origin, Report, Taken
 from .postgres_connection import Connection, StaleCallError
 from .postgres_queue import TransactionQueue
-from .postgres_run import Run, check_lease, members_of, outcomes_of, taken_of
+from .postgres_run import Run, check_lease, members_of, one, taken_of
 from .postgres_statements import composed
-from .postgres_wire import TRUE, Row, Value
 
 _OLDEST = 120000
 """The first server version whose planner and partial indexes these statements were tried on."""
@@ -67,7 +66,7 @@ class PostgresLedger(Ledger):
         self._connection.open()
 
         async def open(run: Run) -> None:
-            version = run.wire.server_version
+            version = run.cursor.connection.info.server_version
             if version < _OLDEST:
                 raise FleetError(
                     f"Postgres {version // 10000} is too old for a fleet: {_OLDEST // 10000} or "
@@ -75,12 +74,11 @@ class PostgresLedger(Ledger):
                 )
             # Looked for first: who may use the tables need not be allowed to make them.
             table = f"{self._prefix}_members"
-            ((exists,),) = await run("exists", table=table)
-            if exists != TRUE:
+            if not (await one(await run("exists", table=table)))[0]:
                 if not create:
                     raise FleetNotFoundError(f"{self._where} holds no fleet named {self._name!r}")
-                await run.together("begin", "idle_limit", "lock", lock=self._lock)
-                await run.wire.together(self._schema + b"COMMIT", {})
+                await run("lock", lock=self._lock)
+                await run.cursor.execute(self._schema)
 
         try:
             await self._connection.transaction(open)
@@ -92,8 +90,10 @@ class PostgresLedger(Ledger):
         await self._connection.close()
 
     async def add(self, refs: Sequence[str]) -> int:
-        ((count,),) = await self._connection.statement(lambda run: run("add", refs=refs))
-        new = int(count)
+        async def add(run: Run) -> int:
+            return (await run("add", refs=list(refs))).rowcount
+
+        new = await self._connection.statement(add)
         self._added += new
         if self._added >= self._analyze_at:
             self._analyze_at = self._added * _ANALYZE_AGAIN
@@ -102,9 +102,12 @@ class PostgresLedger(Ledger):
 
     async def join(self, kind: Kind, name: str) -> int:
         report = msgspec.json.encode(Member(id=0, kind=kind, name=name))
-        values: dict[str, Value] = {"kind": int(kind), "lease": self.lease, "report": report}
-        ((number,),) = await self._connection.statement(lambda run: run("join", **values))
-        return int(number)
+
+        async def join(run: Run) -> int:
+            rows = await run("join", kind=int(kind), lease=self.lease, report=report)
+            return int((await one(rows))[0])
+
+        return await self._connection.statement(join)
 
     async def beat(self, member: int, decide: Decide) -> bool:
         async def beat(run: Run) -> bool:
@@ -114,21 +117,22 @@ class PostgresLedger(Ledger):
             rows, _ = await run.together("beat", "commit", **self._values(member, report))
             if not rows:
                 raise LeaseLostError(member)
-            return not self.noted(rows[0][0] == TRUE)
+            return not self.noted(rows[0][0])
 
-        return await self._connection.transaction(beat)
+        return await self._connection.messages(beat)
 
     async def renew(self, member: int, report: Report) -> tuple[list[Member], bool]:
-        rows = await self._connection.statement(
-            lambda run: run("renew", **self._values(member, report()))
-        )
-        if not rows:
-            raise LeaseLostError(member)
-        return members_of([row[:3] for row in rows]), not self.noted(rows[0][3] == TRUE)
+        async def renew(run: Run) -> tuple[list[Member], bool]:
+            rows = await (await run("renew", **self._values(member, report()))).fetchall()
+            if not rows:
+                raise LeaseLostError(member)
+            return members_of([row[:3] for row in rows]), not self.noted(rows[0][3])
 
-    def _values(self, member: int, report: Member) -> dict[str, Value]:
-        encoded = msgspec.json.encode(report)
-        return {"member": member, "lease": self.lease, "held": report.held, "report": encoded}
+        return await self._connection.statement(renew)
+
+    def _values(self, member: int, report: Member) -> dict[str, Any]:
+        values = {"member": member, "lease": self.lease, "held": report.held}
+        return {**values, "report": msgspec.json.encode(report)}
 
     async def leave(self, member: int) -> None:
         await self._connection.statement(lambda run: run("leave", member=member))
@@ -139,13 +143,13 @@ class PostgresLedger(Ledger):
         async def take(run: Run) -> list[Taken]:
             first = ("begin", "idle_limit", "alive", "members", "gone", "free")
             values = {**ids, "kind": int(Kind.WORKER), "most": MOST_COUNTED}
-            *_, me, members, leavers, ((free,),) = await run.together(*first, **values)
+            *_, me, members, leavers, free = await run.together(*first, **values)
             if not me:
                 raise LeaseLostError(member)
-            if me[0][0] and int(me[0][0]) >= call:
+            if me[0][0] is not None and me[0][0] >= call:
                 raise StaleCallError
-            self.noted(not leavers and not int(free))
-            most = allow(members_of(members), int(free))
+            self.noted(not leavers and not free[0][0])
+            most = allow(members_of(members), free[0][0])
             taken = await self._take_over(run, leavers, most, ids)
             left = most - len(taken)
             if left <= 0 and not is_in_doubt:
@@ -154,9 +158,12 @@ class PostgresLedger(Ledger):
             # Also for none, where in doubt: what is late is to find the call's number.
             fence = call + 1 if taken else call
             rows, _ = await run.together("take", "commit", **ids, fence=fence, most=max(left, 0))
-            if not int(rows[0][0]):
+            if not rows[0][0]:
                 raise StaleCallError
             return taken + taken_of([row[1:] for row in rows if row[1]], Origin.NEW)
+
+        async def taken(run: Run) -> list[Taken]:
+            return taken_of(await (await run("taken", **ids)).fetchall(), Origin.HANDED_OVER)
 
         is_in_doubt = member in self._in_doubt
         # Where there were some there are more, mostly: no look at whether there are any.
@@ -164,37 +171,38 @@ class PostgresLedger(Ledger):
             return []
         self._in_doubt.add(member)
         try:
-            found = await self._connection.transaction(take)
+            found = await self._connection.messages(take)
         except StaleCallError:
-            found = taken_of(
-                await self._connection.statement(lambda run: run("taken", **ids)),
-                Origin.HANDED_OVER,
-            )
+            found = await self._connection.statement(taken)
         self._in_doubt.discard(member)
         self._found = bool(found)
         return found
 
     async def _is_idle(self, member: int, call: int) -> bool:
-        rows = await self._connection.statement(lambda run: run("is_idle", member=member))
-        if not rows:
-            raise LeaseLostError(member)
-        last, idle = rows[0]
-        return last != str(call) and self.noted(idle == TRUE)
+        async def is_idle(run: Run) -> bool:
+            row = await (await run("is_idle", member=member)).fetchone()
+            if row is None:
+                raise LeaseLostError(member)
+            return row[0] != call and self.noted(row[1])
+
+        return await self._connection.statement(is_idle)
 
     async def _take_over(
-        self, run: Run, leavers: Sequence[Row], most: int, ids: dict[str, int]
+        self, run: Run, leavers: Sequence[tuple[Any, ...]], most: int, ids: dict[str, int]
     ) -> list[Taken]:
         """Take over what members hold who are gone."""
         taken: list[Taken] = []
         for gone, gave in leavers:
             if (left := most - len(taken)) <= 0:
                 break
-            found = await run("take_over", **ids, gone=int(gone), most=left)
-            taken += taken_of(found, Origin.HANDED_OVER if gave == TRUE else Origin.ORPHAN)
+            found = await (await run("take_over", **ids, gone=gone, most=left)).fetchall()
+            taken += taken_of(found, Origin.HANDED_OVER if gave else Origin.ORPHAN)
             if len(found) < left:
-                await self.remove(run, int(gone))
-        if taken and not await run("took", **ids, fence=ids["call"], count=len(taken)):
-            raise StaleCallError
+                await self.remove(run, gone)
+        if taken:
+            took = await run("took", **ids, fence=ids["call"], count=len(taken))
+            if not took.rowcount:
+                raise StaleCallError
         return taken
 
     async def remove(self, run: Run, gone: int) -> None:
@@ -203,46 +211,53 @@ class PostgresLedger(Ledger):
         In three statements, each of which sees what was committed before it: in one, it would
         not see what a take has committed while it waited for that take's lock.
         """
-        if not await run("lock_gone", gone=gone):
+        if await (await run("lock_gone", gone=gone)).fetchone() is None:
             return  # it takes, or others take from it
-        ((holds,),) = await run("holds", gone=gone)
-        if holds != TRUE:
+        if not (await one(await run("holds", gone=gone)))[0]:
             await run("remove", gone=gone)
 
     async def held(self, member: int, most: int) -> list[str]:
-        rows = await self._connection.statement(lambda run: run("held", member=member, most=most))
-        return [ref for (ref,) in rows]
+        async def held(run: Run) -> list[str]:
+            return [ref async for (ref,) in await run("held", member=member, most=most)]
+
+        return await self._connection.statement(held)
 
     async def give(self, member: int, refs: Sequence[str]) -> None:
-        await self._connection.statement(lambda run: run("give", member=member, refs=refs))
+        await self._connection.statement(lambda run: run("give", member=member, refs=list(refs)))
 
     async def record(self, member: int, outcomes: Sequence[tuple[str, bytes]]) -> int:
-        if not outcomes:
-            return 0
-        refs, lines = zip(*outcomes, strict=True)
-        values: dict[str, Value] = {"member": member, "refs": refs, "outcomes": lines}
-        ((is_member, count, idle),) = await self._connection.statement(
-            lambda run: run("record", **values)
-        )
-        if not int(is_member):
-            raise LeaseLostError(member)
-        self.noted(idle == TRUE)
-        return int(count)
+        async def record(run: Run) -> int:
+            refs, lines = zip(*outcomes, strict=True)
+            values = {"refs": list(refs), "outcomes": list(lines)}
+            is_member, count, is_idle = await one(await run("record", member=member, **values))
+            if not is_member:
+                raise LeaseLostError(member)
+            self.noted(is_idle)
+            return int(count)
+
+        return await self._connection.statement(record) if outcomes else 0
 
     async def read(self, member: int, done: Sequence[str], most: int) -> list[tuple[str, bytes]]:
-        if not done:
-            rows = await self._connection.statement(lambda run: run("is_read", member=member))
-            if not rows:
+        async def is_idle(run: Run) -> bool:
+            row = await (await run("is_read", member=member)).fetchone()
+            if row is None:
                 raise LeaseLostError(member)
-            if rows[0][0] == TRUE:
-                return []
-        values: dict[str, Value] = {"member": member, "refs": done, "most": most}
-        rows = await self._connection.statement(lambda run: run("finish_and_read", **values))
-        is_member, has_more, *_ = rows[0]
-        if not int(is_member):
-            raise LeaseLostError(member)
-        if not int(has_more):
-            return outcomes_of([row[2:] for row in rows if row[2]])
+            return bool(row[0])
+
+        async def finish_and_read(run: Run) -> list[tuple[str, bytes]] | None:
+            """Mark some as done and read the next; None if others are to be read first."""
+            values = {"member": member, "refs": list(done), "most": most}
+            rows = await (await run("finish_and_read", **values)).fetchall()
+            is_member, has_more, *_ = rows[0]
+            if not is_member:
+                raise LeaseLostError(member)
+            return None if has_more else [(ref, line) for _, _, ref, line in rows if ref]
+
+        if not done and await self._connection.statement(is_idle):
+            return []
+        rows = await self._connection.statement(finish_and_read)
+        if rows is not None:
+            return rows
         return await self._connection.transaction(
             lambda run: self._read_over(run, member, done, most)
         )
@@ -251,45 +266,48 @@ class PostgresLedger(Ledger):
         self, run: Run, member: int, done: Sequence[str], most: int
     ) -> list[tuple[str, bytes]]:
         """Read first what the reader has already, or a dead one has left."""
-        await run.together("begin", "idle_limit")
         await check_lease(run, member)
         if done:
-            await run("finish", member=member, refs=done)
-        rows = await run("reading", member=member)
-        for gone, _ in await run("gone", kind=int(Kind.READER)):
+            await run("finish", member=member, refs=list(done))
+        rows: list[tuple[str, bytes]] = await (await run("reading", member=member)).fetchall()
+        for gone, _ in await (await run("gone", kind=int(Kind.READER))).fetchall():
             if (left := most - len(rows)) <= 0:
                 break
-            found = await run("read_over", member=member, gone=int(gone), most=left)
-            rows += found
+            more = await run("read_over", member=member, gone=gone, most=left)
+            rows += (found := await more.fetchall())
             if len(found) < left:
-                await self.remove(run, int(gone))
+                await self.remove(run, gone)
         if (left := most - len(rows)) > 0:
-            rows += await run("read", member=member, most=left)
-        await run("commit")
-        return outcomes_of(rows)
+            rows += await (await run("read", member=member, most=left)).fetchall()
+        return rows
 
     async def counts(self) -> Counts:
-        rows = await self._connection.statement(lambda run: run("counts"))
-        waiting, held, ended, reading, done, *ages = rows[0][:_COUNTS]
-        return Counts(
-            waiting=int(waiting),
-            held=int(held),
-            ended=int(ended),
-            reading=int(reading),
-            done=int(done),
-            oldest=max((float(age) for age in ages if age), default=None),
-            members=members_of([row[_COUNTS:] for row in rows if row[_COUNTS]]),
-        )
+        async def counts(run: Run) -> Counts:
+            rows = await (await run("counts")).fetchall()
+            waiting, held, ended, reading, done, *ages = rows[0][:_COUNTS]
+            return Counts(
+                waiting=waiting,
+                held=held,
+                ended=ended,
+                reading=reading,
+                done=done,
+                oldest=max((age for age in ages if age is not None), default=None),
+                members=members_of([row[_COUNTS:] for row in rows if row[_COUNTS] is not None]),
+            )
+
+        return await self._connection.statement(counts)
 
     async def finished(self) -> bool:
-        ((unfinished,),) = await self._connection.statement(lambda run: run("unfinished"))
-        return unfinished != TRUE
+        async def finished(run: Run) -> bool:
+            return not (await one(await run("unfinished")))[0]
+
+        return await self._connection.statement(finished)
 
     async def forget(self, keep: float, most: int) -> int:
-        ((count,),) = await self._connection.statement(
-            lambda run: run("forget", keep=keep, most=most)
-        )
-        return int(count)
+        async def forget(run: Run) -> int:
+            return (await run("forget", keep=keep, most=most)).rowcount
+
+        return await self._connection.statement(forget)
 
     def queue_on(self, connection: AsyncConnection[Any]) -> TransactionQueue:
         """Return a queue whose outcomes are read and done in a connection of the caller's."""

@@ -8,12 +8,11 @@ from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
 
 import psycopg
-from psycopg import AsyncConnection
+from psycopg import AsyncClientCursor, AsyncConnection
 
 from .errors import FleetError, FleetUnavailableError, LeaseLostError, shown
 from .postgres_errors import translated
 from .postgres_run import Run
-from .postgres_wire import Wire
 
 T = TypeVar("T")
 
@@ -37,7 +36,6 @@ class Connection:
         self._url = url
         self._sql = statements
         self._connection: AsyncConnection[Any] | None = None
-        self._wire: Wire | None = None
         self._turn = asyncio.Lock()
         self._closed = True
 
@@ -51,21 +49,25 @@ class Connection:
         self._closed = True
         await self._drop()
 
-    async def statement(self, statement: Callable[[Run], Awaitable[T]]) -> T:
-        """Run a single statement, which is a transaction by itself: one way to the server."""
-        return await self._do(statement)
-
     async def transaction(self, steps: Callable[[Run], Awaitable[T]]) -> T:
-        """Run steps that begin and commit. They are undone if they raise."""
-        return await self._do(lambda run: self._undone(run, steps))
+        """Run steps in a transaction."""
+        return await self._do(lambda connection: self._in_transaction(connection, steps))
 
-    async def _do(self, call: Callable[[Run], Awaitable[T]]) -> T:
+    async def statement(self, steps: Callable[[Run], Awaitable[T]]) -> T:
+        """Run a single statement, which is a transaction by itself: one way to the server."""
+        return await self._do(lambda connection: self._in_statement(connection, steps))
+
+    async def messages(self, steps: Callable[[Run], Awaitable[T]]) -> T:
+        """Run steps that begin and commit: fewer ways to the server than statements."""
+        return await self._do(lambda connection: self._in_messages(connection, steps))
+
+    async def _do(self, call: Callable[[AsyncConnection[Any]], Awaitable[T]]) -> T:
         if self._closed:
             raise FleetError("the fleet is closed; make a new one")
         async with self._turn:
             try:
                 async with asyncio.timeout(_MOST_SECONDS):
-                    return await call(Run(await self._connected(), self._sql))
+                    return await call(await self._connected())
             except TimeoutError as error:
                 await self._drop()
                 raise FleetUnavailableError(
@@ -81,25 +83,38 @@ class Connection:
                 await self._drop()
                 raise
 
-    async def _connected(self) -> Wire:
-        if self._wire is None:
+    async def _connected(self) -> AsyncConnection[Any]:
+        if self._connection is None:
             self._connection = await AsyncConnection.connect(
                 self._url, autocommit=True, prepare_threshold=None
             )
-            self._wire = Wire(self._connection)
-        return self._wire
+        return self._connection
 
-    async def _undone(self, run: Run, steps: Callable[[Run], Awaitable[T]]) -> T:
-        try:
+    async def _in_transaction(
+        self, connection: AsyncConnection[Any], steps: Callable[[Run], Awaitable[T]]
+    ) -> T:
+        async with connection.transaction(), connection.cursor() as cursor:
+            run = Run(cursor, self._sql)
+            await run("idle_limit")
             return await steps(run)
-        except (LeaseLostError, StaleCallError):
-            await run("rollback")
-            raise
+
+    async def _in_statement(
+        self, connection: AsyncConnection[Any], steps: Callable[[Run], Awaitable[T]]
+    ) -> T:
+        async with connection.cursor() as cursor:
+            return await steps(Run(cursor, self._sql))
+
+    async def _in_messages(
+        self, connection: AsyncConnection[Any], steps: Callable[[Run], Awaitable[T]]
+    ) -> T:
+        async with AsyncClientCursor(connection) as cursor:
+            try:
+                return await steps(Run(cursor, self._sql))
+            except (LeaseLostError, StaleCallError):
+                await connection.rollback()
+                raise
 
     async def _drop(self) -> None:
-        if self._wire is not None:
-            self._wire.close()
-            self._wire = None
         if self._connection is not None:
             connection, self._connection = self._connection, None
             with contextlib.suppress(psycopg.Error):

@@ -35,15 +35,12 @@ STATEMENTS = {
     # that need its locks. For this transaction alone, since the session may be a pooler's.
     "idle_limit": "SET LOCAL idle_in_transaction_session_timeout = 5000",
     "commit": "COMMIT",
-    "rollback": "ROLLBACK",
     # In the order of the refs: who adds the same ones at once waits, and not in a circle.
     "add": """
-        WITH new AS (
-            INSERT INTO {refs} (ref, added)
-            SELECT ref, statement_timestamp() + number * interval '1 us'
-            FROM unnest(%(refs)b::text[]) WITH ORDINALITY AS given (ref, number)
-            ORDER BY ref COLLATE "C" ON CONFLICT (ref) DO NOTHING RETURNING 1
-        ) SELECT count(*) FROM new""",
+        INSERT INTO {refs} (ref, added)
+        SELECT ref, statement_timestamp() + number * interval '1 us'
+        FROM unnest(%(refs)b::text[]) WITH ORDINALITY AS given (ref, number)
+        ORDER BY ref COLLATE "C" ON CONFLICT (ref) DO NOTHING""",
     "join": """
         INSERT INTO {members} (kind, expires, report)
         VALUES (%(kind)s, clock_timestamp() + %(lease)s * interval '1 s', %(report)s)
@@ -216,13 +213,11 @@ STATEMENTS = {
             OR (SELECT 1 FROM {refs} WHERE state = '2' ORDER BY changed LIMIT 1) IS NOT NULL
             OR (SELECT 1 FROM {refs} WHERE state = '3' ORDER BY holder LIMIT 1) IS NOT NULL""",
     "forget": """
-        WITH forgotten AS (
-            DELETE FROM {refs} WHERE ctid = ANY (ARRAY (
-                SELECT ctid FROM {refs} WHERE state = '4'
-                AND changed <= clock_timestamp() - %(keep)s * interval '1 s'
-                ORDER BY changed LIMIT %(most)s FOR UPDATE SKIP LOCKED
-            )) RETURNING 1
-        ) SELECT count(*) FROM forgotten""",
+        DELETE FROM {refs} WHERE ctid = ANY (ARRAY (
+            SELECT ctid FROM {refs} WHERE state = '4'
+            AND changed <= clock_timestamp() - %(keep)s * interval '1 s'
+            ORDER BY changed LIMIT %(most)s FOR UPDATE SKIP LOCKED
+        ))""",
     "analyze": "ANALYZE {refs}",
     "exists": "SELECT to_regclass(%(table)s) IS NOT NULL",
 }

@@ -16,7 +16,6 @@ from aitoearn_async.emulator import VirtualTimeLoop
 from aitoearn_async.fleet import Fleet, FleetError, FleetUnavailableError
 from aitoearn_async.fleet.ledger import Kind, Member
 from aitoearn_async.fleet.postgres import PostgresLedger
-from aitoearn_async.fleet.postgres_wire import Wire
 from tests.fleet.engines import PostgresEngine
 from tests.fleet.test_contract import record, refs, states, take, took, worker
 from tests.support.ports import free_port
@@ -190,17 +189,14 @@ async def test_what_is_done_all_the_time_takes_few_messages(
 ) -> None:
     """Each is a way to the server and back, and takes both of them longer than most statements."""
     sent = 0
+    wait: Any = AsyncConnection.wait
 
-    def counted(method: Any) -> Any:
-        async def send(*args: Any) -> Any:
-            nonlocal sent
-            sent += 1
-            return await method(*args)
+    async def counted(*args: Any, **options: Any) -> Any:
+        nonlocal sent
+        sent += 1
+        return await wait(*args, **options)
 
-        return send
-
-    for name in ("run", "together"):
-        monkeypatch.setattr(Wire, name, counted(getattr(Wire, name)))
+    monkeypatch.setattr(AsyncConnection, "wait", counted)
     mine, reader = await worker(ledger), await ledger.join(Kind.READER, "reader")
     calls: dict[str, tuple[int, Callable[[], Awaitable[object]]]] = {
         "beat": (2, lambda: ledger.beat(mine, lambda _: Member(id=mine, kind=Kind.WORKER))),
@@ -245,11 +241,11 @@ class OneStatementReaper(PostgresLedger):
     """
 
     async def remove(self, run: Any, gone: int) -> None:
-        await run.wire.run(
-            b"WITH gone AS (DELETE FROM aitoearn_fleet_members WHERE id = %(gone)s RETURNING id) "
-            b"UPDATE aitoearn_fleet_refs SET state = '0', holder = NULL "
-            b"WHERE state = '1' AND holder IN (SELECT id FROM gone)",
-            {"gone": gone},
+        await run.cursor.execute(
+            "WITH gone AS (DELETE FROM aitoearn_fleet_members WHERE id = %s RETURNING id) "
+            "UPDATE aitoearn_fleet_refs SET state = '0', holder = NULL "
+            "WHERE state = '1' AND holder IN (SELECT id FROM gone)",
+            [gone],
         )
 
 

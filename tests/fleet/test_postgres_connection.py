@@ -1,4 +1,4 @@
-"""Messages below psycopg's cursors: large ones, and connections that end."""
+"""The connection to Postgres: large messages, members that freeze, connections that end."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from aitoearn_async.emulator import VirtualTimeLoop
 from aitoearn_async.fleet import FleetUnavailableError
 from aitoearn_async.fleet.ledger import Kind, Member
 from aitoearn_async.fleet.postgres import PostgresLedger
-from aitoearn_async.fleet.postgres_wire import Wire
+from aitoearn_async.fleet.postgres_run import Run, one
 from tests.fleet.engines import PostgresEngine
 from tests.fleet.test_contract import refs, states, take, worker
 
@@ -36,9 +36,12 @@ async def ledger(engine: PostgresEngine) -> AsyncIterator[PostgresLedger]:
 
 async def backend(ledger: PostgresLedger) -> int:
     """The server's process for a ledger's connection."""
-    sql = b"SELECT pg_backend_pid()"
-    ((pid,),) = await ledger._connection.statement(lambda run: run.wire.run(sql, {}))
-    return int(pid)
+
+    async def pid(run: Run) -> int:
+        await run.cursor.execute("SELECT pg_backend_pid()")
+        return int((await one(run.cursor))[0])
+
+    return await ledger._connection.statement(pid)
 
 
 async def test_one_that_freezes_in_a_beat_does_not_hold_up_others(
@@ -93,38 +96,11 @@ async def test_a_report_of_any_letters_comes_back(ledger: PostgresLedger) -> Non
     assert members == [report]
 
 
-async def test_a_connection_that_ends_while_nothing_is_asked_wakes_nobody(
-    engine: PostgresEngine, ledger: PostgresLedger, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Its socket is ready to be read for ever after, and the loop would do nothing else."""
-    calls = 0
-    read = Wire._read
-
-    def counted(wire: Wire) -> None:
-        nonlocal calls
-        calls += 1
-        read(wire)
-
-    monkeypatch.setattr(Wire, "_read", counted)
-    await ledger.add(refs(1))
-    pid = await backend(ledger)
-    before = calls
-    engine.execute("SELECT pg_terminate_backend(%s)", pid)
-    while calls == before:  # noqa: ASYNC110 - the server's time passes
-        await asyncio.sleep(0.01)
-    for _ in range(10):
-        await asyncio.sleep(0)
-    assert calls == before + 1
-    with pytest.raises(FleetUnavailableError, match="cannot be used now"):
-        await ledger.add(refs(2))
-    assert await ledger.add(refs(2)) == 1
-
-
 @pytest.mark.parametrize("cancelled", [False, True])
 async def test_a_connection_that_ends_while_something_is_asked_is_replaced(
     engine: PostgresEngine, ledger: PostgresLedger, cancelled: bool
 ) -> None:
-    """By one that may have the same number of a socket, and is listened to."""
+    """The call tells, and the next one has a connection again."""
     pid = await backend(ledger)
     os.kill(pid, signal.SIGSTOP)
     asking = asyncio.create_task(ledger.add(refs(1)))
