@@ -134,9 +134,8 @@ class Submitter:
                 return result
             failed = result.error
             no = is_not_taken(failed, response) and not _has_receipt(response, row)
-            if no or not body.whole:
-                return await self._http.credentials.refresh_if_rejected(result, response, deadline)
-            return await self._settle(request, failed, at, body.sent)
+            if not no and body.whole:
+                return await self._settle(request, failed, at, body.sent)
         except ClientClosedError as closed:
             if not body.whole:
                 raise
@@ -147,6 +146,8 @@ class Submitter:
             if body.whole:
                 exc.add_note(str(SubmitUncertainError(request, _ENDED_EARLY, request_id, at)))
             raise
+        # It was not taken, for certain: whatever ends the call from here on, no fate is open.
+        return await self._http.credentials.refresh_if_rejected(result, response, deadline)
 
     async def _settle(
         self, request: TaskRequest[R], failed: AiToEarnError, at: datetime, sent: float

@@ -17,6 +17,7 @@ from aitoearn_async import (
     AiToEarnError,
     ApiError,
     Client,
+    ClientClosedError,
     ConnectionFailedError,
     GenerateImage,
     GenerateVideo,
@@ -311,6 +312,33 @@ async def is_uncertain(answer: bytes) -> bool:
         with pytest.raises(AiToEarnError) as caught:
             await client.submit(IMAGE)
     return isinstance(caught.value, SubmitUncertainError)
+
+
+@pytest.mark.parametrize("end", ["cancel", "close"])
+async def test_a_refused_submit_is_not_uncertain_while_another_key_is_awaited(end: str) -> None:
+    asked = asyncio.Event()
+
+    async def provide() -> str:
+        if asked.is_set():
+            await asyncio.sleep(3600)
+        asked.set()
+        return KEY
+
+    refusal = http(envelope(code=401, message="no"))
+    async with (
+        Taker([Plan("no", (refusal,)), Plan("no", (refusal,))]) as server,
+        server.client(api_key=provide) as client,
+    ):
+        task = asyncio.ensure_future(client.submit(IMAGE))
+        await asyncio.sleep(5)
+        if end == "close":
+            await client.aclose()
+            with pytest.raises(ClientClosedError):
+                await task
+        else:
+            task.cancel()
+            assert await notes(task) == [], "it was refused"
+    assert server.created == []
 
 
 async def test_each_submit_has_a_connection_of_its_own() -> None:
