@@ -5,16 +5,18 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 from collections.abc import Sequence
+from functools import partial
 from typing import Any, TypeVar
 
 import msgspec
 
+from .._runtime.joint_calls import JointCalls
 from ..contract.catalog import Model, objection, price_of
 from ..contract.endpoints import Catalog, entries_decoder, submit_of
 from ..contract.requests import TaskRequest
+from ..errors import AiToEarnError
 from .caller import ApiCaller
 
 M = TypeVar("M", bound=Model)
@@ -31,11 +33,11 @@ class ModelCatalog:
     def __init__(self, caller: ApiCaller) -> None:
         self._caller = caller
         self._known: dict[str, tuple[float, Sequence[Any]]] = {}
-        self._asking = asyncio.Lock()
+        self._asking = JointCalls(AiToEarnError)
 
     def leave_loop(self) -> None:
         """Forget what is bound to a loop that is closed."""
-        self._asking = asyncio.Lock()
+        self._asking.leave_loop()
 
     async def models(self, catalog: Catalog[M]) -> list[M]:
         """Return the models there are, asked for afresh.
@@ -98,8 +100,10 @@ class ModelCatalog:
             raise ValueError(f"at_most={at_most:g}: this may cost {price:g}. Nothing was sent")
 
     async def _recent(self, catalog: Catalog[M]) -> Sequence[M]:
-        async with self._asking:
-            at, models = self._known.get(catalog.path, (0.0, ()))
-            if not models or self._caller.lifetime.time() > at + _FRESH_SECONDS:
-                models = await self.models(catalog)
-            return models
+        return await self._asking.call(catalog.path, partial(self._known_or_asked, catalog))
+
+    async def _known_or_asked(self, catalog: Catalog[M]) -> Sequence[M]:
+        at, models = self._known.get(catalog.path, (0.0, ()))
+        if not models or self._caller.lifetime.time() > at + _FRESH_SECONDS:
+            models = await self.models(catalog)
+        return models

@@ -11,13 +11,13 @@ from collections.abc import Awaitable, Sequence
 from functools import partial
 from typing import Any, TypeVar
 from urllib.parse import quote
-from weakref import WeakValueDictionary
 
 import msgspec
 
 from .._downloads.filenames import SUFFIXES
 from .._downloads.retry_policy import backoff_delay
 from .._runtime.bounded_dict import BoundedDict
+from .._runtime.joint_calls import JointCalls
 from .._runtime.lifetime import Lifetime, Timeout
 from .._uploads.content import Content, opened
 from .._uploads.store import Progress, Store, StoreError
@@ -29,7 +29,7 @@ from ..contract.endpoints import (
     signed_decoder,
 )
 from ..contract.requests import shown
-from ..errors import ApiError, ContractError, UnexpectedResponseError, UploadError
+from ..errors import AiToEarnError, ApiError, ContractError, UnexpectedResponseError, UploadError
 from .caller import ApiCaller
 
 T = TypeVar("T")
@@ -76,12 +76,12 @@ class Uploader:
         self._store = store
         self._places = asyncio.Semaphore(AT_A_TIME)
         self._known: BoundedDict[bytes, tuple[str, float]] = BoundedDict(_MOST_REMEMBERED)
-        self._locks: WeakValueDictionary[bytes, asyncio.Lock] = WeakValueDictionary()
+        self._joint = JointCalls(AiToEarnError, StoreError)
 
     def leave_loop(self) -> None:
         """Forget what is bound to a loop that is closed."""
         self._places = asyncio.Semaphore(AT_A_TIME)
-        self._locks = WeakValueDictionary()
+        self._joint.leave_loop()
 
     async def upload_all(self, contents: Sequence[Content], progress: Progress | None) -> list[str]:
         """Upload several, some of them at the same time, and return their addresses.
@@ -117,17 +117,25 @@ class Uploader:
         """
         with Timeout(self.lifetime):
             digest = await content.digest()
-            lock = self._locks.setdefault(digest, asyncio.Lock())
-            async with lock:
-                known = self._known.get(digest)
-                if known is not None and self.lifetime.time() < known[1]:
-                    if progress is not None:
-                        progress(content.size, content.size)
-                    return known[0]
-                async with self._places:
-                    address = await self._upload(content, progress)
-                self._remember(digest, address)
-                return address
+            upload = partial(self._known_or_uploaded, digest, content, progress)
+            try:
+                return await self._joint.call(digest, upload)
+            except StoreError as error:
+                failed = error
+            raise UploadError(f"{content.name}: {failed}", transient=failed.retry)
+
+    async def _known_or_uploaded(
+        self, digest: bytes, content: Content, progress: Progress | None
+    ) -> str:
+        known = self._known.get(digest)
+        if known is not None and self.lifetime.time() < known[1]:
+            if progress is not None:
+                progress(content.size, content.size)
+            return known[0]
+        async with self._places:
+            address = await self._upload(content, progress)
+        self._remember(digest, address)
+        return address
 
     def _remember(self, digest: bytes, address: str) -> None:
         self._known.pop(digest, None)
@@ -141,9 +149,9 @@ class Uploader:
                 await self._store.put(signed.upload_url, content, progress)
                 return await self._confirm(signed)
             except StoreError as error:
+                if not error.retry or attempt == ATTEMPTS:
+                    raise
                 failed = error
-            if not failed.retry or attempt == ATTEMPTS:
-                raise UploadError(f"{content.name}: {failed}", transient=failed.retry)
             logger.debug("an upload of %d bytes: %s", content.size, failed)
             await self.lifetime.sleep(backoff_delay(attempt, _LONGEST_DELAY, failed.retry_after))
             if failed.sign_again:

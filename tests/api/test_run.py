@@ -24,6 +24,7 @@ from aitoearn_async import (
     GenerateVideo,
     InvalidRequestError,
     NotAskedError,
+    RequestTimeoutError,
     ServerError,
     SubmitUncertainError,
     TaskFailedError,
@@ -288,6 +289,30 @@ async def test_checked_against_the_models(service: Emulator, client: Client) -> 
 async def test_many_checks_ask_once(service: Emulator, client: Client) -> None:
     await asyncio.gather(*(client.submit(VIDEO, check=True) for _ in range(5)))
     assert [request.method for request in service.requests].count("GET") == 1
+
+
+async def test_many_checks_fail_together(service: Emulator, client: Client) -> None:
+    """In the time of one, and not one after the other; whoever comes later tries anew."""
+    service.fault(Fault(stall="head"), route="models", times=3)
+    loop = asyncio.get_running_loop()
+    began = loop.time()
+    calls = (client.submit(VIDEO, check=True) for _ in range(30))
+    errors = await asyncio.gather(*calls, return_exceptions=True)
+    assert {type(error) for error in errors} == {RequestTimeoutError}
+    assert len(set(map(id, errors))) == 30, "each has an error of its own"
+    assert loop.time() - began == pytest.approx(90, abs=10)
+    await client.submit(VIDEO, check=True)
+
+
+async def test_a_check_that_is_cancelled_is_made_by_the_next(
+    service: Emulator, client: Client
+) -> None:
+    service.fault(Fault(stall="head"), route="models")
+    first, second = (asyncio.create_task(client.submit(VIDEO, check=True)) for _ in range(2))
+    await asyncio.sleep(1)
+    first.cancel()
+    assert await second in service.created
+    assert first.cancelled()
 
 
 async def test_an_odd_model_is_left_out(caplog: pytest.LogCaptureFixture) -> None:

@@ -146,6 +146,23 @@ async def test_the_same_bytes_are_uploaded_once(tmp_path: Path) -> None:
         assert len(store.kept) == 2
 
 
+async def test_uploads_of_the_same_bytes_fail_together(tmp_path: Path) -> None:
+    """In the time of one, each with the name of its own file."""
+    paths = [tmp_path / f"{number}.png" for number in range(5)]
+    for path in paths:
+        path.write_bytes(PNG)
+    plans = [answers(503)] * uploader.ATTEMPTS
+    async with Store(*plans) as store, Service(store) as service, service.client() as client:
+        calls = (client.upload(path) for path in paths)
+        errors = await asyncio.gather(*calls, return_exceptions=True)
+        assert {type(error) for error in errors} == {UploadError}
+        for path, error in zip(paths, errors, strict=True):
+            assert path.name in str(error)
+        assert len(store.heads) == uploader.ATTEMPTS
+        await client.upload(paths[0])
+        assert len(store.kept) == 1
+
+
 async def test_an_open_file_is_read_from_where_it_stands(tmp_path: Path) -> None:
     """As a picture behind a header of somebody's own is."""
     path = tmp_path / "cat.bin"
