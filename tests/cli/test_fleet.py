@@ -295,6 +295,36 @@ def test_a_list_comes_from_standard_input(
     assert (added.status, added.out) == (0, "2 of 2 were new\n")
 
 
+@pytest.mark.parametrize(
+    ("text", "status", "added"),
+    [
+        (f"image:1 # {'a cat ' * 50_000}\nimage:2", 0, "2 of 2 were new\n"),
+        (f"image:1\n{'x' * 200_000}\nimage:2\n", 2, "1 of 1 were new\n"),
+    ],
+    ids=["a comment", "no ref"],
+)
+def test_a_line_from_standard_input_may_be_long(text: str, status: int, added: str) -> None:
+    """As one of a file may be."""
+    with spawn("fleet", "add", "--file", "-", stdin=subprocess.PIPE) as adding:
+        out, said = adding.communicate(text, timeout=200)
+    assert (adding.returncode, out) == (status, added)
+    assert ("standard input, line 2: not a task" in said) is (status != 0)
+    assert len(said) < 1000
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no such flag there")
+@pytest.mark.parametrize("text", ["image:1\n", "no ref\n"])
+def test_standard_input_is_left_as_it_was(text: str) -> None:
+    """Others have it open, too: the shell whose terminal it is, what reads the rest of a pipe."""
+    there, here = os.pipe()
+    os.write(here, text.encode())
+    os.close(here)
+    with spawn("fleet", "add", "--file", "-", stdin=there) as adding:
+        adding.communicate(timeout=200)
+    assert os.get_blocking(there)
+    os.close(there)
+
+
 def test_a_bad_line_of_a_file_is_named(virtual: Service, invoke: Invoke, tmp_path: Path) -> None:
     """What stands before it is added."""
     (tmp_path / "refs.txt").write_text("image:1\nno ref\nimage:2\n")

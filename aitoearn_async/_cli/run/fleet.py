@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import sys
 from collections import Counter
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Generator, Sequence
@@ -32,6 +33,7 @@ from .execute import execute, interrupted
 
 _SECONDS_BETWEEN_LINES = 10.0
 _SECONDS_BETWEEN_LOOKS = 2.0
+_CHUNK_BYTES = 64 * 1024
 
 
 def add(*, refs: Sequence[AnyRef], file: str | None, options: FleetReportOptions) -> ExitStatus:
@@ -186,40 +188,73 @@ class _Lines:
 
     async def __aiter__(self) -> AsyncIterator[TaskRef[AnyTask]]:
         number = 0
-        async for line in self._lines():
-            number += 1
-            text = without_comment(line.decode("utf-8-sig", "surrogateescape"))
-            if not text:
-                continue
-            try:
-                ref = parse_ref(text)
-            except ValueError as error:
-                text = tr("{file}, line {number}: {reason}; what came before is added")
-                self.bad = text.format(file=self._file, number=number, reason=error)
-                return
-            self.read += 1
-            yield ref
+        async with contextlib.aclosing(self._lines()) as lines:
+            async for line in lines:
+                number += 1
+                text = without_comment(line.decode("utf-8-sig", "surrogateescape"))
+                if not text:
+                    continue
+                try:
+                    ref = parse_ref(text)
+                except ValueError as error:
+                    file = tr("standard input") if self._file == "-" else self._file
+                    text = tr("{file}, line {number}: {reason}; what came before is added")
+                    self.bad = text.format(file=file, number=number, reason=error)
+                    return
+                self.read += 1
+                yield ref
 
-    async def _lines(self) -> AsyncIterator[bytes]:
-        if self._file == "-" and (reader := await _piped()) is not None:
-            async for line in reader:
-                yield line
-            return
+    async def _lines(self) -> AsyncGenerator[bytes]:
+        async with _piped() if self._file == "-" else contextlib.nullcontext() as reader:
+            if reader is not None:
+                async for line in _lines_of(reader):
+                    yield line
+                return
         name: str | int = 0 if self._file == "-" else self._file or ""
         with open(name, "rb", closefd=name != 0) as file:  # noqa: ASYNC230 - a file is there
             for line in file:
                 yield line
 
 
-async def _piped() -> asyncio.StreamReader | None:
-    """Return standard input as a stream that can be waited for; None where it is a file."""
-    reader = asyncio.StreamReader()
-    loop = asyncio.get_running_loop()
-    try:
-        await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
-    except (ValueError, OSError, AttributeError, NotImplementedError):
-        return None
-    return reader
+async def _lines_of(reader: asyncio.StreamReader) -> AsyncIterator[bytes]:
+    """Yield lines of any length. The reader's own method refuses those of 64 KiB and more."""
+    line = bytearray()
+    while chunk := await reader.read(_CHUNK_BYTES):
+        *ends, beginning = chunk.split(b"\n")
+        for end in ends:
+            yield bytes(line + end)
+            line.clear()
+        line += beginning
+    yield bytes(line)
+
+
+@contextlib.asynccontextmanager
+async def _piped() -> AsyncGenerator[asyncio.StreamReader | None]:
+    """Read standard input as a stream that can be waited for; None where it is a file."""
+    loop, reader = asyncio.get_running_loop(), asyncio.StreamReader()
+    with contextlib.ExitStack() as stack:
+        try:
+            stack.enter_context(_left_blocking(sys.stdin.fileno()))
+            transport, _ = await loop.connect_read_pipe(
+                lambda: asyncio.StreamReaderProtocol(reader), sys.stdin
+            )
+        except (ValueError, OSError, AttributeError, NotImplementedError):
+            yield None
+            return
+        stack.callback(transport.close)
+        yield reader
+
+
+@contextlib.contextmanager
+def _left_blocking(file: int) -> Generator[None]:
+    """Leave a file as it was found, for others who have it open: a shell has lent its terminal."""
+    # Another descriptor of it: asyncio closes the first, and leaves the file non-blocking.
+    with open(os.dup(file), "rb", buffering=0) as kept:
+        blocking = os.get_blocking(kept.fileno())
+        try:
+            yield
+        finally:
+            os.set_blocking(kept.fileno(), blocking)
 
 
 def _fleet(options: FleetOptions, *, create: bool = True) -> Fleet:
