@@ -128,13 +128,11 @@ class Emulator(Service):
     async def aclose(self) -> None:
         """Stop listening and end all connections, stalled ones too. Tasks are kept."""
         servers, self._servers = self._servers, ()
-        for listener, protocol in servers:
+        if servers:
             self._closing.set()
-            await _stop_accepting(listener)
-            listener.close()
-            protocol.pre_shutdown()
-            await protocol.shutdown(_GRACE)
-            await listener.wait_closed()
+        async with contextlib.AsyncExitStack() as stack:  # all of them, also where it is cancelled
+            for server in reversed(servers):
+                stack.push_async_callback(_close, *server)
 
     async def crash(self) -> None:
         """Die as the service does when it is killed: connections end, and jobs are cut off.
@@ -229,6 +227,16 @@ async def _body_of(call: web.BaseRequest) -> bytes:
     if call.headers.get("Expect", "").lower() == "100-continue" and call.transport is not None:
         call.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
     return await call.content.read()
+
+
+async def _close(listener: asyncio.Server, protocol: web.Server) -> None:
+    try:
+        await _stop_accepting(listener)
+    finally:
+        listener.close()
+        protocol.pre_shutdown()
+        await protocol.shutdown(_GRACE)
+    await listener.wait_closed()
 
 
 async def _stop_accepting(listener: asyncio.Server) -> None:

@@ -43,6 +43,21 @@ async def test_start_and_aclose_are_idempotent() -> None:
     assert "not running" in repr(service)
 
 
+@pytest.mark.parametrize("turns", [1, 2, 3, 4, 5])
+async def test_an_end_that_is_cancelled_leaves_nothing_listening(turns: int) -> None:
+    """Neither the API nor the storage: both are free for the next start."""
+    service = Emulator()
+    await service.start()
+    addresses = service.url, service.storage_url
+    ending = asyncio.create_task(service.aclose())
+    for _ in range(turns):
+        await asyncio.sleep(0)
+    ending.cancel()
+    await asyncio.wait([ending])
+    async with service:
+        assert (service.url, service.storage_url) == addresses
+
+
 async def test_a_restart_keeps_address_and_tasks() -> None:
     """Between close and start nobody listens; after it all is as before."""
     async with Emulator() as service:
