@@ -111,9 +111,10 @@ def sign(service: Service, call: Call) -> Answer:
     """Answer `POST /api/assets/uploadSign`: the address that a file may be put to."""
     try:
         body = msgspec.json.decode(call.request.body, type=uploads.SignBody)
-    except ValueError:
+    except (ValueError, RecursionError):
         return ErrorAnswer(dialects.BAD_REQUEST)
-    if body.size is not None and body.size > (service.upload_limit or math.inf):
+    limit = math.inf if service.upload_limit is None else service.upload_limit
+    if body.size is not None and body.size > limit:
         return ErrorAnswer(dialects.ASSET_TOO_LARGE)
     id, now, origin = service.fresh_id(), call.now, service.storage_url
     suffix = body.filename.rpartition(".")[2] if "." in body.filename else "bin"

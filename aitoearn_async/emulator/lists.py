@@ -144,7 +144,7 @@ def drafts(service: Service, call: Call) -> Answer:
     """Answer `POST /api/ai/draft-generation/query`: up to ten own tasks, by their ids."""
     try:
         ids = msgspec.json.decode(call.request.body, type=_DraftQuery).ids
-    except ValueError:
+    except (ValueError, RecursionError):
         return ErrorAnswer(dialects.BAD_REQUEST)
     if not all(OBJECT_ID.fullmatch(id) for id in ids):
         return ErrorAnswer(dialects.SERVER_ERROR)

@@ -91,6 +91,22 @@ async def test_a_row_ends_at_16_mib(service: Emulator, path: str, calls: int) ->
     assert (await submit(service, path, model=model, **{field: "x" * 2**20})).json["code"] == 0
 
 
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/api/ai/image/generate/async",
+        "/api/assets/uploadSign",
+        "/api/ai/draft-generation/query",
+    ],
+)
+async def test_a_body_without_a_bottom_is_refused(service: Emulator, path: str) -> None:
+    """Whatever type it is said to be of."""
+    body = b'{"x":' + b"[" * 100_000 + b"]" * 100_000 + b"}"
+    for media_type in ("application/json", "text/plain"):
+        reply = await post(service, path, body, **{"Content-Type": media_type})
+        assert (reply.status, reply.json["code"]) == (200, 400)
+
+
 async def test_the_provider_refuses_without_a_row(service: Emulator) -> None:
     """A fault says so: code 500, and nothing in the logs."""
     service.fault(Fault(code=500), route="submits")

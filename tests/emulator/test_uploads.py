@@ -165,6 +165,12 @@ async def test_an_older_service_has_no_uploads() -> None:
         assert (await post(service, SIGN, b"{}")).json["code"] == 404
 
 
+async def test_a_limit_of_0_bytes_is_one(service: Emulator) -> None:
+    service.upload_limit = 0
+    body = json.dumps({"filename": "cat.png", "type": "temp", "size": 1}).encode()
+    assert (await post(service, SIGN, body)).json["code"] == 12752
+
+
 async def test_a_file_above_the_limit_is_not_signed_for(service: Emulator) -> None:
     """The service's own code says so, to its clients too; nothing is put and nothing made."""
     service.upload_limit = 1000
