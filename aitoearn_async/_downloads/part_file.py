@@ -103,7 +103,10 @@ class PartFile:
         """
         if (complete := self._complete()) is not None:
             return complete
-        self._directory.mkdir(parents=True, exist_ok=True)
+        try:
+            self._directory.mkdir(parents=True, exist_ok=True)
+        except FileExistsError as exc:  # what has its name is a file
+            raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR)) from exc
         self._file = io.FileIO(self._path, "r+", opener=_open)
         self._is_open = True
         self._claim()

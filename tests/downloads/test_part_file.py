@@ -197,12 +197,13 @@ class Trickle:
             yield 0.005
 
 
-async def test_where_no_directory_can_be(tmp_path: Path) -> None:
-    """Below a file there is none, for no user: a DownloadError, and nothing asked for."""
+@pytest.mark.parametrize("place", ["file", "file/below"])
+async def test_where_no_directory_can_be(tmp_path: Path, place: str) -> None:
+    """A file is none, and none is below it, for no user: that is said, and nothing asked for."""
     (tmp_path / "file").write_text("x")
     async with RawServer(serve()) as server, client_for(server) as client:
-        with pytest.raises(DownloadError, match="Not a directory") as caught:
-            await client.download(film_at(address(server)), tmp_path / "file" / "below")
+        with pytest.raises(DownloadError, match="Not a directory, in ") as caught:
+            await client.download(film_at(address(server)), tmp_path / place)
         assert isinstance(caught.value.__cause__, NotADirectoryError)
         assert server.count == 0
 
