@@ -14,7 +14,7 @@ import weakref
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from functools import partial
-from typing import Any, TypeVar, cast
+from typing import Any, Final, TypeVar, cast
 
 from .._net.connection import RequestBody
 from .._resilience.breaker import BreakerState
@@ -29,6 +29,7 @@ from ..contract.requests import TaskRequest
 from ..contract.tasks import TaskRef
 from ..errors import (
     AiToEarnError,
+    ApiError,
     ClientClosedError,
     ServerError,
     SubmitUncertainError,
@@ -47,6 +48,8 @@ logger: logging.Logger = logging.getLogger("aitoearn_async")
 Watch = Callable[[TaskRequest[Any], Awaitable[Any]], Awaitable[Any]]
 """Awaits a submit, and tells observers of it."""
 
+_NO_SUCH_MODEL: Final = 12300  # or no such mode of it
+_ABOUT_MODELS: Final = "it has model={!r:.80}; with check=True a submit says what does not fit"
 _ENDED_EARLY = "the call was ended while it was under way"
 
 
@@ -102,7 +105,12 @@ class Submitter:
             await self._catalog.check(request, row.catalog)
         sent, data = await self._bodies.make(request, upload, progress)
         attempt = partial(self._attempt, row, sent, data)
-        ref = await self._caller.repeat(attempt, data)
+        try:
+            ref = await self._caller.repeat(attempt, data)
+        except ApiError as no:
+            if no.code == _NO_SUCH_MODEL:
+                no.add_note(_ABOUT_MODELS.format(request.model))
+            raise
         self._reconciler.note_receipt(ref)
         self._made[ref] = None
         return ref

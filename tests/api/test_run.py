@@ -204,6 +204,8 @@ async def test_refusals(
     assert caught.value.code == code
     assert caught.value.ref is None
     assert (len(service.requests), service.created) == (1, [])
+    notes = getattr(caught.value, "__notes__", [])
+    assert ["model='none'; with check=True" in note for note in notes] == [True] * (code == 12300)
 
 
 async def test_a_group_that_is_there(service: Emulator, client: Client) -> None:
