@@ -173,6 +173,44 @@ async def test_a_client_that_closes(tmp_path: Path) -> None:
                 await anext(batch)
 
 
+def _cancel_the_saving() -> None:
+    saving = [task for task in asyncio.all_tasks() if task.get_name() == "aitoearn-batch-save"]
+    assert saving
+    for task in saving:
+        task.cancel()
+
+
+async def test_saving_that_a_stranger_cancels_ends_the_batch(tmp_path: Path) -> None:
+    """Nobody waits for ever for an outcome whose files do not come any more."""
+    async with Emulator() as service, client_of(service) as client:
+        service.fault(Fault(stall="head"), media=True, times=None)
+        async with client.as_completed([service.add_image("success")], save=tmp_path) as batch:
+            await asyncio.sleep(3)
+            _cancel_the_saving()
+            async with asyncio.timeout(1):
+                with pytest.raises(RuntimeError, match="not by the batch"):
+                    await anext(batch)
+            assert batch.statistics().saving == 0
+
+
+async def test_saving_that_a_stranger_cancels_after_an_error_leaves_that_error(
+    tmp_path: Path,
+) -> None:
+    """The consumer that has the files come first is told."""
+    async with Emulator() as service, client_of(service) as client:
+        ref, lost = service.add_image("success"), service.add_image("success")
+        service.fault(Fault(stall="head"), media=True, times=None)
+        service.fault(Fault(code=401), lost, times=None)
+        async with client.as_completed(_after([ref], lost), save=tmp_path) as batch:
+            coming = asyncio.ensure_future(anext(batch))
+            await asyncio.sleep(30)
+            assert not coming.done()
+            _cancel_the_saving()
+            async with asyncio.timeout(1):
+                with pytest.raises(AuthenticationError):
+                    await coming
+
+
 async def test_a_mistake_ends_the_batch(tmp_path: Path) -> None:
     """What is no error of ours is raised, and does not hang."""
     delivered: list[object] = []

@@ -27,7 +27,7 @@ from ..wait.state import WaitState
 from ..wait.step import Poll, Step, step
 from .outcome import EitherOutcome, Outcome
 from .ref_reader import RefReader
-from .save_queue import Save, SaveQueue
+from .save_queue import Save, SaveQueue, failure_of
 from .statistics import BatchStatistics, report
 from .worker_pool import WorkerPool
 
@@ -256,8 +256,7 @@ class Batch(Bound, AsyncIterator[EitherOutcome[T]]):
 
     def _reap(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
-        stranger = RuntimeError("a task of this batch was cancelled, and not by the batch")
-        if (exc := stranger if task.cancelled() else task.exception()) is not None:
+        if (exc := failure_of(task)) is not None:
             self._fail(exc)
 
     def _fail(self, exc: BaseException) -> None:
@@ -266,6 +265,7 @@ class Batch(Bound, AsyncIterator[EitherOutcome[T]]):
             # none.
             self._failure = exc.with_traceback(None) if isinstance(exc, AiToEarnError) else exc
             self._stop()
+        self._wake_consumer()  # who may wait for files, before an error that came earlier
 
     def _stop(self) -> None:
         self._is_over = True

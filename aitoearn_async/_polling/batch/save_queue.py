@@ -37,7 +37,8 @@ class SaveQueue(Generic[T]):
         save: Saves the files of each task; None for nothing.
         deliver: Takes an outcome that is complete, and how often it is owed.
         eased: Is told whenever there is room for another one.
-        failed: Is told of an error that is no `AiToEarnError`: a mistake.
+        failed: Is told of an error that is no `AiToEarnError`: a mistake, or a worker that was
+            cancelled.
 
     Attributes:
         held: How many outcomes are owed that are not complete.
@@ -91,7 +92,7 @@ class SaveQueue(Generic[T]):
 
     def _reap(self, worker: asyncio.Task[None]) -> None:
         self._workers.discard(worker)
-        if not worker.cancelled() and (exc := worker.exception()) is not None:
+        if (exc := failure_of(worker)) is not None:
             self.stop()
             self._failed(exc)
 
@@ -106,3 +107,10 @@ class SaveQueue(Generic[T]):
         for worker in self._workers:
             worker.cancel()
         return tuple(self._workers)
+
+
+def failure_of(task: asyncio.Task[None]) -> BaseException | None:
+    """Return what has ended a task of a batch; None if it has done what it was for."""
+    if task.cancelled():
+        return RuntimeError("a task of this batch was cancelled, and not by the batch")
+    return task.exception()
