@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections import Counter
 from typing import Any
 
@@ -328,6 +329,38 @@ async def test_a_round_that_a_mistake_ends_leaves_the_waits_to_themselves(
     logged = [record for record in caplog.records if "a round failed" in record.getMessage()]
     assert len(logged) == 1
     assert "ZeroDivisionError" in logged[0].getMessage()
+
+
+async def test_an_iteration_ends_with_the_end_that_pages_know(
+    service: Emulator, client: Client
+) -> None:
+    """Where its own polls fail, while another wait for that task has met it on a page."""
+    refs = [service.add_image(("generating", 20.0 + n), "success") for n in range(20)]
+    waits = [asyncio.create_task(client.wait_for(ref)) for ref in refs]
+
+    async def last_word() -> str:
+        word = ""
+        with contextlib.suppress(ServiceUnreachableError):  # of those for whom no page was left
+            async for task in client.wait_for(refs[15], patience=60):
+                word = task.state.value if task.done else ""
+        return word
+
+    words = [asyncio.create_task(last_word()) for _ in range(10)]
+    await asyncio.sleep(15)
+    service.fault(Fault(status=502), refs[15], route="image", times=None)
+    assert "succeeded" in await asyncio.gather(*words)
+    await asyncio.gather(*waits)
+
+
+async def test_a_wait_knows_the_end_that_it_came_to(service: Emulator, client: Client) -> None:
+    """Where that is the word of a page, since the task's own route fails."""
+    waiters = [client.wait_for(ref) for ref in _images(service, 20)]
+    waits = [asyncio.ensure_future(waiter) for waiter in waiters]
+    await asyncio.sleep(15)
+    for waiter in waiters:
+        service.spoil_row(waiter.ref, 500)
+    assert await asyncio.gather(*waits) == [waiter.latest for waiter in waiters]
+    assert all("SUCCEEDED" in repr(waiter) for waiter in waiters)
 
 
 async def test_a_failed_poll_of_an_iteration_of_another_kind_is_only_a_failed_poll(

@@ -229,7 +229,7 @@ class Waiter(Bound, CoroutineLike[T], AsyncIterator[T]):
                 warn_of_first_failure(self._wait, self._settings)
         self._decision = after
         if isinstance(after, Ended):
-            self._ended_at = now
+            self._ended_at, self._wait.latest = now, after.task  # pages may know of it alone
         return after.changed
 
     async def _give_up(self, decision: GiveUpAt, now: float) -> NoReturn:
