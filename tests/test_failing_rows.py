@@ -194,3 +194,24 @@ async def test_pages_do_not_undercut_a_retry_after(
     assert not any(isinstance(task, Exception) for task in found)
     first, second = (request.at for request in service.requests if request.ref == told)
     assert second - first >= 120
+
+
+async def test_polls_that_failed_are_repeated_within_patience_though_pages_hang(
+    service: Emulator, client: Client
+) -> None:
+    """Each in time, where they failed at different times: pages have a part of the patience."""
+    refs = _tasks(service, "video", 20, 100.0)
+    first, later = refs[0], refs[5]
+    service.fault(Fault(status=502, delay=9), ref=first)
+    service.fault(Fault(status=502, delay=1), ref=later)
+    service.fault(Fault(stall="head"), route="logs", times=None)
+
+    async def in_two_parts() -> AsyncIterator[AnyRef]:
+        for ref in refs:
+            if ref == later:
+                await asyncio.sleep(5)
+            yield ref
+
+    async with client.as_completed(in_two_parts(), patience=20) as batch:
+        outcomes = [outcome async for outcome in batch]
+    assert [outcome.error for outcome in outcomes] == [None] * 20
