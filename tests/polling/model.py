@@ -110,7 +110,7 @@ def batch(
     max_pending: int = 100_000,
     concurrency: int = 8,
     closed: Callable[[], Coroutine[Any, Any, None]] | None = None,
-    progress: Callable[[BatchStatistics], None] | None = None,
+    progress: Callable[[BatchStatistics], object] | None = None,
 ) -> Batch[ImageTask]:
     """A batch that asks this service."""
     settings = WaitSettings(timeout, patience, wait, Evidence((), KnownService()))

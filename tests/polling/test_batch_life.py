@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import traceback
 from collections.abc import AsyncIterator
 
 import pytest
 import tenacity
 
-from aitoearn_async import BatchStatistics, ClientClosedError, ImageRef
+from aitoearn_async import Batch, BatchStatistics, ClientClosedError, ImageRef, ImageTask
+from aitoearn_async._polling.wait.state import PollResult, WaitState
+from aitoearn_async._verdict import Verdict
 from tests.polling.model import Service, batch, collect, images, never, now, timers, until_error
 
 REFS = images(100)
@@ -162,6 +165,71 @@ async def test_a_worker_that_somebody_cancels() -> None:
     assert not outcomes
     assert isinstance(error, RuntimeError)
     assert "cancelled" in str(error)
+
+
+async def _leave(waiting: Batch[ImageTask], after: float) -> float:
+    """Leave a batch after so many seconds; return how long that takes."""
+    mine = asyncio.all_tasks()
+    async with asyncio.timeout(100):
+        async with waiting:
+            await asyncio.sleep(after)
+            begun = now()
+    assert asyncio.all_tasks() == mine
+    assert not timers()
+    return now() - begun
+
+
+async def _deaf(seconds: float) -> None:
+    """Sleep, and do not hear a cancellation, as `wait_for` of Python 3.11 now and then."""
+    with contextlib.suppress(asyncio.CancelledError):
+        await asyncio.sleep(seconds)
+
+
+async def test_a_source_that_does_not_hear_of_the_end_is_not_read_on() -> None:
+    """What it gives then is not asked for, and it is closed."""
+    closed: list[float] = []
+
+    async def source() -> AsyncIterator[ImageRef]:
+        try:
+            for ref in REFS:
+                await _deaf(1)
+                yield ref
+        finally:
+            closed.append(now())
+
+    service = Service()
+    assert not await _leave(batch(source(), service), 2.5)
+    assert set(service.polls) == set(REFS[:2])
+    assert closed == [2.5]
+
+
+async def test_a_hook_that_does_not_hear_of_the_end_is_not_called_again() -> None:
+    reports: list[BatchStatistics] = []
+
+    async def progress(statistics: BatchStatistics) -> None:
+        reports.append(statistics)
+        await _deaf(1)
+
+    waiting = batch(REFS, Service(ENDLESS), progress=progress)
+    assert await _leave(waiting, 1.5) == 1
+    assert len(reports) == 2, "one while it was open, and the last one"
+
+
+async def test_a_poll_that_does_not_hear_of_the_end_is_the_last_one() -> None:
+    """What it brings ends no wait any more."""
+
+    class Deaf(Service):
+        async def poll(
+            self, wait: WaitState[ImageTask], end: float
+        ) -> PollResult[ImageTask] | Verdict:
+            await _deaf(1)
+            return await super().poll(wait, end)
+
+    service = Deaf(dict.fromkeys(REFS, 0.0))
+    waiting = batch(REFS, service, concurrency=8)
+    assert await _leave(waiting, 0.5) == pytest.approx(service.latency)
+    assert service.polls.total() == 8
+    assert waiting.statistics().succeeded == 0
 
 
 async def test_it_works_beside_another() -> None:

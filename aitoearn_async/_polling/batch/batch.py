@@ -111,7 +111,7 @@ class Batch(Bound, AsyncIterator[EitherOutcome[T]]):
         self._spawn(self._closed())
         self._spawn(self._ref_reader.run())
         if self._progress is not None:
-            self._spawn(report(self._progress, self.statistics))
+            self._spawn(report(self._progress, self.statistics, lambda: self._is_over))
         return self
 
     async def __aexit__(self, exc_type: type[BaseException] | None, *_: object) -> None:
@@ -269,6 +269,7 @@ class Batch(Bound, AsyncIterator[EitherOutcome[T]]):
 
     def _stop(self) -> None:
         self._is_over = True
+        self._ref_reader.stop()
         self._pool.stop()
         for task in self._tasks:
             task.cancel()

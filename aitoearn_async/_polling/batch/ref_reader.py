@@ -56,6 +56,7 @@ class RefReader(Generic[T]):
         self._room: asyncio.Future[None] | None = None
         self._turn_ends = 0.0
         self._in_this_turn = 0
+        self._is_stopped = False
 
     async def run(self) -> None:
         """Read until the source ends or fails. A generator is closed, however it goes."""
@@ -86,6 +87,10 @@ class RefReader(Generic[T]):
         if self._room is not None and not self._room.done() and self._has_room():
             self._room.set_result(None)
 
+    def stop(self) -> None:
+        """Take no further ref; whoever stops it cancels `run`, too."""
+        self._is_stopped = True
+
     async def _read(self, items: Any, *, is_async: bool) -> None:
         end = StopAsyncIteration if is_async else StopIteration
         try:
@@ -95,6 +100,8 @@ class RefReader(Generic[T]):
                     item = await anext(items) if is_async else next(items)
                 except end:
                     return
+                if self._is_stopped:
+                    raise asyncio.CancelledError  # again: the source did not let the first through
                 self._admit(item)
         except BaseException:
             with _told():

@@ -95,9 +95,14 @@ class PollMeter:
 
 
 async def report(
-    progress: Callable[[BatchStatistics], object], statistics: Callable[[], BatchStatistics]
+    progress: Callable[[BatchStatistics], object],
+    statistics: Callable[[], BatchStatistics],
+    is_over: Callable[[], bool],
 ) -> None:
-    """Call a hook about once a second with the statistics, until cancelled."""
-    while True:
+    """Call a hook about once a second with the statistics, until cancelled.
+
+    A hook may not let the cancellation through: so there is `is_over`.
+    """
+    while not is_over():
         await asyncio.sleep(_SECONDS_BETWEEN_REPORTS)
         await call(progress, statistics())

@@ -98,6 +98,7 @@ class WorkerPool(Generic[T]):
         self._stagger = StartStagger()
         self._idle: deque[asyncio.Future[WaitState[T]]] = deque()
         self._workers = 0
+        self._is_stopped = False
         self._final_errors: dict[TaskRef[T], AiToEarnError] = {}  # of few waits
         self._timer = NextTimer(clock, self._dispatch)
         self._rounds: Rounds[T] = Rounds(pages, clock, self)
@@ -144,7 +145,8 @@ class WorkerPool(Generic[T]):
             self._timer.set(moment)
 
     def stop(self) -> None:
-        """Cancel the timers."""
+        """Cancel the timers, and let no worker go on whose poll lets no cancellation through."""
+        self._is_stopped = True
         self._timer.set(math.inf)
         self._rounds.stop()
 
@@ -213,6 +215,8 @@ class WorkerPool(Generic[T]):
             if not wait.over:  # its time can run out on the way here
                 now = await self._serve(wait, now)
             if (following := self._take(now)) is None:
+                if self._is_stopped:
+                    return
                 following = await self._wait_for_work()
             else:
                 # All answers of a turn are read first, then all requests sent: doing the same
@@ -251,15 +255,15 @@ class WorkerPool(Generic[T]):
         finally:
             self.in_flight -= 1
         now = self._clock.time()
-        if wait.over:
-            return now  # discarded meanwhile
+        if wait.over or self._is_stopped:
+            return now  # discarded meanwhile, or all of them
         decision = self._step(wait, settings, response, asked, now)
         if isinstance(response, PollResult):
             self.meter.note(now, response.sent - due, unchanged=not decision.changed)
         else:
             if (group := self._rounds.of(wait.ref)) is not None:
                 decision = await group.after_failure(wait, response, decision, deadline)
-                if wait.over:
+                if wait.over or self._is_stopped:
                     return now
             if not isinstance(response.error, NotAskedError):
                 self.meter.note(now, asked - due, unchanged=False)
