@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import AsyncIterator
 from typing import Any
 
 import msgspec
 import pytest
+from aiohttp import ClientSession, TraceConfig, TraceRequestStartParams
 
 from aitoearn_async import Client, VideoRef, WaitTimeoutError
 from aitoearn_async.emulator import Emulator, Fault, lists, tasks
 
+from .polling.model import timers
 from .support import own_tasks
 from .support.own_tasks import asked as _asked
 from .support.own_tasks import images as _images
@@ -137,6 +140,31 @@ async def test_a_consumer_that_is_behind_holds_up_the_rounds(
         outcomes = [outcome async for outcome in batch]
     assert len(outcomes) == len(refs)
     assert all(outcome.ok for outcome in outcomes)
+
+
+@pytest.mark.parametrize("page", ["/api/ai/logs", "/api/ai/video/generations"])
+async def test_a_round_that_does_not_hear_of_the_end_is_the_last_one(page: str) -> None:
+    """A hook of the caller's session may swallow the cancellation: nothing comes of it."""
+    asking = asyncio.Event()
+
+    async def deaf(_session: object, _context: object, request: TraceRequestStartParams) -> None:
+        if request.url.path == page:
+            asking.set()
+            with contextlib.suppress(asyncio.CancelledError):
+                await asyncio.sleep(1)
+
+    trace = TraceConfig()
+    trace.on_request_start.append(deaf)
+    async with Emulator() as service, ClientSession(trace_configs=[trace]) as session:
+        refs = _videos(service, 30)
+        async with Client(service.api_key, base_url=service.url, session=session) as client:
+            async with client.as_completed(refs) as batch, asyncio.timeout(200):
+                await asking.wait()
+            assert batch.statistics().succeeded == 0
+            asked = len(service.requests)
+            await asyncio.sleep(100)
+            assert len(service.requests) == asked
+    assert not timers()
 
 
 async def test_a_task_discarded_before_its_first_round_is_not_waited_for(

@@ -168,6 +168,8 @@ class WorkerPool(Generic[T]):
 
     def answer(self, wait: WaitState[T], result: PollResult[T], asked: float) -> None:
         """Take a wait's answer, as if it had been polled."""
+        if self._is_stopped:
+            return
         now, settings = self._clock.time(), self.settings_of(wait.ref)
         decision: Decision[T] = step(wait, settings, result, asked, now)
         self.meter.note(now, 0.0, unchanged=not decision.changed)

@@ -108,7 +108,7 @@ class RoundGroup(Generic[T]):
         self._owner = owner
         self._run_round = run_round
         self._timer = NextTimer(clock, self._start)
-        self._is_running = False
+        self._is_running = self._is_stopped = False
         self._waiting = 0  # all of the kind, wherever they are
         self._newcomers: list[WaitState[T]] = []  # since the last round began
         self._failing: FailingWaits[T] = FailingWaits(clock, owner.settings_of, self._hand_back)
@@ -210,7 +210,8 @@ class RoundGroup(Generic[T]):
         self.parked -= wait.due in _PARKED
 
     def stop(self) -> None:
-        """Cancel all timers."""
+        """Cancel all timers, and set none after a round that lets no cancellation through."""
+        self._is_stopped = True
         self._timer.set(math.inf)
         self._failing.stop()
 
@@ -241,7 +242,7 @@ class RoundGroup(Generic[T]):
                 await self._run_round(self)
         finally:
             self._is_running = False
-        if self.parked or self._newcomers:
+        if not self._is_stopped and (self.parked or self._newcomers):
             pages = math.ceil(self._reach / self.route.size) or 1
             self._timer.set(self.times.next_round(self._clock.time(), self.parked, pages))
 
