@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import errno
+import io
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -19,7 +22,7 @@ from aitoearn_async._cli.files import results_file
 from aitoearn_async._cli.report import fleet as report
 from aitoearn_async.fleet import Fleet, FleetMember, FleetStatus
 
-from .conftest import Invoke, Service, drawn, plain, spawn
+from .conftest import Invoke, Service, Tty, drawn, plain, spawn
 
 
 @pytest.fixture(autouse=True)
@@ -359,6 +362,39 @@ def test_a_task_whose_name_cannot_be_printed_is_added(service: Service, invoke: 
     assert made.status == 2
     assert f"submitted {ref}" in made.err
     assert invoke("fleet", "add", str(ref)).lines == ["0 of 1 were new"]
+
+
+def test_a_task_is_added_though_the_terminal_is_gone(service: Service, invoke: Invoke) -> None:
+    """Of a command that goes on without one, as after `setsid`: it is paid for."""
+
+    class Vanishing(Tty):
+        def write(self, text: str) -> int:
+            if service.emulator.requests:
+                raise OSError(errno.EIO, os.strerror(errno.EIO))
+            return super().write(text)
+
+    args = ("generate", "image", "--model", "gpt-image-2", "--no-check", "--fleet", "a cat")
+    made = invoke(*args, tty=True, err=Vanishing(io.BytesIO(), encoding="utf-8"))
+    (ref,) = service.emulator.created
+    assert (made.status, made.lines) == (0, [str(ref)])
+    assert invoke("fleet", "add", str(ref)).lines == ["0 of 1 were new"]
+
+
+def test_ctrl_c_while_a_task_is_added_names_it(
+    service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is not said that nothing was submitted."""
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        port = silent.getsockname()[1]
+        monkeypatch.setenv("AITOEARN_FLEET", f"postgresql://127.0.0.1:{port}/fleet")
+        args = ("generate", "image", "--model", "gpt-image-2", "--no-check", "--fleet", "a cat")
+        with spawn(*args) as making:
+            assert making.stdout is not None
+            ref = making.stdout.readline().strip()
+            making.send_signal(signal.SIGINT)
+            _, said = making.communicate(timeout=200)
+    assert said.startswith(f"interrupted; {ref} was submitted, and may not be in the fleet")
+    assert making.returncode == 130
 
 
 def test_a_task_that_could_not_be_added_is_named(

@@ -75,8 +75,20 @@ def spinner(text: str) -> Generator[Callable[[str], None]]:
         return
     from rich.console import Console
 
-    with Console(stderr=True, highlight=False, markup=False).status(text) as status:
-        yield lambda text: status.update(text, spinner="dots")  # which draws it at once
+    status = Console(stderr=True, highlight=False, markup=False).status(text)
+
+    def say(text: str) -> None:
+        with contextlib.suppress(OSError):
+            status.update(text, spinner="dots")  # which draws it at once
+
+    # A terminal that is gone ends no work: what was paid for is still to be named and kept.
+    with contextlib.suppress(OSError):
+        status.start()
+    try:
+        yield say
+    finally:
+        with contextlib.suppress(OSError):
+            status.stop()
 
 
 def unwritable(error: OSError) -> ExitStatus:

@@ -103,6 +103,8 @@ class _Submission:
         try:
             self._name(ref)
         finally:  # whether or not its name can be written
+            told = tr("{ref} was submitted, and may not be in the fleet: see `fleet add`")
+            self._notes = [told.format(ref=ref)]
             status = await _added_to_fleet(ref)
         return status
 
@@ -147,6 +149,7 @@ class _Submission:
         named = msgspec.json.encode({"ref": str(ref), "state": "running"})
         # It is paid for, and named nowhere else: on stderr, where stdout cannot have it.
         told = tr("submitted {ref}").format(ref=ref)
+        self._notes = [told]
         if sys.stdout is None:  # a shell has closed it (`>&-`)
             echo_error(told)
         try:
