@@ -113,7 +113,10 @@ async def test_swept_videos_are_asked_for_after_the_sweep() -> None:
     assert late < 0.8 * early
 
 
-@pytest.mark.parametrize("kept", [b"", b"{", b"[]", b'{"no": 1}', "null", b"\xff"])
+_REVERSED = '{"kinds": {"video": {"intervals": [[10, 40], [40, 10]]}}}'
+
+
+@pytest.mark.parametrize("kept", [b"", b"{", b"[]", b'{"no": 1}', "null", b"\xff", _REVERSED])
 def test_what_is_no_rhythm_is_refused(kept: bytes | str) -> None:
     """By name, at once."""
     with pytest.raises(ValueError, match=r"rhythm=: give what Client\.rhythm\(\) returned"):

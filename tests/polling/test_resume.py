@@ -53,6 +53,13 @@ def test_a_strategy_that_never_waits_is_due_at_once() -> None:
     assert polls_until(tenacity.wait_none(), 100.0, 0.0)[1] == 0.0
 
 
+def test_an_age_beyond_all_reason_is_reckoned_at_once() -> None:
+    """The polls are so many that no float holds their number."""
+    polls, due = polls_until(tenacity.wait_fixed(1e-3), 1e308, 0.0)
+    assert polls > 1e15
+    assert due == 0.0
+
+
 async def outcome_of(
     client: Client, ref: ImageRef, resume: Resume, timeout: float
 ) -> Outcome[ImageTask]:
@@ -321,7 +328,7 @@ async def test_what_was_read_before_such_a_mistake_has_its_outcome(
             await anext(waiting)
 
 
-@pytest.mark.parametrize("age", [math.nan, math.inf, "5", None])
+@pytest.mark.parametrize("age", [math.nan, math.inf, pytest.param(10**400, id="huge"), "5", None])
 def test_an_age_is_a_finite_number(age: float) -> None:
     """What is none is refused where it is written."""
     with pytest.raises(ValueError, match=r"age=.*: give seconds, a finite number"):

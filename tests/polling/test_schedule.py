@@ -50,9 +50,12 @@ def test_a_delay_stays_in_its_bounds(
         {"initial": -1},
         {"initial": math.nan},
         {"initial": math.inf},
+        pytest.param({"initial": 10**400}, id="huge initial"),
         {"initial": 1, "factor": 0.5},
+        pytest.param({"initial": 1, "factor": 10**400}, id="huge factor"),
         {"initial": 1, "maximum": math.inf},
         {"initial": 1, "maximum": -1},
+        pytest.param({"initial": 1, "maximum": 10**400}, id="huge maximum"),
         {"initial": 1, "jitter": 1.1},
         {"initial": 1, "jitter": math.nan},
     ],
@@ -62,6 +65,13 @@ def test_numbers_out_of_range_are_refused(arguments: dict[str, float]) -> None:
     """A backoff that cannot be is refused where it is made."""
     with pytest.raises(ValueError, match="="):
         wait_backoff(**arguments)
+
+
+@pytest.mark.parametrize(("initial", "delay"), [(0, 0.0), (1, 30.0)])
+def test_a_delay_after_any_number_of_polls_is_told_at_once(initial: int, delay: float) -> None:
+    """Where nothing grows, nothing is what it stays."""
+    backoff = wait_backoff(initial, 10, jitter=0)
+    assert [backoff.after(polls) for polls in (20, 10**4, 10**12, 10**400)] == [delay] * 4
 
 
 def test_tenacitys_strategies_compose() -> None:

@@ -53,6 +53,10 @@ class KindState(msgspec.Struct, omit_defaults=True):
     intervals: list[tuple[float, float]] = []
     """In which ends were seen: seconds of the service's clock."""
 
+    def __post_init__(self) -> None:
+        if any(until < since for since, until in self.intervals):
+            raise ValueError("an interval ends before it begins")
+
 
 class RhythmState(msgspec.Struct, forbid_unknown_fields=True):
     """The memory of a service; it goes through JSON."""

@@ -55,9 +55,10 @@ class wait_backoff(wait_base):
     def __init__(
         self, initial: float, factor: float = 1.5, maximum: float = 30.0, *, jitter: float = 0.2
     ) -> None:
-        if not (0 <= initial < math.inf and 0 <= maximum < math.inf):
+        # No more than a float holds: an int can be larger and still be finite.
+        if not (0 <= initial <= sys.float_info.max and 0 <= maximum <= sys.float_info.max):
             raise ValueError("initial= and maximum= are seconds, 0 or more")
-        if not 1 <= factor < math.inf:
+        if not 1 <= factor <= sys.float_info.max:
             raise ValueError("factor= is 1 or more")
         if not 0 <= jitter <= 1:
             raise ValueError("jitter= is a share, from 0 to 1")
@@ -72,9 +73,10 @@ class wait_backoff(wait_base):
     def after(self, polls: int) -> float:
         """Return the delay after so many polls, in seconds."""
         try:
-            delay = min(self.initial * self.factor ** (polls - 1), self.maximum)
+            # As a float: an int to such a power has as many digits as there were polls.
+            delay = min(self.initial * float(self.factor) ** (polls - 1), self.maximum)
         except OverflowError:
-            delay = self.maximum
+            delay = self.maximum if self.initial else 0.0
         return delay * (1 - self.jitter * random.random())
 
 

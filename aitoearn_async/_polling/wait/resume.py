@@ -5,7 +5,7 @@ Pure arithmetic. Who waited, and why that ended, is not known here.
 
 from __future__ import annotations
 
-import math
+import sys
 from typing import Any
 
 import msgspec
@@ -34,7 +34,7 @@ class Resume(msgspec.Struct, frozen=True, kw_only=True):
     or as soon as there is a turn. Its task may have ended while nobody looked."""
 
     def __post_init__(self) -> None:
-        if not (isinstance(self.age, float | int) and math.isfinite(self.age)):
+        if not (isinstance(self.age, float | int) and abs(self.age) <= sys.float_info.max):
             raise ValueError(f"age={self.age!r:.60}: give seconds, a finite number")
 
 
@@ -69,6 +69,6 @@ def polls_until(wait: WaitStrategy, age: float, now: float) -> tuple[int, float]
         delay = delay_after(wait, polls, started, started + due, None)
         due += delay
     if due <= age and delay > 0:
-        more = math.floor((age - due) / delay) + 1
+        more = int(min((age - due) / delay, sys.maxsize)) + 1
         polls, due = polls + more, due + more * delay
     return polls, max(0.0, due - age)
