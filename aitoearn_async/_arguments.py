@@ -121,9 +121,10 @@ def succeeded(task: AnyTask) -> AnyTask:
         raise TypeError(
             f"expected an ImageTask or a VideoTask, not {task!r:.80}; wait for it first"
         )
-    if task.state is not TaskState.SUCCEEDED:
-        raise ValueError(f"{task.ref} has made nothing: its status is {task.status!r:.60}")
-    return task
+    if task.state is TaskState.SUCCEEDED:
+        return task
+    advice = "; wait for it first" if task.state is TaskState.RUNNING else ""
+    raise ValueError(f"{task.ref} has made nothing: its status is {task.status!r:.60}{advice}")
 
 
 def hooks(**given: object) -> None:

@@ -75,6 +75,8 @@ _EXPECTED_MODULES = frozenset(
     ]
 )
 """The modules that take part in every exchange: Python's, those of aiohttp, and ours."""
+_SSL_DEFAULT = " ssl:default"
+"""A word of aiohttp on each connection that could not be made, also on one without TLS."""
 _PASSING = OSError, EOFError, MemoryError, RecursionError
 """Builtin exceptions that are no sign of a mistake."""
 
@@ -90,7 +92,7 @@ def said_by(exc: BaseException) -> str:
         return f"HTTP {told.status} {told.message}".strip()
     if isinstance(told, aiohttp.ClientResponseError | HttpProcessingError):
         return told.message
-    return str(exc)
+    return str(exc).replace(_SSL_DEFAULT, "")
 
 
 def is_a_mistake(exc: Exception) -> bool:

@@ -16,7 +16,7 @@ from aitoearn_async import AnyRef, ImageRef, VideoRef
 
 from . import media
 from .calendar import Calendar
-from .dialects import DIALECTS, UNKNOWN_TASK
+from .dialects import DIALECTS, UNKNOWN_TASK, Dialect
 from .faults import Fault, FaultQueues
 from .identifiers import Accounts, Identifiers, key_of
 from .models import CHANNELS, IMAGE_CHANNEL, channel_of, models_on
@@ -64,7 +64,7 @@ class Service:
         if channel is not None:
             check_name("channel", channel, CHANNELS)
         _check_seconds(sweep, seconds_per_video, seconds_per_answer)
-        self.dialect = DIALECTS[dialect]
+        self.dialect: Dialect = DIALECTS[dialect]
         default = ROUTE_NAMES if self.dialect.unpublished_routes else PUBLISHED_ROUTES
         self.routes: set[str] = set(default if routes is None else routes)
         for route in self.routes:

@@ -25,7 +25,6 @@ class FleetNotFoundError(FleetError):
 
     def __init__(self, reason: str) -> None:
         super().__init__(f"no fleet here: {reason}")
-        self.args = (reason,)
 
 
 class FleetUnavailableError(FleetError):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 from pathlib import Path
 
@@ -41,4 +42,6 @@ def translated(error: sqlite3.Error, path: Path) -> FleetError:
         if name.startswith(code):
             return FleetUnavailableError(f"the fleet's file {path}: {reason} ({error})")
     reason = next((text for code, text in _HOPELESS.items() if name.startswith(code)), "failed")
+    if os.path.isdir(path):  # which takes a name that is too long for none
+        reason = "it is a directory; give the path of a file in it"
     return FleetError(f"the fleet's file {path}: {reason} ({error})")

@@ -173,6 +173,11 @@ async def test_a_file_that_cannot_be_looked_at_is_not_said_to_be_missing(tmp_pat
     assert not isinstance(caught.value, FleetNotFoundError)
 
 
+async def test_a_directory_is_said_to_be_one(tmp_path: Path) -> None:
+    with pytest.raises(FleetError, match="it is a directory; give the path of a file in it"):
+        await Fleet(f"sqlite:///{tmp_path}").__aenter__()
+
+
 async def test_a_file_of_somebody_else_is_left_as_it_is(tmp_path: Path) -> None:
     """Where no fleet may be made. One in which there is nothing, too."""
     path = tmp_path / "mine.db"

@@ -136,7 +136,7 @@ def reason(error: Exception) -> str:
     if isinstance(error, OSError) and error.strerror:
         where = shown_path(os.fsdecode(error.filename)) if error.filename else ""
         return ": ".join(filter(None, [where, error.strerror]))
-    text = in_option_names(str(error)).replace(" ssl:default", "")
+    text = in_option_names(str(error))
     if isinstance(error, AuthenticationError):
         hint = tr("{text}. A key of aitoearn.cn needs --base-url {china}")
         return hint.format(text=text, china=CHINA)
