@@ -56,6 +56,7 @@ class Waits:
         self._made, self._monitor = parts.made, parts.http.monitor
         self._rhythm = rhythm
         self._rounds = SharedRounds(parts.pages, parts.lifetime)
+        parts.lifetime.on_move(self._rounds.leave_loop)
         self._poll: Poll[Any] = parts.poller.poll
         self._waiter: Callable[..., Waiter[Any]] = Waiter
         self._watcher: Watcher | None = None

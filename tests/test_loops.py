@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,14 @@ import pytest
 import tenacity
 import uvloop
 
-from aitoearn_async import AnyRef, Client, GenerateImage, TaskNotFoundError, WaitTimeoutError
+from aitoearn_async import (
+    AnyRef,
+    Client,
+    GenerateImage,
+    ImageRef,
+    TaskNotFoundError,
+    WaitTimeoutError,
+)
 from aitoearn_async.emulator import Emulator, Fault, VirtualTimeLoop
 from aitoearn_async.emulator.pictures import png
 from tests.support.ports import free_port
@@ -119,3 +127,23 @@ def test_what_calls_queue_up_for_moves_along(tmp_path: Path) -> None:
             runner.run(work(turn))
             if turn:
                 runner.run(client.aclose())
+
+
+def test_a_round_that_ends_with_its_loop_is_left_there() -> None:
+    """A loop that is closed as soon as the last wait is over calls nobody back any more."""
+    url = f"http://127.0.0.1:{free_port()}"
+    client = Client("key", base_url=url, requests_per_second=0.01)  # a page waits for its turn
+    loop = VirtualTimeLoop()
+    *others, last = [
+        loop.create_task(client.wait_for(ImageRef(f"{number:024x}"))) for number in range(12)
+    ]
+    loop.run_until_complete(asyncio.sleep(2))
+    for wait in others:
+        wait.cancel()
+    loop.run_until_complete(asyncio.wait(others))
+    last.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        loop.run_until_complete(last)
+    loop.close()
+    with asyncio.Runner(loop_factory=VirtualTimeLoop) as runner:
+        runner.run(client.aclose())

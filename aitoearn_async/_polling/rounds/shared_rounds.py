@@ -122,6 +122,10 @@ class SharedRounds(WaitOwner[Any]):
         """Wait until the rounds have ended that were cancelled with the last wait."""
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
+    def leave_loop(self) -> None:
+        """Forget rounds that were cancelled just before their loop was closed."""
+        self._tasks.clear()
+
     # What rounds ask for, and hand back.
 
     def poll_at(self, wait: WaitState[Any], moment: float) -> None:
