@@ -17,6 +17,8 @@ _MOST_TIMES = 2
 """Times that a body may have been packed: by the service, and by a proxy."""
 _MOST_MEMBERS = 16
 """Parts of gzip in a row. Each is copied as often as others stand before it."""
+_FINAL = 200
+"""The first status of answers that are final (RFC 9110, 15.2). Of those before, 101 comes alone."""
 _STRETCH = 256 * 1024
 """Bytes that are unpacked at a time."""
 
@@ -35,7 +37,7 @@ def read_body(response: aiohttp.ClientResponse, most_bytes: int) -> bytes | Awai
         ResponseTooLargeError: It is larger. At the call, or when awaited.
     """
     length = response.content_length
-    if length is None or CONTENT_ENCODING in response.headers:
+    if length is None or response.status < _FINAL or CONTENT_ENCODING in response.headers:
         return _read_in_pieces(response, most_bytes)
     if length > most_bytes:
         raise ResponseTooLargeError
@@ -55,6 +57,7 @@ async def _read_in_pieces(response: aiohttp.ClientResponse, most_bytes: int) -> 
             # What a small body unpacks to is all there at once: the loop has others to serve.
             turn = len(body) + _STRETCH
             await asyncio.sleep(0)
+    response.close()  # after 101 nothing ends the exchange; after all others it makes no difference
     return bytes(body)
 
 

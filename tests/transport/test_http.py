@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
+import gc
+
 import pytest
 
 from aitoearn_async import (
@@ -85,3 +88,15 @@ async def test_what_the_callers_deadline_cuts_short_is_no_sign_of_an_outage() ->
         ends = await together(*(client.wait_for(ref, timeout=2) for ref in refs))
         assert {type(end) for end in ends} == {WaitTimeoutError}
         assert client.statistics().outages == 0
+
+
+@pytest.mark.parametrize("length", [b"", b"Content-Length: 4\r\n"], ids=["no length", "a length"])
+async def test_a_connection_that_goes_on_in_another_protocol_is_closed(length: bytes) -> None:
+    """asyncio's debug mode would tell of a response that nobody has closed."""
+    asyncio.get_running_loop().set_debug(True)
+    head = b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: h2c\r\nConnection: upgrade\r\n"
+    switches = head + length + b"\r\n"
+    async with RawServer(say(switches, STALL), good()) as server, server.client() as client:
+        assert (await client.get(REF)).status == "success"
+        assert server.count == 2
+    gc.collect()
