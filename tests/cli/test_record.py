@@ -123,6 +123,18 @@ def test_a_line_that_was_cut_off(tmp_path: Path, cut: int | None) -> None:
     assert path.read_bytes() == line("image:a") + middle + line("image:c")
 
 
+def test_a_file_with_nothing_to_add_is_left_alone(
+    service: Service, invoke: Invoke, files: Files
+) -> None:
+    """Nothing is cut off either: it may be one that can only be added to."""
+    files.ask_for("image:1")
+    files.out.write_bytes(line("image:1"))
+    os.utime(files.out, (1, 1))
+    assert invoke(*files.args).status == 0
+    assert files.out.read_bytes() == line("image:1")
+    assert files.out.stat().st_mtime == 1
+
+
 @pytest.mark.parametrize("left", [1, 9, 40])
 def test_a_run_after_half_a_line(service: Service, invoke: Invoke, files: Files, left: int) -> None:
     """What a run left of a line, killed while it wrote, is cut off by the next, which asks again:

@@ -115,6 +115,7 @@ class ResultsFile:
             for number, text in enumerate(lines, 1):
                 line = self._read(number, text)
                 if line is None:
+                    self._file.truncate(end)
                     break
                 end, whole = end + len(text), text.endswith(b"\n")
                 if line.ref not in listed and line.ref not in ended:
@@ -125,7 +126,6 @@ class ResultsFile:
                 else:
                     ended.pop(line.ref, None)
                     listed[line.ref] = None
-        self._file.truncate(end)
         self._size = end
         if not whole:
             self.append(b"")
