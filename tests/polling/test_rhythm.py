@@ -226,21 +226,36 @@ def test_a_world_that_changes_is_learned_anew() -> None:
     assert after.delay <= 1.15 * before.delay
 
 
-@pytest.mark.parametrize("period", [None, 10.0, 25.0, 30.0, 60.0])
-def test_a_grid_is_found_where_there_is_one(period: float | None) -> None:
-    """From intervals alone, and only where ends come at certain moments."""
-    grid = SweepGrid()
-    for number in range(400):
+def _note_ends(grid: SweepGrid, numbers: range, period: float | None) -> None:
+    """Note an end every two seconds, behind sweeps of a period if there is one."""
+    for number in numbers:
         ended = number * 2.0 + random.uniform(0.0, 60.0)
         if period is not None:
             ended = math.ceil(ended / period) * period + random.uniform(1.0, 2.0)
         width = random.uniform(2.0, 20.0)
         since = ended - random.uniform(0.0, width)
         grid.note(since, since + width, ended - 20.0 - number % 60)
+
+
+@pytest.mark.parametrize("period", [None, 10.0, 25.0, 30.0, 60.0])
+def test_a_grid_is_found_where_there_is_one(period: float | None) -> None:
+    """From intervals alone, and only where ends come at certain moments."""
+    grid = SweepGrid()
+    _note_ends(grid, range(400), period)
     assert grid.period == period
     if period is not None:
         off = (grid.anchor - 1.0 + period / 2) % period - period / 2
         assert abs(off) <= 0.12 * period
+
+
+@pytest.mark.parametrize("period", [None, 25.0])
+def test_a_grid_that_has_gone_is_forgotten_for_what_there_is_now(period: float | None) -> None:
+    """A release of the service may sweep at other times, or tell of ends as they come."""
+    grid = SweepGrid()
+    _note_ends(grid, range(400), 30.0)
+    assert grid.period == pytest.approx(30.0, rel=0.02)
+    _note_ends(grid, range(400, 600), period)
+    assert grid.period == (None if period is None else pytest.approx(period, rel=0.02))
 
 
 def test_a_burst_of_ends_is_no_grid() -> None:
