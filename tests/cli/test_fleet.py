@@ -419,6 +419,7 @@ def test_a_task_that_could_not_be_added_is_named(
         (["fleet", "add", "--file", "/nowhere.txt"], "/nowhere.txt: No such file"),
         (["fleet", "outcomes", "--prefetch", "0"], "--prefetch"),
         (["fleet", "status", "--fleet", "sqlite:////nowhere/at/all.db"], "does not exist"),
+        (["fleet", "status", "--fleet", "sqlite:////"], "it is a directory"),
         (
             ["generate", "image", "--model", "m", "--fleet", "--save", ".", "a cat"],
             "it is a worker that saves",

@@ -242,6 +242,18 @@ async def test_one_without_a_lease_can_do_nothing(
     assert await states(ledger) == [0, 2, 0, 0, 0]
 
 
+@pytest.mark.parametrize("graceful", [True, False])
+async def test_one_without_a_lease_is_told_where_there_is_nothing_to_do(
+    engine: Engine, ledger: Ledger, graceful: bool
+) -> None:
+    """It would look for tasks and outcomes without end, and be a member no more."""
+    for joined, call in ((await worker(ledger), take), (await reader(ledger), read)):
+        assert await call(ledger, joined) == []
+        await (ledger.leave(joined) if graceful else engine.end_lease(joined))
+        with pytest.raises(LeaseLostError, match=f"member {joined} "):
+            await call(ledger, joined)
+
+
 async def test_only_the_holder_records(ledger: Ledger) -> None:
     """Not another worker, not before it is taken, and not a second time."""
     await ledger.add(refs(3))
