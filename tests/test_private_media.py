@@ -22,6 +22,8 @@ REFUSED = pytest.raises(MediaAddressError)
     [
         *((word, None, ALLOWED) for word in ("1", "true", "Yes")),
         *((word, None, REFUSED) for word in (None, "", "0", "off")),
+        *((word, None, ALLOWED) for word in ("127.0.0.0/8", "10.1.2.3, 127.0.0.1")),
+        ("10.1.2.3, 192.168.0.0/16", None, REFUSED),
         *(("0", True, ALLOWED), (None, True, ALLOWED), ("1", False, REFUSED)),
     ],
 )

@@ -12,7 +12,7 @@ import subprocess
 import sys
 import threading
 import tracemalloc
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any, cast
 
@@ -94,6 +94,13 @@ async def test_every_kind_of_source_arrives(tmp_path: Path) -> None:
         }
         assert {each.media_type for each in store.kept} == {"image/png"}
         assert len(service.confirmed) == 4
+
+
+@pytest.mark.parametrize("buffer", [bytearray, memoryview])
+async def test_a_buffer_is_uploaded_as_bytes_are(buffer: Callable[[bytes], Any]) -> None:
+    async with Store() as store, Service(store) as service, service.client() as client:
+        await client.upload(buffer(PNG))
+        assert [kept.digest for kept in store.kept] == [hashlib.sha256(PNG).hexdigest()]
 
 
 async def test_a_video_request_has_addresses_in_all_its_fields() -> None:
