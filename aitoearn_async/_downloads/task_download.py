@@ -1,6 +1,6 @@
 """One task's files on their way to the disk, with more attempts where they may help.
 
-`transfer` makes one attempt at one file, and `retry_policy` says when to make another one. Before
+`transfer` fetches one file, and `retry_policy` says when to make another one. Before
 that, the task is polled for the address that it has by then, if there was nothing at the old one.
 """
 
@@ -202,7 +202,7 @@ class TaskDownload:
             file = min(waiting, key=lambda file: file.due)
             if file.failure is not None:
                 await self._place.sleep(file.due - self._timer.time())
-            file.end = await self._go_on(file)
+            file.end = await self._attempt(file)
         for file in files:
             if isinstance(file.end, DownloadError):
                 raise file.end
@@ -229,16 +229,16 @@ class TaskDownload:
                 self._task,
             )
 
-    async def _go_on(self, file: _PendingFile) -> Path | DownloadError | None:
-        """Make one attempt. Returns what the file comes to; None if there is to be another one."""
+    async def _attempt(self, file: _PendingFile) -> Path | DownloadError | None:
+        """Make one attempt. Return what the file comes to; None if there is to be another one."""
         try:
-            attempt = await self._attempt(file.transfer, file.result, file.failure)
+            fetched = await self._fetch_latest(file.transfer, file.result, file.failure)
         except DownloadError as error:
             return error
-        if isinstance(attempt, Path):
-            return attempt
+        if isinstance(fetched, Path):
+            return fetched
         timer = self._timer
-        failure, now = attempt, timer.time()
+        failure, now = fetched, timer.time()
         # After the first attempt: it may have asked the service, which tells the time.
         policy = file.policy = file.policy or RetryPolicy(is_fresh=self._ended_lately(now))
         asked_for = failure.error.retry_after
@@ -258,10 +258,10 @@ class TaskDownload:
         ended = self._endpoint.times_of(self._first).ended
         return bool(ended) and abs(present - ended[-1]) < _FRESH_SECONDS
 
-    async def _attempt(
+    async def _fetch_latest(
         self, transfer: Transfer, result: Result, before: _Failure | None
     ) -> Path | _Failure:
-        """Make one attempt, at the address that the task names by now.
+        """Fetch a file from where the task has it by now; where that has moved, from the new place.
 
         Args:
             transfer: The file.
@@ -270,20 +270,21 @@ class TaskDownload:
         """
         if before is not None and before.may_have_moved:
             not_renewed = await self._renew(before.error.message)
-            return not_renewed or await self._try(transfer, self._latest(result))
+            return not_renewed or await self._fetch(transfer, self._latest(result))
         asked = self._latest(result)
-        attempt = await self._try(transfer, asked)
-        if isinstance(attempt, Path) or not attempt.may_have_moved:
-            return attempt
-        not_renewed = await self._renew(attempt.error.message)
+        fetched = await self._fetch(transfer, asked)
+        if isinstance(fetched, Path) or not fetched.may_have_moved:
+            return fetched
+        not_renewed = await self._renew(fetched.error.message)
         if not_renewed is not None:
             return not_renewed
         latest = self._latest(result)
-        return attempt if latest == asked else await self._try(transfer, latest)
+        return fetched if latest == asked else await self._fetch(transfer, latest)
 
-    async def _try(self, transfer: Transfer, result: Result) -> Path | _Failure:
+    async def _fetch(self, transfer: Transfer, result: Result) -> Path | _Failure:
+        """Fetch a file from one address; return the file, or what is wrong."""
         try:
-            return await transfer.attempt(result)
+            return await transfer.fetch(result)
         except FetchError as exc:
             error = DownloadError(
                 str(exc),

@@ -1,4 +1,4 @@
-"""One attempt at one file: it fetches what the disk does not have yet, and judges the whole.
+"""One file: a transfer fetches what the disk does not have yet of it, and judges the whole.
 
 A complete file has the length and the checksum that were announced, is an image or a video, and is
 whole by its own structure. A `FetchError` says what is wrong; whether to try again is decided
@@ -93,7 +93,7 @@ class Transfer:
         self._calls = calls
         self._found_checksum: str | None = None  # of what came whole, and was not believed
 
-    async def attempt(self, result: Result) -> Path:
+    async def fetch(self, result: Result) -> Path:
         """Fetch the file, or the part of it that is missing.
 
         Raises:
