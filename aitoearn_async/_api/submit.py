@@ -141,8 +141,8 @@ class Submitter:
             if not isinstance(result, Verdict):
                 return result
             failed = result.error
-            no = is_not_taken(failed, response) and not _has_receipt(response, row)
-            if not no and body.whole:
+            is_refused = is_not_taken(failed, response) and not _has_receipt(response, row)
+            if body.whole and not is_refused:
                 return await self._settle(request, failed, at, body.sent)
         except ClientClosedError as closed:
             if not body.whole:

@@ -73,27 +73,27 @@ class Queue:
         if not self._waiting and self._admits(alone):
             self._admit(alone)
             return True
-        called: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._waiting.append((called, alone))
+        entered: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waiting.append((entered, alone))
         try:
             with Timeout(self.lifetime, deadline):
-                await called
+                await entered
         except TimeoutError:
-            return _is_given(called)
+            return _is_in(entered)
         except BaseException:
-            if _is_given(called):
+            if _is_in(entered):
                 self.leave()
             raise
         finally:
-            called.cancel()
-            self._call()  # the next one may be able to go in
+            entered.cancel()
+            self._let_in()  # who stood behind this one may be able to go in
         return True
 
     def leave(self) -> None:
         """Go out, and let in who is next."""
         self._inside -= 1
         self._is_alone = False
-        self._call()
+        self._let_in()
 
     def _admits(self, alone: bool) -> bool:
         return not self._inside or not (alone or self._is_alone)
@@ -102,14 +102,15 @@ class Queue:
         self._inside += 1
         self._is_alone = alone
 
-    def _call(self) -> None:
+    def _let_in(self) -> None:
+        """Let in the first ones that wait, as many as can go in together."""
         while self._waiting:
-            called, alone = self._waiting[0]
-            if not called.done():
+            entered, alone = self._waiting[0]
+            if not entered.done():
                 if not self._admits(alone):
                     return
                 self._admit(alone)
-                called.set_result(None)
+                entered.set_result(None)
             self._waiting.popleft()
 
 
@@ -169,5 +170,5 @@ class VideoTurn:
             del self._of_one[self._id]
 
 
-def _is_given(called: asyncio.Future[None]) -> bool:
-    return called.done() and not called.cancelled()
+def _is_in(entered: asyncio.Future[None]) -> bool:
+    return entered.done() and not entered.cancelled()

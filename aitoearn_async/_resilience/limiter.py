@@ -194,7 +194,7 @@ class RequestLimiter:
         else:
             self._places += 1
 
-    def cancel(self) -> None:
+    def release_unsent(self) -> None:
         """Give the place back of a request that was not sent after all."""
         self.begun -= 1
         self.release()

@@ -242,7 +242,7 @@ class Http:
             request.route, probe=request.body is None, is_final=request.is_final
         )
         if isinstance(again, NotAskedError):
-            self.limiter.cancel()
+            self.limiter.release_unsent()
         return again
 
     async def _wait_for_key(
@@ -261,7 +261,7 @@ class Http:
 
     def _go_unasked(self, admission: Admission) -> None:
         """Give up the place of a request that was not sent."""
-        self.limiter.cancel()
+        self.limiter.release_unsent()
         self.monitor.record_ignored(admission)
 
     def _note_failure(
