@@ -174,6 +174,19 @@ def test_the_emulator_serves_until_ctrl_c(invoke: Invoke, monkeypatch: pytest.Mo
     assert all(re.match(r"#|export |$", line) for line in lines)
 
 
+def test_an_emulator_that_cannot_be_told_of_is_not_said_to_have_no_port(invoke: Invoke) -> None:
+    """A full disk, and a reader of a pipe who has left."""
+    with open("/dev/full", "w") as full:
+        done = invoke("emulator", out=full)
+    assert (done.status, done.err) == (2, "stdout cannot be written to: No space left on device\n")
+    there, here = os.pipe()
+    os.close(there)
+    with spawn("emulator", stdout=here) as process:
+        os.close(here)
+        assert process.stderr is not None
+        assert (process.stderr.read(), process.wait(timeout=200)) == ("", 141)
+
+
 @pytest.mark.slow
 def test_a_reader_who_leaves(service: Service) -> None:
     """When the reader of a pipe has left, the next line ends the wait, quietly."""

@@ -195,15 +195,18 @@ def _as_planned(snapshots: list[WaitSnapshot]) -> bool:
 
 async def serve(port: int, dialect: Dialect) -> ExitStatus:
     """Serve the emulator with the sample tasks, until cancelled."""
+    service = Emulator(port=port, dialect=dialect)
     try:
-        async with Emulator(port=port, dialect=dialect) as service:
-            echo(tr(_SERVING).format(url=service.url, key=service.api_key))
-            for scene in SAMPLES:
-                add = service.add_image if scene.kind == "image" else service.add_video
-                echo(f"#   {add(*scene.stages)}   {tr(scene.about)}")
-            echo(tr(_ENDING))
-            await asyncio.Event().wait()
+        await service.start()
     except OSError as error:
         note = tr("no server on port {port}: {reason}")
         echo_error(note.format(port=port, reason=os.strerror(error.errno or 0)))
-    return ExitStatus.USAGE  # one that could be started is only ever interrupted
+        return ExitStatus.USAGE
+    async with service:
+        echo(tr(_SERVING).format(url=service.url, key=service.api_key))
+        for scene in SAMPLES:
+            add = service.add_image if scene.kind == "image" else service.add_video
+            echo(f"#   {add(*scene.stages)}   {tr(scene.about)}")
+        echo(tr(_ENDING))
+        end: asyncio.Future[ExitStatus] = asyncio.get_running_loop().create_future()
+        return await end  # which never comes: it is only ever interrupted
