@@ -108,9 +108,10 @@ def checked_page_size(size: int) -> int:
 
 def strategy(wait: WaitStrategy | None) -> WaitStrategy | None:
     """Return a wait strategy, or None."""
-    if wait is not None and not callable(wait):
+    if wait is not None and (not callable(wait) or inspect.iscoroutinefunction(wait)):
         raise ValueError(
-            f"wait={wait!r:.60}: give a tenacity wait strategy, such as tenacity.wait_fixed(5)"
+            f"wait={wait!r:.60}: give a tenacity wait strategy, such as tenacity.wait_fixed(5), or "
+            "a function that is not async"
         )
     return wait
 
@@ -227,7 +228,7 @@ def wait_limits(
 ) -> WaitLimits:
     """Return the limits of waits, and the delays between their polls: by default, the client's."""
     seconds = time_limit("timeout", timeout), time_limit("patience", patience)
-    return WaitLimits(*seconds, strategy(wait) or default)
+    return WaitLimits(*seconds, default if wait is None else strategy(wait))
 
 
 def saving(

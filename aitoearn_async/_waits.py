@@ -11,7 +11,7 @@ from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from ._arguments import hooks, telemetry_asked
+from ._arguments import hooks, not_async, telemetry_asked
 from ._polling.cadence.rhythm import Rhythm
 from ._polling.rounds.shared_rounds import SharedRounds
 from ._polling.wait.settings import Evidence, WaitLimits, settings_by_kind, settings_for
@@ -105,7 +105,8 @@ class Waits:
         resume: Callable[[TaskRef[T]], Resume | None] | None = None,
     ) -> Batch[T]:
         """Return the wait for many tasks, with the arguments of `Client.as_completed`."""
-        hooks(progress=progress, resume=resume)
+        hooks(progress=progress)
+        not_async("resume", resume)  # refused here, and called as it is
         return self._batch(
             refs,
             settings_by_kind(limits, Evidence(self._made, self._monitor), self._rhythm),

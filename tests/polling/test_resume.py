@@ -314,6 +314,16 @@ async def test_a_mistake_about_the_age_of_a_ref_ends_the_batch(
         assert waiting.statistics().pending == 0
 
 
+async def test_a_function_that_is_async_is_refused(aitoearn_client: Client) -> None:
+    """At the call: nobody would await it."""
+
+    async def resume(_: object) -> Resume:
+        return Resume(age=5.0)
+
+    with pytest.raises(TypeError, match=r"resume= is called where nothing can be awaited"):
+        aitoearn_client.as_completed([ImageRef("1")], resume=resume)  # type: ignore[arg-type]
+
+
 async def test_what_was_read_before_such_a_mistake_has_its_outcome(
     aitoearn_service: Emulator, aitoearn_client: Client
 ) -> None:

@@ -457,6 +457,30 @@ async def test_other_wrong_arguments_are_refused(aitoearn_client: Client) -> Non
         aitoearn_client.wait_for(ImageRef("a"), wait=5)  # type: ignore[call-overload]
 
 
+async def test_a_strategy_that_is_async_is_refused() -> None:
+    """At the call: nobody would await it."""
+
+    async def strategy(state: tenacity.RetryCallState) -> float:
+        return 5.0
+
+    with pytest.raises(ValueError, match=r"wait=.* not async"):
+        Client("key", wait=strategy)  # type: ignore[arg-type]
+
+
+async def test_a_strategy_may_be_false(aitoearn_service: Emulator, aitoearn_client: Client) -> None:
+    """It is called as any other: a list of delays is false where it is empty."""
+
+    class Delays(list[float]):
+        def __call__(self, state: tenacity.RetryCallState) -> float:
+            return 20.0
+
+    ref = aitoearn_service.add_image(("generating", 30), "success")
+    begun = now()
+    await aitoearn_client.wait_for(ref, wait=Delays())
+    asked = [request.at - begun for request in aitoearn_service.requests]
+    assert asked == pytest.approx([0, 20, 40], abs=ROUNDING)
+
+
 async def test_unchanged_polls_are_cheap(
     aitoearn_service: Emulator, aitoearn_client: Client
 ) -> None:
