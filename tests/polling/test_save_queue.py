@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -228,6 +229,29 @@ async def test_a_mistake_ends_the_batch(tmp_path: Path) -> None:
         kept.take(Outcome(ref=task.ref, task=task, error=None, polls=1, elapsed=0.0), 1)
     await asyncio.sleep(3)
     assert {type(error) for error in failed} == {ZeroDivisionError}
+    assert not delivered
+    assert kept.held == 0
+
+
+async def test_saving_that_does_not_hear_of_the_end_brings_nothing() -> None:
+    """It may swallow the cancellation; what it has saved then is nobody's."""
+    delivered: list[object] = []
+    failed: list[BaseException] = []
+
+    async def keep(task: ImageTask) -> tuple[Path, ...]:
+        with contextlib.suppress(asyncio.CancelledError):
+            await asyncio.sleep(1 if task.id == "66" else 3)
+            raise ZeroDivisionError
+        return ()
+
+    kept: SaveQueue[ImageTask] = SaveQueue(
+        keep, lambda *outcome: delivered.append(outcome), lambda: None, failed.append
+    )
+    for id in ("66", "67"):
+        task = ImageTask(log_id=id, status="success")
+        kept.take(Outcome(ref=task.ref, task=task, error=None, polls=1, elapsed=0.0), 1)
+    await asyncio.sleep(5)
+    assert [type(error) for error in failed] == [ZeroDivisionError]
     assert not delivered
     assert kept.held == 0
 

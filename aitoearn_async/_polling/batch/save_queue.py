@@ -58,6 +58,7 @@ class SaveQueue(Generic[T]):
         self._failed = failed
         self._queue: deque[tuple[Outcome[T], int]] = deque()
         self._workers: set[asyncio.Task[None]] = set()
+        self._is_stopped = False
 
     @property
     def is_full(self) -> bool:
@@ -86,6 +87,8 @@ class SaveQueue(Generic[T]):
                 outcome = msgspec.structs.replace(outcome, paths=paths)
             except AiToEarnError as error:
                 outcome = msgspec.structs.replace(outcome, error=error.with_traceback(None))
+            if self._is_stopped:
+                return  # the cancellation was swallowed
             self.held -= times
             self._deliver(outcome, times)
             self._eased()
@@ -102,6 +105,7 @@ class SaveQueue(Generic[T]):
         Returns:
             What ends within a moment.
         """
+        self._is_stopped = True
         self._queue.clear()
         self.held = 0
         for worker in self._workers:
