@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
+from functools import partial
 from typing import Any
 
 import pytest
@@ -11,6 +12,7 @@ import pytest
 from aitoearn_async import (
     AnyRef,
     AnyTask,
+    AuthenticationError,
     Client,
     ServiceUnreachableError,
     TaskNotFoundError,
@@ -215,3 +217,34 @@ async def test_polls_that_failed_are_repeated_within_patience_though_pages_hang(
     async with client.as_completed(in_two_parts(), patience=20) as batch:
         outcomes = [outcome async for outcome in batch]
     assert [outcome.error for outcome in outcomes] == [None] * 20
+
+
+@both_ways
+async def test_a_key_that_is_refused_is_no_end_of_a_task(
+    service: Emulator, client: Client, ends: Ends
+) -> None:
+    """Though a page has said that it has ended: with another key its outputs can be had."""
+    refs = _tasks(service, "image", 20)
+    service.routes = service.routes - {"drafts"}
+    refuse = partial(service.fault, Fault(status=401), times=None, route="image")
+    asyncio.get_running_loop().call_later(LIFE - 1, refuse)
+    (found,) = await asyncio.gather(ends(client, refs), return_exceptions=True)
+    errors = [found] if isinstance(found, BaseException) else found
+    assert {type(error) for error in errors} == {AuthenticationError}
+    assert asyncio.get_running_loop().time() > LIFE
+
+
+async def test_a_task_discarded_while_its_draft_is_asked_for_has_no_outcome(
+    service: Emulator, client: Client
+) -> None:
+    """A page has said that it has ended, and its own polls fail."""
+    refs = [*_tasks(service, "image", 20), *_tasks(service, "image", 1, LIFE + 60)]
+    service.fault(Fault(status=502), ref=refs[3], times=None)
+    service.fault(Fault(delay=5), route="drafts", times=None)
+    async with client.as_completed(refs) as batch:
+        while not any(asked.route == "drafts" for asked in service.requests):  # noqa: ASYNC110
+            await asyncio.sleep(1)
+        assert batch.discard(refs[3])
+        outcomes = [outcome async for outcome in batch]
+    assert {outcome.ref for outcome in outcomes} == {*refs} - {refs[3]}
+    assert all(outcome.ok for outcome in outcomes)
