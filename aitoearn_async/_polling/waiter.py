@@ -211,11 +211,12 @@ class Waiter(Bound, CoroutineLike[T], AsyncIterator[T]):
         elif isinstance(decision, Ended):
             self._ended_at = now
 
-    async def _poll_at(self, moment: float, asked: float) -> bool:
+    async def _poll_at(self, moment: float, now: float) -> bool:
         """Sleep from now to a moment, poll, decide. Return whether the poll brought news."""
-        if moment > asked:
+        if moment > now:
             await self._clock.sleep_until(moment)
-            asked = self._clock.time()
+            now = self._clock.time()
+        asked = now
         deadline = response_deadline(self._wait, self._settings, asked, moment)
         if asked >= deadline:  # whoever iterates was elsewhere
             self._decision = give_up(self._wait, self._settings, asked)

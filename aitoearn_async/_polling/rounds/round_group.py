@@ -40,8 +40,8 @@ _MOST_CONTRADICTIONS = 5
 """Tasks that were told to have ended and run on, after which pages are not believed any more."""
 _AWAITED = -1.0
 _PARKED = (-2.0, -3.0)
-"""The `due` of a wait that is here: its answer is on the way; or a page is to show it, and
-by turns whether one of this round has."""
+"""The `due` of a wait that is here. Awaited: its own answer is on the way. Parked: a page is to
+show it; the two numbers take turns, from round to round, to say that one has, or has not yet."""
 
 
 class WaitOwner(Protocol[T]):
