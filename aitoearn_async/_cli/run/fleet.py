@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import os
 import sys
 from collections import Counter
@@ -187,8 +188,8 @@ class _Lines:
         self.bad: str | None = None
 
     async def __aiter__(self) -> AsyncIterator[TaskRef[AnyTask]]:
-        number = 0
-        async with contextlib.aclosing(self._lines()) as lines:
+        number, file = 0, tr("standard input") if self._file == "-" else self._file
+        async with contextlib.aclosing(self._read(file)) as lines:
             async for line in lines:
                 number += 1
                 text = without_comment(line.decode("utf-8-sig", "surrogateescape"))
@@ -197,12 +198,22 @@ class _Lines:
                 try:
                     ref = parse_ref(text)
                 except ValueError as error:
-                    file = tr("standard input") if self._file == "-" else self._file
                     text = tr("{file}, line {number}: {reason}; what came before is added")
                     self.bad = text.format(file=file, number=number, reason=error)
                     return
                 self.read += 1
                 yield ref
+
+    async def _read(self, file: str | None) -> AsyncGenerator[bytes]:
+        """Yield lines; an error that ends them names the file."""
+        try:
+            if self._file == "-" and sys.stdin is None:  # a shell has closed it (`<&-`)
+                raise OSError(errno.EBADF, os.strerror(errno.EBADF))
+            async with contextlib.aclosing(self._lines()) as lines:
+                async for line in lines:
+                    yield line
+        except OSError as error:
+            raise OSError(error.errno, error.strerror, file) from None
 
     async def _lines(self) -> AsyncGenerator[bytes]:
         async with _piped() if self._file == "-" else contextlib.nullcontext() as reader:
