@@ -192,13 +192,11 @@ class Watcher:
         now: float,
     ) -> Decision[T]:
         """Tell observers of a poll. Return what `step` decides on it."""
-        known = self._open.get(id(wait))
-        if known is None:
-            pass  # discarded meanwhile
-        elif isinstance(response, Verdict):
-            self._note_failure(known[1], response.error, now - asked)
+        _, operation = self._open[id(wait)]  # since before its poll
+        if isinstance(response, Verdict):
+            self._note_failure(operation, response.error, now - asked)
         else:
-            self._note_answer(known[1], response, asked, now)
+            self._note_answer(operation, response, asked, now)
         return step(wait, settings, response, asked, now)
 
     def _operation_of(self, wait: WaitState[Any]) -> Wait:
