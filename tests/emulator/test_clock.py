@@ -250,16 +250,32 @@ def test_time_that_others_freeze_or_forbid(monkeypatch: pytest.MonkeyPatch) -> N
         assert 3600 < runner.run(main()) < 3700
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="its selector has no file of its own")
-def test_a_loop_with_many_files_open(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Bytes beat timers too where the selector's file has a number too large for `select`."""
-    monkeypatch.setattr(clock, "_SELECT_LIMIT", 0)
+@pytest.mark.parametrize("limit", [clock._SELECT_LIMIT, 0], ids=["few files", "many files"])
+def test_bytes_that_come_within_the_settling_time_beat_timers(
+    monkeypatch: pytest.MonkeyPatch, limit: int
+) -> None:
+    """Also where so many files are open that `select` does not take the selector's own."""
+    monkeypatch.setattr(clock, "_SELECT_LIMIT", limit)
+    here, there = socket.socketpair()
+
+    def echo() -> None:
+        while got := there.recv(100):
+            there.sendall(got)
 
     async def main() -> None:
-        await test_bytes_under_way_beat_every_timer()
+        reader, writer = await asyncio.open_connection(sock=here)
+        for number in range(20):
+            writer.write(b"%d\n" % number)
+            async with asyncio.timeout(1e-6):
+                assert await reader.readline() == b"%d\n" % number
+        writer.close()
+        await writer.wait_closed()
 
-    with asyncio.Runner(loop_factory=VirtualTimeLoop) as runner:
+    thread = threading.Thread(target=echo, daemon=True)
+    thread.start()
+    with there, here, asyncio.Runner(loop_factory=lambda: VirtualTimeLoop(settle=30.0)) as runner:
         runner.run(main())
+        thread.join()
 
 
 def test_a_system_that_does_not_tell_which_sockets_listen(monkeypatch: pytest.MonkeyPatch) -> None:
