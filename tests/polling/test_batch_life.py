@@ -200,7 +200,7 @@ async def test_a_source_that_does_not_hear_of_the_end_is_not_read_on() -> None:
     service = Service()
     assert not await _leave(batch(source(), service), 2.5)
     assert set(service.polls) == set(REFS[:2])
-    assert closed == [2.5]
+    assert closed == [now()]
 
 
 async def test_a_hook_that_does_not_hear_of_the_end_is_not_called_again() -> None:
