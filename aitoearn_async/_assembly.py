@@ -25,6 +25,7 @@ from ._resilience.limiter import RequestLimiter
 from ._resilience.monitor import ServiceMonitor
 from ._runtime.bounded_dict import BoundedDict
 from ._runtime.lifetime import Lifetime
+from ._runtime.logs import log_as_asked
 from ._transport.credentials import Credentials, credentials_from
 from ._transport.http import USER_AGENT, Http
 
@@ -230,6 +231,7 @@ def assemble(
         ValueError: An address or a header cannot be used.
         TypeError: `session` or `ssl` is something else.
     """
+    log_as_asked()
     address = checked_base_url(base_url)
     headers = checked_headers(user_agent or USER_AGENT, language)
     now = lifetime.time

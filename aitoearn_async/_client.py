@@ -35,7 +35,6 @@ from ._polling.cadence.rhythm import Rhythm
 from ._polling.cadence.schedule import WaitStrategy
 from ._polling.waiter import Waiter
 from ._runtime.lifetime import Lifetime
-from ._runtime.logs import log_as_asked
 from ._waits import Waits, naming
 from .contract.catalog import EditModel, ImageModel, VideoModel
 from .contract.endpoints import EDIT_MODELS, IMAGE_MODELS, VIDEO_MODELS, ref_of
@@ -131,15 +130,16 @@ class Client:
         telemetry: Observer | Iterable[Observer] | None = None,
         **unknown: Never,
     ) -> None:
-        refuse_unknown(unknown)
-        log_as_asked()
-        lifetime, seconds = Lifetime(), positive("request_timeout", request_timeout)
-        # Imported with the first client: aiohttp takes longer to load than all the rest.
-        from ._assembly import assemble, secrets_of
+        lifetime = Lifetime()
+        try:
+            refuse_unknown([*unknown])
+            seconds = positive("request_timeout", request_timeout)
+            # Imported with the first client: aiohttp takes longer to load than all the rest.
+            from ._assembly import assemble, secrets_of
 
-        # Whatever is raised from here on, a traceback that shows locals shows no secret.
-        secrets = secrets_of(api_key, proxy, lifetime, seconds)
-        del api_key, proxy
+            secrets = secrets_of(api_key, proxy, lifetime, seconds)
+        finally:  # whatever is raised, a traceback that shows locals shows no secret
+            del api_key, proxy, unknown
         if isinstance(secrets, ValueError):
             raise secrets
         self._rhythm = Rhythm(rhythm)

@@ -8,6 +8,7 @@ import json
 import weakref
 from base64 import b64encode
 from collections.abc import Awaitable, Callable, Iterator
+from traceback import walk_tb
 from typing import Any
 from urllib.parse import quote
 
@@ -197,12 +198,23 @@ async def test_a_function_that_is_not_async() -> None:
         async with server.client(api_key=provide) as client:
             with pytest.raises(TypeError, match="use `async def`") as caught:
                 await client.get(REF)
-    traceback = caught.value.__traceback__
-    while traceback is not None:
-        if "aitoearn_async" in traceback.tb_frame.f_code.co_filename:
-            assert "sk-not-async" not in repr(traceback.tb_frame.f_locals)
-        traceback = traceback.tb_next
+    for frame, _ in walk_tb(caught.value.__traceback__):
+        if "aitoearn_async" in frame.f_code.co_filename:
+            assert "sk-not-async" not in repr(frame.f_locals)
     assert server.count == 0
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"request_timeout": 0}, {"attempts": 0}, {"key": "sk-among-locals"}]
+)
+def test_a_wrong_argument_of_the_client_shows_no_key(wrong: dict[str, Any]) -> None:
+    """Reporters of errors send the locals of each frame, also of the one that makes the client."""
+    with pytest.raises((TypeError, ValueError)) as caught:
+        Client("sk-among-locals", proxy="http://me:sk-among-locals@127.0.0.1:1", **wrong)
+    frames = [frame for frame, _ in walk_tb(caught.value.__traceback__)]
+    assert len(frames) > 1  # the first is this one
+    for frame in frames[1:]:
+        assert "sk-among-locals" not in repr(frame.f_locals)
 
 
 async def test_it_hangs() -> None:
