@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import inspect
+import json
 import re
+import statistics
 import typing
 from collections.abc import Callable
 from typing import Any
@@ -253,3 +255,23 @@ def test_what_stands_beside_the_words_of_other_sdks_is_there() -> None:
         GenerateVideo,
     ]
     assert options <= {name for one in known for name in inspect.signature(one).parameters}
+
+
+def test_what_a_fleet_costs_is_what_the_published_run_shows() -> None:
+    """The page on fleets repeats some figures of the run, and reckons with them."""
+    run = json.loads((ROOT / "benchmarks/results/fleet.json").read_text())
+    seconds: dict[str, list[float]] = {}
+    for name, *_, polls, _, cpu in run["tables"][0]["rows"]:
+        seconds.setdefault(name, []).append(cpu)
+        seconds.setdefault(f"{name}, a poll", []).append(cpu / polls)
+    tasks, figures = 6_000, run["figures"]
+    worker = statistics.median(seconds["calm"]) / tasks
+    engine = figures["engine_cpu_over_a_poll"] * statistics.median(seconds["alone, a poll"]) / tasks
+    hours = [each * 10e6 / 3600 for each in (worker, engine)]
+    page = text_of("how-to/fleet.md")
+    assert f"after {figures['handed_over_p99_seconds']:.1f} s at the 99th percentile" in page
+    assert f"{worker * 1e3:.2f} ms of its workers' processor time" in page
+    assert f"{engine * 1e3:.2f} ms of the engine's" in page
+    assert f"{hours[0]:.1f} hours of one core for the workers" in page
+    assert f"{hours[1]:.1f} hours for the engine" in page
+    assert f"{sum(hours):.1f} cores in all" in page
