@@ -96,6 +96,7 @@ async def test_a_report_of_any_letters_comes_back(ledger: PostgresLedger) -> Non
     assert members == [report]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("cancelled", [False, True])
 async def test_a_connection_that_ends_while_something_is_asked_is_replaced(
     engine: PostgresEngine, ledger: PostgresLedger, cancelled: bool
