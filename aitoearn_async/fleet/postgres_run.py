@@ -41,17 +41,14 @@ async def one(cursor: AsyncCursor[Any]) -> tuple[Any, ...]:
     return row
 
 
-async def check_lease(run: Run, member: int) -> int | None:
-    """Return the number of a member's last take.
+async def check_lease(run: Run, member: int) -> None:
+    """See that a member's lease holds.
 
     Raises:
-        LeaseLostError: Its lease is over.
+        LeaseLostError: It is over.
     """
-    row = await (await run("alive", member=member)).fetchone()
-    if row is None:
+    if await (await run("alive", member=member)).fetchone() is None:
         raise LeaseLostError(member)
-    call: int | None = row[0]
-    return call
 
 
 def members_of(rows: Sequence[tuple[Any, ...]]) -> list[Member]:

@@ -6,11 +6,10 @@ import asyncio
 import os
 import signal
 import threading
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Sequence
 
 import pytest
 
-from aitoearn_async.emulator import VirtualTimeLoop
 from aitoearn_async.fleet import FleetUnavailableError
 from aitoearn_async.fleet.ledger import Kind, Member
 from aitoearn_async.fleet.postgres import PostgresLedger
@@ -18,20 +17,7 @@ from aitoearn_async.fleet.postgres_run import Run, one
 from tests.fleet.engines import PostgresEngine
 from tests.fleet.test_contract import refs, states, take, worker
 
-
-@pytest.fixture
-async def engine(postgres_url: str) -> AsyncIterator[PostgresEngine]:
-    loop = asyncio.get_running_loop()
-    assert isinstance(loop, VirtualTimeLoop)
-    with loop.real_time():
-        yield PostgresEngine(postgres_url)
-
-
-@pytest.fixture
-async def ledger(engine: PostgresEngine) -> AsyncIterator[PostgresLedger]:
-    async with engine.opened() as ledger:
-        assert isinstance(ledger, PostgresLedger)
-        yield ledger
+pytestmark = pytest.mark.parametrize("engine", ["postgres"], indirect=True)
 
 
 async def backend(ledger: PostgresLedger) -> int:

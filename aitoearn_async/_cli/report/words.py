@@ -300,5 +300,5 @@ def _between(start: datetime | None, end: datetime | None) -> float | None:
 
 def task_json(task: AnyTask) -> bytes:
     """Return a task as one line of JSON: its ref, its state, and the service's own fields."""
-    named = {"ref": str(task.ref), "state": task.state.value}
+    named = {"ref": str(task.ref), "state": task.state}
     return msgspec.json.encode(named | msgspec.to_builtins(task))

@@ -114,7 +114,7 @@ class Outcome(msgspec.Struct, Generic[T_co], frozen=True, kw_only=True):
         error = self.error
         written = _Written(
             str(self.ref),
-            task.state.value if task else None,
+            task.state if task else None,
             task.status if task else None,
             self.polls,
             round(self.elapsed, 3),
