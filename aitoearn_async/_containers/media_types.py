@@ -18,6 +18,9 @@ import zlib
 HEAD_BYTES = 1024
 """The number of first bytes that are enough. More does no harm."""
 
+UTF_16 = (b"\xff\xfe", b"\xfe\xff")
+"""The marks that texts in UTF-16 begin with."""
+
 Types = tuple[str, ...]
 """Media types that fit, the likeliest first."""
 
@@ -296,8 +299,8 @@ def _svg(head: bytes) -> Types:
 
 
 def _is_svg(head: bytes) -> bool:
-    utf_16 = head[:2] in (b"\xff\xfe", b"\xfe\xff")
-    text = head.decode("utf-16" if utf_16 else "utf-8", "ignore").lstrip("\ufeff \t\r\n")
+    encoding = "utf-16" if head.startswith(UTF_16) else "utf-8"
+    text = head.decode(encoding, "ignore").lstrip("\ufeff \t\r\n")
     while text.startswith(("<?xml", "<!--")):
         text = text.partition("-->" if text.startswith("<!--") else "?>")[2].lstrip(" \t\r\n")
     return _SVG_ROOT.match(text) is not None
@@ -309,7 +312,8 @@ def _is_text(data: bytes) -> bool:
 
 def _mpeg_audio(head: bytes) -> Types:
     # Eleven bits of sync, then a version, a layer, a bitrate and a rate that are not reserved.
-    if len(head) < 4 or head[0] != 0xFF or head[1] & 0xE0 != 0xE0:
+    # What begins like a text in UTF-16 would be of layer I, which nobody writes any more.
+    if len(head) < 4 or head[0] != 0xFF or head[1] & 0xE0 != 0xE0 or head.startswith(UTF_16):
         return ()
     if head[1] & 0xF6 == 0xF0:  # ADTS, whose rate has four bits
         return ("audio/aac",) if head[2] >> 2 & 15 < 13 else ()

@@ -17,7 +17,7 @@ from typing import NamedTuple, TypeVar, TypeVarTuple
 
 from yarl import URL
 
-from .._containers.media_types import HEAD_BYTES, media_types_of
+from .._containers.media_types import HEAD_BYTES, UTF_16, media_types_of
 from .._net.body import GZIP
 from .._runtime.threads import Calls
 from ..contract.outputs import Result
@@ -41,7 +41,6 @@ Progress = Callable[[int, int | None], None]
 
 _BLOCK = 256 * 1024
 """Bytes that are handed to the disk at a time."""
-_UTF_16 = b"\xff\xfe", b"\xfe\xff"
 _CONTROLS = bytes(set(range(0x20)) - set(b"\t\n\f\r\x1b")) + b"\x7f"
 
 
@@ -289,7 +288,7 @@ def _unpacked(head: bytes) -> bytes:
 
 def _is_page(head: bytes) -> bool:
     """Return whether it is a text, such as a page or an answer in JSON or XML."""
-    if head.startswith(_UTF_16):
+    if head.startswith(UTF_16):
         return True
     return len(head.translate(None, _CONTROLS)) == len(head)
 

@@ -169,7 +169,7 @@ NEITHER = [
     b"\x1f\x8b\x08" + bytes(30) + b"\xff" * 30,
     (b"\x00\x00\x00\x08free" * 9) + bytes(8),
     gzip.compress(b"<html></html>", mtime=0),
-    b"\xff\xfe<\x00h\x00t\x00m\x00l\x00",
+    *(text.encode("utf-16") for text in ("<html>", "Error: no such key", '{"code":12300}')),
     b"\xff\xff\xff\xff",
     bytes(1000),
 ]

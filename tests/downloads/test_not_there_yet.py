@@ -43,6 +43,7 @@ NOT_YET: dict[str, Script] = {
     "words": say(http(b"The file is being processed.")),
     "a packed page": say(http(gzip.compress(PAGE), headers={"Content-Encoding": "gzip"})),
     "a page in UTF-16": say(http(PAGE.decode().encode("utf-16"))),
+    "words in UTF-16": say(http("Error: no such key".encode("utf-16"))),
 }
 
 
