@@ -6,6 +6,7 @@ import re
 import struct
 import zlib
 
+from .media_types import UTF_16
 from .reader import CUT, UNKNOWN, WHOLE, WINDOW, Cursor, InconclusiveError, Reader, Structure
 
 _CHUNK = struct.Struct(">I4s")
@@ -102,17 +103,13 @@ def bmp(file: Reader) -> Structure:
     start, header = file.number(10, 4, "little"), file.number(14, 4, "little")
     if header < 40:
         return WHOLE if file.number(2, 4, "little") > start else UNKNOWN
-    width, height = (_signed(file.number(at, 4, "little")) for at in (18, 22))
+    width, height = struct.unpack("<ii", file.read(18, 8))
     depth, coding = file.number(28, 2, "little"), file.number(30, 4, "little")
     if coding in (0, 3, 6):  # plain, with masks or without
         file.needs(start + (abs(width) * depth + 31) // 32 * 4 * abs(height))
         return WHOLE
     file.needs(start + file.number(34, 4, "little"))
     return WHOLE if file.number(34, 4, "little") else UNKNOWN
-
-
-def _signed(number: int) -> int:
-    return number - (1 << 32) if number >> 31 else number
 
 
 def icon(file: Reader) -> Structure:
@@ -122,41 +119,66 @@ def icon(file: Reader) -> Structure:
     return WHOLE
 
 
-# No tag holds a "<", so that each character is looked at once.
-_SVG_TAG = re.compile(r"<(/?)(?:[A-Za-z_][\w.-]*:)?svg(?=[\s/>])[^<>]*?(/?)>")
-_SVG_NO_TAGS = re.compile(
-    r"<!--.*?(?:-->|\Z)|<!\[CDATA\[.*?(?:\]\]>|\Z)|<\?.*?(?:\?>|\Z)", re.DOTALL
-)
-_BEHIND_ROOT = re.compile(r"[\s\x00]*")
+_SVG_MARK = re.compile(rb"<(?:(!--|!\[CDATA\[|\?)|![A-Z]|(/?)(?:[^\s<>/:]{1,50}:)?svg(?=[\s/>]))")
+"""The beginning of what holds no tags, of a declaration, or of a tag of the root's name."""
+_LONGEST_MARK = 64
+_SVG_ENDS = {b"!--": b"-->", b"![CDATA[": b"]]>", b"?": b"?>"}
+_SVG_REST = re.compile(rb"""(?:[^>\["']++|"[^"]*+"|'[^']*+')*+[>\[]""")
+"""The rest of a tag, or of a declaration up to those in it: in quotes may be what ends neither."""
 _MOST_SVG = 16 * 1024 * 1024
+_MOST_MARKS = 100_000
+"""The most tags of this name, comments and the like that are looked at."""
+_GZIP = b"\x1f\x8b"
 
 
 def svg(file: Reader) -> Structure:
-    """Look for the end of the root element, and nothing but comments behind it."""
-    return _svg(file.upto(0, _MOST_SVG + 1))
+    """Look for the end of the root element. What stands behind it does no harm."""
+    return _svg(_all_of(file))
 
 
 def svgz(file: Reader) -> Structure:
     """Decompress it, as far as there is room for it, and look at the SVG in it."""
-    inflate, plain = zlib.decompressobj(wbits=31), b""
-    packed = file.upto(0, _MOST_SVG)
+    inflate = zlib.decompressobj(wbits=31)
     try:
-        plain = inflate.decompress(packed, _MOST_SVG + 1)
+        plain = inflate.decompress(_all_of(file), _MOST_SVG + 1)
     except zlib.error:
         return CUT
-    if len(plain) > _MOST_SVG:
-        return UNKNOWN
+    if len(plain) > _MOST_SVG or inflate.unused_data.startswith(_GZIP):
+        raise InconclusiveError
     return _svg(plain) if inflate.eof else CUT
 
 
-def _svg(data: bytes) -> Structure:
-    if len(data) > _MOST_SVG:
-        return UNKNOWN
-    utf_16 = data[:2] in (b"\xff\xfe", b"\xfe\xff")
-    text = _SVG_NO_TAGS.sub("", data.decode("utf-16" if utf_16 else "utf-8", "replace"))
-    opened, end = 0, 0
-    for tag in _SVG_TAG.finditer(text):
-        opened += -1 if tag[1] else 0 if tag[2] else 1
-        end = tag.end()
-    is_closed = end > 0 and opened <= 0
-    return WHOLE if is_closed and _BEHIND_ROOT.fullmatch(text, end) else CUT
+def _all_of(file: Reader) -> bytes:
+    if file.size > _MOST_SVG:
+        raise InconclusiveError
+    return file.read(0, file.size)
+
+
+def _svg(text: bytes) -> Structure:
+    if text.startswith(UTF_16):
+        text = text.decode("utf-16", "replace").encode()
+    at, opened = 0, 0
+    for _ in range(_MOST_MARKS):
+        mark = _svg_mark(text, at)
+        if mark is None:
+            return CUT
+        if mark[1]:
+            at = text.find(_SVG_ENDS[mark[1]], mark.end())
+        else:
+            rest = _SVG_REST.match(text, mark.end())
+            at = rest.end() if rest else -1
+        if at < 0:
+            return CUT
+        if mark[2] is not None and text[at - 2 : at] != b"/>":
+            opened += -1 if mark[2] else 1
+        if mark[2] is not None and opened <= 0:
+            return WHOLE
+    raise InconclusiveError
+
+
+def _svg_mark(text: bytes, at: int) -> re.Match[bytes] | None:
+    """Search for the next mark, in pieces: each search holds up all other threads."""
+    for start in range(at, len(text), WINDOW - _LONGEST_MARK):
+        if (mark := _SVG_MARK.search(text, start, start + WINDOW)) is not None:
+            return mark
+    return None

@@ -93,7 +93,7 @@ def test_zeros_in_place_of_the_rest_are_seen(name: str) -> None:
 
 
 ENDED = [
-    *("PNG", "JPEG", "GIF", "WebP", "AVIF", "QOI", "JPEG 2000"),
+    *("PNG", "JPEG", "GIF", "WebP", "AVIF", "QOI", "JPEG 2000", "SVG"),
     *("MP4", "MP4, moov first", "QuickTime", "WebM", "AVI", "Ogg"),
 ]
 
