@@ -10,12 +10,17 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator
 from enum import Enum
-from typing import IO, NamedTuple
+from typing import IO, Literal, NamedTuple, TypeAlias
 
 MOST_READS = 100_000
 MOST_BYTES = 512 * 1024 * 1024
+MOST_STEPS = 2_000_000
+"""Bytes that are looked at one by one."""
 WINDOW = 256 * 1024
 """Bytes that are read at a time where all of them are looked at."""
+
+
+ByteOrder: TypeAlias = Literal["big", "little"]
 
 
 class Completeness(Enum):
@@ -100,15 +105,15 @@ class Reader:
         """Read the last bytes."""
         return self.upto(max(self.size - count, 0), count)
 
-    def number(self, at: int, count: int, order: str = "big") -> int:
+    def number(self, at: int, count: int, order: ByteOrder = "big") -> int:
         """Read a whole number.
 
         Args:
             at: Its offset.
             count: Its length in bytes.
-            order: `"big"` or `"little"`.
+            order: Which end of it comes first.
         """
-        return int.from_bytes(self.read(at, count), "little" if order == "little" else "big")
+        return int.from_bytes(self.read(at, count), order)
 
     def needs(self, end: int) -> None:
         """Check that the file reaches so far.
@@ -142,7 +147,7 @@ class Cursor:
         self._start = at
         self._window = b""
         self._index = 0
-        self._steps_left = 2_000_000
+        self._steps_left = MOST_STEPS
 
     @property
     def at(self) -> int:
@@ -156,15 +161,14 @@ class Cursor:
             TruncatedError: There is none.
             InconclusiveError: Too many were read.
         """
+        self._steps_left -= 1
+        if self._steps_left < 0:
+            raise InconclusiveError
         if self._index >= len(self._window):
-            self._steps_left -= 1
             self._start, self._index = self._start + self._index, 0
             self._window = self._reader.upto(self._start, WINDOW)
             if not self._window:
                 raise TruncatedError
-        self._steps_left -= 1
-        if self._steps_left < 0:
-            raise InconclusiveError
         value = self._window[self._index]
         self._index += 1
         return value

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import struct
 
-from .reader import CUT, WHOLE, InconclusiveError, Reader, Structure
+from .reader import CUT, WHOLE, ByteOrder, InconclusiveError, Reader, Structure
 
 _MOST_DIRECTORIES = 10_000
 _MOST_VALUES = 1_000_000
@@ -35,7 +35,7 @@ class _Directories:
     def __init__(self, file: Reader) -> None:
         head = file.read(0, 8)
         self._file = file
-        self._order = "little" if head[:2] == b"II" else "big"
+        self._order: ByteOrder = "little" if head[:2] == b"II" else "big"
         self._is_big = 43 in head[2:4]
         self._offset = 8 if self._is_big else 4
         self._values_left = _MOST_VALUES

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from aitoearn_async._containers import reader
 from aitoearn_async._containers.examine import Judgement, examine
 from aitoearn_async._containers.reader import MOST_BYTES, MOST_READS, Completeness
 
@@ -251,6 +252,16 @@ def test_a_hostile_file_costs_a_bounded_number_of_reads(
     examine(Counted(content), len(content))
     assert len(reads) <= MOST_READS
     assert sum(reads) <= MOST_BYTES
+
+
+def test_a_file_of_too_many_bytes_to_look_at_is_not_judged(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Its blocks are walked byte by byte, and three steps are needed beside those."""
+    monkeypatch.setattr(reader, "MOST_STEPS", 1000)
+    head = b"GIF89a" + b"\x01\x00" * 2 + bytes(3) + b"!\xfe"
+    assert judged(head + b"\x01x" * 997 + b"\x00;").completeness is WHOLE
+    assert judged(head + b"\x01x" * 998 + b"\x00;").completeness is UNKNOWN
 
 
 def test_a_file_that_shrinks_meanwhile_is_cut() -> None:
