@@ -111,7 +111,8 @@ _DX10_BLOCKS = {
     **dict.fromkeys((*range(70, 73), *range(79, 82)), 8),
     **dict.fromkeys((*range(73, 79), *range(82, 85), *range(94, 100)), 16),
 }
-_CUBE_FACES = 0xFC00
+_CUBE_FACES, _VOLUME = 0xFC00, 0x200000
+_DX10_VOLUME = 4
 
 
 def dds(file: Reader) -> Structure:
@@ -119,20 +120,22 @@ def dds(file: Reader) -> Structure:
     height, width = file.number(12, 4, "little"), file.number(16, 4, "little")
     levels = min(file.number(28, 4, "little") or 1, 32)
     flags, code = file.number(80, 4, "little"), file.read(84, 4)
-    faces = (file.number(112, 4, "little") & _CUBE_FACES).bit_count() or 1
+    kind = file.number(112, 4, "little")
+    faces, has_depth = (kind & _CUBE_FACES).bit_count() or 1, bool(kind & _VOLUME)
     start, block, bits = 128, _BLOCK_BYTES.get(code), 0
     if code == b"DX10":
         start, block = 148, _DX10_BLOCKS.get(file.number(128, 4, "little"))
         faces *= max(file.number(140, 4, "little"), 1)
+        has_depth = has_depth or file.number(132, 4, "little") == _DX10_VOLUME
     elif not flags & 4:
         bits = file.number(88, 4, "little")
-    total = 0
+    depth, total = file.number(24, 4, "little") if has_depth else 1, 0
     for level in range(levels):
-        across, down = max(width >> level, 1), max(height >> level, 1)
+        across, down, slices = (max(side >> level, 1) for side in (width, height, depth))
         if block:
-            total += (across + 3) // 4 * ((down + 3) // 4) * block
+            total += (across + 3) // 4 * ((down + 3) // 4) * block * slices
         elif bits:
-            total += (across * bits + 7) // 8 * down
+            total += (across * bits + 7) // 8 * down * slices
         else:
             file.needs(start + 1)
             return UNKNOWN

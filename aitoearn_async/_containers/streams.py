@@ -36,7 +36,7 @@ def avi(file: Reader) -> Structure:
         if _has_blank(file, at + 12, end):
             return Structure(Completeness.CUT, family)
         at = end + size % 2
-    return Structure(Completeness.WHOLE, family)
+    return Structure(Completeness.WHOLE if at else Completeness.UNKNOWN, family)
 
 
 def _has_blank(file: Reader, at: int, end: int) -> bool:

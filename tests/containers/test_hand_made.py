@@ -53,9 +53,19 @@ def radiance(scanlines: bytes, rows: int = 1) -> bytes:
     return b"#?RADIANCE\nFORMAT=32-bit_rle_rgbe\n\n-Y %d +X 8\n" % rows + scanlines
 
 
-def dds(*, code: bytes, flags: int = 4, bits: int = 0, more: bytes = b"", size: int = 0) -> bytes:
+def dds(
+    *,
+    code: bytes,
+    flags: int = 4,
+    bits: int = 0,
+    depth: int = 0,
+    kind: int = 0,
+    more: bytes = b"",
+    size: int = 0,
+) -> bytes:
     """A texture of 8 by 8 points without smaller levels."""
     head = bytearray(128)
+    head[24:28], head[112:116] = little(4, depth), little(4, kind)
     head[:8] = b"DDS \x7c\x00\x00\x00"
     head[12:20] = little(4, 8, 8)
     head[80:92] = little(4, flags) + code + little(4, bits)
@@ -228,6 +238,12 @@ JUDGED: dict[str, tuple[bytes, Completeness]] = {
     "DDS: BC7": (dds(code=b"DX10", more=little(4, 98, 3, 0, 1, 0), size=64), WHOLE),
     "DDS: BC7, cut": (dds(code=b"DX10", more=little(4, 98, 3, 0, 1, 0), size=63), CUT),
     "DDS: an array of two": (dds(code=b"DX10", more=little(4, 98, 3, 0, 2, 0), size=127), CUT),
+    "DDS: a volume": (dds(code=b"DXT1", depth=3, kind=0x200000, size=96), WHOLE),
+    "DDS: a volume, cut": (dds(code=b"DXT1", depth=3, kind=0x200000, size=95), CUT),
+    "DDS: a volume of BC7, cut": (
+        dds(code=b"DX10", depth=3, more=little(4, 98, 4, 0, 1, 0), size=191),
+        CUT,
+    ),
     "DDS: plain": (dds(code=bytes(4), flags=0x40, bits=32, size=256), WHOLE),
     "DDS: another format": (dds(code=b"YUY2", size=1), UNKNOWN),
     "DDS: another format, and no data": (dds(code=b"YUY2"), CUT),
@@ -288,6 +304,7 @@ JUDGED: dict[str, tuple[bytes, Completeness]] = {
         ftyp(b"isom") + box(b"moov", box(b"mvhd")) + bytes(4) + b"mdat" + b"x" * 80,
         UNKNOWN,
     ),
+    "AVI: a size elsewhere": (b"RF64" + b"\xff" * 4 + b"AVI LIST", UNKNOWN),
     "WebM": (webm(TRACKS, CLUSTER), WHOLE),
     "WebM: room for frames": (
         webm(TRACKS, element(b"\x1f\x43\xb6\x75", element(b"\xa3", b"x") + bytes(20))),
