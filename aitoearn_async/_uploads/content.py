@@ -11,6 +11,7 @@ import contextlib
 import hashlib
 import io
 import os
+import re
 import select
 import stat
 import tempfile
@@ -36,6 +37,11 @@ _IN_MEMORY = 1024 * 1024
 """Bytes of a copy that are held in memory before it goes to the disk."""
 _PIPE_WAIT_MS = 50
 """Milliseconds for which a pipe is waited for before the next look whether it is given up."""
+
+_DECLARED = re.compile(
+    rf"data:\s*((?:{'|'.join(MEDIA)})/[\w.+-]+)\s*[;,]", re.ASCII | re.IGNORECASE
+)
+"""The beginning of a data URI that says its type, as a header can have it."""
 
 _threads = Threads(32, "aitoearn-async uploads")
 
@@ -269,8 +275,8 @@ async def opened(
 
 def declared_type(data_uri: str) -> str | None:
     """Return the media type that a data URI says; None if it says none of those uploaded."""
-    said = data_uri.removeprefix("data:").partition(",")[0].partition(";")[0].strip().lower()
-    return said if said.partition("/")[0] in MEDIA else None
+    said = _DECLARED.match(data_uri)
+    return said[1].lower() if said else None
 
 
 def decoded(data_uri: str) -> bytes:

@@ -266,8 +266,8 @@ class _Shown:
 def shown(value: object) -> str:
     """Return a value as a short text for a message."""
     if isinstance(value, str) and value.startswith("data:"):
-        kind = value.partition(",")[0][:40]
-        return f"'{kind},...' ({len(value):,} characters)"
+        head = value.partition(",")[0][:40]
+        return f"{f'{head},...'!r} ({len(value):,} characters)"
     if isinstance(value, bytes | bytearray):
         return f"<{len(value):,} bytes>"
     if (values := validators.listed(value)) is not None:

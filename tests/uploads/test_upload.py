@@ -190,6 +190,15 @@ async def test_a_data_uri_is_of_the_type_that_it_says() -> None:
         assert [each.media_type for each in store.kept] == ["audio/x-new"]
 
 
+@pytest.mark.parametrize("said", ["image/png\r\nX-Other: 1", "image/p\0g", "image/", "text/plain"])
+async def test_a_type_that_no_file_can_have_is_not_believed(said: str) -> None:
+    """It would have to stand in a header."""
+    uri = f"data:{said};base64,iVBORw0KGgo="
+    async with Store() as store, Service(store) as service, service.client() as client:
+        await client.upload(uri)
+        assert [each.media_type for each in store.kept] == ["image/png"]
+
+
 async def test_a_large_body_gets_more_time_than_a_request() -> None:
     """A second for each 128 KiB, so that a slow line can carry it."""
 
