@@ -253,6 +253,7 @@ def assemble(
         monitor=ServiceMonitor(str(address), limiter, now),
     )
     allowed = allowed_networks(private_media)
+    connector = None if session is None else session.connector  # a closed session has none
 
     def media_client() -> MediaClient:
         from ._downloads.media_client import MediaClient
@@ -260,7 +261,7 @@ def assemble(
         return MediaClient(
             plain=address.scheme == "http",
             allowed=allowed,
-            session=session,
+            connector=connector,
             proxy_for=proxy_for,
             ssl=ssl,
             user_agent=headers["User-Agent"],

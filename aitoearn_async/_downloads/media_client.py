@@ -16,6 +16,7 @@ import aiohttp
 from yarl import URL
 
 from .._net.connection import (
+    CLOSED_SESSION,
     CheckedRequest,
     TrackedResponse,
     close_sessions,
@@ -65,8 +66,8 @@ class MediaClient:
         plain: Whether http will do.
         allowed: The internal networks that are allowed.
         proxy_for: Tells the proxy for an address, if there is one.
-        session: The caller's session, if there is one. Only its connector is used, and that only
-            if it makes connections in a way of its own, such as through a SOCKS proxy.
+        connector: That of the caller's session, if there is one. It is used only if it makes
+            connections in a way of its own, such as through a SOCKS proxy.
         ssl: What to verify hosts with, or False to verify nothing. The fingerprint of a
             certificate counts for the service's own alone.
         user_agent: Goes out with every request.
@@ -79,7 +80,7 @@ class MediaClient:
         plain: bool,
         allowed: Allowed,
         proxy_for: Callable[[URL], str | None],
-        session: aiohttp.ClientSession | None,
+        connector: aiohttp.BaseConnector | None,
         ssl: SSLContext | bool | None,
         user_agent: str,
         patience: float,
@@ -87,7 +88,7 @@ class MediaClient:
         self._plain = plain
         self._allowed = allowed
         self._proxy_for = proxy_for
-        self._theirs = session
+        self._theirs = connector if connects_otherwise(connector) else None
         self._ssl = ssl if isinstance(ssl, SSLContext | bool) else True
         # No encoding at all: what is written is what came, and its length is the one announced.
         self._headers = {"User-Agent": user_agent, "Accept": "*/*", "Accept-Encoding": "identity"}
@@ -165,7 +166,10 @@ class MediaClient:
         Raises:
             FetchError: There is no answer.
             ForbiddenAddressError: The host's name leads into an internal network.
+            RuntimeError: The connector is the caller's, who has closed it.
         """
+        if self._theirs is not None and self._theirs.closed:
+            raise RuntimeError(CLOSED_SESSION)
         host = url.host or ""
         is_allowed = self._allowed.has_host(host)
         proxy = proxy_options(self._proxy_for(url))
@@ -196,11 +200,9 @@ class MediaClient:
         raise error
 
     def _open_session(self, *, guarded: bool) -> aiohttp.ClientSession:
-        theirs = self._theirs.connector if self._theirs else None
-        theirs = theirs if connects_otherwise(theirs) else None
         session = self._sessions[guarded] = aiohttp.ClientSession(
-            connector=theirs or self._own_connector(guarded=guarded),
-            connector_owner=theirs is None,
+            connector=self._theirs or self._own_connector(guarded=guarded),
+            connector_owner=self._theirs is None,
             cookie_jar=aiohttp.DummyCookieJar(),
             request_class=MediaRequest,
             response_class=TrackedResponse,

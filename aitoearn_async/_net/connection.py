@@ -28,6 +28,8 @@ from .resolver import own_resolver
 if TYPE_CHECKING:
     from multidict import istr
 
+CLOSED_SESSION = "the aiohttp session given to the Client is closed"
+
 _LAST_USED = "_aitoearn_last_used"
 _LONGEST_IDLE = 60.0
 """Seconds by the wall's clock, which goes on while the machine sleeps, and with it aiohttp's

@@ -20,6 +20,7 @@ from yarl import URL
 
 from .._net.body import GZIP, read_body, unpacked
 from .._net.connection import (
+    CLOSED_SESSION,
     FIRST_CONTACT,
     NO_TIMEOUT,
     ConnectionLostError,
@@ -38,7 +39,7 @@ from .credentials import Credentials
 from .exchange_errors import ExchangeErrors
 from .request import OutgoingRequest, RequestHeaders
 from .response import Response
-from .sessions import CLOSED_SESSION, Sessions
+from .sessions import Sessions
 
 logger: logging.Logger = logging.getLogger("aitoearn_async")
 

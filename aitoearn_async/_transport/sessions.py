@@ -14,6 +14,7 @@ from multidict import istr
 from yarl import URL
 
 from .._net.connection import (
+    CLOSED_SESSION,
     ConnectionLostError,
     close_sessions,
     forget_sessions,
@@ -25,7 +26,6 @@ from .._net.idle_limit import IdleLimit
 
 # Below the 65 s after which the service's proxy hangs up, above the 10 s between two polls.
 _LONGEST_IDLE = 15.0
-CLOSED_SESSION = "the aiohttp session given to the Client is closed"
 
 
 class Sessions:

@@ -73,6 +73,22 @@ async def test_files_come_through_a_connector_that_connects_otherwise(tmp_path: 
         assert not session.closed
 
 
+@pytest.mark.parametrize("is_used", [False, True])
+async def test_no_file_goes_around_a_connector_that_is_closed(
+    is_used: bool, tmp_path: Path
+) -> None:
+    """Whoever goes through a proxy does not want the host to see where from."""
+    async with RawServer(serve()) as server:
+        async with aiohttp.ClientSession(connector=Tunnel()) as session:
+            client = client_for(server, session=session)
+            if is_used:
+                await client.download(film_at(address(server)), tmp_path / "before")
+        with pytest.raises(RuntimeError, match="session given to the Client is closed"):
+            await client.download(film_at(address(server)), tmp_path)
+        await client.aclose()
+        assert server.count == is_used
+
+
 async def test_any_other_connector_is_for_the_service_alone() -> None:
     assert connects_otherwise(Tunnel())
     for connector in (None, aiohttp.TCPConnector(), Labelled(), aiohttp.UnixConnector("/x")):
