@@ -200,7 +200,7 @@ class Transfer:
     async def _pour(self, body: MediaStream, part: PartFile, *, is_resumed: bool) -> None:
         """Write what comes to the disk, a block at a time."""
         broken: FetchError | None = None
-        block, more, size = bytearray(), True, body.offset
+        block, more, size, uncounted = bytearray(), True, body.offset, 0
         is_known = size > 0
         write = part.append if is_known else partial(part.restart, body.metadata)
         self._report(size, body)
@@ -208,13 +208,16 @@ class Transfer:
             try:
                 more = bool(chunk := await body.read())
                 block += chunk
-                self._timer.advance(len(chunk))
+                uncounted += len(chunk)
             except FetchError as error:
                 # The bytes that came are worth keeping, if they are enough to tell their type.
                 broken, more = error, False
             if not is_known and (len(block) >= HEAD_BYTES or not (more or broken)):
                 self._check_head(bytes(block[:HEAD_BYTES]), body.host, is_resumed=is_resumed)
                 is_known = True
+            if is_known:  # what is not the file is no progress
+                self._timer.advance(uncounted)
+                uncounted = 0
             if is_known and (len(block) >= _BLOCK or (block and not more)):
                 self._check_size(size := size + len(block))
                 await self._disk(write, block)

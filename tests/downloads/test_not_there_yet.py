@@ -117,9 +117,13 @@ async def test_just_now_is_a_quarter_of_an_hour(
             assert await client.download(task, tmp_path)
 
 
-async def test_what_ended_just_now_is_asked_for_as_long_as_there_is_time(tmp_path: Path) -> None:
+@pytest.mark.parametrize("early", [http(b"", 404), http(PAGE * 100)], ids=["404", "a page"])
+async def test_what_ended_just_now_is_asked_for_as_long_as_there_is_time(
+    early: bytes, tmp_path: Path
+) -> None:
+    """The bytes of a page are none of the file: they give it no more time."""
     loop, media = asyncio.get_running_loop(), list[float]()
-    choose = storage(say(http(b"", 404)), 1e9, media)
+    choose = storage(say(early), 1e9, media)
     async with RawServer(choose=choose) as server, client_for(server) as client:
         began = loop.time()
         with pytest.raises(DownloadError, match=r"asked for \d\d\d s") as caught:
