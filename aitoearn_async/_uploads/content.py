@@ -266,11 +266,24 @@ async def opened(
 
     try:
         if is_stream:
-            await content.collect(cast("AsyncIterable[bytes]", source), most)
+            await content.collect(_in_pieces(source), most)
         await content.call(load)
         yield content
     finally:
         await content.aclose()
+
+
+def _in_pieces(stream: Any) -> AsyncIterable[bytes]:
+    """Return a stream that gives pieces, as they come.
+
+    The iterators of asyncio's reader and of aiohttp's give lines, and fail where one is long.
+    """
+    return _pieces(stream) if hasattr(stream, "readexactly") else stream
+
+
+async def _pieces(reader: Any) -> AsyncGenerator[bytes]:
+    while piece := await reader.read(_CHUNK_BYTES):
+        yield piece
 
 
 def declared_type(data_uri: str) -> str | None:

@@ -16,6 +16,7 @@ from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any, cast
 
+import aiohttp
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -284,6 +285,23 @@ async def test_a_stream_of_many_pieces() -> None:
     async with Store() as store, Service(store) as service, service.client() as client:
         await client.upload(Stream())
         assert store.kept[0].size == len(PNG) + 600_001
+
+
+async def test_a_stream_that_gives_lines_may_have_none() -> None:
+    """The output of a process, or the body of an answer, is no text."""
+    content = PNG + bytes(2_000_000)
+    reader = asyncio.StreamReader()
+    reader.feed_data(content)
+    reader.feed_eof()
+    async with (
+        RawServer(say(http(content))) as server,
+        aiohttp.ClientSession() as session,
+        session.get(server.url) as response,
+    ):
+        for stream in (reader, response.content):
+            async with Store() as store, Service(store) as service, service.client() as client:
+                await client.upload(stream)
+                assert store.kept[0].digest == hashlib.sha256(content).hexdigest()
 
 
 async def test_a_stream_that_is_too_large_is_left_early() -> None:
