@@ -65,15 +65,19 @@ def jpeg(file: Reader) -> Structure:
 
 
 def gif(file: Reader) -> Structure:
-    """Walk the blocks to the trailer (GIF89a, appendix B)."""
+    """Walk the blocks to the trailer (GIF89a, appendix B), which some writers leave out."""
     flags = file.number(10, 1)
     if not any(file.read(6, 4)):
         raise InconclusiveError  # a screen of no size
-    cursor = Cursor(file, 13 + _colours(flags))
-    while (kind := cursor.byte()) != 0x3B:
+    cursor, has_picture = Cursor(file, 13 + _colours(flags)), False
+    while not has_picture or cursor.at != file.size:
+        kind = cursor.byte()
+        if kind == 0x3B:
+            return WHOLE
         if kind == 0x21:
             cursor.skip(1)
         elif kind == 0x2C:
+            has_picture = True
             cursor.skip(8)
             cursor.skip(_colours(cursor.byte()) + 1)
         else:
@@ -81,7 +85,7 @@ def gif(file: Reader) -> Structure:
             return UNKNOWN if file.tail(WINDOW).rstrip(b"\x00").endswith(b";") else CUT
         while length := cursor.byte():
             cursor.skip(length)
-    return WHOLE
+    return UNKNOWN
 
 
 def _colours(flags: int) -> int:

@@ -171,6 +171,7 @@ def webm(*children: bytes, before: bytes = b"") -> bytes:
 PACK = b"\x00\x00\x01\xba\x44" + bytes(8) + b"\xf8"
 CLUSTER = element(b"\x1f\x43\xb6\x75", element(b"\xa3", bytes(11)))
 TRACKS = element(b"\x16\x54\xae\x6b", element(b"\xae", element(b"\x83", b"\x01")))
+GIF = b"GIF89a\x01\x00\x01\x00\x00\x00\x00," + little(2, 0, 0, 1, 1) + b"\x00\x02\x02\x4c\x01\x00"
 SVG = b"<svg xmlns='http://www.w3.org/2000/svg'><g/></svg>"
 Y4M = b"YUV4MPEG2 W4 H4 F25:1"
 
@@ -184,6 +185,9 @@ JUDGED: dict[str, tuple[bytes, Completeness]] = {
     "JPEG: data where a marker belongs": (jpeg(b"junk"), CUT),
     "GIF: damage, and the trailer": (b"GIF89a\x01\x00\x01\x00\x00\x00\x00!\x01\x00\x77x;", UNKNOWN),
     "GIF: damage": (b"GIF89a\x01\x00\x01\x00\x00\x00\x00!\x01\x00\x77xy", CUT),
+    "GIF: no trailer": (GIF, UNKNOWN),
+    "GIF: no trailer, and cut": (GIF[:-1], CUT),
+    "GIF: no picture": (GIF[:13] + b"!\xfe\x00", CUT),
     "WebP: a size that was never filled in": (b"RIFF\x00\x00\x00\x00WEBPVP8 " + bytes(40), UNKNOWN),
     "BMP of OS/2": (bitmap(12), WHOLE),
     "BMP of OS/2 that names no size": (bitmap(12, pixels=0), UNKNOWN),
