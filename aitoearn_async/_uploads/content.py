@@ -16,13 +16,13 @@ import select
 import stat
 import tempfile
 import threading
-from base64 import b64decode, b64encode
+from base64 import b64encode
 from collections.abc import AsyncGenerator, AsyncIterable, Callable
 from pathlib import Path
 from typing import IO, Any, TypeVar, TypeVarTuple, cast
-from urllib.parse import unquote_to_bytes
 
 from .._runtime.threads import Threads
+from ..contract.data_uris import bytes_of, data_of
 
 T = TypeVar("T")
 Ts = TypeVarTuple("Ts")
@@ -298,17 +298,12 @@ def decoded(data_uri: str) -> bytes:
     Raises:
         ValueError: It is not the base64 that it says it is.
     """
-    head, _, text = data_uri.partition(",")
-    content = unquote_to_bytes(text)
-    if not head.rstrip().lower().endswith(";base64"):
-        return content
+    data, is_base64 = data_of(data_uri)
     try:
-        content += b"=" * (-len(content) % 4)
-        return b64decode(content, validate=True)
+        return b"".join(bytes_of(data, is_base64=is_base64))
     except ValueError as exc:
-        raise ValueError(
-            f"{head[:40]!r},... is a data: URI whose base64 is wrong ({exc})"
-        ) from None
+        head = data_uri.partition(",")[0][:40]
+        raise ValueError(f"{head!r},... is a data: URI whose base64 is wrong ({exc})") from None
 
 
 def _open(path: str, flags: int) -> int:

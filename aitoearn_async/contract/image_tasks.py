@@ -6,8 +6,9 @@ from typing import Any, cast
 
 import msgspec
 
+from .data_uris import is_data_uri
 from .drafts import Draft, address_in
-from .outputs import Result, is_data_uri, result_at
+from .outputs import Result, result_at
 from .task_times import TaskTimes, seconds_of
 from .tasks import Image, ImageTask
 

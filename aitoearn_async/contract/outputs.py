@@ -8,11 +8,10 @@ from __future__ import annotations
 
 import re
 from base64 import b64decode
-from urllib.parse import unquote
 
 import msgspec
 
-_DATA = "data:"
+from .data_uris import data_of, is_data_uri
 
 
 class Result(msgspec.Struct, frozen=True):
@@ -36,16 +35,8 @@ def result_at(kind: str, number: int | None, address: str | None) -> Result:
         is_the_file = address is not None and _is_base64_of_media(address)
         url, data = (None, address) if is_the_file else (address, None)
         return Result(kind, number, url, data)
-    head = _HEAD.match(address, 0, _MOST_HEAD)
-    if head is None:
-        return Result(kind, number, None, address.partition(",")[2], is_base64=False)
-    data = address[head.end() :].partition("#")[0]
-    return Result(kind, number, None, unquote(data))  # a `+` may be written as `%2B`
-
-
-def is_data_uri(text: str) -> bool:
-    """Return whether an address is the file itself."""
-    return text.lstrip()[: len(_DATA)].lower() == _DATA
+    data, is_base64 = data_of(address)
+    return Result(kind, number, None, data, is_base64)
 
 
 def _is_base64_of_media(text: str) -> bool:
@@ -59,10 +50,3 @@ def _is_base64_of_media(text: str) -> bool:
 
 
 _BASE64 = re.compile(r"[A-Za-z0-9+/]{256}")
-_MOST_HEAD = 1000
-_HEAD = re.compile(
-    r"""\s*data:(?:(?:[^,"]|"[^"]*")*;)?\s*base64\s*(?:;[^,]*)?,(?:\s*data:[^,]{0,200},)?""",
-    re.IGNORECASE,
-)
-"""The beginning of a data URI with base64, up to the data. Blanks, parameters with commas in
-quotes or after the word, and a second beginning are met in the wild."""

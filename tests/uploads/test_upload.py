@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import contextlib
 import hashlib
 import io
@@ -189,6 +190,18 @@ async def test_a_data_uri_is_of_the_type_that_it_says() -> None:
     async with Store() as store, Service(store) as service, service.client() as client:
         await client.submit(request)
         assert [each.media_type for each in store.kept] == ["audio/x-new"]
+
+
+@pytest.mark.parametrize(
+    "said", ["codecs=vp8,opus;base64", 'codecs="vp8, opus";base64', "base64;a=b"]
+)
+async def test_a_data_uri_is_read_as_browsers_write_it(said: str) -> None:
+    """What follows its first comma may be a parameter."""
+    text = base64.encodebytes(PNG).decode()
+    async with Store() as store, Service(store) as service, service.client() as client:
+        await client.upload(f"data:video/webm;{said},{text}")
+        assert [each.digest for each in store.kept] == [hashlib.sha256(PNG).hexdigest()]
+        assert [each.media_type for each in store.kept] == ["video/webm"]
 
 
 @pytest.mark.parametrize("said", ["image/png\r\nX-Other: 1", "image/p\0g", "image/", "text/plain"])
