@@ -100,7 +100,7 @@ class _Film(NamedTuple):
     samples: int
     """The number of its video tracks' samples, in the tables of the box itself."""
     last_chunk: int
-    """The highest offset that the tables name."""
+    """The highest of the offsets that the tables name last."""
     last_frame: int
     """The offset of the last frame in a coding whose frames never begin with zeros, or 0."""
 

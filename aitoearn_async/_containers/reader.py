@@ -129,7 +129,7 @@ class Reader:
         return not any(self.upto(at, count))
 
     def find(self, marker: re.Pattern[bytes], at: int) -> int | None:
-        """Search for two bytes from an offset on, and return where they are, if they are there."""
+        """Return where a marker of two bytes is, from an offset on; None if there is none."""
         while window := self.upto(at, WINDOW):
             if found := marker.search(window):
                 return at + found.start()

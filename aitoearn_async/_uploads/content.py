@@ -29,8 +29,8 @@ Ts = TypeVarTuple("Ts")
 
 MOST_BYTES = 1024**3
 """The size past which a source is refused."""
-MEDIA = ("image", "audio", "video")
-"""The sources that can be uploaded."""
+MEDIA = {"image": "an image", "audio": "audio", "video": "a video"}
+"""The media that can be uploaded, and what one of each is called."""
 
 _CHUNK_BYTES = 256 * 1024
 _IN_MEMORY = 1024 * 1024
@@ -176,11 +176,9 @@ class Content:
 
         assert self._file is not None
         found = declared or examine(self._file, self.size).media_type
-        media = MEDIA if medium is None else (medium,)
+        media = list(MEDIA) if medium is None else [medium]
         if found is None or found.partition("/")[0] not in media:
-            wanted = " or ".join(
-                f"an {each}" if each[0] in "aeiou" else f"a {each}" for each in media
-            )
+            wanted = " or ".join(MEDIA[each] for each in media)
             said = "nothing known" if found is None else found
             raise ValueError(f"{field}={self.name}: not {wanted}; its content is {said}")
         self.media_type = found

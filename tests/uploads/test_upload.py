@@ -659,7 +659,7 @@ async def test_a_file_that_changes_under_the_upload(tmp_path: Path) -> None:
     ("source", "said"),
     [
         (b"", "no bytes"),
-        (b"<html>", "nothing known"),
+        (b"<html>", "not an image or audio or a video; its content is nothing known"),
         (io.BytesIO(), "is empty"),
         (io.StringIO("x"), "binary mode"),
         (UploadFile(), r"its read\(\) is async"),
