@@ -192,6 +192,7 @@ class Emulator(Service):
         self.requests.append(request)
         if fault is not None and fault.delay:
             await self._pause(fault.delay)
+        self.advance()
         if not request.media:
             await self._take_time(request)
         answer = answers.answer(self, request, fault)
@@ -206,12 +207,11 @@ class Emulator(Service):
 
     async def _take_time(self, request: Request) -> None:
         """Wait for the service's process, and for the media rows that the answer makes."""
-        now = self.now()
-        self.advance(now)
         if self.process.seconds_per_answer:
+            now = self.now()
             done = self.process.run(now, answers.weight(self, request))
             await self._pause(done - now)
-            self.advance(self.now())
+            self.advance()
         if unsaved := answers.unsaved(self, request):
             await self._pause(_MEDIA_ROW_SECONDS)
             for task in unsaved:

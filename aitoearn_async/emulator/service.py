@@ -155,10 +155,10 @@ class Service:
             return
         raise RuntimeError(_WRONG_LOOP)
 
-    def advance(self, now: float) -> None:
+    def advance(self) -> None:
         """Let the sweep do what was due until now."""
         if self._sweep is not None:
-            self._sweep.advance(now)
+            self._sweep.advance(self.now())
 
     # Tasks.
 
@@ -382,6 +382,7 @@ class Service:
         """
         task, now = self.tasks[ref], self.now()
         self._check_word(ref, word)
+        self.advance()
         task.timeline.cut(now - task.created, word)
         if task.looked_at is not None:
             task.looked_at = now
@@ -398,6 +399,7 @@ class Service:
         Raises:
             KeyError: There is no such task.
         """
+        self.advance()
         self.tasks[ref].stops_sweep = stops
 
     def remove(self, ref: AnyRef) -> None:
@@ -406,6 +408,7 @@ class Service:
         Raises:
             KeyError: There is no such task.
         """
+        self.advance()
         self.tasks.remove(ref)
 
     def media_url(self, ref: AnyRef, number: int = 1) -> str:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 from hypothesis import given
@@ -130,6 +131,39 @@ async def test_a_set_status_shows_at_once() -> None:
         assert await status(service, ref) == "FAILURE"
 
 
+@pytest.mark.parametrize(
+    ("stops", "change", "words"),
+    [
+        (False, lambda service, ref: service.set_status(ref, "QUEUED"), ["SUCCESS", "QUEUED"]),
+        (False, lambda service, ref: service.stop_sweep_at(ref), ["SUCCESS", "InProgress"]),
+        (True, lambda service, ref: service.remove(ref), ["InProgress"]),
+    ],
+    ids=["a status", "a stop", "a removal"],
+)
+async def test_a_change_is_for_the_looks_to_come(
+    stops: bool, change: Callable[[Emulator, VideoRef], None], words: list[str]
+) -> None:
+    """The look that was due before it has been taken by then, though nobody has asked since."""
+    async with Emulator(date=START, sweep=30.0) as service:
+        older = service.add_video(("InProgress", 1.0), "SUCCESS")
+        newer = service.add_video("InProgress")
+        service.stop_sweep_at(newer, stops=stops)
+        await asyncio.sleep(25)
+        change(service, newer)
+        known = [ref for ref in (older, newer) if service.tasks.get(ref)]
+        assert [await status(service, ref) for ref in known] == words
+
+
+async def test_a_file_is_there_from_the_look_on() -> None:
+    """Also where nothing but the file is asked for."""
+    async with Emulator(date=START, sweep=30.0) as service:
+        path = urlsplit(service.media_url(service.add_video(("InProgress", 1.0), "SUCCESS"))).path
+        await asyncio.sleep(15)
+        early = await ask(service, path)
+        await asyncio.sleep(10)
+        assert [early.status, (await ask(service, path)).status] == [404, 200]
+
+
 async def test_days_without_a_change_cost_nothing() -> None:
     """Runs that find nothing new are not gone through one by one."""
     async with Emulator(date=START, sweep=30.0) as service:
@@ -238,7 +272,7 @@ def test_no_video_ends_early_or_goes_back(
         phase = START.timestamp() % period
         for gap in gaps:
             await asyncio.sleep(gap)
-            service.advance(now())
+            service.advance()
             age = now() - began
             last_run = (age + phase) // period * period - phase
             for ref, life in zip(refs, lives, strict=True):
