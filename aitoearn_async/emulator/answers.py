@@ -139,7 +139,7 @@ def _file(service: Service, request: Request, now: float) -> wire.HttpResponse:
     task = service.tasks.get(place[0]) if place else None
     if place is None or task is None or not task.succeeded(now):
         return media.missing()
-    content = service.replaced.get((task.ref, place[1]))
+    content = task.files.get(place[1])
     if content is None:
         content = media.made(task.ref, place[1])
     return media.answer(content, media.TYPES[task.ref.kind], request.headers)

@@ -20,7 +20,6 @@ from . import answers, media, routes, wire
 from .identifiers import key_of
 from .request import Request, masked
 from .service import Service
-from .tasks import StoredTask
 
 _GRACE: Final = 0.1
 """Seconds for which closing waits for a client that does not read its answer."""
@@ -88,7 +87,6 @@ class Emulator(Service):
     """
 
     _servers: tuple[tuple[asyncio.Server, web.Server], ...] = ()
-    _cut_off: tuple[StoredTask, ...] = ()
     _closing: asyncio.Event
 
     async def start(self) -> None:
@@ -108,10 +106,11 @@ class Emulator(Service):
         except BaseException:
             await self.aclose()
             raise
-        cut_off, self._cut_off = self._cut_off, ()
-        for task in cut_off:
-            task.timeline.restart(self.now() + _STALLED_JOB_SECONDS - task.created)
-            self.provider_calls[task.ref] += 1
+        for task in self.tasks.of_kind(ImageRef):
+            if task.is_cut_off:
+                task.is_cut_off = False
+                task.timeline.restart(self.now() + _STALLED_JOB_SECONDS - task.created)
+                self.provider_calls[task.ref] += 1
 
     async def _listen(self, number: int, handler: _Handler) -> None:
         protocol = web.Server(
@@ -142,8 +141,8 @@ class Emulator(Service):
         elsewhere.
         """
         now = self.now()
-        images = self.tasks.of_kind(ImageRef)
-        self._cut_off = tuple(task for task in images if task.running(now))
+        for task in self.tasks.of_kind(ImageRef):
+            task.is_cut_off |= task.running(now)
         for _, protocol in self._servers:
             for connection in protocol.connections:
                 if connection.transport is not None:

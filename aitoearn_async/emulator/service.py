@@ -82,7 +82,6 @@ class Service:
         self._api_key = api_key
         self.upload_limit: int | None = None
         self.tasks: TaskTable = TaskTable()
-        self.replaced: dict[tuple[AnyRef, int], bytes] = {}
         self.faults: FaultQueues = FaultQueues()
         self._timelines: dict[tuple[str, str | None], tuple[str | Stage, ...]] = {}
         self._calendar = Calendar(date)
@@ -383,6 +382,7 @@ class Service:
         task, now = self.tasks[ref], self.now()
         self._check_word(ref, word)
         self.advance()
+        task.is_cut_off = False
         task.timeline.cut(now - task.created, word)
         if task.looked_at is not None:
             task.looked_at = now
@@ -426,7 +426,7 @@ class Service:
         Raises:
             KeyError: There is no such task.
         """
-        self.replaced[self.tasks[ref].ref, number] = content
+        self.tasks[ref].files[number] = content
 
     def fault(
         self,

@@ -54,6 +54,10 @@ class StoredTask:
     """A run of the sweep ends in failure when it looks at it."""
     media: Mapping[str, Any] = field(default_factory=dict[str, Any])
     """The media row that the first answer about a finished video has made."""
+    files: dict[int, bytes] = field(default_factory=dict[int, bytes])
+    """The files that the test put in place of its own, by their numbers."""
+    is_cut_off: bool = False
+    """A crash has ended the job that makes it."""
     failing_code: int | None = None
     """The code with which its own answers and pages of the video list fail."""
     failing_in_logs: bool = False

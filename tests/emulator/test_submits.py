@@ -238,3 +238,20 @@ async def test_a_crash_runs_images_again() -> None:
         await asyncio.sleep(1)
         assert (await ask(service, ref)).data["status"] == "success"
         assert [service.provider_calls[each] for each in (ref, done, video)] == [2, 1, 1]
+
+
+async def test_a_crash_takes_up_only_what_was_cut_off() -> None:
+    """Nothing that has been ended or removed meanwhile, and once for all crashes before a start."""
+    async with Emulator() as service:
+        service.script("image", ("generating", 10.0), "success")
+        refs = [ImageRef((await submit(service, GENERATE)).data["logId"]) for _ in range(3)]
+        ended, removed, twice = refs
+        await service.crash()
+        service.set_status(ended, "failed")
+        service.remove(removed)
+        await asyncio.sleep(20)
+        await service.crash()
+        await service.start()
+        words = [(await ask(service, ref)).data["status"] for ref in (ended, twice)]
+        assert words == ["failed", "generating"]
+        assert [service.provider_calls[ref] for ref in refs] == [1, 1, 2]

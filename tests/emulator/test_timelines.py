@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from datetime import datetime, timedelta
 from typing import Any
+from urllib.parse import urlsplit
 
 import msgspec
 import pytest
@@ -63,13 +64,15 @@ async def test_times_tell_the_timeline(service: Emulator) -> None:
 
 
 async def test_a_removed_task_is_unknown(service: Emulator) -> None:
-    """After `remove` the service has never heard of it, and the id is free again."""
+    """After `remove` the service has never heard of it nor of its files; the id is free again."""
     ref = service.add_image("success")
+    service.set_media(ref, b"gone with it")
     service.remove(ref)
     assert (await ask(service, ref)).json["code"] == 404
     with pytest.raises(KeyError):
         service.remove(ref)
-    assert service.add_image("failed", id=ref.id) == ref
+    assert service.add_image("success", id=ref.id) == ref
+    assert (await ask(service, urlsplit(service.media_url(ref)).path)).body[1:4] == b"PNG"
 
 
 async def test_content_is_what_the_test_says(service: Emulator) -> None:
