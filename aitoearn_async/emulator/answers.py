@@ -38,17 +38,21 @@ def call_of(service: Service, route: Route, request: Request, fault: Fault | Non
     """Return a request with what its path, query and key name."""
     path, _, query = request.path.partition("?")
     found = route.path.fullmatch(path)
-    # The service joins repeated headers, and two keys joined are not a key.
-    keys = request.headers.getall("X-Api-Key", [])
-    account = service.accounts.known(keys[0]) if len(keys) == 1 else None
     return Call(
         request=request,
         id=found[1] if found is not None and found.re.groups else "",
         query=query,
-        account=account or _NOBODY,
+        account=_account(service, request),
         fault=fault,
         now=service.now(),
     )
+
+
+def _account(service: Service, request: Request) -> str:
+    # The service joins repeated headers, and two keys joined are not a key.
+    keys = request.headers.getall("X-Api-Key", [])
+    account = service.accounts.known(keys[0]) if len(keys) == 1 else None
+    return account or _NOBODY
 
 
 def weight(service: Service, request: Request) -> float:
@@ -63,7 +67,9 @@ def weight(service: Service, request: Request) -> float:
 
 def unsaved(service: Service, request: Request) -> list[StoredTask]:
     """Return the finished videos of a group for which this request makes a media row."""
-    if request.route not in ("video", "videos"):
+    if request.route not in ("video", "videos") or request.route not in service.routes:
+        return []
+    if _account(service, request) == _NOBODY:
         return []
     now = service.now()
     return [

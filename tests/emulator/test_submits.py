@@ -206,6 +206,17 @@ async def test_a_finished_video_of_a_group_makes_a_media_row(service: Emulator) 
     ]
 
 
+async def test_a_refused_request_makes_no_media_row(service: Emulator) -> None:
+    """Neither one with a wrong key nor one by a route that there is not."""
+    service.groups.add(GROUP)
+    ref = VideoRef((await submit(service, VIDEO, groupId=GROUP)).data["id"])
+    await asyncio.sleep(3)
+    wrong = await ask(service, ref, X_Api_Key="wrong")
+    service.routes.remove("video")
+    assert [wrong.json["code"], (await ask(service, ref)).json["code"]] == [401, 404]
+    assert service.media_rows == []
+
+
 async def test_the_list_makes_media_rows_too(service: Emulator) -> None:
     """A page of finished videos writes for each of them that has none."""
     service.groups.add(GROUP)
