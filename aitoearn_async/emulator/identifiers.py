@@ -48,7 +48,13 @@ class Accounts:
         self.of(api_key)
 
     def of(self, api_key: str) -> str:
-        """Return the id of the account of a key, which is made if there is none."""
+        """Return the id of the account of a key, which is made if there is none.
+
+        Raises:
+            ValueError: The key is empty.
+        """
+        if not api_key:
+            raise ValueError("the key must not be empty")
         return self._ids.setdefault(api_key, f"65a0{len(self._ids) + 1:020x}")
 
     def known(self, api_key: str) -> str | None:

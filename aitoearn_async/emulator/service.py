@@ -58,8 +58,6 @@ class Service:
         seconds_per_video: float = 0.003,
         seconds_per_answer: float = 0.0,
     ) -> None:
-        if not api_key:
-            raise ValueError("the key must not be empty")
         check_name("dialect", dialect, DIALECTS)
         if channel is not None:
             check_name("channel", channel, CHANNELS)
@@ -178,8 +176,8 @@ class Service:
             timeline: `(word, seconds)`..., word. Default: `("generating", 2.0), "success"`.
             id: Its id; default: a fresh one of 24 hex digits.
             request: The submitted body, echoed in every answer.
-            images: The results: URLs, or objects like those of `images[]`. Default: a small
-                PNG, which the emulator serves.
+            images: The results: URLs, or objects like those of `images[]`; an empty list: none.
+                Default: a small PNG, which the emulator serves.
             points: The price, in credits. Only the published dialect says it.
             error_message: The reason of its failure, if it fails.
             fields: JSON fields laid over each of its own answers, in the service's own
@@ -190,13 +188,15 @@ class Service:
             The ref to ask for.
 
         Raises:
-            ValueError: The id is taken or not one, the timeline is malformed, or it uses words
-                the published dialect does not have.
+            ValueError: The id is taken or not one, the key is empty, the timeline is malformed,
+                or it uses words the published dialect does not have.
             RuntimeError: No event loop is running, or not the one the emulator listens on.
         """
-        ref = ImageRef(id or self.fresh_id())
+        ref = ImageRef(self.fresh_id() if id is None else id)
         body = {"model": "gpt-image-2", "prompt": "a cat"} if request is None else request
-        given = [{"url": image} if isinstance(image, str) else image for image in images or ()]
+        given = images
+        if images is not None:
+            given = [{"url": image} if isinstance(image, str) else image for image in images]
         cost = {"points": points} if self.dialect.points else {}
         self._add(
             ref,
@@ -212,17 +212,20 @@ class Service:
         )
         return ref
 
-    def _image_result(self, ref: ImageRef, given: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    def _image_result(
+        self, ref: ImageRef, given: Sequence[str | Mapping[str, Any]] | None
+    ) -> dict[str, Any]:
         """Return the fields of a success: the images given, or as many pictures as were wanted."""
         task = self.tasks[ref]
-        wanted = task.request.get("n", 1)
-        count = wanted if isinstance(wanted, int) else 1
-        paths = [media.path_of(ref, number) for number in range(1, count + 1)]
-        stored = given or [{"url": path.removeprefix("/")} for path in paths]
-        return {
-            "response": {"created": int(self.date(task.created).timestamp()), "list": stored},
-            "images": given or [{"url": self.url + path} for path in paths],
-        }
+        stored = shown = given
+        if given is None:
+            wanted = task.request.get("n", 1)
+            count = wanted if isinstance(wanted, int) else 1
+            paths = [media.path_of(ref, number) for number in range(1, count + 1)]
+            stored = [{"url": path.removeprefix("/")} for path in paths]
+            shown = [{"url": self.url + path} for path in paths]
+        created = int(self.date(task.created).timestamp())
+        return {"response": {"created": created, "list": stored}, "images": shown}
 
     def add_video(
         self,
@@ -256,10 +259,11 @@ class Service:
             The ref to ask for.
 
         Raises:
-            ValueError: The id is taken or not one, or the timeline is malformed.
+            ValueError: The id is taken or not one, the key is empty, or the timeline is
+                malformed.
             RuntimeError: No event loop is running, or not the one the emulator listens on.
         """
-        ref = VideoRef(id or self.fresh_id())
+        ref = VideoRef(self.fresh_id() if id is None else id)
         shown = {"prompt": "a cat"} if input is None else input
         self._add(
             ref,
@@ -269,7 +273,7 @@ class Service:
             channel=channel_of(model, self.models),
             content={"input": shown},
             request={"model": model, **shown} if request is None else request,
-            result=lambda: {"videoUrl": video_url or self.media_url(ref)},
+            result=lambda: {"videoUrl": self.media_url(ref) if video_url is None else video_url},
             failure={"error": {"message": error_message}},
             fields=fields or {},
             provider_id=f"provider-{ref.id}",
@@ -299,12 +303,13 @@ class Service:
             Its id, which no route for tasks knows.
 
         Raises:
-            ValueError: There is no such type.
+            ValueError: There is no such type or status, or the key is empty.
             RuntimeError: No event loop is running, or not the one the emulator listens on.
         """
         check_name("type", type, get_args(OtherType))
+        check_name("status", status, ("generating", "success", "failed"))
         ref, timeline = ImageRef(self.fresh_id()), StatusTimeline([status])
-        account = self.accounts.of(api_key or self._api_key)
+        account = self._account(api_key)
         row = StoredTask(ref, timeline, self.now(), account, model, channel, type=type)
         self.tasks.add_other(row)
         return ref.id
@@ -315,9 +320,8 @@ class Service:
         now, timeline = self.now(), StatusTimeline(stages)
         if self.tasks.get(ref) is not None:
             raise ValueError(f"there is a task {ref} already")
-        for word in timeline.words:
-            self._check_word(ref, word)
-        account = self.accounts.of(api_key or self._api_key)
+        self._check_words(ref.kind, *timeline.words)
+        account = self._account(api_key)
         task = StoredTask(ref, timeline, created=now, account=account, **facts)
         if self._sweep is not None:
             self._sweep.start(now, self._calendar.epoch(now))
@@ -341,17 +345,18 @@ class Service:
             model: Only tasks of this model; `None`: those of all models without their own.
 
         Raises:
-            ValueError: The kind is unknown, or the timeline is malformed.
+            ValueError: The kind is unknown, the timeline is malformed, or it uses words the
+                published dialect does not have.
         """
         if kind not in ("image", "video"):
             raise ValueError(f"a kind is 'image' or 'video', not {kind!r}")
         if timeline:
-            StatusTimeline(timeline)
+            self._check_words(kind, *StatusTimeline(timeline).words)
         self._timelines[kind, model] = timeline
 
     def scripted(self, kind: str, model: str) -> tuple[str | Stage, ...]:
         """Return the timeline for a submit of this kind and model."""
-        return self._timelines.get((kind, model)) or self._timelines.get((kind, None), ())
+        return self._timelines.get((kind, model), self._timelines.get((kind, None), ()))
 
     def spoil_row(
         self, ref: AnyRef, code: int | None = UNKNOWN_TASK, *, in_logs: bool = False
@@ -368,7 +373,10 @@ class Service:
 
         Raises:
             KeyError: There is no such task.
+            ValueError: The code is 0.
         """
+        if code == 0:
+            raise ValueError("code 0 means success")
         task = self.tasks[ref]
         task.failing_code, task.failing_in_logs = code, in_logs
 
@@ -380,7 +388,7 @@ class Service:
             ValueError: The published dialect does not have this word.
         """
         task, now = self.tasks[ref], self.now()
-        self._check_word(ref, word)
+        self._check_words(ref.kind, word)
         self.advance()
         task.is_cut_off = False
         task.timeline.cut(now - task.created, word)
@@ -448,26 +456,33 @@ class Service:
             route: Only requests to this route meet it, by its name as in `Emulator(routes=...)`.
 
         Raises:
-            ValueError: `times` is less than 1, or `route` unknown.
+            ValueError: `times` is less than 1, `route` is unknown, or no request meets it.
         """
         if times is not None and times < 1:
             raise ValueError(f"times is 1 or more, or None, not {times!r}")
         if route is not None:
             check_name("route", route, ROUTE_NAMES)
+        if route is not None and (media or (ref is not None and route != ref.kind)):
+            whose = "files" if media else f"the task {ref}"
+            raise ValueError(f"no request for {whose} comes to the route {route!r}")
         self.faults.add(fault, (None if ref is None else key_of(ref), route, media), times)
 
     def clear_faults(self) -> None:
         """Forget all faults. Answers that stall already go on stalling."""
         self.faults.clear()
 
+    def _account(self, api_key: str | None) -> str:
+        return self.accounts.of(self._api_key if api_key is None else api_key)
+
     def fresh_id(self) -> str:
         """Return an id for a new row."""
         return self.ids.object_id(self.date(self.now()))
 
-    def _check_word(self, ref: AnyRef, word: str) -> None:
-        words = self.dialect.image_words
-        if words is not None and isinstance(ref, ImageRef) and word not in words:
-            raise ValueError(f"the contract has no image status {word!r}: {sorted(words)}")
+    def _check_words(self, kind: str, *words: str) -> None:
+        known = self.dialect.image_words
+        if known is not None and kind == "image":
+            for word in words:
+                check_name("published image status", word, known)
 
 
 def _check_seconds(sweep: float | None, *others: float) -> None:

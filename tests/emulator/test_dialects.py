@@ -123,4 +123,6 @@ async def test_published_image_words_are_a_closed_set(published: Emulator) -> No
     ref = published.add_image()
     with pytest.raises(ValueError, match="done"):
         published.set_status(ref, "done")
+    with pytest.raises(ValueError, match="queued"):
+        published.script("image", ("queued", 1.0), "success")
     published.add_video(("queued", 1.0), "completed")

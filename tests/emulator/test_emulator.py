@@ -164,13 +164,14 @@ def test_a_timeline_for_a_kind_that_there_is_not() -> None:
 
 
 async def test_a_timeline_is_taken_back(service: Emulator) -> None:
-    """Without stages, submits have the usual one again."""
-    for timeline in (["failed"], []):
-        service.script("image", *timeline)
+    """Without stages, submits have the usual one again; those of one model, if it is named."""
+    words = []
+    for timeline, model in ((["failed"], None), ([], None), (["failed"], None), ([], "m")):
+        service.script("image", *timeline, model=model)
         body = b'{"model": "m", "prompt": "x"}'
         receipt = (await post(service, "/api/ai/image/generate/async", body)).data
-        found = (await ask(service, ImageRef(receipt["logId"]))).data
-        assert found["status"] == ("failed" if timeline else "generating")
+        words.append((await ask(service, ImageRef(receipt["logId"]))).data["status"])
+    assert words == ["failed", "generating", "failed", "generating"]
 
 
 def test_it_can_be_looked_at_when_its_loop_is_over() -> None:

@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 import pytest
 
+from aitoearn_async import VideoRef
 from aitoearn_async.emulator import Emulator, Fault
 
 from .talk import UNKNOWN, ask, now, talk
@@ -205,7 +206,19 @@ def test_an_ending_of_nothing_is_an_ending() -> None:
     assert Fault(delay=1).ending is None
 
 
-async def test_times_is_checked(service: Emulator) -> None:
-    """A fault that nobody would meet is a mistake."""
-    with pytest.raises(ValueError, match="times"):
-        service.fault(Fault(code=500), times=0)
+@pytest.mark.parametrize(
+    ("target", "reason"),
+    [
+        ({"times": 0}, "times"),
+        ({"media": True, "route": "uploads"}, "files"),
+        ({"ref": VideoRef(UNKNOWN), "route": "image"}, "'image'"),
+        ({"ref": VideoRef(UNKNOWN), "route": "logs"}, "'logs'"),
+    ],
+    ids=str,
+)
+async def test_a_fault_that_nobody_would_meet_is_refused(
+    service: Emulator, target: dict[str, Any], reason: str
+) -> None:
+    """Since it is a mistake."""
+    with pytest.raises(ValueError, match=reason):
+        service.fault(Fault(code=500), **target)

@@ -137,6 +137,8 @@ async def test_rows_of_other_types(service: Emulator) -> None:
     assert (await query(service, made[1])).json["data"] == []
     with pytest.raises(ValueError, match="'film'"):
         service.add_log("film")
+    with pytest.raises(ValueError, match="'done'"):
+        service.add_log("chat", "done")
 
 
 async def test_a_row_that_fails_alone_is_a_row_like_others(service: Emulator) -> None:
@@ -150,6 +152,8 @@ async def test_a_row_that_fails_alone_is_a_row_like_others(service: Emulator) ->
     service.spoil_row(refs[0], in_logs=True)
     assert (await ask(service, LOGS)).json["code"] == 500
     assert ids(await logs(service, "type=video")) == [refs[1].id]
+    with pytest.raises(ValueError, match="success"):
+        service.spoil_row(refs[0], 0)
 
 
 @pytest.mark.parametrize("dialect", ["observed", "published"])

@@ -97,6 +97,18 @@ async def test_content_is_what_the_test_says(service: Emulator) -> None:
     )
 
 
+async def test_what_is_empty_is_not_left_out(service: Emulator) -> None:
+    """No image, and an address without a letter, are answered so; an id or a key is refused."""
+    drawn = service.add_image("success", images=[])
+    filmed = service.add_video("SUCCESS", video_url="")
+    assert (await ask(service, drawn)).data["images"] == []
+    assert (await ask(service, filmed)).data["videoUrl"] == ""
+    with pytest.raises(ValueError, match="not a task id"):
+        service.add_image(id="")
+    with pytest.raises(ValueError, match="key"):
+        service.add_video(api_key="")
+
+
 async def test_ids_are_fresh_and_like_the_services(service: Emulator) -> None:
     """Generated ids are 24 hex digits and never come twice."""
     ids = [service.add_image("success").id for _ in range(2000)]
