@@ -21,7 +21,7 @@ def too_deep(body: bytes) -> str | None:
     if body.count(b"[") + body.count(b"{") <= _SAFE_DEPTH:
         return None
     brackets = _brackets(body)
-    if brackets is None or _opened(brackets) > _MOST_BRACKETS:
+    if brackets is None or len(brackets) > 2 * _MOST_BRACKETS:
         return f"more than {_MOST_BRACKETS:,} lists and objects"
     for _ in range(_SAFE_DEPTH):
         if not brackets:

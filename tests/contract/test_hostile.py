@@ -334,6 +334,7 @@ FLOODS: dict[str, Callable[[int], bytes]] = {
     "openings": lambda size: b"[" * size,
     "openings to the limit": lambda size: b"[" * 99_999 + b" " * size,
     "closings": lambda size: b"]" * size,
+    "closings of few openings": lambda size: b"[" * 65 + b"]" * size,
     "flat lists to the limit": lambda size: b"[" + b"[]," * 99_990 + b" " * size,
     "an open text": lambda size: b"[" * 200 + b'"' + b"x" * size,
     "backslashes": lambda size: b"[" * 200 + b'"' + b"\\" * size,
@@ -391,7 +392,9 @@ def test_memory_grows_with_size_alone(flood: Callable[[int], bytes]) -> None:
 
 @pytest.mark.sampled(5)
 @pytest.mark.usefixtures("untraced")
-@pytest.mark.parametrize("name", ["lists", "objects", "openings", "backslashes", "quotes"])
+@pytest.mark.parametrize(
+    "name", ["lists", "objects", "openings", "closings of few openings", "backslashes", "quotes"]
+)
 def test_six_megabytes(name: str) -> None:
     """A flood of 6 MB holds the loop up for a moment, not for seconds."""
     assert cost(FLOODS[name](6_000_000)) < 0.5
