@@ -39,7 +39,7 @@ class Route:
 
 
 def find(method: str, path: str) -> Route | None:
-    """Return the route of a method and a path (decoded, no query)."""
+    """Return the route of a method and a path (as sent, no query)."""
     method = "GET" if method == "HEAD" else method
     for route in _ROUTES:
         if route.method == method and route.path.fullmatch(path):

@@ -6,6 +6,7 @@ There is no timer per task, so ten thousand of them cost nothing until somebody 
 from __future__ import annotations
 
 import asyncio
+import math
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
@@ -99,6 +100,7 @@ class Service:
             RuntimeError: It has never been started, or it listens on an event loop that is not
                 running.
         """
+        self._require_loop()
         return self._origin(self._ports[0])
 
     @property
@@ -109,10 +111,10 @@ class Service:
             RuntimeError: It has never been started, or it listens on an event loop that is not
                 running.
         """
+        self._require_loop()
         return self._origin(self._ports[1])
 
     def _origin(self, port: int) -> str:
-        self._require_loop()
         if not port:
             raise RuntimeError("the emulator has no address before it is started")
         host = f"[{self._host}]" if ":" in self._host else self._host
@@ -489,5 +491,5 @@ def _check_seconds(sweep: float | None, *others: float) -> None:
     if sweep is not None and not sweep > 0:
         raise ValueError(f"sweep is a number of seconds, more than 0, or None, not {sweep!r}")
     for seconds in others:
-        if not seconds >= 0:
-            raise ValueError(f"a number of seconds is 0 or more, not {seconds!r}")
+        if not 0 <= seconds < math.inf:
+            raise ValueError(f"a number of seconds is finite, and 0 or more, not {seconds!r}")

@@ -133,7 +133,7 @@ def reset(transport: asyncio.WriteTransport) -> None:
 
 
 def _head(answer: HttpResponse) -> bytes:
+    answer.headers.setdefault("Content-Length", str(len(answer.body)))
     lines = [f"HTTP/1.1 {answer.status} {PHRASES.get(answer.status, '')}"]
     lines += [f"{name}: {value}" for name, value in answer.headers.items()]
-    lines += [f"Content-Length: {len(answer.body)}", "", ""]
-    return "\r\n".join(lines).encode()
+    return "\r\n".join([*lines, "", ""]).encode()

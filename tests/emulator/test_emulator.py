@@ -193,6 +193,21 @@ def test_it_can_be_looked_at_when_its_loop_is_over() -> None:
     assert asyncio.run(elsewhere(service)) == "said"
 
 
+def test_it_is_shown_while_another_loop_runs() -> None:
+    """A failing test prints it, and fails for just that maybe."""
+
+    async def shown(service: Emulator) -> str:
+        return repr(service)
+
+    service = Emulator()
+    with asyncio.Runner() as own:
+        own.run(service.start())
+        with asyncio.Runner() as another:
+            said = another.run(shown(service))
+        own.run(service.aclose())
+    assert said == f"<Emulator {service.url}, 0 tasks, 0 requests>"
+
+
 async def test_a_request_is_shown_without_its_key(service: Emulator) -> None:
     """And compares with it."""
     await ask(service, "/api/ai/logs")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from typing import Any, Literal
 
 import pytest
@@ -126,6 +127,9 @@ async def test_truncate(service: Emulator) -> None:
     head, _, body = (await talk(service, ref)).partition(b"\r\n\r\n")
     assert b"Content-Length: %d" % whole in head
     assert len(body) == 10
+    service.fault(Fault(truncate=10, headers={"Content-Length": "9999"}))
+    head, _, _ = (await talk(service, ref)).partition(b"\r\n\r\n")
+    assert re.findall(rb"Content-Length: (\d+)", head) == [b"9999"]
 
 
 @pytest.mark.parametrize("stall", ["head", "body"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
@@ -247,7 +248,13 @@ async def test_a_data_uri_holds_everybody_up() -> None:
 
 
 @pytest.mark.parametrize(
-    "options", [{"sweep": 0.0}, {"seconds_per_video": -1.0}, {"seconds_per_answer": float("nan")}]
+    "options",
+    [
+        {"sweep": 0.0},
+        {"seconds_per_video": -1.0},
+        {"seconds_per_answer": math.nan},
+        {"seconds_per_answer": math.inf},
+    ],
 )
 def test_seconds_are_checked(options: dict[str, float]) -> None:
     """A number of seconds that makes no sense is refused where it is written."""
