@@ -189,11 +189,16 @@ class Emulator(Service):
         if call.can_read_body and not (fault is not None and fault.interrupts):
             request = dataclasses.replace(request, body=await _body_of(call))
         self.requests.append(request)
-        if fault is not None and fault.delay:
-            await self._pause(fault.delay)
-        self.advance()
-        if not request.media:
-            await self._take_time(request)
+        try:
+            if fault is not None and fault.delay:
+                await self._pause(fault.delay)
+            self.advance()
+            if not request.media:
+                await self._take_time(request)
+        except asyncio.CancelledError:
+            if not self._closing.is_set():  # the client has left, and takes nothing back by that
+                answers.answer(self, request, fault)
+            raise
         answer = answers.answer(self, request, fault)
         if fault is None:
             return wire.respond(answer)
@@ -212,9 +217,11 @@ class Emulator(Service):
             await self._pause(done - now)
             self.advance()
         if unsaved := answers.unsaved(self, request):
-            await self._pause(_MEDIA_ROW_SECONDS)
-            for task in unsaved:
-                answers.make_media_row(self, task)
+            try:
+                await self._pause(_MEDIA_ROW_SECONDS)
+            finally:  # the client may have left
+                for task in unsaved:
+                    answers.make_media_row(self, task)
 
     async def _pause(self, seconds: float) -> None:
         with contextlib.suppress(TimeoutError):

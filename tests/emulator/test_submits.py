@@ -115,6 +115,27 @@ async def test_the_provider_refuses_without_a_row(service: Emulator) -> None:
     assert (await submit(service, VIDEO)).json["code"] == 0
 
 
+@pytest.mark.parametrize(
+    ("fault", "seconds_per_answer", "tasks"),
+    [
+        (Fault(delay=60.0), 0.0, 1),
+        (Fault(delay=60.0, creates=False), 0.0, 0),
+        (Fault(headers={"X": "y"}), 60.0, 1),
+    ],
+    ids=["a late answer", "a late refusal", "a busy process"],
+)
+async def test_a_client_that_leaves_takes_nothing_back(
+    fault: Fault, seconds_per_answer: float, tasks: int
+) -> None:
+    """The request has arrived, and makes its task, though nobody waits for the answer."""
+    async with Emulator(seconds_per_answer=seconds_per_answer) as service:
+        service.fault(fault)
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(submit(service, GENERATE), 10)
+        await asyncio.sleep(1)
+        assert len(service.created) == tasks
+
+
 # Files in videos.
 
 
@@ -204,6 +225,17 @@ async def test_a_finished_video_of_a_group_makes_a_media_row(service: Emulator) 
         "groupId",
         "submittedAt",
     ]
+
+
+async def test_a_client_that_leaves_has_its_media_row_made(service: Emulator) -> None:
+    """What the service has begun to write it writes."""
+    service.groups.add(GROUP)
+    ref = VideoRef((await submit(service, VIDEO, groupId=GROUP)).data["id"])
+    await asyncio.sleep(3)
+    with pytest.raises(TimeoutError):
+        await asyncio.wait_for(ask(service, ref), 0.1)
+    await asyncio.sleep(1)
+    assert service.media_rows == [ref]
 
 
 async def test_a_refused_request_makes_no_media_row(service: Emulator) -> None:
