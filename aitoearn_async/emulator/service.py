@@ -325,8 +325,9 @@ class Service:
         self._check_words(ref.kind, *timeline.words)
         account = self._account(api_key)
         task = StoredTask(ref, timeline, created=now, account=account, **facts)
+        epoch = self._calendar.epoch(now)  # the date begins to run on here, if it does not yet
         if self._sweep is not None:
-            self._sweep.start(now, self._calendar.epoch(now))
+            self._sweep.start(now, epoch)
             task.looked_at = now if isinstance(ref, VideoRef) else None
         self.tasks.add(task)
         self.provider_calls[ref] += 1

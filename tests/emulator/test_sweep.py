@@ -52,6 +52,16 @@ async def test_dates_are_those_of_the_loops_clock() -> None:
         assert refused.json["timestamp"] == (START + timedelta(hours=1)).timestamp() * 1000
 
 
+async def test_the_date_runs_on_from_the_first_task() -> None:
+    """Also from one with an id of the test's own."""
+    async with Emulator(date=START) as service:
+        ref = service.add_image("success", id="mine")
+        await asyncio.sleep(3600)
+        reply = await ask(service, ref)
+        assert date(reply) == START + timedelta(hours=1)
+        assert reply.data["createdAt"] == "2026-03-01T12:00:10.000Z"
+
+
 async def test_without_a_date_it_is_this_machines(service: Emulator) -> None:
     """A test that says nothing gets the present."""
     reply = await ask(service, service.add_image())
