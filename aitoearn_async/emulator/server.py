@@ -8,13 +8,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import dataclasses
 from collections.abc import Awaitable, Callable
 from typing import Final, Self
 
 from aiohttp import web
 
-from aitoearn_async import ImageRef
+from aitoearn_async import AnyRef, ImageRef
 
 from . import answers, media, routes, wire
 from .identifiers import key_of
@@ -162,32 +161,28 @@ class Emulator(Service):
 
     async def _handle(self, call: web.BaseRequest) -> web.StreamResponse:
         path = call.raw_path.partition("?")[0]
-        file = path.startswith(media.PREFIX)
-        place = media.place_of(call.path) if file else None
-        route = None if file else routes.find(call.method, path)
-        return await self._serve(
-            call,
-            Request(
-                method=call.method,
-                path=call.raw_path,
-                headers=masked(call.headers),
-                at=self.now(),
-                ref=(place[0] if place else None) if file else routes.ref_of(call.path),
-                media=file,
-                route=None if route is None else route.name,
-            ),
-        )
+        if path.startswith(media.PREFIX):
+            place = media.place_of(call.path)
+            return await self._serve(call, place[0] if place else None, is_file=True)
+        route = routes.find(call.method, path)
+        return await self._serve(call, routes.ref_of(call.path), route.name if route else None)
 
     async def _handle_storage(self, call: web.BaseRequest) -> web.StreamResponse:
-        headers = masked(call.headers)
-        request = Request(call.method, call.raw_path, headers, self.now(), None, media=True)
-        return await self._serve(call, request)
+        return await self._serve(call, None, is_file=True)
 
-    async def _serve(self, call: web.BaseRequest, request: Request) -> web.StreamResponse:
-        ref = None if request.ref is None else key_of(request.ref)
-        fault = self.faults.take(ref, request.route, media=request.media)
+    async def _serve(
+        self,
+        call: web.BaseRequest,
+        ref: AnyRef | None,
+        route: str | None = None,
+        *,
+        is_file: bool = False,
+    ) -> web.StreamResponse:
+        at, headers, body = self.now(), masked(call.headers), b""
+        fault = self.faults.take(ref and key_of(ref), route, media=is_file)
         if call.can_read_body and not (fault is not None and fault.interrupts):
-            request = dataclasses.replace(request, body=await _body_of(call))
+            body = await _body_of(call)
+        request = Request(call.method, call.raw_path, headers, at, ref, body, is_file, route)
         self.requests.append(request)
         try:
             if fault is not None and fault.delay:
