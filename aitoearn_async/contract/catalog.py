@@ -26,11 +26,11 @@ class Model(Struct, frozen=True, kw_only=True, rename="camel"):
     summary: str | None = None
     """Its strengths, in words."""
     logo: str | None = None
-    """The address of its sign."""
+    """The address of its logo, a picture."""
     tags: list[str | dict[str, str]] | None = None
-    """Words on it; a dict has the same word in several languages."""
+    """Its labels; a dict has one label in several languages."""
     main_tag: str | None = None
-    """The one of them that matters most."""
+    """The most important of its labels."""
     pricing: Any = None
     """Its price, where the server says so: text, or a list of objects."""
 

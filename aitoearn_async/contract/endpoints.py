@@ -54,7 +54,7 @@ class Endpoint(msgspec.Struct, Generic[T], frozen=True, kw_only=True):
     """Tells from an earlier answer whether the service may write when it is asked for a task
     that has ended; None: it never does. Such a task is asked for by one at a time."""
     lost_code: int | None = None
-    """The business code that its own route also has for tasks that only drafts show any more."""
+    """The code with which its own route also refuses tasks that only drafts still show."""
 
 
 ENDPOINTS: dict[type[TaskRef[Any]], Endpoint[Any]] = {

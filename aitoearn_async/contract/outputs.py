@@ -20,9 +20,9 @@ class Result(msgspec.Struct, frozen=True):
     kind: str
     """`"image"` or `"video"`: what it has to be."""
     number: int | None
-    """Which of the task's images it is, from 1; None where there can only be one file."""
+    """The number of the image, from 1; None where there can only be one file."""
     url: str | None
-    """The file's address; beside the file itself it is for the case that this is not whole."""
+    """The file's address. Where the file came along too, it is used if that is not whole."""
     data: str | None = None
     """The file itself, as text, where it came along."""
     is_base64: bool = True
