@@ -144,15 +144,25 @@ def _asked_for(request: TaskRequest[Any], model: Model) -> dict[str, object]:
             "size": getattr(request, "size", None),
             "quality": getattr(request, "quality", None),
         }
-    defaults = model.defaults if isinstance(model, VideoModel) and model.defaults else None
-    defaults = defaults or VideoDefaults()
+    video = model if isinstance(model, VideoModel) else VideoModel(name=model.name)
+    defaults = video.defaults or VideoDefaults()
+    resolution, ratio = _shape(request, video.channel)
     is_sized = request.size is not None  # it says both of these, in a way of its own
+    duration = None if request.duration == _AUTOMATIC else request.duration or defaults.duration
     return {
-        "resolution": None if is_sized else request.resolution or defaults.resolution,
-        "aspectRatio": None if is_sized else request.ratio or defaults.aspect_ratio,
-        "duration": request.duration or defaults.duration,
+        "resolution": None if is_sized else resolution or defaults.resolution,
+        "aspectRatio": None if is_sized else ratio or defaults.aspect_ratio,
+        "duration": duration,
         "mode": request.mode,
     }
+
+
+def _shape(request: GenerateVideo, channel: str | None) -> tuple[Any, Any]:
+    """Return the resolution and the ratio that a provider reads of a request."""
+    if channel != "grok":
+        return request.resolution, request.ratio
+    read = request.metadata or {}
+    return read.get("resolution"), read.get("aspectRatio")
 
 
 def _number_in(value: object) -> float | None:
@@ -206,9 +216,9 @@ def _settings(model: VideoModel, request: GenerateVideo) -> Iterator[str]:
     if model.channel == "volcengine" and request.resolution is None:
         yield from _choice(model, "size", request.size, model.resolutions)
     if model.channel == "grok":
-        read = request.metadata or {}
-        yield from _choice(model, "metadata", read.get("aspectRatio"), model.aspect_ratios)
-        yield from _choice(model, "metadata", read.get("resolution"), model.resolutions)
+        resolution, ratio = _shape(request, model.channel)
+        yield from _choice(model, "metadata", ratio, model.aspect_ratios)
+        yield from _choice(model, "metadata", resolution, model.resolutions)
 
 
 _AUTOMATIC = -1

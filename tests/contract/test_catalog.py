@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
 import pytest
 
 from aitoearn_async import (
@@ -172,6 +173,23 @@ PRICED = VideoModel(
 def test_the_price_of_a_video(fields: dict[str, Any], price: float | None) -> None:
     """The highest of the prices that a request does not rule out, defaults included."""
     assert price_of(GenerateVideo(model="m", prompt="p", **fields), [PRICED]) == price
+
+
+@pytest.mark.parametrize(
+    ("channel", "fields", "price"),
+    [
+        ("grok", {"metadata": {"resolution": "1080P"}}, 12),
+        ("grok", {"resolution": "1080p"}, 2),
+        ("openai", {"metadata": {"resolution": "1080p"}}, 2),
+        ("volcengine", {"duration": -1}, 4),
+    ],
+)
+def test_the_price_of_what_a_provider_reads(
+    channel: str, fields: dict[str, Any], price: float
+) -> None:
+    """Of the fields that it reads for the resolution, and of any length it may choose."""
+    model = msgspec.structs.replace(PRICED, channel=channel)
+    assert price_of(GenerateVideo(model="m", prompt="p", **fields), [model]) == price
 
 
 @pytest.mark.parametrize(
