@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from .._runtime.joint_calls import JointCalls
-from ..contract.catalog import Model, objection, price_of
+from ..contract.catalog import Model, model_of, objection, price_of
 from ..contract.endpoints import Catalog, entries_decoder, submit_of
 from ..contract.requests import TaskRequest
 from ..errors import AiToEarnError
@@ -72,8 +72,7 @@ class ModelCatalog:
         Raises:
             AiToEarnError: The list of models did not come.
         """
-        models = await self._recent(catalog)
-        return next((model for model in models if model.name == request.model), None)
+        return model_of(request, await self._recent(catalog))
 
     async def price(self, request: TaskRequest[Any]) -> float | None:
         """Return the most that a request can cost; None where the list does not tell.

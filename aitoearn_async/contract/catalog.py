@@ -98,9 +98,14 @@ makes it, and the last is refused with code 10100.
 M = TypeVar("M", bound=Model)
 
 
+def model_of(request: TaskRequest[Any], models: Sequence[M]) -> M | None:
+    """Return the model that a request names; None if it is not listed."""
+    return next((model for model in models if model.name == request.model), None)
+
+
 def objection(request: TaskRequest[Any], models: Sequence[Model]) -> str | None:
     """Return what the list of models has against a request; None if nothing."""
-    model = next((model for model in models if model.name == request.model), None)
+    model = model_of(request, models)
     if model is None:
         from difflib import get_close_matches  # for a hint alone, and slow to load
 
@@ -117,7 +122,7 @@ def price_of(request: TaskRequest[Any], models: Sequence[Model]) -> float | None
     shapes, modes or lengths. Where a request leaves open which of them is meant, and the model
     names no default, the highest counts.
     """
-    model = next((model for model in models if model.name == request.model), None)
+    model = model_of(request, models)
     if model is None:
         return None
     told = [model.pricing]
