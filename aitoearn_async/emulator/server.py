@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import math
 from collections.abc import Awaitable, Callable
 from typing import Final, Self
 
@@ -19,6 +20,7 @@ from . import answers, media, routes, wire
 from .identifiers import key_of
 from .request import Request, masked
 from .service import Service
+from .tasks import StoredTask
 
 _GRACE: Final = 0.1
 """Seconds for which closing waits for a client that does not read its answer."""
@@ -108,8 +110,15 @@ class Emulator(Service):
         for task in self.tasks.of_kind(ImageRef):
             if task.is_cut_off:
                 task.is_cut_off = False
-                task.timeline.restart(self.now() + _STALLED_JOB_SECONDS - task.created)
-                self.provider_calls[task.ref] += 1
+                self._run_again(task)
+
+    def _run_again(self, task: StoredTask) -> None:
+        """Begin the job of a task once more; a job is given up that was cut off before."""
+        if self.provider_calls[task.ref] > 1:
+            task.timeline.restart(math.inf)
+        else:
+            task.timeline.restart(self.now() + _STALLED_JOB_SECONDS - task.created)
+            self.provider_calls[task.ref] += 1
 
     async def _listen(self, number: int, handler: _Handler) -> None:
         protocol = web.Server(
@@ -136,8 +145,8 @@ class Emulator(Service):
         """Die as the service does when it is killed: connections end, and jobs are cut off.
 
         After the next `start` the images that were being made are begun once more, a minute
-        later, and the provider is called for them a second time. Videos go on: they are made
-        elsewhere.
+        later, and the provider is called for them a second time. One that is cut off again then
+        stays as it is for ever. Videos go on: they are made elsewhere.
         """
         now = self.now()
         for task in self.tasks.of_kind(ImageRef):

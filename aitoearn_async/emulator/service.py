@@ -420,6 +420,7 @@ class Service:
             KeyError: There is no such task.
         """
         self.advance()
+        del self.provider_calls[self.tasks[ref].ref]
         self.tasks.remove(ref)
 
     def media_url(self, ref: AnyRef, number: int = 1) -> str:

@@ -297,4 +297,17 @@ async def test_a_crash_takes_up_only_what_was_cut_off() -> None:
         await service.start()
         words = [(await ask(service, ref)).data["status"] for ref in (ended, twice)]
         assert words == ["failed", "generating"]
-        assert [service.provider_calls[ref] for ref in refs] == [1, 1, 2]
+        assert [service.provider_calls[ref] for ref in refs] == [1, 0, 2]
+
+
+async def test_a_job_that_is_cut_off_again_is_given_up() -> None:
+    """Its image is being made for ever, and its provider is not called a third time."""
+    async with Emulator() as service:
+        ref = service.add_image(("generating", 10.0), "success")
+        for _ in range(2):
+            await service.crash()
+            await service.start()
+            await asyncio.sleep(65)
+        await asyncio.sleep(1000)
+        assert (await ask(service, ref)).data["status"] == "generating"
+        assert service.provider_calls[ref] == 2
