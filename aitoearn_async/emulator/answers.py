@@ -15,7 +15,7 @@ from multidict import CIMultiDict
 
 from aitoearn_async import VideoRef
 
-from . import dialects, lists, media, routes, uploads, wire
+from . import dialects, lists, media, pictures, routes, uploads, wire
 from .creating import MOST_BYTES
 from .dialects import Answer, ErrorAnswer
 from .faults import Fault
@@ -80,11 +80,23 @@ def unsaved(service: Service, request: Request) -> list[StoredTask]:
 
 
 def make_media_row(service: Service, task: StoredTask) -> None:
-    """Make the media row of a finished video, though there may be one by now."""
+    """Make the media row of a finished video, and its cover, though there may be both by now."""
     assert isinstance(task.ref, VideoRef)
     service.media_rows.append(task.ref)
+    name = f"{task.ref.id}.png"
+    cover = uploads.Asset(
+        id=service.fresh_id(),
+        account=task.account,
+        path=f"covers/{name}",
+        filename=name,
+        media_type="image/png",
+        size=None,
+        created=service.now(),
+        content=pictures.png(name),
+    )
+    service.assets[cover.path] = cover
     task.media = {
-        "coverUrl": uploads.address_of(service.storage_url, f"covers/{task.ref.id}.png"),
+        "coverUrl": uploads.address_of(service.storage_url, cover.path),
         "mediaId": service.fresh_id(),
         "groupId": task.request["groupId"],
     }

@@ -217,6 +217,8 @@ async def test_a_finished_video_of_a_group_makes_a_media_row(service: Emulator) 
     assert all(answer.data["groupId"] == GROUP for answer in answers)
     last = (await ask(service, ref)).data
     assert (len(service.media_rows), bool(last["mediaId"])) == (3, True)
+    async with aiohttp.ClientSession() as session, session.get(last["coverUrl"]) as cover:
+        assert (cover.content_type, (await cover.read())[1:4]) == ("image/png", b"PNG")
     assert list(last)[3:9] == [
         "input",
         "videoUrl",
