@@ -40,7 +40,7 @@ def call_of(service: Service, route: Route, request: Request, fault: Fault | Non
     found = route.path.fullmatch(path)
     return Call(
         request=request,
-        id=found[1] if found is not None and found.re.groups else "",
+        id=unquote(found[1]) if found is not None and found.re.groups else "",
         query=query,
         account=_account(service, request),
         fault=fault,

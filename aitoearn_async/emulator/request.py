@@ -46,7 +46,7 @@ class Call:
 
     request: Request
     id: str
-    """The part of the path that names something."""
+    """The part of the path that names something, decoded."""
     query: str
     account: str
     fault: Fault | None

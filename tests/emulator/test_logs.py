@@ -203,8 +203,8 @@ async def test_drafts_show_plain_tasks(service: Emulator) -> None:
     assert (rows[1]["errorMessage"], "response" in rows[1]) == ("no", False)
     assert rows[2]["request"] == {"prompt": "cat", "model": "m"}
     assert rows[2]["response"]["list"] == [{"url": f"media/image/{image.id}/1.png"}]
-    one = await ask(service, f"/api/ai/draft-generation/{image.id}")
-    assert one.data == rows[2]
+    for id in (image.id, "".join(f"%{ord(digit):02x}" for digit in image.id)):
+        assert (await ask(service, f"/api/ai/draft-generation/{id}")).data == rows[2]
 
 
 async def test_drafts_show_rows_that_fail_alone(service: Emulator) -> None:
