@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from typing import Any, Final
 
 _GPT_IMAGE: Final[dict[str, Any]] = {
@@ -108,10 +109,11 @@ VIDEO_MODELS: Final = "/api/ai/models/video/generation"
 
 
 def models_on(channel: str | None) -> dict[str, list[dict[str, Any]]]:
-    """Return the models by path; with a channel, all video models are on it."""
-    if channel is None:
-        return MODELS
-    return {**MODELS, VIDEO_MODELS: [{**m, "channel": channel} for m in MODELS[VIDEO_MODELS]]}
+    """Return the models by path, to be changed at will; with a channel, all videos are on it."""
+    models = copy.deepcopy(MODELS)
+    for model in models[VIDEO_MODELS] if channel is not None else ():
+        model["channel"] = channel
+    return models
 
 
 def channel_of(name: str, models: dict[str, list[dict[str, Any]]]) -> str:

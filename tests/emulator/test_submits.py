@@ -176,6 +176,15 @@ async def test_one_channel_for_all_models() -> None:
         Emulator(channel="pigeon")
 
 
+async def test_each_emulator_has_models_of_its_own(service: Emulator) -> None:
+    """A model that one test takes away is there for the next."""
+    for models in service.models.values():
+        models.clear()
+    assert (await submit(service, VIDEO)).json["code"] == 12300
+    async with Emulator() as other:
+        assert (await submit(other, VIDEO)).json["code"] == 0
+
+
 async def test_b64_json_is_never_answered(service: Emulator) -> None:
     """The images are stored, and answered with their addresses."""
     receipt = await submit(service, GENERATE, n=2, response_format="b64_json")
