@@ -200,10 +200,10 @@ def _choice(
     if value is None or not choices:
         return
     if _plain(value) not in map(_plain, choices):
-        listed = ", ".join(
+        takes = ", ".join(
             f"{choice:g}" if isinstance(choice, float) else str(choice) for choice in choices
         )
-        yield f"{name}={value!r:.60}: {model.name} takes {listed:.300}"
+        yield f"{name}={value!r:.60}: {model.name} takes {takes:.300}"
 
 
 def _number(model: Model, name: str, count: int, most: int | None) -> Iterator[str]:
@@ -230,8 +230,8 @@ _AUTOMATIC = -1
 """The `duration` that volcengine's Ark chooses itself."""
 # Field -> the words in a mode that takes it, and what it is.
 _MODES_FOR = (
-    ("image_tail", ("lf2video",), "a last frame"),
-    ("video_url", ("video2video", "ref"), "a video"),
+    ("image_tail", ("lf2video",), "last frame"),
+    ("video_url", ("video2video", "ref"), "video"),
     ("videos", ("video2video", "ref"), "videos"),
     ("audios", ("audio", "ref"), "sounds"),
 )
@@ -242,18 +242,18 @@ def _mode(model: VideoModel, request: GenerateVideo) -> Iterator[str]:
     modes = [mode.casefold() for mode in model.modes or ()]
     if not modes:
         return
-    listed = f"({', '.join(modes):.200})"
+    modes_listed = f"({', '.join(modes):.200})"
     names = ("image", "image_tail", "images", "video_url", "videos", "audios")
     given = [name for name in names if getattr(request, name) is not None]
     if not given and "text2video" not in modes:
-        yield f"image=: {model.name} works from more than words {listed}"
+        yield f"image=: {model.name} works from more than words {modes_listed}"
     if given and set(modes) == {"text2video"}:
-        yield f"{given[0]}=: {model.name} works from words alone {listed}"
+        yield f"{given[0]}=: {model.name} works from words alone {modes_listed}"
     constraints = model.input_constraints or {}
     for name, words, medium in _MODES_FOR:
         is_taken = any(word in mode for word in words for mode in modes) or name in constraints
         if name in given and not is_taken:
-            yield f"{name}=: {model.name} takes no {medium.removeprefix('a ')} {listed}"
+            yield f"{name}=: {model.name} takes no {medium} {modes_listed}"
 
 
 def _sources(model: VideoModel, request: GenerateVideo) -> Iterator[str]:
