@@ -32,7 +32,7 @@ class Request:
     ref: AnyRef | None
     """The task it asks for, whether or not there is one; `None` if that is no valid id."""
     body: bytes = field(default=b"", repr=False)
-    """The body, as far as it was read."""
+    """The body; empty where it did not come to its end."""
     media: bool = False
     """It is for a file, at the emulator's storage, and not for the API."""
     route: str | None = None

@@ -189,10 +189,12 @@ class Emulator(Service):
     ) -> web.StreamResponse:
         at, headers, body = self.now(), masked(call.headers), b""
         fault = self.faults.take(ref and key_of(ref), route, media=is_file)
-        if call.can_read_body and not (fault is not None and fault.interrupts):
-            body = await _body_of(call)
-        request = Request(call.method, call.raw_path, headers, at, ref, body, is_file, route)
-        self.requests.append(request)
+        try:
+            if call.can_read_body and not (fault is not None and fault.interrupts):
+                body = await _body_of(call)
+        finally:  # the client may leave in the middle of it
+            request = Request(call.method, call.raw_path, headers, at, ref, body, is_file, route)
+            self.requests.append(request)
         try:
             if fault is not None and fault.delay:
                 await self._pause(fault.delay)

@@ -27,6 +27,18 @@ async def test_requests_are_recorded(service: Emulator) -> None:
     assert [first.at, second.at] == pytest.approx([began, began + 60])
 
 
+async def test_a_request_that_breaks_off_is_recorded(service: Emulator) -> None:
+    """Its head has come, and whoever counts requests counts it."""
+    host, port = service.url.removeprefix("http://").split(":")
+    _, writer = await asyncio.open_connection(host, int(port))
+    writer.write(SUBMIT + b"\r\nHost: here\r\nContent-Length: 100\r\n\r\n{")
+    await asyncio.sleep(1)
+    writer.close()
+    await asyncio.sleep(1)
+    assert [(each.route, each.body) for each in service.requests] == [("submits", b"")]
+    assert service.created == []
+
+
 async def test_start_and_aclose_are_idempotent() -> None:
     """Starting twice is one server, closing twice is one end."""
     service = Emulator()
