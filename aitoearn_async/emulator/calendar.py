@@ -12,7 +12,7 @@ class Calendar:
     """The dates of moments on the event loop's clock; `start`: when it is first asked."""
 
     def __init__(self, start: datetime | None) -> None:
-        self._start = start
+        self._start = start.replace(tzinfo=UTC) if start and start.tzinfo is None else start
         self._epoch: float | None = None
 
     def epoch(self, now: float) -> float:

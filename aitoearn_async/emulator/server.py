@@ -61,7 +61,7 @@ class Emulator(Service):
             `relay`, `volcengine`; default: each model has its own. The channels treat files
             in a request differently.
         date: The service's date when it is first asked or given something; default: this
-            machine's. It runs on with the loop's clock.
+            machine's. It runs on with the loop's clock. One without a zone is taken for UTC.
         sweep: The seconds between two looks at the running videos, taken at multiples of it on
             the service's clock; the service's own figure is 30. `None`: an end shows at once.
         seconds_per_video: The time that the sweep takes for each running video, newest first.

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import math
+import sys
+import time
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
@@ -60,6 +62,20 @@ async def test_the_date_runs_on_from_the_first_task() -> None:
         reply = await ask(service, ref)
         assert date(reply) == START + timedelta(hours=1)
         assert reply.data["createdAt"] == "2026-03-01T12:00:10.000Z"
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="the zone of a process is POSIX's")
+async def test_a_date_without_a_zone_is_utc(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Wherever the test runs."""
+    try:
+        with monkeypatch.context() as patch:
+            patch.setenv("TZ", "Asia/Shanghai")
+            time.tzset()
+            async with Emulator(date=START.replace(tzinfo=None)) as service:
+                shown = (await ask(service, service.add_image())).data["createdAt"]
+    finally:
+        time.tzset()
+    assert shown == "2026-03-01T12:00:10.000Z"
 
 
 async def test_without_a_date_it_is_this_machines(service: Emulator) -> None:
