@@ -73,6 +73,8 @@ class Emulator(Service):
         requests: Every request received so far, oldest first, for tests to count.
         created: The tasks that submits created so far, oldest first.
         groups: The ids of media groups that a submit may name; there are none.
+        models: The lists of models by their paths, in the service's own spelling, to be changed
+            at any time. They say no price: give one a `pricing` to try `at_most=`.
         upload_limit: The size in bytes past which no file is signed for (code 12752); `None`:
             any is.
         routes: The names of the routes it answers, to be changed at any time.
