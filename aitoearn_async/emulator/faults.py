@@ -124,6 +124,9 @@ class Fault:
             yield f"delay is a number of seconds, 0 or more, not {self.delay!r}"
         if self.status is not None and not 200 <= self.status <= 999:
             yield f"status is a final HTTP status, 200-999, not {self.status!r}; see raw"
+        for name, value in self.headers.items():
+            if not isinstance(value, str) or set(value) & set("\r\n\0"):
+                yield f"the header {name} is a line of text, not {value!r}"
         if self.code == 0:
             yield "code 0 means success"
         if self.truncate is not None and self.truncate < 0:

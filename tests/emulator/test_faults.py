@@ -193,6 +193,8 @@ async def test_raw(service: Emulator) -> None:
         ({"code": 0}, "success"),
         ({"truncate": -1}, "truncate"),
         ({"stall": "tail"}, "stall"),
+        ({"status": 429, "headers": {"Retry-After": 30}}, "Retry-After is a line of text, not 30"),
+        ({"headers": {"a": "b\nc"}}, "a is a line of text"),
         ({"reset": True, "headers": {"a": "b"}}, "headers do not go with reset"),
         ({"stall": "head", "headers": {"a": "b"}}, "headers do not go with stall"),
     ],
