@@ -8,7 +8,7 @@ The loop hands its selector the seconds to the next timer. First come the bytes:
 are readable now are served at no cost in time. Bytes between two sockets of one process are
 readable the moment they are sent, save on a busy machine, hence a short real wait (`settle`)
 wherever a socket is open. Only if that stays silent does time jump to the timer. Work that the
-selector cannot see (threads, child processes) is waited for in real time.
+selector cannot see (threads of the loop's executors, child processes) is waited for in real time.
 
 No decision depends on `time`, which others freeze, and nothing here calls `time.sleep()`, which
 others forbid: the kernel does the waiting.
@@ -42,15 +42,16 @@ class VirtualTimeLoop(asyncio.SelectorEventLoop):
     """An event loop whose clock jumps to the next timer instead of waiting for it.
 
     An hour of polling takes as long as its requests, and always the same number of seconds
-    on `loop.time()`. Sockets, threads, child processes and signals work as on any loop:
+    on `loop.time()`. Sockets, `asyncio.to_thread`, child processes and signals work as on any
+    loop:
 
         with asyncio.Runner(loop_factory=VirtualTimeLoop) as runner:
             runner.run(main())
 
     `loop.time()` has nothing to do with `time.monotonic()`, so measure with `loop.time()`. Code
     that compares other clocks, or spins on `sleep(0)` until a time comes, waits for ever. A
-    peer in another process or in a thread of its own may answer later than `settle`: give it
-    `real_time()`.
+    peer in another process, and a thread that is not the loop's, such as anyio's, in which
+    FastAPI runs a plain `def`, may answer later than `settle`: give them `real_time()`.
 
     Args:
         settle: Real seconds for which it listens, before each jump, for bytes still on their
