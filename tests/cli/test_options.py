@@ -13,6 +13,7 @@ import ssl
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -317,6 +318,13 @@ def test_a_film_in_the_address_field_is_not_poured_out(service: Service, invoke:
     assert len(invoke("wait", str(ref)).out) < 1000
     assert uri in invoke("get", str(ref), "--json").out
     assert shown(f"no: {uri} is refused") == "no: data:video/mp4,… (200,022 characters) is refused"
+
+
+def test_words_that_only_begin_as_a_data_uri_are_shown_at_once() -> None:
+    """However long they go on: the service may say anything."""
+    text, began = f"data:{'a' * 2000}", time.process_time()
+    assert shown(text) == text
+    assert time.process_time() - began < 1
 
 
 @pytest.mark.parametrize("trouble", ["refused", "slow"])

@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 import unicodedata
 
-_DATA_URI = re.compile(r"data:([\w.+-]*/?[\w.+-]*)[\w;=.+-]*,[\w%+/=-]{100,}", re.ASCII)
+# Possessive: nothing of it is tried twice, however long the service's words are.
+_DATA_URI = re.compile(r"data:([\w.+-]*+/?+[\w.+-]*+)[\w;=.+-]*+,[\w%+/=-]{100,}+", re.ASCII)
 
 
 def shown(text: str) -> str:
