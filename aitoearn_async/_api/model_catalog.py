@@ -92,11 +92,12 @@ class ModelCatalog:
         price = await self.price(request)
         if price is None:
             raise ValueError(
-                f"at_most={at_most:g}: the service lists no price for this with the model "
+                f"at_most={at_most:.12g}: the service lists no price for this with the model "
                 f"{request.model!r:.80}. Nothing was sent"
             )
         if price > at_most:
-            raise ValueError(f"at_most={at_most:g}: this may cost {price:g}. Nothing was sent")
+            costs = f"this may cost {price:.12g}"
+            raise ValueError(f"at_most={at_most:.12g}: {costs}. Nothing was sent")
 
     async def _recent(self, catalog: Catalog[M]) -> Sequence[M]:
         return await self._asking.call(catalog.path, partial(self._known_or_asked, catalog))

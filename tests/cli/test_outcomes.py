@@ -67,6 +67,12 @@ def test_get_json_is_the_task(service: Service, invoke: Invoke) -> None:
     assert (task.ref, task.status, result.status) == (ref, "SUCCESS", 0)
 
 
+def test_get_tells_all_points(service: Service, invoke: Invoke) -> None:
+    """They are not rounded, however many they are."""
+    ref = service.do(service.emulator.add_image, "success", fields={"points": 1_234_567.5})
+    assert "  points    1234567.5" in invoke("get", str(ref)).lines
+
+
 def test_get_of_a_failed_task(service: Service, invoke: Invoke) -> None:
     """A failed task is shown with its reason, and makes 1."""
     ref = service.do(service.emulator.add_image, "failed", error_message="No cats today.")

@@ -10,7 +10,7 @@ import msgspec
 
 from ..language import tr
 from .echo import echo, echo_error, on_terminal
-from .text import shown
+from .text import number, shown
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -89,7 +89,7 @@ def frame(status: FleetStatus) -> RenderableType:
             f"{member.kind} {shown(member.name)}",
             f"{member.held:,}",
             f"{member.polls_per_second:.1f}" if member.kind == "worker" else "",
-            "" if share is None else f"{share:g}/s",
+            "" if share is None else f"{number(share)}/s",
             Text(shown(member.trouble), "red"),
         )
     hidden = len(status.members) - _MOST_MEMBERS

@@ -26,6 +26,11 @@ def shown_path(path: object) -> str:
     )
 
 
+def number(value: float) -> str:
+    """Return a number with all digits that count: `{:g}` rounds to six."""
+    return f"{value:.12g}"
+
+
 def _shortened(match: re.Match[str]) -> str:
     return f"data:{match[1]},… ({len(match[0]):,} characters)"
 

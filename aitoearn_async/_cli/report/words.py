@@ -35,7 +35,7 @@ from ..language import later, tr
 from ..options.groups import BASE_URL, in_option_names
 from .exit_status import ExitStatus
 from .snapshot import WaitSnapshot
-from .text import shown, shown_path
+from .text import number, shown, shown_path
 
 NOTHING_LEFT = later("all tasks had ended")
 
@@ -210,7 +210,7 @@ def facts(task: AnyTask) -> list[tuple[str, str]]:
         (tr("prompt"), _text(task.prompt)),
         (tr("submitted"), _moment(submitted)),
         (tr("took"), None if took is None else duration(took)),
-        (tr("points"), None if points is None else f"{points:g}"),
+        (tr("points"), None if points is None else number(points)),
     ]
     return [(label, shown(value)) for label, value in rows if value]
 

@@ -33,6 +33,7 @@ from ..report import words
 from ..report.echo import echo, echo_error, spinner
 from ..report.exit_status import ExitStatus
 from ..report.snapshot import exit_status_of
+from ..report.text import number
 from .client import client_from
 from .execute import execute
 from .settings import Settings
@@ -129,7 +130,7 @@ class _Submission:
             return False
         if price is not None:
             told = tr("this costs {price} at most, by the service's list")
-            echo_error(told.format(price=f"{price:g}"))
+            echo_error(told.format(price=number(price)))
         return True
 
     async def _submit(self, say: Callable[[str], None], *, check: bool) -> TaskRef[Any]:
