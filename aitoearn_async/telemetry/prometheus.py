@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import functools
+import threading
 
 from prometheus_client import REGISTRY, CollectorRegistry, Counter, Gauge, Histogram
 
 from . import buckets
 from .observer import Observer
 from .operations import BreakerChange, Operation, Poll, Submit, Wait
+
+_making = threading.Lock()
+"""Clients of two threads make their observers at the same time, and a registry refuses the second
+metric of a name."""
 
 
 class Prometheus(Observer):
@@ -25,7 +30,8 @@ class Prometheus(Observer):
     """
 
     def __init__(self, registry: CollectorRegistry = REGISTRY) -> None:
-        self._metrics = _Metrics(registry)
+        with _making:
+            self._metrics = _Metrics(registry)
 
     def polled(self, wait: Wait, poll: Poll) -> None:
         if poll.result != "held":

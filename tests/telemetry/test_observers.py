@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import subprocess
 import sys
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -210,6 +211,29 @@ async def test_prometheus(aitoearn_service: Emulator) -> None:
     ]
     assert sum(by_result) == len(polls)
     assert value("aitoearn_breaker_clients", state) == 0
+
+
+def test_two_threads_may_begin_to_count_at_once() -> None:
+    """A client of each has an observer of its own, and they have one registry."""
+
+    class Registry(CollectorRegistry):
+        def __init__(self) -> None:
+            super().__init__()
+            self.is_second = threading.Event()
+            self.other = threading.Thread(target=Prometheus, args=[self])
+
+        def register(self, collector: Any) -> None:
+            if self.other.ident is None:
+                self.other.start()
+                self.is_second.wait(0.05)
+            elif threading.current_thread() is self.other:
+                self.is_second.set()
+            super().register(collector)
+
+    registry = Registry()
+    Prometheus(registry)
+    registry.other.join()
+    assert not registry.is_second.is_set()
 
 
 async def test_prometheus_counts_no_more_than_there_is(
