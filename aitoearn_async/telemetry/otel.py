@@ -36,8 +36,6 @@ _SECONDS_BETWEEN_FLUSHES = 1.0
 """Seconds for which polls are counted here before the counter is told: that takes as long as a
 tenth of a poll."""
 _MOST_OF_A_WORD = 200
-# As the conventions for generative AI have it.
-_SUBMIT_BUCKETS = [0.01 * 2**doublings for doublings in range(14)]
 # Instrumentations of HTTP clients look for it. It is no public name of the API's (yet).
 _SUPPRESS_HTTP: str = getattr(context, "_SUPPRESS_HTTP_INSTRUMENTATION_KEY", "no such key")
 
@@ -104,7 +102,7 @@ class OpenTelemetry(Observer):
             "gen_ai.client.operation.duration",
             "s",
             "Duration of submits",
-            explicit_bucket_boundaries_advisory=_SUBMIT_BUCKETS,
+            explicit_bucket_boundaries_advisory=buckets.SUBMIT,
         )
         self._spans: dict[Operation, _Span] = {}
         self._entered: dict[Operation, tuple[context.Context, Any]] = {}

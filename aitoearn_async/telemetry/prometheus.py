@@ -83,6 +83,7 @@ class _Metrics:
             "aitoearn_submit_seconds",
             "Duration of submits, by outcome",
             ["kind", "outcome"],
+            buckets=buckets.SUBMIT,
             registry=registry,
         )
         self.breakers = Gauge(

@@ -203,7 +203,9 @@ async def test_prometheus(aitoearn_service: Emulator) -> None:
         "aitoearn_time_to_notice_seconds_count": {"kind": "image"},
     }.items():
         assert value(name, labels) == 2
-    assert value("aitoearn_submit_seconds_count", {"kind": "image", "outcome": "succeeded"}) == 1
+    submits = {"kind": "image", "outcome": "succeeded"}
+    assert value("aitoearn_submit_seconds_count", submits) == 1
+    assert value("aitoearn_submit_seconds_bucket", {**submits, "le": "81.92"}) == 1
     polls = [request for request in aitoearn_service.requests if request.ref is not None]
     by_result = [
         value("aitoearn_polls_total", {"kind": "image", "result": result}) or 0
