@@ -15,8 +15,8 @@ class Observer:
 
         client = Client(telemetry=Slow())
 
-    Methods are called on the client's event loop and must not block. What they raise is logged,
-    once for each observer, and disturbs nothing. One observer may have many clients.
+    Methods are called on the client's event loop, and must not block nor be async. What they raise
+    is logged, once for each observer, and disturbs nothing. One observer may have many clients.
     """
 
     def began(self, operation: Operation) -> None:

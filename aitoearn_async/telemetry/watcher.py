@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 import functools
 import importlib
+import inspect
 import logging
 import math
 import time
@@ -60,13 +61,14 @@ _OUTCOMES: tuple[tuple[type[BaseException], OperationOutcome], ...] = (
 """The first that fits counts. Any other error is a failure."""
 _HOOKS = {"otel": "OpenTelemetry", "prometheus": "Prometheus", "structlog": "Structlog"}
 """The words of `AITOEARN_TELEMETRY`."""
+_METHODS = ("began", "entered", "left", "polled", "ended", "breaker_changed")
 
 
 def observers_from(given: Observer | Iterable[Observer] | str) -> list[Observer]:
     """Return the observers that a client was given, or that `AITOEARN_TELEMETRY` names.
 
     Raises:
-        TypeError: One of them is no observer.
+        TypeError: One of them is no observer, or has a method that is async.
         ValueError: The variable holds another word.
         ImportError: A package is not installed.
     """
@@ -78,6 +80,12 @@ def observers_from(given: Observer | Iterable[Observer] | str) -> list[Observer]
             raise TypeError(
                 f"telemetry={each!r:.60}: give an Observer, such as OpenTelemetry(), or several"
             )
+        for name in _METHODS:
+            if inspect.iscoroutinefunction(getattr(each, name)):
+                raise TypeError(
+                    f"{type(each).__qualname__}.{name} is called where nothing can be awaited: "
+                    "make it a method that is not async"
+                )
     return found
 
 
@@ -102,7 +110,7 @@ class _Hooks:
                 for observer in observers
                 if getattr(type(observer), name) is not getattr(Observer, name)
             ]
-            for name in ("began", "entered", "left", "polled", "ended", "breaker_changed")
+            for name in _METHODS
         }
         self._complained: set[type[Observer]] = set()
 

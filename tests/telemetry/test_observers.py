@@ -135,6 +135,13 @@ def test_what_is_no_observer_is_refused() -> None:
         with pytest.raises(TypeError, match="give an Observer, such as OpenTelemetry"):
             Client("k", telemetry=wrong)  # type: ignore[arg-type]
 
+    class Awaited(Observer):
+        async def ended(self, operation: Operation) -> None:  # type: ignore[override]
+            """Never get here."""
+
+    with pytest.raises(TypeError, match=r"Awaited\.ended is called where nothing can be awaited"):
+        Client("k", telemetry=Awaited())
+
 
 async def test_nobody(aitoearn_service: Emulator) -> None:
     """An empty list is as good as None."""
