@@ -72,9 +72,11 @@ def observers_from(given: Observer | Iterable[Observer] | str) -> list[Observer]
         ValueError: The variable holds another word.
         ImportError: A package is not installed.
     """
+    found: list[Any]
     if isinstance(given, str):
-        return [_named(word.strip().lower()) for word in given.split(",")]
-    found: list[Any] = [*given] if isinstance(given, Iterable) else [given]
+        found = [_named(word.strip().lower()) for word in given.split(",")]
+    else:
+        found = [*given] if isinstance(given, Iterable) else [given]
     for each in found:
         if not isinstance(each, Observer):
             raise TypeError(
@@ -86,7 +88,7 @@ def observers_from(given: Observer | Iterable[Observer] | str) -> list[Observer]
                     f"{type(each).__qualname__}.{name} is called where nothing can be awaited: "
                     "make it a method that is not async"
                 )
-    return found
+    return [*{id(each): each for each in found}.values()]  # one that is named twice is told once
 
 
 @functools.cache
@@ -106,23 +108,24 @@ class _Hooks:
     def __init__(self, observers: Iterable[Observer]) -> None:
         self._wanted = {
             name: [
-                (type(observer), getattr(observer, name))
+                (observer, getattr(observer, name))
                 for observer in observers
                 if getattr(type(observer), name) is not getattr(Observer, name)
             ]
             for name in _METHODS
         }
-        self._complained: set[type[Observer]] = set()
+        self._complained: set[int] = set()  # by id, as an observer may have no hash
 
     def tell(self, name: str, *facts: object) -> None:
         """Call a method of all observers that override it."""
-        for kind, hook in self._wanted[name]:
+        for observer, hook in self._wanted[name]:
             try:
                 hook(*facts)
             except Exception:
-                if kind not in self._complained:
-                    self._complained.add(kind)
-                    logger.exception("the observer %s failed, and may again", kind.__qualname__)
+                if id(observer) not in self._complained:
+                    self._complained.add(id(observer))
+                    kind = type(observer).__qualname__
+                    logger.exception("the observer %s failed, and may again", kind)
 
 
 class Watcher:
@@ -142,14 +145,14 @@ class Watcher:
         address: str,
         now: Callable[[], float],
         clock: ServiceClock,
-        breaker: Callable[[], str],
+        breaker: Callable[[], Any],
     ) -> None:
         self._hooks = _Hooks(observers)
         self._address = address
         self._now = now
         self._clock = clock
         self._breaker = breaker
-        self._state: str | None = None
+        self._state: Any = None
         self._open: dict[int, tuple[WaitState[Any], Wait]] = {}  # by the id of the first
         self.note_breaker()
 
@@ -157,18 +160,15 @@ class Watcher:
 
     def note_breaker(self) -> None:
         """Tell observers the state of the breaker, if it has changed."""
-        self._tell_breaker(self._breaker())
+        before, self._state = self._state, self._breaker()
+        if self._state != before:
+            change = BreakerChange(address=self._address, before=before, after=self._state)
+            self._hooks.tell("breaker_changed", change)
 
     def close(self) -> None:
-        """Note that the client is closed."""
-        self._tell_breaker(None)
-
-    def _tell_breaker(self, state: Any) -> None:
-        before: Any = self._state
-        if state != before:
-            self._state = state
-            change = BreakerChange(address=self._address, before=before, after=state)
-            self._hooks.tell("breaker_changed", change)
+        """Note that the client is closed: whatever its breaker does from now on is not told."""
+        self._breaker = lambda: None
+        self.note_breaker()
 
     # Waits.
 

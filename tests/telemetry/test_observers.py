@@ -13,7 +13,14 @@ import pytest
 import structlog
 from prometheus_client import CollectorRegistry
 
-from aitoearn_async import AiToEarnError, Client, GenerateImage, ImageRef, telemetry
+from aitoearn_async import (
+    AiToEarnError,
+    BreakerState,
+    Client,
+    GenerateImage,
+    ImageRef,
+    telemetry,
+)
 from aitoearn_async.emulator import Emulator, Fault
 from aitoearn_async.telemetry import (
     BreakerChange,
@@ -119,14 +126,14 @@ async def test_an_answer_without_a_304_is_unchanged(aitoearn_service: Emulator) 
 async def test_an_observer_disturbs_nothing(
     aitoearn_service: Emulator, caplog: pytest.LogCaptureFixture, tmp_path: Path
 ) -> None:
-    """What it raises is logged once, and the others hear all the same."""
+    """What it raises is logged once for each, and the others hear all the same."""
     notes = Notes()
-    async with client_of(aitoearn_service, Broken(), notes) as client:
+    async with client_of(aitoearn_service, Broken(), Broken(), notes) as client:
         await client.run(CAT, save=tmp_path)
     assert notes.told.count("ended succeeded") == 3
-    (line,) = [record for record in caplog.records if "observer" in record.message]
-    assert line.message == "the observer Broken failed, and may again"
-    assert line.exc_info is not None
+    lines = [record for record in caplog.records if "observer" in record.message]
+    assert [line.message for line in lines] == ["the observer Broken failed, and may again"] * 2
+    assert all(line.exc_info is not None for line in lines)
 
 
 def test_what_is_no_observer_is_refused() -> None:
@@ -222,6 +229,29 @@ async def test_prometheus(aitoearn_service: Emulator) -> None:
     assert value("aitoearn_breaker_clients", state) == 0
 
 
+async def test_a_closed_client_is_not_counted(aitoearn_service: Emulator) -> None:
+    """Not even when its breaker is found to have closed, long after."""
+    registry = CollectorRegistry()
+    recovering = asyncio.Event()
+
+    class Recovery(Observer):
+        def breaker_changed(self, change: BreakerChange) -> None:
+            if change.after == "recovering":
+                recovering.set()
+
+    refs = [aitoearn_service.add_image(("generating", 60), "success") for _ in range(30)]
+    aitoearn_service.fault(Fault(status=502), times=40)
+    async with (
+        client_of(aitoearn_service, Prometheus(registry), Recovery()) as client,
+        client.as_completed(refs),
+    ):
+        await recovering.wait()
+    await asyncio.sleep(600)
+    assert client.statistics().breaker is BreakerState.CLOSED
+    (family,) = [each for each in registry.collect() if each.name == "aitoearn_breaker_clients"]
+    assert {sample.value for sample in family.samples} == {0}
+
+
 def test_two_threads_may_begin_to_count_at_once() -> None:
     """A client of each has an observer of its own, and they have one registry."""
 
@@ -269,7 +299,7 @@ async def test_the_environment_switches_it_on(
     aitoearn_service: Emulator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """`AITOEARN_TELEMETRY` names hooks, with one observer for all clients of a process."""
-    monkeypatch.setenv("AITOEARN_TELEMETRY", "structlog, prometheus,otel")
+    monkeypatch.setenv("AITOEARN_TELEMETRY", "structlog, prometheus,otel,structlog")
     with structlog.testing.capture_logs() as logs:
         for _ in range(2):
             async with Client(aitoearn_service.api_key, base_url=aitoearn_service.url) as client:
