@@ -31,6 +31,7 @@ from aitoearn_async.emulator import Fault
 from .conftest import Invoke, Result, Service, killing
 
 HELP = Path(__file__).parent / "help.txt"
+CERTIFICATE = Path(__file__).parents[1] / "support" / "certificates" / "valid.pem"
 IMAGE = ("generate", "image", "--model", "gpt-image-2")
 ID = "66f0c1d2e3a4b5c6d7e8f901"
 
@@ -264,14 +265,13 @@ def test_a_certificate_authority_of_ones_own(
 ) -> None:
     """`--ca` makes trusted what is not; without it the key is not sent."""
     monkeypatch.setenv("AITOEARN_API_KEY", "some-key")
-    file = str(Path(__file__).parents[1] / "support" / "certificates" / "valid.pem")
     tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    tls.load_cert_chain(file)
+    tls.load_cert_chain(CERTIFICATE)
     with answering(tls) as (address, asked):
         get = ("get", f"image:{ID}", "--base-url", address)
         refused = invoke(*get)
         assert (refused.status, "certificate" in refused.err, asked) == (4, True, [])
-        assert invoke(*get, "--ca", file).status == 0
+        assert invoke(*get, "--ca", str(CERTIFICATE)).status == 0
 
 
 def test_a_file_that_is_too_large(
@@ -292,10 +292,12 @@ def test_a_file_that_is_too_large(
 def test_how_to_go_on_with_what_was_given_up(virtual: Service, invoke: Invoke) -> None:
     """A task that is paid for and not at its end is named with the command that goes on."""
     virtual.do(virtual.emulator.script, "image", "generating")
-    result = invoke(*IMAGE, "a cat", "--timeout", "5", "--save", "my files")
+    trust = ("--ca", str(CERTIFICATE), "--private-media")
+    result = invoke(*IMAGE, "a cat", "--timeout", "5", "--save", "my files", *trust)
     (ref,) = virtual.emulator.created
     assert result.status == 3
-    assert result.err.splitlines()[-1] == f"go on: aitoearn-async wait {ref} --save 'my files'"
+    again = f"go on: aitoearn-async wait {ref} --save 'my files' {' '.join(trust)}"
+    assert result.err.splitlines()[-1] == again
 
 
 def test_refs_and_states_in_json(service: Service, invoke: Invoke) -> None:

@@ -13,7 +13,6 @@ import shlex
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -32,7 +31,7 @@ from aitoearn_async import (
 
 from .. import PROGRAM
 from ..language import later, tr
-from ..options.groups import BASE_URL, in_option_names
+from ..options.groups import in_option_names
 from .exit_status import ExitStatus
 from .snapshot import WaitSnapshot
 from .text import number, shown, shown_path
@@ -180,14 +179,9 @@ def unfinished(snapshots: Iterable[WaitSnapshot]) -> list[TaskRef[Any]]:
     return [snapshot.ref for snapshot in snapshots if not snapshot.ended]
 
 
-def go_on(
-    command: str, refs: Iterable[object], save: Path | None, base_url: str | None = None
-) -> str:
+def go_on(command: str, refs: Iterable[object], options: Iterable[str]) -> str:
     """Return the command that goes on with these tasks."""
-    words = [PROGRAM, command, *map(str, refs)]
-    words += ["--save", str(save)] if save is not None else []
-    # What comes from the environment will be there again.
-    words += ["--base-url", base_url] if base_url and base_url != os.environ.get(BASE_URL) else []
+    words = [PROGRAM, command, *map(str, refs), *options]
     return tr("go on: {command}").format(command=shlex.join(words))
 
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from aitoearn_async import AnyTask, Client
 
-from ..options.groups import MediaOptions, ServiceOptions, WaitOptions
+from ..options.groups import BASE_URL, MediaOptions, ServiceOptions, WaitOptions
 from ..report import words
 from ..report.echo import echo_error
 
@@ -37,4 +38,13 @@ class Settings:
     def tell_how_to_go_on(self, command: str, refs: list[Any]) -> None:
         """Write the command that goes on with these tasks, if there are any."""
         if refs:
-            echo_error(words.go_on(command, refs, self.directory, self.service.base_url))
+            echo_error(words.go_on(command, refs, self._options()))
+
+    def _options(self) -> list[str]:
+        """Return the options without which the tasks could not be asked for, or saved, again."""
+        service = self.service
+        # What comes from the environment will be there again. A proxy may hold a password.
+        base_url = service.base_url if service.base_url != os.environ.get(BASE_URL) else None
+        named = {"--save": self.directory, "--base-url": base_url, "--ca": service.ca}
+        options = [each for name, value in named.items() if value for each in (name, str(value))]
+        return [*options, "--private-media"] if self.media.private_media else options
