@@ -179,15 +179,21 @@ def test_the_receipt_is_believed_first(virtual: Service, invoke: Invoke, code: i
     assert [request.method for request in virtual.emulator.requests] == ["POST", "GET", "GET"]
 
 
-def test_an_uncertain_submit(service: Service, invoke: Invoke) -> None:
+@pytest.mark.parametrize(
+    ("command", "look"),
+    [(VIDEO, "`aitoearn-async videos`"), (IMAGE, "`client.list_images()` in Python")],
+)
+def test_an_uncertain_submit(
+    service: Service, invoke: Invoke, command: list[str], look: str
+) -> None:
     """Where the service's logs cannot be read either, nothing tells what became of it."""
     service.do(service.emulator.fault, Fault(reset=True, creates=True))
     no_logs = functools.partial(service.emulator.fault, times=None, route="logs")
     service.do(no_logs, Fault(code=404))
-    result = invoke(*VIDEO, "--no-check")
+    result = invoke(*command, "--no-check")
     assert (result.status, result.out) == (5, "")
     assert "may have made a task" in result.err
-    assert "`aitoearn-async videos`" in result.err
+    assert f"Look for it with {look} before" in result.err
     assert len(service.emulator.created) == 1
 
 

@@ -21,9 +21,11 @@ from typing import Any
 import click
 import pytest
 
+from aitoearn_async import AuthenticationError
 from aitoearn_async._cli.commands import app
 from aitoearn_async._cli.options.groups import in_option_names
 from aitoearn_async._cli.options.types import MEDIA_SUFFIXES, SIZE
+from aitoearn_async._cli.report import words
 from aitoearn_async._cli.report.text import shown
 from aitoearn_async._downloads import filenames
 from aitoearn_async.emulator import Fault
@@ -105,7 +107,8 @@ def test_completion(invoke: Invoke, monkeypatch: pytest.MonkeyPatch, shell: str)
         ("group_id=: no such group", "--group: no such group"),
         ("(private_media=True allows it)", "(--private-media allows it)"),
         ("images=[1]: give pictures", "--reference [1]: give pictures"),
-        ("look for it with list_videos()", "look for it with `aitoearn-async videos`"),
+        ("see error.search() or client.list_videos()", "see `aitoearn-async videos`"),
+        ("see error.search() or client.list_images()", "see `client.list_images()` in Python"),
         ("see https://x.y/?ref=1&size=2", "see https://x.y/?ref=1&size=2"),
         ("f(x=1)", "f(x=1)"),
     ],
@@ -179,11 +182,15 @@ def test_a_name_is_a_file_where_the_client_takes_it_for_one() -> None:
     assert suffixes == MEDIA_SUFFIXES
 
 
-def test_an_id_of_the_wrong_length_is_told(service: Service, invoke: Invoke) -> None:
-    """The service says no more than that validation failed."""
+def test_an_id_of_the_wrong_length_is_told(
+    service: Service, invoke: Invoke, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The service says no more than that validation failed; with a wrong key it is the key."""
     for command in ("get", "wait", "download"):
         assert "An id has 24 hex digits" in invoke(command, f"video:{ID[:-1]}").err
     assert "24 hex digits" not in invoke("get", f"video:{ID}").err
+    monkeypatch.setenv("AITOEARN_API_KEY", "wrong")
+    assert "24 hex digits" not in invoke("get", f"video:{ID[:-1]}").err
 
 
 def test_a_wrong_key_is_told_where_to_look(
@@ -193,6 +200,9 @@ def test_a_wrong_key_is_told_where_to_look(
     said = invoke("get", f"image:{ID}").err
     assert "check AITOEARN_API_KEY" in said
     assert "--base-url https://aitoearn.cn" in said
+    there = AuthenticationError(401, "no")
+    there.host = "https://aitoearn.cn"
+    assert "--base-url" not in words.reason(there)
 
 
 def test_models_need_no_key(

@@ -277,7 +277,11 @@ _NAMES: dict[str, str] = {
 _ARGUMENT = re.compile(
     r"(?<![?&\w])([a-z_]{1,30})=(True\b|(?:Posix|Windows)Path\((['\"])(.*?)\3\))?"
 )
-_CALLS = {"list_videos()": "`aitoearn-async videos`"}
+_CALLS = {
+    "error.search() or client.list_videos()": "`aitoearn-async videos`",
+    "error.search() or client.list_images()": "`client.list_images()` in Python",
+}
+"""Calls that a message advises a program to make -> the words for people."""
 
 
 def in_option_names(text: str) -> str:

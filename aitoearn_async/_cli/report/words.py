@@ -20,10 +20,11 @@ import msgspec
 from aitoearn_async import (
     CHINA,
     AnyTask,
-    ApiError,
     AuthenticationError,
     ConnectionFailedError,
+    InvalidRequestError,
     Model,
+    TaskNotFoundError,
     TaskRef,
     TaskState,
     VideoTask,
@@ -60,6 +61,8 @@ _LISTS = {
 }
 """Field of a model -> its name in the text."""
 _UNREACHABLE = frozenset({"no DNS answer", "no connection"})
+_DENIALS = InvalidRequestError, TaskNotFoundError
+"""The errors of an id that cannot be one, among others."""
 _LONGEST_PROMPT = 200
 _AN_ID = re.compile(r"[0-9a-f]{24}", re.ASCII | re.IGNORECASE)
 
@@ -125,7 +128,7 @@ def error_line(ref: TaskRef[AnyTask], error: Exception) -> str:
     """Return what went wrong with a task, beginning with its name."""
     message = reason(error)
     named = message if message.startswith((f"{ref} ", f"{ref}: ")) else f"{ref}: {message}"
-    if isinstance(error, ApiError) and not _AN_ID.fullmatch(ref.id):
+    if isinstance(error, _DENIALS) and not _AN_ID.fullmatch(ref.id):
         return tr("{text}. An id has 24 hex digits").format(text=named)
     return named
 
@@ -136,7 +139,7 @@ def reason(error: Exception) -> str:
         where = shown_path(os.fsdecode(error.filename)) if error.filename else ""
         return ": ".join(filter(None, [where, error.strerror]))
     text = in_option_names(str(error))
-    if isinstance(error, AuthenticationError):
+    if isinstance(error, AuthenticationError) and CHINA not in (error.host or ""):
         hint = tr("{text}. A key of aitoearn.cn needs --base-url {china}")
         return hint.format(text=text, china=CHINA)
     if isinstance(error, ConnectionFailedError) and error.label in _UNREACHABLE:
