@@ -97,6 +97,29 @@ def test_completion(invoke: Invoke, monkeypatch: pytest.MonkeyPatch, shell: str)
 
 
 @pytest.mark.parametrize(
+    ("words", "kind"),
+    [
+        ("wait --file re", "file"),
+        ("wait --out re", "file"),
+        ("wait --save re", "file"),
+        ("get --ca re", "file"),
+        ("edit image --image re", "file"),
+        ("fleet add --file re", "file"),
+        ("fleet work --save re", "dir"),
+        ("get --language re", None),
+    ],
+)
+def test_names_of_files_are_completed(
+    invoke: Invoke, monkeypatch: pytest.MonkeyPatch, words: str, kind: str | None
+) -> None:
+    """By the shell, which completes them as long as no program says that it does."""
+    monkeypatch.setenv("_AITOEARN_ASYNC_COMPLETE", "bash_complete")
+    monkeypatch.setenv("COMP_WORDS", f"aitoearn-async {words}")
+    monkeypatch.setenv("COMP_CWORD", str(len(words.split())))
+    assert invoke().out == (f"{kind},re\n" if kind else "\n")
+
+
+@pytest.mark.parametrize(
     ("text", "said"),
     [
         ("n=0: give a whole number", "--n 0: give a whole number"),

@@ -31,7 +31,9 @@ def fleet() -> None:
 @fleet.command(epilog=_ADD_EXAMPLES)
 @click.argument("refs", metavar="[REF]...", type=types.REF, nargs=-1)
 @click.option(
-    "--file", metavar="FILE", help="Add the tasks in this file, one a line; - is standard input."
+    "--file",
+    type=types.FILE_NAME,
+    help="Add the tasks in this file, one a line; - is standard input.",
 )
 @takes(options=FleetReportOptions)
 @does("fleet.add")
@@ -70,7 +72,7 @@ def work() -> None:
 
 
 @fleet.command(epilog=_OUTCOMES_EXAMPLE)
-@click.option("--out", metavar="FILE", help="Add outcomes to this file.")
+@click.option("--out", type=types.FILE_NAME, help="Add outcomes to this file.")
 @click.option(
     "--follow/--no-follow",
     default=True,

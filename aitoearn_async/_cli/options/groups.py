@@ -119,10 +119,11 @@ class ListOptions:
     """The files of a long list of tasks."""
 
     file: str | None = option(
-        metavar="FILE", help="Read more tasks from this file, one a line; - is standard input."
+        type=types.FILE_NAME,
+        help="Read more tasks from this file, one a line; - is standard input.",
     )
     out: str | None = option(
-        metavar="FILE", help="Add outcomes to this file, and leave out what has ended in it."
+        type=types.FILE_NAME, help="Add outcomes to this file, and leave out what has ended in it."
     )
     max_pending: int = option(
         metavar="N",

@@ -15,6 +15,8 @@ import click
 from ..language import later, tr
 
 if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
+
     from aitoearn_async import AnyRef
 
 _UNITS = re.compile(r"(?:(\d{1,6})h)?(?:(\d{1,6})m)?(?:(\d{1,9}(?:\.\d+)?)s)?", re.ASCII)
@@ -32,18 +34,33 @@ _PREFIXES = {"": 1, "k": 1024, "m": 1024**2, "g": 1024**3, "t": 1024**4}
 
 
 class _Type(click.ParamType):  # type: ignore[type-arg,unused-ignore]
-    """A type by its name in the help, and by the function that reads a value or raises why not."""
+    """A type of values.
 
-    def __init__(self, metavar: str, read: Callable[[str], Any], missing: str = "") -> None:
+    Args:
+        metavar: Its name in the help.
+        read: Reads a value, or raises why it cannot.
+        missing: The advice where there is none.
+        completes: The names that a shell completes it with: `file` or `dir`.
+    """
+
+    def __init__(
+        self, metavar: str, read: Callable[[str], Any], missing: str = "", completes: str = ""
+    ) -> None:
         self.name = metavar
         self._read = read
         self._missing = missing
+        self._completes = completes
 
     def get_metavar(self, param: click.Parameter, ctx: Any = None) -> str:
         return self.name
 
     def get_missing_message(self, param: Any, ctx: Any = None) -> str | None:
         return tr(self._missing) if self._missing else None
+
+    def shell_complete(self, ctx: Any, param: Any, incomplete: str) -> list[CompletionItem]:
+        from click.shell_completion import CompletionItem
+
+        return [CompletionItem(incomplete, self._completes)] if self._completes else []
 
     def convert(self, value: Any, param: Any, ctx: Any) -> Any:
         try:
@@ -175,7 +192,8 @@ DURATION = _Type("DURATION", _duration)
 SIZE = _Type("SIZE", _size)
 LANGUAGE = _Type("TAG", _language)
 JSON = _Type("JSON", _json)
-FILE = _Type("FILE", _file)
-MEDIA = _Type("FILE|URL", _media)
-DIRECTORY = _Type("DIR", partial(_place, metavar="DIR"))
-PLACE = _Type("DIR|FILE", partial(_place, metavar="DIR|FILE"))
+FILE = _Type("FILE", _file, completes="file")
+FILE_NAME = _Type("FILE", str, completes="file")
+MEDIA = _Type("FILE|URL", _media, completes="file")
+DIRECTORY = _Type("DIR", partial(_place, metavar="DIR"), completes="dir")
+PLACE = _Type("DIR|FILE", partial(_place, metavar="DIR|FILE"), completes="file")
