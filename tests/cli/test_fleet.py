@@ -20,6 +20,7 @@ import pytest
 from aitoearn_async import Client, Outcome
 from aitoearn_async._cli.files import results_file
 from aitoearn_async._cli.report import fleet as report
+from aitoearn_async._cli.report.echo import echo_error
 from aitoearn_async.fleet import Fleet, FleetMember, FleetStatus
 
 from .conftest import Invoke, Service, Tty, drawn, plain, spawn
@@ -346,6 +347,16 @@ def test_a_bad_line_of_a_file_is_named(virtual: Service, invoke: Invoke, tmp_pat
     added = invoke("fleet", "add", "--file", str(tmp_path / "refs.txt"))
     assert (added.status, added.out) == (2, "1 of 1 were new\n")
     assert "refs.txt, line 2: not a task" in added.err
+
+
+def test_a_log_of_stderr_is_not_drawn_on_the_screen(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With `2> log` what goes wrong while a view is on the terminal is in the log."""
+    log = io.StringIO()
+    monkeypatch.setattr(sys, "stdout", Tty(io.BytesIO(), encoding="utf-8"))
+    monkeypatch.setattr(sys, "stderr", log)
+    with report.view(as_json=False):
+        echo_error("trouble")
+    assert log.getvalue() == "trouble\n"
 
 
 def test_a_fleet_is_shown_on_a_terminal(service: Service, invoke: Invoke) -> None:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import sys
 from collections.abc import Callable, Generator
 from typing import TYPE_CHECKING
 
 import msgspec
 
 from ..language import tr
-from .echo import echo, echo_error, on_terminal
+from .echo import echo, echo_error, is_tty, on_terminal
 from .text import number, shown
 
 if TYPE_CHECKING:
@@ -39,7 +40,10 @@ def view(*, as_json: bool, once: bool = False) -> Generator[Callable[[FleetStatu
     else:
         from rich.live import Live
 
-        with Live(console=console(), auto_refresh=False) as live:
+        # A log that stderr was sent to is not to be drawn on the screen.
+        with Live(
+            console=console(), auto_refresh=False, redirect_stderr=is_tty(sys.stderr)
+        ) as live:
             yield lambda status: live.update(frame(status), refresh=True)
 
 
