@@ -110,25 +110,33 @@ def test_an_interrupted_reader_says_how_many_it_has_read(virtual: Service, invok
 
 
 @pytest.mark.usefixtures("worker")
+@pytest.mark.parametrize("is_written", [False, True])
 def test_a_file_of_outcomes_that_is_taken_away_is_named(
-    virtual: Service, invoke: Invoke, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    virtual: Service,
+    invoke: Invoke,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    is_written: bool,
 ) -> None:
-    """The outcome that could not be written is given to the next reader."""
+    """The outcome that could not be written is given to the next reader, and no other."""
     (ref,) = refs(virtual, 1)
     invoke("fleet", "add", ref)
     out = tmp_path / "outcomes.jsonl"
     append = results_file.ResultsFile.append
 
     def taken_away(self: results_file.ResultsFile, line: bytes) -> None:
+        if is_written:
+            append(self, line)
         out.unlink()
-        append(self, line)
+        if not is_written:
+            append(self, line)
 
     with monkeypatch.context() as patch:
         patch.setattr(results_file.ResultsFile, "append", taken_away)
         read = invoke("fleet", "outcomes", "--out", str(out), "--no-follow")
     assert read.status == 2
-    assert f"{out}: it was" in read.err
-    assert ref in invoke("fleet", "outcomes", "--no-follow").out
+    assert f"{out}: it was deleted or moved while this run was writing to it. What" in read.err
+    assert (ref in invoke("fleet", "outcomes", "--no-follow").out) is not is_written
 
 
 @pytest.mark.parametrize("how", ["--json", "pipe", "terminal"])

@@ -33,10 +33,7 @@ class ResultsFileLostError(OSError):
     """The file is no longer at its path, or no longer has all that was written to it."""
 
     def __init__(self, path: str, happened: str) -> None:
-        text = tr(
-            "{path}: it was {happened} while this run was writing to it. Start the same command "
-            "again: it asks again for the tasks whose outcomes are missing"
-        )
+        text = tr("{path}: it was {happened} while this run was writing to it")
         super().__init__(text.format(path=path, happened=happened))
 
 

@@ -154,6 +154,7 @@ def _results(out: str | None) -> Generator[ResultsFile | None]:
     with ResultsFile(out) as results:
         results.drop_finished({})
         yield results
+        results.check()
 
 
 def _line(outcome: Outcome[AnyTask]) -> str:
@@ -282,7 +283,10 @@ def _execute(
         try:
             return await work
         except ResultsFileLostError as error:
-            echo_error(str(error))
+            lost = tr(
+                "{reason}. What could not be written comes again; what had been written does not"
+            )
+            echo_error(lost.format(reason=error))
             return ExitStatus.USAGE
         except FleetNotFoundError as error:
             advice = tr("add tasks first, or name the fleet with --fleet or AITOEARN_FLEET")

@@ -103,7 +103,11 @@ def wait_for_many(
                     error = await run.run(reporter)
             now = run.look()
             if isinstance(error, ResultsFileLostError):
-                echo_error(str(error))
+                again = tr(
+                    "{reason}. Start the same command again: it asks again for the tasks whose "
+                    "outcomes are missing"
+                )
+                echo_error(again.format(reason=error))
             elif error is not None:
                 echo_error(f"{words.reason(error)}; {progress.left(now, out)}")
             return worst([*now.ends, exit_status_of(error)])
