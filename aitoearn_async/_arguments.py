@@ -54,27 +54,31 @@ def positive(name: str, value: Seconds) -> float:
     return float(value)
 
 
-def amount(name: str, value: float) -> float:
-    """Return a number of credits, 0 or more."""
-    if not _is_finite(value) or value < 0:
+def amount(name: str, value: float | None) -> float | None:
+    """Return a number of credits, 0 or more; None for any."""
+    if value is not None and (not _is_finite(value) or value < 0):
         raise ValueError(f"{name}={value!r:.60}: give a finite number, 0 or more")
-    return float(value)
+    return value
 
 
 def private_media_allowed(given: bool | str | Iterable[str] | None) -> bool | list[str]:
     """Return which internal networks are allowed: as given, or by `AITOEARN_PRIVATE_MEDIA`."""
     if isinstance(given, bool):
         return given
+    if isinstance(given, str):
+        return [given]
+    if isinstance(given, Iterable):
+        return list(given)
     if given is not None:
-        return [given] if isinstance(given, str) else list(given)
+        raise TypeError(f"private_media={given!r:.60}: give True, or hosts, addresses and ranges")
     word = os.environ.get("AITOEARN_PRIVATE_MEDIA", "").strip().lower()
     if word in (*_YES, *_NO):
         return word in _YES
     entries = [entry.strip() for entry in word.split(",")]
     if not all("." in entry or ":" in entry for entry in entries):
         raise ValueError(
-            f"AITOEARN_PRIVATE_MEDIA={word!r}: set it to 1 or 0, or to hosts, addresses and ranges "
-            "with commas between them, or not at all"
+            f"AITOEARN_PRIVATE_MEDIA={word!r}: set it to 1 or 0, or to hosts (one without a dot as "
+            "'storage.'), addresses and ranges with commas between them, or not at all"
         )
     return entries
 

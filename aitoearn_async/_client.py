@@ -324,9 +324,8 @@ class Client:
             TransportError: The service could not be reached. No task was made.
             ClientClosedError: The client is closed.
         """
-        if at_most is not None:
-            await self._parts.catalog.check_price(request, amount("at_most", at_most))
         tell, way = not_async("progress", progress), upload_mode(upload)
+        await self._parts.catalog.check_price(request, amount("at_most", at_most))
         return await self._parts.submitter.submit(request, check=check, upload=way, progress=tell)
 
     async def upload(
@@ -481,6 +480,7 @@ class Client:
         """
         limits = wait_limits(timeout, patience, wait, self._wait)
         hooks(submitted=submitted)
+        amount("at_most", at_most)
 
         async def changes() -> AsyncIterator[T]:
             ref = await self.submit(

@@ -146,6 +146,8 @@ async def test_watch_sends_nothing_before_it_is_iterated(
     aitoearn_client.watch(CAT)
     with pytest.raises(ValueError, match="timeout="):
         aitoearn_client.watch(CAT, timeout=-1)
+    with pytest.raises(ValueError, match="at_most="):
+        aitoearn_client.watch(CAT, at_most=-1)
     assert aitoearn_service.requests == []
 
 
@@ -294,6 +296,8 @@ async def test_the_price_before_it_is_spent() -> None:
             await client.submit(GenerateImage(model="free", prompt="a cat"), at_most=5)
         with pytest.raises(ValueError, match="at_most=-1: give a finite number"):
             await client.submit(pair, at_most=-1)
+        with pytest.raises(ValueError, match="upload='some'"):  # before anything is asked
+            await client.submit(pair, at_most=5, upload="some")  # type: ignore[arg-type]
         assert [heard.method for heard in server.heard] == ["GET"]
         assert await client.submit(pair, at_most=6) == REF
         assert [heard.method for heard in server.heard][-1] == "POST"

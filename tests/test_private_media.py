@@ -49,6 +49,19 @@ def test_a_word_that_is_neither_is_refused_by_name(monkeypatch: pytest.MonkeyPat
         Client("key", base_url="http://127.0.0.1:1")
 
 
+def test_a_host_without_a_dot_is_told_how_to_be_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    set_to("storage", monkeypatch)
+    with pytest.raises(ValueError, match=r"one without a dot as 'storage\.'"):
+        Client("key")
+    set_to("storage.", monkeypatch)
+    Client("key")
+
+
+def test_what_is_no_list_is_refused_by_name() -> None:
+    with pytest.raises(TypeError, match="private_media=1: give True, or hosts"):
+        Client("key", private_media=1)  # type: ignore[arg-type]
+
+
 def set_to(word: str | None, monkeypatch: pytest.MonkeyPatch) -> None:
     if word is None:
         monkeypatch.delenv(VARIABLE, raising=False)

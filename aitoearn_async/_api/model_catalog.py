@@ -82,13 +82,15 @@ class ModelCatalog:
         """
         return price_of(request, await self._recent(submit_of(request).catalog))
 
-    async def check_price(self, request: TaskRequest[Any], at_most: float) -> None:
-        """Check that a request costs no more than so much.
+    async def check_price(self, request: TaskRequest[Any], at_most: float | None) -> None:
+        """Check that a request costs no more than so much; None for any price.
 
         Raises:
             ValueError: It may cost more, or the list does not tell.
             AiToEarnError: The list of models did not come.
         """
+        if at_most is None:
+            return
         price = await self.price(request)
         if price is None:
             raise ValueError(
