@@ -12,6 +12,7 @@ import signal
 import ssl
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Iterator
@@ -21,7 +22,7 @@ from typing import Any
 import click
 import pytest
 
-from aitoearn_async import AuthenticationError
+from aitoearn_async import AuthenticationError, telemetry
 from aitoearn_async._cli.commands import app
 from aitoearn_async._cli.options.groups import in_option_names
 from aitoearn_async._cli.options.types import MEDIA_SUFFIXES, SIZE
@@ -29,6 +30,7 @@ from aitoearn_async._cli.report import words
 from aitoearn_async._cli.report.text import shown
 from aitoearn_async._downloads import filenames
 from aitoearn_async.emulator import Fault
+from aitoearn_async.telemetry import watcher
 
 from .conftest import Invoke, Result, Service, killing
 
@@ -159,6 +161,8 @@ def test_messages_have_the_names_of_options(text: str, said: str) -> None:
         ("generate image --model m x --n 2 --save a/b.MP4", "b.MP4 is the name of one file"),
         ("demo --save out.png", "out.png is the name of a file: name a directory"),
         ("download image:a --max-bytes much", "'--max-bytes': 'much' is not a size"),
+        ("download image:a --max-bytes 9000000T", "'9000000T' is not a size"),
+        (f"wait --file /dev/null --max-pending {10**20}", f"--max-pending {10**20}: give a whole"),
         ("generate video --model m x --metadata []", "write a JSON object"),
     ],
 )
@@ -181,6 +185,24 @@ def test_a_variable_is_named_where_it_is_wrong(
     monkeypatch.setenv("AITOEARN_BASE_URL", "https://aitoearn.ai")
     monkeypatch.setenv("HTTPS_PROXY", "socks5://127.0.0.1:9")
     assert "Error: HTTPS_PROXY is no http(s) address" in invoke("get", "image:a").err
+
+
+@pytest.mark.parametrize("command", ["get image:a", "demo"])
+def test_telemetry_that_cannot_be_had_is_named(
+    invoke: Invoke, monkeypatch: pytest.MonkeyPatch, command: str, tmp_path: Path
+) -> None:
+    """A word that is not known, and a package that is not installed. Nothing is left behind."""
+    monkeypatch.setenv("AITOEARN_API_KEY", "some-key")
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    monkeypatch.setitem(sys.modules, "aitoearn_async.telemetry.otel", None)
+    monkeypatch.delitem(vars(telemetry), "OpenTelemetry", raising=False)
+    watcher._named.cache_clear()
+    for word, said in (("loud", "AITOEARN_TELEMETRY='loud'"), ("otel", 'aitoearn-async[otel]"')):
+        monkeypatch.setenv("AITOEARN_TELEMETRY", word)
+        result = invoke(*command.split())
+        assert (result.status, result.out) == (2, "")
+        assert said in result.err
+    assert os.listdir(tmp_path) == []
 
 
 def test_where_nobody_answers_the_way_there_is_named(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import sys
 import tempfile
 from collections.abc import Callable
 from functools import partial
@@ -96,10 +97,11 @@ def _duration(value: str) -> float | None:
 
 def _size(value: str) -> int:
     match = _SIZE.fullmatch(value)
-    if match is None or not int(match[1]):
+    size = int(match[1]) * _PREFIXES[match[2].lower()] if match else 0
+    if not 0 < size <= sys.maxsize:
         problem = tr("{value!r} is not a size: write 800000, 500M or 4G")
         raise ValueError(problem.format(value=value))
-    return int(match[1]) * _PREFIXES[match[2].lower()]
+    return size
 
 
 def _language(value: str) -> str:

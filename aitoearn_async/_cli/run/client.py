@@ -1,11 +1,15 @@
-"""The client that the environment and the options describe."""
+"""The client and the fleet that the environment and the options describe."""
 
 from __future__ import annotations
 
 import os
+import re
 import ssl
 import warnings
-from typing import Any
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -21,6 +25,9 @@ from ..options.groups import (
     in_option_names,
 )
 from ..report.echo import echo_error
+
+if TYPE_CHECKING:
+    from aitoearn_async.fleet import Fleet
 
 _KEY_PAGE = "https://docs.aitoearn.ai/en/use/api-key"
 _ANY_KEY = "no-key"
@@ -43,23 +50,48 @@ def client_from(
     more: dict[str, Any] = {"private_media": True} if media and media.private_media else {}
     if rates is not None:
         more |= {"concurrency": rates.concurrency, "requests_per_second": rates.rate}
-    try:
-        with warnings.catch_warnings(record=True) as warned:
-            warnings.simplefilter("always", UserWarning)
-            client = Client(
-                key,
-                base_url=service.base_url or None,
-                language=service.language,
-                proxy=service.proxy,
-                trust_env=service.proxy is None,
-                ssl=_trusting(service),
-                **more,
-            )
-    except ValueError as error:
-        raise click.UsageError(_in_their_words(str(error), service)) from None
+    words = partial(_in_their_words, service=service)
+    with warnings.catch_warnings(record=True) as warned, usage_errors(words):
+        warnings.simplefilter("always", UserWarning)
+        client = Client(
+            key,
+            base_url=service.base_url or None,
+            language=service.language,
+            proxy=service.proxy,
+            trust_env=service.proxy is None,
+            ssl=_trusting(service),
+            **more,
+        )
     for warning in warned:
         echo_error(tr("Warning: {text}").format(text=warning.message))
     return client
+
+
+def fleet_from(url: str | None = None, **options: Any) -> Fleet:
+    """Make the fleet that the environment and the options describe, with those of `Fleet`.
+
+    Raises:
+        click.UsageError: One of them cannot be used, or the engine's package is missing.
+    """
+    from aitoearn_async.fleet import Fleet, FleetError
+
+    try:
+        return Fleet(url or None, **options)
+    except (ValueError, FleetError) as error:
+        raise click.UsageError(re.sub("^(name|lease)=", r"--\1 ", str(error))) from None
+
+
+@contextmanager
+def usage_errors(words: Callable[[str], str] = in_option_names) -> Generator[None]:
+    """Within this block, make `click.UsageError` of what the package refuses.
+
+    Args:
+        words: Puts its message into the words of the command line.
+    """
+    try:
+        yield
+    except (ValueError, ImportError) as error:
+        raise click.UsageError(words(str(error))) from None
 
 
 def _in_their_words(text: str, service: ServiceOptions) -> str:

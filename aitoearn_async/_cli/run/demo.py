@@ -29,6 +29,7 @@ from ..report.exit_status import ExitStatus
 from ..report.live import console
 from ..report.snapshot import WaitSnapshot
 from ..report.tables import account, summary
+from .client import usage_errors
 from .execute import execute
 from .settings import Settings
 from .watch import Watch
@@ -119,8 +120,7 @@ async def play(directory: Path) -> ExitStatus:
     async with (
         _quiet(),
         Emulator() as service,
-        # The emulator's files are on this machine, where nothing is fetched from unasked.
-        Client(service.api_key, base_url=service.url, private_media=True) as client,
+        _client_of(service) as client,
     ):
         out.print(tr(_OPENING).format(url=service.url))
         refs = [await _submit(client, service, scene) for scene in DEMO]
@@ -141,6 +141,12 @@ async def play(directory: Path) -> ExitStatus:
         out.print(f"  {path}", soft_wrap=True)
     out.print("", tr(_CLOSING), sep="\n")
     return ExitStatus.SUCCEEDED if _as_planned(snapshots) else ExitStatus.SERVICE
+
+
+def _client_of(service: Emulator) -> Client:
+    with usage_errors():
+        # The emulator's files are on this machine, where nothing is fetched from unasked.
+        return Client(service.api_key, base_url=service.url, private_media=True)
 
 
 @contextlib.asynccontextmanager

@@ -12,7 +12,6 @@ from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, 
 from pathlib import Path
 from typing import Any
 
-import click
 import msgspec
 
 from aitoearn_async import AiToEarnError, AnyRef, AnyTask, Outcome, TaskRef, parse_ref
@@ -29,7 +28,7 @@ from ..report.echo import echo, echo_error, on_terminal
 from ..report.exit_status import ExitStatus, worst
 from ..report.snapshot import exit_status_of, snapshot_after
 from ..report.text import shown
-from .client import client_from
+from .client import client_from, fleet_from, usage_errors
 from .execute import execute, interrupted
 
 _SECONDS_BETWEEN_LINES = 10.0
@@ -71,20 +70,21 @@ def work(
     service: ServiceOptions,
 ) -> ExitStatus:
     """Run a worker until told to stop."""
-    client = client_from(service, media, RateOptions(rates.concurrency, None))
+    client = client_from(service, media, rates)
     found, made = _fleet(place, create=False), _fleet(place)
 
     async def work() -> ExitStatus:
         async with _found_or_made(found, made) as fleet, client:
             looking = asyncio.create_task(_look_on(fleet, as_json=service.as_json))
             try:
-                await fleet.work(
-                    client,
-                    max_pending=max_pending,
-                    requests_per_second=rates.rate,
-                    save=save,
-                    timeout=timeout,
-                )
+                with usage_errors():
+                    await fleet.work(
+                        client,
+                        max_pending=max_pending,
+                        requests_per_second=rates.rate,
+                        save=save,
+                        timeout=timeout,
+                    )
             finally:
                 looking.cancel()
                 await asyncio.gather(looking, return_exceptions=True)
@@ -270,10 +270,7 @@ def _left_blocking(file: int) -> Generator[None]:
 
 
 def _fleet(options: FleetOptions, *, create: bool = True) -> Fleet:
-    try:
-        return Fleet(options.url or None, name=options.name, lease=options.lease, create=create)
-    except (ValueError, FleetError) as error:
-        raise click.UsageError(str(error).replace("name=", "--name ")) from None
+    return fleet_from(options.url, name=options.name, lease=options.lease, create=create)
 
 
 def _execute(

@@ -27,14 +27,14 @@ from aitoearn_async import (
 from aitoearn_async.fleet import Fleet
 
 from ..language import tr
-from ..options.groups import EditFields, ImageFields, SubmitOptions, VideoFields, in_option_names
+from ..options.groups import EditFields, ImageFields, SubmitOptions, VideoFields
 from ..options.types import check_one_file
 from ..report import words
 from ..report.echo import echo, echo_error, spinner
 from ..report.exit_status import ExitStatus
 from ..report.snapshot import exit_status_of
 from ..report.text import number
-from .client import client_from
+from .client import client_from, usage_errors
 from .execute import execute
 from .settings import Settings
 from .watch import Watch
@@ -68,10 +68,8 @@ def _request(kind: type[TaskRequest[Any]], prompt: str, fields: dict[str, Any]) 
     given = {name: value for name, value in fields.items() if value not in (None, ())}
     if len(given.get("image", ())) == 1:
         (given["image"],) = given["image"]
-    try:
+    with usage_errors():
         return kind(prompt=prompt, **given)
-    except ValueError as error:
-        raise click.UsageError(in_option_names(str(error))) from None
 
 
 class _Submission:

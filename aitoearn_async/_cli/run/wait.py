@@ -22,7 +22,7 @@ from ..report.echo import echo_error
 from ..report.exit_status import ExitStatus, worst
 from ..report.snapshot import exit_status_of
 from .batch_run import BatchRun
-from .client import client_from
+from .client import client_from, usage_errors
 from .execute import execute
 from .settings import Settings
 from .watch import Watch
@@ -82,15 +82,16 @@ def wait_for_many(
             for state, number in results.drop_finished(listed, settings.directory).items():
                 ends[_STATUSES[state]] = number
         refs: Iterator[TaskRef[AnyTask]] = map(parse_ref, listed)
-        batch = client.as_completed(
-            refs,
-            save=settings.directory,
-            save_timeout=settings.limits.save_timeout,
-            max_bytes=settings.media.max_bytes,
-            timeout=settings.limits.timeout,
-            patience=settings.limits.patience,
-            max_pending=lists.max_pending,
-        )
+        with usage_errors():
+            batch = client.as_completed(
+                refs,
+                save=settings.directory,
+                save_timeout=settings.limits.save_timeout,
+                max_bytes=settings.media.max_bytes,
+                timeout=settings.limits.timeout,
+                patience=settings.limits.patience,
+                max_pending=lists.max_pending,
+            )
         run = BatchRun(batch, total, ends, results)
 
         async def work() -> ExitStatus:
