@@ -11,6 +11,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
@@ -21,9 +22,9 @@ from aitoearn_async import Client, Outcome
 from aitoearn_async._cli.files import results_file
 from aitoearn_async._cli.report import fleet as report
 from aitoearn_async._cli.report.echo import echo_error
-from aitoearn_async.fleet import Fleet, FleetMember, FleetStatus
+from aitoearn_async.fleet import Fleet, FleetMember, FleetStatus, FleetUnavailableError
 
-from .conftest import Invoke, Service, Tty, drawn, plain, spawn
+from .conftest import Invoke, Service, Tty, drawn, killing, plain, spawn
 
 
 @pytest.fixture(autouse=True)
@@ -411,32 +412,66 @@ def test_a_task_is_added_though_the_terminal_is_gone(service: Service, invoke: I
     assert invoke("fleet", "add", str(ref)).lines == ["0 of 1 were new"]
 
 
+MAKE = ("generate", "image", "--model", "gpt-image-2", "--no-check", "--fleet", "a cat")
+
+
 def test_ctrl_c_while_a_task_is_added_names_it(
-    service: Service, monkeypatch: pytest.MonkeyPatch
+    service: Service, invoke: Invoke, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It is not said that nothing was submitted."""
-    with socket.create_server(("127.0.0.1", 0)) as silent:
-        port = silent.getsockname()[1]
-        monkeypatch.setenv("AITOEARN_FLEET", f"postgresql://127.0.0.1:{port}/fleet")
-        args = ("generate", "image", "--model", "gpt-image-2", "--no-check", "--fleet", "a cat")
-        with spawn(*args) as making:
-            assert making.stdout is not None
-            ref = making.stdout.readline().strip()
-            making.send_signal(signal.SIGINT)
-            _, said = making.communicate(timeout=200)
-    assert said.startswith(f"interrupted; {ref} was submitted, and may not be in the fleet")
-    assert making.returncode == 130
+    adding = threading.Event()
+
+    async def add(*_: object) -> None:
+        adding.set()
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr(Fleet, "add", add)
+    with killing(signal.SIGINT, adding.is_set):
+        made = invoke(*MAKE)
+    (ref,) = made.lines
+    assert made.status == 130
+    assert made.err.startswith(f"interrupted; {ref} was submitted, and may not be in the fleet")
 
 
 def test_a_task_that_could_not_be_added_is_named(
     service: Service, invoke: Invoke, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It is paid for."""
-    monkeypatch.setenv("AITOEARN_FLEET", "sqlite:////nowhere/at/all.db")
-    made = invoke("generate", "image", "--model", "gpt-image-2", "--fleet", "a cat")
+
+    async def add(*_: object) -> None:
+        raise FleetUnavailableError("the engine is gone")
+
+    monkeypatch.setattr(Fleet, "add", add)
+    made = invoke(*MAKE)
     (ref,) = made.lines
-    assert made.status == 2
-    assert f"{ref} was submitted, and is not in the fleet" in made.err
+    assert made.status == 4
+    assert f"{ref} was submitted, and is not in the fleet: the engine is gone" in made.err
+
+
+@pytest.mark.parametrize("url", ["mysql://host/db", "sqlite:////nowhere/at/all.db"])
+def test_what_no_fleet_can_take_is_not_paid_for(
+    service: Service, invoke: Invoke, monkeypatch: pytest.MonkeyPatch, url: str
+) -> None:
+    """It is tried before anything is sent, as the directory of `--save` is."""
+    monkeypatch.setenv("AITOEARN_FLEET", url)
+    made = invoke(*MAKE)
+    assert (made.status in (2, 4), made.out) == (True, "")
+    assert service.emulator.requests == []
+
+
+def test_ctrl_c_while_a_fleet_is_looked_for(
+    service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing was submitted, and that is said."""
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        port = silent.getsockname()[1]
+        monkeypatch.setenv("AITOEARN_FLEET", f"postgresql://127.0.0.1:{port}/fleet")
+        with spawn(*MAKE) as making:
+            silent.accept()[0].close()
+            making.send_signal(signal.SIGINT)
+            _, said = making.communicate(timeout=200)
+    assert (making.returncode, said) == (130, "interrupted; nothing was submitted\n")
+    assert service.emulator.requests == []
 
 
 @pytest.mark.parametrize(

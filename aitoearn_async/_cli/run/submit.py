@@ -7,6 +7,7 @@ command early says whether there may be a task.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import sys
 from collections.abc import Callable
 from typing import Any
@@ -24,7 +25,7 @@ from aitoearn_async import (
     TaskRef,
     TaskRequest,
 )
-from aitoearn_async.fleet import Fleet
+from aitoearn_async.fleet import Fleet, FleetError
 
 from ..language import tr
 from ..options.groups import EditFields, ImageFields, SubmitOptions, VideoFields
@@ -34,7 +35,7 @@ from ..report.echo import echo, echo_error, spinner
 from ..report.exit_status import ExitStatus
 from ..report.snapshot import exit_status_of
 from ..report.text import number
-from .client import client_from, usage_errors
+from .client import client_from, fleet_from, usage_errors
 from .execute import execute
 from .settings import Settings
 from .watch import Watch
@@ -60,7 +61,8 @@ def submit(*, prompt: str, fields: object, options: SubmitOptions, **more: Any) 
     request = _request(_KINDS[type(fields)], prompt, vars(fields))
     settings = Settings(**more, directory=options.save)
     client = client_from(settings.service, settings.media)
-    submission = _Submission(client, request, options, settings)
+    fleet = fleet_from() if options.fleet else None
+    submission = _Submission(client, request, options, settings, fleet)
     return execute(submission.work(), submission.interrupted)
 
 
@@ -76,35 +78,44 @@ class _Submission:
     """One submit and its wait, and how far they have got."""
 
     def __init__(
-        self, client: Client, request: TaskRequest[Any], options: SubmitOptions, settings: Settings
+        self,
+        client: Client,
+        request: TaskRequest[Any],
+        options: SubmitOptions,
+        settings: Settings,
+        fleet: Fleet | None,
     ) -> None:
         self._client = client
         self._request = request
         self._options = options
         self._settings = settings
+        self._fleet = fleet
         self._watch: Watch | None = None
         self._notes: list[str] = []
 
     async def work(self) -> ExitStatus:
-        async with self._client:
+        async with contextlib.AsyncExitStack() as stack:
+            await stack.enter_async_context(self._client)
             try:
                 with spinner(tr("submitting …")) as say:
+                    if self._fleet is not None:  # what cannot be kept is not paid for
+                        await stack.enter_async_context(self._fleet)
                     check = await self._can_be_checked()
                     ref = await self._submit(say, check=check)
             except (AiToEarnError, ValueError, OSError) as error:
                 echo_error(words.reason(error))
                 return exit_status_of(error)
-            if self._options.fleet:
-                return await self._add_to_fleet(ref)
+            if self._fleet is not None:
+                return await self._add_to(self._fleet, ref)
             return await self._wait(ref) if self._options.wait else self._name(ref)
 
-    async def _add_to_fleet(self, ref: TaskRef[Any]) -> ExitStatus:
+    async def _add_to(self, fleet: Fleet, ref: TaskRef[Any]) -> ExitStatus:
         try:
             self._name(ref)
         finally:  # whether or not its name can be written
             told = tr("{ref} was submitted, and may not be in the fleet: see `fleet add`")
             self._notes = [told.format(ref=ref)]
-            status = await _added_to_fleet(ref)
+            status = await _added(fleet, ref)
         return status
 
     async def _can_be_checked(self) -> bool:
@@ -172,12 +183,11 @@ class _Submission:
         return ExitStatus.INTERRUPTED
 
 
-async def _added_to_fleet(ref: TaskRef[Any]) -> ExitStatus:
+async def _added(fleet: Fleet, ref: TaskRef[Any]) -> ExitStatus:
     try:
-        async with Fleet() as fleet:
-            await fleet.add([ref])
-    except (AiToEarnError, ValueError) as error:
+        await fleet.add([ref])
+    except FleetError as error:
         note = tr("{ref} was submitted, and is not in the fleet: {reason}")
         echo_error(note.format(ref=ref, reason=error))
-        return ExitStatus.USAGE
+        return exit_status_of(error)
     return ExitStatus.SUCCEEDED
