@@ -189,7 +189,7 @@ if not TYPE_CHECKING:  # or checkers would take any name
 
 del TYPE_CHECKING
 
-# Pickles made by 0.1.0 name these modules. Until 0.4 they lead to the front door.
+# Pickles made by 0.1.0 name these modules. Until 0.4 each of them is the package itself.
 for _moved in (
     *("contract.models", "contract.refs", "listing", "poller", "polling", "polling.gauge"),
     *("polling.outcome", "polling.schedule", "session", "session.breaker"),

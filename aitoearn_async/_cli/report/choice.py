@@ -15,7 +15,7 @@ def reporter_for(look: Look, *, as_json: bool = False, passing: bool = False) ->
     Args:
         look: Returns how all waits stand now.
         as_json: Write outcomes as JSON.
-        passing: Leave nothing behind of a table: something better comes afterwards.
+        passing: Remove the table at its end: what comes afterwards says more.
     """
     if as_json:
         return JsonReporter()

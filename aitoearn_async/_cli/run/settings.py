@@ -1,4 +1,4 @@
-"""The settings of a command: what it does with each task, and what it writes of it."""
+"""The settings that a command goes by, from its options."""
 
 from __future__ import annotations
 
