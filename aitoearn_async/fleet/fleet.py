@@ -230,6 +230,7 @@ class Fleet:
         timeout: float | timedelta | None = _DAY,
         wait: WaitStrategy | None = None,
         patience: float | timedelta | None = None,
+        max_bytes: int = 1_073_741_824,
     ) -> None:
         """Run a worker until told to stop: take refs, wait for them, record their outcomes.
 
@@ -251,6 +252,7 @@ class Fleet:
             wait: The delays between polls of one ref: any tenacity wait strategy.
             patience: Seconds that the service may stay unreachable, or keep failing for a ref,
                 until that ref is given up. Default: no limit, refs are kept.
+            max_bytes: The size past which a file is not saved.
 
         Raises:
             ValueError: A number is out of its range.
@@ -271,6 +273,7 @@ class Fleet:
             timeout=_seconds(timeout),
             wait=wait,
             patience=_seconds(patience),
+            max_bytes=max_bytes,
         )
         _check(client, options)
         with self._stopped_when_closed() as stop:
@@ -441,4 +444,5 @@ def _check(client: Client, options: WorkOptions) -> None:
         patience=options.patience,
         max_pending=options.max_pending,
         save=options.save,
+        max_bytes=options.max_bytes,
     )

@@ -55,6 +55,7 @@ class WorkOptions(msgspec.Struct, kw_only=True):
     timeout: float | None
     wait: WaitStrategy | None
     patience: float | None
+    max_bytes: int
 
 
 class Refused(Exception):
@@ -213,6 +214,7 @@ class _Stay:
             patience=options.patience,
             max_pending=options.max_pending,
             save=options.save,
+            max_bytes=options.max_bytes,
             resume=source.resume,
         )
         try:

@@ -160,6 +160,18 @@ def test_a_worker_says_how_the_fleet_stands(virtual: Service, invoke: Invoke, ho
     assert "0 waiting, 1 held, 0 to read, 0 done, 0 workers" in invoke("fleet", "status").out
 
 
+def test_a_file_that_is_too_large_is_not_saved(
+    virtual: Service, invoke: Invoke, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`--max-bytes` is obeyed here too, and the outcome says so."""
+    monkeypatch.setenv("AITOEARN_PRIVATE_MEDIA", "1")
+    invoke("fleet", "add", *refs(virtual, 1))
+    told_after(virtual, 5, signal.SIGTERM)
+    invoke("fleet", "work", "--save", str(tmp_path / "files"), "--max-bytes", "9")
+    read = invoke("fleet", "outcomes", "--no-follow")
+    assert (read.status, "9 bytes" in read.out) == (6, True)
+
+
 @pytest.fixture
 def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A working directory without a fleet, and no other that is named."""

@@ -83,6 +83,7 @@ def work(
                         max_pending=max_pending,
                         requests_per_second=rates.rate,
                         save=save,
+                        max_bytes=media.max_bytes,
                         timeout=timeout,
                     )
             finally:
