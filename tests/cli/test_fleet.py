@@ -20,6 +20,7 @@ import pytest
 
 from aitoearn_async import Client, Outcome
 from aitoearn_async._cli.files import results_file
+from aitoearn_async._cli.options.fleet import FleetOptions, FleetReportOptions
 from aitoearn_async._cli.report import fleet as report
 from aitoearn_async._cli.report.echo import echo_error
 from aitoearn_async.fleet import Fleet, FleetMember, FleetStatus, FleetUnavailableError
@@ -515,6 +516,13 @@ def test_what_cannot_be_done_is_said(
     result = invoke(*command)
     assert result.status in (2, 4)
     assert message in result.err
+
+
+def test_the_address_of_a_fleet_is_in_no_repr() -> None:
+    """It may hold a password, and reporters of errors send the values of frames."""
+    url = "postgresql://me:secret@host/db"
+    for options in FleetOptions(url, "fleet", 15.0), FleetReportOptions(url, "fleet", 15.0, True):
+        assert "secret" not in repr(options)
 
 
 def test_an_engine_whose_package_is_missing_is_named(

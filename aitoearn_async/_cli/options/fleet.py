@@ -9,7 +9,7 @@ import click
 from .groups import AS_JSON, option
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)  # the address may hold a password
 class FleetOptions:
     """The options of all commands of a fleet."""
 
@@ -30,7 +30,7 @@ class FleetOptions:
     )
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class FleetReportOptions(FleetOptions):
     """The options of the commands of a fleet that print what they find."""
 
