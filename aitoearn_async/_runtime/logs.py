@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import logging
 import os
+import sys
+from typing import TextIO
 
 logger: logging.Logger = logging.getLogger("aitoearn_async")
 
@@ -26,6 +28,14 @@ def log_as_asked() -> None:
         )
     logger.setLevel(level)
     if not logger.hasHandlers():
-        handler = logging.StreamHandler()
+        handler = _StandardError()
         handler.setFormatter(logging.Formatter(_FORM))
         logger.addHandler(handler)
+
+
+class _StandardError(logging.StreamHandler[TextIO]):
+    """Writes to what is standard error at that moment: a view on a terminal takes its place."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.stream = sys.stderr
+        super().emit(record)

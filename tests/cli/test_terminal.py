@@ -105,6 +105,18 @@ def test_failures_of_a_handful_stay_readable(
     assert all(f"{ref}http" in terminal.squeezed for ref in good[:5])
 
 
+@pytest.mark.slow
+def test_a_log_does_not_disturb_a_view(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each of its lines stays above the table, which is there once."""
+    monkeypatch.setenv("AITOEARN_LOG", "debug")
+    ref = service.do(service.emulator.add_image, ("generating", 1.5), "success")
+    terminal = Terminal(160)
+    assert terminal.run("wait", str(ref)) == 0
+    polls = [request for request in service.emulator.requests if request.ref == ref]
+    assert terminal.squeezed.count("DEBUGaitoearn_async:GET/api/ai/image/task/") == len(polls) > 1
+    assert sum(line.startswith("task ") for line in terminal.lines) == 1
+
+
 @pytest.mark.parametrize("columns", [80, 120])
 def test_lists_are_tables(
     service: Service, invoke: Invoke, monkeypatch: pytest.MonkeyPatch, columns: int

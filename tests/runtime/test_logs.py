@@ -125,12 +125,13 @@ def test_the_level_is_set_by_the_first_client(
 def test_a_handler_is_added_once_where_there_is_none(
     logger: logging.Logger, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """It writes to standard error, also where a view on a terminal has taken its place since."""
     monkeypatch.setenv("AITOEARN_LOG", "warning")
     err = io.StringIO()
-    monkeypatch.setattr(sys, "stderr", err)
     logger.propagate = False
     for _ in range(2):
         Client("k", base_url="http://127.0.0.1:1")
+    monkeypatch.setattr(sys, "stderr", err)
     logger.warning("seen")
     logger.info("not seen")
     (line,) = err.getvalue().splitlines()
