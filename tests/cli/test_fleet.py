@@ -291,7 +291,7 @@ def test_a_list_is_added_as_it_comes(tmp_path: Path, invoke: Invoke) -> None:
     assert "line 5: not a task" in said
 
 
-@pytest.mark.parametrize("kind", ["pipe", "file"])
+@pytest.mark.parametrize("kind", ["pipe", "file", "nothing"])
 def test_a_list_comes_from_standard_input(
     tmp_path: Path,
     virtual: Service,
@@ -299,9 +299,11 @@ def test_a_list_comes_from_standard_input(
     monkeypatch: pytest.MonkeyPatch,
     kind: str,
 ) -> None:
-    """A pipe, or a file."""
+    """A pipe, a file, or /dev/null, as of a job that nobody types for."""
     text = "image:1\n# not this\n\nimage:2\n"
-    if kind == "pipe":
+    if kind == "nothing":
+        there = os.open(os.devnull, os.O_RDONLY)
+    elif kind == "pipe":
         there, here = os.pipe()
         os.write(here, text.encode())
         os.close(here)
@@ -318,7 +320,8 @@ def test_a_list_comes_from_standard_input(
     finally:
         os.dup2(before, 0)
         os.close(before)
-    assert (added.status, added.out) == (0, "2 of 2 were new\n")
+    count = 0 if kind == "nothing" else 2
+    assert (added.status, added.out) == (0, f"{count} of {count} were new\n")
 
 
 @pytest.mark.parametrize(

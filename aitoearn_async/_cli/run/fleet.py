@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import errno
 import os
+import stat
 import sys
 from collections import Counter
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Generator, Sequence
@@ -218,7 +219,8 @@ class _Lines:
             raise OSError(error.errno, error.strerror, file) from None
 
     async def _lines(self) -> AsyncGenerator[bytes]:
-        async with _piped() if self._file == "-" else contextlib.nullcontext() as reader:
+        is_slow = self._file == "-" and _comes_slowly()
+        async with _piped() if is_slow else contextlib.nullcontext() as reader:
             if reader is not None:
                 async for line in _lines_of(reader):
                     yield line
@@ -241,9 +243,17 @@ async def _lines_of(reader: asyncio.StreamReader) -> AsyncIterator[bytes]:
     yield bytes(line)
 
 
+def _comes_slowly() -> bool:
+    """Return whether standard input can be waited for: files and /dev/null are always ready."""
+    with contextlib.suppress(OSError, ValueError):
+        mode = os.fstat(sys.stdin.fileno()).st_mode
+        return stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode) or sys.stdin.isatty()
+    return False
+
+
 @contextlib.asynccontextmanager
 async def _piped() -> AsyncGenerator[asyncio.StreamReader | None]:
-    """Read standard input as a stream that can be waited for; None where it is a file."""
+    """Read standard input as a stream that can be waited for; None where the system has none."""
     loop, reader = asyncio.get_running_loop(), asyncio.StreamReader()
     with contextlib.ExitStack() as stack:
         try:
