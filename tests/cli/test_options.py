@@ -205,6 +205,18 @@ def test_telemetry_that_cannot_be_had_is_named(
     assert os.listdir(tmp_path) == []
 
 
+def test_a_demo_without_a_place_for_its_files_names_it(
+    invoke: Invoke, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """It is not said of stdout that it cannot be written to."""
+    place = tmp_path / "full"
+    place.touch()
+    monkeypatch.setattr(tempfile, "tempdir", str(place))
+    result = invoke("demo")
+    assert result.status == 2
+    assert re.fullmatch(rf"{place}/aitoearn-demo-\w+: Not a directory\n", result.err)
+
+
 def test_where_nobody_answers_the_way_there_is_named(
     invoke: Invoke, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -271,6 +271,22 @@ def test_a_disk_that_is_full(
     assert "2 of 2 not known to have ended; " in result.err
 
 
+def test_a_file_that_cannot_be_cut_is_named(
+    service: Service, invoke: Invoke, files: Files, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As one that can only be added to, after a run that left half a line."""
+    files.ask_for("image:1")
+    files.out.write_bytes(line("image:1")[:9])
+
+    def truncate(self: io.FileIO, _: object) -> int:
+        raise OSError(errno.EPERM, os.strerror(errno.EPERM))
+
+    monkeypatch.setattr(io, "FileIO", type("Append", (io.FileIO,), {"truncate": truncate}))
+    result = invoke(*files.args)
+    assert (result.status, result.err) == (2, f"{files.out}: Operation not permitted\n")
+    assert not service.emulator.requests
+
+
 def test_a_wrong_key_ends_it_all(
     service: Service, invoke: Invoke, files: Files, monkeypatch: pytest.MonkeyPatch
 ) -> None:

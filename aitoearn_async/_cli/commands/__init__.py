@@ -18,7 +18,7 @@ from .. import PROGRAM
 from ..language import can_write, language_of, speaking, tr
 from ..options import types
 from ..options.groups import KEY
-from ..report.echo import echo_error, flush, prepare_streams, unwritable
+from ..report.echo import echo_error, flush, prepare_streams, unusable
 from ..report.exit_status import ExitStatus
 from . import fleet, look, make, play, wait
 from .group import Group
@@ -123,8 +123,7 @@ def _run(program: click.Group) -> int:
         echo_error(tr("interrupted"))
         return ExitStatus.INTERRUPTED
     except OSError as error:
-        # Of a help text: what a command does ends in a status.
-        return unwritable(error)
+        return unusable(error)
 
 
 def _show(error: click.ClickException) -> None:

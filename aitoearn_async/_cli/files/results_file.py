@@ -12,6 +12,8 @@ import os
 import stat
 import sys
 from collections import Counter
+from collections.abc import Generator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Self
 
@@ -108,7 +110,7 @@ class ResultsFile:
         ended: dict[str, TaskState] = {}
         end, whole = 0, True
         self._file.seek(0)
-        with open(self._file.fileno(), "rb", closefd=False) as lines:
+        with self._named(), open(self._file.fileno(), "rb", closefd=False) as lines:
             for number, text in enumerate(lines, 1):
                 line = self._read(number, text)
                 if line is None:
@@ -148,11 +150,17 @@ class ResultsFile:
         """
         self.check()
         rest = memoryview(line + b"\n")
-        try:
+        with self._named():
             while rest:
                 written = self._file.write(rest)
                 self._size += written
                 rest = rest[written:]
+
+    @contextmanager
+    def _named(self) -> Generator[None]:
+        """Within this block, make errors name the file."""
+        try:
+            yield
         except OSError as error:
             raise OSError(error.errno, error.strerror, self.path) from None
 

@@ -17,7 +17,7 @@ import click
 
 from ..language import tr
 from .exit_status import ExitStatus
-from .text import shown
+from .text import shown, shown_path
 
 _UNWRITABLE = "aitoearn-async"
 
@@ -91,8 +91,11 @@ def spinner(text: str) -> Generator[Callable[[str], None]]:
             status.stop()
 
 
-def unwritable(error: OSError) -> ExitStatus:
-    """Write that stdout cannot be written to, and discard what would follow."""
+def unusable(error: OSError) -> ExitStatus:
+    """Write which file cannot be used: stdout, where the error names none."""
+    if error.filename is not None:
+        echo_error(f"{shown_path(error.filename)}: {error.strerror}")
+        return ExitStatus.USAGE
     echo_error(tr("stdout cannot be written to: {reason}").format(reason=error.strerror))
     hush(sys.stdout)
     return ExitStatus.USAGE

@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from ..language import tr
-from ..report.echo import echo_error, hush, unwritable
+from ..report.echo import echo_error, hush, unusable
 from ..report.exit_status import ExitStatus
 
 _STOPPING = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
@@ -44,8 +44,7 @@ def execute(
     except* BrokenPipeError:
         hush(sys.stdout)
     except* OSError as group:
-        # What is left of them by here is of stdout: a full disk, mostly.
-        status = unwritable(_first(group))
+        status = unusable(_first(group))
     return when_interrupted() if status is ExitStatus.INTERRUPTED else status
 
 

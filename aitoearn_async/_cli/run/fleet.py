@@ -303,10 +303,5 @@ def _execute(
         except AiToEarnError as error:
             echo_error(str(error))
             return ExitStatus.SERVICE
-        except OSError as error:
-            if error.filename is None:
-                raise
-            echo_error(f"{error.filename}: {error.strerror}")
-            return ExitStatus.USAGE
 
     return execute(explained(), stopped)
