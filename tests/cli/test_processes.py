@@ -214,6 +214,20 @@ def test_a_disk_that_is_full(service: Service, invoke: Invoke, command: str) -> 
     assert done.err == "stdout cannot be written to: No space left on device\n"
 
 
+def test_a_disk_that_is_full_ends_a_long_list(
+    service: Service, invoke: Invoke, tmp_path: Path
+) -> None:
+    """Its last line says how far it has got, and then it is said of stdout."""
+    file = tmp_path / "refs.txt"
+    file.write_text(str(service.do(service.emulator.add_image, "success")))
+    with open("/dev/full", "w") as full:
+        done = invoke("wait", "--file", str(file), out=full)
+    assert done.status == 2
+    progress, said = done.err.splitlines()
+    assert progress.startswith("1 of 1 ended")
+    assert said == "stdout cannot be written to: No space left on device"
+
+
 @pytest.mark.slow
 def test_a_disk_that_is_full_ends_a_process(service: Service) -> None:
     """What is still buffered when the interpreter ends changes neither status nor words."""

@@ -11,7 +11,7 @@ from collections import Counter, deque
 
 from aitoearn_async import AiToEarnError, AnyTask, Batch, Outcome
 
-from ..files.results_file import ResultsFile
+from ..files.results_file import ResultsFile, ResultsFileLostError
 from ..report.exit_status import ExitStatus
 from ..report.progress import Progress, Throughput, time_left
 from ..report.reporters import Reporter
@@ -73,9 +73,11 @@ class BatchRun:
                     await self._take_all(batch, reporter)
                 if self._results is not None:
                     self._results.check()
-            except BrokenPipeError:
-                raise  # the reporter's: nobody looks any more
-            except (AiToEarnError, OSError) as error:
+            except (AiToEarnError, ResultsFileLostError) as error:
+                return error
+            except OSError as error:
+                if error.filename is None:
+                    raise  # the reporter's: stdout is full, or nobody looks any more
                 return error
         return None
 
