@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Any
 
 import structlog
@@ -19,11 +20,21 @@ class Structlog(Observer):
     bad ends at `warning`. Prompts and addresses of files are not told.
 
     Args:
-        logger: Any logger of structlog's. Default: `structlog.get_logger("aitoearn_async")`.
+        logger: Any logger of structlog's. Default: `structlog.get_logger("aitoearn_async")`, or
+            one to standard error as long as nobody has configured structlog.
     """
 
     def __init__(self, logger: Any = None) -> None:
-        self._logger: Any = structlog.get_logger("aitoearn_async") if logger is None else logger
+        self._given = logger
+
+    @property
+    def _logger(self) -> Any:
+        if self._given is not None:
+            return self._given
+        if structlog.is_configured():
+            return structlog.get_logger("aitoearn_async")
+        # structlog's own default is standard output, which has the results of a program.
+        return structlog.wrap_logger(structlog.PrintLogger(sys.stderr))
 
     def began(self, operation: Operation) -> None:
         event = f"aitoearn.{_name(operation)}.began"

@@ -185,6 +185,18 @@ async def test_structlog(aitoearn_service: Emulator, tmp_path: Path) -> None:
     assert "a cat" not in str(logs)
 
 
+async def test_structlog_leaves_standard_output_alone(
+    aitoearn_service: Emulator, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Where nobody has configured it: the results of a program are there."""
+    structlog.reset_defaults()
+    async with client_of(aitoearn_service, Structlog()) as client:
+        await client.wait_for(aitoearn_service.add_image())
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert "aitoearn.wait.ended" in err
+
+
 async def test_structlog_tells_of_the_breaker(aitoearn_service: Emulator) -> None:
     """When the service goes down, when it answers again, and when it is well."""
     refs = [aitoearn_service.add_image(("generating", 60), "success") for _ in range(30)]
