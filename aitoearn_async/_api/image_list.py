@@ -94,6 +94,8 @@ class ImageList(AsyncIterator[ListedImage]):
         self._next: PageRange | None = PageRange(0, page_size)
         self._ready: deque[ListedImage] = deque()
         self._seen: BoundedDict[str, None] = BoundedDict(_MOST_SEEN)
+        self._repeated = 0  # rows that were there before
+        self._total_at_first = 0
 
     def __aiter__(self) -> ImageList:
         return self
@@ -112,11 +114,15 @@ class ImageList(AsyncIterator[ListedImage]):
         page = await self._fetch(wanted.number, wanted.size)
         if wanted is not self._next:
             return  # another task that goes through the same list has had it meanwhile
+        if self.total is None:
+            self._total_at_first = page.total or 0
         self.total = page.total
-        before = len(self._seen)
-        self._ready.extend(_listed(row) for row in page.rows if is_id(row.id) and self._is_new(row))
-        is_repeated = len(self._seen) == before and not self._ready
-        self._next = None if is_repeated else wanted.following(len(page.rows), page.total)
+        new = [row for row in page.rows if self._is_new(row)]
+        self._ready.extend(_listed(row) for row in new if is_id(row.id))
+        self._repeated += len(page.rows) - len(new)
+        # Tasks made meanwhile push as many others onto pages still to come.
+        is_endless = not new and self._repeated > (page.total or 0) - self._total_at_first
+        self._next = None if is_endless else wanted.following(len(page.rows), page.total)
 
     def _is_new(self, row: LogRow) -> bool:
         if row.id in self._seen:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import re
 import time
 from collections.abc import Iterator
@@ -33,16 +34,18 @@ async def test_it_goes_through_all_pages_newest_first(
     assert whole.status == rows[0].status
 
 
+@pytest.mark.parametrize(("read", "more"), [(2, 1), (2, 2), (4, 2), (4, 4)])
 async def test_tasks_made_meanwhile_make_none_come_twice(
-    aitoearn_service: Emulator, aitoearn_client: Client
+    aitoearn_service: Emulator, aitoearn_client: Client, read: int, more: int
 ) -> None:
-    """They push the others onto pages still to come."""
+    """They push the others onto pages still to come: all of a page, or of several."""
     made = {aitoearn_service.add_image("success") for _ in range(6)}
     seen = []
     async for row in aitoearn_client.list_images(page_size=2):
         seen.append(row.ref)
-        if len(seen) == 2:
-            aitoearn_service.add_image("generating")
+        if len(seen) == read:
+            for _ in range(more):
+                aitoearn_service.add_image("generating")
     assert len(seen) == len(set(seen))
     assert made <= set(seen)
 
@@ -61,25 +64,26 @@ async def test_a_service_that_caps_its_pages_loses_no_row() -> None:
         assert len(server.heard) == 3
 
 
-async def test_it_tells_how_many_there_are_and_leaves_out_what_has_no_id() -> None:
+@pytest.mark.parametrize("size", [3, 2])
+async def test_it_tells_how_many_there_are_and_leaves_out_what_has_no_id(size: int) -> None:
     """A row that cannot be asked for is no task. Each page has a fresh address, past all caches."""
     ids = ["a/../b", "", "c" * 24, "x" * 129, "d" * 24]
     rows = [{"id": id, "status": "success", "type": "image"} for id in ids]
 
     def choose(heard: Heard) -> list[bytes]:
         page = int(re.findall(r"page=(\d+)", heard.path)[0])
-        return [http(envelope({"list": rows[3 * (page - 1) : 3 * page], "total": len(rows)}))]
+        shown = rows[size * (page - 1) : size * page]
+        return [http(envelope({"list": shown, "total": len(rows)}))]
 
     async with RawServer(choose) as server, server.client() as client:
-        listed = client.list_images(page_size=3)
+        listed = client.list_images(page_size=size)
         assert listed.total is None
         assert [row.id async for row in listed] == ["c" * 24, "d" * 24]
         assert listed.total == 5
-        again = [row async for row in client.list_images(page_size=3)]
+        again = [row async for row in client.list_images(page_size=size)]
         assert len(again) == 2
     fresh = [re.findall(r"[?&]_=([^&]+)", heard.path) for heard in server.heard]
-    assert len(fresh) == 4
-    assert len({each for (each,) in fresh}) == 4
+    assert len(fresh) == len({each for (each,) in fresh}) == 2 * math.ceil(5 / size)
 
 
 async def test_a_service_without_logs_says_so() -> None:
