@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from typing import TypeVar
 
 K = TypeVar("K")
 V = TypeVar("V")
 
 
-class BoundedDict(dict[K, V]):
-    """The latest entries, by when their keys were first put in.
+class BoundedDict(OrderedDict[K, V]):
+    """The latest entries, by when their keys were first put in. Threads may share one.
 
     Args:
         most: How many are kept.
@@ -22,4 +23,4 @@ class BoundedDict(dict[K, V]):
     def __setitem__(self, key: K, value: V) -> None:
         super().__setitem__(key, value)
         if len(self) > self._most:
-            del self[next(iter(self))]
+            self.popitem(last=False)  # in one step: another thread may do the same
