@@ -57,6 +57,7 @@ class Outcomes(AsyncIterator[Outcome[AnyTask]]):
         self._follow = follow
         self._ready: deque[tuple[str, bytes]] = deque()
         self._given: list[str] = []
+        self._is_in_hand = False  # the last of these: the next one has not been asked for
         self._few = False
         self._state = "not entered"
         self._reading = False
@@ -70,7 +71,8 @@ class Outcomes(AsyncIterator[Outcome[AnyTask]]):
 
     async def __aexit__(self, exc_type: type[BaseException] | None, *_: object) -> None:
         self._state = "closed"
-        done = self._given if exc_type is None else self._given[:-1]
+        is_given_back = exc_type is not None and self._is_in_hand
+        done = self._given[:-1] if is_given_back else self._given
         try:
             await uncancelled(self._queue.leave(done=done))
         except FleetError as error:
@@ -84,7 +86,7 @@ class Outcomes(AsyncIterator[Outcome[AnyTask]]):
             raise RuntimeError(f"these outcomes are {self._state}; iterate inside `async with`")
         if self._reading:
             raise RuntimeError("these outcomes are already being iterated by another task")
-        self._reading = True
+        self._reading, self._is_in_hand = True, False
         try:
             if not self._ready:
                 await self._fetch()
@@ -92,6 +94,7 @@ class Outcomes(AsyncIterator[Outcome[AnyTask]]):
             self._reading = False
         ref, line = self._ready.popleft()
         self._given.append(ref)
+        self._is_in_hand = True
         return Outcome[Any].from_json(line)
 
     async def _fetch(self) -> None:

@@ -301,6 +301,25 @@ async def test_a_reader_that_fails_while_the_engine_is_away_fails_as_it_did(
     assert sorted([outcome.ref for outcome in await all_outcomes(fleet)]) == sorted(refs)
 
 
+async def test_an_outcome_is_done_though_the_read_of_the_next_one_fails(
+    fleet: Fleet, crew: Workers, aitoearn_service: Emulator, cable: Cable
+) -> None:
+    """The next one was asked for, and that took too long: this one does not come again."""
+
+    async def read() -> None:
+        async with fleet.outcomes() as outcomes:
+            await anext(outcomes)
+            cable.pull()
+            asyncio.get_running_loop().call_later(1.0, cable.mend)
+            async with asyncio.timeout(0.5):
+                await anext(outcomes)
+
+    await ended(fleet, crew, aitoearn_service, 1)
+    with pytest.raises(TimeoutError):
+        await read()
+    assert (await fleet.status()).done == 1
+
+
 async def test_a_reader_whose_lease_was_lost_says_so_as_it_leaves(
     file: SqliteEngine,
     fleet: Fleet,
