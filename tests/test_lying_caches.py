@@ -64,3 +64,22 @@ async def test_pages_are_not_believed_unchanged_for_long(
     asked = _asked(service)
     assert asked[kind] < most_polls
     assert asked["logs"] < 100
+
+
+async def test_an_end_on_a_page_is_not_spoken_against_by_a_tag(
+    service: Emulator, client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A task whose tag stays the same is asked for without it, and pages go on to be used."""
+    plain = answers.answer
+
+    def lying(service: Any, request: Any, fault: Any) -> Any:
+        answer = plain(service, request, fault)
+        if request.route == "image":
+            answer.headers["ETag"] = 'W/"x"'
+            if "If-None-Match" in request.headers:
+                answer.body, answer.status = b"", 304
+        return answer
+
+    monkeypatch.setattr(answers, "answer", lying)
+    assert await _late(service, client, "image", [20 + n for n in range(30)]) < 8
+    assert _asked(service)["image"] < 60

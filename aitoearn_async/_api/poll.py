@@ -8,10 +8,13 @@ from __future__ import annotations
 
 import itertools
 import logging
+import math
 import sys
 from collections.abc import Awaitable, Callable, Coroutine
 from functools import partial
 from typing import Any, TypeVar, cast
+
+import msgspec
 
 from .._net.headers import matches
 from .._polling.wait.state import OWED, PollResult, WaitState
@@ -19,6 +22,7 @@ from .._transport.response import Response
 from .._verdict import Verdict
 from ..contract.endpoints import ENDPOINTS, Endpoint
 from ..contract.envelope import Codec, decode_head, decode_task
+from ..contract.refusal import refusal
 from ..contract.status import is_known
 from ..contract.tasks import AnyRef, Task, TaskRef
 from ..errors import NotAskedError, TransportError
@@ -37,6 +41,9 @@ _MOST_OF_A_WORD = 200
 """Characters of a status that are kept."""
 _MOST_UNCONDITIONAL = 1000
 """The most polls without a condition, after 304s in a row that could not be used."""
+_BELIEVED_SECONDS = 120.0
+"""Seconds for which a client believes that nothing has changed; then one poll asks afresh. A tag
+can stay the same for ever, and a cache can hide that it answers."""
 
 
 class Poller:
@@ -57,6 +64,7 @@ class Poller:
         self._numbers = itertools.count(1)
         self._seen_words: set[str] = set()
         self._conditional = _ConditionalPolls()
+        self._checked_at = math.nan
         self._check = RefusalCheck(caller.http.id_prefix, caller.http.credentials.shown)
         self._cache = CacheWatch()
         self._drafts = drafts
@@ -94,20 +102,15 @@ class Poller:
     async def _ask_now(
         self, ref: TaskRef[T], endpoint: Endpoint[T], deadline: float
     ) -> T | Verdict:
-        while True:
-            request_id = self._fresh_id()
-            question = self._question(ref, request_id, endpoint.codec, is_fresh=True)
-            path, is_past_caches = endpoint.path + ref.id, self._cache.is_seen
-            if is_past_caches:
-                path = self._caller.path_past_caches(path)
-            response = await self._http.send("GET", path, request_id, deadline, route=endpoint.path)
-            task = self._task(question, response)
-            # If a cache has answered, with an old state, it is asked past from now on.
-            if is_past_caches or not question.is_copy:
-                break
-        if isinstance(task, Verdict):
-            return await self._http.credentials.refresh_if_rejected(task, response, deadline)
-        return task
+        question = self._question(ref, self._fresh_id(), endpoint.codec, is_fresh=True)
+        path, route, request_id = self._path(ref, endpoint), endpoint.path, question.request_id
+        response = await self._http.send("GET", path, request_id, deadline, route=route)
+        result = await self._read(question, response, path, route, deadline)
+        return result if isinstance(result, Verdict) else cast("T", result.task)
+
+    def _path(self, ref: TaskRef[T], endpoint: Endpoint[T]) -> str:
+        path = endpoint.path + ref.id
+        return self._caller.path_past_caches(path) if self._cache.is_seen else path
 
     def _question(
         self, ref: TaskRef[T], request_id: str, codec: Codec[T], *, is_fresh: bool = False
@@ -142,18 +145,17 @@ class Poller:
     async def _poll_now(
         self, wait: WaitState[T], endpoint: Endpoint[T], deadline: float
     ) -> PollResult[T] | Verdict:
-        ref, path = wait.ref, endpoint.path + wait.ref.id
+        ref, path = wait.ref, self._path(wait.ref, endpoint)
         # The final poll reads the task whole, for the error of a wait that is given up.
         is_final = wait.final_poll_for is not None and wait.final_poll_for != OWED
-        known = None if is_final else wait.status
+        is_check = not is_final and wait.status is not None and self._is_check_due()
+        known = None if is_final or is_check else wait.status
         # All polls of a wait have the same: it is part of the response's bytes, and so of its ETag.
         request_id = f"{self._id_prefix}-{ref.id}"
         etag = self._conditional.etag_for(wait.validator) if known is not None else None
-        if is_final or wait.last_error is not None:
+        if is_final or is_check or wait.last_error is not None:
             # A poll that confirms another one must not be answered by a copy of its answer.
             request_id, etag = self._fresh_id(), None
-        if self._cache.is_seen:
-            path = self._caller.path_past_caches(path)  # which no cache has an answer to
         route = endpoint.path
         response = await self._http.send(
             "GET", path, request_id, deadline, route=route, etag=etag, is_final=is_final
@@ -173,54 +175,54 @@ class Poller:
                 # It is unchanged since another response than ours: that says nothing.
                 response = await self._http.send("GET", path, request_id, deadline, route=route)
         question = self._question(ref, request_id, endpoint.codec)
-        task = self._task(question, response)
-        if question.is_copy or isinstance(task, Verdict):
-            task, response = await self._ask_again(question, task, response, path, route, deadline)
-        if isinstance(task, Verdict):
-            settled = await self._drafts.look_up_if_due(ref, task, deadline)
-            if settled is None:
-                return task
-            return PollResult(sys.intern(settled.status), settled)
-        assert isinstance(response, Response)
+        result = await self._read(question, response, path, route, deadline)
+        if isinstance(result, Verdict):
+            settled = await self._drafts.look_up_if_due(ref, result, deadline)
+            return result if settled is None else PollResult(sys.intern(settled.status), settled)
         if wait.last_error is not None:
             self._drafts.note_good(ref)
-        return PollResult(
-            sys.intern(task.status),  # one copy of a word for all the waits that hold it
-            task,
-            response.validator,
-            response.sent,
-            bool(question.is_copy),
-            response.retry_after,
-        )
+        return self._checked(result, wait) if is_check else result
 
-    async def _ask_again(
+    def _checked(self, result: PollResult[T], wait: WaitState[T]) -> PollResult[T]:
+        """Return the result of a poll that was asked afresh to check what a wait knows."""
+        if result.status == wait.status:  # the tag of another request id fits no later answer
+            return msgspec.structs.replace(result, task=None, validator=wait.validator)
+        if result.validator is not None and result.validator == wait.validator:
+            self._conditional.note_wrong()
+        return result
+
+    async def _read(
         self,
         question: PollQuestion[T],
-        task: T | Verdict,
         response: Response | TransportError,
         path: str,
         route: str,
         deadline: float,
-    ) -> tuple[T | Verdict, Response | TransportError]:
-        """Repeat a poll that a cache has answered, or that something on the way has refused.
+    ) -> PollResult[T] | Verdict:
+        """Read a response whole.
 
-        After a copy, it is repeated past the cache. If that brings nothing, something on the way
-        refuses the query: better a cache's answer than none. Any other result stays as it is.
+        Where a cache has answered, it is gone past. Where something on the way refuses the query
+        that this takes, a cache's answer is better than none.
         """
-        credentials = self._http.credentials
-        if isinstance(task, Verdict):
-            task = await credentials.refresh_if_rejected(task, response, deadline)
-        is_refused = isinstance(task, Verdict) and isinstance(response, Response)
+        result = await self._result(question, response, deadline)
         plain = route + question.ref.id
-        if not (question.is_copy if path == plain else is_refused):
-            return task, response
-        other = self._caller.path_past_caches(plain) if path == plain else plain
-        response = await self._http.send("GET", other, question.request_id, deadline, route=route)
+        is_plain = path == plain
+        is_copy = isinstance(result, PollResult) and result.stored
+        if not (is_copy if is_plain else _is_refused(question, result, response)):
+            return result
+        other = self._caller.path_past_caches(plain) if is_plain else plain
+        again = await self._http.send("GET", other, question.request_id, deadline, route=route)
         question.is_copy = None
-        task = self._task(question, response)
-        if isinstance(task, Verdict):
-            task = await credentials.refresh_if_rejected(task, response, deadline)
-        return task, response
+        second = await self._result(question, again, deadline)
+        return result if is_plain and _is_refused(question, second, again) else second
+
+    def _is_check_due(self) -> bool:
+        """Return whether a task whose status is known is to be asked for afresh."""
+        now = self._caller.lifetime.time()
+        if now < self._checked_at + _BELIEVED_SECONDS:
+            return False
+        is_first, self._checked_at = math.isnan(self._checked_at), now
+        return not is_first
 
     def _is_unchanged(
         self,
@@ -253,21 +255,28 @@ class Poller:
         self._caller.accept(response, ref.id)
         return True
 
-    def _task(self, question: PollQuestion[T], response: Response | TransportError) -> T | Verdict:
-        """Return the whole task of a response, or the verdict on it."""
-        result = self._caller.read(response, question)
-        if isinstance(result, Verdict):
-            if not isinstance(result.error, NotAskedError):
-                result.error.ref = cast("AnyRef", question.ref)
-            return result
+    async def _result(
+        self, question: PollQuestion[T], response: Response | TransportError, deadline: float
+    ) -> PollResult[T] | Verdict:
+        task = self._caller.read(response, question)
+        if isinstance(task, Verdict):
+            if not isinstance(task.error, NotAskedError):
+                task.error.ref = cast("AnyRef", question.ref)
+            return await self._http.credentials.refresh_if_rejected(task, response, deadline)
         assert isinstance(response, Response)
-        if question.is_copy is None:
-            question.is_copy = response.is_stored
-        if question.is_copy:
+        is_copy = response.is_stored if question.is_copy is None else question.is_copy
+        if is_copy:
             self._cache.note(response)
-        if result.status not in self._seen_words:
-            self._note_word(result.status)
-        return result
+        if task.status not in self._seen_words:
+            self._note_word(task.status)
+        return PollResult(
+            sys.intern(task.status),  # one copy of a word for all the waits that hold it
+            task,
+            response.validator,
+            response.sent,
+            is_copy,
+            response.retry_after,
+        )
 
     def _note_word(self, word: str) -> None:
         """Log a status word that is not known, the first time that it comes."""
@@ -281,8 +290,18 @@ class Poller:
         logger.warning("unknown status %.60r: taken to mean that the task still runs", shown)
 
 
+def _is_refused(
+    question: PollQuestion[T], result: PollResult[T] | Verdict, response: Response | TransportError
+) -> bool:
+    """Return whether there is a no that may not be the service's."""
+    if not isinstance(result, Verdict) or not isinstance(response, Response):
+        return False
+    no = refusal(response.body)
+    return no is None or no.code is None or no.request_id != question.request_id
+
+
 class _ConditionalPolls:
-    """Decides whether a poll asks for a 304: some proxies spoil them.
+    """Decides whether a poll asks for a 304: some proxies spoil them, and some servers lie.
 
     A spoiled 304 costs a second request. After one, some polls ask without a condition, and twice
     as many after the next one.
@@ -306,3 +325,7 @@ class _ConditionalPolls:
         """Note a 304 that had to be asked again."""
         self._next = min(2 * self._next + 1, _MOST_UNCONDITIONAL)
         self._left = self._next
+
+    def note_wrong(self) -> None:
+        """Note a tag that is that of another status, too."""
+        self._left = self._next = _MOST_UNCONDITIONAL

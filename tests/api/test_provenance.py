@@ -21,6 +21,7 @@ from aitoearn_async import (
 from aitoearn_async._api import provenance
 from aitoearn_async._api.provenance import RefusalCheck
 from aitoearn_async.contract.refusal import Refusal
+from tests.polling.model import now
 from tests.support.raw_server import (
     ID,
     REF,
@@ -93,6 +94,29 @@ async def test_a_cache_that_says_nothing_is_found_out_by_the_last_poll() -> None
 
     async with RawServer(cache) as server, server.client() as client:
         assert (await client.wait_for(REF, timeout=60, wait=wait_fixed(5))).status == "success"
+
+
+@pytest.mark.parametrize("has_tag", [True, False], ids=["a tag that stays", "a silent cache"])
+async def test_unchanged_is_not_believed_for_longer_than_two_minutes(has_tag: bool) -> None:
+    """Then a task is asked for afresh. What was told wrong is not asked for any more."""
+    began, kept = now(), dict[str, bytes]()
+
+    def service(heard: Heard) -> Iterable[Part]:
+        if has_tag and heard.header("If-None-Match"):
+            return [http(b"", 304, TAG)]
+        path, *query = heard.path.split("?")
+        status = "success" if heard.at > began + 30 else "generating"
+        _, answer = good(status)(heard)
+        assert isinstance(answer, bytes)
+        if has_tag:
+            return [answer.replace(b"\r\n\r\n", b'\r\nETag: W/"x"\r\n\r\n', 1)]
+        return [answer if query else kept.setdefault(path, answer)]
+
+    async with RawServer(service) as server, server.client() as client:
+        for number, most in ((0, 131), (1, 36)):
+            began = now()
+            await client.wait_for(ImageRef(f"{number:024x}"), wait=wait_fixed(5))
+            assert 30 < now() - began < most
 
 
 async def test_a_get_is_not_answered_with_anothers_answer() -> None:
@@ -194,6 +218,32 @@ async def test_what_takes_no_query_is_asked_without_one() -> None:
 
     async with RawServer(strict) as server, server.client() as client:
         assert (await client.wait_for(REF, timeout=60, wait=wait_fixed(10))).status == "success"
+
+
+@pytest.mark.parametrize("status", [403, 502])
+async def test_a_get_of_what_takes_no_query_is_answered_without_one(status: int) -> None:
+    """The first one too, which finds the cache."""
+
+    def strict(heard: Heard) -> Iterable[Part]:
+        return [http(b"<html>", status) if "?" in heard.path else stored("generating", Age="3")]
+
+    async with RawServer(strict) as server, server.client(attempts=1) as client:
+        for _ in range(2):
+            assert (await client.get(REF)).status == "generating"
+
+
+async def test_a_no_of_the_service_past_a_cache_is_believed() -> None:
+    """Though the cache still has the task."""
+
+    def cache(heard: Heard) -> Iterable[Part]:
+        return refuse(404)(heard) if "?" in heard.path else [stored("generating", Age="34")]
+
+    async with RawServer(cache) as server, server.client() as client:
+        for _ in range(2):
+            with pytest.raises(TaskNotFoundError):
+                await client.get(REF)
+        with pytest.raises(TaskNotFoundError):
+            await client.wait_for(REF, timeout=60, wait=wait_fixed(5))
 
 
 async def test_copies_are_told_of_when_time_is_over() -> None:
