@@ -23,7 +23,7 @@ from .._resilience.retry import Retrier
 from .._runtime.lifetime import Lifetime
 from .._transport.http import Http
 from .._transport.response import Response
-from .._verdict import Verdict, longer
+from .._verdict import NO_TURN, Verdict, longer
 from ..contract.envelope import Envelope, LateDecoder, Malformed, decode
 from ..contract.refusal import Refusal, refusal
 from ..errors import (
@@ -33,6 +33,7 @@ from ..errors import (
     ConnectionFailedError,
     NotAskedError,
     RateLimitError,
+    RequestTimeoutError,
     TransportError,
     UnexpectedResponseError,
 )
@@ -42,6 +43,11 @@ from .refusals import broken, refused, rejected
 T = TypeVar("T")
 
 logger: logging.Logger = logging.getLogger("aitoearn_async")
+
+_BEHIND_ANOTHER = (
+    "not sent, because another request of this client for the same video, or a page of videos, was "
+    "not answered in time"
+)
 
 
 class ReadResponse(msgspec.Struct, Generic[T], frozen=True):
@@ -106,7 +112,7 @@ class ApiCaller:
         data: bytes | None = None,
         final: Callable[[AiToEarnError], bool] | None = None,
         is_list: bool = False,
-        turn: Callable[[float], AbstractAsyncContextManager[None]] | None = None,
+        turn: Callable[[float], AbstractAsyncContextManager[bool]] | None = None,
     ) -> T:
         """Ask, in up to `attempts` requests, for something that spends nothing.
 
@@ -117,14 +123,17 @@ class ApiCaller:
             final: Tells which errors are not worth a retry, although they look transient.
             is_list: It is a page of a list. No cache may answer, not even one that ignores
                 headers, and it is left alone first for as long as its last answer said.
-            turn: Returns a block that each request is sent in, from its deadline.
+            turn: Returns a block that each request is sent in, from its deadline. Entering it tells
+                whether it is sent.
 
         Raises:
             AiToEarnError: It did not come.
         """
 
         async def attempt(deadline: float) -> T | Verdict:
-            async with nullcontext() if turn is None else turn(deadline):
+            async with nullcontext(True) if turn is None else turn(deadline) as is_its_turn:
+                if not is_its_turn:
+                    return self.no_turn(path)
                 answer = await self.ask(path, decoder, deadline, data=data, is_list=is_list)
             result = answer.result
             if final is not None and isinstance(result, Verdict) and final(result.error):
@@ -267,6 +276,10 @@ class ApiCaller:
     def _stray(self, why: str, response: Response, request_id: str) -> UnexpectedResponseError:
         self.http.drop(response)
         return UnexpectedResponseError(f"{why}, not ours", request_id, 200, label="stray answer")
+
+    def no_turn(self, subject: str) -> Verdict:
+        """Return the verdict on a request that has not got its turn among those for videos."""
+        return self._note(subject, Verdict.on(RequestTimeoutError(_BEHIND_ANOTHER, label=NO_TURN)))
 
     def _note(self, subject: str, verdict: Verdict) -> Verdict:
         """Count a request that came to nothing, and log it."""

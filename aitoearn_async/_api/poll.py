@@ -92,12 +92,18 @@ class Poller:
         endpoint: Endpoint[T] = ENDPOINTS[type(ref)]
         if endpoint.may_write is not None:
             ask = partial(self._ask_now, ref, endpoint, deadline)
-            return self._in_turn(self._turns.video(ref.id, deadline), ask)
+            return self._in_turn(ref, self._turns.video(ref.id, deadline), ask)
         return self._ask_now(ref, endpoint, deadline)
 
-    async def _in_turn(self, turn: VideoTurn, ask: Callable[[], Awaitable[R]]) -> R:
-        async with turn:
-            return await ask()
+    async def _in_turn(
+        self, ref: TaskRef[Any], turn: VideoTurn, ask: Callable[[], Awaitable[R | Verdict]]
+    ) -> R | Verdict:
+        async with turn as is_its_turn:
+            if is_its_turn:
+                return await ask()
+        verdict = self._caller.no_turn(ref.id)
+        verdict.error.ref = cast("AnyRef", ref)
+        return verdict
 
     async def _ask_now(
         self, ref: TaskRef[T], endpoint: Endpoint[T], deadline: float
@@ -139,7 +145,7 @@ class Poller:
             writes = wait.latest is None or may_write(wait.latest)
             ask = partial(self._poll_now, wait, endpoint, deadline)
             turn = self._turns.video(wait.ref.id, deadline, writes=writes)
-            return self._in_turn(turn, ask)
+            return self._in_turn(wait.ref, turn, ask)
         return self._poll_now(wait, endpoint, deadline)
 
     async def _poll_now(

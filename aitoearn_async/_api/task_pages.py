@@ -109,7 +109,9 @@ class TaskPages:
         path = VIDEO_LIST.format(page=number, size=size)
         if rest := self._caller.rest_of(path):
             return Verdict.on(NotAskedError("the list is to be left alone", retry_after=rest))
-        async with self._turns.page(deadline):
+        async with self._turns.page(deadline) as is_its_turn:
+            if not is_its_turn:
+                return self._caller.no_turn(path)
             answer = await self._caller.ask(path, page_decoder, deadline, is_list=True)
         result, response = answer.result, answer.response
         if isinstance(result, Verdict):

@@ -10,6 +10,8 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
 from .._runtime.lifetime import Lifetime, Timeout
 
@@ -28,21 +30,28 @@ class Turns:
     def video(self, id: str, deadline: float, *, writes: bool = True) -> VideoTurn:
         """Return a block in which no other request asks for a video.
 
+        Entering it tells whether anything may be sent: not where the deadline came first.
+
         Args:
             id: The video.
-            deadline: The moment of the client's clock from which on nobody waits any more: a
-                request would come to nothing then.
+            deadline: A moment of the client's clock.
             writes: The service may write for it: it may belong to a group.
         """
         return VideoTurn(self._of_one, id, self._of_all, deadline, writes=writes)
 
-    def page(self, deadline: float) -> PageTurn:
+    @asynccontextmanager
+    async def page(self, deadline: float) -> AsyncIterator[bool]:
         """Return a block in which nothing else asks for a video that the service may write for.
 
         Args:
             deadline: As in `video`.
         """
-        return PageTurn(self._of_all, deadline)
+        is_its_turn = await self._of_all.enter(deadline, alone=True)
+        try:
+            yield is_its_turn
+        finally:
+            if is_its_turn:
+                self._of_all.leave()
 
     @property
     def are_idle(self) -> bool:
@@ -114,24 +123,6 @@ class Queue:
             self._waiting.popleft()
 
 
-class PageTurn:
-    """The turn of a page of the list, to be used with `async with`."""
-
-    __slots__ = ("_deadline", "_is_ours", "_queue")
-
-    def __init__(self, queue: Queue, deadline: float) -> None:
-        self._queue = queue
-        self._deadline = deadline
-        self._is_ours = False
-
-    async def __aenter__(self) -> None:
-        self._is_ours = await self._queue.enter(self._deadline, alone=True)
-
-    async def __aexit__(self, *_: object) -> None:
-        if self._is_ours:
-            self._queue.leave()
-
-
 class VideoTurn:
     """The turn of one video, to be used with `async with`."""
 
@@ -147,14 +138,16 @@ class VideoTurn:
         self._writes = writes
         self._entered: list[Queue] = []
 
-    async def __aenter__(self) -> None:
+    async def __aenter__(self) -> bool:
         own = self._of_one.get(self._id)
         if own is None:
             own = self._of_one[self._id] = Queue(self._of_all.lifetime)
         try:
             for queue in (own, self._of_all) if self._writes else (own,):
-                if await queue.enter(self._deadline, alone=queue is own):
-                    self._entered.append(queue)
+                if not await queue.enter(self._deadline, alone=queue is own):
+                    return False
+                self._entered.append(queue)
+            return True
         except BaseException:
             self._leave()
             raise

@@ -9,7 +9,13 @@ from typing import Any
 import pytest
 from tenacity import wait_fixed
 
-from aitoearn_async import Client, GenerateVideo, RequestTimeoutError, VideoRef
+from aitoearn_async import (
+    Client,
+    GenerateVideo,
+    RequestTimeoutError,
+    VideoRef,
+    WaitTimeoutError,
+)
 from aitoearn_async._api.turns import Turns
 from aitoearn_async._runtime.lifetime import Lifetime
 from aitoearn_async.emulator import Emulator, Fault
@@ -24,8 +30,13 @@ async def service() -> AsyncIterator[Emulator]:
         yield emulator
 
 
-def client_of(service: Emulator, request_timeout: float = 30.0) -> Client:
-    return Client(service.api_key, base_url=service.url, request_timeout=request_timeout)
+def client_of(service: Emulator, request_timeout: float = 30.0, attempts: int = 3) -> Client:
+    return Client(
+        service.api_key,
+        base_url=service.url,
+        request_timeout=request_timeout,
+        attempts=attempts,
+    )
 
 
 async def finished(client: Client) -> VideoRef:
@@ -125,6 +136,36 @@ async def test_nobody_waits_for_a_turn_past_the_deadline(service: Emulator) -> N
         results = await asyncio.gather(*(client.get(ref) for _ in range(3)), return_exceptions=True)
         assert all(isinstance(result, RequestTimeoutError) for result in results)
         assert asyncio.get_running_loop().time() - began < 7
+
+
+async def test_what_gets_no_turn_is_not_sent(service: Emulator) -> None:
+    """The service would write twice. It is not blamed for being slow, and was never asked."""
+    async with client_of(service) as client:
+        ref = await finished(client)
+        service.fault(Fault(delay=20.0), times=None)
+        first = asyncio.ensure_future(client.get(ref))
+        await asyncio.sleep(1)
+        with pytest.raises(WaitTimeoutError, match="never asked") as caught:
+            await client.wait_for(ref, timeout=10)
+        assert "not sent, because another request" in str(caught.value.__cause__)
+        assert (await first).status == "SUCCESS"
+        assert sum(request.ref == ref for request in service.requests) == 1
+
+
+async def test_a_page_that_gets_no_turn_is_not_sent(service: Emulator) -> None:
+    """Neither one of a list, nor one of a batch, which polls singly then."""
+    async with client_of(service, request_timeout=100.0, attempts=1) as client:
+        other, refs = await finished(client), [service.add_video("SUCCESS") for _ in range(12)]
+        service.fault(Fault(delay=99.0), ref=other, times=None)
+        calls: list[asyncio.Future[Any]] = [asyncio.ensure_future(client.get(other))]
+        await asyncio.sleep(1)
+        assert all(outcome.ok for outcome in await client.wait_all(refs))
+        assert not any(request.route == "videos" for request in service.requests)
+        service.fault(Fault(stall="head"), route="videos", times=None)
+        calls += [asyncio.ensure_future(listed(client)) for _ in range(3)]
+        results = await asyncio.gather(*calls, return_exceptions=True)
+        assert sum("not sent" in str(result) for result in results) == 2
+        assert sum(request.route == "videos" for request in service.requests) == 1
 
 
 async def test_a_turn_that_nobody_takes_leaves_nothing() -> None:
