@@ -14,10 +14,11 @@ from typing import Any, NamedTuple, TypeVar
 import msgspec
 
 from .._net.headers import http_date
+from .._polling.rounds.page_scan import PageRange
 from .._runtime.bounded_dict import BoundedDict
 from .._transport.response import Response
 from .._verdict import Verdict
-from ..contract.endpoints import LOGS, MOST_ROWS, LogRow, endpoint_of, log_decoder
+from ..contract.endpoints import LOGS, MOST_ROWS, LogPage, LogRow, endpoint_of, log_decoder
 from ..contract.requests import TaskRequest
 from ..contract.tasks import AnyTask, TaskRef, is_id
 from ..errors import AiToEarnError, ApiError
@@ -163,21 +164,23 @@ class SubmitReconciler:
     async def _recent(self, kind: str, sent: float, deadline: float) -> _NewRows | AiToEarnError:
         recent = _NewRows([], 0, False)
         for size in _PAGES:
-            rows, now = await self._rows(kind, size, deadline)
-            if isinstance(rows, AiToEarnError):
-                return rows
+            page, now = await self._page(kind, size, deadline)
+            if isinstance(page, AiToEarnError):
+                return page
+            rows, is_cut = page.rows, PageRange(0, size).is_cut(len(page.rows), page.total)
             # By the service's clock, as far as it tells: this machine's may be wrong.
             ago = timedelta(seconds=self._lifetime.time() - sent)
             since = ((now or datetime.now(UTC)) - ago - _SLACK).timestamp()
             made = [row for row in rows if (row.times.submitted or since) >= since]
-            recent = _NewRows(made, len(rows), len(made) < size)
+            is_all = len(made) < len(rows) or (len(rows) < size and not is_cut)
+            recent = _NewRows(made, len(rows), is_all)
             if recent.is_all:
                 break
         return recent
 
-    async def _rows(
+    async def _page(
         self, kind: str, size: int, deadline: float
-    ) -> tuple[list[LogRow] | AiToEarnError, datetime | None]:
+    ) -> tuple[LogPage | AiToEarnError, datetime | None]:
         path = LOGS.format(kind=kind, page=1, size=size)
         answer = await self._caller.ask(path, log_decoder, deadline, is_list=True)
         result, response = answer.result, answer.response
@@ -187,7 +190,7 @@ class SubmitReconciler:
             return error, None
         assert isinstance(response, Response)
         self._is_missing = False
-        return result.rows, http_date(response.headers.get("Date", ""))
+        return result, http_date(response.headers.get("Date", ""))
 
     async def _whole(self, ref: TaskRef[Any], deadline: float) -> AnyTask | None:
         try:

@@ -22,7 +22,7 @@ from aitoearn_async import (
 )
 from aitoearn_async._api import reconcile
 from aitoearn_async._runtime.bounded_dict import BoundedDict
-from aitoearn_async.emulator import Emulator, Fault
+from aitoearn_async.emulator import Emulator, Fault, lists
 
 IMAGE = GenerateImage(model="gpt-image-2", prompt="a cat", n=2)
 VIDEO = GenerateVideo(model="sora-2", prompt="rain")
@@ -309,14 +309,24 @@ async def test_a_busy_account_is_looked_through(
     assert any("pageSize=1000&" in path for path in pages)
 
 
-@pytest.mark.parametrize("how", ["more candidates than are asked for", "more rows than are read"])
+@pytest.mark.parametrize(
+    "how",
+    [
+        "more candidates than are asked for",
+        "more rows than are read",
+        "more rows than the service gives at a time",
+    ],
+)
 async def test_an_account_that_is_too_busy_leaves_it_uncertain(
     how: str, aitoearn_service: Emulator, aitoearn_client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """That none of those fits says nothing of the others."""
     model = IMAGE.model if "candidates" in how else "another"
     monkeypatch.setattr(reconcile, "_MOST_CANDIDATES", 5)
-    monkeypatch.setattr(reconcile, "_PAGES", (5, 8))
+    if "gives" in how:
+        monkeypatch.setattr(lists._Page, "of", lambda _, rows: rows[:4])
+    else:
+        monkeypatch.setattr(reconcile, "_PAGES", (5, 8))
     aitoearn_service.fault(Fault(code=500, creates=False), route="submits")
     aitoearn_service.fault(Fault(delay=0.5), route="logs")
     call = asyncio.ensure_future(aitoearn_client.submit(IMAGE))
