@@ -257,7 +257,7 @@ class ContractError(AiToEarnError):
 
 
 _OF_THE_CLIENT = ("_look", "_sent")
-Look = Callable[[TaskRequest[Any], float], Awaitable[tuple[Any, bool, str]]]
+Look = Callable[[TaskRequest[Any], Any], Awaitable[tuple[Any, bool, str]]]
 """Looks for a task: its ref, whether that is certain, and what was looked at."""
 
 
@@ -276,7 +276,7 @@ class SubmitUncertainError(AiToEarnError):
     """
 
     _look: Callable[[], Look | None] | None = None
-    _sent: float = 0.0
+    _sent: Any = None
 
     def __init__(
         self,
@@ -291,7 +291,7 @@ class SubmitUncertainError(AiToEarnError):
         self.request_id = request_id
         self.sent_at = sent_at
 
-    def searchable(self, look: Callable[[], Look | None], sent: float) -> None:
+    def searchable(self, look: Callable[[], Look | None], sent: Any) -> None:
         """Let `search()` look, for as long as the client is held. Not for callers."""
         self._look, self._sent = look, sent
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import math
+import time
 from collections.abc import AsyncIterator, Callable, Iterable
 from datetime import timedelta
 from pathlib import Path
@@ -250,9 +251,12 @@ async def test_extra_fields_are_sent(aitoearn_client: Client, aitoearn_service: 
 
 
 async def test_the_list_of_models_is_kept_for_five_minutes(
-    caplog: pytest.LogCaptureFixture,
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What is submitted meanwhile is compared with it. A model that cannot be read is told of."""
+    """What is submitted meanwhile is compared with it. A model that cannot be read is told of.
+
+    It grows old while the machine sleeps, too.
+    """
     entries = [{"name": "gpt-image-2", "pricing": "3"}, {"name": 5}]
 
     def script(heard: Heard) -> Iterable[Part]:
@@ -265,9 +269,13 @@ async def test_the_list_of_models_is_kept_for_five_minutes(
             await client.submit(CAT, check=True)
             assert await client.price(request) == 3
             assert sum(heard.method == "GET" for heard in server.heard) == lists
+        woken = time.time() + 301
+        monkeypatch.setattr(time, "time", lambda: woken)
+        assert await client.price(request) == 3
+        assert sum(heard.method == "GET" for heard in server.heard) == 3
         assert [model.name for model in await client.image_models()] == ["gpt-image-2"]
     warned = [each.getMessage() for each in caplog.records if each.levelname == "WARNING"]
-    assert len(warned) == 3
+    assert len(warned) == 4
     assert all("a model of" in text and "is left out" in text for text in warned)
 
 

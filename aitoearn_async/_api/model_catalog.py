@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
+from .._runtime.clock import Moment
 from .._runtime.joint_calls import JointCalls
 from ..contract.catalog import Model, model_of, objection, price_of
 from ..contract.endpoints import Catalog, entries_decoder, submit_of
@@ -32,7 +33,7 @@ class ModelCatalog:
 
     def __init__(self, caller: ApiCaller) -> None:
         self._caller = caller
-        self._known: dict[str, tuple[float, Sequence[Any]]] = {}
+        self._known: dict[str, tuple[Moment, Sequence[Any]]] = {}
         self._asking = JointCalls(AiToEarnError)
 
     def leave_loop(self) -> None:
@@ -53,7 +54,7 @@ class ModelCatalog:
             except (ValueError, RecursionError) as exc:
                 reason = self._caller.http.credentials.shown(str(exc))
                 logger.warning("a model of %s is left out: %s", catalog.path, reason)
-        self._known[catalog.path] = self._caller.lifetime.time(), tuple(models)
+        self._known[catalog.path] = self._caller.lifetime.moment(), tuple(models)
         return models
 
     async def check(self, request: TaskRequest[Any], catalog: Catalog[Any]) -> None:
@@ -105,7 +106,7 @@ class ModelCatalog:
         return await self._asking.call(catalog.path, partial(self._known_or_asked, catalog))
 
     async def _known_or_asked(self, catalog: Catalog[M]) -> Sequence[M]:
-        at, models = self._known.get(catalog.path, (0.0, ()))
-        if not models or self._caller.lifetime.time() > at + _FRESH_SECONDS:
+        at, models = self._known.get(catalog.path, (None, ()))
+        if at is None or not models or self._caller.lifetime.age(at) > _FRESH_SECONDS:
             models = await self.models(catalog)
         return models

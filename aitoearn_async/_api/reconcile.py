@@ -16,6 +16,7 @@ import msgspec
 from .._net.headers import http_date
 from .._polling.rounds.page_scan import PageRange
 from .._runtime.bounded_dict import BoundedDict
+from .._runtime.clock import Moment
 from .._transport.response import Response
 from .._verdict import Verdict
 from ..contract.endpoints import LOGS, MOST_ROWS, LogPage, LogRow, endpoint_of, log_decoder
@@ -89,7 +90,7 @@ class SubmitReconciler:
         _receipts[self._service, ref] = None
 
     async def reconcile(
-        self, request: TaskRequest[R], sent: float, deadline: float, *, answered: bool
+        self, request: TaskRequest[R], sent: Moment, deadline: float, *, answered: bool
     ) -> Reconciliation:
         """Look several times, until a task fits or none has shown for some seconds.
 
@@ -99,8 +100,8 @@ class SubmitReconciler:
 
         Args:
             request: As it was sent.
-            sent: The moment of the client's clock at which the submit began.
-            deadline: The moment of that clock after which there is no further look.
+            sent: The moment when the submit began.
+            deadline: The moment of the client's clock after which there is no further look.
             answered: The service itself has answered the submit.
         """
         found, is_sure = Reconciliation(None, False, "nothing was looked at"), False
@@ -117,7 +118,7 @@ class SubmitReconciler:
             return self._claim(found)
         return found._replace(ref=None, is_settled=found.is_settled and found.ref is None)
 
-    async def search(self, request: TaskRequest[Any], sent: float) -> Reconciliation:
+    async def search(self, request: TaskRequest[Any], sent: Moment) -> Reconciliation:
         """Look once, within the time of one request."""
         deadline = self._lifetime.time() + self._caller.http.request_timeout
         return self._claim(await self.look(request, sent, deadline))
@@ -134,7 +135,9 @@ class SubmitReconciler:
     def _is_anothers(self, ref: TaskRef[Any]) -> bool:
         return ref in self._claimed or (self._service, ref) in _receipts
 
-    async def look(self, request: TaskRequest[Any], sent: float, deadline: float) -> Reconciliation:
+    async def look(
+        self, request: TaskRequest[Any], sent: Moment, deadline: float
+    ) -> Reconciliation:
         """Look once."""
         recent = await self._recent(request.kind, sent, deadline)
         if isinstance(recent, AiToEarnError):
@@ -161,15 +164,16 @@ class SubmitReconciler:
             return Reconciliation(fitting[0], True, looked_at)
         return Reconciliation(None, is_all and not fitting, looked_at)
 
-    async def _recent(self, kind: str, sent: float, deadline: float) -> _NewRows | AiToEarnError:
+    async def _recent(self, kind: str, sent: Moment, deadline: float) -> _NewRows | AiToEarnError:
         recent = _NewRows([], 0, False)
         for size in _PAGES:
             page, now = await self._page(kind, size, deadline)
             if isinstance(page, AiToEarnError):
                 return page
             rows, is_cut = page.rows, PageRange(0, size).is_cut(len(page.rows), page.total)
-            # By the service's clock, as far as it tells: this machine's may be wrong.
-            ago = timedelta(seconds=self._lifetime.time() - sent)
+            # By the service's clock, as far as it tells: this machine's may be wrong. To look back
+            # too far only brings more candidates.
+            ago = timedelta(seconds=self._lifetime.age(sent))
             since = ((now or datetime.now(UTC)) - ago - _SLACK).timestamp()
             made = [row for row in rows if (row.times.submitted or since) >= since]
             is_all = len(made) < len(rows) or (len(rows) < size and not is_cut)

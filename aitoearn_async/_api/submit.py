@@ -20,6 +20,7 @@ from .._net.connection import RequestBody
 from .._resilience.breaker import BreakerState
 from .._resilience.charges import is_trouble
 from .._runtime.bounded_dict import BoundedDict
+from .._runtime.clock import Moment
 from .._transport.response import Response
 from .._uploads.store import Progress
 from .._verdict import Verdict
@@ -143,6 +144,7 @@ class Submitter:
             failed = result.error
             is_refused = is_not_taken(failed, response) and not _has_receipt(response, row)
             if body.whole and not is_refused:
+                assert body.sent is not None
                 return await self._settle(request, failed, at, body.sent)
         except ClientClosedError as closed:
             if not body.whole:
@@ -158,7 +160,7 @@ class Submitter:
         return await self._http.credentials.refresh_if_rejected(result, response, deadline)
 
     async def _settle(
-        self, request: TaskRequest[R], failed: AiToEarnError, at: datetime, sent: float
+        self, request: TaskRequest[R], failed: AiToEarnError, at: datetime, sent: Moment
     ) -> R | Verdict:
         """Look whether the task was made; raise where that cannot be told."""
         until = self._lifetime.time() + self._http.request_timeout

@@ -17,6 +17,7 @@ import msgspec
 from .._downloads.filenames import SUFFIXES
 from .._downloads.retry_policy import backoff_delay
 from .._runtime.bounded_dict import BoundedDict
+from .._runtime.clock import Moment
 from .._runtime.joint_calls import JointCalls
 from .._runtime.lifetime import Lifetime, Timeout
 from .._uploads.content import Content, opened
@@ -75,7 +76,7 @@ class Uploader:
         self.lifetime: Lifetime = caller.lifetime
         self._store = store
         self._places = asyncio.Semaphore(AT_A_TIME)
-        self._known: BoundedDict[bytes, tuple[str, float]] = BoundedDict(_MOST_REMEMBERED)
+        self._known: BoundedDict[bytes, tuple[str, Moment]] = BoundedDict(_MOST_REMEMBERED)
         self._joint = JointCalls(AiToEarnError, StoreError)
 
     def leave_loop(self) -> None:
@@ -128,7 +129,7 @@ class Uploader:
         self, digest: bytes, content: Content, progress: Progress | None
     ) -> str:
         known = self._known.get(digest)
-        if known is not None and self.lifetime.time() < known[1]:
+        if known is not None and self.lifetime.age(known[1]) < REMEMBERED_SECONDS:
             if progress is not None:
                 progress(content.size, content.size)
             return known[0]
@@ -139,7 +140,7 @@ class Uploader:
 
     def _remember(self, digest: bytes, address: str) -> None:
         self._known.pop(digest, None)
-        self._known[digest] = address, self.lifetime.time() + REMEMBERED_SECONDS
+        self._known[digest] = address, self.lifetime.moment()
 
     async def _upload(self, content: Content, progress: Progress | None) -> str:
         signed = await self._sign(content)

@@ -22,6 +22,7 @@ import aiohttp
 from aiohttp.abc import AbstractStreamWriter
 from aiohttp.client_proto import ResponseHandler
 
+from .._runtime.clock import Moment
 from .headers import HOST
 from .resolver import own_resolver
 
@@ -157,7 +158,7 @@ class RequestBody(aiohttp.Payload):
     """The JSON of a request that must not be sent twice. It can be written once.
 
     Attributes:
-        sent: The moment of the client's clock when the request went out.
+        sent: The moment when the request went out.
         whole: Whether its last byte may have gone out. As long as it has not, nobody can have
             read the request, whatever else went wrong.
     """
@@ -166,7 +167,7 @@ class RequestBody(aiohttp.Payload):
         super().__init__(data, content_type="application/json")
         self._size = len(data)
         self._begun = False
-        self.sent: float = math.nan
+        self.sent: Moment | None = None
         self.whole: bool = False
 
     def decode(self, encoding: str = "utf-8", errors: str = "strict") -> str:

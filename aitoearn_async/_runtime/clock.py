@@ -10,11 +10,22 @@ from __future__ import annotations
 
 import asyncio
 import math
+import time
 from collections.abc import Callable
+from typing import NamedTuple
 
 _ASLEEP_SECONDS = 30.0
 """Seconds that a timer must be late by. A loop that is merely held up comes back sooner, and
 for it no time is taken out: deadlines are exact."""
+
+
+class Moment(NamedTuple):
+    """A moment, by two clocks."""
+
+    client: float
+    """By the client's, which stands still while the machine sleeps."""
+    wall: float
+    """By the machine's own, which can be set."""
 
 
 class Clock:
@@ -31,6 +42,17 @@ class Clock:
     def time(self) -> float:
         """Return the time, in seconds."""
         return self._loop_time() - self._slept
+
+    def moment(self) -> Moment:
+        """Return the moment that is now."""
+        return Moment(self.time(), time.time())
+
+    def age(self, moment: Moment) -> float:
+        """Return how long a moment is past, in seconds, those included that the machine has slept.
+
+        It is too long where the machine's clock has been set forward meanwhile.
+        """
+        return max(self.time() - moment.client, time.time() - moment.wall)
 
     def bind(self, loop: asyncio.AbstractEventLoop) -> None:
         """Go by this loop from now on. The time goes on: another loop may begin at 0."""

@@ -16,7 +16,7 @@ from types import TracebackType
 from typing import Any
 
 from ..errors import ClientClosedError
-from .clock import Clock, Timer
+from .clock import Clock, Moment, Timer
 
 _GRACE_TURNS = 6
 """Turns of the loop between a deadline and the cancellation.
@@ -70,6 +70,10 @@ class Lifetime:
         self._clock = Clock()
         self.time: Callable[[], float] = self._clock.time
         """Tells the time on the client's clock, also when the client is closed."""
+        self.moment: Callable[[], Moment] = self._clock.moment
+        """Tells the moment that is now, by that clock and by the machine's."""
+        self.age: Callable[[Moment], float] = self._clock.age
+        """Tells how long a moment is past, the machine's sleep included."""
         self._timer: Timer | None = None
         self.under_way: set[Timeout] = set()
         """The timeouts that are running now."""

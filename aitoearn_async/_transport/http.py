@@ -182,7 +182,7 @@ class Http:
             return admission
         sent, key = self._now(), self.credentials.number
         if body is not None:
-            body.sent = sent
+            body.sent = lifetime.moment()
         result: Response | TransportError | None = None
         try:
             with Timeout(lifetime, min(deadline, sent + time)):

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import json
 import pickle
+import time
 from dataclasses import replace
 from typing import Any
 
@@ -23,6 +24,7 @@ from aitoearn_async import (
 from aitoearn_async._api import reconcile
 from aitoearn_async._runtime.bounded_dict import BoundedDict
 from aitoearn_async.emulator import Emulator, Fault, lists
+from tests.support.loops import BlockableLoop, run
 
 IMAGE = GenerateImage(model="gpt-image-2", prompt="a cat", n=2)
 VIDEO = GenerateVideo(model="sora-2", prompt="rain")
@@ -155,6 +157,27 @@ async def test_it_can_be_searched_for_later(
     assert ref is not None
     assert ref.kind == "video"
     assert submits(aitoearn_service) == 1
+
+
+def test_it_can_be_searched_for_after_a_sleep(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The client's clock stood still for an hour; the service's, and the wall's, did not."""
+
+    async def main() -> None:
+        loop = asyncio.get_running_loop()
+        assert isinstance(loop, BlockableLoop)
+        began = time.time() - loop.time()
+        monkeypatch.setattr(time, "time", lambda: began + loop.time())
+        async with Emulator() as service, Client(service.api_key, base_url=service.url) as client:
+            service.fault(Fault(truncate=10), route="submits")
+            service.fault(Fault(status=502), route="logs", times=None)
+            with pytest.raises(SubmitUncertainError) as caught:
+                await client.submit(VIDEO)
+            service.clear_faults()
+            loop.call_later(3, loop.hold, 3600)
+            await client.wait_for(service.add_image(("generating", 20), "success"))
+            assert await caught.value.search() is not None
+
+    run(BlockableLoop, main())
 
 
 async def test_a_task_is_found_for_one_submit_alone(

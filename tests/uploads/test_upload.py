@@ -12,6 +12,7 @@ import os
 import subprocess
 import sys
 import threading
+import time
 import tracemalloc
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
@@ -151,6 +152,18 @@ async def test_the_same_bytes_are_uploaded_once(tmp_path: Path) -> None:
         assert await client.upload(PNG) == found[0]
         assert len(store.kept) == 1, "for an hour"
         await asyncio.sleep(11)
+        await client.upload(PNG)
+        assert len(store.kept) == 2
+
+
+async def test_an_address_grows_old_while_the_machine_sleeps(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The client's clock stands still then; the wall's does not."""
+    async with Store() as store, Service(store) as service, service.client() as client:
+        await client.upload(PNG)
+        woken = time.time() + 3600
+        monkeypatch.setattr(time, "time", lambda: woken)
         await client.upload(PNG)
         assert len(store.kept) == 2
 
