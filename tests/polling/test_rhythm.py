@@ -332,6 +332,14 @@ def test_a_clock_that_keeps_jumping_is_not_believed() -> None:
     assert clock.offset == 0.0
 
 
+def test_a_clock_that_jumps_now_and_then_is_believed() -> None:
+    """The machine sleeps for an hour, and the client's clock stands still."""
+    clock = ServiceClock()
+    for awake in range(0, 5000, 1000):
+        clock.note(1e9 + awake * 4.6, float(awake), awake + 0.1)
+        assert clock.known
+
+
 def test_an_end_that_is_told_is_believed_only_within_what_was_seen() -> None:
     """`finishedAt` before the last poll that found it running, or in the future, says nothing."""
     clock = ServiceClock()

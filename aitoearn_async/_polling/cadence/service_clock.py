@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+import math
+
 _MOST_JUMPS = 3
-"""The number of jumps after which the service's clock is not believed any more."""
+"""The number of jumps, one soon after the other, after which the service's clock is not believed
+any more."""
+_SOON = 600.0
+"""Seconds. Jumps that are further apart are no sign of a bad clock: the client's own stands still
+while the machine sleeps."""
 
 
 class ServiceClock:
@@ -19,6 +25,7 @@ class ServiceClock:
         self.known: bool = False
         self._low = self._high = self._at = 0.0
         self._jumps = 0
+        self._jumped_at = -math.inf
 
     def time(self, now: float) -> float | None:
         """Return its time at a moment of the client's clock; None where it is not known."""
@@ -35,7 +42,8 @@ class ServiceClock:
         if not self.known:
             self.known, self._low, self._high = True, low, high
         elif low > self._high + vague or high < self._low - vague:
-            self._jumps += 1
+            self._jumps = self._jumps + 1 if received < self._jumped_at + _SOON else 1
+            self._jumped_at = received
             self._low, self._high = low, high
             self.known = self._jumps < _MOST_JUMPS
         else:
