@@ -102,18 +102,19 @@ def webp(file: Reader) -> Structure:
 
 
 def bmp(file: Reader) -> Structure:
-    """Compare the size in the header, and that of the pixels where they are plain."""
-    file.needs(file.number(2, 4, "little"))
-    start, header = file.number(10, 4, "little"), file.number(14, 4, "little")
+    """Count the pixels where they are plain; else compare the sizes that the header names."""
+    size, start, header = (file.number(at, 4, "little") for at in (2, 10, 14))
     if header < 40:
-        return WHOLE if file.number(2, 4, "little") > start else UNKNOWN
+        file.needs(size)
+        return WHOLE if size > start else UNKNOWN
     width, height = struct.unpack("<ii", file.read(18, 8))
     depth, coding = file.number(28, 2, "little"), file.number(30, 4, "little")
     if coding in (0, 3, 6):  # plain, with masks or without
         file.needs(start + (abs(width) * depth + 31) // 32 * 4 * abs(height))
-        return WHOLE
-    file.needs(start + file.number(34, 4, "little"))
-    return WHOLE if file.number(34, 4, "little") else UNKNOWN
+        return WHOLE if size <= file.size else UNKNOWN  # some writers get it wrong
+    packed = file.number(34, 4, "little")
+    file.needs(max(size, start + packed))
+    return WHOLE if packed else UNKNOWN
 
 
 def icon(file: Reader) -> Structure:

@@ -111,6 +111,7 @@ _DX10_BLOCKS = {
     **dict.fromkeys((*range(70, 73), *range(79, 82)), 8),
     **dict.fromkeys((*range(73, 79), *range(82, 85), *range(94, 100)), 16),
 }
+_CODED, _PALETTE = 0x4, 0x20
 _CUBE_FACES, _VOLUME = 0xFC00, 0x200000
 _DX10_VOLUME = 4
 
@@ -127,7 +128,7 @@ def dds(file: Reader) -> Structure:
         start, block = 148, _DX10_BLOCKS.get(file.number(128, 4, "little"))
         faces *= max(file.number(140, 4, "little"), 1)
         has_depth = has_depth or file.number(132, 4, "little") == _DX10_VOLUME
-    elif not flags & 4:
+    elif not flags & (_CODED | _PALETTE):
         bits = file.number(88, 4, "little")
     depth, total = file.number(24, 4, "little") if has_depth else 1, 0
     for level in range(levels):

@@ -216,21 +216,30 @@ def asf(file: Reader) -> Structure:
     return Structure(Completeness.WHOLE if size else Completeness.UNKNOWN, family)
 
 
+_MXF_INDEX = b"\x06\x0e\x2b\x34\x02\x05\x01\x01\x0d\x01\x02\x01\x01\x11\x01\x00"
+
+
 def mxf(file: Reader) -> Structure:
-    """Look up the footer that the header names, and walk from there to the end (SMPTE 377)."""
+    """Look for the index of all parts, which many writers put last (SMPTE 377).
+
+    Else walk from the footer that the header names to the end.
+    """
     start, end = _klv(file, 0)
     file.needs(end)
+    index = file.size - file.number(file.size - 4, 4)
+    if index > 0 and file.upto(index, 16) == _MXF_INDEX:
+        return WHOLE
     footer = file.number(start + 24, 8)
     file.needs(footer + 17)
     _count(chunks(file, footer, _klv))
-    return WHOLE if footer else UNKNOWN
+    return UNKNOWN
 
 
 def _klv(file: Reader, at: int) -> tuple[int, int]:
     """Read where the value of a triplet begins, and where it ends."""
-    key, first = file.read(at, 16), file.number(at + 16, 1)
-    if key[:4] != b"\x06\x0e\x2b\x34":
+    if not _MXF_INDEX[:4].startswith(file.upto(at, 4)):
         raise InconclusiveError
+    first = file.number(at + 16, 1)
     if first < 0x80:
         return at + 17, at + 17 + first
     count = first & 0x7F

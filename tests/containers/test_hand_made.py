@@ -37,7 +37,9 @@ def jpeg(*parts: bytes) -> bytes:
 SCAN = b"\xff\xda\x00\x02"
 
 
-def bitmap(header: int, *, coding: int = 0, named: int = 0, pixels: int = 60) -> bytes:
+def bitmap(
+    header: int, *, coding: int = 0, named: int = 0, pixels: int = 60, more: int = 0
+) -> bytes:
     """A bitmap of 4 by 5 points of 24 bits: rows of 12 bytes."""
     if header == 12:
         info = little(4, 12) + little(2, 4, 5, 1, 24)
@@ -45,7 +47,7 @@ def bitmap(header: int, *, coding: int = 0, named: int = 0, pixels: int = 60) ->
         info = little(4, header, 4, 5) + little(2, 1, 24) + little(4, coding, named)
         info += bytes(header - len(info))
     start = 14 + len(info)
-    size = 0 if header == 12 and pixels == 0 else start + pixels
+    size = 0 if header == 12 and pixels == 0 else start + pixels + more
     return b"BM" + little(4, size, 0, start) + info + bytes(pixels)
 
 
@@ -159,6 +161,9 @@ def mxf(*, footer: int = 0, length: bytes = b"\x20", more: bytes = b"") -> bytes
     return key + length + bytes(24) + big(8, footer) + more
 
 
+MXF_INDEX = mxf()[:13] + b"\x11\x01\x00\x10" + bytes(12) + big(4, 33)
+
+
 def element(name: bytes, content: bytes) -> bytes:
     return name + big(8, len(content) | 1 << 56) + content
 
@@ -194,6 +199,9 @@ JUDGED: dict[str, tuple[bytes, Completeness]] = {
     "BMP: packed": (bitmap(40, coding=1, named=60), WHOLE),
     "BMP: packed, of no size": (bitmap(40, coding=1), UNKNOWN),
     "BMP: packed, and cut": (bitmap(40, coding=1, named=600), CUT),
+    "BMP: a size that is wrong": (bitmap(40, more=9), UNKNOWN),
+    "BMP: a size that is wrong, and cut": (bitmap(40, more=9)[:-1], CUT),
+    "BMP: packed, and cut behind its pixels": (bitmap(40, coding=1, named=60, more=9), CUT),
     "BMP: pixels that the size leaves out": (bitmap(40, pixels=59), CUT),
     "SVG: a tag in a comment, and text that is none": (
         b"<svg><!-- <svg> --><style><![CDATA[ <svg> --> ]]></style></svg>",
@@ -249,6 +257,7 @@ JUDGED: dict[str, tuple[bytes, Completeness]] = {
         CUT,
     ),
     "DDS: plain": (dds(code=bytes(4), flags=0x40, bits=32, size=256), WHOLE),
+    "DDS: a palette": (dds(code=bytes(4), flags=0x20, bits=24, size=9), UNKNOWN),
     "DDS: another format": (dds(code=b"YUY2", size=1), UNKNOWN),
     "DDS: another format, and no data": (dds(code=b"YUY2"), CUT),
     "PSD: run lengths": (photoshop(1, big(2, *[3] * 6) + bytes(18)), WHOLE),
@@ -344,7 +353,9 @@ JUDGED: dict[str, tuple[bytes, Completeness]] = {
     "MPEG: a head that is cut": (PACK[:9], CUT),
     "MPEG: the first bytes of another packet": (PACK + b"\x00\x00", CUT),
     "MPEG: what is no packet": (PACK + b"something else", UNKNOWN),
-    "MXF: a footer": (mxf(footer=49, more=mxf()), WHOLE),
+    "MXF: an index": (mxf(footer=49, more=mxf() + MXF_INDEX), WHOLE),
+    "MXF: something behind its index": (mxf(footer=49, more=mxf() + MXF_INDEX + b"\n"), UNKNOWN),
+    "MXF: a footer": (mxf(footer=49, more=mxf()), UNKNOWN),
     "MXF: a footer behind the file": (mxf(footer=490, more=mxf()), CUT),
     "MXF: none": (mxf(), UNKNOWN),
     "MXF: a length that is none": (mxf(length=b"\x80"), UNKNOWN),
