@@ -63,6 +63,25 @@ async def test_the_oldest_of_a_bulk_are_found_on_its_last_pages(
     assert _asked(service)["image"] <= 220
 
 
+async def test_pages_with_none_of_them_are_not_asked_for_again(
+    service: Emulator, client: Client
+) -> None:
+    """Tasks that others made since fill many pages before them, and push them further."""
+    refs = [service.add_image(("generating", 4.0 * n), "success") for n in range(1, 13)]
+    for _ in range(2_500):
+        service.add_image(("generating", 1e6), "success")
+    wait = asyncio.create_task(client.wait_all(refs))
+    while not wait.done():
+        for _ in range(30):
+            service.add_image(("generating", 1e6), "success")
+        await asyncio.wait([wait], timeout=5.0)
+    assert all(outcome.ok for outcome in wait.result())
+    logs = [request for request in service.requests if request.route == "logs"]
+    pages = Counter(parse_qs(urlsplit(request.path).query)["page"][0] for request in logs)
+    assert pages["2"] == 1
+    assert pages["1"] == pages["3"] > 3
+
+
 async def test_the_first_round_waits_for_refs_that_are_on_their_way(
     service: Emulator, client: Client
 ) -> None:

@@ -5,7 +5,14 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aitoearn_async._polling.rounds.page_scan import SIZES, PageRange, PageScan, larger, smaller
+from aitoearn_async._polling.rounds.page_scan import (
+    SIZES,
+    PageRange,
+    PageScan,
+    Places,
+    larger,
+    smaller,
+)
 
 
 def _go_through(
@@ -22,8 +29,8 @@ def _go_through(
             continue
         found = [place for place in places if rows[place] and place not in met]
         met.update(found)
-        last = found[-1] - wanted.at if found else 0
-        scan.took(wanted, len(places), len(found), last, len(rows) if tells_total else None)
+        on_it = [place - wanted.at for place in found]
+        scan.took(wanted, len(places), on_it, len(rows) if tells_total else None)
     return met, asked
 
 
@@ -35,18 +42,32 @@ def test_every_task_that_is_on_a_page_is_met(
     rows: list[bool], size: int, tells_total: bool
 ) -> None:
     """And no page is asked for after the last of them."""
-    scan = PageScan(size, sum(rows), len(rows))
+    scan = PageScan(size, sum(rows), Places([(0, len(rows))]))
     met, asked = _go_through(scan, rows, set(), tells_total=tells_total)
     assert met == {place for place, is_ours in enumerate(rows) if is_ours}
     assert scan.missing == 0
     assert len(asked) <= len(rows) // size + 1
-    assert scan.reach == max(met, default=-1) + 1
+    assert scan.pages == len(asked)
+
+
+@given(lists, st.lists(st.just(False), max_size=200), st.sampled_from([125, 25]))
+def test_tasks_are_met_again_where_newer_rows_have_pushed_them(
+    rows: list[bool], newer: list[bool], size: int
+) -> None:
+    """Pages on which there were none are passed over, but for the newest."""
+    first = PageScan(size, sum(rows), Places([(0, len(rows))]))
+    _go_through(first, rows, set(), tells_total=True)
+    scan = PageScan(size, sum(rows), first.places)
+    met, asked = _go_through(scan, newer + rows, set(), tells_total=True)
+    assert len(met) == sum(rows)
+    stretches = len(first.places.stretches)
+    assert len(asked) <= 1 + 2 * stretches
 
 
 @given(lists, st.sets(st.integers(0, 299), max_size=3))
 def test_a_bad_row_hides_no_other(rows: list[bool], bad: set[int]) -> None:
     """The page it stands on is taken apart until it stands alone."""
-    scan = PageScan(125, sum(rows), len(rows))
+    scan = PageScan(125, sum(rows), Places([(0, len(rows))]))
     met, asked = _go_through(scan, rows, bad, tells_total=True)
     hidden = bad.intersection(range(len(rows)))
     ours = {place for place, is_ours in enumerate(rows) if is_ours}
@@ -68,7 +89,7 @@ def test_the_parts_of_a_page_cover_it(number: int, size: int) -> None:
 
 def test_a_service_that_fails_every_page_is_left_alone() -> None:
     """After some forty pages it is no row's fault."""
-    scan = PageScan(1000, 10, 0)
+    scan = PageScan(1000, 10, Places())
     asked = 0
     while (wanted := scan.next()) is not None:
         scan.failed(wanted)
@@ -79,7 +100,7 @@ def test_a_service_that_fails_every_page_is_left_alone() -> None:
 
 def test_pages_of_other_peoples_tasks_end_the_round() -> None:
     """A long list without any of the tasks is not read to its end."""
-    scan = PageScan(25, 5, 0)
+    scan = PageScan(25, 5, Places())
     _, asked = _go_through(scan, [False] * 10_000, set(), tells_total=True)
     assert len(asked) == 3
     assert scan.missing == 5
@@ -88,7 +109,7 @@ def test_pages_of_other_peoples_tasks_end_the_round() -> None:
 def test_many_are_looked_for_further_back() -> None:
     """A page is cheaper than what five of them cost singly."""
     for missing, pages in ((20, 4), (50, 10), (100_000, 20)):
-        scan = PageScan(25, missing, 0)
+        scan = PageScan(25, missing, Places())
         _, asked = _go_through(scan, [False] * 10_000, set(), tells_total=True)
         assert len(asked) == pages
 
@@ -96,16 +117,26 @@ def test_many_are_looked_for_further_back() -> None:
 def test_the_oldest_of_a_bulk_are_met() -> None:
     """Though newer ones fill many pages before theirs."""
     rows = [False] * 4_000 + [True] * 500
-    met, _ = _go_through(PageScan(1000, 500, 0), rows, set(), tells_total=True)
+    met, _ = _go_through(PageScan(1000, 500, Places()), rows, set(), tells_total=True)
     assert len(met) == 500
 
 
-def test_pages_up_to_where_the_tasks_were_are_read() -> None:
-    """Tasks of yesterday lie behind all that were made since."""
-    rows = [False] * 500 + [True] * 10
-    scan = PageScan(25, 10, 510)
-    met, _ = _go_through(scan, rows, set(), tells_total=True)
+def test_only_the_pages_are_asked_for_on_which_the_tasks_stood() -> None:
+    """Tasks of yesterday lie behind all that were made since; the newest page tells how many."""
+    rows = [False] * 5_000 + [True] * 10
+    before = Places([(4_900, 4_909)], 4_910)
+    met, asked = _go_through(PageScan(25, 10, before), rows, set(), tells_total=True)
     assert len(met) == 10
+    assert asked == [PageRange(0, 25), PageRange(5_000, 25)]
+
+
+def test_newer_ones_are_looked_for_beside_those_that_are_known() -> None:
+    """As one who takes the oldest of a bulk goes on to newer ones, far from the newest of all."""
+    rows = [False] * 5_000 + [True] * 40 + [False] * 100
+    before = Places([(5_030, 5_039)], len(rows))
+    met, asked = _go_through(PageScan(25, 40, before), rows, set(), tells_total=True)
+    assert len(met) == 40
+    assert [wanted.at for wanted in asked] == [0, 5_025, 5_000]
 
 
 @given(st.sampled_from(SIZES))

@@ -1,7 +1,10 @@
 """Pages of a list by their rows, and which of them one round asks for. No clock and no HTTP.
 
-    from the newest on, until all that are waited for have been met, or the list has ended,
-    or some pages past the last one of ours have none of them; more where many are looked for
+    the newest page, which tells how far newer rows have pushed the others back
+    the pages on which ours stood in the last round
+    while some are missing, the neighbours of pages that had any, and then the newest ones
+
+Some pages in a row that have none of ours are the last; more where many are missing.
 
 A page that fails for the sake of one row is taken apart: halves or fifths of it are asked for
 instead, until the bad row stands alone and is passed over.
@@ -9,7 +12,10 @@ instead, until the bad row stands alone and is passed over.
 
 from __future__ import annotations
 
+import heapq
+import math
 from collections import deque
+from collections.abc import Sequence
 
 import msgspec
 
@@ -17,7 +23,7 @@ SIZES = (1000, 500, 250, 125, 25)
 """Rows a page, each a part of the one before."""
 _FEWEST_BARREN, _MOST_BARREN = 3, 20
 _MISSED_A_PAGE = 5
-"""Pages in a row without a task that is waited for, after which no more are asked for: one for
+"""Pages in a row without a task that is waited for, after which a round looks no further: one for
 each so many that are missing still. Who takes the oldest of a bulk finds all of them far behind."""
 _MOST_FAILURES = 40
 """Pages that may fail in one round; if more do, the service itself fails."""
@@ -75,65 +81,123 @@ class PageRange(msgspec.Struct, frozen=True):
         return PageRange(seen - seen % rows, rows) if rows and goes_on else None
 
 
+class Places(msgspec.Struct, frozen=True):
+    """The places of tasks in a list: the first and the last row of each page that had any."""
+
+    stretches: Sequence[tuple[int, int]] = ()
+    total: int | None = None
+    """Rows that the list had then; newer ones push the others back."""
+
+
 class PageScan:
     """One round through the pages of a list.
 
     Args:
         size: Rows a page.
         wanted: Tasks that are looked for.
-        reach: Rows up to which they stood in the last round.
+        before: Where they stood in the last round.
 
     Attributes:
         missing: Those of them that have not been met.
-        reach: Rows up to which they stand now.
         is_failing: Whether it is no single row that makes pages fail.
         is_stopped: Whether it was stopped before its end.
     """
 
-    def __init__(self, size: int, wanted: int, reach: int) -> None:
+    def __init__(self, size: int, wanted: int, before: Places) -> None:
         self.missing = wanted
-        self.reach = 0
         self.is_failing = False
         self.is_stopped = False
         self._size = size
-        self._known_to = reach
-        self._wanted: deque[PageRange] = deque([PageRange(0, size)])
-        self._next = size
+        self._before = before
+        self._known = deque(before.stretches)
+        self._found: list[tuple[int, int]] = []
+        self._total: int | None = None
+        self._end = math.inf
+        self._asked: set[int] = set()  # the first row of each page that was asked for
+        self._parts: deque[PageRange] = deque()  # of one of them
+        self._near: list[int] = []  # a heap: the neighbours of those that had any
+        self._newest = 0  # all newer pages have been asked for
         self._barren = 0
         self._failures = 0
-        self._ended = False
+
+    @property
+    def places(self) -> Places:
+        """The places of those that have been met, and of those that were not looked for yet."""
+        left = self._known if self.missing > 0 else ()
+        known = [(self._stands_at(first), self._stands_at(last)) for first, last in left]
+        total = self._before.total if self._total is None else self._total
+        return Places(sorted([*self._found, *known]), total)
+
+    @property
+    def pages(self) -> int:
+        """The number of pages that were asked for."""
+        return len(self._asked)
 
     def next(self) -> PageRange | None:
         """Return the page to ask for; None when the round is over."""
         if self.missing <= 0 or self.is_failing or self.is_stopped:
             return None
-        if not self._wanted:
-            most = min(max(_FEWEST_BARREN, self.missing // _MISSED_A_PAGE), _MOST_BARREN)
-            is_past = self._next >= self._known_to and self._barren >= most
-            if self._ended or is_past:
-                return None
-            self._wanted.append(PageRange(self._next, self._size))
-            self._next += self._size
-        return self._wanted.popleft()
+        if self._parts:
+            return self._parts.popleft()
+        at = self._next_known() if self._asked else 0
+        if at is None:
+            at = self._next_other()
+        if at is None:
+            return None
+        self._asked.add(at)
+        return PageRange(at, self._size)
 
-    def took(self, wanted: PageRange, rows: int, found: int, last: int, total: int | None) -> None:
+    def _next_known(self) -> int | None:
+        """Return the first row of the next page on which tasks should stand."""
+        while self._known:
+            first, last = map(self._stands_at, self._known[0])
+            for at in range(first - first % self._size, last + 1, self._size):
+                if self._is_new(at):
+                    return at
+            self._known.popleft()
+        return None
+
+    def _stands_at(self, row: int) -> int:
+        """Return where a row of the last round stands now."""
+        if self._total is None or self._before.total is None:
+            return row
+        return max(row + self._total - self._before.total, 0)
+
+    def _next_other(self) -> int | None:
+        """Return the first row of the page that is most likely to have the others."""
+        if self._barren >= min(max(_FEWEST_BARREN, self.missing // _MISSED_A_PAGE), _MOST_BARREN):
+            return None
+        while self._near:
+            if self._is_new(at := heapq.heappop(self._near)):
+                return at
+        while self._newest in self._asked:
+            self._newest += self._size
+        return self._newest if self._is_new(self._newest) else None
+
+    def _is_new(self, at: int) -> bool:
+        return 0 <= at < self._end and at not in self._asked
+
+    def took(self, wanted: PageRange, rows: int, found: Sequence[int], total: int | None) -> None:
         """Note a page that came.
 
         Args:
             wanted: The page.
             rows: Rows on it.
-            found: Tasks among them that were looked for.
-            last: The position of the last of these on the page.
+            found: The places on it of tasks that were looked for, in order.
             total: Rows of the whole list, as the page says.
         """
-        self.missing -= found
+        self.missing -= len(found)
         self._barren = 0 if found else self._barren + 1
+        self._total = self._total if total is None else total
         if found:
-            self.reach = max(self.reach, wanted.at + last + 1)
+            self._found.append((wanted.at + found[0], wanted.at + found[-1]))
+            page = wanted.at - wanted.at % self._size
+            heapq.heappush(self._near, page - self._size)
+            heapq.heappush(self._near, page + self._size)
         end = wanted.at + wanted.size
         if rows < wanted.size or total == end:  # a full page past the total says that it is wrong
-            self._ended = True
-            self._wanted = deque(other for other in self._wanted if other.at < wanted.at)
+            self._end = min(self._end, end)
+            self._parts = deque(part for part in self._parts if part.at < end)
 
     def stop(self) -> None:
         """Ask for no further page."""
@@ -143,7 +207,7 @@ class PageScan:
         """Note a page that fails for the sake of a row: ask for its parts, or pass over it."""
         self._failures += 1
         self.is_failing = self._failures > _MOST_FAILURES
-        self._wanted.extendleft(reversed(wanted.parts()))
+        self._parts.extendleft(reversed(wanted.parts()))
 
 
 def smaller(size: int) -> int:

@@ -22,7 +22,7 @@ from ..wait.state import OWED, PollResult, WaitState
 from ..wait.step import Decision, GiveUpAt, PollAt
 from .failing_waits import FailingWaits, is_carried
 from .page_reports import PageReports
-from .page_scan import PageRange, PageScan
+from .page_scan import PageRange, PageScan, Places
 from .pages import PageSource, RouteState, RowPage
 
 T = TypeVar("T", bound=Task)
@@ -118,7 +118,8 @@ class RoundGroup(Generic[T]):
         self._ended_before: set[str] = set()
         self._check_at = math.inf
         self._unseen, self._seen = _PARKED
-        self._reach = 0  # rows up to which they stood in the last round
+        self._places = Places()  # of the last round
+        self._pages = 0  # that it asked for
 
     # Waits come, and go.
 
@@ -243,12 +244,12 @@ class RoundGroup(Generic[T]):
         finally:
             self._is_running = False
         if not self._is_stopped and (self.parked or self._newcomers):
-            pages = math.ceil(self._reach / self.route.size) or 1
+            pages = max(self._pages, 1)
             self._timer.set(self.times.next_round(self._clock.time(), self.parked, pages))
 
     def new_scan(self) -> PageScan:
         """Return the plan of the pages that this round asks for."""
-        return PageScan(self.route.size, self.parked, self._reach)
+        return PageScan(self.route.size, self.parked, self._places)
 
     def read(
         self, page: RowPage, wanted: PageRange, asked: float, scan: PageScan
@@ -264,7 +265,8 @@ class RoundGroup(Generic[T]):
         self._check_ended(page.rows)
         ended: list[tuple[int, WaitState[T]]] = []
         held = self._owner.held.get
-        now, found, last, missed = self._clock.time(), 0, 0, 0.0
+        found: list[int] = []
+        now, missed = self._clock.time(), 0.0
         for place, row in enumerate(page.rows):
             if row.type is not None and row.type != self.kind:
                 continue
@@ -277,7 +279,7 @@ class RoundGroup(Generic[T]):
             if wait.due != self._unseen:
                 self._overhear(wait, row, now)
                 continue
-            found, last = found + 1, place
+            found.append(place)
             if wait.cohort is None:
                 meet(wait, self._learner, row.times, now)
             if row.runs:
@@ -295,7 +297,7 @@ class RoundGroup(Generic[T]):
                 ended.append((wanted.at + place, wait))
         if page.is_unchanged:
             self.times.note_missed(missed)
-        scan.took(wanted, len(page.rows), found, last, page.total)
+        scan.took(wanted, len(page.rows), found, page.total)
         return ended
 
     def _overhear(self, wait: WaitState[T], row: LogRow, now: float) -> None:
@@ -345,7 +347,7 @@ class RoundGroup(Generic[T]):
         After another one they are looked for in the next.
         """
         now = self._clock.time()
-        self._reach = max(scan.reach, 0)
+        self._places, self._pages = scan.places, scan.pages
         waits = self._own() if scan.missing > 0 else ()
         unmet = [wait for wait in waits if wait.due == self._unseen]
         for number, wait in enumerate(unmet):
