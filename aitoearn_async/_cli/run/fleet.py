@@ -219,12 +219,11 @@ class _Lines:
             raise OSError(error.errno, error.strerror, file) from None
 
     async def _lines(self) -> AsyncGenerator[bytes]:
-        is_slow = self._file == "-" and _comes_slowly()
-        async with _piped() if is_slow else contextlib.nullcontext() as reader:
-            if reader is not None:
+        if self._file == "-" and _comes_slowly():
+            async with _piped() as reader:
                 async for line in _lines_of(reader):
                     yield line
-                return
+            return
         name: str | int = 0 if self._file == "-" else self._file or ""
         with open(name, "rb", closefd=name != 0) as file:  # noqa: ASYNC230 - a file is there
             for line in file:
@@ -245,27 +244,22 @@ async def _lines_of(reader: asyncio.StreamReader) -> AsyncIterator[bytes]:
 
 def _comes_slowly() -> bool:
     """Return whether standard input can be waited for: files and /dev/null are always ready."""
-    with contextlib.suppress(OSError, ValueError):
-        mode = os.fstat(sys.stdin.fileno()).st_mode
-        return stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode) or sys.stdin.isatty()
-    return False
+    if sys.platform == "win32":  # its pipes cannot be waited for
+        return False
+    mode = os.fstat(sys.stdin.fileno()).st_mode
+    return stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode) or sys.stdin.isatty()
 
 
 @contextlib.asynccontextmanager
-async def _piped() -> AsyncGenerator[asyncio.StreamReader | None]:
-    """Read standard input as a stream that can be waited for; None where the system has none."""
+async def _piped() -> AsyncGenerator[asyncio.StreamReader]:
+    """Read standard input as a stream that can be waited for."""
     loop, reader = asyncio.get_running_loop(), asyncio.StreamReader()
-    with contextlib.ExitStack() as stack:
-        try:
-            stack.enter_context(_left_blocking(sys.stdin.fileno()))
-            transport, _ = await loop.connect_read_pipe(
-                lambda: asyncio.StreamReaderProtocol(reader), sys.stdin
-            )
-        except (ValueError, OSError, AttributeError, NotImplementedError):
-            yield None
-            return
-        stack.callback(transport.close)
-        yield reader
+    with _left_blocking(sys.stdin.fileno()):
+        transport, _ = await loop.connect_read_pipe(
+            lambda: asyncio.StreamReaderProtocol(reader), sys.stdin
+        )
+        with contextlib.closing(transport):
+            yield reader
 
 
 @contextlib.contextmanager
