@@ -23,6 +23,7 @@ from aitoearn_async._cli.files import results_file
 from aitoearn_async._cli.options.fleet import FleetOptions, FleetReportOptions
 from aitoearn_async._cli.report import fleet as report
 from aitoearn_async._cli.report.echo import echo_error
+from aitoearn_async.emulator import Fault
 from aitoearn_async.fleet import Fleet, FleetMember, FleetStatus, FleetUnavailableError
 
 from .conftest import Invoke, Service, Tty, drawn, killing, plain, spawn
@@ -412,6 +413,9 @@ def test_a_task_whose_name_cannot_be_printed_is_added(service: Service, invoke: 
     assert invoke("fleet", "add", str(ref)).lines == ["0 of 1 were new"]
 
 
+MAKE = ("generate", "image", "--model", "gpt-image-2", "--no-check", "--fleet", "a cat")
+
+
 def test_a_task_is_added_though_the_terminal_is_gone(service: Service, invoke: Invoke) -> None:
     """Of a command that goes on without one, as after `setsid`: it is paid for."""
 
@@ -421,14 +425,12 @@ def test_a_task_is_added_though_the_terminal_is_gone(service: Service, invoke: I
                 raise OSError(errno.EIO, os.strerror(errno.EIO))
             return super().write(text)
 
-    args = ("generate", "image", "--model", "gpt-image-2", "--no-check", "--fleet", "a cat")
-    made = invoke(*args, tty=True, err=Vanishing(io.BytesIO(), encoding="utf-8"))
+    # A spinner is drawn by a thread of its own, several times meanwhile.
+    service.do(service.emulator.fault, Fault(delay=0.3))
+    made = invoke(*MAKE, tty=True, err=Vanishing(io.BytesIO(), encoding="utf-8"))
     (ref,) = service.emulator.created
     assert (made.status, made.lines) == (0, [str(ref)])
     assert invoke("fleet", "add", str(ref)).lines == ["0 of 1 were new"]
-
-
-MAKE = ("generate", "image", "--model", "gpt-image-2", "--no-check", "--fleet", "a cat")
 
 
 def test_ctrl_c_while_a_task_is_added_names_it(
@@ -482,8 +484,7 @@ def test_ctrl_c_while_a_fleet_is_looked_for(
     with socket.create_server(("127.0.0.1", 0)) as silent:
         port = silent.getsockname()[1]
         monkeypatch.setenv("AITOEARN_FLEET", f"postgresql://127.0.0.1:{port}/fleet")
-        with spawn(*MAKE) as making:
-            silent.accept()[0].close()
+        with spawn(*MAKE) as making, silent.accept()[0]:
             making.send_signal(signal.SIGINT)
             _, said = making.communicate(timeout=200)
     assert (making.returncode, said) == (130, "interrupted; nothing was submitted\n")

@@ -11,7 +11,7 @@ import io
 import os
 import sys
 from collections.abc import Callable, Generator
-from typing import TextIO
+from typing import Any, TextIO
 
 import click
 
@@ -75,20 +75,27 @@ def spinner(text: str) -> Generator[Callable[[str], None]]:
         return
     from rich.console import Console
 
-    status = Console(stderr=True, highlight=False, markup=False).status(text)
+    terminal: Any = _MayBeGone(sys.stderr)
+    with Console(file=terminal, highlight=False, markup=False).status(text) as status:
+        yield lambda text: status.update(text, spinner="dots")  # which draws it at once
 
-    def say(text: str) -> None:
-        with contextlib.suppress(OSError):
-            status.update(text, spinner="dots")  # which draws it at once
 
-    # A terminal that is gone ends no work: what was paid for is still to be named and kept.
-    with contextlib.suppress(OSError):
-        status.start()
-    try:
-        yield say
-    finally:
+class _MayBeGone:
+    """A terminal that ends no work by being gone: what was paid for is to be named and kept."""
+
+    def __init__(self, stream: Any) -> None:
+        self._stream = stream
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+    def write(self, text: str) -> None:
         with contextlib.suppress(OSError):
-            status.stop()
+            self._stream.write(text)
+
+    def flush(self) -> None:
+        with contextlib.suppress(OSError):
+            self._stream.flush()
 
 
 def unusable(error: OSError) -> ExitStatus:
