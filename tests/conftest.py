@@ -176,6 +176,16 @@ def pytest_collection_finish() -> None:
     gc.freeze()
 
 
+@pytest.fixture(scope="module", autouse=True)
+def small_heap_to_collect() -> None:
+    """Have the collector pass over what the files before this one have imported and kept.
+
+    A full collection costs a fifth of a second otherwise, and many tests ask for one.
+    """
+    gc.collect()
+    gc.freeze()
+
+
 @hypothesis.settings(max_examples=1, database=None)
 @hypothesis.given(hypothesis.strategies.none())
 def _meet_hypothesis(_: None) -> None:
