@@ -142,6 +142,7 @@ def test_the_emulator_comes_along(installed: Installed) -> None:
     assert installed.python(code) == "SUCCESS\n"
 
 
+@pytest.mark.slow
 def test_the_wheel_works_as_an_archive(installed: Installed, tmp_path: Path) -> None:
     """Imported out of the wheel itself, the emulator makes files, and commands speak English."""
     code = (

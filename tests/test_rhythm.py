@@ -46,6 +46,7 @@ def _created(outcome: Outcome[ImageTask]) -> datetime:
     return outcome.task.created_at
 
 
+@pytest.mark.slow
 async def test_later_tasks_cost_fewer_polls(
     aitoearn_service: Emulator, aitoearn_client: Client
 ) -> None:

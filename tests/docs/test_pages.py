@@ -64,8 +64,9 @@ asyncio_default_fixture_loop_scope = "function"
 _PAGES = [page for page in pages() if list(blocks(page))]
 
 
-# The page of a hundred commands, each a process: those of tests/cli/ are faster.
-_SLOW = {"command-line.md": [pytest.mark.slow]}
+# The page of a hundred commands, each a process: those of tests/cli/ are faster. And the one whose
+# framework takes three seconds to import: its recipe for another one is tested always.
+_SLOW = {name: [pytest.mark.slow] for name in ("bot.md", "command-line.md")}
 
 
 @pytest.mark.parametrize(

@@ -86,6 +86,7 @@ async def test_workers_that_join_at_one_moment_take_their_shares_at_once(
     assert _is_even(shares, sum(shares), 3), shares
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize("moment", [0.0, 0.2, 0.4, 0.6])
 async def test_a_rolling_deploy_hands_over_within_a_second(
     fleet: Fleet, crew: Workers, aitoearn_service: Emulator, moment: float
