@@ -36,8 +36,8 @@ HOUR = 3600.0
 async def test_outcomes_as_they_come(aitoearn_service: Emulator, aitoearn_client: Client) -> None:
     """Of both kinds, each task whole, in the order they end."""
     refs: list[ImageRef] = [
-        aitoearn_service.add_image(("generating", 100.0 - 3 * number), "success")
-        for number in range(30)
+        aitoearn_service.add_image(("generating", 40.0 - 3 * number), "success")
+        for number in range(12)
     ]
     async with aitoearn_client.as_completed(refs, wait=tenacity.wait_fixed(1)) as batch:
         ended = [outcome.unwrap() async for outcome in batch]
@@ -145,7 +145,7 @@ async def test_a_wrong_key_ends_it_at_once(aitoearn_service: Emulator) -> None:
 async def test_a_key_that_is_withdrawn(aitoearn_service: Emulator, aitoearn_client: Client) -> None:
     """The outcomes so far come first, then the error: after a second look, and no more polls."""
     done = [aitoearn_service.add_image("success") for _ in range(10)]
-    going = [aitoearn_service.add_image(("generating", HOUR), "success") for _ in range(200)]
+    going = [aitoearn_service.add_image(("generating", HOUR), "success") for _ in range(60)]
     async with aitoearn_client.as_completed([*done, *going]) as batch:
         await asyncio.sleep(30)
         aitoearn_service.fault(Fault(code=401, message="Unauthorized"), times=None)

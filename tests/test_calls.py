@@ -168,7 +168,7 @@ async def test_times_as_people_write_them(
     aitoearn_client: Client, aitoearn_service: Emulator
 ) -> None:
     """A timedelta is a time, and infinity is no limit."""
-    ref = aitoearn_service.add_image(("generating", 4000.0), "success")
+    ref = aitoearn_service.add_image(("generating", 1900.0), "success")
     assert (await aitoearn_client.wait_for(ref, timeout=math.inf, patience=math.inf)).done
     assert Client("k", request_timeout=timedelta(seconds=5))
     with pytest.raises(ValueError, match=r"timeout=datetime.timedelta\(days=-1\): give seconds"):

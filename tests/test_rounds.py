@@ -455,7 +455,7 @@ async def test_two_clients_of_one_key_cost_no_more_than_each_alone(kind: str) ->
         async with contextlib.AsyncExitStack() as stack:
             date = datetime(2026, 1, 1, tzinfo=UTC)
             service = await stack.enter_async_context(Emulator(sweep=30.0, date=date))
-            refs = _images(service, 200) if kind == "image" else _videos(service, 200)
+            refs = _images(service, 100) if kind == "image" else _videos(service, 100)
             clients = [
                 await stack.enter_async_context(Client(service.api_key, base_url=service.url))
                 for _ in range(count)

@@ -330,7 +330,7 @@ async def test_pages_of_whole_videos_that_are_to_be_left_alone_are(
     """Those that such a page would have brought are asked about singly."""
     fault = Fault(headers={"Retry-After": "60"}, status=None if status == 200 else status)
     service.fault(fault, route="videos", times=1)
-    outcomes = await client.wait_all(_videos(service, 400))
+    outcomes = await client.wait_all(_videos(service, 60))
     assert all(outcome.ok for outcome in outcomes)
     assert max(outcome.elapsed for outcome in outcomes) < 80
     told, *later = [request.at for request in service.requests if request.route == "videos"]
