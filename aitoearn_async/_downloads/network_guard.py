@@ -156,7 +156,7 @@ def _fault_of(url: URL, host: str, *, plain: bool) -> str | None:
     if url.scheme not in ("http", "https") or not host:
         return "the address is no http(s) address"
     if not is_name(host):
-        return f"the address has a host that cannot be one: {host:.80}"
+        return f"the address has a host that cannot be one: {host!r:.80}"
     if url.raw_user is not None or url.raw_password is not None:
         return f"the address at {host} has a login in it"
     if url.scheme == "http" and not plain:

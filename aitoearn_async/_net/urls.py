@@ -130,6 +130,8 @@ def is_name(host: str) -> bool:
     """Return whether a host can be looked up at all."""
     if host.replace(".", "").isdigit():  # a resolver takes 127.1 for an address; aiohttp does not
         return _is_ipv4(host)
+    if not host.isprintable() or " " in host:
+        return False
     if host.isascii():  # as the codec has it, which is slow to load
         *labels, last = host.split(".")
         return host != "" and all(0 < len(label) < 64 for label in labels) and len(last) < 64

@@ -114,7 +114,11 @@ async def test_no_form_of_this_machine_is_connected_to(number: int, tmp_path: Pa
 
 
 @pytest.mark.parametrize(
-    "host", ["a..b", ".", f"{'a' * 64}.example", "a" * 10_000, "8.8.8", "8.8.8.888", "134744072"]
+    "host",
+    [
+        *("a..b", ".", f"{'a' * 64}.example", "a" * 10_000, "8.8.8", "8.8.8.888", "134744072"),
+        *("a b", "a\u00a0b", "a\x1bb"),
+    ],
 )
 async def test_a_host_that_cannot_be_one(host: str, tmp_path: Path) -> None:
     """It is not looked up, again and again, and its name is not poured out."""
@@ -124,6 +128,7 @@ async def test_a_host_that_cannot_be_one(host: str, tmp_path: Path) -> None:
             await client.download(film_at(f"http://{host}/film"), tmp_path)
         assert asyncio.get_running_loop().time() - began < 5  # threads take real time
         assert len(str(caught.value)) < 250
+        assert str(caught.value).isprintable()
 
 
 async def test_the_error_says_what_to_do(tmp_path: Path) -> None:
@@ -199,7 +204,9 @@ async def test_an_allowed_host_may_not_lead_on_to_one_that_is_not(
         assert server.count == 1
 
 
-@pytest.mark.parametrize("allowed", ["10.0.0.0/33", "10.0.0.1/8", "", "a..b", 7, "1:2", "x/y"])
+@pytest.mark.parametrize(
+    "allowed", ["10.0.0.0/33", "10.0.0.1/8", "", "a..b", 7, "1:2", "x/y", "x y"]
+)
 def test_an_entry_that_is_none_is_refused_by_name(allowed: object) -> None:
     with pytest.raises(ValueError, match=r"private_media="):
         Client(KEY, private_media=[allowed])  # type: ignore[list-item]
