@@ -35,6 +35,7 @@ _STYLES = {
     ExitStatus.NOT_SAVED: "yellow",
 }
 _LATEST_FAILURES = 4
+_LONGEST_ROW = 1000
 
 
 def wait_table(snapshots: Sequence[WaitSnapshot], room: int) -> RenderableType:
@@ -81,12 +82,17 @@ def _end(snapshot: WaitSnapshot) -> str:
     if isinstance(error, ServiceUnreachableError):
         return tr("given up: no good answer")
     if isinstance(error, DownloadError):
-        return tr("not saved: {reason}").format(reason=shown(error.message))
+        return tr("not saved: {reason}").format(reason=_beginning(error.message))
     if task is None or not task.done:
-        return shown(words.reason(error)) if error else ""
+        return _beginning(words.reason(error)) if error else ""
     if error and task.failure:
-        return tr("failed: {reason}").format(reason=shown(task.failure))
+        return tr("failed: {reason}").format(reason=_beginning(task.failure))
     return words.state_word(task)
+
+
+def _beginning(text: str) -> str:
+    """Return as much of a text as fits in a row, which is drawn eight times a second."""
+    return shown(text[:_LONGEST_ROW])
 
 
 def summary(ends: Counter[ExitStatus], total: int) -> Text:
