@@ -118,6 +118,8 @@ def test_durations_are_short(seconds: float, text: str) -> None:
     [
         (None, ""),
         ("", ""),
+        ({}, ""),
+        ([{"price": None}], ""),
         ("2 points an image", "price 2 points an image"),
         (0.5, "price 0.5"),
         ([{"duration": 4, "price": 10}, {"duration": 8, "price": 20, "mode": None}],

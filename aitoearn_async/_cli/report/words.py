@@ -250,7 +250,7 @@ def accepts(model: Model) -> str:
 def _prices(pricing: Any) -> list[str]:
     """Return what a model costs: the service writes text, or an object for each case."""
     cases = msgspec.convert(pricing if isinstance(pricing, list) else [pricing], list[Any])
-    return [_price(case) for case in cases if case not in (None, "")]
+    return [price for case in cases if case is not None and (price := _price(case))]
 
 
 def _price(case: Any) -> str:
