@@ -506,6 +506,9 @@ def test_a_directory_whose_name_is_not_utf8(
     paths = invoke("download", *refs, "--save", folder).lines
     assert len(paths) == 3
     assert all(os.path.isfile(path) for path in paths)
+    running = service.do(service.emulator.add_image, "generating")
+    given_up = invoke("wait", str(running), "--timeout", "0", "--save", folder)
+    assert given_up.err.endswith(f"go on: aitoearn-async wait {running} --save '{folder}'\n")
 
 
 if __name__ == "__main__":

@@ -45,13 +45,19 @@ def echo(text: str | bytes) -> None:
         click.echo(text, sys.stdout)
 
 
-def echo_error(text: str) -> None:
-    """Write a line about what went wrong, or what is left to do."""
+def echo_error(text: str, clean: Callable[[str], str] = shown) -> None:
+    """Write a line about what went wrong, or what is left to do.
+
+    Args:
+        text: The line.
+        clean: Takes out what a terminal would obey. `shown_path` leaves paths as they are, and is
+            for lines without words of the service's.
+    """
     # A full disk, a reader who has left: nobody is left to be told, and the work and its exit
     # status count all the same.
     with contextlib.suppress(OSError):
         if sys.stderr is not None:
-            click.echo(shown(text), sys.stderr)
+            click.echo(clean(text), sys.stderr)
 
 
 def on_terminal() -> bool:
@@ -101,7 +107,7 @@ class _MayBeGone:
 def unusable(error: OSError) -> ExitStatus:
     """Write which file cannot be used: stdout, where the error names none."""
     if error.filename is not None:
-        echo_error(f"{shown_path(error.filename)}: {error.strerror}")
+        echo_error(f"{error.filename}: {error.strerror}", shown_path)
         return ExitStatus.USAGE
     echo_error(tr("stdout cannot be written to: {reason}").format(reason=error.strerror))
     hush(sys.stdout)

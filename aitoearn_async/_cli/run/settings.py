@@ -12,6 +12,7 @@ from aitoearn_async import AnyTask, Client
 from ..options.groups import BASE_URL, MediaOptions, ServiceOptions, WaitOptions
 from ..report import words
 from ..report.echo import echo_error
+from ..report.text import shown_path
 
 
 @dataclass(frozen=True)
@@ -38,7 +39,7 @@ class Settings:
     def tell_how_to_go_on(self, command: str, refs: list[Any]) -> None:
         """Write the command that goes on with these tasks, if there are any."""
         if refs:
-            echo_error(words.go_on(command, refs, self._options()))
+            echo_error(words.go_on(command, refs, self._options()), shown_path)
 
     def _options(self) -> list[str]:
         """Return the options without which the tasks could not be asked for, or saved, again."""
