@@ -8,6 +8,8 @@ or one that cannot be compared, leave the fate open. Nothing is ever submitted a
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Generator
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple, TypeVar
 
@@ -33,8 +35,6 @@ _PAGES = (20, MOST_ROWS)
 _MOST_CANDIDATES = 50
 """Tasks that are asked for whole, in one look."""
 _MOST_NAMED = 3
-_MOST_CLAIMED = 1_000
-"""Tasks that were found, and may not be known as such yet."""
 _SLACK = timedelta(seconds=2)
 """Dates of the service are whole seconds."""
 _ANSWERED_DELAYS = (0.0, 2.0)
@@ -44,8 +44,12 @@ _DELAYS = (0.0, 1.0, 2.0, 4.0, 8.0)
 _NO_ROUTE = 404
 _MOST_RECEIPTS = 10_000
 _receipts: BoundedDict[tuple[str, TaskRef[Any]], None] = BoundedDict(_MOST_RECEIPTS)
-"""The latest tasks that clients of this process got by submits: none of them is another
+"""The latest tasks that clients of this process got by submits, or found: none of them is another
 submit's."""
+_Likeness = tuple[str, str, str, str]
+_under_way: dict[object, _Likeness] = {}
+"""The submits of clients of this process that have no answer yet: the service, and what makes two
+of them look alike in the logs."""
 
 
 class Reconciliation(NamedTuple):
@@ -82,7 +86,6 @@ class SubmitReconciler:
         self._service = str(caller.http.base_url)
         self._lifetime = caller.lifetime
         self._poller = poller
-        self._claimed: BoundedDict[TaskRef[Any], None] = BoundedDict(_MOST_CLAIMED)
         self._is_missing = False
 
     def note_receipt(self, ref: TaskRef[Any]) -> None:
@@ -129,11 +132,24 @@ class SubmitReconciler:
             return found
         if self._is_anothers(found.ref):
             return found._replace(ref=None, is_settled=False)
-        self._claimed[found.ref] = None
+        self.note_receipt(found.ref)
         return found
 
     def _is_anothers(self, ref: TaskRef[Any]) -> bool:
-        return ref in self._claimed or (self._service, ref) in _receipts
+        return (self._service, ref) in _receipts
+
+    @contextmanager
+    def under_way(self, request: TaskRequest[Any]) -> Generator[None]:
+        """Note, for as long as a block lasts, that a submit has no answer yet."""
+        token = object()
+        _under_way[token] = self._likeness(request)
+        try:
+            yield
+        finally:
+            del _under_way[token]
+
+    def _likeness(self, request: TaskRequest[Any]) -> _Likeness:
+        return self._service, request.kind, request.model, request.prompt
 
     async def look(
         self, request: TaskRequest[Any], sent: Moment, deadline: float
@@ -160,7 +176,9 @@ class SubmitReconciler:
             f"the newest {recent.read} {request.kind} tasks of the account were looked at: "
             f"{len(fitting)} since then could be this one{f' ({named})' if named else ''}"
         )
-        if is_all and len(fitting) == 1 and True in fits:
+        if fitting and self._likeness(request) in list(_under_way.values()):
+            looked_at = f"{looked_at}, or that of another submit, which has no answer yet"
+        elif is_all and len(fitting) == 1 and True in fits:
             return Reconciliation(fitting[0], True, looked_at)
         return Reconciliation(None, is_all and not fitting, looked_at)
 

@@ -135,7 +135,8 @@ class Submitter:
             return down
         request_id, at, body = self._caller.request_id(), datetime.now(UTC), RequestBody(data)
         try:
-            response = await self._http.send("POST", row.path, request_id, deadline, body=body)
+            with self._reconciler.under_way(request):
+                response = await self._http.send("POST", row.path, request_id, deadline, body=body)
             # Each submit is a subject of its own: two that are refused are two signs of trouble.
             question = self._caller.question(request_id, row.decode, request_id)
             result = self._caller.read(response, question)

@@ -218,6 +218,24 @@ async def test_a_task_is_found_for_one_of_two_submits_at_the_same_time(
     assert submits(aitoearn_service) == 2
 
 
+@pytest.mark.parametrize("clients", [1, 2])
+async def test_the_task_of_a_submit_that_has_no_answer_yet_is_not_taken(
+    clients: int, aitoearn_service: Emulator
+) -> None:
+    """It looks alike, and its receipt is on the way: the one that was lost made none."""
+    key, url = aitoearn_service.api_key, aitoearn_service.url
+    aitoearn_service.fault(Fault(status=502, creates=False), route="submits")
+    aitoearn_service.fault(Fault(delay=25.0), route="submits")
+    async with Client(key, base_url=url) as one, Client(key, base_url=url) as other:
+        calls = (client.submit(IMAGE) for client in (one, one if clients == 1 else other))
+        ends = asyncio.gather(*calls, return_exceptions=True)
+        await asyncio.sleep(1)
+        made = aitoearn_service.add_image(request={"model": IMAGE.model, "prompt": IMAGE.prompt})
+        lost, _ = await ends
+    assert isinstance(lost, SubmitUncertainError)
+    assert f"({made}), or that of another submit" in lost.reason
+
+
 async def test_an_error_out_of_a_pickle_cannot_search(
     aitoearn_service: Emulator, aitoearn_client: Client
 ) -> None:
