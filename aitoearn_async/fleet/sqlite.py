@@ -76,8 +76,10 @@ class SqliteLedger(Ledger):
     async def close(self) -> None:
         if self._thread is not None:
             thread, self._thread = self._thread, None
-            await _uninterrupted(thread, self._close)
-            thread.shutdown()
+            try:
+                await _uninterrupted(thread, self._close)
+            finally:
+                thread.shutdown()
 
     async def add(self, refs: Sequence[str]) -> int:
         text = msgspec.json.encode(refs).decode()

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import sqlite3
 import subprocess
 import sys
+import threading
 from pathlib import Path
+
+import pytest
 
 from aitoearn_async.fleet.one_thread import OneThread
 from aitoearn_async.fleet.sqlite import SqliteLedger
@@ -88,6 +92,21 @@ def test_a_fleet_goes_on_when_the_main_thread_has_ended(tmp_path: Path) -> None:
     run = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     assert run.stdout.split("\n")[0] == "[True, True]", run.stderr
     assert not run.stderr
+
+
+async def test_a_close_that_is_cancelled_ends_the_thread(quick_path: Path) -> None:
+    """It closes the file all the same."""
+    before = set(threading.enumerate())
+    ledger = SqliteLedger(quick_path / "fleet.db")
+    await ledger.open()
+    (thread,) = set(threading.enumerate()) - before
+    closing = asyncio.create_task(ledger.close())
+    await asyncio.sleep(0)
+    closing.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await closing
+    thread.join(10)
+    assert not thread.is_alive()
 
 
 def test_the_thread_ends_with_the_calls_that_were_given_before() -> None:
