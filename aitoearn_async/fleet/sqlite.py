@@ -35,7 +35,7 @@ to grow, and each commit needs the log."""
 
 
 class SqliteLedger(Ledger):
-    """A ledger in a file.
+    """A ledger in two tables of a file, `aitoearn_NAME_refs` and `aitoearn_NAME_members`.
 
     Args:
         path: The file. Where there is none, it is made; its directory has to be there.
@@ -50,7 +50,7 @@ class SqliteLedger(Ledger):
         self._connection: sqlite3.Connection | None = None
         self._thread: OneThread | None = None
         self._turn = asyncio.Lock()
-        tables = {"refs": f"{name}_refs", "members": f"{name}_members"}
+        tables = {key: f"aitoearn_{name}_{key}" for key in ("refs", "members")}
         self._schema = SCHEMA.format(**tables)
         self.sql: dict[str, str] = {key: text.format(**tables) for key, text in STATEMENTS.items()}
 

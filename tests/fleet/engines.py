@@ -66,11 +66,13 @@ class SqliteEngine(Engine):
             connection.close()
 
     async def end_lease(self, member: int) -> None:
-        self.execute("UPDATE fleet_members SET expires = 0 WHERE id = ?", member)
+        self.execute("UPDATE aitoearn_fleet_members SET expires = 0 WHERE id = ?", member)
 
     async def make_older(self, seconds: float) -> None:
         self.execute(
-            "UPDATE fleet_refs SET added = added - ?, changed = changed - ?", seconds, seconds
+            "UPDATE aitoearn_fleet_refs SET added = added - ?, changed = changed - ?",
+            seconds,
+            seconds,
         )
 
 

@@ -70,6 +70,12 @@ def test_a_bad_address_in_the_environment_is_named(monkeypatch: pytest.MonkeyPat
         Fleet()
 
 
+async def test_a_fleet_may_have_the_name_of_its_engine(engine: Engine) -> None:
+    """SQLite keeps names of tables that begin with its own for itself."""
+    async with engine.opened("sqlite") as ledger:
+        assert await ledger.add(refs(1)) == 1
+
+
 @pytest.mark.parametrize("name", ["", "No", "no-dash", "1st", "x" * 32, None])
 def test_a_bad_name_is_refused(name: Any) -> None:
     """It becomes part of a table's."""
@@ -500,7 +506,7 @@ async def test_a_file_of_something_else_is_left_alone(
     """It is named, and not written to."""
     engine = SqliteEngine(tmp_path)
     if content is None:
-        engine.execute("CREATE TABLE fleet_refs (something TEXT)")
+        engine.execute("CREATE TABLE aitoearn_fleet_refs (something TEXT)")
     else:
         engine.path.write_bytes(content)
     with pytest.raises(FleetError, match=message):

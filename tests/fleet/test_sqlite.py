@@ -24,7 +24,8 @@ def fill(connection: sqlite3.Connection, count: int) -> None:
     """A table with refs in all states, as a long life leaves it."""
     connection.execute(
         "WITH RECURSIVE numbers (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM numbers "
-        "WHERE n < ?) INSERT INTO fleet_refs (ref, added, changed, state, holder, outcome) "
+        "WHERE n < ?) INSERT INTO aitoearn_fleet_refs "
+        "(ref, added, changed, state, holder, outcome) "
         "SELECT printf('image:%024x', n), n, n, n % 5, n % 7, x'7b7d' FROM numbers",
         [count],
     )
@@ -53,7 +54,7 @@ async def test_every_statement_uses_its_index(quick_path: Path) -> None:
             connection.execute("ANALYZE")
         for name in ledger.sql.keys() - OF_MEMBERS - COUNTS:
             for step in plan(connection, ledger, name):
-                scans = step.startswith("SCAN fleet_refs")
+                scans = step.startswith("SCAN aitoearn_fleet_refs")
                 assert not scans or "USING" in step, f"{name}: {step}"
                 assert "TEMP B-TREE" not in step, f"{name}: {step}"
     connection.close()

@@ -292,7 +292,7 @@ async def test_a_cancelled_worker_that_cannot_say_so_is_cancelled(
     async with Client(aitoearn_service.api_key, base_url=aitoearn_service.url) as client:
         working = asyncio.create_task(fleet.work(client))
         await until_held(fleet, 3)
-        file.execute("DROP TABLE fleet_members")
+        file.execute("DROP TABLE aitoearn_fleet_members")
         working.cancel()
         await asyncio.wait([working])
     assert working.cancelled()
