@@ -17,7 +17,8 @@ _HOPELESS = {
     "SQLITE_ERROR": "its tables are not those of a fleet of this version",
 }
 _PASSING = {
-    "SQLITE_BUSY": "other processes write to it all the time",
+    "SQLITE_BUSY": "another process keeps it locked",
+    "SQLITE_PROTOCOL": "another process keeps it locked",
     "SQLITE_FULL": "its disk is full",
     "SQLITE_IOERR_SHMSIZE": "its disk is full",
     "SQLITE_IOERR": "its disk fails",

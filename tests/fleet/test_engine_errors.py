@@ -19,7 +19,13 @@ import redis
 
 from aitoearn_async import Client
 from aitoearn_async.emulator import VirtualTimeLoop
-from aitoearn_async.fleet import Fleet, FleetError, FleetNotFoundError, FleetUnavailableError
+from aitoearn_async.fleet import (
+    Fleet,
+    FleetError,
+    FleetNotFoundError,
+    FleetUnavailableError,
+    sqlite_errors,
+)
 from aitoearn_async.fleet.ledger import Kind, Ledger, Member
 from aitoearn_async.fleet.postgres import PostgresLedger
 from aitoearn_async.fleet.postgres_errors import translated
@@ -265,7 +271,7 @@ async def test_a_server_that_does_not_answer_counts_as_away(
         monkeypatch.setattr("aitoearn_async.fleet.sqlite._LOCK_SECONDS", 0.05)
         async with engine.opened() as ledger:
             connection.execute("BEGIN EXCLUSIVE")
-            with pytest.raises(FleetUnavailableError, match="write to it all the time"):
+            with pytest.raises(FleetUnavailableError, match="keeps it locked"):
                 await ledger.add(refs(1))
             connection.rollback()
             assert await ledger.add(refs(1)) == 1
@@ -488,6 +494,14 @@ def test_what_does_not_pass_in_postgres_or_a_pooler_is_not_tried_again(said: str
     """A worker that tried on would wait for ever, with nothing but a line in its log."""
     error = psycopg.OperationalError(f'connection to server at "host", port 5432 failed: {said}')
     assert type(translated(error, "postgresql://host/db")) is FleetError
+
+
+@pytest.mark.parametrize("name", ["SQLITE_BUSY_RECOVERY", "SQLITE_PROTOCOL", "SQLITE_IOERR_READ"])
+def test_what_may_pass_in_a_file_is_tried_again(name: str) -> None:
+    """Another process was frozen as it held a lock, for instance."""
+    error = sqlite3.OperationalError("locking protocol")
+    error.sqlite_errorname = name
+    assert type(sqlite_errors.translated(error, Path("fleet.db"))) is FleetUnavailableError
 
 
 # A file that is no ledger.
