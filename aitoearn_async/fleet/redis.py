@@ -55,18 +55,20 @@ class RedisLedger(Ledger):
         self._name = name
         self._prefix = f"aitoearn:{{{name}}}:"
         try:
+            self._redis: Redis = Redis.from_url(url)  # pyright: ignore[reportUnknownMemberType]
+            pool = self._redis.connection_pool
             # Repeating is the caller's: redis-py would raise in between, and reads twice. A
             # timeout of its own would swallow a cancellation on Python 3.11.
-            self._redis: Redis = Redis.from_url(  # pyright: ignore[reportUnknownMemberType]
-                url,
-                retry=Retry(NoBackoff(), 0),
-                socket_connect_timeout=_MOST_SECONDS / 2,
-                socket_timeout=None,
-                health_check_interval=0,
-                single_connection_client=False,
-                max_connections=1,
-            )
-        except ValueError as error:
+            pool.connection_kwargs |= {
+                "retry": Retry(NoBackoff(), 0),
+                "socket_connect_timeout": _MOST_SECONDS / 2,
+                "socket_timeout": None,
+                "health_check_interval": 0,
+                "decode_responses": False,
+            }
+            # An option of the address that there is not would be told of when it connects.
+            pool.connection_class(**pool.connection_kwargs)
+        except (ValueError, TypeError, exceptions.RedisError) as error:
             # What stands before an `@` may be taken for a port, and told.
             reason = "it cannot be read" if "@" in url else str(error)
             raise ValueError(f"the fleet's url {shown(url)!r:.80}: {reason}") from None
@@ -211,12 +213,16 @@ class RedisLedger(Ledger):
                 raise
 
     async def _prepare(self) -> None:
-        about: dict[str, Any] = await self._redis.info(  # pyright: ignore[reportUnknownMemberType]
-            "server"
-        )
+        about: dict[str, Any] = await self._redis.info()  # pyright: ignore[reportUnknownMemberType]
         version = str(about.get("redis_version", "0"))
         if tuple(int(part) for part in version.split(".")[:2]) < _OLDEST:
             raise FleetError(f"Redis {version} is too old for a fleet: 6.2 or newer is needed")
+        policy = str(about.get("maxmemory_policy", ""))
+        if about.get("maxmemory") and policy.startswith("allkeys"):
+            raise FleetError(
+                f"{shown(self._url)} drops keys, and with them a fleet's refs, when its memory is "
+                f"full: its maxmemory-policy is {policy}, and is to be noeviction"
+            )
         if not self._create and not await self.scripts["exists"](keys=[self._prefix]):
             raise FleetNotFoundError(f"{shown(self._url)} holds no fleet named {self._name!r}")
         await self.scripts["open"](keys=[self._prefix])
@@ -242,11 +248,17 @@ _PASSING = (
     exceptions.TimeoutError,
     exceptions.ReadOnlyError,
     exceptions.OutOfMemoryError,
+    exceptions.ClusterDownError,  # and a replica without its master
+    exceptions.TryAgainError,
     OSError,
     TimeoutError,
 )
 _HOPELESS = (exceptions.AuthenticationError, exceptions.AuthorizationError)
-_PASSING_WORDS = ("MISCONF", "LOADING", "OOM", "NOGROUP", "READONLY", "MASTERDOWN", "CLUSTERDOWN")
+_PASSING_WORDS = (
+    *("MISCONF", "LOADING", "OOM", "NOGROUP", "READONLY", "MASTERDOWN", "CLUSTERDOWN"),
+    *("NOREPLICAS", "BUSY"),
+)
+"""Those of which redis-py makes no class, and of Redis 6, where a script says them."""
 
 
 def _translated(error: Exception, url: str) -> FleetError:

@@ -15,7 +15,6 @@ from typing import Any
 
 import psycopg
 import pytest
-import redis
 
 from aitoearn_async import Client
 from aitoearn_async.emulator import VirtualTimeLoop
@@ -55,6 +54,9 @@ from tests.support.ports import free_port
         ("redis://:hunter2#@host/0", "redis://host/0"),
         ("redis://:hunter2?@host/0", "redis://..."),
         ("redis://valkey:nowhere", "redis://valkey:nowhere': Port"),
+        ("redis://:hunter2@host/0?nonsense=1", "it cannot be read"),
+        ("redis://host/0?nonsense=1", "nonsense"),
+        ("redis://host/0?protocol=9", "protocol must be"),
         ("VALKEYS://valkey:nowhere", "rediss://valkey:nowhere"),
         ("user:hunter2@host/fleet", "begins with '...'"),
         ("password=hunter2 host=h", "begins with '...'"),
@@ -438,27 +440,71 @@ async def _limit(ledger: SqliteLedger, pages: int) -> None:
     await ledger._call(limit)
 
 
-async def test_a_full_memory_loses_nothing_in_valkey() -> None:
-    """It refuses what would need more, and keeps what it has."""
+@pytest.fixture
+async def valkey() -> AsyncIterator[RedisEngine]:
+    """A server of this test's alone."""
     loop = asyncio.get_running_loop()
     assert isinstance(loop, VirtualTimeLoop)
     server = ValkeyServer()
     try:
-        with loop.real_time(), redis.Redis.from_url(server.url) as control:
+        with loop.real_time():
             engine = RedisEngine(server.url)
-            async with engine.opened() as ledger:
-                await ledger.add(refs(5))
-                mine = await worker(ledger)
-                await took(ledger, mine)
-                control.config_set("maxmemory", 1)
-                with pytest.raises(FleetUnavailableError, match="maxmemory"):
-                    await ledger.add(refs(1, 9))
-                control.config_set("maxmemory", 0)
-                assert await states(ledger) == [0, 5, 0, 0, 0]
-                assert await record(ledger, mine, refs(5)) == 5
+            yield engine
             engine.redis.close()
     finally:
         server.close()
+
+
+OF_VALKEY = {
+    "a full memory": (["CONFIG SET maxmemory 1"], "CONFIG SET maxmemory 0"),
+    "no replica": (["CONFIG SET min-replicas-to-write 1"], "CONFIG SET min-replicas-to-write 0"),
+    "a replica without its master": (
+        ["CONFIG SET replica-serve-stale-data no", "REPLICAOF 127.0.0.1 9"],
+        "REPLICAOF NO ONE",
+    ),
+    "a replica": (["REPLICAOF 127.0.0.1 9"], "REPLICAOF NO ONE"),
+    "a script of somebody": (["CONFIG SET lua-time-limit 1", "EVAL forever"], "SCRIPT KILL"),
+}
+
+
+@pytest.mark.parametrize("trouble", OF_VALKEY)
+async def test_what_may_pass_in_valkey_is_tried_again(valkey: RedisEngine, trouble: str) -> None:
+    """It refuses what it is asked meanwhile, and keeps what it has."""
+    begin, end = OF_VALKEY[trouble]
+    async with valkey.opened() as ledger:
+        await ledger.add(refs(5))
+        mine = await worker(ledger)
+        await took(ledger, mine)
+        control: Any = valkey.redis
+        for command in begin:
+            if command == "EVAL forever":
+                # Its answer is not waited for.
+                other = control.connection_pool.get_connection()
+                other.send_command("EVAL", "while true do end", 0)
+                await asyncio.sleep(0.05)
+            else:
+                control.execute_command(*command.split())
+        with pytest.raises(FleetUnavailableError):
+            await ledger.add(refs(1, 9))
+        control.execute_command(*end.split())
+        assert await states(ledger) == [0, 5, 0, 0, 0]
+        assert await record(ledger, mine, refs(5)) == 5
+
+
+async def test_a_valkey_that_may_drop_refs_is_refused(valkey: RedisEngine) -> None:
+    """One that makes room by dropping keys. Leases may be dropped: their members join again."""
+    valkey.redis.config_set("maxmemory", 10**9)
+    for policy in ("allkeys-lru", "allkeys-lfu", "allkeys-random"):
+        valkey.redis.config_set("maxmemory-policy", policy)
+        with pytest.raises(FleetError, match=f"maxmemory-policy is {policy}.* noeviction"):
+            await valkey.ledger().open()
+    valkey.redis.config_set("maxmemory-policy", "volatile-lru")
+    async with valkey.opened() as ledger:
+        assert await ledger.add(refs(5)) == 5
+    valkey.redis.config_set("maxmemory-policy", "allkeys-lru")
+    valkey.redis.config_set("maxmemory", 0)  # of which there is no end
+    async with valkey.opened() as ledger:
+        assert await states(ledger) == [5, 0, 0, 0, 0]
 
 
 @pytest.mark.parametrize(
@@ -527,6 +573,23 @@ async def test_a_file_of_something_else_is_left_alone(
         await engine.ledger().open()
     if content is not None:
         assert engine.path.read_bytes() == content
+
+
+async def test_options_in_an_address_of_redis_do_not_change_what_comes_back(
+    valkey_url: str,
+) -> None:
+    """Outcomes are bytes, and whoever set that option meant another program's texts."""
+    loop = asyncio.get_running_loop()
+    assert isinstance(loop, VirtualTimeLoop)
+    with loop.real_time():
+        ledger = RedisLedger(f"{RedisEngine(valkey_url).url}?decode_responses=true", lease=600.0)
+        await ledger.open()
+        await ledger.add(refs(1))
+        mine, reader = await worker(ledger), await ledger.join(Kind.READER, "reader")
+        assert await took(ledger, mine) == await ledger.held(mine, 1) == refs(1)
+        await ledger.record(mine, [(refs(1)[0], b"\xff")])
+        assert await ledger.read(reader, [], 1) == [(refs(1)[0], b"\xff")]
+        await ledger.close()
 
 
 async def test_a_refused_password_of_redis_is_a_mistake_not_an_outage(valkey_url: str) -> None:
