@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Generator
 from typing import Any, TypeVar
 
 import psycopg
-from psycopg import AsyncClientCursor, AsyncConnection
+from psycopg import AsyncClientCursor, AsyncConnection, waiting
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from .errors import FleetError, FleetUnavailableError, LeaseLostError, shown
 from .postgres_errors import translated
@@ -18,6 +19,23 @@ T = TypeVar("T")
 
 _MOST_SECONDS = 10.0
 """Seconds for one transaction, and for a connection, until the server counts as away."""
+_SECONDS_TO_CONNECT = 4
+"""Seconds for one of the address's hosts, unless it says otherwise: then the next one is tried."""
+_CLOSED = "the fleet is closed; make a new one"
+
+
+class PromptConnection(AsyncConnection[Any]):
+    """A connection whose calls end when they are cancelled, and which is of no use after that.
+
+    psycopg asks the server to end them too, and waits for its answer: for ten seconds, where it is
+    cut off.
+    """
+
+    async def wait(
+        self, gen: Generator[Any, Any, T], interval: float = 0.1, timeout: float | None = None
+    ) -> T:
+        options = {} if timeout is None else {"timeout": timeout}
+        return await waiting.wait_async(gen, self.pgconn.socket, interval, **options)
 
 
 class StaleCallError(Exception):
@@ -35,8 +53,12 @@ class Connection:
     def __init__(self, url: str, statements: dict[str, bytes]) -> None:
         self._url = url
         self._sql = statements
+        self._conninfo = url
+        if "connect_timeout" not in conninfo_to_dict(url):
+            self._conninfo = make_conninfo(url, connect_timeout=_SECONDS_TO_CONNECT)
         self._connection: AsyncConnection[Any] | None = None
         self._turn = asyncio.Lock()
+        self._limit: asyncio.Timeout | None = None  # of the call that runs
         self._closed = True
 
     def open(self) -> None:
@@ -45,9 +67,12 @@ class Connection:
         self._turn = asyncio.Lock()
 
     async def close(self) -> None:
-        """Close it; nothing connects any more."""
+        """Close it; nothing connects any more, and a call that runs ends."""
         self._closed = True
-        await self._drop()
+        if self._limit is not None and not self._limit.expired():
+            self._limit.reschedule(asyncio.get_running_loop().time())
+        async with self._turn:
+            await self._drop()
 
     async def transaction(self, steps: Callable[[Run], Awaitable[T]]) -> T:
         """Run steps in a transaction."""
@@ -62,31 +87,37 @@ class Connection:
         return await self._do(lambda connection: self._in_messages(connection, steps))
 
     async def _do(self, call: Callable[[AsyncConnection[Any]], Awaitable[T]]) -> T:
-        if self._closed:
-            raise FleetError("the fleet is closed; make a new one")
         async with self._turn:
+            if self._closed:
+                raise FleetError(_CLOSED)
             try:
-                async with asyncio.timeout(_MOST_SECONDS):
+                async with asyncio.timeout(_MOST_SECONDS) as self._limit:
                     return await call(await self._connected())
-            except TimeoutError as error:
-                await self._drop()
-                raise FleetUnavailableError(
-                    f"{shown(self._url)} did not answer within {_MOST_SECONDS:g} s"
-                ) from error
-            except psycopg.Error as error:
-                await self._drop()
-                raise translated(error, self._url) from error
             except (LeaseLostError, StaleCallError):
                 raise
+            except (TimeoutError, psycopg.Error) as error:
+                await self._drop()
+                raise self._translated(error) from error
             except BaseException:
                 # Cancelled in the middle: its state is not known.
                 await self._drop()
                 raise
+            finally:
+                self._limit = None
+
+    def _translated(self, error: TimeoutError | psycopg.Error) -> FleetError:
+        if self._closed:
+            return FleetError(_CLOSED)
+        if isinstance(error, psycopg.Error):
+            return translated(error, self._url)
+        return FleetUnavailableError(
+            f"{shown(self._url)} did not answer within {_MOST_SECONDS:g} s"
+        )
 
     async def _connected(self) -> AsyncConnection[Any]:
         if self._connection is None:
-            self._connection = await AsyncConnection.connect(
-                self._url, autocommit=True, prepare_threshold=None
+            self._connection = await PromptConnection.connect(
+                self._conninfo, autocommit=True, prepare_threshold=None
             )
         return self._connection
 

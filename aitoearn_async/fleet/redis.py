@@ -131,7 +131,7 @@ class RedisLedger(Ledger):
     async def take(self, member: int, call: int, allow: Allow) -> list[Taken]:
         # Where in doubt, also a call for none is made: what is late is to find its number.
         is_in_doubt = member in self._in_doubt
-        if not is_in_doubt and self.noted(await self._is_idle(member, call)):
+        if not is_in_doubt and self.noted(bool(await self.run("is_idle", member, call))):
             return []
         self._in_doubt.add(member)
         _, members = await self._members()
@@ -141,9 +141,6 @@ class RedisLedger(Ledger):
         self._in_doubt.discard(member)
         rows = msgspec.json.decode(reply, type=list[_Row])
         return [Taken(ref, age, Origin(origin)) for ref, age, origin in rows]
-
-    async def _is_idle(self, member: int, call: int) -> bool:
-        return bool(await self.run("is_idle", member, call))
 
     async def held(self, member: int, most: int) -> list[str]:
         return [ref.decode() for ref in await self.run("held", member, most)]
@@ -195,9 +192,9 @@ class RedisLedger(Ledger):
         return version, _members_of(flat)
 
     async def _call(self, call: Callable[[], Awaitable[T]]) -> T:
-        if self._closed:
-            raise FleetError("the fleet is closed; make a new one")
         async with self._turn:
+            if self._closed:
+                raise FleetError("the fleet is closed; make a new one")
             try:
                 async with asyncio.timeout(_MOST_SECONDS):
                     if not self._ready:
@@ -211,6 +208,9 @@ class RedisLedger(Ledger):
             except BaseException:
                 await self._drop()  # a reply may still be under way
                 raise
+            finally:
+                if self._closed:  # meanwhile: it may have connected again
+                    await self._drop()
 
     async def _prepare(self) -> None:
         about: dict[str, Any] = await self._redis.info()  # pyright: ignore[reportUnknownMemberType]

@@ -12,6 +12,7 @@ import traceback
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import psycopg
 import pytest
@@ -30,7 +31,9 @@ from aitoearn_async.fleet.postgres import PostgresLedger
 from aitoearn_async.fleet.postgres_errors import translated
 from aitoearn_async.fleet.redis import RedisLedger
 from aitoearn_async.fleet.sqlite import SqliteLedger
+from aitoearn_async.fleet.urls import ledger_at
 from tests.fleet.engines import Engine, PostgresEngine, RedisEngine, SqliteEngine
+from tests.fleet.proxy import Proxy
 from tests.fleet.servers import ValkeyServer
 from tests.fleet.test_contract import record, refs, states, took, worker
 from tests.support.ports import free_port
@@ -244,6 +247,38 @@ async def test_a_closed_ledger_says_so(engine: Engine) -> None:
     with pytest.raises(FleetError, match="the fleet is closed"):
         await ledger.add(refs(1))
     await ledger.close()
+
+
+@pytest.mark.parametrize("engine", ["postgres", "valkey"], indirect=True)
+@pytest.mark.parametrize("connects", [False, True])
+async def test_a_ledger_that_is_closed_while_it_is_asked_keeps_no_connection(
+    engine: Engine, connects: bool
+) -> None:
+    """No call that waits for its turn makes one, and none that is connecting goes on."""
+    port = urlsplit(engine.url).port
+    assert port is not None
+    async with engine.opened() as other, Proxy(port) as proxy:
+        ledger = ledger_at(engine.url.replace(f":{port}", f":{proxy.port}"), "fleet", 600.0)
+        await ledger.open()
+        if connects:
+            proxy.lines[0].hang_up()
+            with pytest.raises(FleetUnavailableError):
+                await ledger.add(refs(1))
+        proxy.cut()
+        calls = [asyncio.create_task(ledger.add(refs(1, number))) for number in range(3)]
+        await asyncio.sleep(0.05)
+        closing = asyncio.create_task(ledger.close())
+        await asyncio.sleep(0.05)
+        proxy.mend()
+        await closing
+        ends = await asyncio.gather(*calls, return_exceptions=True)
+        assert all(isinstance(end, FleetError) for end in ends)
+        if connects:
+            assert await states(other) == [0, 0, 0, 0, 0]
+            return
+        async with asyncio.timeout(5):
+            while proxy.open:  # noqa: ASYNC110 - it hears of it a moment later
+                await asyncio.sleep(0.01)
 
 
 @pytest.mark.sampled(3)

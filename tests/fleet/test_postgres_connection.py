@@ -9,12 +9,14 @@ import threading
 from collections.abc import Sequence
 
 import pytest
+from psycopg.conninfo import conninfo_to_dict
 
 from aitoearn_async.fleet import FleetUnavailableError
 from aitoearn_async.fleet.ledger import Kind, Member
 from aitoearn_async.fleet.postgres import PostgresLedger
 from aitoearn_async.fleet.postgres_run import Run, one
 from tests.fleet.engines import PostgresEngine
+from tests.fleet.proxy import Proxy
 from tests.fleet.test_contract import refs, states, take, worker
 
 pytestmark = pytest.mark.parametrize("engine", ["postgres"], indirect=True)
@@ -80,6 +82,40 @@ async def test_a_report_of_any_letters_comes_back(ledger: PostgresLedger) -> Non
     assert (await ledger.counts()).members == [report]
     members, _ = await ledger.renew(mine, lambda: report)
     assert members == [report]
+
+
+async def test_a_call_that_is_cancelled_while_the_network_is_cut_ends_at_once(
+    engine: PostgresEngine, ledger: PostgresLedger
+) -> None:
+    """It does not ask a server that nobody reaches to end it, too."""
+    loop = asyncio.get_running_loop()
+    port = conninfo_to_dict(engine.url)["port"]
+    async with Proxy(int(str(port))) as proxy:
+        cut_off = PostgresLedger(engine.url.replace(f":{port}", f":{proxy.port}"))
+        await cut_off.open()
+        proxy.cut()
+        asking = asyncio.create_task(cut_off.add(refs(1)))
+        await asyncio.sleep(0.05)
+        began = loop.time()
+        asking.cancel()
+        await asyncio.wait([asking])
+        assert asking.cancelled()
+        assert loop.time() - began < 2
+        await cut_off.close()
+
+
+@pytest.mark.slow
+async def test_another_host_is_tried_where_one_does_not_answer(
+    engine: PostgresEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In the time of one call: a server that was cut off may never answer again."""
+    monkeypatch.setattr("aitoearn_async.fleet.postgres_connection._SECONDS_TO_CONNECT", 2)
+    async with Proxy(1) as silent:
+        silent.cut()
+        ledger = PostgresLedger(engine.url.replace("@", f"@127.0.0.1:{silent.port},"))
+        await ledger.open()
+        assert await ledger.add(refs(1)) == 1
+        await ledger.close()
 
 
 @pytest.mark.slow
