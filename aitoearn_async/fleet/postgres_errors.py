@@ -25,9 +25,10 @@ _HOPELESS = (
 _SETUP = (
     *("password authentication failed", "no password supplied", "no pg_hba.conf entry"),
     *("does not exist", "no such database", "no such user", "SASL authentication failed"),
+    "ProactorEventLoop",
 )
-"""The words of failed connections that no repetition mends, by Postgres and by PgBouncer: psycopg
-has no codes of these."""
+"""The words of failed connections that no repetition mends, by Postgres and by PgBouncer, and by
+psycopg on Windows: there are no codes of these."""
 
 
 def translated(error: psycopg.Error, url: str) -> FleetError:

@@ -569,6 +569,8 @@ def test_what_may_pass_in_postgres_is_tried_again(error: psycopg.Error) -> None:
         "FATAL:  no such user: fleet",
         "FATAL:  SASL authentication failed",
         "fe_sendauth: no password supplied",
+        # psycopg's, on Windows
+        "Psycopg cannot use the 'ProactorEventLoop' to run in async mode",
     ],
 )
 def test_what_does_not_pass_in_postgres_or_a_pooler_is_not_tried_again(said: str) -> None:
