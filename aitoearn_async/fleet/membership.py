@@ -95,6 +95,13 @@ class Membership:
                 async with asyncio.timeout(_SECONDS_TO_LEAVE):
                     await self._ledger.leave(self.id)
 
+    def is_over(self) -> bool:
+        """Return whether the lease is over by the clock of this process."""
+        if self._guard is None:
+            return self.lost.is_set()
+        # The loop may not have come to the guard yet, as after a freeze.
+        return self.lost.is_set() or self._guard.when() <= asyncio.get_running_loop().time()
+
     def beat_early(self) -> None:
         """Send the next beat at once."""
         self._early.set()

@@ -33,6 +33,10 @@ class OutcomeQueue(Protocol):
         """Mark some outcomes as done, and give the others back."""
         ...
 
+    def is_lost(self) -> bool:
+        """Return whether what was read and is not done may be another reader's by now."""
+        return False
+
     async def read(self, done: Sequence[str], most: int) -> list[tuple[str, bytes]]:
         """Mark some outcomes as done, and return others; none if there is none now."""
         ...
@@ -88,7 +92,7 @@ class Outcomes(AsyncIterator[Outcome[AnyTask]]):
             raise RuntimeError("these outcomes are already being iterated by another task")
         self._reading, self._is_in_hand = True, False
         try:
-            if not self._ready:
+            if not self._ready or self._queue.is_lost():
                 await self._fetch()
         finally:
             self._reading = False
@@ -104,8 +108,7 @@ class Outcomes(AsyncIterator[Outcome[AnyTask]]):
             most = 0 if self._few else self._prefetch
             # Those that were given stay here until it is certain that they are done.
             rows = await self._queue.read(self._given, most)
-            self._given = []
-            self._ready.extend(rows)
+            self._given, self._ready = [], deque(rows)
             self._few = 0 < len(rows) < self._prefetch
             if rows:
                 return
@@ -136,8 +139,11 @@ class LeasedQueue(OutcomeQueue):
     async def enter(self) -> None:
         await self._member.join()
 
+    def is_lost(self) -> bool:
+        return self._member.is_over()
+
     async def leave(self, *, done: Sequence[str]) -> None:
-        is_lost = self._member.lost.is_set()
+        is_lost = self.is_lost()
         try:
             if done and not is_lost:
                 await persist(lambda: self._ledger.read(self._member.id, done, 0), patience=5.0)

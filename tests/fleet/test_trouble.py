@@ -142,6 +142,34 @@ async def test_a_reader_that_lost_its_lease_joins_again(
     assert read.total() <= 7
 
 
+@pytest.mark.parametrize("is_known", [False, True])
+async def test_a_reader_that_was_frozen_gives_nothing_that_is_another_readers(
+    file: SqliteEngine,
+    fleet: Fleet,
+    crew: Workers,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+    is_known: bool,
+) -> None:
+    """Of what it had taken, the one that it was at comes twice. Its loop may not know it yet."""
+    refs = await ended(fleet, crew, crew.service, 6)
+    loop = asyncio.get_running_loop()
+    before = loop.time
+    async with fleet.outcomes(prefetch=6, follow=False) as outcomes:
+        first = await anext(outcomes)
+        (member,) = (await fleet.status()).members
+        await file.end_lease(member.id)
+        others = [outcome.ref for outcome in await all_outcomes(fleet)]
+        monkeypatch.setattr(loop, "time", lambda: before() + 16)
+        if is_known:
+            await asyncio.sleep(0.1)
+        again = [outcome.ref async for outcome in outcomes]
+    assert sorted(others) == sorted(refs)
+    assert first.ref in refs
+    assert again == []
+    assert "; 1 outcomes go to another reader, too" in caplog.text
+
+
 async def test_sigterm_hands_over_at_once(
     fleet: Fleet, crew: Workers, aitoearn_service: Emulator
 ) -> None:
