@@ -330,14 +330,16 @@ class Fleet:
                 reader if this one dies. Where fewer came, the next look is 0.2 seconds later.
             connection: A psycopg `AsyncConnection` to the fleet's Postgres. Each outcome is then
                 read and done in a transaction of this connection, which is committed when the
-                next is asked for: what the block does with the connection happens exactly once.
-                `prefetch` is 1 then. Do not commit or roll back inside the block.
+                next is asked for, or the block is left without an error: what the block does
+                with the connection happens exactly once. `prefetch` is 1 then. Do not commit or
+                roll back inside the block.
 
         Returns:
             An `Outcomes`: an async context manager, and inside it an async iterator.
 
         Raises:
             ValueError: `prefetch` is out of its range, or there is a connection but no Postgres.
+            TypeError: The connection is of another kind.
             FleetError: The engine cannot be used. When entered or iterated.
         """
         self._check_open()

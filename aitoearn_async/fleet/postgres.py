@@ -310,7 +310,17 @@ class PostgresLedger(Ledger):
         return await self._connection.statement(forget)
 
     def queue_on(self, connection: AsyncConnection[Any]) -> TransactionQueue:
-        """Return a queue whose outcomes are read and done in a connection of the caller's."""
+        """Return a queue whose outcomes are read and done in a connection of the caller's.
+
+        Raises:
+            TypeError: It is no connection of psycopg's for asyncio.
+        """
+        if not isinstance(connection, AsyncConnection):
+            kind = type(connection)
+            raise TypeError(
+                "connection= is a psycopg.AsyncConnection; this one is a "
+                f"{kind.__module__}.{kind.__qualname__}"
+            )
         return TransactionQueue(connection, self.sql)
 
     @property

@@ -35,12 +35,16 @@ class TransactionQueue(OutcomeQueue):
         if self._connection.autocommit:
             raise FleetError("connection= is in autocommit mode: an outcome needs a transaction")
 
-    async def leave(self, *, done: Sequence[str]) -> None:
-        if done:
-            await self._finish(done)
-        else:
+    async def leave(self, *, done: Sequence[str], failed: bool) -> None:
+        if failed:
             with contextlib.suppress(psycopg.OperationalError):
                 await self._connection.rollback()
+            return
+        await self._finish(done)
+        try:
+            await self._connection.commit()  # also what came after the last outcome
+        except psycopg.Error as error:
+            raise translated(error, "the connection") from error
 
     async def read(self, done: Sequence[str], most: int) -> list[tuple[str, bytes]]:
         try:

@@ -29,8 +29,13 @@ class OutcomeQueue(Protocol):
         """Open the queue, before the first read."""
         ...
 
-    async def leave(self, *, done: Sequence[str]) -> None:
-        """Mark some outcomes as done, and give the others back."""
+    async def leave(self, *, done: Sequence[str], failed: bool) -> None:
+        """Mark some outcomes as done, and give the others back.
+
+        Args:
+            done: The outcomes.
+            failed: The block that read them ends with an error.
+        """
         ...
 
     def is_lost(self) -> bool:
@@ -78,7 +83,7 @@ class Outcomes(AsyncIterator[Outcome[AnyTask]]):
         is_given_back = exc_type is not None and self._is_in_hand
         done = self._given[:-1] if is_given_back else self._given
         try:
-            await uncancelled(self._queue.leave(done=done))
+            await uncancelled(self._queue.leave(done=done, failed=exc_type is not None))
         except FleetError as error:
             if exc_type is None:
                 raise
@@ -142,7 +147,7 @@ class LeasedQueue(OutcomeQueue):
     def is_lost(self) -> bool:
         return self._member.is_over()
 
-    async def leave(self, *, done: Sequence[str]) -> None:
+    async def leave(self, *, done: Sequence[str], failed: bool) -> None:
         is_lost = self.is_lost()
         try:
             if done and not is_lost:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import random
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
@@ -372,6 +373,26 @@ async def test_an_effect_and_its_outcome_are_committed_together(
     assert await states(ledger) == [0, 0, 0, 0, 12]
 
 
+@pytest.mark.parametrize("count", [0, 2])
+async def test_what_follows_the_last_outcome_is_committed(
+    engine: PostgresEngine, ledger: PostgresLedger, connection: AsyncConnection[Any], count: int
+) -> None:
+    """With the block: inside it nobody may commit. One that fails takes it back."""
+    await ended(ledger, count)
+    for fails in (False, True):
+        with contextlib.suppress(KeyError):
+            async with (
+                Fleet(engine.url) as fleet,
+                fleet.outcomes(connection=connection, follow=False) as outcomes,
+            ):
+                async for _ in outcomes:
+                    pass
+                await connection.execute("INSERT INTO effects VALUES (%s)", [f"failed: {fails}"])
+                if fails:
+                    raise KeyError
+    assert await effects(engine) == ["failed: False"]
+
+
 async def test_a_reader_that_dies_has_done_nothing(
     engine: PostgresEngine, ledger: PostgresLedger, connection: AsyncConnection[Any]
 ) -> None:
@@ -508,6 +529,16 @@ async def test_a_connection_in_autocommit_mode_is_refused(engine: PostgresEngine
     ):
         with pytest.raises(FleetError, match="autocommit"):
             await fleet.outcomes(connection=connection).__aenter__()
+
+
+async def test_a_connection_of_another_kind_is_refused(engine: PostgresEngine) -> None:
+    """One of psycopg's that is not for asyncio, for instance."""
+    async with Fleet(engine.url) as fleet:
+        with (
+            psycopg.connect(engine.url) as connection,
+            pytest.raises(TypeError, match=r"psycopg.AsyncConnection; this one is a psycopg.Conn"),
+        ):
+            fleet.outcomes(connection=connection)  # type: ignore[arg-type]
 
 
 # Trouble.
