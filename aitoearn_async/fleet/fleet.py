@@ -365,6 +365,7 @@ class Fleet:
         self._check_open()
         counts = await persist(self._ledger.counts, _PATIENCE)
         workers = [member for member in counts.members if member.kind is Kind.WORKER]
+        rate = fleet_rate(workers)
         return FleetStatus(
             waiting=counts.waiting,
             held=counts.held,
@@ -372,8 +373,8 @@ class Fleet:
             done=counts.done,
             oldest=counts.oldest,
             polls_per_second=sum(worker.polls_per_second for worker in workers),
-            requests_per_second=fleet_rate(workers),
-            members=[_member(member) for member in counts.members],
+            requests_per_second=rate,
+            members=[_member(member, rate) for member in counts.members],
         )
 
     def _check_open(self) -> None:
@@ -383,14 +384,15 @@ class Fleet:
             raise RuntimeError(_FORKED)
 
 
-def _member(member: Member) -> FleetMember:
+def _member(member: Member, rate: float | None) -> FleetMember:
+    is_limited = rate is not None and member.kind is Kind.WORKER
     return FleetMember(
         id=member.id,
         kind=member.kind.name.lower(),
         name=member.name,
         held=member.held,
         polls_per_second=member.polls_per_second,
-        requests_per_second=None if member.rate is None else member.grant,
+        requests_per_second=member.grant if is_limited else None,
         trouble=member.trouble,
     )
 

@@ -44,6 +44,8 @@ _LEASES_OF_REST = 2.0
 _MOST_LEASES_OF_REST = 40.0
 _CRAWL = 0.01
 """Requests a second of a worker without a share of the rate, which holds nothing."""
+_AT_WORK: WeakSet[Client] = WeakSet()
+"""The clients of this process's workers."""
 
 
 class WorkOptions(msgspec.Struct, kw_only=True):
@@ -110,7 +112,8 @@ class Worker:
             reason,
             seconds,
         )
-        report = Member(id=0, kind=Kind.WORKER, trouble=reason[:200])
+        rate = self._options.requests_per_second
+        report = Member(id=0, kind=Kind.WORKER, rate=rate, trouble=reason[:200])
         member = Membership(self._ledger, Kind.WORKER, lambda _: report)
         try:
             if await _joined(member, self._stop):
@@ -235,11 +238,11 @@ class _Stay:
         return msgspec.structs.replace(self._me, id=self._membership.id, held=self._held, **facts)
 
     def _is_open(self) -> bool:
-        if self._me.rate is not None and not self._rate_in_use:
-            return False
         return self._room() > 0
 
     def _room(self) -> int:
+        if not self._rate_in_use:
+            return 0
         most = self._options.max_pending
         if self._careful:
             statistics = self._statistics()
@@ -286,10 +289,11 @@ class _Stay:
             return
         self._me = self._unconfirmed
         others = [member for member in self._members if member.id != self._me.id]
-        self._follow_rate(rate_target(self._me, [*others, self._me]))
+        target = rate_target(self._me, [*others, self._me])
+        self._follow_rate(target)
         if self._shedding is None or self._shedding.done():
             count = self._too_many(0 if waiting else excess(self._me, self._members))
-            if self._me.rate is not None and not self._me.grant:
+            if target is not None and not self._me.grant:
                 count = self._held
             if count > 0 and self._batch is not None:
                 self._shedding = asyncio.create_task(self._shed(count))
@@ -325,6 +329,8 @@ class _Stay:
         elif self._me.grant > self._rate_in_use and self._raise_timer is None:
             loop = asyncio.get_running_loop()
             self._raise_timer = loop.call_later(_SECONDS_BEFORE_A_RAISE, self._raise_rate)
+        elif self._rate_in_use > self._me.grant:  # nobody has named a rate until now
+            self._set_rate(self._me.grant)
         if target is not None and self._me.grant < target:
             self._membership.beat_soon()
 
@@ -337,7 +343,7 @@ class _Stay:
 
     def _set_rate(self, share: float) -> None:
         self._rate_in_use = share
-        rate = None if share == math.inf else max(used(share), _CRAWL)
+        rate = None if share == math.inf else used(share) or _CRAWL
         rates = [each for each in (rate, self._own_rate) if each is not None]
         self._client.requests_per_second = min(rates) if rates else None
 

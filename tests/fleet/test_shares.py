@@ -163,6 +163,34 @@ async def test_the_fleets_rate_is_never_exceeded(
     assert sum(each.requests_per_second or 0 for each in status.members) <= rate
 
 
+@pytest.mark.parametrize("named_first", [False, True])
+async def test_a_worker_that_names_no_rate_keeps_to_that_of_the_fleet(
+    fleet: Fleet, crew: Workers, aitoearn_service: Emulator, named_first: bool
+) -> None:
+    """Whoever came first. It holds its share of the refs."""
+    await fleet.add(images(aitoearn_service, 100, 1e6))
+    for rate in (4, None) if named_first else (None, 4):
+        crew.join(requests_per_second=rate)
+        await asyncio.sleep(8)
+    aitoearn_service.requests.clear()
+    await asyncio.sleep(30)
+    assert len(aitoearn_service.requests) > 10
+    assert most_in_a_second([request.at for request in aitoearn_service.requests]) <= 4
+    assert min(await held(fleet)) >= 40
+    assert [each.requests_per_second for each in (await fleet.status()).members] == [2, 2]
+
+
+async def test_a_worker_that_rests_still_names_its_rate(
+    fleet: Fleet, crew: Workers, aitoearn_service: Emulator
+) -> None:
+    """It has not left. Its share is that of the others."""
+    await fleet.add(images(aitoearn_service, 10, 1e6))
+    crew.join(key="wrong-key", requests_per_second=4)
+    await asyncio.sleep(20)
+    assert (await fleet.status()).requests_per_second == 4
+
+
+@pytest.mark.parametrize(("rate", "used"), [(20, 19), (0.001, 0.00095)])
 async def test_five_percent_of_a_rate_are_left_unused(
     fleet: Fleet, aitoearn_service: Emulator
 ) -> None:
@@ -170,7 +198,7 @@ async def test_five_percent_of_a_rate_are_left_unused(
     async with Client(aitoearn_service.api_key, base_url=aitoearn_service.url) as client:
         working = asyncio.create_task(fleet.work(client, requests_per_second=20))
         await asyncio.sleep(20)
-        assert client.requests_per_second == 19
+        assert client.requests_per_second == pytest.approx(used)
         working.cancel()
         await asyncio.wait([working])
         assert client.requests_per_second is None
