@@ -242,7 +242,8 @@ class Fleet:
         the log and in `status`, and tries again now and then.
 
         Args:
-            client: The client to ask with. Its `requests_per_second` is changed meanwhile.
+            client: The client to ask with, for this call alone. Its `requests_per_second` is
+                changed meanwhile.
             max_pending: The most refs that this worker holds.
             requests_per_second: The most requests of the whole fleet in any second, shared
                 evenly by its workers; where they say different numbers, the lowest holds.
@@ -258,6 +259,7 @@ class Fleet:
             ValueError: A number is out of its range.
             FleetError: The engine cannot be used.
             ClientClosedError: The client was closed.
+            RuntimeError: The client is in use by another call.
         """
         self._check_open()
         if requests_per_second is not None and not (

@@ -13,6 +13,7 @@ import math
 from collections.abc import Sequence
 from os import PathLike
 from typing import Any
+from weakref import WeakSet
 
 import msgspec
 
@@ -86,6 +87,12 @@ class Worker:
 
     async def run(self) -> None:
         """Work until told to stop."""
+        if self._client in _AT_WORK:
+            raise RuntimeError(
+                "this client is in use by another `work`, which sets its rate; give each a client "
+                "of its own"
+            )
+        _AT_WORK.add(self._client)
         try:
             while not self._stop.is_set():
                 try:
@@ -100,6 +107,7 @@ class Worker:
                     self._refusals = self._refusals + 1 if found else 1  # an outage may be short
                     await self._rest(str(error), str(error.__cause__))
         finally:
+            _AT_WORK.remove(self._client)
             self._client.requests_per_second = self._own_rate
 
     async def _rest(self, what: str, reason: str) -> None:

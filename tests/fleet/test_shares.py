@@ -192,11 +192,11 @@ async def test_a_worker_that_rests_still_names_its_rate(
 
 @pytest.mark.parametrize(("rate", "used"), [(20, 19), (0.001, 0.00095)])
 async def test_five_percent_of_a_rate_are_left_unused(
-    fleet: Fleet, aitoearn_service: Emulator
+    fleet: Fleet, aitoearn_service: Emulator, rate: float, used: float
 ) -> None:
     """Requests that leave evenly spaced do not arrive so."""
     async with Client(aitoearn_service.api_key, base_url=aitoearn_service.url) as client:
-        working = asyncio.create_task(fleet.work(client, requests_per_second=20))
+        working = asyncio.create_task(fleet.work(client, requests_per_second=rate))
         await asyncio.sleep(20)
         assert client.requests_per_second == pytest.approx(used)
         working.cancel()
@@ -243,6 +243,25 @@ async def test_the_clients_own_rate_is_put_back(
                 await fleet.work(client, requests_per_second=100)
         assert client.requests_per_second == 2
     assert most_in_a_second([request.at for request in service.requests]) <= 2
+
+
+async def test_a_client_works_for_one_call_alone(
+    fleet: Fleet, file: SqliteEngine, aitoearn_service: Emulator
+) -> None:
+    """Each sets its rate, and would put back what it found."""
+    key, url = aitoearn_service.api_key, aitoearn_service.url
+    async with Client(key, base_url=url) as client, Fleet(file.url, name="other") as other:
+        working = asyncio.create_task(fleet.work(client, requests_per_second=10))
+        await asyncio.sleep(5)
+        with pytest.raises(RuntimeError, match="in use by another"):
+            await other.work(client, requests_per_second=10)
+        assert client.requests_per_second == 9.5
+        working.cancel()
+        await asyncio.gather(working, return_exceptions=True)
+        assert client.requests_per_second is None
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(1):
+                await other.work(client)
 
 
 @pytest.mark.usefixtures("untraced")
