@@ -38,6 +38,8 @@ _DAY = 86_400.0
 _LONGEST_KEPT = 36_525 * _DAY
 """Seconds. No ref is older, and `keep` may be infinite, of which not all engines know."""
 _SECONDS_BETWEEN_SWEEPS = 60.0
+_SECONDS_WHEN_BEHIND = 1.0
+"""Seconds until the next sweep where one has not come to the end of what is old."""
 _SWEPT_AT_A_TIME = 10_000
 _SHORTEST_LEASE = 1.0
 _FORKED = (
@@ -303,11 +305,14 @@ class Fleet:
 
     async def _sweep(self) -> None:
         """Remove, once a minute, refs that were done more than `keep` seconds ago."""
+        keep, count = min(self._keep, _LONGEST_KEPT), 0
         while True:
-            await asyncio.sleep(_SECONDS_BETWEEN_SWEEPS)
+            is_behind = count == _SWEPT_AT_A_TIME
+            await asyncio.sleep(_SECONDS_WHEN_BEHIND if is_behind else _SECONDS_BETWEEN_SWEEPS)
             try:
-                await self._ledger.forget(min(self._keep, _LONGEST_KEPT), _SWEPT_AT_A_TIME)
+                count = await self._ledger.forget(keep, _SWEPT_AT_A_TIME)
             except FleetError as error:
+                count = 0
                 log.info("old refs could not be forgotten: %s", error)
 
     def outcomes(

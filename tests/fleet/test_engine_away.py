@@ -379,6 +379,19 @@ async def test_what_is_done_is_forgotten_now_and_then(
     assert (await fleet.status()).done == 0
 
 
+async def test_a_worker_forgets_faster_than_tasks_can_end(
+    fleet: Fleet, crew: Workers, file: SqliteEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It does not wait for a minute where there is more to be forgotten."""
+    monkeypatch.setattr("aitoearn_async.fleet.fleet._SWEPT_AT_A_TIME", 2)
+    await ended(fleet, crew, crew.service, 7)
+    await all_outcomes(fleet)
+    await file.make_older(8 * 86_400)
+    crew.join()
+    await asyncio.sleep(65)
+    assert (await fleet.status()).done == 0
+
+
 async def test_a_worker_holds_back_what_it_cannot_write(
     fleet: Fleet, crew: Workers, cable: Cable, monkeypatch: pytest.MonkeyPatch
 ) -> None:
