@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import math
 import os
+import sys
 from collections.abc import AsyncIterable, Generator, Iterable
 from datetime import timedelta
 from os import PathLike
@@ -102,8 +103,8 @@ class Fleet:
             `aitoearn-fleet.db` in the working directory.
         name: The fleet's name. Several fleets share a database under different names: one for
             each account, since any worker may ask for any ref of its fleet.
-        lease: Seconds after which a worker or reader that gives no sign of life counts as dead.
-            The same for all members.
+        lease: Seconds after which a worker or reader that gives no sign of life counts as dead,
+            from 1 to a day. The same for all members.
         keep: Seconds for which a ref is remembered whose outcome has been read: adding it again
             meanwhile adds nothing.
         create: Make the fleet where there is none, when this is entered. False: raise
@@ -123,10 +124,10 @@ class Fleet:
         keep: float = 7 * _DAY,
         create: bool = True,
     ) -> None:
-        if not _is_number(lease) or not _SHORTEST_LEASE <= lease < math.inf:
-            raise ValueError(f"lease={lease!r}: give seconds, {_SHORTEST_LEASE:g} or more")
+        if not _is_number(lease) or not _SHORTEST_LEASE <= lease <= _DAY:
+            raise ValueError(f"lease={lease!r:.60}: give seconds, 1 or more, a day at most")
         if not _is_number(keep) or keep < 0:
-            raise ValueError(f"keep={keep!r}: give seconds, 0 or more")
+            raise ValueError(f"keep={keep!r:.60}: give seconds, 0 or more")
         self._ledger: Ledger = ledger_at(url, name, float(lease))
         self._keep = float(keep)
         self._create = create
@@ -268,7 +269,7 @@ class Fleet:
             _is_number(requests_per_second) and 0 < requests_per_second < math.inf
         ):
             raise ValueError(
-                f"requests_per_second={requests_per_second!r}: give a finite number above 0"
+                f"requests_per_second={requests_per_second!r:.60}: give a finite number above 0"
             )
         options = WorkOptions(
             max_pending=max_pending,
@@ -443,7 +444,10 @@ def _seconds(time: float | timedelta | None) -> float | None:
 
 
 def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and not math.isnan(value)
+    """Return whether this is a number that a float can be; infinity is one."""
+    if not isinstance(value, int | float) or isinstance(value, bool):
+        return False
+    return abs(value) <= sys.float_info.max or value == math.inf
 
 
 def _check(client: Client, options: WorkOptions) -> None:

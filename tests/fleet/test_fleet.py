@@ -503,6 +503,7 @@ async def test_the_cadence_goes_on_where_it_stood(
     [
         ({"requests_per_second": 0}, "requests_per_second=0"),
         ({"requests_per_second": float("nan")}, "requests_per_second=nan"),
+        ({"requests_per_second": 10**400}, "requests_per_second=1"),
         ({"max_pending": 0}, "max_pending=0"),
         ({"timeout": -1}, "timeout=-1"),
         ({"patience": -1}, "patience=-1"),
