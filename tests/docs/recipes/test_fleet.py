@@ -48,7 +48,7 @@ def test_its_worker_works_and_stops_in_peace(
     """The task is waited for, and SIGTERM ends it with status 0: nothing restarts for a fault."""
     monkeypatch.setenv("AITOEARN_FLEET", f"sqlite:///{tmp_path}/fleet.db")
     monkeypatch.setenv("AITOEARN_PRIVATE_MEDIA", "1")
-    command = [word.replace("/srv/results", str(tmp_path / "results")) for word in command_of(name)]
+    command = [word.replace("%S", str(tmp_path)) for word in command_of(name)]
     with Service() as service:
         lead_to(service, monkeypatch)
         ref = service.do(service.emulator.add_image, "success")
