@@ -42,7 +42,7 @@ async def one(cursor: AsyncCursor[Any]) -> tuple[Any, ...]:
 
 
 async def check_lease(run: Run, member: int) -> None:
-    """See that a member's lease holds.
+    """Check that a member's lease holds.
 
     Raises:
         LeaseLostError: It is over.
