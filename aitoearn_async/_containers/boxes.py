@@ -165,10 +165,8 @@ def iso_media(file: Reader) -> Structure:
     A film needs `moov`, and the bytes of its samples; a picture `meta` or `mini`. Films in
     fragments end after any of them: their index (`sidx`, `mfra`) tells, if there is one.
     """
-    first: dict[bytes, Box] = {}
-    last = None
-    for last in _top(file):
-        first.setdefault(last.kind, last)
+    found = list(_top(file))
+    first, last = {box.kind: box for box in reversed(found)}, found[-1]
     film = _film(file, first[b"moov"]) if b"moov" in first else None
     has_picture = b"mini" in first or _is_picture(file, first.get(b"meta"))
     structure = Structure(Completeness.WHOLE, _family(film, has_picture), _brands(file, first))
@@ -177,12 +175,13 @@ def iso_media(file: Reader) -> Structure:
     if not is_one or (_lacks_frames(film, file, first) if is_film else _lacks_data(file, first)):
         return structure._replace(completeness=Completeness.CUT)
     if b"moof" in first:
-        if last is not None and last.end < file.size and b"mfra" not in first:
+        ends = last.end == file.size or b"mfra" in first
+        if last.kind == b"moof" or not ends:  # its data were to follow, or another one
             return structure._replace(completeness=Completeness.CUT)
         file.needs(_indexed(file, first[b"sidx"]) if b"sidx" in first else 0)
         is_whole = b"moov" in first and b"mfra" in first
     else:
-        is_whole = last is not None and not last.is_open and not _may_be_all(first)
+        is_whole = not last.is_open and not _may_be_all(first)
     return structure if is_whole else structure._replace(completeness=Completeness.UNKNOWN)
 
 

@@ -311,6 +311,10 @@ JUDGED: dict[str, tuple[bytes, Completeness]] = {
     "boxes: frames in no chunk": (sampled(runs=0), WHOLE),
     "boxes: frames without a table": (sampled().replace(b"stsc", b"free"), WHOLE),
     "fragments: all that the index names": (indexed(24 + 17), UNKNOWN),
+    "fragments: the last one has no data": (
+        ftyp(b"iso6") + box(b"moov", box(b"mvhd")) + box(b"moof", bytes(16)),
+        CUT,
+    ),
     "fragments: fewer than the index names": (indexed(24 + 18), CUT),
     "fragments: an index of indexes": (indexed(1 << 31 | 5000), UNKNOWN),
     "boxes: an open one": (
