@@ -114,6 +114,7 @@ def pytest_collection(session: pytest.Session) -> None:
 
     In a new checkout each would compile all of them, in the same order, at the same time.
     """
+    gc.disable()  # hardly anything is dropped before all tests are there
     own = getattr(session.config, "workerinput", None)
     if own is None or session.config.args_source is not pytest.Config.ArgsSource.TESTPATHS:
         return
@@ -174,6 +175,7 @@ def pytest_collection_finish() -> None:
     _meet_hypothesis()
     gc.collect()
     gc.freeze()
+    gc.enable()
 
 
 @pytest.fixture(scope="module", autouse=True)
