@@ -61,6 +61,9 @@ _CONFIGURATION = """\
 asyncio_default_fixture_loop_scope = "function"
 """
 
+_WITHOUT = [f"-pno:{plugin}" for plugin in ("anyio", "cacheprovider", "platformdirs", "valkey")]
+"""Plugins that no page needs: each run would import their packages anew."""
+
 _PAGES = [page for page in pages() if list(blocks(page))]
 
 
@@ -192,7 +195,7 @@ class _Reader:
         functions = [node for node in ast.walk(ast.parse(block.code)) if _is_test(node)]
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # until its own configuration is read
-            result = self.pytester.runpytest_inprocess("-p", "no:cacheprovider", str(block.title))
+            result = self.pytester.runpytest_inprocess(*_WITHOUT, str(block.title))
         passed = result.parseoutcomes()
         assert functions, "a test file without a test"
         assert set(passed) == {"passed"}, result.stdout.str()
