@@ -66,7 +66,7 @@ HOSTILITIES: dict[Spoil, float] = {_dies: 5.0, _shows_others: 5.0, _goes_back: 4
 """Each with the most requests a task that it may cost."""
 
 
-@pytest.mark.sampled(4)
+@pytest.mark.slow
 @pytest.mark.usefixtures("untraced")
 @pytest.mark.parametrize("spoil", HOSTILITIES, ids=lambda spoil: spoil.__name__.strip("_"))
 async def test_a_bulk_whose_pages_turn_hostile(

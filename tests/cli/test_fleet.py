@@ -343,6 +343,7 @@ def test_a_line_from_standard_input_may_be_long(text: str, status: int, added: s
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="no such flag there")
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize("text", ["image:1\n", "no ref\n"])
 def test_standard_input_is_left_as_it_was(text: str) -> None:
     """Others have it open, too: the shell whose terminal it is, what reads the rest of a pipe."""

@@ -156,14 +156,14 @@ async def test_patience_ends_while_it_lasts(trial: Trial) -> None:
         RawServer(choose=lambda heard: service) as server,
         server.client(wait=tenacity.wait_random(4, 6)) as client,
     ):
-        outcomes = await client.wait_all(refs(60), patience=60, timeout=3600)
-        trial.book(refs(60), outcomes)
+        outcomes = await client.wait_all(refs(30), patience=60, timeout=3600)
+        trial.book(refs(30), outcomes)
         lasted = [outcome.elapsed for outcome in outcomes]
         assert all(isinstance(outcome.error, ServiceUnreachableError) for outcome in outcomes)
         assert 85 <= min(lasted) <= max(lasted) <= 97
-        outcomes = await client.wait_all(refs(60), patience=None, timeout=20)
-        trial.book(refs(60), outcomes)
+        outcomes = await client.wait_all(refs(30), patience=None, timeout=20)
+        trial.book(refs(30), outcomes)
         assert all(outcome.polls for outcome in outcomes), "each is asked for at the last"
-        assert sum(outcome.polls for outcome in outcomes) < 60 + 30, "and there are probes"
+        assert sum(outcome.polls for outcome in outcomes) < 30 + 30, "and there are probes"
         assert all(19.99 <= outcome.elapsed <= 20.05 for outcome in outcomes)
-    trial.wire(server, at_most=60 * 8 + 160)
+    trial.wire(server, at_most=30 * 8 + 160)

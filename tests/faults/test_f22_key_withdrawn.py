@@ -62,7 +62,7 @@ async def test_it_ends_all_at_once(trial: Trial, busy: float) -> None:
     async with (
         RawServer(choose=choose) as server,
         server.client(concurrency=16) as client,
-        client.as_completed(refs(80)) as batch,
+        client.as_completed(refs(40)) as batch,
     ):
         await asyncio.sleep(busy)
         outcomes, error = await until_error(batch)
@@ -72,10 +72,10 @@ async def test_it_ends_all_at_once(trial: Trial, busy: float) -> None:
         assert client.statistics().outages == 0
     assert isinstance(error, AuthenticationError)
     assert not isinstance(error, NotAskedError)
-    assert sorted(outcome.ref for outcome in outcomes) == refs(80)[::2]
-    trial.book(refs(80)[::2], sorted(outcomes, key=str), status="success")
+    assert sorted(outcome.ref for outcome in outcomes) == refs(40)[::2]
+    trial.book(refs(40)[::2], sorted(outcomes, key=str), status="success")
     refused = sum(heard.at >= began + 30 for heard in server.heard)
-    trial.figure("401s until it ends, of the tasks left", refused / 40, 2.0)
+    trial.figure("401s until it ends, of the tasks left", refused / 20, 2.0)
     trial.wire(server)
 
 
@@ -94,10 +94,10 @@ async def test_one_that_passes_costs_a_poll(trial: Trial, share: int) -> None:
         return good("success" if times > 7 else "generating")
 
     async with RawServer(choose=choose) as server, server.client() as client:
-        trial.book(refs(60), await client.wait_all(refs(60)), status="success")
+        trial.book(refs(30), await client.wait_all(refs(30)), status="success")
         assert client.statistics().outages == 0
-    assert list(seen.values()) == [8] * 60
-    trial.wire(server, exactly=60 * 8 + 1)  # the list, which is not there, is asked for once
+    assert list(seen.values()) == [8] * 30
+    trial.wire(server, exactly=30 * 8 + 1)  # the list, which is not there, is asked for once
 
 
 async def test_one_task_is_refused_for_ever(trial: Trial) -> None:
@@ -185,10 +185,10 @@ async def test_another_key_is_to_be_had(trial: Trial, many: str, takes: float) -
         server.client(api_key=provide, concurrency=16) as client,
     ):
         if many == "a batch":
-            ends: Sequence[object] = await client.wait_all(refs(80))
+            ends: Sequence[object] = await client.wait_all(refs(40))
         else:
-            ends = await asyncio.gather(*map(client.wait_for, refs(80)))
-        trial.book(refs(80), ends, status="success")
+            ends = await asyncio.gather(*map(client.wait_for, refs(40)))
+        trial.book(refs(40), ends, status="success")
     assert len(calls) == 2
     known_at = locks.refused[0].at + takes
     assert not [heard for heard in server.heard if locks.refused[0].at < heard.at < known_at]

@@ -328,7 +328,7 @@ async def test_a_group_whose_other_member_fails(trial: Trial, call: Call) -> Non
     trial.wire(server, exactly=3)
 
 
-@pytest.mark.sampled(3)
+@pytest.mark.sampled(4)
 @each_call
 @pytest.mark.parametrize("used", [True, False], ids=["used connection", "new connection"])
 async def test_the_client_is_closed(trial: Trial, call: Call, used: bool) -> None:
