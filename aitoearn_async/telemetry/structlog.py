@@ -29,12 +29,9 @@ class Structlog(Observer):
 
     @property
     def _logger(self) -> Any:
-        if self._given is not None:
-            return self._given
-        if structlog.is_configured():
-            return structlog.get_logger("aitoearn_async")
-        # structlog's own default is standard output, which has the results of a program.
-        return structlog.wrap_logger(structlog.PrintLogger(sys.stderr))
+        logger = (_default() if self._given is None else self._given).bind()
+        # The methods of an asynchronous one would have to be awaited.
+        return logger.sync_bl if hasattr(type(logger), "sync_bl") else logger
 
     def began(self, operation: Operation) -> None:
         event = f"aitoearn.{_name(operation)}.began"
@@ -76,6 +73,13 @@ class Structlog(Observer):
                 before=change.before,
                 after=change.after,
             )
+
+
+def _default() -> Any:
+    if structlog.is_configured():
+        return structlog.get_logger("aitoearn_async")
+    # structlog's own default is standard output, which has the results of a program.
+    return structlog.wrap_logger(structlog.PrintLogger(sys.stderr))
 
 
 def _name(operation: Operation) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import subprocess
 import sys
 import threading
@@ -195,6 +196,21 @@ async def test_structlog_leaves_standard_output_alone(
     out, err = capsys.readouterr()
     assert out == ""
     assert "aitoearn.wait.ended" in err
+
+
+async def test_structlog_may_be_asynchronous(
+    aitoearn_service: Emulator, caplog: pytest.LogCaptureFixture
+) -> None:
+    """An observer is called where nothing can be awaited, and loses nothing."""
+    logger = structlog.wrap_logger(
+        logging.getLogger("mine"),
+        processors=[structlog.processors.KeyValueRenderer()],
+        wrapper_class=structlog.stdlib.AsyncBoundLogger,
+    )
+    with caplog.at_level("INFO", "mine"):
+        async with client_of(aitoearn_service, Structlog(logger)) as client:
+            await client.wait_for(aitoearn_service.add_image())
+    assert "aitoearn.wait.ended" in caplog.text
 
 
 async def test_structlog_tells_of_the_breaker(aitoearn_service: Emulator) -> None:
