@@ -11,6 +11,7 @@ from __future__ import annotations
 import functools
 import json
 import math
+import threading
 from collections import Counter
 from time import monotonic
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -107,6 +108,7 @@ class OpenTelemetry(Observer):
         self._spans: dict[Operation, _Span] = {}
         self._entered: dict[Operation, tuple[context.Context, Any]] = {}
         self._counted: Counter[tuple[tuple[str, str], str, str | None]] = Counter()
+        self._counting = threading.Lock()  # clients of several threads may share an observer
         self._flush_at = -math.inf
 
     def began(self, operation: Operation) -> None:
@@ -134,7 +136,8 @@ class OpenTelemetry(Observer):
         error, (span, _, series) = poll.error, self._spans[wait]
         if poll.result != "held":
             kind = None if error is None else _error_type(error)
-            self._counted[series, poll.result, kind] += 1
+            with self._counting:
+                self._counted[series, poll.result, kind] += 1
             if (now := monotonic()) >= self._flush_at:
                 self._flush(now)
         if error is None and poll.status == wait.status and wait.trouble is None:
@@ -181,7 +184,8 @@ class OpenTelemetry(Observer):
 
     def _flush(self, now: float) -> None:
         self._flush_at = now + _SECONDS_BETWEEN_FLUSHES
-        counted, self._counted = self._counted, Counter()
+        with self._counting:
+            counted, self._counted = self._counted, Counter()
         for ((address, kind), result, error), number in counted.items():
             attributes = {
                 **_server(address),

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import sys
+import threading
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,6 +18,7 @@ from opentelemetry.sdk.trace import TracerProvider
 
 from aitoearn_async import AiToEarnError, Client, GenerateImage, ImageRef
 from aitoearn_async.emulator import Emulator, Fault
+from aitoearn_async.telemetry import Poll, Wait
 
 from .recorder import Recorder
 
@@ -88,6 +91,33 @@ async def test_polls_are_counted_while_a_wait_lasts(
     wait.cancel()
     await asyncio.wait([wait])
     assert await counted_after(0) == 5
+
+
+def test_clients_of_several_threads_are_counted_together(
+    recorder: Recorder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each poll once, whichever of them has the turn when the counter is told."""
+    monkeypatch.setattr("aitoearn_async.telemetry.otel._SECONDS_BETWEEN_FLUSHES", 0.0)
+    observer, poll = recorder.observer(), Poll(result="unchanged", seconds=0.1)
+
+    def work() -> None:
+        wait = Wait(address="http://x", began=0.0, ref=ImageRef("f" * 24))
+        observer.began(wait)
+        for _ in range(5_000):
+            observer.polled(wait, poll)
+        observer.ended(wait)
+
+    threads = [threading.Thread(target=work) for _ in range(4)]
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    finally:
+        sys.setswitchinterval(before)
+    assert recorder.counts("aitoearn.client.polls") == {(): 20_000}
 
 
 async def test_no_secret_is_recorded(
