@@ -90,23 +90,21 @@ class Store:
             if progress is not None:
                 progress(body.at, content.size)
 
-        body = ContentBody(content, await content.digest(), tell)
+        digest = await content.digest()
+        body = ContentBody(content, digest, tell)
         error: Exception | None = None
         try:
             with timer:
                 timer.start()
                 url, headers = self._client.check(address), {"Content-Type": content.media_type}
-                response = await self._client.request("PUT", url, headers, body)
-                for _ in range(MOST_HOPS):
-                    target = response.headers.get("Location")
+                for _ in range(MOST_HOPS + 1):
+                    response = await self._client.request("PUT", url, headers, body)
+                    target, error = response.headers.get("Location"), _refusal(response)
+                    response.close()
                     if response.status not in _KEEP_METHOD or target is None:
                         break
-                    response.close()
                     url = self._client.check(target, url)
-                    body = ContentBody(content, await content.digest(), tell)
-                    response = await self._client.request("PUT", url, headers, body)
-                error = _refusal(response)
-                response.close()
+                    body = ContentBody(content, digest, tell)
         except TimeoutError:
             error = StoreError(f"the store did nothing for {seconds:.0f} s", retry=True)
         except FetchError as exc:
