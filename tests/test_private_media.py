@@ -43,9 +43,12 @@ async def test_files_of_internal_networks_are_fetched_only_if_somebody_allows_it
                 assert await client.download(task, tmp_path)
 
 
-def test_a_word_that_is_neither_is_refused_by_name(monkeypatch: pytest.MonkeyPatch) -> None:
-    set_to("maybe", monkeypatch)
-    with pytest.raises(ValueError, match=f"{VARIABLE}='maybe': set it to 1 or 0"):
+@pytest.mark.parametrize("word", ["maybe", "storage:9000", "10.1.2.3:80", "10.1.2.3,"])
+def test_a_word_that_is_neither_is_refused_by_name(
+    word: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    set_to(word, monkeypatch)
+    with pytest.raises(ValueError, match=f"{VARIABLE}='{word}': set it to 1 or 0"):
         Client("key", base_url="http://127.0.0.1:1")
 
 
