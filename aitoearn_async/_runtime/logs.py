@@ -9,7 +9,18 @@ from typing import TextIO
 
 logger: logging.Logger = logging.getLogger("aitoearn_async")
 
-_FORM = "%(asctime)s %(levelname)s %(name)s: %(message)s"
+
+class _StandardError(logging.StreamHandler[TextIO]):
+    """Writes to what is standard error at that moment: a view on a terminal takes its place."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.stream = sys.stderr
+        super().emit(record)
+
+
+# There is one, which a logger takes once, also from several threads.
+_handler = _StandardError()
+_handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
 
 
 def log_as_asked() -> None:
@@ -28,14 +39,4 @@ def log_as_asked() -> None:
         )
     logger.setLevel(level)
     if not logger.hasHandlers():
-        handler = _StandardError()
-        handler.setFormatter(logging.Formatter(_FORM))
-        logger.addHandler(handler)
-
-
-class _StandardError(logging.StreamHandler[TextIO]):
-    """Writes to what is standard error at that moment: a view on a terminal takes its place."""
-
-    def emit(self, record: logging.LogRecord) -> None:
-        self.stream = sys.stderr
-        super().emit(record)
+        logger.addHandler(_handler)

@@ -9,6 +9,7 @@ import os
 import re
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 
 import pytest
@@ -136,3 +137,23 @@ def test_a_handler_is_added_once_where_there_is_none(
     logger.info("not seen")
     (line,) = err.getvalue().splitlines()
     assert line.endswith(" WARNING aitoearn_async: seen")
+
+
+def test_clients_of_several_threads_log_each_line_once(
+    logger: logging.Logger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whichever of them finds no handler yet."""
+    monkeypatch.setenv("AITOEARN_LOG", "warning")
+    logger.propagate = False
+    first, second = threading.Event(), threading.Thread(target=Client, args=["k"])
+
+    def none_yet() -> bool:
+        if not first.is_set():
+            first.set()
+            second.start()
+            second.join()
+        return False
+
+    monkeypatch.setattr(logger, "hasHandlers", none_yet)
+    Client("k")
+    assert len(logger.handlers) == 1
