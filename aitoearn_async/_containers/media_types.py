@@ -301,7 +301,7 @@ def _svg(head: bytes) -> Types:
 def _is_svg(head: bytes) -> bool:
     encoding = "utf-16" if head.startswith(UTF_16) else "utf-8"
     text = head.decode(encoding, "ignore").lstrip("\ufeff \t\r\n")
-    while text.startswith(("<?xml", "<!--")):
+    while text.startswith(("<?", "<!--")):
         text = text.partition("-->" if text.startswith("<!--") else "?>")[2].lstrip(" \t\r\n")
     return _SVG_ROOT.match(text) is not None
 

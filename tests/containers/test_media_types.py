@@ -93,6 +93,7 @@ HEADS = [
     (b"\x00\x00\x02" + bytes(9) + b"\x40\x00\x30\x00\x18\x20", "image/x-tga"),
     (b"<svg xmlns='http://www.w3.org/2000/svg'/>", "image/svg+xml"),
     (b"\xef\xbb\xbf<?xml version='1.0'?>\n<!-- <svg> --><svg\n", "image/svg+xml"),
+    (b"<?xml version='1.0'?><?drawn by='a model'?><svg>", "image/svg+xml"),
     (b"<!DOCTYPE svg [<!ENTITY a 'b'>]><svg:svg xmlns:svg='s'>", "image/svg+xml"),
     ("\ufeff<svg>".encode("utf-16-le"), "image/svg+xml"),
     (gzip.compress(b"<svg></svg>", mtime=0), "image/svg+xml-compressed"),
