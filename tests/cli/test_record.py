@@ -374,7 +374,7 @@ class _Interrupted:
         return self.ended.pop(0)
 
 
-def test_kill_9_at_ten_moments(service: Service, files: Files) -> None:
+def test_kill_9_at_six_moments(service: Service, files: Files) -> None:
     """However often it is killed, in the end each task has one line, and each line is whole.
 
     Each time it has some lines to write, and is killed when some of them are there or none; and
@@ -387,7 +387,7 @@ def test_kill_9_at_ten_moments(service: Service, files: Files) -> None:
             "generating",
             images=[{"b64_json": "iVBO" * (50_000 if number % 8 == 0 else 1)}],
         )
-        for number in range(60)
+        for number in range(40)
     ]
     files.ask_for(*refs, *refs[:5])
     service.do(service.emulator.fault, Fault(status=502), refs[0])
@@ -399,7 +399,7 @@ def test_kill_9_at_ten_moments(service: Service, files: Files) -> None:
             service.do(service.emulator.set_status, running.pop(), word)
 
     with forks(*files.args) as start:
-        for _ in range(10):
+        for _ in range(6):
             before, ended = files.whole, rng.randint(1, 5)
             end(ended)
             run = start()
