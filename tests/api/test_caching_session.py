@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 
 import pytest
-from aiohttp_client_cache.backends.base import CacheBackend
-from aiohttp_client_cache.session import CachedSession
 
 from aitoearn_async import Client
 from aitoearn_async.emulator import Emulator
@@ -14,6 +12,10 @@ from aitoearn_async.emulator import Emulator
 
 @pytest.fixture
 async def client(aitoearn_service: Emulator) -> AsyncIterator[Client]:
+    # Here, since all processes of a run read this file, and it brings a package of some weight.
+    from aiohttp_client_cache.backends.base import CacheBackend
+    from aiohttp_client_cache.session import CachedSession
+
     key, url = aitoearn_service.api_key, aitoearn_service.url
     backend = CacheBackend(allowed_codes=(200, 304))
     async with (
