@@ -11,6 +11,8 @@ from typing import Any
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 
+from tests.support.texts import CHARACTERS
+
 from .schema import MOMENT_PATTERN, Dialect, Kind, Schema, answer, good
 from .schema import TASKS as SCHEMAS
 
@@ -24,7 +26,7 @@ moderate = settings(
 # Beyond this, a float no longer says which integer was sent.
 INTEGERS = st.integers(-(2**53), 2**53)
 NUMBERS = INTEGERS | st.floats(allow_nan=False, allow_infinity=False)
-TEXTS = st.text(max_size=20)
+TEXTS = st.text(CHARACTERS, max_size=20)
 SCALARS = st.none() | st.booleans() | NUMBERS | TEXTS
 JSON = st.recursive(
     SCALARS,
@@ -51,7 +53,11 @@ def _string(schema: Schema) -> Strategy:
     pattern = schema.get("pattern")
     if pattern == MOMENT_PATTERN:
         return MOMENTS
-    return TEXTS if pattern is None else st.from_regex(pattern.replace("$", r"\Z"))
+    return (
+        TEXTS
+        if pattern is None
+        else st.from_regex(pattern.replace("$", r"\Z"), alphabet=CHARACTERS)
+    )
 
 
 def _array(schema: Schema) -> Strategy:

@@ -14,6 +14,8 @@ from aitoearn_async.contract.endpoints import ENDPOINTS
 from aitoearn_async.contract.envelope import Envelope, Malformed, decode_row, decode_task
 from aitoearn_async.contract.refusal import Refusal, refusal
 
+from .strategies import TEXTS
+
 CODEC = ENDPOINTS[ImageRef].codec
 WORDS = "余额不足 (balance is 0.01)"
 
@@ -112,9 +114,7 @@ def test_what_says_no_no_is_none(body: Any) -> None:
     assert refusal(json.dumps(body).encode()) is None
 
 
-@given(
-    st.dictionaries(st.text(), st.none() | st.booleans() | st.integers() | st.text(), max_size=6)
-)
+@given(st.dictionaries(TEXTS, st.none() | st.booleans() | st.integers() | TEXTS, max_size=6))
 def test_no_object_breaks_it(body: dict[str, Any]) -> None:
     found = refusal(json.dumps(body).encode())
     assert found is None or len(found.message) <= 500

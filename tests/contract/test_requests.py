@@ -16,6 +16,7 @@ from rich.pretty import pretty_repr
 
 from aitoearn_async import EditImage, GenerateImage, GenerateVideo, ImageRef, TaskRequest, VideoRef
 from aitoearn_async.contract.requests import shown
+from tests.support.texts import CHARACTERS
 
 URL = "https://example.com/a.png"
 PNG = "data:image/png;base64,iVBORw0KGgo="
@@ -183,7 +184,7 @@ def test_sources_of_all_kinds() -> None:
         GenerateVideo(model="m", prompt="p", image=[source, source], audios=(source,))
 
 
-@given(st.binary(min_size=1000, max_size=2000), st.text(min_size=500, max_size=900))
+@given(st.binary(min_size=1000, max_size=2000), st.text(CHARACTERS, min_size=500, max_size=900))
 def test_its_repr_is_short(content: bytes, text: str) -> None:
     uri = "data:image/png;base64," + "A" * 100_000
     prompt = "".join(c for c in text if c.isprintable()) or "x"

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from aitoearn_async import ImageTask, TaskState, VideoTask
 from aitoearn_async.contract.status import is_known, state_of
+from tests.support.texts import CHARACTERS
 
 from .strategies import moderate
 
@@ -66,7 +67,7 @@ def test_unknown_words(word: str) -> None:
 
 
 @moderate
-@given(st.text())
+@given(st.text(CHARACTERS))
 def test_only_known_words_end_a_task(word: str) -> None:
     """Every text has a state, and one that ends the task only if the word is known."""
     assert state_of(word) is TaskState.RUNNING or is_known(word)

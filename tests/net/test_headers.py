@@ -17,8 +17,9 @@ from aitoearn_async._net.headers import (
     retry_after,
     stored_by,
 )
+from tests.support.texts import CHARACTERS
 
-TAGS = st.from_regex(r'\A(W/)?"[!#-+\--~]{1,40}"\Z')
+TAGS = st.from_regex(r'\A(W/)?"[!#-+\--~]{1,40}"\Z', alphabet=CHARACTERS)
 
 
 @pytest.mark.parametrize(
