@@ -70,7 +70,7 @@ _FAULTS = {
 _UNKNOWN = {"image": Fault(code=404), "video": Fault(code=12302)}
 
 
-@pytest.mark.sampled(5)
+@pytest.mark.sampled(9)
 @both_ways
 @pytest.mark.parametrize("kind", ["image", "video"])
 @pytest.mark.parametrize(

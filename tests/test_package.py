@@ -126,6 +126,7 @@ def test_import(installed: Installed) -> None:
     assert (version, typed) == (__version__, "True")
 
 
+@pytest.mark.slow
 def test_the_emulator_comes_along(installed: Installed) -> None:
     """Installed, the client gets a task from the emulator."""
     code = (

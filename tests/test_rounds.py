@@ -120,6 +120,7 @@ async def test_a_slow_page_is_not_asked_for_again_so_soon(
         assert _asked(service)["logs"] == 2
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize("seconds", [0.9, 4.0, 8.0])
 async def test_slow_pages_tell_of_an_end_no_later_than_single_polls_would(
     service: Emulator, client: Client, seconds: float

@@ -41,7 +41,7 @@ _FAULTS = {
 }
 
 
-@pytest.mark.sampled(4)
+@pytest.mark.sampled(5)
 @pytest.mark.parametrize("fault", _FAULTS)
 @pytest.mark.parametrize("times", [1, None])
 async def test_strange_pages_cost_no_outcome(

@@ -68,7 +68,7 @@ def error_line(ref: str) -> str:
     return f"{ref} failed: {REASON}".replace(" ", "")
 
 
-@pytest.mark.sampled(2)
+@pytest.mark.slow
 @pytest.mark.parametrize(("columns", "recorded"), [(80, False), (120, True)])
 def test_failures_of_a_long_list_stay_readable(
     service: Service,

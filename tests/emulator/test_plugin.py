@@ -169,6 +169,7 @@ def test_a_users_own_loop_factories_stay(users_run: UsersRun) -> None:
     assert {"own.test_own.test_own", "own.test_own.test_virtual"} <= set(users_run.passed)
 
 
+@pytest.mark.sampled(2)
 def test_a_fixture_under_another_runner_says_so(users_run: UsersRun) -> None:
     """Another plugin's loop runs the test, and the emulator's own stands still."""
     said = users_run.failed["test_runner.test_it"]
@@ -177,6 +178,7 @@ def test_a_fixture_under_another_runner_says_so(users_run: UsersRun) -> None:
     assert "pytest.mark.asyncio" in said
 
 
+@pytest.mark.sampled(2)
 def test_a_failing_test_does_not_print_the_key(users_run: UsersRun) -> None:
     """Neither what it has asked for nor the headers of that show the key of the environment."""
     assert {"test_key.test_requests", "test_key.test_headers"} < users_run.failed.keys()
