@@ -7,6 +7,7 @@ until one does.
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import AsyncIterator, Callable, Generator
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, Final
@@ -17,6 +18,10 @@ if TYPE_CHECKING:
     from aitoearn_async import Client
     from aitoearn_async.emulator import Emulator, VirtualTimeLoop
 
+_NOT_RUN: Final = (
+    "virtual_time is for tests that pytest-asyncio runs: mark it with pytest.mark.asyncio, in"
+    " place of pytest.mark.anyio or another plugin's mark"
+)
 _INSTALL: Final = 'install "aitoearn-async[testing]"'
 
 
@@ -61,9 +66,12 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 class _VirtualTime:
+    is_asked = False
+
     def pytest_asyncio_loop_factories(self) -> dict[str, type[VirtualTimeLoop]]:
         from aitoearn_async.emulator import VirtualTimeLoop
 
+        self.is_asked = True
         return {"virtual": VirtualTimeLoop}
 
 
@@ -77,8 +85,11 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> Generator[None]:
         pytest.fail(f"virtual_time needs pytest-asyncio 1.4 or later: {_INSTALL}", pytrace=False)
     # One plugin that answers this hook makes pytest-asyncio parametrize every async test of
     # the run. Hence it answers only while pytest-asyncio looks at a test with the mark.
-    name = plugins.register(_VirtualTime())
+    virtual_time = _VirtualTime()
+    plugins.register(virtual_time)
     try:
-        return (yield)
+        yield
     finally:
-        plugins.unregister(name=name)
+        plugins.unregister(virtual_time)
+    if inspect.iscoroutinefunction(metafunc.function) and not virtual_time.is_asked:
+        pytest.fail(f"{metafunc.definition.nodeid}: {_NOT_RUN}", pytrace=False)

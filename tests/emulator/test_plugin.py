@@ -245,6 +245,24 @@ def test_the_mark_in_a_run_within_this_one(
     assert said in result.stdout.str()
 
 
+def test_the_mark_on_a_test_of_another_plugins(pytester: pytest.Pytester) -> None:
+    """It would wait for real, for an hour maybe, so it is refused."""
+    pytester.makeini(INI)
+    pytester.makepyfile(
+        """
+        import pytest
+
+        @pytest.mark.anyio
+        @pytest.mark.virtual_time
+        async def test_virtual():
+            pass
+        """
+    )
+    result = pytester.runpytest_inprocess()
+    result.assert_outcomes(errors=1)
+    assert "::test_virtual: virtual_time is for tests that pytest-asyncio" in result.stdout.str()
+
+
 def test_fixtures_without_pytest_asyncio(
     pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
 ) -> None:
