@@ -146,7 +146,11 @@ class Content:
         with self._lock:
             if self._file is None:
                 self._file = tempfile.SpooledTemporaryFile(max_size=_IN_MEMORY)  # noqa: SIM115 - held
-            return self._file.write(chunk)
+            try:
+                return self._file.write(chunk)
+            except OSError as exc:
+                exc.filename = exc.filename or tempfile.gettempdir()
+                raise
 
     def _chunk(self, chunk: object) -> bytes:
         if not isinstance(chunk, bytes | bytearray | memoryview):

@@ -9,8 +9,10 @@ import hashlib
 import io
 import json
 import os
+import re
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 import tracemalloc
@@ -328,6 +330,20 @@ async def test_a_stream_that_gives_lines_may_have_none() -> None:
             async with Store() as store, Service(store) as service, service.client() as client:
                 await client.upload(stream)
                 assert store.kept[0].digest == hashlib.sha256(content).hexdigest()
+
+
+async def test_a_copy_that_finds_no_room_says_where() -> None:
+    """Nobody has named the directory of temporary files, which may be a small one."""
+    resource = pytest.importorskip("resource")
+    most = resource.getrlimit(resource.RLIMIT_FSIZE)
+    async with Store() as store, Service(store) as service, service.client() as client:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (2_000_000, most[1]))
+        try:
+            with pytest.raises(OSError, match=re.escape(repr(tempfile.gettempdir()))):
+                await client.upload(pieces(BIG))
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, most)
+        assert service.heads == []
 
 
 async def test_a_stream_that_is_too_large_is_left_early() -> None:
