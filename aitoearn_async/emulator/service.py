@@ -97,8 +97,8 @@ class Service:
         """The API's origin, without a trailing slash. It stays the same over a restart.
 
         Raises:
-            RuntimeError: It has never been started, or it listens on an event loop that is not
-                running.
+            RuntimeError: It has never been started, or another event loop runs than the one it
+                listens on.
         """
         self._require_loop()
         return self._origin(self._ports[0])
@@ -108,8 +108,8 @@ class Service:
         """The origin of the storage that files are uploaded to: another port of this machine.
 
         Raises:
-            RuntimeError: It has never been started, or it listens on an event loop that is not
-                running.
+            RuntimeError: It has never been started, or another event loop runs than the one it
+                listens on.
         """
         self._require_loop()
         return self._origin(self._ports[1])
