@@ -192,40 +192,35 @@ class _Lines:
 
     async def __aiter__(self) -> AsyncIterator[TaskRef[AnyTask]]:
         number, file = 0, tr("standard input") if self._file == "-" else self._file
-        async with contextlib.aclosing(self._read(file)) as lines:
-            async for line in lines:
-                number += 1
-                text = without_comment(line.decode("utf-8-sig", "surrogateescape"))
-                if not text:
-                    continue
-                try:
-                    ref = parse_ref(text)
-                except ValueError as error:
-                    text = tr("{file}, line {number}: {reason}; what came before is added")
-                    self.bad = text.format(file=file, number=number, reason=error)
-                    return
-                self.read += 1
-                yield ref
-
-    async def _read(self, file: str | None) -> AsyncGenerator[bytes]:
-        """Yield lines; an error that ends them names the file."""
         try:
-            if self._file == "-" and sys.stdin is None:  # a shell has closed it (`<&-`)
-                raise OSError(errno.EBADF, os.strerror(errno.EBADF))
             async with contextlib.aclosing(self._lines()) as lines:
                 async for line in lines:
-                    yield line
+                    number += 1
+                    text = without_comment(line.decode("utf-8-sig", "surrogateescape"))
+                    if not text:
+                        continue
+                    try:
+                        ref = parse_ref(text)
+                    except ValueError as error:
+                        text = tr("{file}, line {number}: {reason}; what came before is added")
+                        self.bad = text.format(file=file, number=number, reason=error)
+                        return
+                    self.read += 1
+                    yield ref
         except OSError as error:
             raise OSError(error.errno, error.strerror, file) from None
 
     async def _lines(self) -> AsyncGenerator[bytes]:
-        if self._file == "-" and _comes_slowly():
+        is_stdin = self._file == "-"
+        if is_stdin and sys.stdin is None:  # a shell has closed it (`<&-`)
+            raise OSError(errno.EBADF, os.strerror(errno.EBADF))
+        if is_stdin and _comes_slowly():
             async with _piped() as reader:
                 async for line in _lines_of(reader):
                     yield line
             return
-        name: str | int = 0 if self._file == "-" else self._file or ""
-        with open(name, "rb", closefd=name != 0) as file:  # noqa: ASYNC230 - a file is there
+        name: str | int = 0 if is_stdin else self._file or ""
+        with open(name, "rb", closefd=not is_stdin) as file:  # noqa: ASYNC230 - a file is there
             for line in file:
                 yield line
 
