@@ -475,6 +475,7 @@ def test_what_no_fleet_can_take_is_not_paid_for(
     monkeypatch.setenv("AITOEARN_FLEET", url)
     made = invoke(*MAKE)
     assert (made.status in (2, 4), made.out) == (True, "")
+    assert made.status == 2 or made.err.endswith("; nothing was submitted\n")
     assert service.emulator.requests == []
 
 

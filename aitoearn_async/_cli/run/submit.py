@@ -94,8 +94,7 @@ class _Submission:
         self._notes: list[str] = []
 
     async def work(self) -> ExitStatus:
-        async with contextlib.AsyncExitStack() as stack:
-            await stack.enter_async_context(self._client)
+        async with self._client, contextlib.AsyncExitStack() as stack:
             try:
                 with spinner(tr("submitting …")) as say:
                     if self._fleet is not None:  # what cannot be kept is not paid for
@@ -103,7 +102,8 @@ class _Submission:
                     check = await self._can_be_checked()
                     ref = await self._submit(say, check=check)
             except (AiToEarnError, ValueError, OSError) as error:
-                echo_error(words.reason(error))
+                note = "; " + tr("nothing was submitted") if isinstance(error, FleetError) else ""
+                echo_error(words.reason(error) + note)
                 return exit_status_of(error)
             if self._fleet is not None:
                 return await self._add_to(self._fleet, ref)
