@@ -424,6 +424,7 @@ def test_what_may_be_paid_for_is_said_last_of_all(
         result = invoke(*IMAGE, "--no-check", "a cat")
     assert result.status == 130
     assert re.match(r"interrupted; the submit was sent at .* may have made a task", result.err)
+    assert "Look for it with `client.list_images()` in Python before" in result.err
 
 
 @pytest.mark.parametrize("command", ["wait", "download"])

@@ -28,7 +28,7 @@ from aitoearn_async import (
 from aitoearn_async.fleet import Fleet, FleetError
 
 from ..language import tr
-from ..options.groups import EditFields, ImageFields, SubmitOptions, VideoFields
+from ..options.groups import EditFields, ImageFields, SubmitOptions, VideoFields, in_option_names
 from ..options.types import check_one_file
 from ..report import words
 from ..report.echo import echo, echo_error, spinner
@@ -178,7 +178,7 @@ class _Submission:
         """Write whether there may be a task."""
         if self._watch is not None:
             return self._watch.interrupted()
-        note = " ".join(self._notes) or tr("nothing was submitted")
+        note = in_option_names(" ".join(self._notes)) or tr("nothing was submitted")
         echo_error(tr("interrupted; {note}").format(note=note))
         return ExitStatus.INTERRUPTED
 
