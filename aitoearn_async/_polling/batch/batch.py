@@ -216,7 +216,7 @@ class Batch(Bound, AsyncIterator[EitherOutcome[T]]):
         ref = ref_of(ref)
         if (wait := self._held.pop(ref, None)) is None:
             return False
-        self._pool.discard(wait)
+        self._pool.forget(wait)
         self._owed -= 1 + self._repeats.pop(ref, 0)
         self._ref_reader.make_room()
         self._wake_consumer()

@@ -123,11 +123,8 @@ class WorkerPool(Generic[T]):
         self._agenda.begin(wait)
         self.arm()
 
-    def discard(self, wait: WaitState[T]) -> None:
+    def forget(self, wait: WaitState[T], *, has_ended: bool = False) -> None:
         """Forget a wait. The result of a poll that is under way is dropped."""
-        self._forget(wait, has_ended=False)
-
-    def _forget(self, wait: WaitState[T], *, has_ended: bool) -> None:
         if (group := self._rounds.of(wait.ref)) is not None:
             group.leave(wait, has_ended=has_ended)
         self._agenda.end(wait)
@@ -297,5 +294,5 @@ class WorkerPool(Generic[T]):
     def _end(
         self, wait: WaitState[T], task: T | None, error: AiToEarnError | None, *, has_ended: bool
     ) -> None:
-        self._forget(wait, has_ended=has_ended)
+        self.forget(wait, has_ended=has_ended)
         self._ended(wait, task, error)
