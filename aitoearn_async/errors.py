@@ -300,10 +300,11 @@ class SubmitUncertainError(AiToEarnError):
 
         Returns:
             The task, if exactly one of the account's newest tasks fits and no other submit of
-            this client has made it; None if none fits.
+            this process has made it, or may have; None if none fits.
 
         Raises:
-            SubmitUncertainError: Several fit, or the service's logs could not be read.
+            SubmitUncertainError: Several fit, one may be another submit's, or the service's logs
+                could not be read.
             RuntimeError: The client that sent the submit is gone: the error came out of a
                 pickle, or the client is no longer held.
         """
