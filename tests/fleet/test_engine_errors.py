@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 
 import psycopg
 import pytest
+from redis.exceptions import MovedError
 
 from aitoearn_async import Client
 from aitoearn_async.emulator import VirtualTimeLoop
@@ -30,6 +31,7 @@ from aitoearn_async.fleet.ledger import Kind, Ledger, Member
 from aitoearn_async.fleet.postgres import PostgresLedger
 from aitoearn_async.fleet.postgres_errors import translated
 from aitoearn_async.fleet.redis import RedisLedger
+from aitoearn_async.fleet.redis import _translated as of_redis
 from aitoearn_async.fleet.sqlite import SqliteLedger
 from aitoearn_async.fleet.urls import ledger_at
 from tests.fleet.engines import Engine, PostgresEngine, RedisEngine, SqliteEngine
@@ -530,6 +532,13 @@ async def test_what_may_pass_in_valkey_is_tried_again(valkey: RedisEngine, troub
         control.execute_command(*end.split())
         assert await states(ledger) == [0, 5, 0, 0, 0]
         assert await record(ledger, mine, refs(5)) == 5
+
+
+def test_a_node_of_a_cluster_is_told_as_one() -> None:
+    """With the address of the node that has the keys: all of a fleet's are on one."""
+    error = of_redis(MovedError("866 10.0.0.9:6379"), "redis://:hunter2@10.0.0.1")
+    assert type(error) is FleetError
+    assert "of a cluster, where 10.0.0.9:6379 has this fleet's keys" in str(error)
 
 
 async def test_a_valkey_that_may_drop_refs_is_refused(valkey: RedisEngine) -> None:
