@@ -260,11 +260,20 @@ def upload_mode(mode: Literal["auto", "always", "never"]) -> Literal["auto", "al
     return mode
 
 
+_LONGEST_PATH = 4096
+"""Characters. Linux takes no more, and nobody has longer paths elsewhere."""
+
+
 def uploadable(source: Any) -> Any:
     """Return something that can be uploaded. Text is a path here, unlike in a request."""
     if isinstance(source, str) and source.lower().startswith(("http://", "https://")):
         raise ValueError(f"source={shown(source)}: this is an address already; give a file")
     is_text = isinstance(source, str) and not source.startswith("data:")
+    if is_text and len(source) > _LONGEST_PATH:
+        raise ValueError(
+            f"source={shown(source)}: no path is so long; base64 is given as "
+            "'data:image/png;base64,...'"
+        )
     given: Any = source
     if is_text or isinstance(source, os.PathLike):
         given = Path(given)
