@@ -86,12 +86,12 @@ async def test_pages_are_left_when_few_waits_are_left(service: Emulator, client:
     """And are asked for again when there are many once more."""
     slow = [service.add_image(("generating", 300.0), "success") for _ in range(3)]
     waits = [asyncio.create_task(client.wait_for(ref)) for ref in slow]
-    await asyncio.gather(*map(client.wait_for, _images(service, 40)))
+    await asyncio.gather(*map(client.wait_for, _images(service, 20)))
     await asyncio.sleep(20)
     seen = _asked(service)["logs"]
     await asyncio.sleep(60)
     assert _asked(service)["logs"] == seen
-    await asyncio.gather(*map(client.wait_for, _images(service, 40)))
+    await asyncio.gather(*map(client.wait_for, _images(service, 20)))
     assert _asked(service)["logs"] > seen
     await asyncio.gather(*waits)
 
@@ -102,8 +102,8 @@ async def test_a_service_without_the_route_is_asked_for_it_once(
     """Code 404 is remembered for good, for batches too."""
     service.routes = service.routes - {"logs"}
     for _ in range(2):
-        await asyncio.gather(*map(client.wait_for, _images(service, 20)))
-    await client.wait_all(_images(service, 20))
+        await asyncio.gather(*map(client.wait_for, _images(service, 12)))
+    await client.wait_all(_images(service, 12))
     assert _asked(service)["logs"] == 1
 
 
@@ -111,7 +111,7 @@ async def test_tasks_of_another_key_are_asked_about_one_by_one(
     service: Emulator, client: Client
 ) -> None:
     mine = _images(service, 40)
-    others = _images(service, 20, api_key="another-key")
+    others = _images(service, 10, api_key="another-key")
     await asyncio.gather(*map(client.wait_for, [*mine, *others]))
     polls = Counter(request.ref for request in service.requests if request.route == "image")
     assert sum(polls[ref] for ref in mine) < 90
@@ -132,7 +132,7 @@ async def test_each_end_is_its_own(service: Emulator, client: Client) -> None:
 
 async def test_deadlines_are_each_waits_own(service: Emulator, client: Client) -> None:
     """They are exact, and the task has been asked about just before."""
-    refs = [service.add_image(("generating", 1000.0), "success") for _ in range(30)]
+    refs = [service.add_image(("generating", 1000.0), "success") for _ in range(15)]
     loop = asyncio.get_running_loop()
     began = loop.time()
     ended: dict[int, float] = {}
@@ -145,7 +145,7 @@ async def test_deadlines_are_each_waits_own(service: Emulator, client: Client) -
         last = [request.at for request in service.requests if request.ref == refs[number]][-1]
         assert loop.time() - last < 1.0
 
-    await asyncio.gather(*map(one, range(30)))
+    await asyncio.gather(*map(one, range(15)))
     for number, seconds in ended.items():
         assert seconds == pytest.approx(50 + 10 * number, abs=0.1)
 
@@ -260,13 +260,13 @@ async def test_pages_that_fail_leave_the_waits_to_themselves(
     service: Emulator, client: Client, fault: Fault
 ) -> None:
     service.fault(fault, route="logs", times=None)
-    tasks = await asyncio.gather(*map(client.wait_for, _images(service, 30)))
+    tasks = await asyncio.gather(*map(client.wait_for, _images(service, 15)))
     assert all(task.done for task in tasks)
 
 
 async def test_patience_with_a_service_that_is_gone(service: Emulator, client: Client) -> None:
     """A page that fails is trouble of no single task: patience begins with its own polls."""
-    waits = [asyncio.create_task(_end(client, ref, patience=60)) for ref in _images(service, 30)]
+    waits = [asyncio.create_task(_end(client, ref, patience=60)) for ref in _images(service, 15)]
     await asyncio.sleep(10)
     service.fault(Fault(reset=True), times=None)
     began = asyncio.get_running_loop().time()
@@ -276,7 +276,7 @@ async def test_patience_with_a_service_that_is_gone(service: Emulator, client: C
 
 
 async def test_a_key_that_is_withdrawn_ends_all_of_them(service: Emulator, client: Client) -> None:
-    waits = [asyncio.create_task(_end(client, ref)) for ref in _images(service, 30)]
+    waits = [asyncio.create_task(_end(client, ref)) for ref in _images(service, 15)]
     await asyncio.sleep(10)
     service.fault(Fault(code=401), times=None)
     ends = await asyncio.gather(*waits)

@@ -137,7 +137,7 @@ async def test_a_strategy_of_the_callers_own_knows_no_rounds(
     service: Emulator, client: Client
 ) -> None:
     """`wait=` says when each task is polled."""
-    await client.wait_all(_images(service, 30), wait=tenacity.wait_fixed(5))
+    await client.wait_all(_images(service, 15), wait=tenacity.wait_fixed(5))
     assert not _asked(service)["logs"]
 
 
@@ -147,7 +147,7 @@ async def test_a_service_without_the_route_is_asked_for_it_once(
     """Code 404 is remembered for good, by the client's next batches too."""
     service.routes = service.routes - {"logs"}
     for _ in range(2):
-        outcomes = await client.wait_all(_images(service, 20))
+        outcomes = await client.wait_all(_images(service, 12))
         assert all(outcome.ok for outcome in outcomes)
     assert _asked(service)["logs"] == 1
 
@@ -157,7 +157,7 @@ async def test_tasks_of_another_key_are_asked_about_one_by_one(
 ) -> None:
     """The pages have the caller's own only; the others end as well."""
     mine = _images(service, 40)
-    others = _images(service, 20, api_key="another-key")
+    others = _images(service, 10, api_key="another-key")
     outcomes = await client.wait_all([*mine, *others])
     assert all(outcome.ok for outcome in outcomes)
     polls = {outcome.ref: outcome.polls for outcome in outcomes}
@@ -234,7 +234,7 @@ async def test_pages_that_fail_for_a_while_cost_nothing_but_time(
 
 async def test_deadlines_are_kept(service: Emulator, client: Client) -> None:
     """A task that runs on ends its wait in time, and has been asked about just before."""
-    refs = [service.add_image(("generating", 1000.0), "success") for _ in range(30)]
+    refs = [service.add_image(("generating", 1000.0), "success") for _ in range(15)]
     began = asyncio.get_running_loop().time()
     outcomes = await client.wait_all(refs, timeout=200)
     assert asyncio.get_running_loop().time() - began == pytest.approx(200, abs=0.5)

@@ -70,7 +70,7 @@ async def test_rows_of_something_else_are_passed_over(
         return msgspec.json.encode({**msgspec.json.decode(plain(task, *rest)), **row})
 
     monkeypatch.setattr(tasks, "log_json", spoilt)
-    outcomes = await client.wait_all(_images(service, 30))
+    outcomes = await client.wait_all(_images(service, 15))
     assert all(outcome.ok for outcome in outcomes)
 
 

@@ -210,7 +210,7 @@ async def test_one_that_cannot_be_asked_is_not_given_up(
     aitoearn_service: Emulator, aitoearn_client: Client
 ) -> None:
     """A request that did not reach the service is no answer. When it is back each is asked."""
-    refs = [aitoearn_service.add_image("success") for _ in range(50)]
+    refs = [aitoearn_service.add_image("success") for _ in range(20)]
     await aitoearn_client.get(refs[0])  # or the address may be wrong
     aitoearn_service.fault(Fault(reset=True), times=None)
     async with aitoearn_client.as_completed(
@@ -218,10 +218,10 @@ async def test_one_that_cannot_be_asked_is_not_given_up(
     ) as waiting:
         await asyncio.sleep(600)
         statistics = waiting.statistics()
-        assert statistics.pending + statistics.in_flight == 50
+        assert statistics.pending + statistics.in_flight == 20
         aitoearn_service.clear_faults()
         outcomes = [outcome async for outcome in waiting]
-    assert [outcome.ok for outcome in outcomes] == [True] * 50
+    assert [outcome.ok for outcome in outcomes] == [True] * 20
 
 
 async def test_patience_ends_one_that_cannot_be_asked(

@@ -38,7 +38,7 @@ async def test_one_kind_of_task_is_down_and_the_other_notices_nothing(
     loop = asyncio.get_running_loop()
     aitoearn_service.routes = aitoearn_service.routes - {"logs"}  # or pages would tell
     videos = [aitoearn_service.add_video(("InProgress", 60.0), "SUCCESS") for _ in range(5)]
-    images = [aitoearn_service.add_image("generating") for _ in range(40)]
+    images = [aitoearn_service.add_image("generating") for _ in range(20)]
     for ref in images:
         aitoearn_service.fault(fault, ref, times=None)
     waits = [asyncio.create_task(aitoearn_client.wait_for(ref, patience=None)) for ref in images]
