@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import copy
 from typing import Any, Final
+
+import msgspec
 
 _GPT_IMAGE: Final[dict[str, Any]] = {
     "name": "gpt-image-2",
@@ -106,11 +107,13 @@ CHANNELS: Final = frozenset(["dashscope", "grok", "openai", "relay", "volcengine
 """The providers of video models."""
 VIDEO_MODELS: Final = "/api/ai/models/video/generation"
 """The path at which the video models are listed."""
+_WRITTEN: Final = msgspec.json.encode(MODELS)
+"""Read anew for each emulator: a deep copy takes fifty times as long."""
 
 
 def models_on(channel: str | None) -> dict[str, list[dict[str, Any]]]:
     """Return the models by path, to be changed at will; with a channel, all videos are on it."""
-    models = copy.deepcopy(MODELS)
+    models: dict[str, list[dict[str, Any]]] = msgspec.json.decode(_WRITTEN)
     for model in models[VIDEO_MODELS] if channel is not None else ():
         model["channel"] = channel
     return models
