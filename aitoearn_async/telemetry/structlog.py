@@ -31,7 +31,7 @@ class Structlog(Observer):
     def _logger(self) -> Any:
         logger = (_default() if self._given is None else self._given).bind()
         # The methods of an asynchronous one would have to be awaited.
-        return logger.sync_bl if hasattr(type(logger), "sync_bl") else logger
+        return logger.sync_bl if isinstance(logger, structlog.stdlib.AsyncBoundLogger) else logger
 
     def began(self, operation: Operation) -> None:
         event = f"aitoearn.{_name(operation)}.began"
