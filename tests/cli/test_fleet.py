@@ -19,6 +19,7 @@ from pathlib import Path
 import pytest
 
 from aitoearn_async import Client, Outcome
+from aitoearn_async.__main__ import main
 from aitoearn_async._cli.files import results_file
 from aitoearn_async._cli.options.fleet import FleetOptions, FleetReportOptions
 from aitoearn_async._cli.report import fleet as report
@@ -140,6 +141,22 @@ def test_a_file_of_outcomes_that_is_taken_away_is_named(
     assert read.status == 2
     assert f"{out}: it was deleted or moved while this run was writing to it. What" in read.err
     assert (ref in invoke("fleet", "outcomes", "--no-follow").out) is not is_written
+
+
+@pytest.mark.usefixtures("worker")
+def test_outcomes_that_nobody_would_see_are_left(
+    virtual: Service, invoke: Invoke, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where stdout is closed (`>&-`): each outcome goes to one reader, and would be lost."""
+    (ref,) = refs(virtual, 1)
+    invoke("fleet", "add", ref)
+    with monkeypatch.context() as patch:
+        patch.setattr(sys, "stdout", None)
+        patch.setattr(sys, "argv", ["x", "fleet", "outcomes", "--no-follow"])
+        with pytest.raises(SystemExit) as exit:
+            main()
+    assert exit.value.code == 2
+    assert ref in invoke("fleet", "outcomes", "--no-follow").out
 
 
 @pytest.mark.parametrize("how", ["--json", "pipe", "terminal"])

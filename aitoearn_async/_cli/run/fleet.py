@@ -13,6 +13,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, 
 from pathlib import Path
 from typing import Any
 
+import click
 import msgspec
 
 from aitoearn_async import AiToEarnError, AnyRef, AnyTask, Outcome, TaskRef, parse_ref
@@ -124,6 +125,8 @@ def outcomes(
     *, out: str | None, follow: bool, prefetch: int, options: FleetReportOptions
 ) -> ExitStatus:
     """Read outcomes into a file, or to stdout."""
+    if out is None and sys.stdout is None:  # a shell has closed it (`>&-`)
+        raise click.UsageError(tr("stdout is closed, and each outcome comes once: give --out"))
     fleet = _fleet(options, create=False)
     ends: Counter[ExitStatus] = Counter()
 
