@@ -11,7 +11,8 @@ import asyncio
 import math
 import os
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
 from types import TracebackType
 from typing import Any
 
@@ -202,6 +203,21 @@ def is_cancelled() -> bool:
     """
     task = asyncio.current_task()
     return task is None or task.cancelling() > 0
+
+
+@contextmanager
+def blaming(what: str) -> Generator[None]:
+    """Raise a `RuntimeError` where what is awaited in a block was cancelled, and not the task.
+
+    Args:
+        what: Names what is awaited.
+    """
+    try:
+        yield
+    except asyncio.CancelledError as exc:
+        if is_cancelled():
+            raise
+        raise RuntimeError(f"{what} was cancelled") from exc
 
 
 def _wake(future: asyncio.Future[Any]) -> None:

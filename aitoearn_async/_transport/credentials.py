@@ -13,7 +13,7 @@ from collections.abc import Awaitable, Callable
 from functools import cached_property
 from typing import NoReturn, SupportsIndex, TypeAlias, cast
 
-from .._runtime.lifetime import Lifetime, Timeout, is_cancelled
+from .._runtime.lifetime import Lifetime, Timeout, blaming
 from .._verdict import Verdict
 from ..errors import AiToEarnError, AuthenticationError
 from .response import Response
@@ -174,14 +174,10 @@ class Credentials:
     async def _call(self) -> None:
         self.awaited = True
         try:
-            key: Key | Exception = await self._given()
+            with blaming("the function given as api_key="):
+                key: Key | Exception = await self._given()
         except Exception as exc:
             key = exc
-        except asyncio.CancelledError as exc:
-            if is_cancelled():
-                raise
-            key = RuntimeError("the function given as api_key= was cancelled")
-            key.__cause__ = exc
         finally:
             self.awaited = not self.keys
         self._calls += 1

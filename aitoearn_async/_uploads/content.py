@@ -21,6 +21,7 @@ from collections.abc import AsyncGenerator, AsyncIterable, Callable
 from pathlib import Path
 from typing import IO, Any, TypeVar, TypeVarTuple, cast
 
+from .._runtime.lifetime import blaming
 from .._runtime.threads import Threads
 from ..contract.data_uris import bytes_of, data_of
 
@@ -198,13 +199,14 @@ class Content:
         """Copy a stream, up to so many bytes."""
         size, block = 0, bytearray()
         try:
-            async for chunk in chunks:
-                block += self._chunk(chunk)
-                if len(block) >= _CHUNK_BYTES:
-                    size += await self.call(self.append, bytes(block))
-                    block.clear()
-                    if size > most:
-                        break
+            with blaming(f"the source of {self.name}"):
+                async for chunk in chunks:
+                    block += self._chunk(chunk)
+                    if len(block) >= _CHUNK_BYTES:
+                        size += await self.call(self.append, bytes(block))
+                        block.clear()
+                        if size > most:
+                            break
         finally:
             if isinstance(chunks, AsyncGenerator):
                 await cast("AsyncGenerator[bytes]", chunks).aclose()

@@ -791,6 +791,19 @@ async def test_uploads_of_the_emulator_are_made_and_read() -> None:
         assert all(service.api_key not in repr(each.headers) for each in puts)
 
 
+async def test_a_source_whose_own_task_was_cancelled_is_blamed(aitoearn_client: Client) -> None:
+    """The call was not: a task group would pass over it in silence."""
+
+    async def chunks() -> AsyncIterator[bytes]:
+        yield PNG
+        cancelled = asyncio.ensure_future(asyncio.sleep(60))
+        cancelled.cancel()
+        await cancelled
+
+    with pytest.raises(RuntimeError, match=r"the source of .* was cancelled"):
+        await aitoearn_client.upload(chunks())
+
+
 @pytest.mark.parametrize("where", ["opening", "signing", "putting", "confirming", "waiting"])
 @pytest.mark.parametrize("how", ["cancelled", "closed"])
 async def test_an_upload_that_is_left_leaves_nothing(where: str, how: str) -> None:
