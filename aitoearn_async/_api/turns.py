@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 
 from .._runtime.lifetime import Lifetime, Timeout
@@ -40,7 +40,7 @@ class Turns:
         return VideoTurn(self._of_one, id, self._of_all, deadline, writes=writes)
 
     @asynccontextmanager
-    async def page(self, deadline: float) -> AsyncIterator[bool]:
+    async def page(self, deadline: float) -> AsyncGenerator[bool]:
         """Return a block in which nothing else asks for a video that the service may write for.
 
         Args:

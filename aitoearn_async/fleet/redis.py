@@ -264,7 +264,7 @@ _PASSING_WORDS = (
 def _translated(error: Exception, url: str) -> FleetError:
     text = " ".join(str(error).split()) or f"no answer within {_MOST_SECONDS:g} s"
     if isinstance(error, exceptions.MovedError):
-        text = f"it is of a cluster, where {error.host}:{error.port} has this fleet's keys"
+        text = f"it is of a cluster, where {text.split()[-1]} has this fleet's keys"
     passing = isinstance(error, _PASSING) and not isinstance(error, _HOPELESS)
     if passing or any(word in text for word in _PASSING_WORDS):
         return FleetUnavailableError(f"{shown(url)} cannot be used now: {text}")
