@@ -52,12 +52,19 @@ class Installed(NamedTuple):
 
 
 @pytest.fixture(scope="session")
-def installed(tmp_path_factory: pytest.TempPathFactory) -> Installed:
-    """Build the wheel and install it, without a network."""
-    folder = tmp_path_factory.mktemp("package")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Build the wheel, without a network."""
+    folder = tmp_path_factory.mktemp("wheel")
     build = ["build", "--wheel", "--no-isolation", "--outdir", str(folder), str(ROOT)]
     subprocess.run([sys.executable, "-m", *build], capture_output=True, check=True)
     (wheel,) = folder.glob("*.whl")
+    return wheel
+
+
+@pytest.fixture(scope="session")
+def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Installed:
+    """Install the wheel, without a network."""
+    folder = tmp_path_factory.mktemp("installed")
     home = folder / "venv"
     venv.create(home, with_pip=False, symlinks=os.name != "nt")
     paths = sysconfig.get_paths("venv", vars={"base": str(home), "platbase": str(home)})
@@ -73,10 +80,9 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Installed:
     return Installed(wheel, Path(paths["scripts"]), site, elsewhere)
 
 
-@pytest.mark.slow
-def test_what_is_in_the_wheel(installed: Installed) -> None:
+def test_what_is_in_the_wheel(wheel: Path) -> None:
     """The wheel holds the package, all of it, its licence, and nothing else."""
-    names = set(zipfile.ZipFile(installed.wheel).namelist())
+    names = set(zipfile.ZipFile(wheel).namelist())
     package = ROOT / "aitoearn_async"
     own = {f.relative_to(ROOT).as_posix() for f in package.rglob("*") if f.suffix != ".pyc"}
     own = {name for name in own if (ROOT / name).is_file()}
@@ -86,11 +92,11 @@ def test_what_is_in_the_wheel(installed: Installed) -> None:
     assert f"{info}/licenses/LICENSE" in names
 
 
-def test_metadata(installed: Installed) -> None:
+def test_metadata(wheel: Path) -> None:
     """The wheel is for any platform, asks for three packages, and has the package's version."""
-    assert installed.wheel.name == f"aitoearn_async-{__version__}-py3-none-any.whl"
+    assert wheel.name == f"aitoearn_async-{__version__}-py3-none-any.whl"
     info = f"aitoearn_async-{__version__}.dist-info/METADATA"
-    metadata = email.message_from_bytes(zipfile.ZipFile(installed.wheel).read(info))
+    metadata = email.message_from_bytes(zipfile.ZipFile(wheel).read(info))
     assert metadata["Version"] == __version__
     assert metadata["Requires-Python"] == ">=3.11"
     required = [line for line in metadata.get_all("Requires-Dist", []) if "extra ==" not in line]
@@ -104,16 +110,17 @@ def test_metadata(installed: Installed) -> None:
     assert len(metadata.get_all("Project-URL", [])) == 5
 
 
-def test_links_of_the_package_page_are_absolute(installed: Installed) -> None:
+def test_links_of_the_package_page_are_absolute(wheel: Path) -> None:
     """What the README points to is found from the page of the package too."""
     info = f"aitoearn_async-{__version__}.dist-info/METADATA"
-    page = email.message_from_bytes(zipfile.ZipFile(installed.wheel).read(info)).get_payload()
+    page = email.message_from_bytes(zipfile.ZipFile(wheel).read(info)).get_payload()
     targets = re.findall(r"\]\(([^)]+)\)", str(page))
     assert targets
     assert [target for target in targets if not target.startswith(("https://", "#"))] == []
     assert "<!--" not in str(page)
 
 
+@pytest.mark.slow
 def test_import(installed: Installed) -> None:
     """Installed, the package is imported from where it was installed, typed, and complete."""
     code = (
@@ -170,6 +177,7 @@ def test_the_wheel_works_as_an_archive(installed: Installed, tmp_path: Path) -> 
     assert "Usage" in "".join(words)
 
 
+@pytest.mark.slow
 def test_the_command(installed: Installed) -> None:
     """Installed, there is a command, and a module to run, and both tell their version."""
     for command in (["aitoearn-async"], ["python", "-W", "error", "-m", "aitoearn_async"]):
