@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# With taskiq, a dependency that is not cached gets the message of another task, and works for another customer.
+# With taskiq, a dependency that is not cached gets the message of another task, and works on that.
 #
 # Promised: the guide "State and Dependencies": a dependency gets the Context of its task, with the message it was sent
 #   with, and dependencies are cached within one execution of a task; `use_cache=False` is for those that are to be
@@ -9,8 +9,8 @@
 #   it has awaited something, such as a connection, the dict has the Context of whichever task came last
 #   by then: of three tasks at a time all three act on the message of the third. With the
 #   cache, and wherever tasks come one by one, each has its own.
-# Costs: the film of customer A is made with the name, the budget or the key of customer C, with no error, and the more
-#   often, the busier the worker is; a test of one task at a time does not show it.
+# Costs: a film is made with the name or the prompt of another order, with no error, and the more often, the busier the
+#   worker is; a test of one task at a time does not show it.
 # Known: not found.
 set -euo pipefail
 place=$(mktemp -d)
@@ -25,7 +25,7 @@ from importlib.metadata import version
 from taskiq import Context, InMemoryBroker, TaskiqDepends
 
 broker = InMemoryBroker()
-CUSTOMERS = ["A", "B", "C"]
+ORDERS = ["A", "B", "C"]
 
 
 async def connection():
@@ -33,32 +33,32 @@ async def connection():
     return "a connection"
 
 
-def customer(context: Context = TaskiqDepends()):
-    return context.message.labels["customer"]
+def order(context: Context = TaskiqDepends()):
+    return context.message.labels["order"]
 
 
 @broker.task
-async def cached(ordered_by, store=TaskiqDepends(connection), who=TaskiqDepends(customer)):
-    return ordered_by, who
+async def cached(number, store=TaskiqDepends(connection), made=TaskiqDepends(order)):
+    return number, made
 
 
 @broker.task
-async def anew(ordered_by, store=TaskiqDepends(connection), who=TaskiqDepends(customer, use_cache=False)):
-    return ordered_by, who
+async def anew(number, store=TaskiqDepends(connection), made=TaskiqDepends(order, use_cache=False)):
+    return number, made
 
 
 async def send(film, name):
-    return await film.kicker().with_labels(customer=name).kiq(name)
+    return await film.kicker().with_labels(order=name).kiq(name)
 
 
 async def together(film):
-    """Return by whom each film was ordered, and for whom it was made."""
-    tasks = [await send(film, name) for name in CUSTOMERS]
+    """Return the number of each film's order, and of the order it was made for."""
+    tasks = [await send(film, name) for name in ORDERS]
     return [(await task.wait_result()).return_value for task in tasks]
 
 
 async def one_by_one(film):
-    return [(await (await send(film, name)).wait_result()).return_value for name in CUSTOMERS]
+    return [(await (await send(film, name)).wait_result()).return_value for name in ORDERS]
 
 
 async def main():
@@ -71,11 +71,11 @@ async def main():
 for name in ("taskiq", "taskiq-dependencies"):
     print(name, version(name))
 with_cache, alone, without = (list(map(tuple, films)) for films in asyncio.run(main()))
-print("expected: each film is made for the customer by whom it was ordered")
+print("expected: each film is made for its own order")
 print("seen with the cache:                ", *with_cache)
 print("seen with use_cache=False, one by one:", *alone)
 print("seen with use_cache=False, together:  ", *without)
-own = [(name, name) for name in CUSTOMERS]
-if with_cache != own or alone != own or without != [(name, "C") for name in CUSTOMERS]:
+own = [(name, name) for name in ORDERS]
+if with_cache != own or alone != own or without != [(name, "C") for name in ORDERS]:
     sys.exit("the behaviour has changed")
 EOF
