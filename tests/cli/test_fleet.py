@@ -342,6 +342,7 @@ def test_a_list_comes_from_standard_input(
     assert (added.status, added.out) == (0, f"{count} of {count} were new\n")
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize(
     ("text", "status", "added"),
     [

@@ -236,7 +236,7 @@ HOSTILE: dict[str, Callable[[], bytes]] = {
 }
 
 
-@pytest.mark.sampled(5)
+@pytest.mark.sampled(6)
 @pytest.mark.parametrize("name", HOSTILE)
 def test_a_hostile_file_costs_a_bounded_number_of_reads(
     name: str, request: pytest.FixtureRequest

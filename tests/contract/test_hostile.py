@@ -390,7 +390,7 @@ def test_memory_grows_with_size_alone(flood: Callable[[int], bytes]) -> None:
     assert peak < 25_000_000
 
 
-@pytest.mark.sampled(5)
+@pytest.mark.sampled(6)
 @pytest.mark.usefixtures("untraced")
 @pytest.mark.parametrize(
     "name", ["lists", "objects", "openings", "closings of few openings", "backslashes", "quotes"]
