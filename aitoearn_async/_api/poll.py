@@ -207,8 +207,8 @@ class Poller:
     ) -> PollResult[T] | Verdict:
         """Read a response whole.
 
-        Where a cache has answered, it is gone past. Where something on the way refuses the query
-        that this takes, a cache's answer is better than none.
+        Where a cache has answered, ask past it, by a query. If something on the way refuses that,
+        the cache's answer is better than none.
         """
         result = await self._result(question, response, deadline)
         plain = route + question.ref.id
@@ -299,7 +299,7 @@ class Poller:
 def _is_refused(
     question: PollQuestion[T], result: PollResult[T] | Verdict, response: Response | TransportError
 ) -> bool:
-    """Return whether there is a no that may not be the service's."""
+    """Return whether a response refuses, and may not be the service's own."""
     if not isinstance(result, Verdict) or not isinstance(response, Response):
         return False
     no = refusal(response.body)

@@ -176,7 +176,7 @@ def iso_media(file: Reader) -> Structure:
         return structure._replace(completeness=Completeness.CUT)
     if b"moof" in first:
         ends = last.end == file.size or b"mfra" in first
-        if last.kind == b"moof" or not ends:  # its data were to follow, or another one
+        if last.kind == b"moof" or not ends:  # its data is missing, or another box
             return structure._replace(completeness=Completeness.CUT)
         file.needs(_indexed(file, first[b"sidx"]) if b"sidx" in first else 0)
         is_whole = b"moov" in first and b"mfra" in first

@@ -48,7 +48,7 @@ class Clock:
         return Moment(self.time(), time.time())
 
     def age(self, moment: Moment) -> float:
-        """Return how long a moment is past, in seconds, those included that the machine has slept.
+        """Return the seconds since a moment, the machine's sleep included.
 
         It is too long where the machine's clock has been set forward meanwhile.
         """

@@ -74,7 +74,7 @@ class Lifetime:
         self.moment: Callable[[], Moment] = self._clock.moment
         """Tells the moment that is now, by that clock and by the machine's."""
         self.age: Callable[[Moment], float] = self._clock.age
-        """Tells how long a moment is past, the machine's sleep included."""
+        """Tells the seconds since a moment, the machine's sleep included."""
         self._timer: Timer | None = None
         self.under_way: set[Timeout] = set()
         """The timeouts that are running now."""

@@ -67,9 +67,8 @@ def weight(service: Service, request: Request) -> float:
 
 def unsaved(service: Service, request: Request) -> list[StoredTask]:
     """Return the finished videos of a group for which this request makes a media row."""
-    if request.route not in ("video", "videos") or request.route not in service.routes:
-        return []
-    if _account(service, request) == _NOBODY:
+    is_answered = request.route in service.routes and _account(service, request) != _NOBODY
+    if request.route not in ("video", "videos") or not is_answered:
         return []
     now = service.now()
     return [

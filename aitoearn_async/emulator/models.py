@@ -112,7 +112,7 @@ _WRITTEN: Final = msgspec.json.encode(MODELS)
 
 
 def models_on(channel: str | None) -> dict[str, list[dict[str, Any]]]:
-    """Return the models by path, to be changed at will; with a channel, all videos are on it."""
+    """Return a copy of the models by path; with a channel, all video models are on it."""
     models: dict[str, list[dict[str, Any]]] = msgspec.json.decode(_WRITTEN)
     for model in models[VIDEO_MODELS] if channel is not None else ():
         model["channel"] = channel

@@ -204,7 +204,7 @@ class Emulator(Service):
             if not request.media:
                 await self._take_time(request)
         except asyncio.CancelledError:
-            if not self._closing.is_set():  # the client has left, and takes nothing back by that
+            if not self._closing.is_set():  # the client has left, which takes nothing back
                 answers.answer(self, request, fault)
             raise
         answer = answers.answer(self, request, fault)

@@ -97,10 +97,9 @@ class Membership:
 
     def is_over(self) -> bool:
         """Return whether the lease is over by the clock of this process."""
-        if self._guard is None:
-            return self.lost.is_set()
         # The loop may not have come to the guard yet, as after a freeze.
-        return self.lost.is_set() or self._guard.when() <= asyncio.get_running_loop().time()
+        is_due = self._guard and self._guard.when() <= asyncio.get_running_loop().time()
+        return bool(is_due) or self.lost.is_set()
 
     def beat_early(self) -> None:
         """Send the next beat at once."""

@@ -34,8 +34,7 @@ class PromptConnection(AsyncConnection[Any]):
     async def wait(
         self, gen: Generator[Any, Any, T], interval: float = 0.1, timeout: float | None = None
     ) -> T:
-        options = {} if timeout is None else {"timeout": timeout}
-        return await waiting.wait_async(gen, self.pgconn.socket, interval, **options)
+        return await waiting.wait_async(gen, self.pgconn.socket, interval, timeout)
 
 
 class StaleCallError(Exception):

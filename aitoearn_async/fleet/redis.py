@@ -66,7 +66,7 @@ class RedisLedger(Ledger):
                 "health_check_interval": 0,
                 "decode_responses": False,
             }
-            # An option of the address that there is not would be told of when it connects.
+            # Else an unknown option of the address would be refused only when it connects.
             pool.connection_class(**pool.connection_kwargs)
         except (ValueError, TypeError, exceptions.RedisError) as error:
             # What stands before an `@` may be taken for a port, and told.
@@ -258,7 +258,7 @@ _PASSING_WORDS = (
     *("MISCONF", "LOADING", "OOM", "NOGROUP", "READONLY", "MASTERDOWN", "CLUSTERDOWN"),
     *("NOREPLICAS", "BUSY"),
 )
-"""Those of which redis-py makes no class, and of Redis 6, where a script says them."""
+"""Errors for which redis-py has no class, or has none where a script of Redis 6 says them."""
 
 
 def _translated(error: Exception, url: str) -> FleetError:

@@ -87,7 +87,7 @@ def spinner(text: str) -> Generator[Callable[[str], None]]:
 
 
 class _MayBeGone:
-    """A terminal that ends no work by being gone: what was paid for is to be named and kept."""
+    """A terminal whose loss ends no work: what was paid for is named and kept."""
 
     def __init__(self, stream: Any) -> None:
         self._stream = stream
