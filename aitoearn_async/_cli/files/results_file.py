@@ -31,6 +31,15 @@ off."""
 _FINAL = (TaskState.SUCCEEDED, TaskState.FAILED)
 
 
+@contextmanager
+def naming(file: str | None) -> Generator[None]:
+    """Within this block, make errors name a file."""
+    try:
+        yield
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, file) from None
+
+
 class ResultsFileLostError(OSError):
     """The file is no longer at its path, or no longer has all that was written to it."""
 
@@ -110,7 +119,7 @@ class ResultsFile:
         ended: dict[str, TaskState] = {}
         end, whole = 0, True
         self._file.seek(0)
-        with self._named(), open(self._file.fileno(), "rb", closefd=False) as lines:
+        with naming(self.path), open(self._file.fileno(), "rb", closefd=False) as lines:
             for number, text in enumerate(lines, 1):
                 line = self._read(number, text)
                 if line is None:
@@ -150,19 +159,11 @@ class ResultsFile:
         """
         self.check()
         rest = memoryview(line + b"\n")
-        with self._named():
+        with naming(self.path):
             while rest:
                 written = self._file.write(rest)
                 self._size += written
                 rest = rest[written:]
-
-    @contextmanager
-    def _named(self) -> Generator[None]:
-        """Within this block, make errors name the file."""
-        try:
-            yield
-        except OSError as error:
-            raise OSError(error.errno, error.strerror, self.path) from None
 
     def check(self) -> None:
         """Check that all that was written is still at the path.

@@ -20,7 +20,7 @@ from aitoearn_async import AiToEarnError, AnyRef, AnyTask, Outcome, TaskRef, par
 from aitoearn_async.fleet import Fleet, FleetError, FleetNotFoundError
 
 from ..files.ref_list import require_refs, without_comment
-from ..files.results_file import ResultsFile, ResultsFileLostError
+from ..files.results_file import ResultsFile, ResultsFileLostError, naming
 from ..language import tr
 from ..options.fleet import FleetOptions, FleetReportOptions
 from ..options.groups import MediaOptions, RateOptions, ServiceOptions
@@ -195,7 +195,7 @@ class _Lines:
 
     async def __aiter__(self) -> AsyncIterator[TaskRef[AnyTask]]:
         number, file = 0, tr("standard input") if self._file == "-" else self._file
-        try:
+        with naming(file):
             async with contextlib.aclosing(self._lines()) as lines:
                 async for line in lines:
                     number += 1
@@ -210,8 +210,6 @@ class _Lines:
                         return
                     self.read += 1
                     yield ref
-        except OSError as error:
-            raise OSError(error.errno, error.strerror, file) from None
 
     async def _lines(self) -> AsyncGenerator[bytes]:
         is_stdin = self._file == "-"
