@@ -75,7 +75,7 @@ def private_media_allowed(given: bool | str | Iterable[str] | None) -> bool | li
     if word in (*_YES, *_NO):
         return word in _YES
     entries = [entry.strip() for entry in word.split(",")]
-    # A single colon is that of a port, and a word without a dot a mistake for yes, mostly.
+    # A single colon begins a port. A word without a dot is mostly meant as yes.
     if not all(entry.count(":") > 1 or ("." in entry and ":" not in entry) for entry in entries):
         raise ValueError(
             f"AITOEARN_PRIVATE_MEDIA={word!r}: set it to 1 or 0, or to hosts (one without a dot as "

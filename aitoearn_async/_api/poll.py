@@ -333,5 +333,5 @@ class _ConditionalPolls:
         self._left = self._next
 
     def note_wrong(self) -> None:
-        """Note a tag that is that of another status, too."""
+        """Note a tag that stands for two statuses."""
         self._left = self._next = _MOST_UNCONDITIONAL

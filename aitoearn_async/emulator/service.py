@@ -196,9 +196,7 @@ class Service:
         """
         ref = ImageRef(self.fresh_id() if id is None else id)
         body = {"model": "gpt-image-2", "prompt": "a cat"} if request is None else request
-        given = images
-        if images is not None:
-            given = [{"url": image} if isinstance(image, str) else image for image in images]
+        given = images and [{"url": each} if isinstance(each, str) else each for each in images]
         cost = {"points": points} if self.dialect.points else {}
         self._add(
             ref,

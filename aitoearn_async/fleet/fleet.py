@@ -40,7 +40,7 @@ _LONGEST_KEPT = 36_525 * _DAY
 """Seconds. No ref is older, and `keep` may be infinite, of which not all engines know."""
 _SECONDS_BETWEEN_SWEEPS = 60.0
 _SECONDS_WHEN_BEHIND = 1.0
-"""Seconds until the next sweep where one has not come to the end of what is old."""
+"""Seconds until the next sweep, after one that left old refs."""
 _SWEPT_AT_A_TIME = 10_000
 _SHORTEST_LEASE = 1.0
 _FORKED = (

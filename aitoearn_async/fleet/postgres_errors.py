@@ -27,8 +27,8 @@ _SETUP = (
     *("does not exist", "no such database", "no such user", "SASL authentication failed"),
     "ProactorEventLoop",
 )
-"""The words of failed connections that no repetition mends, by Postgres and by PgBouncer, and by
-psycopg on Windows: there are no codes of these."""
+"""The words of failed connections that no repetition mends, by Postgres, by PgBouncer, and by
+psycopg on Windows: they have no codes."""
 
 
 def translated(error: psycopg.Error, url: str) -> FleetError:

@@ -5,8 +5,7 @@ from __future__ import annotations
 import math
 
 _MOST_JUMPS = 3
-"""The number of jumps, one soon after the other, after which the service's clock is not believed
-any more."""
+"""Jumps, one soon after the other, after which the service's clock is not believed any more."""
 _SOON = 600.0
 """Seconds. Jumps that are further apart are no sign of a bad clock: the client's own stands still
 while the machine sleeps."""

@@ -291,7 +291,7 @@ class RoundGroup(Generic[T]):
                 # The learner is told by the task's own answer: a page may be wrong.
                 self._unpark(wait)
                 wait.due = _AWAITED
-                wait.validator = None  # "unchanged" is no word against a page's
+                wait.validator = None  # the page says that it has changed
                 self._reports.note_end(wait.ref, row.status)
                 self._failing.forget(wait.ref)
                 ended.append((wanted.at + place, wait))
