@@ -270,10 +270,7 @@ def uploadable(source: Any) -> Any:
         raise ValueError(f"source={shown(source)}: this is an address already; give a file")
     is_text = isinstance(source, str) and not source.startswith("data:")
     if is_text and len(source) > _LONGEST_PATH:
-        raise ValueError(
-            f"source={shown(source)}: no path is so long; base64 is given as "
-            "'data:image/png;base64,...'"
-        )
+        raise ValueError(f"source={shown(source)}: too long for a path; give base64 as a data: URI")
     given: Any = source
     if is_text or isinstance(source, os.PathLike):
         given = Path(given)

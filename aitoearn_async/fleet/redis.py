@@ -221,7 +221,7 @@ class RedisLedger(Ledger):
         if about.get("maxmemory") and policy.startswith("allkeys"):
             raise FleetError(
                 f"{shown(self._url)} drops keys, and with them a fleet's refs, when its memory is "
-                f"full: its maxmemory-policy is {policy}, and is to be noeviction"
+                f"full: its maxmemory-policy is {policy}; set it to noeviction"
             )
         if not self._create and not await self.scripts["exists"](keys=[self._prefix]):
             raise FleetNotFoundError(f"{shown(self._url)} holds no fleet named {self._name!r}")
@@ -264,7 +264,7 @@ _PASSING_WORDS = (
 def _translated(error: Exception, url: str) -> FleetError:
     text = " ".join(str(error).split()) or f"no answer within {_MOST_SECONDS:g} s"
     if isinstance(error, exceptions.MovedError):
-        text = f"it is of a cluster, where {text.split()[-1]} has this fleet's keys"
+        text = f"it is a node of a cluster; {text.split()[-1]} has this fleet's keys"
     passing = isinstance(error, _PASSING) and not isinstance(error, _HOPELESS)
     if passing or any(word in text for word in _PASSING_WORDS):
         return FleetUnavailableError(f"{shown(url)} cannot be used now: {text}")

@@ -542,7 +542,7 @@ def test_a_node_of_a_cluster_is_told_as_one() -> None:
     """With the address of the node that has the keys: all of a fleet's are on one."""
     error = of_redis(MovedError("866 10.0.0.9:6379"), "redis://:hunter2@10.0.0.1")
     assert type(error) is FleetError
-    assert "of a cluster, where 10.0.0.9:6379 has this fleet's keys" in str(error)
+    assert "of a cluster; 10.0.0.9:6379 has this fleet's keys" in str(error)
 
 
 async def test_a_valkey_that_may_drop_refs_is_refused(valkey: RedisEngine) -> None:

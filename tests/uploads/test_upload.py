@@ -695,7 +695,7 @@ async def test_a_file_that_changes_under_the_upload(tmp_path: Path) -> None:
         (5, "give an address"),
         ("https://example.com/a.png", "an address already"),
         ("data:image/png;base64,A?", "base64 is wrong"),
-        ("iVBORw0KGgo" * 400, r"^.{0,300}no path is so long; base64 is given as 'data:"),
+        ("iVBORw0KGgo" * 400, r"^.{0,300}too long for a path; give base64 as a data: URI"),
     ],
 )
 async def test_what_is_not_uploaded(source: Any, said: str) -> None:
