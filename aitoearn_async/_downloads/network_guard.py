@@ -175,7 +175,7 @@ def internal(host: str, address: Address | None) -> str:
     entry = found[0] if found else shown
     return (
         f"{host} {leads} an address of an internal network{where}; "
-        f'private_media=["{entry}"] allows this range, private_media=True all'
+        f'private_media=True allows it, or private_media=["{entry}"] this range alone'
     )
 
 

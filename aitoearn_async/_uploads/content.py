@@ -270,13 +270,16 @@ async def opened(
 
     try:
         if is_stream:
-            # The iterators of asyncio's reader and of aiohttp's fail where a line is long.
-            chunks: Any = _pieces(source) if hasattr(source, "readexactly") else source
-            await content.collect(chunks, most)
+            await content.collect(_in_pieces(source), most)
         await content.call(load)
         yield content
     finally:
         await content.aclose()
+
+
+def _in_pieces(stream: Any) -> AsyncIterable[bytes]:
+    # The iterators of asyncio's reader and of aiohttp's fail where a line is long.
+    return _pieces(stream) if hasattr(stream, "readexactly") else stream
 
 
 async def _pieces(reader: Any) -> AsyncGenerator[bytes]:

@@ -74,7 +74,7 @@ class FleetStatus(msgspec.Struct, frozen=True, kw_only=True):
     waiting: int
     """Refs that no worker has taken yet."""
     held: int
-    """Refs that workers wait for, or that a dead one has left and nobody has taken over yet."""
+    """Refs that workers wait for, or that one who has gone left and nobody has taken over yet."""
     ended: int
     """Outcomes that nobody has read to the end."""
     done: int

@@ -49,7 +49,10 @@ class PostgresLedger(Ledger):
             conninfo_to_dict(url)
         except psycopg.ProgrammingError:
             # Its message would show the password.
-            raise ValueError(f"the fleet's url {shown(url)!r:.80} cannot be read") from None
+            raise ValueError(
+                f"the fleet's url {shown(url)!r:.80} cannot be read: give "
+                "postgresql://user@host/database"
+            ) from None
         self.lease = lease
         self._where = shown(url)
         self._name = name

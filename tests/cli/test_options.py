@@ -131,6 +131,10 @@ def test_names_of_files_are_completed(
         ("response_format='x': give url", "--format 'x': give url"),
         ("group_id=: no such group", "--group: no such group"),
         ("(private_media=True allows it)", "(--private-media allows it)"),
+        (
+            'private_media=True allows it, or private_media=["::/8"] this range alone',
+            "--private-media allows it",
+        ),
         ("images=[1]: give pictures", "--reference [1]: give pictures"),
         ("see error.search() or client.list_videos()", "see `aitoearn-async videos`"),
         ("see error.search() or client.list_images()", "see `client.list_images()` in Python"),

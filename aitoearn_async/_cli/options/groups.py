@@ -278,6 +278,8 @@ _NAMES: dict[str, str] = {
 _ARGUMENT = re.compile(
     r"(?<![?&\w])([a-z_]{1,30})=(True\b|(?:Posix|Windows)Path\((['\"])(.*?)\3\))?"
 )
+_NO_OPTION = re.compile(r", or private_media=\[.*?\] this range alone")
+"""Advice that only a program can take."""
 _CALLS = {
     "error.search() or client.list_videos()": "`aitoearn-async videos`",
     "error.search() or client.list_images()": "`client.list_images()` in Python",
@@ -302,4 +304,4 @@ def in_option_names(text: str) -> str:
 
     for call, command in _CALLS.items():
         text = text.replace(call, command)
-    return _ARGUMENT.sub(named, text)
+    return _ARGUMENT.sub(named, _NO_OPTION.sub("", text))
