@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -137,6 +138,71 @@ def test_newer_ones_are_looked_for_beside_those_that_are_known() -> None:
     met, asked = _go_through(PageScan(25, 40, before), rows, set(), tells_total=True)
     assert len(met) == 40
     assert [wanted.at for wanted in asked] == [0, 5_025, 5_000]
+
+
+@pytest.mark.parametrize(
+    ("before", "total"),
+    [(9_910, None), (None, 10_010), (None, None), (10_010, 10_010), (20_000, 10_010), (0, 10_010)],
+)
+def test_all_pages_down_to_the_tasks_are_read_where_no_total_tells_their_place(
+    before: int | None, total: int | None
+) -> None:
+    """Or where it tells another: it counts other rows too, or has stood still."""
+    places = Places([(9_800, 9_804), (9_905, 9_909)], before)
+    scan = PageScan(25, 10, places)
+    asked, ours = [], set(range(9_700, 9_705)) | set(range(9_860, 9_865))
+    while (wanted := scan.next()) is not None:
+        asked.append(wanted.at)
+        rows = range(wanted.at, min(wanted.at + 25, 10_010))
+        scan.took(wanted, len(rows), [at - wanted.at for at in rows if at in ours], total)
+    assert scan.missing == 0
+    assert len(asked) == len(set(asked)) <= 10_000 // 25
+
+
+def test_rows_that_are_made_while_pages_are_read_do_not_spoil_the_places() -> None:
+    """The last page tells a larger total than those on which the tasks stood."""
+    scan, total = PageScan(25, 10, Places([(5_000, 5_004), (9_000, 9_004)], 10_000)), 10_000
+    while (wanted := scan.next()) is not None:
+        total += 5
+        rows, moved = range(wanted.at, wanted.at + 25), total - 10_000
+        ours = {*range(5_000 + moved, 5_005 + moved), *range(9_000 + moved, 9_005 + moved)}
+        scan.took(wanted, 25, [at - wanted.at for at in rows if at in ours], total)
+    assert scan.missing == 0
+    assert scan.places == Places([(5_015, 5_019), (9_015, 9_019)], 10_015)
+
+
+def test_a_list_that_grows_faster_than_it_is_read_ends_the_round() -> None:
+    """The tasks are gone to a later page each time that one comes."""
+    scan, total = PageScan(25, 20, Places([(500, 519)], 1_000)), 1_000
+    asked = 0
+    while (wanted := scan.next()) is not None and asked < 100:
+        total += 100
+        asked += 1
+        scan.took(wanted, 25, [], total)
+    assert asked <= 500 // 25 + 10
+
+
+def test_neighbours_are_asked_for_though_the_last_pages_had_none() -> None:
+    """The tasks on those have ended since; others have joined beside one that is left."""
+    rows = [False] * 1_020 + [True] * 15 + [False] * 9_000
+    before = Places([(1_030, 1_034), *((at, at) for at in range(5_000, 5_400, 100))], len(rows))
+    met, asked = _go_through(PageScan(25, 15, before), rows, set(), tells_total=True)
+    assert len(met) == 15
+    assert len(asked) == 7
+
+
+def test_places_do_not_gather_from_rounds_that_are_stopped() -> None:
+    """The newest page alone is read each time."""
+    places = Places([(0, 9), (5_000, 5_009)], 10_000)
+    for _ in range(5):
+        scan = PageScan(25, 20, places)
+        wanted = scan.next()
+        assert wanted is not None
+        scan.took(wanted, 25, list(range(10)), 10_000)
+        scan.stop()
+        assert scan.next() is None
+        places = scan.places
+    assert places == Places([(0, 9), (5_000, 5_009)], 10_000)
 
 
 @given(st.sampled_from(SIZES))

@@ -4,7 +4,8 @@
     the pages on which ours stood in the last round
     while some are missing, the neighbours of pages that had any, and then the newest ones
 
-Some pages in a row that have none of ours are the last; more where many are missing.
+Some pages in a row that have none of ours are the last; more where many are missing. Where there is
+no total, or most are not met where it says, all pages follow down to where the last one stood.
 
 A page that fails for the sake of one row is taken apart: halves or fifths of it are asked for
 instead, until the bad row stands alone and is passed over.
@@ -110,12 +111,14 @@ class PageScan:
         self._size = size
         self._before = before
         self._known = deque(before.stretches)
-        self._found: list[tuple[int, int]] = []
+        self._known_to = self._known[-1][1] if self._known else 0
+        self._found: list[tuple[int, int, int | None]] = []  # with the total of then
         self._total: int | None = None
         self._end = math.inf
         self._asked: set[int] = set()  # the first row of each page that was asked for
         self._parts: deque[PageRange] = deque()  # of one of them
         self._near: list[int] = []  # a heap: the neighbours of those that had any
+        self._met_there = 0  # those that have been met past the newest page
         self._newest = 0  # all newer pages have been asked for
         self._barren = 0
         self._failures = 0
@@ -123,10 +126,13 @@ class PageScan:
     @property
     def places(self) -> Places:
         """The places of those that have been met, and of those that were not looked for yet."""
-        left = self._known if self.missing > 0 else ()
-        known = [(self._stands_at(first), self._stands_at(last)) for first, last in left]
-        total = self._before.total if self._total is None else self._total
-        return Places(sorted([*self._found, *known]), total)
+        known = [(*stretch, self._before.total) for stretch in self._known if self.missing > 0]
+        stretches = sorted(
+            (max(first + moved, 0), max(last + moved, 0))
+            for first, last, then in [*self._found, *known]
+            for moved in (self._moved_since(then),)
+        )
+        return Places(stretches, self._before.total if self._total is None else self._total)
 
     @property
     def pages(self) -> int:
@@ -139,29 +145,47 @@ class PageScan:
             return None
         if self._parts:
             return self._parts.popleft()
-        at = self._next_known() if self._asked else 0
-        if at is None:
-            at = self._next_other()
+        at = self._next_at() if self._asked else 0
         if at is None:
             return None
         self._asked.add(at)
         return PageRange(at, self._size)
 
+    def _next_at(self) -> int | None:
+        """Return the first row of the next page; None when none is left to ask for."""
+        if self._total is None or self._before.total is None:
+            self._read_down()
+        at = self._next_known()
+        if at is None:
+            at = self._next_other()
+        if at is None and self.missing > self._met_there:
+            self._read_down()
+            at = self._next_known()
+        return at
+
     def _next_known(self) -> int | None:
         """Return the first row of the next page on which tasks should stand."""
+        moved = self._moved_since(self._before.total)
         while self._known:
-            first, last = map(self._stands_at, self._known[0])
-            for at in range(first - first % self._size, last + 1, self._size):
+            first, last = self._known.popleft()
+            now = max(first + moved, 0)
+            for at in range(now - now % self._size, last + moved + 1, self._size):
                 if self._is_new(at):
+                    if (rest := at + self._size - moved) <= last:  # no row is looked for again
+                        self._known.appendleft((rest, last))
                     return at
-            self._known.popleft()
         return None
 
-    def _stands_at(self, row: int) -> int:
-        """Return where a row of the last round stands now."""
-        if self._total is None or self._before.total is None:
-            return row
-        return max(row + self._total - self._before.total, 0)
+    def _read_down(self) -> None:
+        """Ask for all pages down to where the last task stood, once: the total tells no place."""
+        if self._known_to:
+            self._known = deque([(0, self._known_to)])
+            self._known_to = 0
+            self._before = Places()
+
+    def _moved_since(self, then: int | None) -> int:
+        """Return how far rows have moved since the list had so many rows."""
+        return 0 if self._total is None or then is None else self._total - then
 
     def _next_other(self) -> int | None:
         """Return the first row of the page that is most likely to have the others."""
@@ -187,14 +211,18 @@ class PageScan:
             total: Rows of the whole list, as the page says.
         """
         self.missing -= len(found)
-        self._barren = 0 if found else self._barren + 1
+        self._met_there += len(found) if wanted.at >= self._size else 0
+        self._barren = 0 if found or self._known else self._barren + 1
         self._total = self._total if total is None else total
         if found:
-            self._found.append((wanted.at + found[0], wanted.at + found[-1]))
+            self._found.append((wanted.at + found[0], wanted.at + found[-1], self._total))
             page = wanted.at - wanted.at % self._size
             heapq.heappush(self._near, page - self._size)
             heapq.heappush(self._near, page + self._size)
         end = wanted.at + wanted.size
+        past = end - self._moved_since(self._before.total)
+        while self._known and self._known[0][1] < past:
+            self._known.popleft()
         if rows < wanted.size or total == end:  # a full page past the total says that it is wrong
             self._end = min(self._end, end)
             self._parts = deque(part for part in self._parts if part.at < end)
