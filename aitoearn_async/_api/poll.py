@@ -111,8 +111,13 @@ class Poller:
         question = self._question(ref, self._fresh_id(), endpoint.codec, is_fresh=True)
         path, route, request_id = self._path(ref, endpoint), endpoint.path, question.request_id
         response = await self._http.send("GET", path, request_id, deadline, route=route)
-        result = await self._read(question, response, path, route, deadline)
-        return result if isinstance(result, Verdict) else cast("T", result.task)
+        result = self._read(question, response)
+        if isinstance(result, Verdict) or result.stored:
+            result = await self._read_past(question, result, response, path, route, deadline)
+        if isinstance(result, Verdict):
+            return result
+        assert result.task is not None
+        return result.task
 
     def _path(self, ref: TaskRef[T], endpoint: Endpoint[T]) -> str:
         path = endpoint.path + ref.id
@@ -181,7 +186,9 @@ class Poller:
                 # It is unchanged since another response than ours: that says nothing.
                 response = await self._http.send("GET", path, request_id, deadline, route=route)
         question = self._question(ref, request_id, endpoint.codec)
-        result = await self._read(question, response, path, route, deadline)
+        result = self._read(question, response)
+        if isinstance(result, Verdict) or result.stored:
+            result = await self._read_past(question, result, response, path, route, deadline)
         if isinstance(result, Verdict):
             settled = await self._drafts.look_up_if_due(ref, result, deadline)
             return result if settled is None else PollResult(sys.intern(settled.status), settled)
@@ -197,20 +204,21 @@ class Poller:
             self._conditional.note_wrong()
         return result
 
-    async def _read(
+    async def _read_past(
         self,
         question: PollQuestion[T],
+        result: PollResult[T] | Verdict,
         response: Response | TransportError,
         path: str,
         route: str,
         deadline: float,
     ) -> PollResult[T] | Verdict:
-        """Read a response whole.
+        """Return the result of a poll that a cache has answered, or that has been refused.
 
-        Where a cache has answered, ask past it, by a query. If something on the way refuses that,
-        the cache's answer is better than none.
+        Where a cache has answered, it is gone past. Where something on the way refuses the query
+        that this takes, a cache's answer is better than none.
         """
-        result = await self._result(question, response, deadline)
+        result = await self._refreshed(result, response, deadline)
         plain = route + question.ref.id
         is_plain = path == plain
         is_copy = isinstance(result, PollResult) and result.stored
@@ -219,8 +227,15 @@ class Poller:
         other = self._caller.path_past_caches(plain) if is_plain else plain
         again = await self._http.send("GET", other, question.request_id, deadline, route=route)
         question.is_copy = None
-        second = await self._result(question, again, deadline)
+        second = await self._refreshed(self._read(question, again), again, deadline)
         return result if is_plain and _is_refused(question, second, again) else second
+
+    async def _refreshed(
+        self, result: R | Verdict, response: Response | TransportError, deadline: float
+    ) -> R | Verdict:
+        if isinstance(result, Verdict):
+            return await self._http.credentials.refresh_if_rejected(result, response, deadline)
+        return result
 
     def _is_check_due(self) -> bool:
         """Return whether a task whose status is known is to be asked for afresh."""
@@ -261,14 +276,15 @@ class Poller:
         self._caller.accept(response, ref.id)
         return True
 
-    async def _result(
-        self, question: PollQuestion[T], response: Response | TransportError, deadline: float
+    def _read(
+        self, question: PollQuestion[T], response: Response | TransportError
     ) -> PollResult[T] | Verdict:
+        """Read the whole task of a response."""
         task = self._caller.read(response, question)
         if isinstance(task, Verdict):
             if not isinstance(task.error, NotAskedError):
                 task.error.ref = cast("AnyRef", question.ref)
-            return await self._http.credentials.refresh_if_rejected(task, response, deadline)
+            return task
         assert isinstance(response, Response)
         is_copy = response.is_stored if question.is_copy is None else question.is_copy
         if is_copy:
