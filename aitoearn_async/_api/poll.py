@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import itertools
 import logging
-import math
 import sys
 from collections.abc import Awaitable, Callable, Coroutine
 from functools import partial
@@ -27,6 +26,7 @@ from ..contract.status import is_known
 from ..contract.tasks import AnyRef, Task, TaskRef
 from ..errors import NotAskedError, TransportError
 from .caller import ApiCaller
+from .conditional_polls import ConditionalPolls
 from .draft_lookup import DraftLookup
 from .provenance import CacheWatch, PollQuestion, RefusalCheck, is_for
 from .turns import Turns, VideoTurn
@@ -39,11 +39,6 @@ logger: logging.Logger = logging.getLogger("aitoearn_async")
 _MOST_WORDS = 100
 _MOST_OF_A_WORD = 200
 """Characters of a status that are kept."""
-_MOST_UNCONDITIONAL = 1000
-"""The most polls without a condition, after 304s in a row that could not be used."""
-_BELIEVED_SECONDS = 120.0
-"""Seconds for which a client believes that nothing has changed; then one poll asks afresh. A tag
-can stay the same for ever, and a cache can hide that it answers."""
 
 
 class Poller:
@@ -63,8 +58,7 @@ class Poller:
         self._id_prefix = caller.http.id_prefix
         self._numbers = itertools.count(1)
         self._seen_words: set[str] = set()
-        self._conditional = _ConditionalPolls()
-        self._checked_at = math.nan
+        self._conditional = ConditionalPolls(caller.lifetime)
         self._check = RefusalCheck(caller.http.id_prefix, caller.http.credentials.shown)
         self._cache = CacheWatch()
         self._drafts = drafts
@@ -159,7 +153,7 @@ class Poller:
         ref, path = wait.ref, self._path(wait.ref, endpoint)
         # The final poll reads the task whole, for the error of a wait that is given up.
         is_final = wait.final_poll_for is not None and wait.final_poll_for != OWED
-        is_check = not is_final and wait.status is not None and self._is_check_due()
+        is_check = not is_final and wait.status is not None and self._conditional.is_check_due()
         known = None if is_final or is_check else wait.status
         # All polls of a wait have the same: it is part of the response's bytes, and so of its ETag.
         request_id = f"{self._id_prefix}-{ref.id}"
@@ -237,14 +231,6 @@ class Poller:
             return await self._http.credentials.refresh_if_rejected(result, response, deadline)
         return result
 
-    def _is_check_due(self) -> bool:
-        """Return whether a task whose status is known is to be asked for afresh."""
-        now = self._caller.lifetime.time()
-        if now < self._checked_at + _BELIEVED_SECONDS:
-            return False
-        is_first, self._checked_at = math.isnan(self._checked_at), now
-        return not is_first
-
     def _is_unchanged(
         self,
         wait: WaitState[T],
@@ -320,34 +306,3 @@ def _is_refused(
         return False
     no = refusal(response.body)
     return no is None or no.code is None or no.request_id != question.request_id
-
-
-class _ConditionalPolls:
-    """Decides whether a poll asks for a 304: some proxies spoil them, and some servers lie.
-
-    A spoiled 304 costs a second request. After one, some polls ask without a condition, and twice
-    as many after the next one.
-    """
-
-    def __init__(self) -> None:
-        self._left = self._next = 0  # polls without a condition
-
-    def etag_for(self, validator: str | None) -> str | None:
-        """Return the tag to send as `If-None-Match`."""
-        if not self._left or validator is None:
-            return validator
-        self._left -= 1
-        return None
-
-    def note_good(self) -> None:
-        """Note a 304 that could be used."""
-        self._next = 0
-
-    def note_spoiled(self) -> None:
-        """Note a 304 that had to be asked again."""
-        self._next = min(2 * self._next + 1, _MOST_UNCONDITIONAL)
-        self._left = self._next
-
-    def note_wrong(self) -> None:
-        """Note a tag that stands for two statuses."""
-        self._left = self._next = _MOST_UNCONDITIONAL
