@@ -111,7 +111,6 @@ class PageScan:
         self._size = size
         self._before = before
         self._known = deque(before.stretches)
-        self._known_to = self._known[-1][1] if self._known else 0
         self._found: list[tuple[int, int, int | None]] = []  # with the total of then
         self._total: int | None = None
         self._end = math.inf
@@ -126,12 +125,14 @@ class PageScan:
     @property
     def places(self) -> Places:
         """The places of those that have been met, and of those that were not looked for yet."""
-        known = [(*stretch, self._before.total) for stretch in self._known if self.missing > 0]
-        stretches = sorted(
-            (max(first + moved, 0), max(last + moved, 0))
-            for first, last, then in [*self._found, *known]
-            for moved in (self._moved_since(then),)
-        )
+        found = list(self._found)
+        if self.missing > 0:
+            found += [(*stretch, self._before.total) for stretch in self._known]
+        stretches: list[tuple[int, int]] = []
+        for first, last, then in found:
+            moved = self._moved_since(then)
+            stretches.append((max(first + moved, 0), max(last + moved, 0)))
+        stretches.sort()
         return Places(stretches, self._before.total if self._total is None else self._total)
 
     @property
@@ -178,9 +179,8 @@ class PageScan:
 
     def _read_down(self) -> None:
         """Ask for all pages down to where the last task stood, once: the total tells no place."""
-        if self._known_to:
-            self._known = deque([(0, self._known_to)])
-            self._known_to = 0
+        if self._before.stretches:
+            self._known = deque([(0, self._before.stretches[-1][1])])
             self._before = Places()
 
     def _moved_since(self, then: int | None) -> int:
