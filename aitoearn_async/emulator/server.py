@@ -215,7 +215,7 @@ class Emulator(Service):
             wire.begin(call, answer)
         if fault.stall is not None:
             await self._closing.wait()
-        return wire.broken(answer, fault) or wire.respond(answer)
+        return wire.broken(call, answer, fault) or wire.respond(answer)
 
     async def _take_time(self, request: Request) -> None:
         """Wait for the service's process, and for the media rows that the answer makes."""

@@ -92,13 +92,15 @@ def respond(answer: HttpResponse) -> web.Response:
 def begin(request: web.BaseRequest, answer: HttpResponse) -> None:
     """Send the head and half of the body."""
     if request.transport is not None:
-        request.transport.write(_head(answer) + answer.body[: len(answer.body) // 2])
+        request.transport.write(_beginning(request, answer, len(answer.body) // 2))
 
 
-def broken(answer: HttpResponse, fault: Fault) -> web.StreamResponse | None:
+def broken(
+    request: web.BaseRequest, answer: HttpResponse, fault: Fault
+) -> web.StreamResponse | None:
     """Return what goes out if the fault breaks the connection, else `None`."""
     if fault.truncate is not None:
-        return _Broken(_head(answer) + answer.body[: fault.truncate])
+        return _Broken(_beginning(request, answer, fault.truncate))
     if fault.raw is not None:
         return _Broken(fault.raw)
     if fault.reset or fault.close or fault.stall:
@@ -132,8 +134,10 @@ def reset(transport: asyncio.WriteTransport) -> None:
     transport.abort()
 
 
-def _head(answer: HttpResponse) -> bytes:
+def _beginning(request: web.BaseRequest, answer: HttpResponse, size: int) -> bytes:
+    """Return the head and so many bytes of the body, of which HEAD gets none."""
     answer.headers.setdefault("Content-Length", str(len(answer.body)))
     lines = [f"HTTP/1.1 {answer.status} {PHRASES.get(answer.status, '')}"]
     lines += [f"{name}: {value}" for name, value in answer.headers.items()]
-    return "\r\n".join([*lines, "", ""]).encode()
+    head = "\r\n".join([*lines, "", ""]).encode()
+    return head if request.method == "HEAD" else head + answer.body[:size]

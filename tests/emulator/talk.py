@@ -68,13 +68,15 @@ async def send(
         return Reply(got.status, got.headers, await got.read())
 
 
-async def talk(service: Emulator, ref: AnyRef, *, into: bytearray | None = None) -> bytes:
+async def talk(
+    service: Emulator, ref: AnyRef, method: str = "GET", *, into: bytearray | None = None
+) -> bytes:
     """One request by hand: all the bytes that come back until the connection ends."""
     host, port = service.url.removeprefix("http://").split(":")
     reader, writer = await asyncio.open_connection(host, int(port))
     got = bytearray() if into is None else into
     try:
-        lines = [f"GET {PATHS[ref.kind]}{ref.id} HTTP/1.1", "Host: here"]
+        lines = [f"{method} {PATHS[ref.kind]}{ref.id} HTTP/1.1", "Host: here"]
         lines += [f"X-Api-Key: {service.api_key}", "", ""]
         writer.write("\r\n".join(lines).encode())
         while chunk := await reader.read(65_536):

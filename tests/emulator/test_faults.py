@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import re
 from typing import Any, Literal
 
@@ -130,6 +131,20 @@ async def test_truncate(service: Emulator) -> None:
     service.fault(Fault(truncate=10, headers={"Content-Length": "9999"}))
     head, _, _ = (await talk(service, ref)).partition(b"\r\n\r\n")
     assert re.findall(rb"Content-Length: (\d+)", head) == [b"9999"]
+
+
+@pytest.mark.parametrize("fault", [Fault(truncate=10), Fault(stall="body")], ids=repr)
+async def test_a_head_that_breaks_off_has_no_body(service: Emulator, fault: Fault) -> None:
+    """The length that is announced is that of an answer to GET (RFC 9110, 9.3.2)."""
+    ref = service.add_image()
+    whole = len((await ask(service, ref)).body)
+    service.fault(fault)
+    got = bytearray()
+    with contextlib.suppress(TimeoutError):
+        await asyncio.wait_for(talk(service, ref, "HEAD", into=got), 1)
+    head, end, body = bytes(got).partition(b"\r\n\r\n")
+    assert b"Content-Length: %d" % whole in head
+    assert (end, body) == (b"\r\n\r\n", b"")
 
 
 @pytest.mark.parametrize("stall", ["head", "body"])
