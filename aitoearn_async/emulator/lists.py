@@ -65,11 +65,23 @@ PageT = TypeVar("PageT", bound=_Page)
 def _page(query: str, kind: type[PageT]) -> PageT | None:
     """Return the page that a query asks for; `None` if its schema rejects it."""
     pairs = parse_qsl(query, keep_blank_values=True)
-    fields = dict(pairs)
-    try:  # a field that is given twice is a list
-        return msgspec.convert(fields, kind, strict=False) if len(fields) == len(pairs) else None
+    fields: dict[str, float | str] = dict(pairs)
+    if len(fields) < len(pairs):  # a field that is given twice is a list
+        return None
+    for name in fields.keys() & {"page", "pageSize"}:
+        fields[name] = _number(str(fields[name]))
+    try:
+        return msgspec.convert(fields, kind, strict=False)
     except msgspec.ValidationError:
         return None
+
+
+def _number(text: str) -> float | str:
+    """Return the number that a text is to JavaScript's `Number()`, `02` and `2.0` alike."""
+    try:
+        return float(text) if text.isascii() and "_" not in text else text
+    except ValueError:
+        return text
 
 
 def rows_on_page(rows: RowSource, service: Service, call: Call) -> list[StoredTask]:

@@ -68,6 +68,14 @@ async def test_the_newest_comes_first_page_by_page(service: Emulator) -> None:
     assert ids(await logs(service, "page=9&pageSize=1000")) == []
 
 
+@pytest.mark.parametrize("two", ["2.0", "02", "2e0", "+2", "%202%20", "2."])
+async def test_a_page_number_is_read_as_javascript_reads_it(service: Emulator, two: str) -> None:
+    """The service's schema takes what `Number()` makes of the text."""
+    refs = [service.add_image() for _ in range(12)]
+    page = await logs(service, f"page={two}&pageSize=10")
+    assert (page["page"], ids(page)) == (2, [refs[1].id, refs[0].id])
+
+
 async def test_filters(service: Emulator) -> None:
     """Rows are filtered by type, status, channel and model; other parameters do nothing."""
     image = service.add_image("success").id
@@ -97,6 +105,12 @@ async def test_filters(service: Emulator) -> None:
         "page=0",
         "page=1&page=2",
         "page=x",
+        "page=",
+        "page=2.5",
+        "page=1_0",
+        "page=%D9%A2",
+        "page=Infinity",
+        "page=NaN",
     ],
 )
 async def test_an_invalid_query_is_refused(service: Emulator, query: str) -> None:
