@@ -98,8 +98,11 @@ class Emulator(Service):
         Raises:
             OSError: An address cannot be had.
         """
-        if self._servers:
-            return
+        async with self._starting:  # of two at once, the second finds that it listens
+            if not self._servers:
+                await self._start()
+
+    async def _start(self) -> None:
         self._closing = asyncio.Event()
         self._loop = asyncio.get_running_loop()
         handlers: tuple[_Handler, ...] = (self._handle, self._handle_storage)

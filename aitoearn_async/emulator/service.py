@@ -89,6 +89,7 @@ class Service:
             videos = partial(self.tasks.of_kind, VideoRef)
             self._sweep = VideoSweep(sweep, seconds_per_video, self.process, videos)
         self._loop: asyncio.AbstractEventLoop | None = None
+        self._starting = asyncio.Lock()
         self._host = host
         self._ports = [port, 0]
 

@@ -55,6 +55,18 @@ async def test_start_and_aclose_are_idempotent() -> None:
     assert "not running" in repr(service)
 
 
+async def test_two_starts_at_once_are_one_server() -> None:
+    """The second waits until the first listens; at a restart too, when both want its ports."""
+    service = Emulator()
+    addresses = set()
+    for _ in range(2):
+        await asyncio.gather(service.start(), service.start())
+        addresses.add((service.url, service.storage_url))
+        assert (await ask(service, service.add_image())).status == 200
+        await service.aclose()
+    assert len(addresses) == 1
+
+
 @pytest.mark.parametrize("turns", [1, 2, 3, 4, 5])
 async def test_an_end_that_is_cancelled_leaves_nothing_listening(turns: int) -> None:
     """Neither the API nor the storage: both are free for the next start."""
