@@ -10,6 +10,7 @@ import ipaddress
 from collections.abc import Iterable
 
 import msgspec
+from yarl import URL
 
 from .._net.urls import is_name
 
@@ -52,10 +53,22 @@ def allowed_networks(private_media: bool | str | Iterable[str]) -> Allowed:
         try:
             networks.append(ipaddress.ip_network(text))
         except ValueError as exc:
-            if "/" in text or ":" in text or not text or not is_name(text.removeprefix(".")):
+            if (host := _host_of(text)) is None:
                 raise ValueError(
                     f"private_media={entry!r:.80}: give True, or names of hosts, addresses and "
                     f"ranges such as '10.1.0.0/16' ({exc})"
                 ) from None
-            hosts.add(text.rstrip(".").lower())
+            hosts.add(host)
     return Allowed(hosts=frozenset(hosts), networks=tuple(networks))
+
+
+def _host_of(text: str) -> str | None:
+    """Return a host as URLs tell theirs, in whichever alphabet it is given; None if it is none."""
+    dot, name = ("." if text.startswith(".") else ""), text.removeprefix(".")
+    if "/" in name or ":" in name or not is_name(name):
+        return None
+    try:
+        host = URL.build(scheme="http", host=name).host or ""
+    except ValueError:
+        return None
+    return dot + host.rstrip(".")

@@ -15,6 +15,8 @@ from pathlib import Path
 import pytest
 
 from aitoearn_async import Client, DownloadError, MediaAddressError
+from aitoearn_async._downloads.allowed_networks import allowed_networks
+from aitoearn_async._downloads.media_urls import parse_url
 from aitoearn_async._downloads.network_guard import is_public, literal
 from tests.support.cases import case
 from tests.support.raw_server import KEY, Heard, RawServer, Script, http, say
@@ -177,6 +179,12 @@ async def test_a_range_or_a_host_can_be_allowed(
         await client.download(film_at(f"http://media.example:{server.port}/film"), tmp_path)
 
 
+@pytest.mark.parametrize("allowed", ["b\u00fccher.example", "XN--BCHER-KVA.example", ".example"])
+@pytest.mark.parametrize("host", ["b\u00fccher.example", "xn--bcher-kva.example"])
+def test_an_allowed_host_is_one_in_either_alphabet(allowed: str, host: str) -> None:
+    assert allowed_networks(allowed).has_host(parse_url(f"http://{host}/film").host or "")
+
+
 @pytest.mark.parametrize("allowed", [["10.0.0.0/8"], ["other.example"], ["example"], []], ids=str)
 async def test_what_is_not_allowed_stays_refused(
     allowed: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -207,7 +215,7 @@ async def test_an_allowed_host_may_not_lead_on_to_one_that_is_not(
 
 
 @pytest.mark.parametrize(
-    "allowed", ["10.0.0.0/33", "10.0.0.1/8", "", "a..b", 7, "1:2", "x/y", "x y"]
+    "allowed", ["10.0.0.0/33", "10.0.0.1/8", "", "a..b", 7, "1:2", "x/y", "x y", "xn--a", "a@b"]
 )
 def test_an_entry_that_is_none_is_refused_by_name(allowed: object) -> None:
     with pytest.raises(ValueError, match=r"private_media="):
