@@ -74,7 +74,7 @@ class Downloader:
             DownloadError: Not all of them could be saved.
             ClientClosedError: The client is closed, or was meanwhile.
         """
-        options = DownloadOptions(*to, timeout, most, progress)
+        options = DownloadOptions(to, timeout, most, progress)
         work = self._save(task, options)
         return work if self.watch is None else self.watch(task, work)
 
@@ -82,7 +82,7 @@ class Downloader:
         self._saving += 1
         try:
             paths = await TaskDownload(task, options, self._shared).run()
-            return [options.given / path.name for path in paths]
+            return [options.to.given / path.name for path in paths]
         finally:
             self._saving -= 1
             if not self._saving and self._lifetime.closed:

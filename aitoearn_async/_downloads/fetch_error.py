@@ -23,6 +23,7 @@ class FetchError(Exception):
         reason: What to do next.
         stale: Whether the bytes that are there must be dropped: continuing them would fail again.
         retry_after: How long the host asks to be left alone, in seconds.
+        may_have_moved: Whether another answer of the service may name another address, or hold it.
     """
 
     def __init__(
@@ -37,6 +38,7 @@ class FetchError(Exception):
         self.reason: Reason = reason
         self.stale: bool = stale
         self.retry_after: float | None = retry_after
+        self.may_have_moved: bool = reason is Reason.MISSING
 
 
 class RefusedError(FetchError):

@@ -15,6 +15,7 @@ from yarl import URL
 
 from .._net.urls import NO_URL, is_name
 from .allowed_networks import Allowed, Network
+from .fetch_error import FetchError
 from .media_urls import parse_url
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
@@ -55,8 +56,8 @@ _RANGES: tuple[tuple[Network, str], ...] = tuple(
 )
 
 
-class ForbiddenAddressError(Exception):
-    """An address from which nothing may be fetched. Its text names no more than a host."""
+class ForbiddenAddressError(FetchError):
+    """An address from which nothing may be fetched."""
 
 
 class PrivateAddressError(OSError):

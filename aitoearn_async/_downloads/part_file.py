@@ -23,6 +23,8 @@ from typing import IO, Annotated, TypeVar
 
 import msgspec
 
+from .fetch_error import FetchError, Reason
+
 T = TypeVar("T")
 
 
@@ -58,11 +60,14 @@ _LONGEST_HIDDEN = _LONGEST_NAME - len(".part.json")
 _CANNOT_SYNC = frozenset([errno.EINVAL, errno.ENOTSUP, errno.ENOSYS])
 
 
-class FileLockedError(Exception):
+class FileLockedError(FetchError):
     """Another download, of this process or another one, is writing the file.
 
     The part's `size` says how many bytes there are.
     """
+
+    def __init__(self) -> None:
+        super().__init__("another download is writing it", Reason.PASSING)
 
 
 class PartFile:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable
 
 from .._verdict import longer
 from .fetch_error import Reason
@@ -26,14 +25,10 @@ class RetryPolicy:
 
     Args:
         is_fresh: Whether its task ended a moment ago. Storage is often some seconds behind.
-        uniform: Gives a random number between two.
     """
 
-    def __init__(
-        self, *, is_fresh: bool, uniform: Callable[[float, float], float] = random.uniform
-    ) -> None:
+    def __init__(self, *, is_fresh: bool) -> None:
         self._late = FRESH_SECONDS if is_fresh else LATE_SECONDS
-        self._uniform = uniform
         self._reached = 0
         self._in_a_row = 0
         self._cut = 0
@@ -60,8 +55,7 @@ class RetryPolicy:
         self._cut += reason is Reason.CUT
         if reason is Reason.FINAL or self._is_enough(reason, now):
             return None
-        longest = _LONGEST_DELAY[reason]
-        return backoff_delay(self._in_a_row, longest, retry_after, self._uniform)
+        return backoff_delay(self._in_a_row, _LONGEST_DELAY[reason], retry_after)
 
     def _is_enough(self, reason: Reason, now: float) -> bool:
         if reason is Reason.MISSING:
@@ -73,21 +67,15 @@ class RetryPolicy:
         return 0.0 if self._missing_since is None else now - self._missing_since
 
 
-def backoff_delay(
-    attempt: int,
-    longest: float,
-    retry_after: float | None,
-    uniform: Callable[[float, float], float] = random.uniform,
-) -> float:
+def backoff_delay(attempt: int, longest: float, retry_after: float | None) -> float:
     """Return the seconds after a failed attempt, with jitter: others have failed as well.
 
     Args:
         attempt: The number of the attempt that failed, from 1.
         longest: The longest delay.
         retry_after: What the host asks for, in seconds.
-        uniform: Gives a random number between two.
     """
     if retry_after is not None:
         return longer(retry_after)
     seconds = min(_FIRST_DELAY * 2 ** min(attempt, 20), longest)
-    return uniform(seconds / 2, seconds)
+    return random.uniform(seconds / 2, seconds)

@@ -24,7 +24,6 @@ from .fetch_error import FetchError, Reason
 from .filenames import FileName, file_name
 from .media_client import MediaClient
 from .network_guard import ForbiddenAddressError
-from .part_file import FileLockedError
 from .retry_policy import RetryPolicy
 from .stall_timer import StallTimer
 from .transfer import DownloadOptions, Transfer
@@ -40,79 +39,12 @@ _FRESH_SECONDS = 15 * 60
 """The time after a task's end in which its storage may still be behind. Clocks differ."""
 
 
-class Place:
-    """A place among the downloads that are under way. The wait for one costs no time.
-
-    Args:
-        places: All of them.
-        lifetime: The client's.
-        timer: The time of the download, which runs once it has a place.
-    """
-
-    def __init__(self, places: asyncio.Semaphore, lifetime: Lifetime, timer: StallTimer) -> None:
-        self._places = places
-        self._lifetime = lifetime
-        self._timer = timer
-        self._is_held = False
-
-    async def take(self) -> None:
-        """Wait for a place."""
-        await self._places.acquire()
-        self._is_held = True
-        self._timer.start()
-
-    def leave(self) -> None:
-        """Give the place up."""
-        if self._is_held:
-            self._is_held = False
-            self._places.release()
-
-    async def sleep(self, seconds: float) -> None:
-        """Give the place up for so many seconds, and wait for another one."""
-        if seconds <= 0:
-            return
-        self.leave()
-        await self._lifetime.sleep(seconds)
-        self._timer.stop()
-        await self.take()
-
-
-class _Failure(NamedTuple):
-    """An attempt that failed."""
-
-    reason: Reason
-    error: DownloadError
-    is_inline: bool = False
-    """True if the file was in the task's answer itself."""
-
-    @property
-    def may_have_moved(self) -> bool:
-        """True if another answer of the service may have the file, or another address of it."""
-        is_cut = self.is_inline and self.reason is Reason.CUT
-        return self.reason is Reason.MISSING or is_cut
-
-    def final(self, missing_for: float, *, is_over: bool) -> DownloadError:
-        """Return the error that the attempts come to.
-
-        Args:
-            missing_for: Seconds for which there was said to be no file.
-            is_over: Whether there would be no other attempt, if there were more time.
-        """
-        if self.reason is not Reason.MISSING:
-            return self.error
-        return DownloadError(
-            f"{self.error.message} (asked for {missing_for:.0f} s)",
-            self.error.task,
-            retry_after=self.error.retry_after,
-            transient=not is_over,
-        )
-
-
 class _PendingFile:
     """One file of the task, and what came of the attempts at it.
 
     Attributes:
-        due: The moment of the next attempt, after one that failed.
+        failure: How the last attempt failed.
+        due: The moment of the next one.
         end: What it came to: where it is, or why it could not be saved.
     """
 
@@ -120,7 +52,7 @@ class _PendingFile:
         self.result = result
         self.transfer = transfer
         self.policy: RetryPolicy | None = None
-        self.failure: _Failure | None = None
+        self.failure: FetchError | None = None
         self.due: float = 0.0
         self.end: Path | DownloadError | None = None
 
@@ -155,12 +87,10 @@ class TaskDownload:
         self._timer = StallTimer(shared.lifetime, options.timeout)
         self._calls = shared.threads.calls()
         self._ref = task.ref
-        self._kind = self._ref.kind
         self._endpoint = endpoint_of(self._ref)
         self._task = self._first = task  # the first answer that names files tells its end
         self._results = self._endpoint.results_of(task)
-        self._place = Place(shared.places, shared.lifetime, self._timer)
-        self._last: DownloadError | None = None
+        self._last: FetchError | None = None
 
     async def run(self) -> list[Path]:
         """Save them, when there is a place; also those beside one that cannot be saved.
@@ -170,49 +100,64 @@ class TaskDownload:
         """
         try:
             with self._timer:
-                await self._place.take()
-                try:
-                    return await self._save_all()
-                finally:
-                    self._place.leave()
+                return await self._save_all()
         except TimeoutError:
             if not self._timer.is_over:
                 raise  # of a hook of the caller's
-        raise self._out_of_time()
-
-    def _out_of_time(self) -> DownloadError:
-        last = f"; before that: {self._last.message}" if self._last else ""
-        still = "of the last byte that counted" if self._timer.moved else ""
-        text = f"not complete within {self._options.timeout:g} s {still}".rstrip() + last
-        return DownloadError(text, self._task, transient=True)
+        last = f"; before that: {self._last}" if self._last else ""
+        still = " of the last byte that counted" if self._timer.moved else ""
+        text = f"not complete within {self._options.timeout:g} s{still}{last}"
+        raise DownloadError(text, self._task, transient=True)
 
     async def _save_all(self) -> list[Path]:
         """Save one file at a time.
 
-        While one is waited for, the others are fetched, since their addresses expire meanwhile.
+        While one is waited for, the others are fetched, since their addresses expire meanwhile;
+        and if none is left, other tasks have the place. The wait for a place costs no time.
         """
-        if not self._results:
-            not_renewed = await self._renew("it names no file")
-            if not_renewed is not None:
-                raise not_renewed.error
-            self._first = self._task
-        self._check_results()
-        files = [self._file(result) for result in self._results]
-        while waiting := [file for file in files if file.end is None]:
-            file = min(waiting, key=lambda file: file.due)
-            if file.failure is not None:
-                await self._place.sleep(file.due - self._timer.time())
-            file.end = await self._attempt(file)
+        files: list[_PendingFile] = []
+        while True:
+            async with self._shared.places:
+                self._timer.start()
+                files = files or await self._named_files()
+                due = await self._attempt_due(files)
+            if due is None:
+                break
+            await self._shared.lifetime.sleep(due - self._timer.time())
+            self._timer.stop()
         for file in files:
             if isinstance(file.end, DownloadError):
                 raise file.end
         return [file.end for file in files if isinstance(file.end, Path)]
 
+    async def _named_files(self) -> list[_PendingFile]:
+        if not self._results:
+            try:
+                await self._renew("it names no file")
+            except FetchError as error:
+                raise self._error(error) from None
+            self._first = self._task
+        self._check_results()
+        return [self._file(result) for result in self._results]
+
+    async def _attempt_due(self, files: list[_PendingFile]) -> float | None:
+        """Make the attempts whose time has come.
+
+        Returns:
+            The moment of the next one; None if all files have come to their ends.
+        """
+        while waiting := [file for file in files if file.end is None]:
+            file = min(waiting, key=lambda file: file.due)
+            if file.due > self._timer.time():
+                return file.due
+            file.end = await self._attempt(file)
+        return None
+
     def _file(self, result: Result) -> _PendingFile:
-        if self._options.name is not None:
-            name = FileName(self._options.name)
+        if self._options.to.name is not None:
+            name = FileName(self._options.to.name)
         else:
-            name = file_name(self._kind, self._ref.id, result)
+            name = file_name(self._ref, result)
         transfer = Transfer(
             self._shared.client, self._options, result.kind, name, self._timer, self._calls
         )
@@ -222,34 +167,48 @@ class TaskDownload:
         """Raise `DownloadError` where there is no file, or one name for several."""
         if not self._results:
             raise DownloadError("the service names no file that it has made", self._task)
-        if self._options.name is not None and len(self._results) > 1:
+        if self._options.to.name is not None and len(self._results) > 1:
             raise DownloadError(
                 f"it has {len(self._results)} files, which cannot all be called "
-                f"{self._options.name!r}: give a directory",
+                f"{self._options.to.name!r}: give a directory",
                 self._task,
             )
 
     async def _attempt(self, file: _PendingFile) -> Path | DownloadError | None:
         """Make one attempt. Return what the file comes to; None if there is to be another one."""
         try:
-            fetched = await self._fetch_latest(file.transfer, file.result, file.failure)
+            return await self._fetch_latest(file)
+        except FetchError as error:
+            failure = error.with_traceback(None)
         except DownloadError as error:
             return error
-        if isinstance(fetched, Path):
-            return fetched
-        timer = self._timer
-        failure, now = fetched, timer.time()
+        now = self._timer.time()
         # After the first attempt: it may have asked the service, which tells the time.
         policy = file.policy = file.policy or RetryPolicy(is_fresh=self._ended_lately(now))
-        asked_for = failure.error.retry_after
+        asked_for = failure.retry_after
         delay = policy.delay(failure.reason, now, file.transfer.reached, asked_for)
-        if delay is None or now + delay >= timer.ends_at:
-            return failure.final(policy.missing_for(now), is_over=delay is None)
+        if delay is None or now + delay >= self._timer.ends_at:
+            if failure.reason is not Reason.MISSING:
+                return self._error(failure)
+            text = f"{failure} (asked for {policy.missing_for(now):.0f} s)"
+            may_come = delay is not None
+            return DownloadError(text, self._task, retry_after=asked_for, transient=may_come)
         if self._last is None:
-            logger.warning("%s is not saved yet: %s", self._ref, failure.error.message)
-        self._last = failure.error
-        file.failure, file.due = failure, now + delay
+            logger.warning("%s is not saved yet: %s", self._ref, failure)
+        self._last = file.failure = failure
+        file.due = now + delay
         return None
+
+    def _error(self, failure: FetchError) -> DownloadError:
+        is_forbidden = isinstance(failure, ForbiddenAddressError)
+        error = (MediaAddressError if is_forbidden else DownloadError)(
+            str(failure),
+            self._task,
+            retry_after=failure.retry_after,
+            transient=failure.reason is not Reason.FINAL,
+        )
+        error.__cause__ = failure.__cause__
+        return error
 
     def _ended_lately(self, now: float) -> bool:
         """Return whether the task ended a moment ago, by what it says itself."""
@@ -258,47 +217,27 @@ class TaskDownload:
         ended = self._endpoint.times_of(self._first).ended
         return bool(ended) and abs(present - ended[-1]) < _FRESH_SECONDS
 
-    async def _fetch_latest(
-        self, transfer: Transfer, result: Result, before: _Failure | None
-    ) -> Path | _Failure:
+    async def _fetch_latest(self, file: _PendingFile) -> Path:
         """Fetch a file from where the task has it by now; where that has moved, from the new place.
 
-        Args:
-            transfer: The file.
-            result: The file, as the task named it at first.
-            before: The failure of the last attempt.
+        Raises:
+            FetchError: It is not there, or the task has no new address.
+            DownloadError: The task names it no longer.
         """
-        if before is not None and before.may_have_moved:
-            not_renewed = await self._renew(before.error.message)
-            return not_renewed or await self._fetch(transfer, self._latest(result))
-        asked = self._latest(result)
-        fetched = await self._fetch(transfer, asked)
-        if isinstance(fetched, Path) or not fetched.may_have_moved:
-            return fetched
-        not_renewed = await self._renew(fetched.error.message)
-        if not_renewed is not None:
-            return not_renewed
-        latest = self._latest(result)
-        return fetched if latest == asked else await self._fetch(transfer, latest)
-
-    async def _fetch(self, transfer: Transfer, result: Result) -> Path | _Failure:
-        """Fetch a file from one address; return the file, or what is wrong."""
-        try:
-            return await transfer.fetch(result)
-        except FetchError as exc:
-            error = DownloadError(
-                str(exc),
-                self._task,
-                retry_after=exc.retry_after,
-                transient=exc.reason is not Reason.FINAL,
-            )
-            error.__cause__ = exc.__cause__
-            return _Failure(exc.reason, error, is_inline=result.data is not None)
-        except ForbiddenAddressError as exc:
-            return _Failure(Reason.FINAL, MediaAddressError(str(exc), self._task))
-        except FileLockedError:
-            text = "another download is writing it"
-            return _Failure(Reason.PASSING, DownloadError(text, self._task, transient=True))
+        failure, asked = file.failure, None
+        if failure is None or not failure.may_have_moved:
+            asked = self._latest(file.result)
+            try:
+                return await file.transfer.fetch(asked)
+            except FetchError as error:
+                if not error.may_have_moved:
+                    raise
+                failure = error
+        await self._renew(str(failure))
+        latest = self._latest(file.result)
+        if latest == asked:
+            raise failure
+        return await file.transfer.fetch(latest)
 
     def _latest(self, result: Result) -> Result:
         """Return the same file, as the last answer about the task has it."""
@@ -308,29 +247,28 @@ class TaskDownload:
                 return latest
         raise DownloadError("the service no longer names all files of it", self._task)
 
-    async def _renew(self, why: str) -> _Failure | None:
+    async def _renew(self, why: str) -> None:
         """Poll the task, whose addresses may have changed.
 
         Args:
             why: What is wrong with the addresses it has.
 
-        Returns:
-            The failure, if the task has no new addresses; None if it has.
+        Raises:
+            FetchError: It could not be polled, or has failed by now.
         """
         try:
             task = await self._shared.refresh(self._ref, self._timer.ends_at)
         except ClientClosedError:
             raise
         except AiToEarnError as exc:
-            text = f"{why}, and the task could not be asked for again: {exc}"
-            asked = getattr(exc, "retry_after", None)
-            reason = Reason.PASSING if exc.transient else Reason.FINAL
-            transient = exc.transient
-            return _Failure(
-                reason, DownloadError(text, self._task, retry_after=asked, transient=transient)
+            error = FetchError(
+                f"{why}, and the task could not be asked for again: {exc}",
+                Reason.PASSING if exc.transient else Reason.FINAL,
+                retry_after=getattr(exc, "retry_after", None),
             )
-        if task.state is not TaskState.SUCCEEDED:
-            text = f"{why}, and its status is {task.status!r:.60} now"
-            return _Failure(Reason.FINAL, DownloadError(text, self._task))
-        self._task, self._results = task, self._endpoint.results_of(task)
-        return None
+        else:
+            if task.state is TaskState.SUCCEEDED:
+                self._task, self._results = task, self._endpoint.results_of(task)
+                return
+            error = FetchError(f"{why}, and its status is {task.status!r:.60} now")
+        raise error

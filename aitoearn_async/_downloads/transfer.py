@@ -23,12 +23,12 @@ from .._runtime.threads import Calls
 from ..contract.outputs import Result
 from .checksum import checksum_in
 from .fetch_error import FetchError, Reason, RefusedError, reason_of_errno, too_large, words_of
-from .filenames import SUFFIXES, FileName
+from .filenames import SUFFIXES, Destination, FileName
 from .inline_file import write_inline
 from .media_client import MediaClient
 from .media_stream import MediaStream
 from .media_urls import plain_path
-from .part_file import FileLockedError, PartFile, PartMetadata
+from .part_file import PartFile, PartMetadata
 from .stall_timer import StallTimer
 
 logger: logging.Logger = logging.getLogger("aitoearn_async")
@@ -47,11 +47,7 @@ _CONTROLS = bytes(set(range(0x20)) - set(b"\t\n\f\r\x1b")) + b"\x7f"
 class DownloadOptions(NamedTuple):
     """The options of one download."""
 
-    given: Path
-    """The directory, as it is shown."""
-    directory: Path
-    name: str | None
-    """The file's own name, if the caller gives one; else it is named after its task."""
+    to: Destination
     timeout: float
     """Seconds for which it may stand still, once it has its turn."""
     most: int
@@ -96,16 +92,13 @@ class Transfer:
         """Fetch the file, or the part of it that is missing.
 
         Raises:
-            FetchError: It is not there.
-            ForbiddenAddressError: Its address may not be asked.
-            FileLockedError: Another download is writing it.
+            FetchError: It is not there, or may not be fetched, or another download is writing it.
         """
-        part = PartFile(self._options.directory, *self._name)
+        part = PartFile(self._options.to.directory, *self._name)
         try:
             return await self._disk(part.open) or await self._save(part, result)
         except BaseException as error:
-            if isinstance(error, FileLockedError):
-                self.reached = max(self.reached, part.size)
+            self.reached = max(self.reached, part.size)
             is_stale = isinstance(error, FetchError) and error.stale
             await self._calls.end(part.discard if is_stale else part.close)
             raise
@@ -115,8 +108,9 @@ class Transfer:
             try:
                 await self._disk(write_inline, part, result, self._options.most)
                 return await self._disk(self._finish, part, False)
-            except FetchError:
+            except FetchError as error:
                 if result.url is None:
+                    error.may_have_moved |= error.reason is Reason.CUT
                     raise
         needs_proof = await self._fetch_checked(part, result.url or "")
         return await self._disk(self._finish, part, needs_proof)
@@ -130,7 +124,7 @@ class Transfer:
             lacks_memory = isinstance(exc, MemoryError)
             said = "no memory left" if lacks_memory else getattr(exc, "strerror", None) or exc
             error = FetchError(
-                f"{said}, in {self._options.given}",
+                f"{said}, in {self._options.to.given}",
                 Reason.PASSING if lacks_memory else reason_of_errno(number),
             )
             error.__cause__ = exc.with_traceback(None)

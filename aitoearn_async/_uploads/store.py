@@ -15,7 +15,6 @@ from aiohttp.abc import AbstractStreamWriter
 from .._downloads.fetch_error import FetchError, Reason
 from .._downloads.media_client import MOST_HOPS, MediaClient
 from .._downloads.media_stream import beginning_of
-from .._downloads.network_guard import ForbiddenAddressError
 from .._downloads.stall_timer import StallTimer
 from .._net.headers import retry_after
 from .._runtime.lifetime import Lifetime
@@ -109,8 +108,6 @@ class Store:
             error = StoreError(f"the store did nothing for {seconds:.0f} s", retry=True)
         except FetchError as exc:
             error = StoreError(str(exc), retry=exc.reason is not Reason.FINAL)
-        except ForbiddenAddressError as exc:
-            error = StoreError(str(exc))
         if body.failure is not None:
             error = body.failure
         # Raised out here, where no context holds an address.

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import random
+
 import pytest
 
 from aitoearn_async._downloads.fetch_error import Reason, reason_of_errno, reason_of_status
 from aitoearn_async._downloads.retry_policy import RetryPolicy
 
 
-def latest(_: float, most: float) -> float:
-    return most
+@pytest.fixture
+def latest(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each delay is the longest that it may be."""
+    monkeypatch.setattr(random, "uniform", max)
 
 
 def attempts(policy: RetryPolicy, reason: Reason, *, grows: bool = False) -> tuple[int, float]:
@@ -36,11 +40,12 @@ def test_a_cut_file_is_fetched_so_often() -> None:
     assert attempts(RetryPolicy(is_fresh=True), Reason.CUT)[0] == 3
 
 
+@pytest.mark.usefixtures("latest")
 def test_a_missing_file_is_waited_for_and_longer_if_its_task_has_just_ended() -> None:
-    tries, now = attempts(RetryPolicy(is_fresh=False, uniform=latest), Reason.MISSING)
+    tries, now = attempts(RetryPolicy(is_fresh=False), Reason.MISSING)
     assert 60 <= now < 75
     assert tries < 12
-    _, now = attempts(RetryPolicy(is_fresh=True, uniform=latest), Reason.MISSING)
+    _, now = attempts(RetryPolicy(is_fresh=True), Reason.MISSING)
     assert 900 <= now < 915
 
 
@@ -54,11 +59,13 @@ def test_bytes_between_begin_the_wait_anew() -> None:
     assert policy.delay(Reason.MISSING, 131.0, 10) is None
 
 
-def test_delays_grow_and_are_spread() -> None:
-    policy = RetryPolicy(is_fresh=True, uniform=latest)
+@pytest.mark.usefixtures("latest")
+def test_delays_grow_and_are_spread(monkeypatch: pytest.MonkeyPatch) -> None:
+    policy = RetryPolicy(is_fresh=True)
     delays = [policy.delay(Reason.MISSING, 0.0, 0) for _ in range(6)]
     assert delays == [1, 2, 4, 8, 15, 15]
-    assert RetryPolicy(is_fresh=True, uniform=min).delay(Reason.MISSING, 0.0, 0) == 0.5
+    monkeypatch.setattr(random, "uniform", min)
+    assert RetryPolicy(is_fresh=True).delay(Reason.MISSING, 0.0, 0) == 0.5
 
 
 def test_the_hosts_own_word_counts_and_is_spread() -> None:
