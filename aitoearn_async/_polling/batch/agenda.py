@@ -6,17 +6,18 @@ It does not know what happens to a wait that is due, or over.
 from __future__ import annotations
 
 import math
+from operator import attrgetter
 from typing import Generic, TypeVar
 
 from ...contract.tasks import Task
 from ..wait.state import WaitState
-from .queues import EarlierQueue, FifoQueue, SortedQueue
+from .wait_queue import WaitQueue
 
 T = TypeVar("T", bound=Task)
 
 
 class Agenda(Generic[T]):
-    """Waits in the order in which they are due; of those due at one moment, by ref.
+    """Waits in the order in which they are due.
 
     A wait can end while it stands here. It is then marked as over, and skipped when its turn comes:
     finding it earlier would cost more.
@@ -27,13 +28,10 @@ class Agenda(Generic[T]):
 
     def __init__(self, timeout: float) -> None:
         self._timeout = timeout
-        self._waiting: SortedQueue[T] = SortedQueue()
-        # All have the same timeout, so they run out of time in the order they began in. Those
-        # that began elsewhere, before the last one here, have a queue of their own.
-        self._begun: FifoQueue[T] = FifoQueue()
-        self._last_began = -math.inf
-        self._earlier: EarlierQueue[T] = EarlierQueue()
-        self._failing: SortedQueue[T] = SortedQueue()
+        self._waiting: WaitQueue[T] = WaitQueue(attrgetter("due"))
+        # All have the same timeout, so they run out of time in the order they began in.
+        self._begun: WaitQueue[T] = WaitQueue(attrgetter("started"))
+        self._failing: WaitQueue[T] = WaitQueue(attrgetter("due"))
 
     def __len__(self) -> int:
         return len(self._waiting)
@@ -58,13 +56,8 @@ class Agenda(Generic[T]):
 
     def begin(self, wait: WaitState[T]) -> None:
         """Note that a wait has begun, and from now on has a deadline."""
-        if self._timeout == math.inf:
-            return
-        if wait.started >= self._last_began:
-            self._last_began = wait.started
-            self._begun.append(wait)
-        else:
-            self._earlier.push(wait)
+        if self._timeout < math.inf:
+            self._begun.push(wait)
 
     def fail_at(self, wait: WaitState[T], moment: float) -> None:
         """Note the moment at which a wait ends without a poll. It must not be on the agenda."""
@@ -80,23 +73,17 @@ class Agenda(Generic[T]):
 
     def next_deadline(self) -> float:
         """Return the moment when the first wait is out of time or given up; infinity if none is."""
-        begun, failing = self._first_begun(), self._failing.first()
+        begun, failing = self._begun.first(), self._failing.first()
         first = math.inf if begun is None else begun.started + self._timeout
         return first if failing is None else min(first, failing.due)
 
     def take_expired(self, now: float) -> WaitState[T] | None:
         """Take the first wait that has come to its end. It stays on the agenda until over."""
-        failing, begun = self._failing.first(), self._first_begun()
+        failing, begun = self._failing.first(), self._begun.first()
         if failing is not None and failing.due <= now:
             self._failing.pop()
             return failing
         if begun is not None and begun.started + self._timeout <= now:
-            (self._earlier if begun is self._earlier.first() else self._begun).pop()
+            self._begun.pop()
             return begun
         return None
-
-    def _first_begun(self) -> WaitState[T] | None:
-        begun, earlier = self._begun.first(), self._earlier.first()
-        if begun is None or earlier is None:
-            return begun or earlier
-        return earlier if earlier.started < begun.started else begun

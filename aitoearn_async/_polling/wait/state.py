@@ -43,11 +43,11 @@ class PollResult(msgspec.Struct, Generic[T]):
     """The answer was an HTTP 304."""
 
 
-class WaitState(msgspec.Struct, Generic[T], order=True, gc=False):
+class WaitState(msgspec.Struct, Generic[T], gc=False):
     """The state of one wait. Plain data, in few bytes; moments are the client's clock's.
 
-    Sorts by `due`, so that a heap of them is an agenda. The garbage collector does not look at
-    them, since no cycle goes through one, as long as no error that it holds is raised.
+    The garbage collector does not look at them, since no cycle goes through one, as long as no
+    error that it holds is raised.
     """
 
     due: float

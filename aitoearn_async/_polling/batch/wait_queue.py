@@ -1,0 +1,107 @@
+"""A queue that can grow long, of whose length the garbage collector sees little.
+
+A full collection looks at each item of each list. Of a million waits that lie about in memory
+that takes some 75 ms, in which no request gets on; in tuples it takes 4 ms. Tuples of what it
+need not look at (`WaitState` is such) it leaves alone for good once it has seen them. So the bulk
+of the queue lies in tuples. What the order means, and when who is due, is not known here.
+"""
+
+from __future__ import annotations
+
+import heapq
+import itertools
+from collections.abc import Callable
+from typing import Generic, TypeVar
+
+from ...contract.tasks import Task
+from ..wait.state import WaitState
+
+T = TypeVar("T", bound=Task)
+
+_LENGTH_OF_A_RUN = 1024
+
+
+class WaitQueue(Generic[T]):
+    """Waits, by a moment that each of them has; of those with the same one, the first to come.
+
+    The latest to come are in a heap. When they are too many, all of them are put by, in order, as
+    a run. Those that are over are dropped when their turn comes; or before, if that is noted.
+
+    Args:
+        moment_of: Returns the moment of a wait. It must not be another one while the wait is here.
+        most: How many are together in a run.
+    """
+
+    def __init__(
+        self, moment_of: Callable[[WaitState[T]], float], most: int = _LENGTH_OF_A_RUN
+    ) -> None:
+        self._moment_of = moment_of
+        self._most = most
+        self._latest: list[tuple[float, int, WaitState[T]]] = []
+        # A heap too: the moment of the first wait of each run, a number, where it is, and the run.
+        self._runs: list[tuple[float, int, int, tuple[WaitState[T], ...]]] = []
+        self._numbers = itertools.count()
+        self._over = 0  # since the last sweep
+        self._swept = 0
+
+    def __len__(self) -> int:
+        """Return how many are here, with those that are over and have not been dropped yet."""
+        return len(self._latest) + sum(len(run) - at for _, _, at, run in self._runs)
+
+    def push(self, wait: WaitState[T]) -> None:
+        """Add one."""
+        heapq.heappush(self._latest, (self._moment_of(wait), next(self._numbers), wait))
+        if len(self._latest) >= self._most:
+            run = self._run([wait for _, _, wait in sorted(self._latest)])
+            heapq.heappush(self._runs, run)
+            self._latest.clear()
+
+    def first(self) -> WaitState[T] | None:
+        """Return the first; None if there is none. Those that are over are dropped on the way."""
+        latest, runs = self._latest, self._runs
+        while latest or runs:
+            if runs and (not latest or runs[0][0] <= latest[0][0]):
+                _, _, at, run = runs[0]
+                wait = run[at]
+            else:
+                wait = latest[0][2]
+            if not wait.over:
+                return wait
+            self.pop()
+        return None
+
+    def pop(self) -> None:
+        """Take away the one that `first` has just returned."""
+        latest, runs = self._latest, self._runs
+        if not runs or (latest and latest[0][0] < runs[0][0]):
+            heapq.heappop(latest)
+            return
+        _, number, at, run = runs[0]
+        at += 1
+        if at == len(run):
+            heapq.heappop(runs)
+            return
+        if 2 * at >= len(run):  # what has left is let go of
+            run, at = run[at:], 0
+        heapq.heapreplace(runs, (self._moment_of(run[at]), number, at, run))
+
+    def note_over(self) -> None:
+        """Note that one of them is over. It is dropped before long, wherever it is."""
+        self._over += 1
+        if self._runs and self._over >= self._most // 2:
+            self._over = 0
+            self._sweep()
+
+    def _sweep(self) -> None:
+        """Drop those that are over in two of the runs, which are joined; each has its turn."""
+        begin = self._swept % len(self._runs)
+        swept = slice(begin, begin + 2)
+        left = [wait for _, _, at, run in self._runs[swept] for wait in run[at:] if not wait.over]
+        left.sort(key=self._moment_of)
+        joined = [self._run(left[at : at + self._most]) for at in range(0, len(left), self._most)]
+        self._runs[swept] = joined
+        self._swept = begin + len(joined)
+        heapq.heapify(self._runs)
+
+    def _run(self, waits: list[WaitState[T]]) -> tuple[float, int, int, tuple[WaitState[T], ...]]:
+        return self._moment_of(waits[0]), next(self._numbers), 0, tuple(waits)
