@@ -115,11 +115,13 @@ def test_a_handful_takes_as_long_as_the_last_of_them(
     """Nothing is said while one of them may take any time; those that have ended do not count."""
     refs = [ImageRef(f"{number:024x}") for number in range(len(ranges))]
     waits = [
-        WaitSnapshot(ref=ref, task=None, error=None, polls=1, elapsed=5.0, time_left=left)
+        WaitSnapshot(
+            ref=ref, task=None, error=None, ended=False, polls=1, elapsed=5.0, time_left=left
+        )
         for ref, left in zip(refs, ranges, strict=True)
     ]
     done = ImageTask(log_id="f" * 24, status="success")
-    ended = WaitSnapshot(ref=done.ref, task=done, error=None, polls=3, elapsed=9.0)
+    ended = WaitSnapshot(ref=done.ref, task=done, error=None, ended=True, polls=3, elapsed=9.0)
     last = drawn(tables.wait_table([*waits, ended], 20), 100)[-1]
     assert last.partition(" · time left")[2] == text.partition("time left")[2].replace("-", "–")
 

@@ -42,7 +42,10 @@ FAILED = ImageTask(status="failed", log_id=REF.id, error_message="No cats today.
 def snapshot(
     task: AnyTask | None = None, error: AiToEarnError | None = None, trouble: str | None = None
 ) -> WaitSnapshot:
-    return WaitSnapshot(ref=REF, task=task, trouble=trouble, polls=3, elapsed=4.1, error=error)
+    ended = error is not None or (task is not None and task.done)
+    return WaitSnapshot(
+        ref=REF, task=task, ended=ended, trouble=trouble, polls=3, elapsed=4.1, error=error
+    )
 
 
 def table(snapshots: list[WaitSnapshot], room: int = 20, width: int = 80) -> list[str]:

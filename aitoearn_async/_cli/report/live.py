@@ -13,11 +13,12 @@ from rich.console import Console, RenderableType
 from rich.live import Live
 from rich.text import Text
 
+from aitoearn_async import AnyTask, Outcome
+
 from ..language import tr
 from . import tables, words
 from .echo import echo, echo_error, is_tty, on_terminal
 from .reporters import ListLook, Look, Reporter, report_error
-from .snapshot import WaitSnapshot
 from .text import shown
 
 _ROWS_BESIDES = 5
@@ -115,15 +116,15 @@ class LiveBar(_Redrawn):
         now = self._look()
         return tables.progress_bar(now._replace(failures=()) if self._over else now)
 
-    def ended(self, snapshot: WaitSnapshot) -> None:
+    def ended(self, outcome: Outcome[AnyTask]) -> None:
         if self._bare:
             return
-        if snapshot.error is None:
-            self._unsaid.append(words.made(snapshot))
+        if outcome.error is None:
+            self._unsaid.append(words.made(outcome))
         elif is_tty(sys.stderr):
-            self._unsaid.append(shown(words.error_line(snapshot.ref, snapshot.error)))
+            self._unsaid.append(shown(words.error_line(outcome.ref, outcome.error)))
         else:
-            report_error(snapshot)
+            report_error(outcome)
 
     def tick(self) -> None:
         self._say()

@@ -1,6 +1,7 @@
-"""Reporters of waits for a pipe: lines of text, lines of JSON, a log. They follow waits.
+"""Reporters, which follow waits, and the choice of one. Those here are for a pipe.
 
-Those for a terminal are in `live`; the text comes from `words`.
+Those for a terminal are in `live`, and are imported only for one: their library takes long to
+load. The text comes from `words`.
 """
 
 from __future__ import annotations
@@ -8,8 +9,10 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Self
 
+from aitoearn_async import AnyTask, Outcome
+
 from . import progress, words
-from .echo import echo, echo_error
+from .echo import echo, echo_error, on_terminal
 from .progress import Progress
 from .snapshot import WaitSnapshot
 
@@ -31,10 +34,10 @@ class Reporter:
     def __exit__(self, *error: object) -> None:
         return None
 
-    def changed(self, snapshot: WaitSnapshot) -> None:
+    def changed(self, outcome: Outcome[AnyTask]) -> None:
         """Report that a running task has a new status."""
 
-    def ended(self, snapshot: WaitSnapshot) -> None:
+    def ended(self, outcome: Outcome[AnyTask]) -> None:
         """Report that a wait is over."""
 
     def tick(self) -> None:
@@ -44,21 +47,21 @@ class Reporter:
 class LineReporter(Reporter):
     """A line for each change of status, as it happens."""
 
-    def changed(self, snapshot: WaitSnapshot) -> None:
-        if (line := words.line(snapshot)) is not None:
+    def changed(self, outcome: Outcome[AnyTask]) -> None:
+        if (line := words.line(outcome)) is not None:
             echo(line)
 
-    def ended(self, snapshot: WaitSnapshot) -> None:
-        self.changed(snapshot)
-        report_error(snapshot)
+    def ended(self, outcome: Outcome[AnyTask]) -> None:
+        self.changed(outcome)
+        report_error(outcome)
 
 
 class JsonReporter(Reporter):
     """A line of JSON for each outcome, as it happens."""
 
-    def ended(self, snapshot: WaitSnapshot) -> None:
-        echo(snapshot.to_json())
-        report_error(snapshot)
+    def ended(self, outcome: Outcome[AnyTask]) -> None:
+        echo(outcome.to_json())
+        report_error(outcome)
 
 
 class LogReporter(Reporter):
@@ -72,8 +75,8 @@ class LogReporter(Reporter):
     def __exit__(self, *error: object) -> None:
         echo_error(progress.line(self._look()))
 
-    def ended(self, snapshot: WaitSnapshot) -> None:
-        self._outcomes.ended(snapshot)
+    def ended(self, outcome: Outcome[AnyTask]) -> None:
+        self._outcomes.ended(outcome)
 
     def tick(self) -> None:
         now = self._look()
@@ -82,7 +85,35 @@ class LogReporter(Reporter):
             echo_error(progress.line(now))
 
 
-def report_error(snapshot: WaitSnapshot) -> None:
+def reporter_for(look: Look, *, as_json: bool = False, passing: bool = False) -> Reporter:
+    """Return the reporter for a handful of tasks that suits stdout.
+
+    Args:
+        look: Returns how all waits stand now.
+        as_json: Write outcomes as JSON.
+        passing: Remove the table at its end: what comes afterwards says more.
+    """
+    if as_json:
+        return JsonReporter()
+    if not on_terminal():
+        return LineReporter()
+    from .live import LiveTable
+
+    return LiveTable(look, passing=passing)
+
+
+def list_reporter_for(look: ListLook, *, as_json: bool, recorded: bool) -> Reporter:
+    """Return the reporter for a long list that suits stdout; `recorded`: a file has outcomes."""
+    if on_terminal() and (recorded or not as_json):
+        from .live import LiveBar
+
+        return LiveBar(look, bare=recorded)
+    if recorded:
+        return LogReporter(look, Reporter())
+    return LogReporter(look, JsonReporter() if as_json else LineReporter())
+
+
+def report_error(outcome: Outcome[AnyTask]) -> None:
     """Write a line about a wait that did not end in success."""
-    if snapshot.error is not None:
-        echo_error(words.error_line(snapshot.ref, snapshot.error))
+    if outcome.error is not None:
+        echo_error(words.error_line(outcome.ref, outcome.error))

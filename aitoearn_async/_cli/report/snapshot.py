@@ -5,8 +5,6 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any
 
-from msgspec.structs import asdict
-
 from aitoearn_async import (
     AiToEarnError,
     AnyTask,
@@ -37,19 +35,12 @@ _STATUSES: tuple[tuple[type[Exception], ExitStatus], ...] = (
 class WaitSnapshot(Outcome[AnyTask], frozen=True, kw_only=True):
     """The outcome of a wait as far as it is known, and how the wait goes."""
 
+    ended: bool
+    """Nothing more is done. Of a task that has ended, files may still be saved."""
     trouble: str | None = None
     """The trouble of the last poll, in two or three words."""
-    saving: bool = False
-    """Its files are being saved."""
     time_left: tuple[float, float] | None = None
     """Seconds in which it is likely to end, at the earliest and at the latest."""
-
-    @property
-    def ended(self) -> bool:
-        """Return whether nothing more is done."""
-        if self.saving:
-            return False
-        return self.error is not None or (self.task is not None and self.task.done)
 
     @property
     def status(self) -> ExitStatus:
@@ -57,30 +48,25 @@ class WaitSnapshot(Outcome[AnyTask], frozen=True, kw_only=True):
         return exit_status_of(self.error)
 
 
-def snapshot_of(waiter: Waiter[Any], error: AiToEarnError | None = None) -> WaitSnapshot:
-    """Return how a wait stands now, with the error that it raised, if it did."""
-    task: AnyTask | None = waiter.latest
+def snapshot_of(waiter: Waiter[Any]) -> WaitSnapshot:
+    """Return how a wait that goes on stands now."""
     now, expected = datetime.now(UTC), waiter.expected_end
     return WaitSnapshot(
         ref=waiter.ref,
-        task=task,
+        task=waiter.latest,
+        ended=False,
         trouble=waiter.trouble.label if waiter.trouble else None,
         polls=waiter.polls,
         elapsed=waiter.elapsed,
-        error=error or failure_of(task),
+        error=None,
         time_left=expected
         and ((expected[0] - now).total_seconds(), (expected[1] - now).total_seconds()),
     )
 
 
-def snapshot_after(outcome: Outcome[AnyTask]) -> WaitSnapshot:
-    """Return how a wait stood at its end."""
-    return WaitSnapshot(**asdict(outcome))
-
-
-def failure_of(task: AnyTask | None) -> TaskFailedError | None:
+def failure_of(task: AnyTask) -> TaskFailedError | None:
     """Return the error that a failed task is; None for any other."""
-    return TaskFailedError(task) if task is not None and task.state is TaskState.FAILED else None
+    return TaskFailedError(task) if task.state is TaskState.FAILED else None
 
 
 def exit_status_of(error: Exception | None) -> ExitStatus:

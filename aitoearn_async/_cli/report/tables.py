@@ -65,14 +65,13 @@ def status(snapshot: WaitSnapshot) -> Text:
 def _status(snapshot: WaitSnapshot) -> tuple[str, str]:
     if snapshot.ended:
         return _end(snapshot), _STYLES[snapshot.status]
-    if snapshot.saving:
+    task = snapshot.task
+    if task is not None and task.done:
         return tr("saving"), ""
     if snapshot.trouble:
         trouble = shown(snapshot.trouble)
         return tr("{trouble}, trying again").format(trouble=trouble), "yellow"
-    if snapshot.task is None:
-        return tr("asking"), "dim"
-    return words.state_word(snapshot.task), ""
+    return (tr("asking"), "dim") if task is None else (words.state_word(task), "")
 
 
 def _end(snapshot: WaitSnapshot) -> str:

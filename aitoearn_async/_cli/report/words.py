@@ -24,6 +24,7 @@ from aitoearn_async import (
     ConnectionFailedError,
     InvalidRequestError,
     Model,
+    Outcome,
     TaskNotFoundError,
     TaskRef,
     TaskState,
@@ -89,19 +90,19 @@ def state_word(task: AnyTask) -> str:
 # A wait, in a line.
 
 
-def line(snapshot: WaitSnapshot) -> str | None:
+def line(outcome: Outcome[AnyTask]) -> str | None:
     """Return a change of status as one line; None if there is no status to speak of."""
-    task = snapshot.task
+    task = outcome.task
     if task is None:
         return None
     if not task.done:
-        return None if snapshot.ended else f"{snapshot.ref} {shown(task.status)}"
+        return None if outcome.error else f"{outcome.ref} {shown(task.status)}"
     one, many = tr("1 poll"), tr("{number} polls")
-    polls = one if snapshot.polls == 1 else many.format(number=snapshot.polls)
+    polls = one if outcome.polls == 1 else many.format(number=outcome.polls)
     text = tr("{ref} {status} after {seconds}, {polls}").format(
-        ref=snapshot.ref, status=shown(task.status), seconds=duration(snapshot.elapsed), polls=polls
+        ref=outcome.ref, status=shown(task.status), seconds=duration(outcome.elapsed), polls=polls
     )
-    return ": ".join(filter(None, [text, " ".join(places(snapshot))]))
+    return ": ".join(filter(None, [text, " ".join(places(outcome))]))
 
 
 def uploading(sent: int, size: int | None) -> str:
@@ -112,16 +113,16 @@ def uploading(sent: int, size: int | None) -> str:
     return told.format(sent=sent / 1e6, size=size / 1e6)
 
 
-def made(snapshot: WaitSnapshot) -> str:
+def made(outcome: Outcome[AnyTask]) -> str:
     """Return what a task has made, after its name."""
-    return " ".join([str(snapshot.ref), *places(snapshot)])
+    return " ".join([str(outcome.ref), *places(outcome)])
 
 
-def places(snapshot: WaitSnapshot) -> list[str]:
+def places(outcome: Outcome[AnyTask]) -> list[str]:
     """Return where the results of a task are: files, or else addresses."""
-    if snapshot.paths or snapshot.task is None:
-        return [shown_path(path) for path in snapshot.paths]
-    return results(snapshot.task)
+    if outcome.paths or outcome.task is None:
+        return [shown_path(path) for path in outcome.paths]
+    return results(outcome.task)
 
 
 def error_line(ref: TaskRef[AnyTask], error: Exception) -> str:

@@ -15,7 +15,7 @@ from ..files.results_file import ResultsFile, ResultsFileLostError
 from ..report.exit_status import ExitStatus
 from ..report.progress import Progress, Throughput, time_left
 from ..report.reporters import Reporter
-from ..report.snapshot import snapshot_after
+from ..report.snapshot import exit_status_of
 from ..report.words import error_line
 from .watch import ticking
 
@@ -92,10 +92,9 @@ class BatchRun:
             raise
 
     def _take(self, outcome: Outcome[AnyTask], reporter: Reporter) -> None:
-        snapshot = snapshot_after(outcome)
         if self._results is not None:
             self._results.append(outcome.to_json())
-        self._ends[snapshot.status] += 1
-        if snapshot.error is not None:
-            self._failures.append(error_line(snapshot.ref, snapshot.error))
-        reporter.ended(snapshot)
+        self._ends[exit_status_of(outcome.error)] += 1
+        if outcome.error is not None:
+            self._failures.append(error_line(outcome.ref, outcome.error))
+        reporter.ended(outcome)

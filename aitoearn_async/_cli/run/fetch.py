@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from aitoearn_async import AiToEarnError, AnyRef, AnyTask, Client, TaskState
+from aitoearn_async import AiToEarnError, AnyRef, AnyTask, Client, Outcome, TaskState
 
 from ..language import tr
 from ..options.groups import RateOptions, WaitOptions
@@ -16,7 +16,7 @@ from ..report import words
 from ..report.echo import echo, echo_error
 from ..report.exit_status import ExitStatus, worst
 from ..report.reporters import report_error
-from ..report.snapshot import WaitSnapshot, failure_of
+from ..report.snapshot import exit_status_of, failure_of
 from ..report.text import shown_path
 from .client import client_from
 from .execute import execute
@@ -34,9 +34,9 @@ def download(
     left = list(tasks)
 
     async def one(ref: AnyRef) -> ExitStatus:
-        snapshot = await _fetch(client, ref, settings)
+        outcome = await _fetch(client, ref, settings)
         left.remove(ref)
-        return _report(snapshot, settings)
+        return _report(outcome, settings)
 
     async def work() -> ExitStatus:
         async with client, asyncio.TaskGroup() as group:
@@ -52,7 +52,7 @@ def download(
     return execute(work(), interrupted)
 
 
-async def _fetch(client: Client, ref: AnyRef, settings: Settings) -> WaitSnapshot:
+async def _fetch(client: Client, ref: AnyRef, settings: Settings) -> Outcome[AnyTask]:
     """Save the files of a task, and return how that went."""
     task: AnyTask | None = None
     error: AiToEarnError | None = None
@@ -66,21 +66,19 @@ async def _fetch(client: Client, ref: AnyRef, settings: Settings) -> WaitSnapsho
     except AiToEarnError as raised:
         error = raised
     elapsed = asyncio.get_running_loop().time() - began
-    return WaitSnapshot(
-        ref=ref, task=task, error=error, polls=1, elapsed=elapsed, paths=tuple(paths)
-    )
+    return Outcome(ref=ref, task=task, error=error, polls=1, elapsed=elapsed, paths=tuple(paths))
 
 
-def _report(snapshot: WaitSnapshot, settings: Settings) -> ExitStatus:
+def _report(outcome: Outcome[AnyTask], settings: Settings) -> ExitStatus:
     if settings.service.as_json:
-        echo(snapshot.to_json())
+        echo(outcome.to_json())
     else:
-        for path in snapshot.paths:
+        for path in outcome.paths:
             echo(shown_path(path))
-    report_error(snapshot)
-    task = snapshot.task
-    if task is None or task.done or snapshot.error is not None:
-        return snapshot.status
+    report_error(outcome)
+    task = outcome.task
+    if task is None or task.done or outcome.error is not None:
+        return exit_status_of(outcome.error)
     note = tr("{ref}: nothing to save yet, it is {state}")
-    echo_error(note.format(ref=snapshot.ref, state=words.state_word(task)))
+    echo_error(note.format(ref=outcome.ref, state=words.state_word(task)))
     return ExitStatus.GAVE_UP

@@ -28,7 +28,7 @@ from ..report import fleet as report
 from ..report import words
 from ..report.echo import echo, echo_error, on_terminal
 from ..report.exit_status import ExitStatus, worst
-from ..report.snapshot import exit_status_of, snapshot_after
+from ..report.snapshot import exit_status_of
 from ..report.text import shown
 from .client import client_from, fleet_from, usage_errors
 from .execute import execute, interrupted
@@ -166,7 +166,7 @@ def _line(outcome: Outcome[AnyTask]) -> str:
     if outcome.error is not None:
         return words.error_line(outcome.ref, outcome.error)
     status = outcome.task.status if outcome.task is not None else ""
-    return " ".join([str(outcome.ref), shown(status), *words.places(snapshot_after(outcome))])
+    return " ".join([str(outcome.ref), shown(status), *words.places(outcome)])
 
 
 def status(*, watch: bool, options: FleetReportOptions) -> ExitStatus:

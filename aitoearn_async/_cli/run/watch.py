@@ -13,14 +13,13 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from aitoearn_async import AiToEarnError, AnyRef, Client, TaskRef, TaskState, Waiter
+from aitoearn_async import AiToEarnError, AnyRef, Client, TaskRef, Waiter
 
 from ..report import words
-from ..report.choice import reporter_for
 from ..report.echo import echo_error
 from ..report.exit_status import ExitStatus, worst
-from ..report.reporters import Reporter
-from ..report.snapshot import WaitSnapshot, snapshot_of
+from ..report.reporters import Reporter, reporter_for
+from ..report.snapshot import WaitSnapshot, failure_of, snapshot_of
 from .settings import Settings
 
 _FRAME_SECONDS = 0.125
@@ -42,12 +41,7 @@ class Watch:
 
     def look(self) -> list[WaitSnapshot]:
         """Return how all of them stand now, in the order they were given in."""
-        return [self._ends.get(waiter.ref) or self._now(waiter) for waiter in self.waiters]
-
-    def _now(self, waiter: Waiter[Any]) -> WaitSnapshot:
-        now = snapshot_of(waiter)
-        saving = self._settings.directory is not None and now.ended and now.error is None
-        return replace(now, saving=saving)
+        return [self._ends.get(waiter.ref) or snapshot_of(waiter) for waiter in self.waiters]
 
     async def run(self, reporter: Reporter) -> ExitStatus:
         """Wait for all of them, and return the exit status this makes."""
@@ -66,17 +60,17 @@ class Watch:
         return status
 
     async def _follow(self, waiter: Waiter[Any], reporter: Reporter) -> None:
-        error = None
+        error: AiToEarnError | None = None
         paths: list[Path] = []
         try:
             async for task in waiter:
                 if not task.done:
                     reporter.changed(snapshot_of(waiter))
-                elif task.state is TaskState.SUCCEEDED:
+                elif (error := failure_of(task)) is None:
                     paths = await self._settings.save(self._client, task)
         except AiToEarnError as raised:
             error = raised
-        end = replace(snapshot_of(waiter, error), paths=tuple(paths))
+        end = replace(snapshot_of(waiter), ended=True, error=error, paths=tuple(paths))
         self._ends[waiter.ref] = end
         reporter.ended(end)
 
