@@ -7,6 +7,7 @@ elsewhere; its `ref`, `state` and `paths` are read here.
 
 from __future__ import annotations
 
+import errno
 import io
 import os
 import stat
@@ -42,10 +43,6 @@ def naming(file: str | None) -> Generator[None]:
 
 class ResultsFileLostError(OSError):
     """The file is no longer at its path, or no longer has all that was written to it."""
-
-    def __init__(self, path: str, happened: str) -> None:
-        text = tr("{path}: it was {happened} while this run was writing to it")
-        super().__init__(text.format(path=path, happened=happened))
 
 
 class _ResultLine(msgspec.Struct):
@@ -174,11 +171,15 @@ class ResultsFile:
         try:
             found = os.stat(self.path)
         except OSError:
-            raise ResultsFileLostError(self.path, tr("deleted or moved")) from None
+            raise self._lost(tr("deleted or moved")) from None
         if not os.path.samestat(found, self._opened):
-            raise ResultsFileLostError(self.path, tr("replaced by another file"))
+            raise self._lost(tr("replaced by another file"))
         if found.st_size < self._size:
-            raise ResultsFileLostError(self.path, tr("cut"))
+            raise self._lost(tr("cut"))
+
+    def _lost(self, happened: str) -> ResultsFileLostError:
+        text = tr("it was {happened} while this run was writing to it").format(happened=happened)
+        return ResultsFileLostError(errno.EIO, text, self.path)
 
     def _refused(self, why: str) -> click.BadParameter:
         return click.BadParameter(f"{self.path}: {why}", param_hint="'--out'")

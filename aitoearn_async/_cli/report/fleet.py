@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import contextlib
-import sys
 from collections.abc import Callable, Generator
 from typing import TYPE_CHECKING
 
 import msgspec
 
 from ..language import tr
-from .echo import echo, echo_error, is_tty, on_terminal
+from .echo import echo, echo_error, on_terminal
 from .text import number, shown
 
 if TYPE_CHECKING:
@@ -33,18 +32,13 @@ def view(*, as_json: bool, once: bool = False) -> Generator[Callable[[FleetStatu
     if not on_terminal():
         yield _when_new(echo if once else echo_error)
         return
-    from .live import console
+    from .live import console, redrawn
 
     if once:
         yield lambda status: console().print(frame(status))
-    else:
-        from rich.live import Live
-
-        # A log that stderr was sent to is not to be drawn on the screen.
-        with Live(
-            console=console(), auto_refresh=False, redirect_stderr=is_tty(sys.stderr)
-        ) as live:
-            yield lambda status: live.update(frame(status), refresh=True)
+        return
+    with redrawn(console()) as live:
+        yield lambda status: live.update(frame(status), refresh=True)
 
 
 def _when_new(write: Callable[[str], None]) -> Callable[[FleetStatus], None]:

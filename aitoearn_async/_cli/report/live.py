@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import sys
 from abc import abstractmethod
+from collections.abc import Callable
 from typing import NoReturn, Self
 
 from rich.console import Console, RenderableType
@@ -40,19 +41,32 @@ def console() -> Console:
     return PipedConsole(highlight=False, markup=False, emoji=False, width=width)
 
 
+def redrawn(
+    on: Console, frame: Callable[[], RenderableType] | None = None, *, passing: bool = False
+) -> Live:
+    """Return a part of the terminal that is rewritten in place, each time it is told to.
+
+    Args:
+        on: The terminal.
+        frame: Returns what is shown then.
+        passing: Remove it at its end.
+    """
+    return Live(
+        get_renderable=frame,
+        console=on,
+        auto_refresh=False,
+        transient=passing,
+        # A log that stderr was sent to is not to be drawn on the screen.
+        redirect_stderr=is_tty(sys.stderr),
+    )
+
+
 class _Redrawn(Reporter):
-    """A part of the terminal that is rewritten in place."""
+    """A reporter that draws."""
 
     def __init__(self, *, passing: bool = False) -> None:
         self._console = console()
-        self._live = Live(
-            get_renderable=self._frame,
-            console=self._console,
-            auto_refresh=False,
-            transient=passing,
-            # A log that stderr was sent to is not to be drawn on the screen.
-            redirect_stderr=is_tty(sys.stderr),
-        )
+        self._live = redrawn(self._console, self._frame, passing=passing)
 
     @abstractmethod
     def _frame(self) -> RenderableType:

@@ -11,7 +11,7 @@ from collections import Counter, deque
 
 from aitoearn_async import AiToEarnError, AnyTask, Batch, Outcome
 
-from ..files.results_file import ResultsFile, ResultsFileLostError
+from ..files.results_file import ResultsFile
 from ..report.exit_status import ExitStatus
 from ..report.progress import Progress, Throughput, time_left
 from ..report.reporters import Reporter
@@ -73,7 +73,7 @@ class BatchRun:
                     await self._take_all(batch, reporter)
                 if self._results is not None:
                     self._results.check()
-            except (AiToEarnError, ResultsFileLostError) as error:
+            except AiToEarnError as error:
                 return error
             except OSError as error:
                 if error.filename is None:

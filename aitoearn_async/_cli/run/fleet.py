@@ -132,7 +132,9 @@ def outcomes(
 
     async def work() -> ExitStatus:
         async with fleet:
-            with _results(out) as results:
+            with contextlib.nullcontext() if out is None else ResultsFile(out) as results:
+                if results is not None:
+                    results.drop_finished({})
                 async with fleet.outcomes(follow=follow, prefetch=prefetch) as reading:
                     async for outcome in reading:
                         ends[exit_status_of(outcome.error)] += 1
@@ -140,6 +142,8 @@ def outcomes(
                             results.append(outcome.to_json())
                         else:
                             echo(outcome.to_json() if options.as_json else _line(outcome))
+                if results is not None:
+                    results.check()
         return worst(ends)
 
     def stopped() -> ExitStatus:
@@ -148,18 +152,6 @@ def outcomes(
         return ExitStatus.INTERRUPTED
 
     return _execute(work(), stopped)
-
-
-@contextlib.contextmanager
-def _results(out: str | None) -> Generator[ResultsFile | None]:
-    """Open the file that outcomes are added to, if there is to be one."""
-    if out is None:
-        yield None
-        return
-    with ResultsFile(out) as results:
-        results.drop_finished({})
-        yield results
-        results.check()
 
 
 def _line(outcome: Outcome[AnyTask]) -> str:
@@ -284,7 +276,7 @@ def _execute(
             lost = tr(
                 "{reason}. What could not be written comes again; what had been written does not"
             )
-            echo_error(lost.format(reason=error))
+            echo_error(lost.format(reason=words.reason(error)))
             return ExitStatus.USAGE
         except FleetNotFoundError as error:
             advice = tr("add tasks first, or name the fleet with --fleet or AITOEARN_FLEET")

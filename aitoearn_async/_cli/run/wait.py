@@ -74,10 +74,8 @@ def wait_for_many(
 ) -> ExitStatus:
     """Wait for the tasks of a long list, and report the end of each."""
     total = len(listed)
-    with contextlib.ExitStack() as stack:
-        out = lists.out
-        results = stack.enter_context(ResultsFile(out)) if out is not None else None
-        ends: Counter[ExitStatus] = Counter()
+    out, ends = lists.out, Counter[ExitStatus]()
+    with contextlib.nullcontext() if out is None else ResultsFile(out) as results:
         if results is not None:
             for state, number in results.drop_finished(listed, settings.directory).items():
                 ends[_STATUSES[state]] = number
@@ -108,7 +106,7 @@ def wait_for_many(
                     "{reason}. Start the same command again: it asks again for the tasks whose "
                     "outcomes are missing"
                 )
-                echo_error(again.format(reason=error))
+                echo_error(again.format(reason=words.reason(error)))
             elif error is not None:
                 echo_error(f"{words.reason(error)}; {progress.left(now, out)}")
             return worst([*now.ends, exit_status_of(error)])
