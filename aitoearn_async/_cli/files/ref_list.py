@@ -1,13 +1,20 @@
 """Lists of tasks: a ref a line, read from a file or from standard input.
 
-A list is read to its end before anything starts, so that a bad line is named first. It is held
-as text, about 120 bytes a ref: it takes all refs to tell which come twice, and which of them a
-results file has already.
+For a wait, a list is read to its end before anything starts, so that a bad line is named first. It
+is held as text, about 120 bytes a ref: it takes all refs to tell which come twice, and which of
+them a results file has already. For a fleet it is read as it comes.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import asyncio
+import contextlib
+import errno
+import io
+import os
+import stat
+import sys
+from collections.abc import AsyncGenerator, Generator, Iterable, Sequence
 
 import click
 
@@ -18,6 +25,7 @@ from ..language import tr
 _OPTION = "'--file'"
 _STDIN = "-"
 _MOST_NAMED = 5
+_CHUNK_BYTES = 64 * 1024
 _UTF_16 = dict.fromkeys(map(ord, "\0\udcff\udcfe"))
 """Characters beside the letters of a ref in UTF-16, which `>>` of Windows PowerShell writes."""
 
@@ -45,9 +53,57 @@ def read(file: str) -> Listed:
             errors="surrogateescape",
             closefd=file != _STDIN,
         ) as lines:
-            return refs_in(lines, tr("standard input") if file == _STDIN else file)
+            return refs_in(lines, name_of(file))
     except OSError as error:
         raise click.BadParameter(f"{file}: {error.strerror}", param_hint=_OPTION) from None
+
+
+async def lines_of(file: str) -> AsyncGenerator[bytes]:
+    """Yield the lines of a file as they come, of any length; `-` is standard input.
+
+    Raises:
+        OSError: It cannot be read; the error names it.
+    """
+    with naming(name_of(file)):
+        if file == _STDIN and sys.stdin is None:  # a shell has closed it (`<&-`)
+            raise OSError(errno.EBADF, os.strerror(errno.EBADF))
+        name = 0 if file == _STDIN else file
+        with io.FileIO(name, closefd=name != 0) as raw:
+            line = bytearray()
+            while chunk := await _chunk(raw.fileno()):
+                *ends, beginning = chunk.split(b"\n")
+                for end in ends:
+                    yield bytes(line + end)
+                    line.clear()
+                line += beginning
+            yield bytes(line)
+
+
+async def _chunk(file: int) -> bytes:
+    """Read a part of a file, once there is one. A disk's files and /dev/null are always ready."""
+    mode = os.fstat(file).st_mode
+    if sys.platform != "win32" and (stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode) or os.isatty(file)):
+        loop, is_ready = asyncio.get_running_loop(), asyncio.Event()
+        loop.add_reader(file, is_ready.set)
+        try:
+            await is_ready.wait()
+        finally:
+            loop.remove_reader(file)
+    return os.read(file, _CHUNK_BYTES)
+
+
+def name_of(file: str) -> str:
+    """Return what a file is called in messages."""
+    return tr("standard input") if file == _STDIN else file
+
+
+@contextlib.contextmanager
+def naming(file: str) -> Generator[None]:
+    """Within this block, make errors name a file."""
+    try:
+        yield
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, file) from None
 
 
 def without_comment(line: str) -> str:

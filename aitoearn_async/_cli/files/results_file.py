@@ -13,8 +13,6 @@ import os
 import stat
 import sys
 from collections import Counter
-from collections.abc import Generator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Self
 
@@ -24,21 +22,12 @@ import msgspec
 from aitoearn_async import TaskState
 
 from ..language import tr
-from .ref_list import Listed
+from .ref_list import Listed, naming
 
 _OPENING = b'{"ref":"'
 """The first bytes of a line. A last line that begins otherwise is somebody else's, and is not cut
 off."""
 _FINAL = (TaskState.SUCCEEDED, TaskState.FAILED)
-
-
-@contextmanager
-def naming(file: str | None) -> Generator[None]:
-    """Within this block, make errors name a file."""
-    try:
-        yield
-    except OSError as error:
-        raise OSError(error.errno, error.strerror, file) from None
 
 
 class ResultsFileLostError(OSError):

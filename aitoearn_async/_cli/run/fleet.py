@@ -4,12 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import errno
-import os
-import stat
 import sys
 from collections import Counter
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Generator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +16,8 @@ import msgspec
 from aitoearn_async import AiToEarnError, AnyRef, AnyTask, Outcome, TaskRef, parse_ref
 from aitoearn_async.fleet import Fleet, FleetError, FleetNotFoundError
 
-from ..files.ref_list import require_refs, without_comment
-from ..files.results_file import ResultsFile, ResultsFileLostError, naming
+from ..files import ref_list
+from ..files.results_file import ResultsFile, ResultsFileLostError
 from ..language import tr
 from ..options.fleet import FleetOptions, FleetReportOptions
 from ..options.groups import MediaOptions, RateOptions, ServiceOptions
@@ -35,26 +32,25 @@ from .execute import execute, interrupted
 
 _SECONDS_BETWEEN_LINES = 10.0
 _SECONDS_BETWEEN_LOOKS = 2.0
-_CHUNK_BYTES = 64 * 1024
 
 
 def add(*, refs: Sequence[AnyRef], file: str | None, options: FleetReportOptions) -> ExitStatus:
     """Add tasks, those of a file as they are read."""
-    require_refs(refs, file)
+    ref_list.require_refs(refs, file)
     fleet = _fleet(options)
 
     async def work() -> ExitStatus:
         async with fleet:
-            source = _Lines(file)
-            new = await fleet.add(refs)
+            new, read, bad = await fleet.add(refs), len(refs), None
             if file is not None:
+                source = _Refs(file)
                 new += await fleet.add(source)
-        read = len(refs) + source.read
+                read, bad = read + source.read, source.bad
         counts = {"read": read, "new": new}
         said = tr("{new:,} of {read:,} were new").format(**counts)
         echo(msgspec.json.encode(counts) if options.as_json else said)
-        if source.bad is not None:
-            echo_error(source.bad)
+        if bad is not None:
+            echo_error(bad)
             return ExitStatus.USAGE
         return ExitStatus.SUCCEEDED
 
@@ -177,89 +173,31 @@ def status(*, watch: bool, options: FleetReportOptions) -> ExitStatus:
     return _execute(work())
 
 
-class _Lines:
+class _Refs:
     """The refs of a file, as an async iterator: what comes slowly is added as it comes."""
 
-    def __init__(self, file: str | None) -> None:
+    def __init__(self, file: str) -> None:
         self._file = file
         self.read = 0
         self.bad: str | None = None
 
     async def __aiter__(self) -> AsyncIterator[TaskRef[AnyTask]]:
-        number, file = 0, tr("standard input") if self._file == "-" else self._file
-        with naming(file):
-            async with contextlib.aclosing(self._lines()) as lines:
-                async for line in lines:
-                    number += 1
-                    text = without_comment(line.decode("utf-8-sig", "surrogateescape"))
-                    if not text:
-                        continue
-                    try:
-                        ref = parse_ref(text)
-                    except ValueError as error:
-                        text = tr("{file}, line {number}: {reason}; what came before is added")
-                        self.bad = text.format(file=file, number=number, reason=error)
-                        return
-                    self.read += 1
-                    yield ref
-
-    async def _lines(self) -> AsyncGenerator[bytes]:
-        is_stdin = self._file == "-"
-        if is_stdin and sys.stdin is None:  # a shell has closed it (`<&-`)
-            raise OSError(errno.EBADF, os.strerror(errno.EBADF))
-        if is_stdin and _comes_slowly():
-            async with _piped() as reader:
-                async for line in _lines_of(reader):
-                    yield line
-            return
-        name: str | int = 0 if is_stdin else self._file or ""
-        with open(name, "rb", closefd=not is_stdin) as file:  # noqa: ASYNC230 - a file is there
-            for line in file:
-                yield line
-
-
-async def _lines_of(reader: asyncio.StreamReader) -> AsyncIterator[bytes]:
-    """Yield lines of any length. The reader's own method refuses those of 64 KiB and more."""
-    line = bytearray()
-    while chunk := await reader.read(_CHUNK_BYTES):
-        *ends, beginning = chunk.split(b"\n")
-        for end in ends:
-            yield bytes(line + end)
-            line.clear()
-        line += beginning
-    yield bytes(line)
-
-
-def _comes_slowly() -> bool:
-    """Return whether standard input can be waited for: files and /dev/null are always ready."""
-    if sys.platform == "win32":  # its pipes cannot be waited for
-        return False
-    mode = os.fstat(sys.stdin.fileno()).st_mode
-    return stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode) or sys.stdin.isatty()
-
-
-@contextlib.asynccontextmanager
-async def _piped() -> AsyncGenerator[asyncio.StreamReader]:
-    """Read standard input as a stream that can be waited for."""
-    loop, reader = asyncio.get_running_loop(), asyncio.StreamReader()
-    with _left_blocking(sys.stdin.fileno()):
-        transport, _ = await loop.connect_read_pipe(
-            lambda: asyncio.StreamReaderProtocol(reader), sys.stdin
-        )
-        with contextlib.closing(transport):
-            yield reader
-
-
-@contextlib.contextmanager
-def _left_blocking(file: int) -> Generator[None]:
-    """Leave a file as it was found, for others who have it open: a shell has lent its terminal."""
-    # Another descriptor of it: asyncio closes the first, and leaves the file non-blocking.
-    with open(os.dup(file), "rb", buffering=0) as kept:
-        blocking = os.get_blocking(kept.fileno())
-        try:
-            yield
-        finally:
-            os.set_blocking(kept.fileno(), blocking)
+        number = 0
+        async with contextlib.aclosing(ref_list.lines_of(self._file)) as lines:
+            async for line in lines:
+                number += 1
+                text = ref_list.without_comment(line.decode("utf-8-sig", "surrogateescape"))
+                if not text:
+                    continue
+                try:
+                    ref = parse_ref(text)
+                except ValueError as error:
+                    bad = tr("{file}, line {number}: {reason}; what came before is added")
+                    file = ref_list.name_of(self._file)
+                    self.bad = bad.format(file=file, number=number, reason=error)
+                    return
+                self.read += 1
+                yield ref
 
 
 def _fleet(options: FleetOptions, *, create: bool = True) -> Fleet:
