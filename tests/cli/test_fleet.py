@@ -21,7 +21,7 @@ import pytest
 from aitoearn_async import Client, Outcome
 from aitoearn_async.__main__ import main
 from aitoearn_async._cli.files import results_file
-from aitoearn_async._cli.options.fleet import FleetOptions, FleetReportOptions
+from aitoearn_async._cli.options.groups import FleetOptions, FleetReportOptions
 from aitoearn_async._cli.report import fleet as report
 from aitoearn_async._cli.report.echo import echo_error
 from aitoearn_async.emulator import Fault

@@ -167,6 +167,7 @@ def test_english_costs_nothing(invoke: Invoke, monkeypatch: pytest.MonkeyPatch) 
         ("nonsense", "没有命令 'nonsense'。"),
         ("models music", "不在这些值之中"),
         ("wait image:a --rate 0", "不在范围"),
+        ("wait image:a --rate abc", "'abc' 不是数"),
         ("get image:a --json=1", "不带值"),
         ("get image:a image:b", "多余的参数"),
         ("get", "缺少参数 'REF'"),

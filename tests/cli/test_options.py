@@ -24,7 +24,7 @@ import pytest
 
 from aitoearn_async import AuthenticationError, telemetry
 from aitoearn_async._cli.commands import app
-from aitoearn_async._cli.options.groups import in_option_names
+from aitoearn_async._cli.options.names import in_option_names
 from aitoearn_async._cli.options.types import MEDIA_SUFFIXES, SIZE
 from aitoearn_async._cli.report import words
 from aitoearn_async._cli.report.text import shown
@@ -133,7 +133,7 @@ def test_names_of_files_are_completed(
         ("(private_media=True allows it)", "(--private-media allows it)"),
         (
             'private_media=True allows it, or private_media=["::/8"] this range alone',
-            "--private-media allows it",
+            "--private-media allows it, or AITOEARN_PRIVATE_MEDIA=::/8 this range alone",
         ),
         ("images=[1]: give pictures", "--reference [1]: give pictures"),
         ("see error.search() or client.list_videos()", "see `aitoearn-async videos`"),
@@ -155,7 +155,11 @@ def test_messages_have_the_names_of_options(text: str, said: str) -> None:
         ("get image:a --proxy ftp://x", "--proxy is no http(s) address"),
         ("get image:a --ca none.pem", "'--ca': none.pem: No such file"),
         (f"get image:a --ca {__file__}", "it is not a PEM file of certificates"),
-        ("get image:a --language tag!", "'--language': 'tag!' is not a language"),
+        ("get image:a --language tag!", "there are no texts in 'tag!': write en, zh or zh-CN"),
+        ("demo --language fr", "'--language': there are no texts in 'fr': write en, zh"),
+        ("wait image:a --rate abc", "'--rate': 'abc' is not a number"),
+        ("wait image:a --concurrency 1.5", "'--concurrency': '1.5' is not a whole number"),
+        ("generate image --model m x --at-most much", "'--at-most': 'much' is not a number"),
         ("get image:a --ca=", "'--ca': it is empty: name a file"),
         ("download image:a --save /proc/nothing", "/proc cannot be written to: "),
         ("download image:a --save /etc/passwd/a.png", "/etc/passwd is not a directory"),
@@ -189,6 +193,16 @@ def test_a_variable_is_named_where_it_is_wrong(
     monkeypatch.setenv("AITOEARN_BASE_URL", "https://aitoearn.ai")
     monkeypatch.setenv("HTTPS_PROXY", "socks5://127.0.0.1:9")
     assert "Error: HTTPS_PROXY is no http(s) address" in invoke("get", "image:a").err
+
+
+def test_a_language_of_the_environment_that_is_not_there_is_named(
+    invoke: Invoke, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its variable, too: a run in English would not say why."""
+    monkeypatch.setenv("AITOEARN_LANGUAGE", "fr")
+    result = invoke("emulator")
+    assert (result.status, result.out) == (2, "")
+    assert "'AITOEARN_LANGUAGE': there are no texts in 'fr': write en, zh" in result.err
 
 
 @pytest.mark.parametrize("command", ["get image:a", "demo"])
@@ -358,6 +372,20 @@ def test_a_file_that_is_too_large(
         assert (result.status, "9 bytes" in result.err) == (6, True)
         assert "max_bytes" not in result.err
     assert not [path for path in tmp_path.iterdir() if path.suffix == ".png"]
+
+
+def test_the_network_that_is_named_is_the_one_to_allow(
+    virtual: Service, invoke: Invoke, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """The advice is for people: the option, or the variable with that range alone."""
+    ref = str(virtual.do(virtual.emulator.add_image, "success"))
+    refused = invoke("download", ref, "--save", str(tmp_path))
+    assert refused.status == 6
+    advice = r"--private-media allows it, or AITOEARN_PRIVATE_MEDIA=(\S+) this range alone"
+    found = re.search(advice, refused.err)
+    assert found is not None
+    monkeypatch.setenv("AITOEARN_PRIVATE_MEDIA", found[1])
+    assert invoke("download", ref, "--save", str(tmp_path)).status == 0
 
 
 def test_how_to_go_on_with_what_was_given_up(virtual: Service, invoke: Invoke) -> None:

@@ -15,7 +15,7 @@ import click
 from aitoearn_async import __version__
 
 from .. import PROGRAM
-from ..language import can_write, language_of, speaking, tr
+from ..language import VARIABLE, can_write, language_of, speaking, tr
 from ..options import types
 from ..options.groups import KEY
 from ..report.echo import echo_error, flush, prepare_streams, unusable
@@ -85,6 +85,7 @@ for _command in all_of(app):
             click.Option(
                 ["--language"],
                 type=types.LANGUAGE,
+                envvar=VARIABLE,
                 expose_value=False,
                 help="The language of these texts: en or zh.",
             )

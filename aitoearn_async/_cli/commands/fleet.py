@@ -5,8 +5,14 @@ from __future__ import annotations
 import click
 
 from ..options import types
-from ..options.fleet import FleetOptions, FleetReportOptions
-from ..options.groups import MediaOptions, RateOptions, ServiceOptions, takes
+from ..options.groups import (
+    FleetOptions,
+    FleetReportOptions,
+    MediaOptions,
+    RateOptions,
+    ServiceOptions,
+    takes,
+)
 from .group import Group
 from .work import does
 
@@ -56,7 +62,7 @@ def add() -> None:
 @click.option(
     "--max-pending",
     metavar="N",
-    type=click.IntRange(min=1),
+    type=types.WholeIn(min=1),
     default=100_000,
     help="Tasks to wait for at the same time.  [default: 100000]",
 )
@@ -81,7 +87,7 @@ def work() -> None:
 @click.option(
     "--prefetch",
     metavar="N",
-    type=click.IntRange(1, 1_000),
+    type=types.WholeIn(1, 1_000),
     default=1,
     help="Outcomes to take at a time; so many may come twice if this dies.  [default: 1]",
 )

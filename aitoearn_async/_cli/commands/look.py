@@ -21,14 +21,14 @@ def get() -> None:
 @click.option(
     "--limit",
     metavar="N",
-    type=click.IntRange(min=0),
+    type=types.WholeIn(min=0),
     default=20,
     help="The number of tasks to show; 0: all.  [default: 20]",
 )
 @click.option(
     "--page-size",
     metavar="N",
-    type=click.IntRange(1, 1000),
+    type=types.WholeIn(1, 1000),
     default=100,
     help="The number of tasks to ask for at a time.  [default: 100]",
 )

@@ -24,7 +24,7 @@ def demo() -> None:
 
 @click.command(epilog="\b\nExample:\n  aitoearn-async emulator --port 8080")
 @click.option(
-    "--port", metavar="N", type=click.IntRange(0, 65535), default=0, help="0: a free port."
+    "--port", metavar="N", type=types.WholeIn(0, 65535), default=0, help="0: a free port."
 )
 @click.option(
     "--dialect",

@@ -1,15 +1,13 @@
 """The options of commands, as dataclasses: a field is an option, with its name, type and help.
 
-A command takes a group as one value: `@takes(wait=WaitOptions)`. The name of an option in a
-message comes from here too.
+A command takes a group as one value: `@takes(wait=WaitOptions)`.
 """
 
 from __future__ import annotations
 
 import functools
-import re
 from collections.abc import Callable
-from dataclasses import dataclass, field, fields
+from dataclasses import Field, dataclass, field, fields
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
@@ -46,15 +44,16 @@ def takes(**groups: type[Any]) -> Callable[[Callable[..., T]], Callable[..., T]]
 
         for kind in reversed(groups.values()):
             for each in reversed(fields(kind)):
-                names = each.metadata["names"] or (_flag(each.name),)
-                filled = click.option(each.name, *names, **each.metadata["attributes"])(filled)
+                attributes = each.metadata["attributes"]
+                filled = click.option(each.name, *names_of(each), **attributes)(filled)
         return filled
 
     return decorate
 
 
-def _flag(name: str) -> str:
-    return "--" + name.replace("_", "-")
+def names_of(field: Field[Any]) -> tuple[str, ...]:
+    """Return what an option is called on the command line."""
+    return field.metadata["names"] or (f"--{field.name.replace('_', '-')}",)
 
 
 AS_JSON = option("--json", is_flag=True, help="Print JSON, one object a line.")
@@ -127,7 +126,7 @@ class ListOptions:
     )
     max_pending: int = option(
         metavar="N",
-        type=click.IntRange(min=1),
+        type=types.WholeIn(min=1),
         default=100_000,
         help="Tasks of a long list to wait for at the same time.  [default: 100000]",
     )
@@ -139,12 +138,12 @@ class RateOptions:
 
     concurrency: int = option(
         metavar="N",
-        type=click.IntRange(min=1),
+        type=types.WholeIn(min=1),
         default=64,
         help="Requests at the same time.  [default: 64]",
     )
     rate: float | None = option(
-        metavar="N", type=click.FloatRange(min=0.001), help="Requests a second, at most."
+        metavar="N", type=types.NumberIn(min=0.001), help="Requests a second, at most."
     )
 
 
@@ -173,7 +172,7 @@ class SubmitOptions:
     )
     at_most: float | None = option(
         metavar="PRICE",
-        type=float,
+        type=types.NUMBER,
         help="Submit nothing that may cost more, by the service's list of models.",
     )
     fleet: bool = option(
@@ -199,7 +198,7 @@ class ImageFields:
     """The fields of `GenerateImage`."""
 
     model: str = _MODEL
-    n: int | None = option("--n", metavar="N", type=int, help="The number of images, 1 to 10.")
+    n: int | None = option(metavar="N", type=types.WHOLE, help="The number of images, 1 to 10.")
     size: str | None = option(metavar="SIZE", help="Such as 1024x1024.")
     quality: str | None = option(metavar="WORD", help="Such as high.")
     style: str | None = option(metavar="WORD", help="One of the model's styles.")
@@ -242,12 +241,12 @@ class VideoFields:
     audios: tuple[str | Path, ...] = option(
         "--audio", type=types.MEDIA, multiple=True, help="A sound to refer to; can be repeated."
     )
-    duration: float | None = option(metavar="SECONDS", type=float, help="The length.")
+    duration: float | None = option(metavar="SECONDS", type=types.NUMBER, help="The length.")
     resolution: str | None = option(metavar="WORD", help="Such as 720p.")
     ratio: str | None = option(metavar="RATIO", help="Such as 16:9.")
     size: str | None = option(metavar="SIZE", help="Such as 1280x720.")
     mode: str | None = option(metavar="WORD", help="One of the model's modes.")
-    seed: int | None = option(metavar="N", type=int, help="A seed for repeatable results.")
+    seed: int | None = option(metavar="N", type=types.WHOLE, help="A seed for repeatable results.")
     watermark: bool | None = option(
         "--watermark/--no-watermark", default=None, help="Put a watermark on the video, or none."
     )
@@ -260,48 +259,29 @@ class VideoFields:
     extra: dict[str, Any] | None = _EXTRA
 
 
-GROUPS: tuple[type[Any], ...] = (
-    *(ServiceOptions, MediaOptions, WaitOptions, ListOptions, RateOptions, SubmitOptions),
-    *(ImageFields, EditFields, VideoFields),
-)
-"""All groups there are."""
+@dataclass(frozen=True, repr=False)  # the address may hold a password
+class FleetOptions:
+    """The options of all commands of a fleet."""
 
-_NAMES: dict[str, str] = {
-    each.name: (each.metadata["names"] or (_flag(each.name),))[0].partition("/")[0]
-    for group in GROUPS
-    for each in fields(group)
-} | {
-    "requests_per_second": "--rate",
-    "max_response_bytes": "max_response_bytes",
-    "prompt": "PROMPT",
-}
-_ARGUMENT = re.compile(
-    r"(?<![?&\w])([a-z_]{1,30})=(True\b|(?:Posix|Windows)Path\((['\"])(.*?)\3\))?"
-)
-_NO_OPTION = re.compile(r", or private_media=\[.*?\] this range alone")
-"""Advice that only a program can take."""
-_CALLS = {
-    "error.search() or client.list_videos()": "`aitoearn-async videos`",
-    "error.search() or client.list_images()": "`client.list_images()` in Python",
-}
-"""Calls that a message advises a program to make -> the words for people."""
+    url: str | None = option(
+        "--fleet",
+        metavar="URL",
+        envvar="AITOEARN_FLEET",
+        help="postgresql://…, redis://… or sqlite:///FILE.  [default: sqlite:///aitoearn-fleet.db]",
+    )
+    name: str = option(
+        metavar="NAME", default="fleet", help="The fleet's name in there.  [default: fleet]"
+    )
+    lease: float = option(
+        metavar="SECONDS",
+        type=types.NumberIn(min=1.0),
+        default=15.0,
+        help="The time until a silent member counts as dead.  [default: 15]",
+    )
 
 
-def in_option_names(text: str) -> str:
-    """Put a message of the package's into the words of the command line.
+@dataclass(frozen=True, repr=False)
+class FleetReportOptions(FleetOptions):
+    """The options of the commands of a fleet that print what they find."""
 
-    `n=0: give a number` becomes `--n 0: give a number`.
-    """
-
-    def named(match: re.Match[str]) -> str:
-        name, value, _, path = match.groups()
-        if name not in _NAMES:
-            return match[0]
-        shown = "" if value == "True" else path or ""
-        after = match.string[match.end() : match.end() + 1]
-        blank = " " if shown or after not in ("", " ", ":", ",", ")") else ""
-        return f"{_NAMES[name]}{blank}{shown}"
-
-    for call, command in _CALLS.items():
-        text = text.replace(call, command)
-    return _ARGUMENT.sub(named, _NO_OPTION.sub("", text))
+    as_json: bool = AS_JSON

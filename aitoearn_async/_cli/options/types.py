@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+from click.core import ParameterSource
 
 from ..language import later, tr
 
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 _UNITS = re.compile(r"(?:(\d{1,6})h)?(?:(\d{1,6})m)?(?:(\d{1,9}(?:\.\d+)?)s)?", re.ASCII)
 _PLAIN = re.compile(r"\d{1,9}(?:\.\d+)?", re.ASCII)
 _SIZE = re.compile(r"(\d{1,15})([kmgt]?)(?:i?b)?", re.ASCII | re.IGNORECASE)
-_LANGUAGE = re.compile(r"[A-Za-z0-9*][A-Za-z0-9*,;=. -]{0,99}", re.ASCII)
+_LANGUAGE = re.compile(r"(?:en|zh)[a-z0-9*,;=. -]{0,98}", re.ASCII | re.IGNORECASE)
 _MEDIA_NAMES = (
     "avi avif bmp dds exr flv gif hdr heic heif ico ivf j2k jls jp2 jpeg jpg jph jpm jpx jxl jxr "
     "m2ts m4v mj2 mkv mov mp4 mpeg mpg mxf ogv pam pbm pfm pgm png ppm psb psd qoi svg svgz tga "
@@ -67,7 +68,23 @@ class _Type(click.ParamType):  # type: ignore[type-arg,unused-ignore]
         try:
             return self._read(value)
         except ValueError as error:
-            self.fail(str(error), param, ctx)
+            is_variable = ctx.get_parameter_source(param.name) is ParameterSource.ENVIRONMENT
+            named = f"'{param.envvar}'" if is_variable else None
+            raise click.BadParameter(str(error), ctx, param, named) from None
+
+
+class WholeIn(click.IntRange):
+    """A whole number in a range."""
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> int:
+        return super().convert(WHOLE.convert(value, param, ctx), param, ctx)
+
+
+class NumberIn(click.FloatRange):
+    """A number in a range."""
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> float:
+        return super().convert(NUMBER.convert(value, param, ctx), param, ctx)
 
 
 def _ref(value: str) -> AnyRef:
@@ -106,9 +123,23 @@ def _size(value: str) -> int:
 
 def _language(value: str) -> str:
     if not _LANGUAGE.fullmatch(value):
-        problem = tr("{value!r} is not a language: write en-US or zh-CN")
+        problem = tr("there are no texts in {value!r}: write en, zh or zh-CN")
         raise ValueError(problem.format(value=value))
     return value
+
+
+def _whole(value: Any) -> int:
+    try:
+        return int(value)
+    except ValueError:
+        raise ValueError(tr("{value!r} is not a whole number").format(value=value)) from None
+
+
+def _number(value: Any) -> float:
+    try:
+        return float(value)
+    except ValueError:
+        raise ValueError(tr("{value!r} is not a number").format(value=value)) from None
 
 
 def _json(value: str) -> dict[str, Any]:
@@ -192,6 +223,8 @@ REF = _Type("REF", _ref)
 MODEL = _Type("NAME", str, later("The command `models` lists them"))
 DURATION = _Type("DURATION", _duration)
 SIZE = _Type("SIZE", _size)
+WHOLE = _Type("N", _whole)
+NUMBER = _Type("N", _number)
 LANGUAGE = _Type("TAG", _language)
 JSON = _Type("JSON", _json)
 FILE = _Type("FILE", _file, completes="file")

@@ -33,7 +33,7 @@ from aitoearn_async import (
 
 from .. import PROGRAM
 from ..language import later, tr
-from ..options.groups import in_option_names
+from ..options.names import in_option_names
 from .exit_status import ExitStatus
 from .snapshot import WaitSnapshot
 from .text import number, shown, shown_path

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import ssl
 import warnings
 from collections.abc import Callable, Generator
@@ -16,14 +15,8 @@ import click
 from aitoearn_async import Client
 
 from ..language import tr
-from ..options.groups import (
-    BASE_URL,
-    KEY,
-    MediaOptions,
-    RateOptions,
-    ServiceOptions,
-    in_option_names,
-)
+from ..options.groups import BASE_URL, KEY, MediaOptions, RateOptions, ServiceOptions
+from ..options.names import in_option_names
 from ..report.echo import echo_error
 
 if TYPE_CHECKING:
@@ -78,7 +71,7 @@ def fleet_from(url: str | None = None, **options: Any) -> Fleet:
     try:
         return Fleet(url or None, **options)
     except (ValueError, FleetError) as error:
-        raise click.UsageError(re.sub("^(name|lease)=", r"--\1 ", str(error))) from None
+        raise click.UsageError(in_option_names(str(error))) from None
 
 
 @contextmanager

@@ -19,8 +19,13 @@ from aitoearn_async.fleet import Fleet, FleetError, FleetNotFoundError
 from ..files import ref_list
 from ..files.results_file import ResultsFile, ResultsFileLostError
 from ..language import tr
-from ..options.fleet import FleetOptions, FleetReportOptions
-from ..options.groups import MediaOptions, RateOptions, ServiceOptions
+from ..options.groups import (
+    FleetOptions,
+    FleetReportOptions,
+    MediaOptions,
+    RateOptions,
+    ServiceOptions,
+)
 from ..report import fleet as report
 from ..report import words
 from ..report.echo import echo, echo_error, on_terminal

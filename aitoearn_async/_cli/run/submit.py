@@ -28,7 +28,8 @@ from aitoearn_async import (
 from aitoearn_async.fleet import Fleet, FleetError
 
 from ..language import tr
-from ..options.groups import EditFields, ImageFields, SubmitOptions, VideoFields, in_option_names
+from ..options.groups import EditFields, ImageFields, SubmitOptions, VideoFields
+from ..options.names import in_option_names
 from ..options.types import check_one_file
 from ..report import words
 from ..report.echo import echo, echo_error, spinner
