@@ -114,8 +114,7 @@ class Waits:
             max_pending=max_pending,
             concurrency=self._parts.limiter.concurrency,
             poll=self._poll,
-            clock=self._parts.lifetime,
-            closed=self._parts.lifetime.until_closed,
+            lifetime=self._parts.lifetime,
             admitted=admitted,
             progress=progress,
             save=save,
@@ -133,7 +132,7 @@ class Waits:
             settings_for(ref.kind, limits, Evidence(self._made, self._monitor), self._rhythm),
             raise_on_failure=raise_on_failure,
             poll=self._poll,
-            clock=self._parts.lifetime,
+            lifetime=self._parts.lifetime,
             rounds=self._rounds,
         )
 

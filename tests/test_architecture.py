@@ -34,7 +34,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "_runtime": {"errors"},
     "_net": {"contract", "errors", "_runtime"},
     "_resilience": {"errors", "_verdict", "_runtime", "_net"},
-    "_polling": {"contract", "_error_base", "errors", "_verdict"},
+    "_polling": {"contract", "_error_base", "errors", "_verdict", "_runtime"},
     "_transport": {
         *("_version", "contract", "errors", "_verdict", "_runtime", "_net", "_resilience"),
     },

@@ -1,7 +1,7 @@
 """PATIENCE: when to poll again, and for whom.
 
 Tasks, moments and delays. Nothing in this room has heard of HTTP: it is handed a function
-that polls and one that sleeps. Four layers, and each imports those below it only:
+that polls. Four layers, and each imports those below it only:
 
 - `batch`: many waits. Refs are read, workers poll, outcomes and files come out.
 - `rounds`: pages that tell how many tasks stand at once, in place of a poll for each.

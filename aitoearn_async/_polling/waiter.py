@@ -11,13 +11,13 @@ from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from typing import NoReturn, TypeVar, cast
 
+from .._runtime.lifetime import Lifetime
 from .._verdict import Verdict
 from ..contract.status import TaskState
 from ..contract.tasks import AnyRef, Task, TaskRef
 from ..errors import TaskFailedError
 from .awaitables import Bound, CoroutineLike, not_an_end
 from .rounds.shared_rounds import SharedRounds
-from .wait.clock import Clock
 from .wait.ends import response_deadline, warn_of_first_failure
 from .wait.settings import WaitSettings
 from .wait.state import PollError, WaitState
@@ -64,7 +64,7 @@ class Waiter(Bound, CoroutineLike[T], AsyncIterator[T]):
         *,
         raise_on_failure: bool,
         poll: Poll[T],
-        clock: Clock,
+        lifetime: Lifetime,
         rounds: SharedRounds,
         step: Step[T] = step,
     ) -> None:
@@ -73,7 +73,7 @@ class Waiter(Bound, CoroutineLike[T], AsyncIterator[T]):
         self._raise_on_failure = raise_on_failure
         self._poll = poll
         self._step = step
-        self._clock = clock
+        self._lifetime = lifetime
         self._rounds = rounds
         self._decision: Decision[T] | None = None
         self._ended_at: float | None = None
@@ -126,7 +126,7 @@ class Waiter(Bound, CoroutineLike[T], AsyncIterator[T]):
         """Return how long the wait has lasted, in seconds from the first poll; 0 before it."""
         if self._decision is None:
             return 0.0
-        until = self._clock.time() if self._ended_at is None else self._ended_at
+        until = self._lifetime.time() if self._ended_at is None else self._ended_at
         return until - self._wait.started
 
     @property
@@ -139,7 +139,7 @@ class Waiter(Bound, CoroutineLike[T], AsyncIterator[T]):
         learner, cohort = self._settings.learner, self._wait.cohort
         if learner is None or cohort is None or self._ended_at is not None:
             return None
-        left = learner.time_left(cohort.curve, self._wait.born, self._clock.time())
+        left = learner.time_left(cohort.curve, self._wait.born, self._lifetime.time())
         if left is None:
             return None
         now = datetime.now(UTC)
@@ -182,7 +182,7 @@ class Waiter(Bound, CoroutineLike[T], AsyncIterator[T]):
             self._rounds.join(self._wait, self._settings)
         try:
             while not isinstance(decision := self._decision, Ended):
-                now = self._clock.time()
+                now = self._lifetime.time()
                 if decision is None:
                     decision = self._decision = begin(self._wait, self._settings, now)
                 if isinstance(decision, GiveUpAt):
@@ -205,7 +205,7 @@ class Waiter(Bound, CoroutineLike[T], AsyncIterator[T]):
     async def _leave_to_rounds(self) -> None:
         """Wait until rounds hand this wait back, and then do what they say."""
         self._decision = decision = await self._rounds.wait_for_round(self._wait)
-        now = self._clock.time()
+        now = self._lifetime.time()
         if isinstance(decision, PollAt):
             await self._poll_at(decision.moment, now)
         elif isinstance(decision, Ended):
@@ -214,15 +214,15 @@ class Waiter(Bound, CoroutineLike[T], AsyncIterator[T]):
     async def _poll_at(self, moment: float, now: float) -> bool:
         """Sleep from now to a moment, poll, decide. Return whether the poll brought news."""
         if moment > now:
-            await self._clock.sleep_until(moment)
-            now = self._clock.time()
+            await self._lifetime.sleep_until(moment)
+            now = self._lifetime.time()
         asked = now
         deadline = response_deadline(self._wait, self._settings, asked, moment)
         if asked >= deadline:  # whoever iterates was elsewhere
             self._decision = give_up(self._wait, self._settings, asked)
             return False
         response = await self._poll(self._wait, deadline)
-        now = self._clock.time()
+        now = self._lifetime.time()
         after = self._step(self._wait, self._settings, response, asked, now)
         if isinstance(response, Verdict):
             after = await self._rounds.after_failure(self._wait, response, after, deadline)
@@ -235,8 +235,8 @@ class Waiter(Bound, CoroutineLike[T], AsyncIterator[T]):
 
     async def _give_up(self, decision: GiveUpAt, now: float) -> NoReturn:
         if decision.moment > now:
-            await self._clock.sleep_until(decision.moment)
-            now = self._clock.time()
+            await self._lifetime.sleep_until(decision.moment)
+            now = self._lifetime.time()
         if self._ended_at is None:
             self._ended_at = now
         raise decision.error.with_traceback(None)

@@ -25,6 +25,7 @@ from aitoearn_async import (
 )
 from aitoearn_async._polling.wait.settings import Evidence, WaitSettings
 from aitoearn_async._polling.wait.state import PollError, PollResult, WaitState
+from aitoearn_async._runtime.lifetime import Lifetime
 from aitoearn_async._verdict import Verdict
 from aitoearn_async.contract.endpoints import endpoint_of
 from aitoearn_async.emulator import VirtualTimeLoop
@@ -109,7 +110,7 @@ def batch(
     wait: WaitStrategy = tenacity.wait_fixed(5),  # noqa: B008 - it holds nothing
     max_pending: int = 100_000,
     concurrency: int = 8,
-    closed: Callable[[], Coroutine[Any, Any, None]] | None = None,
+    lifetime: Lifetime | None = None,
     progress: Callable[[BatchStatistics], object] | None = None,
 ) -> Batch[ImageTask]:
     """A batch that asks this service."""
@@ -126,14 +127,13 @@ def batch(
         max_pending=max_pending,
         concurrency=concurrency,
         poll=service.poll,
-        clock=LoopClock(),
-        closed=closed or never,
+        lifetime=lifetime or Lifetime(),
         progress=progress,
     )
 
 
 async def never() -> None:
-    """As the client's `until_closed`, of a client that is never closed."""
+    """Wait for what never comes."""
     await asyncio.get_running_loop().create_future()
 
 
@@ -164,20 +164,6 @@ def as_image(ref: object) -> ImageRef:
 def images(count: int) -> list[ImageRef]:
     """So many refs, in their own order."""
     return [ImageRef(f"{number:06}") for number in range(count)]
-
-
-class LoopClock:
-    """The loop's own clock, as a batch is handed one."""
-
-    def time(self) -> float:
-        return now()
-
-    def call_at(self, when: float, callback: Callable[[], object]) -> asyncio.TimerHandle:
-        return asyncio.get_running_loop().call_at(when, callback)
-
-    async def sleep_until(self, when: float, wake: asyncio.Future[Any] | None = None) -> None:
-        assert wake is None
-        await asyncio.sleep(when - now())
 
 
 def now() -> float:

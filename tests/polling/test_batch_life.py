@@ -12,6 +12,7 @@ import tenacity
 
 from aitoearn_async import Batch, BatchStatistics, ClientClosedError, ImageRef, ImageTask
 from aitoearn_async._polling.wait.state import PollResult, WaitState
+from aitoearn_async._runtime.lifetime import Lifetime
 from aitoearn_async._verdict import Verdict
 from tests.polling.model import Service, batch, collect, images, never, now, timers, until_error
 
@@ -121,16 +122,11 @@ async def test_a_source_that_is_left_is_not_read_on() -> None:
 
 async def test_a_client_that_closes_ends_it_at_once() -> None:
     """Outcomes that are there come first; then it is over, in the same instant."""
-    closing = asyncio.get_running_loop().create_future()
-
-    async def closed() -> None:
-        await closing
-        raise ClientClosedError
-
+    lifetime = Lifetime()
     service = Service({**ENDLESS, REFS[0]: 0.0})
-    async with batch(REFS, service, closed=closed) as waiting:
+    async with batch(REFS, service, lifetime=lifetime) as waiting:
         await asyncio.sleep(50)
-        closing.set_result(None)
+        lifetime.close()
         begun = now()
         outcomes, error = await until_error(waiting)
         assert [outcome.ref for outcome in outcomes] == REFS[:1]

@@ -13,13 +13,13 @@ from collections import deque
 from collections.abc import AsyncIterable, AsyncIterator, Callable, Coroutine, Iterable
 from typing import Any, TypeVar, cast
 
+from ..._runtime.lifetime import Lifetime
 from ...contract.endpoints import ref_of
 from ...contract.tasks import Task, TaskRef
 from ...errors import AiToEarnError
 from ..awaitables import Bound, call, not_an_end
 from ..cadence.rhythm import TimeLeft
 from ..rounds.pages import PageSource
-from ..wait.clock import Clock
 from ..wait.observation import time_left
 from ..wait.resume import Resume, begin_again
 from ..wait.settings import WaitSettings
@@ -60,8 +60,7 @@ class Batch(Bound, AsyncIterator[EitherOutcome[T]]):
         concurrency: int,
         poll: Poll[T],
         step: Step[T] = step,
-        clock: Clock,
-        closed: Callable[[], Coroutine[Any, Any, None]],
+        lifetime: Lifetime,
         admitted: Callable[[TaskRef[T]], None] | None = None,
         progress: Callable[[BatchStatistics], object] | None,
         save: Save[T] | None = None,
@@ -70,8 +69,7 @@ class Batch(Bound, AsyncIterator[EitherOutcome[T]]):
     ) -> None:
         self._settings_of = settings_of
         self._concurrency = concurrency
-        self._clock = clock
-        self._closed = closed
+        self._lifetime = lifetime
         self._admitted = admitted
         self._progress = progress
         self._resume = resume
@@ -82,7 +80,7 @@ class Batch(Bound, AsyncIterator[EitherOutcome[T]]):
             concurrency=concurrency,
             poll=poll,
             step=step,
-            clock=clock,
+            lifetime=lifetime,
             is_paused=self._is_paused,
             spawn=self._spawn,
             ended=self._end,
@@ -108,7 +106,7 @@ class Batch(Bound, AsyncIterator[EitherOutcome[T]]):
             raise RuntimeError(f"this batch is {self._state}; make another one")
         self._state, self._is_over = "open", False
         self._loop = asyncio.get_running_loop()
-        self._spawn(self._closed())
+        self._spawn(self._lifetime.until_closed())
         self._spawn(self._ref_reader.run())
         if self._progress is not None:
             self._spawn(report(self._progress, self.statistics, lambda: self._is_over))
@@ -152,7 +150,7 @@ class Batch(Bound, AsyncIterator[EitherOutcome[T]]):
 
     def statistics(self) -> BatchStatistics:
         """Return the statistics of the batch now. It costs next to nothing: call it often."""
-        now = self._clock.time() if self._state != "not entered" else 0.0
+        now = self._lifetime.time() if self._state != "not entered" else 0.0
         pool, meter = self._pool, self._pool.meter
         return BatchStatistics(
             # Some that are in flight may have been discarded.
@@ -204,7 +202,7 @@ class Batch(Bound, AsyncIterator[EitherOutcome[T]]):
             return 0.0
         if not isinstance(resume, Resume):
             raise TypeError(f"resume= returned {resume!r:.60}: return a Resume, or None")
-        return begin_again(wait, resume, self._settings_of(wait.ref), self._clock.time())
+        return begin_again(wait, resume, self._settings_of(wait.ref), self._lifetime.time())
 
     def discard(self, ref: TaskRef[T] | str) -> bool:
         """Stop waiting for a ref. No outcome of it comes any more.
@@ -234,7 +232,7 @@ class Batch(Bound, AsyncIterator[EitherOutcome[T]]):
             task=task,
             error=error,
             polls=wait.polls,
-            elapsed=0.0 if math.isnan(wait.started) else self._clock.time() - wait.started,
+            elapsed=0.0 if math.isnan(wait.started) else self._lifetime.time() - wait.started,
         )
         times = 1 + self._repeats.pop(wait.ref, 0)
         self._pool.meter.note_end(error, times)

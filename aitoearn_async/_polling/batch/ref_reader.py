@@ -10,14 +10,10 @@ import contextlib
 import inspect
 import logging
 import time
-from collections.abc import (
-    AsyncGenerator,
-    AsyncIterable,
-    Callable,
-    Generator,
-    Iterable,
-)
+from collections.abc import AsyncGenerator, AsyncIterable, Callable, Generator, Iterable
 from typing import Any, Generic, TypeVar
+
+from ..._runtime.lifetime import blaming
 
 T = TypeVar("T")
 
@@ -68,17 +64,11 @@ class RefReader(Generic[T]):
             items: Any = aiter(source) if isinstance(source, AsyncIterable) else iter(source)
             reading = self._read(items, is_async=is_async)
             del source, items
-            await reading
+            with blaming("the source of refs"):
+                await reading
         except Exception as exc:
             # The batch raises it after the outcomes of the refs that could be read.
             self.failure = exc
-        except asyncio.CancelledError as exc:
-            task = asyncio.current_task()
-            if task is None or task.cancelling():
-                raise
-            # What the source awaits was cancelled, a task of the caller's say; the batch was not.
-            self.failure = RuntimeError("the source of refs was cancelled")
-            self.failure.__cause__ = exc
         self.done = True
         self._finished()
 

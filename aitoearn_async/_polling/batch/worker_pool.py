@@ -12,6 +12,8 @@ from collections import deque
 from collections.abc import Callable, Coroutine
 from typing import Any, Generic, TypeVar, cast
 
+from ..._runtime.lifetime import Lifetime
+from ..._runtime.next_timer import NextTimer
 from ...contract.tasks import AnyTask, Task, TaskRef
 from ...errors import (
     AiToEarnError,
@@ -23,7 +25,6 @@ from ...errors import (
 from ..cadence.schedule import StartStagger
 from ..rounds.groups import Rounds
 from ..rounds.pages import PageSource
-from ..wait.clock import Clock, NextTimer
 from ..wait.ends import response_deadline, warn_of_first_failure
 from ..wait.settings import WaitSettings
 from ..wait.state import OWED, PollResult, WaitState
@@ -56,7 +57,7 @@ class WorkerPool(Generic[T]):
         concurrency: The largest number of workers.
         poll: Asks once how a task stands.
         step: Decides what follows on a poll.
-        clock: Tells the time.
+        lifetime: Tells the time.
         is_paused: Tells that no wait goes on now: the consumer is behind, or the batch is over.
         spawn: Starts a worker; the batch owns it.
         ended: Takes a wait that is over, its task as far as it is known, and its error.
@@ -76,7 +77,7 @@ class WorkerPool(Generic[T]):
         concurrency: int,
         poll: Poll[T],
         step: Step[T],
-        clock: Clock,
+        lifetime: Lifetime,
         is_paused: Callable[[], bool],
         spawn: Callable[[Coroutine[Any, Any, None]], None],
         ended: Callable[[WaitState[T], T | None, AiToEarnError | None], None],
@@ -92,7 +93,7 @@ class WorkerPool(Generic[T]):
         self._concurrency = concurrency
         self._poll = poll
         self._step = step
-        self._clock = clock
+        self._lifetime = lifetime
         self._ended = ended
         self._agenda: Agenda[T] = Agenda(timeout)
         self._stagger = StartStagger()
@@ -100,12 +101,12 @@ class WorkerPool(Generic[T]):
         self._workers = 0
         self._is_stopped = False
         self._final_errors: dict[TaskRef[T], AiToEarnError] = {}  # of few waits
-        self._timer = NextTimer(clock, self._dispatch)
-        self._rounds: Rounds[T] = Rounds(pages, clock, self)
+        self._timer = NextTimer(lifetime, self._dispatch)
+        self._rounds: Rounds[T] = Rounds(pages, lifetime, self)
 
     def add(self, wait: WaitState[T], delay: float, *, is_one_of_many: bool) -> None:
         """Put a new wait on the agenda. First polls of many are staggered."""
-        now = self._clock.time()
+        now = self._lifetime.time()
         group = self._rounds.join(wait.ref)
         if not math.isnan(wait.started):  # elsewhere, before
             self._agenda.begin(wait)
@@ -157,7 +158,7 @@ class WorkerPool(Generic[T]):
     def go_on(self, wait: WaitState[T]) -> None:
         """Poll a wait when its own cadence says so."""
         settings = self.settings_of(wait.ref)
-        decision = go_on(wait, settings, self._clock.time())
+        decision = go_on(wait, settings, self._lifetime.time())
         if isinstance(decision, PollAt):
             self.poll_at(wait, decision.moment)
         else:
@@ -167,14 +168,14 @@ class WorkerPool(Generic[T]):
         """Take a wait's answer, as if it had been polled."""
         if self._is_stopped:
             return
-        now, settings = self._clock.time(), self.settings_of(wait.ref)
+        now, settings = self._lifetime.time(), self.settings_of(wait.ref)
         decision: Decision[T] = step(wait, settings, result, asked, now)
         self.meter.note(now, 0.0, unchanged=not decision.changed)
         self._act(wait, settings, decision)
 
     def _dispatch(self) -> None:
         """Give due waits to workers; end those that are out of time; set the timer for the next."""
-        now = self._clock.time()
+        now = self._lifetime.time()
         for _ in range(_AT_A_TIME):
             if self.is_paused():
                 break
@@ -209,7 +210,7 @@ class WorkerPool(Generic[T]):
             self._agenda.add(wait, now)
 
     async def _work(self, wait: WaitState[T]) -> None:
-        now = self._clock.time()
+        now = self._lifetime.time()
         while True:
             if not wait.over:  # its time can run out on the way here
                 now = await self._serve(wait, now)
@@ -221,7 +222,7 @@ class WorkerPool(Generic[T]):
                 # All answers of a turn are read first, then all requests sent: doing the same
                 # thing over and over takes the processor a tenth less time.
                 await asyncio.sleep(0)
-            wait, now = following, self._clock.time()
+            wait, now = following, self._lifetime.time()
 
     def _take(self, now: float) -> WaitState[T] | None:
         """Return the next wait for a worker; None if there is none."""
@@ -253,7 +254,7 @@ class WorkerPool(Generic[T]):
             response = await self._poll(wait, deadline)
         finally:
             self.in_flight -= 1
-        now = self._clock.time()
+        now = self._lifetime.time()
         if wait.over or self._is_stopped:
             return now  # discarded meanwhile, or all of them
         decision = self._step(wait, settings, response, asked, now)

@@ -10,8 +10,9 @@ import math
 from collections.abc import Callable
 from typing import Any, Generic, TypeVar
 
+from ..._runtime.lifetime import Lifetime
+from ..._runtime.next_timer import NextTimer
 from ...contract.tasks import Task, TaskRef
-from ..wait.clock import Clock, NextTimer
 from ..wait.ends import is_first_trouble, patience_end
 from ..wait.settings import WaitSettings
 from ..wait.state import WaitState
@@ -43,22 +44,22 @@ class FailingWaits(Generic[T]):
     """The waits of one kind that were left to pages after a poll that failed.
 
     Args:
-        clock: Tells the time.
+        lifetime: Tells the time.
         settings_of: The settings of the wait for a ref.
         hand_back: Takes a wait that no page has shown for too long.
     """
 
     def __init__(
         self,
-        clock: Clock,
+        lifetime: Lifetime,
         settings_of: Callable[[TaskRef[T]], WaitSettings],
         hand_back: Callable[[WaitState[T]], None],
     ) -> None:
-        self._clock = clock
+        self._lifetime = lifetime
         self._settings_of = settings_of
         self._hand_back = hand_back
         self._waits: dict[TaskRef[T], WaitState[T]] = {}
-        self._timer = NextTimer(clock, self._recall)
+        self._timer = NextTimer(lifetime, self._recall)
 
     def note(self, wait: WaitState[T]) -> None:
         """Note a wait that is left to pages from now on."""
@@ -76,7 +77,7 @@ class FailingWaits(Generic[T]):
         self._timer.set(math.inf)
 
     def _recall(self) -> None:
-        now, soonest = self._clock.time(), math.inf
+        now, soonest = self._lifetime.time(), math.inf
         for wait in [*self._waits.values()]:
             is_here = wait.due < 0 and wait.failing_since is not None
             moment = _recalled_at(wait, self._settings_of(wait.ref)) if is_here else math.inf

@@ -17,8 +17,8 @@ from __future__ import annotations
 from collections.abc import Coroutine, Iterator
 from typing import Any, Generic, TypeVar
 
+from ..._runtime.lifetime import Lifetime
 from ...contract.tasks import Task, TaskRef
-from ..wait.clock import Clock
 from .pages import PageSource
 from .round import Round
 from .round_group import RoundGroup, WaitOwner
@@ -33,13 +33,13 @@ class Rounds(Generic[T]):
 
     Args:
         source: Asks for pages; None: there is no such thing.
-        clock: Tells the time.
+        lifetime: Tells the time.
         owner: Owns the waits.
     """
 
-    def __init__(self, source: PageSource | None, clock: Clock, owner: WaitOwner[T]) -> None:
+    def __init__(self, source: PageSource | None, lifetime: Lifetime, owner: WaitOwner[T]) -> None:
         self._source = source
-        self._clock = clock
+        self._lifetime = lifetime
         self._owner = owner
         self._groups: dict[type[TaskRef[T]], RoundGroup[T] | None] = {}
 
@@ -64,14 +64,14 @@ class Rounds(Generic[T]):
             return None
 
         def run_round(group: RoundGroup[T]) -> Coroutine[Any, Any, None]:
-            return Round(group, source, self._clock).run()
+            return Round(group, source, self._lifetime).run()
 
-        return RoundGroup(ref, learner, source, self._clock, self._owner, run_round)
+        return RoundGroup(ref, learner, source, self._lifetime, self._owner, run_round)
 
     def give_up(self) -> None:
         """Hand all waits back, since a round has failed."""
         for group in self._all():
-            group.times.rest(self._clock.time())
+            group.times.rest(self._lifetime.time())
             group.dissolve()
 
     def stop(self) -> None:

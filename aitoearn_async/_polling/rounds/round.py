@@ -7,10 +7,10 @@ from __future__ import annotations
 
 from typing import Generic, TypeVar
 
+from ..._runtime.lifetime import Lifetime
 from ..._verdict import Verdict, spoils_a_page
 from ...contract.tasks import Task, VideoRef
 from ...errors import AuthenticationError, NotAskedError
-from ..wait.clock import Clock
 from ..wait.state import WaitState
 from .page_scan import SIZES, PageRange
 from .pages import LARGE, PageSource
@@ -30,13 +30,13 @@ class Round(Generic[T]):
     Args:
         group: The waits.
         source: Asks for pages.
-        clock: Tells the time.
+        lifetime: Tells the time.
     """
 
-    def __init__(self, group: RoundGroup[T], source: PageSource, clock: Clock) -> None:
+    def __init__(self, group: RoundGroup[T], source: PageSource, lifetime: Lifetime) -> None:
         self._group = group
         self._source = source
-        self._clock = clock
+        self._lifetime = lifetime
         self._scan = group.new_scan()
         self._ended: list[tuple[int, WaitState[T]]] = []
         self._is_cut = False  # the last page was, so those that were not met may be past it
@@ -45,7 +45,7 @@ class Round(Generic[T]):
     async def run(self) -> None:
         """Go through the pages, and hand back the waits whose tasks have ended."""
         group, times, scan = self._group, self._group.times, self._scan
-        came = await self._read_pages(times.wants_whole(self._clock.time()))
+        came = await self._read_pages(times.wants_whole(self._lifetime.time()))
         searched = self._busy
         times.note_found(any_end=came and bool(self._ended))
         if came:
@@ -53,9 +53,9 @@ class Round(Generic[T]):
             group.end_round(scan, is_whole=not is_partial)
             if group.ref_type is VideoRef:  # of others there is no list
                 await self._fetch_ended()
-        if not came or self._clock.time() < times.rests_until:
+        if not came or self._lifetime.time() < times.rests_until:
             group.dissolve()
-        now = self._clock.time()
+        now = self._lifetime.time()
         if times.note_over(now, busy=self._busy, searched=searched, parked=group.parked):
             group.dissolve()
 
@@ -63,9 +63,9 @@ class Round(Generic[T]):
         """Go through the pages. Return False if pages cannot be had."""
         group, scan = self._group, self._scan
         while (wanted := scan.next()) is not None:
-            asked = self._clock.time()
+            asked = self._lifetime.time()
             page = await self._source.logs(group.kind, wanted, asked + _PAGE_SECONDS, whole=whole)
-            now = self._clock.time()
+            now = self._lifetime.time()
             if isinstance(page, Verdict):
                 self._busy += now - asked
                 if spoils_a_page(page.error):
@@ -83,7 +83,7 @@ class Round(Generic[T]):
                 group.poll_ended(ended)
             self._ended += ended
         if scan.is_failing:
-            return group.times.note_failure(self._clock.time())
+            return group.times.note_failure(self._lifetime.time())
         group.times.note_pages()
         return True
 
@@ -114,7 +114,7 @@ class Round(Generic[T]):
         self._group.poll_ended(self._ended)
 
     async def _fetch(self, wanted: PageRange) -> None:
-        asked = self._clock.time()
+        asked = self._lifetime.time()
         page = await self._source.videos(wanted.number, wanted.size, asked + _PAGE_SECONDS)
         if isinstance(page, Verdict):
             # A bad or large row spoils a page: its neighbours come by smaller ones, or singly.

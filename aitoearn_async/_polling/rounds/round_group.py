@@ -8,13 +8,14 @@ from collections import deque
 from collections.abc import Callable, Coroutine, Iterator, Sequence
 from typing import Any, Generic, Protocol, TypeVar, cast
 
+from ..._runtime.lifetime import Lifetime
+from ..._runtime.next_timer import NextTimer
 from ..._verdict import Verdict
 from ...contract.endpoints import LogRow
 from ...contract.tasks import Task, TaskRef
 from ...errors import TaskNotFoundError
 from ..cadence.rhythm import Learner
 from ..cadence.round_times import SHORTEST, RoundTimes
-from ..wait.clock import Clock, NextTimer
 from ..wait.ends import deadline_of
 from ..wait.observation import meet, observe_running
 from ..wait.settings import WaitSettings
@@ -78,7 +79,7 @@ class RoundGroup(Generic[T]):
         ref: One of them is for it.
         learner: Learns when tasks of the kind end.
         source: Asks for pages.
-        clock: Tells the time.
+        lifetime: Tells the time.
         owner: Takes them back.
         run_round: Goes through the pages for them, once.
 
@@ -93,7 +94,7 @@ class RoundGroup(Generic[T]):
         ref: TaskRef[T],
         learner: Learner,
         source: PageSource,
-        clock: Clock,
+        lifetime: Lifetime,
         owner: WaitOwner[T],
         run_round: Callable[[RoundGroup[T]], Coroutine[Any, Any, None]],
     ) -> None:
@@ -104,14 +105,14 @@ class RoundGroup(Generic[T]):
         self.parked: int = 0
         self._learner = learner
         self._source = source
-        self._clock = clock
+        self._lifetime = lifetime
         self._owner = owner
         self._run_round = run_round
-        self._timer = NextTimer(clock, self._start)
+        self._timer = NextTimer(lifetime, self._start)
         self._is_running = self._is_stopped = False
         self._waiting = 0  # all of the kind, wherever they are
         self._newcomers: list[WaitState[T]] = []  # since the last round began
-        self._failing: FailingWaits[T] = FailingWaits(clock, owner.settings_of, self._hand_back)
+        self._failing: FailingWaits[T] = FailingWaits(lifetime, owner.settings_of, self._hand_back)
         self._reports = PageReports()
         # Some of those whose own answer said that they have ended; and as of the round's beginning.
         self._ended: deque[str] = deque(maxlen=_MOST_ENDED)
@@ -136,7 +137,7 @@ class RoundGroup(Generic[T]):
         if has_ended:
             self._ended.append(wait.ref.id)
             if was_reported:
-                self._check_at = self._clock.time() + _BETWEEN_CHECKS
+                self._check_at = self._lifetime.time() + _BETWEEN_CHECKS
 
     def take(self, wait: WaitState[T], *, is_held: bool = False) -> bool:
         """Take a wait that would be polled singly otherwise. Return whether it is taken.
@@ -148,7 +149,7 @@ class RoundGroup(Generic[T]):
         """
         if wait.last_error is None and self._reports.note_running(wait.ref):
             self._count_contradiction()
-        now = self._clock.time()
+        now = self._lifetime.time()
         if is_held or self.route.gone or not self._may_take(wait, now):
             return False
         wait.due = _AWAITED
@@ -196,7 +197,7 @@ class RoundGroup(Generic[T]):
         is_unknown = isinstance(verdict.error, TaskNotFoundError)
         if is_unknown and isinstance(decision, GiveUpAt) and self._owner.held.get(ref) is wait:
             # Unless a page shows it all the same; who is on none is asked once more.
-            now = self._clock.time()
+            now = self._lifetime.time()
             wait.failing_since = now if wait.failing_since is None else wait.failing_since
             if not self.route.gone and self._may_take(wait, now):
                 return PollAt(now)
@@ -219,7 +220,7 @@ class RoundGroup(Generic[T]):
     # A round goes through the pages.
 
     def _start(self) -> None:
-        now = self._clock.time()
+        now = self._lifetime.time()
         begins = now + SHORTEST if self._owner.is_paused() else self.times.gathering_ends()
         if begins > now:
             self._timer.set(begins)
@@ -245,7 +246,7 @@ class RoundGroup(Generic[T]):
             self._is_running = False
         if not self._is_stopped and (self.parked or self._newcomers):
             pages = max(self._pages, 1)
-            self._timer.set(self.times.next_round(self._clock.time(), self.parked, pages))
+            self._timer.set(self.times.next_round(self._lifetime.time(), self.parked, pages))
 
     def new_scan(self) -> PageScan:
         """Return the plan of the pages that this round asks for."""
@@ -266,7 +267,7 @@ class RoundGroup(Generic[T]):
         ended: list[tuple[int, WaitState[T]]] = []
         held = self._owner.held.get
         found: list[int] = []
-        now, missed = self._clock.time(), 0.0
+        now, missed = self._lifetime.time(), 0.0
         for place, row in enumerate(page.rows):
             if row.type is not None and row.type != self.kind:
                 continue
@@ -336,7 +337,7 @@ class RoundGroup(Generic[T]):
 
     def poll_ended(self, ended: Sequence[tuple[int, WaitState[T]]]) -> None:
         """Have the tasks polled now that a page has said to have ended, and that are still here."""
-        now = self._clock.time()
+        now = self._lifetime.time()
         for _, wait in ended:
             if wait.due == _AWAITED and not wait.over:
                 self._owner.poll_at(wait, now)
@@ -346,7 +347,7 @@ class RoundGroup(Generic[T]):
 
         After another one they are looked for in the next.
         """
-        now = self._clock.time()
+        now = self._lifetime.time()
         self._places, self._pages = scan.places, scan.pages
         waits = self._own() if scan.missing > 0 else ()
         unmet = [wait for wait in waits if wait.due == self._unseen]
@@ -376,7 +377,7 @@ class RoundGroup(Generic[T]):
 
     def dissolve(self) -> None:
         """Hand all waits back, spread out as they would be by themselves."""
-        now, fresh = self._clock.time(), 0
+        now, fresh = self._lifetime.time(), 0
         for wait in [*self._own()]:
             if wait.due != _AWAITED and wait.due not in _PARKED:
                 continue

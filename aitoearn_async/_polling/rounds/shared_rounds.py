@@ -17,10 +17,10 @@ from collections.abc import Callable, Coroutine
 from functools import partial
 from typing import Any
 
+from ..._runtime.lifetime import Lifetime
 from ..._verdict import Verdict
 from ...contract.tasks import TaskRef
 from ...errors import ClientClosedError
-from ..wait.clock import Clock
 from ..wait.ends import deadline_of
 from ..wait.settings import WaitSettings
 from ..wait.state import PollResult, WaitState
@@ -37,18 +37,18 @@ class SharedRounds(WaitOwner[Any]):
 
     Args:
         source: Asks for pages.
-        clock: Tells the time.
+        lifetime: Tells the time.
     """
 
-    def __init__(self, source: PageSource, clock: Clock) -> None:
+    def __init__(self, source: PageSource, lifetime: Lifetime) -> None:
         self.held: dict[TaskRef[Any], WaitState[Any]] = {}
         self._settings: dict[TaskRef[Any], WaitSettings] = {}
         self.settings_of: Callable[[TaskRef[Any]], WaitSettings] = self._settings.__getitem__
         self.is_paused: Callable[[], bool] = lambda: False
         self._sleepers: dict[TaskRef[Any], asyncio.Future[Decision[Any] | None]] = {}
-        self._new_rounds: Callable[[], Rounds[Any]] = partial(Rounds, source, clock, self)
+        self._new_rounds: Callable[[], Rounds[Any]] = partial(Rounds, source, lifetime, self)
         self._rounds: Rounds[Any] | None = None
-        self._clock = clock
+        self._lifetime = lifetime
         self._tasks: set[asyncio.Task[None]] = set()
 
     # What a wait calls.
@@ -96,13 +96,13 @@ class SharedRounds(WaitOwner[Any]):
         woken = asyncio.get_running_loop().create_future()
         self._sleepers[wait.ref] = woken
         try:
-            await self._clock.sleep_until(deadline_of(wait, settings) - LEAST_TIME_LEFT, woken)
+            await self._lifetime.sleep_until(deadline_of(wait, settings) - LEAST_TIME_LEFT, woken)
         finally:
             del self._sleepers[wait.ref]
             if wait.due < 0 and (group := self._group(wait.ref)) is not None:
                 group.release(wait)
         decision: Decision[Any] | None = woken.result()
-        return decision or go_on(wait, settings, self._clock.time())
+        return decision or go_on(wait, settings, self._lifetime.time())
 
     async def after_failure(
         self, wait: WaitState[Any], verdict: Verdict, decision: Decision[Any], deadline: float
@@ -132,11 +132,11 @@ class SharedRounds(WaitOwner[Any]):
         self._wake(wait, PollAt(moment))
 
     def go_on(self, wait: WaitState[Any]) -> None:
-        self._wake(wait, go_on(wait, self._settings[wait.ref], self._clock.time()))
+        self._wake(wait, go_on(wait, self._settings[wait.ref], self._lifetime.time()))
 
     def answer(self, wait: WaitState[Any], result: PollResult[Any], asked: float) -> None:
         settings = self._settings[wait.ref]
-        self._wake(wait, step(wait, settings, result, asked, self._clock.time()))
+        self._wake(wait, step(wait, settings, result, asked, self._lifetime.time()))
 
     def _wake(self, wait: WaitState[Any], decision: Decision[Any]) -> None:
         wait.due = math.inf
