@@ -497,6 +497,16 @@ def test_what_no_fleet_can_take_is_not_paid_for(
     assert service.emulator.requests == []
 
 
+def test_a_refused_key_leaves_no_fleet_behind(
+    elsewhere: Path, service: Service, invoke: Invoke, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The list of models comes first, and says that nothing will be submitted."""
+    monkeypatch.setenv("AITOEARN_API_KEY", "wrong")
+    made = invoke("generate", "image", "--model", "gpt-image-2", "--fleet", "a cat")
+    assert (made.status, service.emulator.created) == (4, [])
+    assert not elsewhere.exists()
+
+
 def test_ctrl_c_while_a_fleet_is_looked_for(
     service: Service, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -125,9 +125,11 @@ def places(outcome: Outcome[AnyTask]) -> list[str]:
     return results(outcome.task)
 
 
-def error_line(ref: TaskRef[AnyTask], error: Exception) -> str:
-    """Return what went wrong with a task, beginning with its name."""
+def error_line(ref: TaskRef[AnyTask] | None, error: Exception) -> str:
+    """Return what went wrong, beginning with the name of the task if it is about one."""
     message = reason(error)
+    if ref is None:
+        return message
     named = message if message.startswith((f"{ref} ", f"{ref}: ")) else f"{ref}: {message}"
     if isinstance(error, _DENIALS) and not _AN_ID.fullmatch(ref.id):
         return tr("{text}. An id has 24 hex digits").format(text=named)

@@ -13,9 +13,13 @@ from collections.abc import Callable, Coroutine, Generator
 from contextlib import contextmanager
 from typing import Any
 
+from aitoearn_async import AiToEarnError
+
 from ..language import tr
+from ..report import words
 from ..report.echo import echo_error, hush, unusable
 from ..report.exit_status import ExitStatus
+from ..report.snapshot import exit_status_of
 
 _STOPPING = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
 
@@ -41,6 +45,10 @@ def execute(
         status = asyncio.run(_until_told(work))
     except* KeyboardInterrupt:
         status = ExitStatus.INTERRUPTED
+    except* AiToEarnError as group:
+        error = _first(group)
+        echo_error(words.error_line(error.ref, error))
+        status = exit_status_of(error)
     except* BrokenPipeError:
         hush(sys.stdout)
     except* OSError as group:
@@ -82,9 +90,8 @@ def _handling(stop: Callable[..., None]) -> Generator[None]:
             signal.signal(number, handler)
 
 
-def _first(group: BaseExceptionGroup[OSError]) -> OSError:
-    error: BaseException = group
+def _first(group: BaseExceptionGroup[Any]) -> Any:
+    error: Any = group
     while isinstance(error, BaseExceptionGroup):
         error = error.exceptions[0]
-    assert isinstance(error, OSError)
     return error

@@ -13,7 +13,7 @@ from typing import Any
 import click
 import msgspec
 
-from aitoearn_async import AiToEarnError, AnyRef, AnyTask, Outcome, TaskRef, parse_ref
+from aitoearn_async import AnyRef, AnyTask, Outcome, TaskRef, parse_ref
 from aitoearn_async.fleet import Fleet, FleetError, FleetNotFoundError
 
 from ..files import ref_list
@@ -225,8 +225,5 @@ def _execute(
             advice = tr("add tasks first, or name the fleet with --fleet or AITOEARN_FLEET")
             echo_error(f"{error}; {advice}")
             return ExitStatus.USAGE
-        except AiToEarnError as error:
-            echo_error(str(error))
-            return ExitStatus.SERVICE
 
     return execute(explained(), stopped)

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Sequence
 
 import msgspec
 
-from aitoearn_async import AiToEarnError, AnyRef, AnyTask, Model, SkippedVideo
+from aitoearn_async import AnyRef, AnyTask, Model, SkippedVideo
 
 from ..language import tr
 from ..options.groups import ServiceOptions
@@ -24,12 +24,8 @@ _ROWS_A_TABLE = 100
 async def get(*, ref: AnyRef, service: ServiceOptions) -> ExitStatus:
     """Ask once how a task stands, and show it."""
     async with client_from(service) as client:
-        try:
-            with spinner(tr("asking …")):
-                task: AnyTask = await client.get(ref)
-        except AiToEarnError as error:
-            echo_error(words.error_line(ref, error))
-            return exit_status_of(error)
+        with spinner(tr("asking …")):
+            task: AnyTask = await client.get(ref)
     if service.as_json:
         echo(words.task_json(task))
     else:
@@ -80,9 +76,6 @@ async def videos(*, limit: int, page_size: int, service: ServiceOptions) -> Exit
                     show()
                 number += 1
                 task = None if number == limit else await anext(listed, None)
-        except AiToEarnError as error:
-            echo_error(words.reason(error))
-            return exit_status_of(error)
         finally:
             if rows:
                 show()
@@ -98,16 +91,18 @@ async def models(*, kind: str | None, service: ServiceOptions) -> ExitStatus:
         "video": client.video_models,
     }
     found: list[tuple[str, Model]] = []
-    status = ExitStatus.SUCCEEDED
-    async with client:
-        try:
+    try:
+        async with client:
             with spinner(tr("asking …")):
                 for name in asks if kind is None else [kind]:
                     found += [(name, model) for model in await asks[name]()]
-        except AiToEarnError as error:
-            echo_error(words.reason(error))
-            status = exit_status_of(error)
-    if service.as_json:
+    finally:
+        _print_models(found, as_json=service.as_json)
+    return ExitStatus.SUCCEEDED
+
+
+def _print_models(found: Sequence[tuple[str, Model]], *, as_json: bool) -> None:
+    if as_json:
         for name, model in found:
             echo(msgspec.json.encode({"for": name, "model": model}))
     elif on_terminal():
@@ -116,7 +111,6 @@ async def models(*, kind: str | None, service: ServiceOptions) -> ExitStatus:
     else:
         for name, model in found:
             echo("  ".join(filter(None, [name, model.name, words.accepts(model)])))
-    return status
 
 
 def _print_table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> None:

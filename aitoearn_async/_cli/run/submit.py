@@ -92,15 +92,15 @@ class _Submission:
         self._settings = settings
         self._fleet = fleet
         self._watch: Watch | None = None
-        self._notes: list[str] = []
+        self._note = tr("nothing was submitted")
 
     async def work(self) -> ExitStatus:
         async with self._client, contextlib.AsyncExitStack() as stack:
             try:
                 with spinner(tr("submitting …")) as say:
+                    check = await self._can_be_checked()
                     if self._fleet is not None:  # what cannot be kept is not paid for
                         await stack.enter_async_context(self._fleet)
-                    check = await self._can_be_checked()
                     ref = await self._submit(say, check=check)
             except (AiToEarnError, ValueError, OSError) as error:
                 note = "; " + tr("nothing was submitted") if isinstance(error, FleetError) else ""
@@ -115,7 +115,7 @@ class _Submission:
             self._name(ref)
         finally:  # whether or not its name can be written
             told = tr("{ref} was submitted, and may not be in the fleet: see `fleet add`")
-            self._notes = [told.format(ref=ref)]
+            self._note = told.format(ref=ref)
             status = await _added(fleet, ref)
         return status
 
@@ -153,14 +153,14 @@ class _Submission:
                 progress=lambda sent, size: say(words.uploading(sent, size)),
             )
         except asyncio.CancelledError as cancelled:
-            self._notes = getattr(cancelled, "__notes__", [])
+            if notes := getattr(cancelled, "__notes__", None):
+                self._note = in_option_names(" ".join(notes))
             raise
 
     def _name(self, ref: TaskRef[Any]) -> ExitStatus:
         named = msgspec.json.encode({"ref": str(ref), "state": "running"})
         # It is paid for, and named nowhere else: on stderr, where stdout cannot have it.
-        told = tr("submitted {ref}").format(ref=ref)
-        self._notes = [told]
+        self._note = told = tr("submitted {ref}").format(ref=ref)
         if sys.stdout is None:  # a shell has closed it (`>&-`)
             echo_error(told)
         try:
@@ -179,8 +179,7 @@ class _Submission:
         """Write whether there may be a task."""
         if self._watch is not None:
             return self._watch.interrupted()
-        note = in_option_names(" ".join(self._notes)) or tr("nothing was submitted")
-        echo_error(tr("interrupted; {note}").format(note=note))
+        echo_error(tr("interrupted; {note}").format(note=self._note))
         return ExitStatus.INTERRUPTED
 
 
