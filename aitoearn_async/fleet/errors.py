@@ -30,7 +30,7 @@ class FleetNotFoundError(FleetError):
 class FleetUnavailableError(FleetError):
     """The engine cannot be reached now, or is out of room. The same call may succeed later.
 
-    A worker and a reader go on trying. `add` and `status` raise it after a minute of trying.
+    A worker and a reader go on trying. `add` and `status` raise it after the fleet's `patience`.
     """
 
     transient: bool = True

@@ -31,8 +31,6 @@ if TYPE_CHECKING:
 
 _A_CHUNK = 5_000
 """Refs that are added in one transaction."""
-_PATIENCE = 60.0
-"""Seconds for which `add` and `status` go on trying."""
 _SECONDS_WHEN_CANCELLED = 5.0
 """Seconds for what has been read until then: each ref may be of a task that has been paid for."""
 _DAY = 86_400.0
@@ -107,6 +105,8 @@ class Fleet:
             from 1 to a day. The same for all members.
         keep: Seconds for which a ref is remembered whose outcome has been read: adding it again
             meanwhile adds nothing.
+        patience: Seconds for which entering this, `add` and `status` go on trying while the engine
+            cannot be reached.
         create: Make the fleet where there is none, when this is entered. False: raise
             `FleetNotFoundError`, and make nothing.
 
@@ -122,20 +122,24 @@ class Fleet:
         name: str = "fleet",
         lease: float = 15.0,
         keep: float = 7 * _DAY,
+        patience: float = 60.0,
         create: bool = True,
     ) -> None:
         if not _is_number(lease) or not _SHORTEST_LEASE <= lease <= _DAY:
             raise ValueError(f"lease={lease!r:.60}: give seconds, 1 or more, a day at most")
         if not _is_number(keep) or keep < 0:
             raise ValueError(f"keep={keep!r:.60}: give seconds, 0 or more")
+        if not _is_number(patience) or patience < 0:
+            raise ValueError(f"patience={patience!r:.60}: give seconds, 0 or more")
         self._ledger: Ledger = ledger_at(url, name, float(lease))
         self._keep = float(keep)
+        self._patience = float(patience)
         self._create = create
         self._process = 0  # that has it open
         self._workers: dict[asyncio.Event, asyncio.Event] = {}  # what stops each: when it has left
 
     async def __aenter__(self) -> Fleet:
-        await persist(lambda: self._ledger.open(create=self._create), _PATIENCE)
+        await persist(lambda: self._ledger.open(create=self._create), self._patience)
         self._process = os.getpid()
         return self
 
@@ -175,7 +179,7 @@ class Fleet:
         Raises:
             TypeError: `refs` is no iterable, or one of them is no ref.
             ValueError: One of them is text that names no task.
-            FleetUnavailableError: The engine could not be reached for a minute. What was added
+            FleetUnavailableError: The engine could not be reached for `patience`. What was added
                 until then is kept, and adding all of it again does no harm.
             FleetError: The engine cannot be used.
         """
@@ -221,7 +225,7 @@ class Fleet:
         return count
 
     async def _add(self, refs: list[str]) -> int:
-        return await persist(lambda: self._ledger.add(refs), _PATIENCE) if refs else 0
+        return await persist(lambda: self._ledger.add(refs), self._patience) if refs else 0
 
     async def work(
         self,
@@ -367,11 +371,11 @@ class Fleet:
         the time.
 
         Raises:
-            FleetUnavailableError: The engine could not be reached for a minute.
+            FleetUnavailableError: The engine could not be reached for `patience`.
             FleetError: The engine cannot be used.
         """
         self._check_open()
-        counts = await persist(self._ledger.counts, _PATIENCE)
+        counts = await persist(self._ledger.counts, self._patience)
         workers = [member for member in counts.members if member.kind is Kind.WORKER]
         rate = fleet_rate(workers)
         return FleetStatus(

@@ -236,6 +236,19 @@ def test_a_worker_says_where_it_makes_a_fleet(
         assert "stopped; the tasks it waited for are handed over" in worked.err
 
 
+@pytest.mark.parametrize("engine", ["postgresql", "redis"])
+def test_a_look_at_an_engine_that_is_not_there_says_so_at_once(
+    virtual: Service, invoke: Invoke, engine: str
+) -> None:
+    """Who waits at a prompt is not kept there for a minute."""
+    began = virtual.do(lambda: asyncio.get_running_loop().time())
+    looked = invoke("fleet", "status", "--fleet", f"{engine}://127.0.0.1:9/fleet")
+    assert (looked.status, looked.out) == (4, "")
+    assert "127.0.0.1:9 cannot be used now" in looked.err.replace("/fleet", "")
+    assert len(looked.err.splitlines()) == 1
+    assert virtual.do(lambda: asyncio.get_running_loop().time()) - began < 10
+
+
 def test_a_fleet_is_watched(virtual: Service, invoke: Invoke) -> None:
     """Each two seconds, until Ctrl-C."""
     invoke("fleet", "add", "image:1")

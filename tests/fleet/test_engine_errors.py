@@ -102,11 +102,12 @@ def test_a_bad_name_is_refused(name: Any) -> None:
     [
         *({"lease": 0.5}, {"lease": True}, {"lease": 1e300}, {"lease": 10**400}),
         *({"keep": -1}, {"keep": "7"}, {"keep": math.nan}, {"keep": 10**400}),
+        *({"patience": -1}, {"patience": None}, {"patience": math.nan}),
     ],
 )
 def test_bad_numbers_are_refused(numbers: dict[str, Any]) -> None:
     """With their name."""
-    with pytest.raises(ValueError, match=r"lease=|keep="):
+    with pytest.raises(ValueError, match=r"lease=|keep=|patience="):
         Fleet(**numbers)
 
 

@@ -164,7 +164,9 @@ def _line(outcome: Outcome[AnyTask]) -> str:
 
 def status(*, watch: bool, options: FleetReportOptions) -> ExitStatus:
     """Show how the fleet stands, once or again and again."""
-    fleet = _fleet(options, create=False)
+    # Who looks once wants to know now that the engine cannot be reached.
+    patience = {} if watch else {"patience": 0.0}
+    fleet = _fleet(options, create=False, **patience)
 
     async def work() -> ExitStatus:
         async with fleet:
@@ -205,8 +207,8 @@ class _Refs:
                 yield ref
 
 
-def _fleet(options: FleetOptions, *, create: bool = True) -> Fleet:
-    return fleet_from(options.url, name=options.name, lease=options.lease, create=create)
+def _fleet(options: FleetOptions, **more: Any) -> Fleet:
+    return fleet_from(options.url, name=options.name, lease=options.lease, **more)
 
 
 def _execute(
