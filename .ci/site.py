@@ -63,7 +63,12 @@ def build(stage: Path, language: str, version: str) -> Path:
         config = merged(config, changed)
         for page in (stage / "docs").rglob("*.md"):
             page.write_text(with_note(page.read_text("utf-8")), "utf-8")
-        shutil.copytree(ROOT / "docs" / language, stage / "docs", dirs_exist_ok=True)
+        translated = ROOT / "docs" / language
+        shutil.copytree(translated, stage / "docs", dirs_exist_ok=True)
+        for page in translated.rglob("*.md"):
+            name = page.relative_to(translated)
+            text = at_home(page.read_text("utf-8"), depth=len(name.parts) - 1)
+            (stage / "docs" / name).write_text(text, "utf-8")
         links = {"en": f"../../{version}/", TRANSLATED: "./"}
     for alternate in config["extra"]["alternate"]:
         alternate["link"] = links[alternate["lang"]]
@@ -79,6 +84,14 @@ def with_note(text: str) -> str:
     """A page that is shown in English, and says so below its heading."""
     note = "!!! note\n\n    本页暂时只有英文版。"
     return re.sub(r"^(# .+)$", rf"\1\n\n{note}", text, count=1, flags=re.MULTILINE)
+
+
+def at_home(text: str, *, depth: int) -> str:
+    """A translated page in the place of the English one, beside the pages that have no translation.
+
+    In a checkout it leads to these out of its own folder, one step further up.
+    """
+    return text.replace("](../" + "../" * depth, "](" + "../" * depth)
 
 
 def merged(base: Any, changed: Any) -> Any:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
+import runpy
 
 import pytest
 import yaml
 
 from .pages import ROOT
-from .translation import Pair, code, links, pairs, rows, sections, stale
+from .translation import Pair, code, links, links_to_files, pairs, rows, sections, stale
 
 each_pair = pytest.mark.parametrize("pair", pairs(), ids=lambda pair: pair.name)
 
@@ -27,6 +28,23 @@ def test_both_have_the_same_code(pair: Pair) -> None:
 @each_pair
 def test_both_lead_to_the_same_places(pair: Pair) -> None:
     assert links(pair.chinese) == links(pair.english)
+
+
+@each_pair
+def test_a_link_leads_to_the_translation_or_else_to_the_english_page(pair: Pair) -> None:
+    """In a checkout. The site has both in one place."""
+    translated = {other.english for other in pairs()[1:]}
+    for target in links_to_files(pair.chinese):
+        page = (pair.chinese.parent / target).resolve()
+        assert page.is_file(), target
+        assert page not in translated, f"{target} is there in Chinese"
+
+
+def test_the_site_has_the_translation_in_the_place_of_the_english_page() -> None:
+    text = "[one](save.md) [two](../faq.md) [three](../../how-to/many.md#x) [four](#y)"
+    at_home = runpy.run_path(str(ROOT / ".ci/site.py"))["at_home"]
+    assert at_home(text, depth=1) == text.replace("../../how-to", "../how-to")
+    assert at_home("[one](../how-to/many.md)", depth=0) == "[one](how-to/many.md)"
 
 
 @each_pair

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import re
 import sys
 from collections.abc import Iterator
@@ -71,10 +72,32 @@ def code(page: Path) -> list[tuple[str, str | None, str]]:
 
 
 def links(page: Path) -> list[str]:
-    """Where a page leads to, in order; the switch between the languages aside."""
-    text = _FENCED.sub("", page.read_text(encoding="utf-8"))
-    targets = [target.replace("docs/zh/", "docs/") for target in _LINK.findall(text)]
+    """Where a page leads to, in order; the switch between the languages aside.
+
+    An address as it is, a file from the top of the checkout, in whichever language.
+    """
+    targets = [_from_the_top(page, target) for target in _targets(page)]
     return [target for target in targets if not target.startswith("README")]
+
+
+def links_to_files(page: Path) -> list[str]:
+    """The files that a page leads to, as they stand there, but for their sections."""
+    return [target.partition("#")[0] for target in _targets(page) if _is_a_file(target)]
+
+
+def _targets(page: Path) -> list[str]:
+    return _LINK.findall(_FENCED.sub("", page.read_text(encoding="utf-8")))
+
+
+def _is_a_file(target: str) -> bool:
+    return not target.startswith(("https://", "#"))
+
+
+def _from_the_top(page: Path, target: str) -> str:
+    if not _is_a_file(target):
+        return target
+    path = os.path.normpath(page.parent / target)
+    return os.path.relpath(path, ROOT).replace("docs/zh/", "docs/")
 
 
 def rows(page: Path) -> list[int]:
