@@ -72,8 +72,10 @@ def build(stage: Path, language: str, version: str) -> Path:
         links = {"en": f"../../{version}/", TRANSLATED: "./"}
     for alternate in config["extra"]["alternate"]:
         alternate["link"] = links[alternate["lang"]]
-    for file in (*ROOT.glob("*.md"), ROOT / "aitoearn_async", ROOT / ".ci"):
-        (stage / file.name).symlink_to(file)
+    for page in ROOT.glob("*.md"):
+        (stage / page.name).write_text(among_the_pages(page.read_text("utf-8")), "utf-8")
+    for folder in (ROOT / "aitoearn_async", ROOT / ".ci"):
+        (stage / folder.name).symlink_to(folder)
     text = yaml.safe_dump(config, allow_unicode=True, sort_keys=False)
     (stage / "mkdocs.yml").write_text(text, encoding="utf-8")
     subprocess.run([sys.executable, "-m", "zensical", "build", "--strict"], cwd=stage, check=True)
@@ -92,6 +94,11 @@ def at_home(text: str, *, depth: int) -> str:
     In a checkout it leads to these out of its own folder, one step further up.
     """
     return text.replace("](../" + "../" * depth, "](" + "../" * depth)
+
+
+def among_the_pages(text: str) -> str:
+    """What the first page of the site takes from the README, which stands beside `docs/`."""
+    return text.replace("](docs/zh/", "](").replace("](docs/", "](")
 
 
 def merged(base: Any, changed: Any) -> Any:

@@ -11,6 +11,8 @@ import yaml
 from .pages import ROOT
 from .translation import Pair, code, links, links_to_files, pairs, rows, sections, stale
 
+SITE = runpy.run_path(str(ROOT / ".ci/site.py"))
+
 each_pair = pytest.mark.parametrize("pair", pairs(), ids=lambda pair: pair.name)
 
 
@@ -42,9 +44,18 @@ def test_a_link_leads_to_the_translation_or_else_to_the_english_page(pair: Pair)
 
 def test_the_site_has_the_translation_in_the_place_of_the_english_page() -> None:
     text = "[one](save.md) [two](../faq.md) [three](../../how-to/many.md#x) [four](#y)"
-    at_home = runpy.run_path(str(ROOT / ".ci/site.py"))["at_home"]
+    at_home = SITE["at_home"]
     assert at_home(text, depth=1) == text.replace("../../how-to", "../how-to")
     assert at_home("[one](../how-to/many.md)", depth=0) == "[one](how-to/many.md)"
+
+
+@pytest.mark.parametrize("name", ["README.md", "README.zh-CN.md"])
+def test_what_the_site_takes_from_the_readme_leads_to_its_pages(name: str) -> None:
+    text = SITE["among_the_pages"]((ROOT / name).read_text(encoding="utf-8"))
+    shown = "".join(re.findall(r"\[start:(\w+)\](.*?)\[end:\1\]", text, re.S)[-1])
+    targets = [target for target in re.findall(r"\]\(([^)#]+)", shown) if ":" not in target]
+    assert targets
+    assert all((ROOT / "docs" / target).is_file() for target in targets)
 
 
 @each_pair
