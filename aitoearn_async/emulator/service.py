@@ -208,7 +208,7 @@ class Service:
             content={**cost, "request": body},
             request=body,
             result=lambda: self._image_result(ref, given),
-            failure={"errorMessage": error_message},
+            failure=error_message,
             fields=fields or {},
         )
         return ref
@@ -275,7 +275,7 @@ class Service:
             content={"input": shown},
             request={"model": model, **shown} if request is None else request,
             result=lambda: {"videoUrl": self.media_url(ref) if video_url is None else video_url},
-            failure={"error": {"message": error_message}},
+            failure=error_message,
             fields=fields or {},
             provider_id=f"provider-{ref.id}",
         )

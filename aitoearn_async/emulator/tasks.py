@@ -10,13 +10,12 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 import msgspec
+from msgspec import UNSET, UnsetType
 
 from aitoearn_async import AnyRef, ImageRef, VideoRef
 
 from .dialects import UNKNOWN_TASK
-from .timeline import FAILURE_WORDS, SUCCESS_WORDS, StatusTimeline, log_status
-
-_NOTHING: Final[Mapping[str, Any]] = {}
+from .timeline import StatusTimeline, log_status
 
 Moment = Callable[[float], str]
 """Turns seconds on the event loop's clock into a date of the service, in ISO 8601."""
@@ -40,8 +39,8 @@ class StoredTask:
     """The stored request."""
     result: Callable[[], Mapping[str, Any]] = dict
     """Gives the fields of a success; they may name the server's own address."""
-    failure: Mapping[str, Any] = field(default_factory=dict[str, Any])
-    """The fields of a failure."""
+    failure: str = ""
+    """The reason of its failure, if it fails."""
     fields: Mapping[str, Any] = field(default_factory=dict[str, Any])
     """The fields that the test wants in its own answers, whatever the rest says."""
     type: str | None = None
@@ -81,9 +80,13 @@ class StoredTask:
         """Return the status word that the row shows at a moment."""
         return self.timeline.words[self.stage(now)]
 
+    def status(self, stage: int) -> str:
+        """Return `generating`, `success` or `failed`, whatever the word of a stage is."""
+        return log_status(self.timeline.words[stage])
+
     def running(self, now: float) -> bool:
         """Return whether the row shows neither success nor failure at a moment."""
-        return log_status(self.word(now)) == "generating"
+        return self.status(self.stage(now)) == "generating"
 
     def next_change(self) -> float:
         """Return the moment of the first change that the sweep has not seen yet."""
@@ -92,7 +95,21 @@ class StoredTask:
 
     def succeeded(self, now: float) -> bool:
         """Return whether the row shows a success at a moment."""
-        return self.word(now).lower() in SUCCESS_WORDS
+        return self.status(self.stage(now)) == "success"
+
+    def result_in(self, stage: int) -> Mapping[str, Any]:
+        """Return the fields of its result, which are there in a stage of success alone."""
+        return self.result() if self.status(stage) == "success" else {}
+
+    def failure_in(self, stage: int) -> str | UnsetType:
+        """Return the reason of its failure, which is there in a stage of failure alone."""
+        return self.failure if self.status(stage) == "failed" else UNSET
+
+    def duration(self, stage: int) -> int | UnsetType:
+        """Return the milliseconds that it took, which are there once it has ended."""
+        if self.status(stage) == "generating":
+            return UNSET
+        return round((self.changed(stage) - self.created) * 1000)
 
     def changed(self, stage: int) -> float:
         """Return the moment at which the row came to show a stage.
@@ -101,7 +118,7 @@ class StoredTask:
         provider's own moment.
         """
         begun = self.created + self.timeline.begins[stage]
-        running = log_status(self.timeline.words[stage]) == "generating"
+        running = self.status(stage) == "generating"
         if running or self.looked_at is None or self.channel == "volcengine":
             return begun
         return max(begun, self.looked_at)
@@ -121,56 +138,40 @@ def task_json(task: StoredTask, now: float, moment: Moment, *, echo: str | None 
 
 def document(task: StoredTask, stage: int, moment: Moment) -> dict[str, Any]:
     """Return the fields of the task's own route in one stage, in the service's order."""
-    word = task.timeline.words[stage]
     shape = _image if isinstance(task.ref, ImageRef) else _video
-    fields = shape(task, word, stage, moment) | dict(task.fields)
-    return _without_unset(fields)
+    return _without_unset({**shape(task, stage, moment), **task.fields})
 
 
-def _outcome(task: StoredTask, word: str) -> tuple[Mapping[str, Any], bool]:
-    """Return the fields that a word brings, and whether it ends the task."""
-    plain = word.lower()
-    if plain in SUCCESS_WORDS:
-        return task.result(), True
-    return (task.failure, True) if plain in FAILURE_WORDS else (_NOTHING, False)
-
-
-# An answer has its fields in the service's order, so each has a place, filled or not.
-_NO_RESULT: Final = dict.fromkeys(["response", "images", "errorMessage"], msgspec.UNSET)
-_NO_VIDEO: Final = dict.fromkeys(
-    ["videoUrl", "coverUrl", "mediaId", "groupId", "error"], msgspec.UNSET
-)
-
-
-def _image(task: StoredTask, word: str, stage: int, moment: Moment) -> dict[str, Any]:
-    outcome, ended = _outcome(task, word)
-    changed = task.changed(stage)
+def _image(task: StoredTask, stage: int, moment: Moment) -> dict[str, Any]:
+    result = task.result_in(stage)
     return {
         "logId": task.ref.id,
-        "status": word,
+        "status": task.timeline.words[stage],
         "startedAt": moment(task.created),
-        "duration": _milliseconds(changed - task.created) if ended else msgspec.UNSET,
+        "duration": task.duration(stage),
         **task.content,
-        **_NO_RESULT,
-        **outcome,
+        "response": result.get("response", UNSET),
+        "images": result.get("images", UNSET),
+        "errorMessage": task.failure_in(stage),
         "createdAt": moment(task.created),
-        "updatedAt": moment(changed),
+        "updatedAt": moment(task.changed(stage)),
     }
 
 
-def _video(task: StoredTask, word: str, stage: int, moment: Moment) -> dict[str, Any]:
-    outcome, ended = _outcome(task, word)
+def _video(task: StoredTask, stage: int, moment: Moment) -> dict[str, Any]:
+    ended, failure = task.status(stage) != "generating", task.failure_in(stage)
+    media = task.media if ended else {}
     return {
         "id": task.ref.id,
         "model": task.model,
-        "status": word,
+        "status": task.timeline.words[stage],
         **task.content,
-        **_NO_VIDEO,
-        **outcome,
-        **(task.media if ended else _NOTHING),
+        "videoUrl": task.result_in(stage).get("videoUrl", UNSET),
+        **{name: media.get(name, UNSET) for name in ("coverUrl", "mediaId", "groupId")},
+        "error": UNSET if failure is UNSET else {"message": failure},
         "submittedAt": moment(task.created),
         "startedAt": moment(task.created),
-        "finishedAt": moment(task.changed(stage)) if ended else msgspec.UNSET,
+        "finishedAt": moment(task.changed(stage)) if ended else UNSET,
     }
 
 
@@ -185,22 +186,19 @@ def log_json(task: StoredTask, now: float, moment: Moment) -> bytes:
 
 def _log_row(task: StoredTask, stage: int, moment: Moment) -> dict[str, Any]:
     """Return the fields of a log row: no prompt, no result, no error text."""
-    status = log_status(task.timeline.words[stage])
-    changed = task.changed(stage)
-    took = msgspec.UNSET if status == "generating" else _milliseconds(changed - task.created)
     fields = {
         "id": task.ref.id,
         "userId": task.account,
         "userType": "user",
-        "taskId": msgspec.UNSET if task.provider_id is None else task.provider_id,
+        "taskId": UNSET if task.provider_id is None else task.provider_id,
         "type": task.type or task.ref.kind,
         "model": task.model,
         "channel": task.channel,
-        "status": status,
+        "status": task.status(stage),
         "startedAt": moment(task.created),
-        "duration": took,
+        "duration": task.duration(stage),
         "createdAt": moment(task.created),
-        "updatedAt": moment(changed),
+        "updatedAt": moment(task.changed(stage)),
     }
     return _without_unset(fields)
 
@@ -208,20 +206,16 @@ def _log_row(task: StoredTask, stage: int, moment: Moment) -> dict[str, Any]:
 def draft_row(task: StoredTask, now: float, moment: Moment) -> dict[str, Any]:
     """Return the task as `/api/ai/draft-generation/…` shows it."""
     stage = task.stage(now)
-    word = task.timeline.words[stage]
-    status = log_status(word)
-    outcome = _outcome(task, word)[0]
-    if task.failing_code == UNKNOWN_TASK:  # since no result was ever stored
-        outcome = _NOTHING
-    error = outcome.get("errorMessage", outcome.get("error", _NOTHING).get("message"))
-    if isinstance(task.ref, VideoRef):
-        response = {**outcome, **task.media} if status == "success" and outcome else msgspec.UNSET
-    else:
-        response = outcome.get("response", msgspec.UNSET)
+    # A task that fails with this code is one whose end was never stored.
+    stored = task.failing_code != UNKNOWN_TASK
+    result = task.result_in(stage) if stored else {}
+    response = result.get("response", UNSET)
+    if isinstance(task.ref, VideoRef) and result:
+        response = {**result, **task.media}
     fields = {
         "id": task.ref.id,
-        "status": status,
-        "errorMessage": error if status == "failed" else msgspec.UNSET,
+        "status": task.status(stage),
+        "errorMessage": task.failure_in(stage) if stored else UNSET,
         "request": task.request,
         "response": response,
         "createdAt": moment(task.created),
@@ -230,31 +224,27 @@ def draft_row(task: StoredTask, now: float, moment: Moment) -> dict[str, Any]:
     return _without_unset(fields)
 
 
+_PROVIDER_WORDS: Final = {"generating": "running", "success": "succeeded", "failed": "failed"}
+
+
 def provider_document(task: StoredTask, now: float, seconds: Callable[[float], int]) -> Any:
     """Return the answer of `GET /api/ai/volcengine/video/{id}`: the provider's own words.
 
     The form is that of Volcengine Ark's `GET /contents/generations/tasks/{id}`.
     """
     stage = task.stage(now)
-    status = {"success": "succeeded", "failed": "failed"}.get(
-        log_status(task.timeline.words[stage]), "running"
-    )
-    outcome = _outcome(task, task.timeline.words[stage])[0]
-    fields: dict[str, Any] = {"id": task.provider_id, "model": task.model, "status": status}
-    if status == "succeeded":
-        fields["content"] = {"video_url": outcome.get("videoUrl")}
-    if status == "failed":
-        fields["error"] = {"code": "InvalidParameter", **outcome.get("error", _NOTHING)}
-    return {
-        **fields,
+    result, failure = task.result_in(stage), task.failure_in(stage)
+    fields = {
+        "id": task.provider_id,
+        "model": task.model,
+        "status": _PROVIDER_WORDS[task.status(stage)],
+        "content": {"video_url": result["videoUrl"]} if result else UNSET,
+        "error": UNSET if failure is UNSET else {"code": "InvalidParameter", "message": failure},
         "created_at": seconds(task.created),
         "updated_at": seconds(task.changed(stage)),
     }
-
-
-def _milliseconds(seconds: float) -> int:
-    return round(seconds * 1000)
+    return _without_unset(fields)
 
 
 def _without_unset(fields: dict[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in fields.items() if value is not msgspec.UNSET}
+    return {name: value for name, value in fields.items() if value is not UNSET}
