@@ -22,7 +22,8 @@ _.wait_all
 
 # Users read these.
 _.description
-_.exhausted  # of a batch's statistics
+_.exhausted  # of a batch's statistics, as is the next one
+_.pending
 _.expected_end
 _.group_id
 _.logo

@@ -9,7 +9,7 @@ import math
 from collections import deque
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from itertools import product
+from itertools import product, repeat
 from typing import Final, Literal
 
 from aitoearn_async import AnyRef
@@ -135,14 +135,6 @@ class Fault:
             yield f'stall is "head" or "body", not {self.stall!r}'
 
 
-@dataclass(slots=True)
-class _Pending:
-    """A fault that requests have yet to meet."""
-
-    fault: Fault
-    times: int | None
-
-
 FaultTarget = tuple[AnyRef | None, str | None, bool]
 """The requests that meet a fault: the task, the route, and whether files are asked for."""
 
@@ -151,11 +143,12 @@ class FaultQueues:
     """The faults that requests have yet to meet, in a queue for each target."""
 
     def __init__(self) -> None:
-        self._queues: dict[FaultTarget, deque[_Pending]] = {}
+        self._queues: dict[FaultTarget, deque[repeat[Fault]]] = {}
 
     def add(self, fault: Fault, target: FaultTarget, times: int | None) -> None:
         """Queue a fault up, to be met so many times; `None`: always."""
-        self._queues.setdefault(target, deque()).append(_Pending(fault, times))
+        met = repeat(fault) if times is None else repeat(fault, times)
+        self._queues.setdefault(target, deque()).append(met)
 
     def clear(self) -> None:
         """Forget all faults."""
@@ -166,11 +159,9 @@ class FaultQueues:
         if not self._queues:
             return None
         for target in product(dict.fromkeys((ref, None)), dict.fromkeys((route, None)), (media,)):
-            if queue := self._queues.get(target):
-                pending = queue[0]
-                if pending.times is not None:
-                    pending.times -= 1
-                    if not pending.times:
-                        queue.popleft()
-                return pending.fault
+            queue = self._queues.get(target)
+            while queue:
+                if (fault := next(queue[0], None)) is not None:
+                    return fault
+                queue.popleft()
         return None
