@@ -15,7 +15,7 @@ from multidict import CIMultiDict
 
 from aitoearn_async import VideoRef
 
-from . import dialects, lists, media, pictures, routes, uploads, wire
+from . import dialects, identifiers, lists, media, pictures, routes, uploads, wire
 from .creating import MOST_BYTES
 from .dialects import Answer, ErrorAnswer
 from .faults import Fault
@@ -51,7 +51,7 @@ def call_of(service: Service, route: Route, request: Request, fault: Fault | Non
 def _account(service: Service, request: Request) -> str:
     # The service joins repeated headers, and two keys joined are not a key.
     keys = request.headers.getall("X-Api-Key", [])
-    account = service.accounts.known(keys[0]) if len(keys) == 1 else None
+    account = service.accounts.get(keys[0]) if len(keys) == 1 else None
     return account or _NOBODY
 
 
@@ -127,7 +127,7 @@ def answer(service: Service, request: Request, fault: Fault | None) -> wire.Http
         return file
     request_id = request.headers.get("x-request-id", "")
     if not request_id or not request_id.isascii():
-        request_id = service.ids.request_id()
+        request_id = identifiers.request_id()
     said = _decide(service, request, fault)
     unrouted = said is _UNREAD or said is _TOO_LARGE
     body = _body(service, request, said, None if unrouted else request_id)
@@ -135,7 +135,7 @@ def answer(service: Service, request: Request, fault: Fault | None) -> wire.Http
     if not unrouted:
         headers["x-request-id"] = request_id
     headers["Content-Type"] = wire.JSON
-    if not service.dialect.validators:
+    if service.is_published:
         return wire.HttpResponse(body, 200, headers)
     headers["Access-Control-Allow-Origin"] = "*"
     headers["Keep-Alive"] = f"timeout={wire.KEEP_ALIVE:.0f}"

@@ -7,45 +7,9 @@ server speaks, where the two differ. Bytes out of plain data: no sockets, no clo
 from __future__ import annotations
 
 import http
-from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 
 import msgspec
-
-
-@dataclass(frozen=True)
-class Dialect:
-    """The differences between the two dialects."""
-
-    unknown: Mapping[str, int]
-    """Kind of task -> the code for an id that nobody knows."""
-    points: bool
-    """Image tasks say what they cost."""
-    validators: bool
-    """Answers carry an ETag, and 304 is spoken."""
-    image_words: frozenset[str] | None
-    """The status words an image task may have; `None`: any."""
-    unpublished_routes: bool
-    """The routes that no contract page describes are answered by default."""
-
-
-DIALECTS: Final = {
-    "published": Dialect(
-        unknown={"image": 12302, "video": 12302},
-        points=True,
-        validators=False,
-        image_words=frozenset(["generating", "success", "failed"]),
-        unpublished_routes=False,
-    ),
-    "observed": Dialect(
-        unknown={"image": 404, "video": 12302},
-        points=False,
-        validators=True,
-        image_words=None,
-        unpublished_routes=True,
-    ),
-}
 
 BAD_REQUEST: Final = 400
 UNAUTHORIZED: Final = 401

@@ -72,7 +72,8 @@ def _task(service: Service, call: Call) -> Answer:
         return tasks.task_json(task, call.now, service.moment, echo=echo)
     if ref is None or not OBJECT_ID.fullmatch(ref.id):
         return ErrorAnswer(dialects.MALFORMED_ID)
-    return ErrorAnswer(service.dialect.unknown[ref.kind])
+    no_image = isinstance(ref, ImageRef) and not service.is_published
+    return ErrorAnswer(dialects.NOT_FOUND if no_image else dialects.UNKNOWN_TASK)
 
 
 def _volcengine(service: Service, call: Call) -> Answer:

@@ -1,11 +1,10 @@
-"""The service without its sockets: its tasks, files, accounts, clock and pending faults.
+"""The service without its sockets: its tasks, files, accounts and pending faults.
 
 There is no timer per task, so ten thousand of them cost nothing until somebody asks.
 """
 
 from __future__ import annotations
 
-import asyncio
 import math
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
@@ -16,30 +15,23 @@ from typing import Any, Final, Literal, get_args
 from aitoearn_async import AnyRef, ImageRef, VideoRef
 
 from . import media
-from .calendar import Calendar
-from .dialects import DIALECTS, UNKNOWN_TASK, Dialect
+from .dialects import UNKNOWN_TASK
 from .faults import Fault, FaultQueues
-from .identifiers import Accounts, Identifiers, key_of
+from .identifiers import account_id, key_of, object_id
 from .models import CHANNELS, IMAGE_CHANNEL, channel_of, models_on
 from .names import PUBLISHED_ROUTES, ROUTE_NAMES, OtherType, check_name
 from .request import Request
 from .sweep import Process, VideoSweep
 from .task_table import TaskTable
 from .tasks import StoredTask
-from .timeline import Stage, StatusTimeline
+from .timeline import LOG_STATUSES, Stage, StatusTimeline
 from .uploads import Asset
+from .whereabouts import Whereabouts
 
 REFUSED: Final = "The provider refused the prompt."
-_WRONG_LOOP: Final = (
-    "this emulator listens on an event loop that is not running, so nobody would ever be"
-    " answered: the test runs on another loop than the fixture. With pytest-asyncio give"
-    " asyncio_default_fixture_loop_scope and asyncio_default_test_loop_scope the same value,"
-    ' best "function". With anyio\'s plugin, whose tests have a loop of their own, mark the'
-    " test with pytest.mark.asyncio, or start the Emulator in the test itself."
-)
 
 
-class Service:
+class Service(Whereabouts):
     """The emulator without its sockets; `Emulator` adds those, and says what the arguments are.
 
     Everything here can be called while it runs, from the event loop it runs in.
@@ -59,12 +51,13 @@ class Service:
         seconds_per_video: float = 0.003,
         seconds_per_answer: float = 0.0,
     ) -> None:
-        check_name("dialect", dialect, DIALECTS)
+        super().__init__(host, port, date)
+        check_name("dialect", dialect, ("observed", "published"))
         if channel is not None:
             check_name("channel", channel, CHANNELS)
         _check_seconds(sweep, seconds_per_video, seconds_per_answer)
-        self.dialect: Dialect = DIALECTS[dialect]
-        default = ROUTE_NAMES if self.dialect.unpublished_routes else PUBLISHED_ROUTES
+        self.is_published: bool = dialect == "published"
+        default = PUBLISHED_ROUTES if self.is_published else ROUTE_NAMES
         self.routes: set[str] = set(default if routes is None else routes)
         for route in self.routes:
             check_name("route", route, ROUTE_NAMES)
@@ -76,84 +69,22 @@ class Service:
         self.models: dict[str, list[dict[str, Any]]] = models_on(channel)
         self.process: Process = Process(seconds_per_answer)
         self.assets: dict[str, Asset] = {}
-        self.ids: Identifiers = Identifiers()
-        self.accounts: Accounts = Accounts(api_key)
+        self.accounts: dict[str, str] = {}
         self._api_key = api_key
+        self._account(api_key)
         self.upload_limit: int | None = None
         self.tasks: TaskTable = TaskTable()
         self.faults: FaultQueues = FaultQueues()
         self._timelines: dict[tuple[str, str | None], tuple[str | Stage, ...]] = {}
-        self._calendar = Calendar(date)
         self._sweep: VideoSweep | None = None
         if sweep is not None:
             videos = partial(self.tasks.of_kind, VideoRef)
             self._sweep = VideoSweep(sweep, seconds_per_video, self.process, videos)
-        self._loop: asyncio.AbstractEventLoop | None = None
-        self._starting = asyncio.Lock()
-        self._host = host
-        self._ports = [port, 0]
-
-    @property
-    def url(self) -> str:
-        """The API's origin, without a trailing slash. It stays the same over a restart.
-
-        Raises:
-            RuntimeError: It has never been started, or another event loop runs than the one it
-                listens on.
-        """
-        self._require_loop()
-        return self._origin(self._ports[0])
-
-    @property
-    def storage_url(self) -> str:
-        """The origin of the storage that files are uploaded to: another port of this machine.
-
-        Raises:
-            RuntimeError: It has never been started, or another event loop runs than the one it
-                listens on.
-        """
-        self._require_loop()
-        return self._origin(self._ports[1])
-
-    def _origin(self, port: int) -> str:
-        if not port:
-            raise RuntimeError("the emulator has no address before it is started")
-        host = f"[{self._host}]" if ":" in self._host else self._host
-        return f"http://{host}:{port}"
 
     @property
     def api_key(self) -> str:
         """The key that requests must carry. Each other key is an account of its own."""
         return self._api_key
-
-    # Time.
-
-    def now(self) -> float:
-        """Return the seconds on the event loop's clock.
-
-        Raises:
-            RuntimeError: No event loop is running, or not the one the emulator listens on.
-        """
-        self._require_loop()
-        return asyncio.get_running_loop().time()
-
-    def date(self, at: float) -> datetime:
-        """Return the date on the service's clock at a moment of the event loop's clock."""
-        return self._calendar.date(at)
-
-    def moment(self, at: float) -> str:
-        """Return that date as the service writes it."""
-        return self._calendar.moment(at)
-
-    def _require_loop(self) -> None:
-        """Raise where a loop runs that is not the one the emulator listens on."""
-        if self._loop is None or self._loop.is_running():
-            return
-        try:
-            asyncio.get_running_loop()
-        except RuntimeError:
-            return
-        raise RuntimeError(_WRONG_LOOP)
 
     def advance(self) -> None:
         """Let the sweep do what was due until now."""
@@ -198,7 +129,7 @@ class Service:
         ref = ImageRef(self.fresh_id() if id is None else id)
         body = {"model": "gpt-image-2", "prompt": "a cat"} if request is None else request
         given = images and [{"url": each} if isinstance(each, str) else each for each in images]
-        cost = {"points": points} if self.dialect.points else {}
+        cost = {"points": points} if self.is_published else {}
         self._add(
             ref,
             timeline or (("generating", 2.0), "success"),
@@ -308,11 +239,11 @@ class Service:
             RuntimeError: No event loop is running, or not the one the emulator listens on.
         """
         check_name("type", type, get_args(OtherType))
-        check_name("status", status, ("generating", "success", "failed"))
+        check_name("status", status, LOG_STATUSES)
         ref, timeline = ImageRef(self.fresh_id()), StatusTimeline([status])
         account = self._account(api_key)
         row = StoredTask(ref, timeline, self.now(), account, model, channel, type=type)
-        self.tasks.add_other(row)
+        self.tasks.add(row)
         return ref.id
 
     def _add(
@@ -324,7 +255,7 @@ class Service:
         self._check_words(ref.kind, *timeline.words)
         account = self._account(api_key)
         task = StoredTask(ref, timeline, created=now, account=account, **facts)
-        epoch = self._calendar.epoch(now)  # the date begins to run on here, if it does not yet
+        epoch = self.epoch(now)
         if self._sweep is not None:
             self._sweep.start(now, epoch)
             task.looked_at = now if isinstance(ref, VideoRef) else None
@@ -475,17 +406,20 @@ class Service:
         self.faults.clear()
 
     def _account(self, api_key: str | None) -> str:
-        return self.accounts.of(self._api_key if api_key is None else api_key)
+        """Return the id of the account of a key, which is made if there is none."""
+        key = self._api_key if api_key is None else api_key
+        if not key:
+            raise ValueError("the key must not be empty")
+        return self.accounts.setdefault(key, account_id(len(self.accounts) + 1))
 
     def fresh_id(self) -> str:
         """Return an id for a new row."""
-        return self.ids.object_id(self.date(self.now()))
+        return object_id(self.date(self.now()))
 
     def _check_words(self, kind: str, *words: str) -> None:
-        known = self.dialect.image_words
-        if known is not None and kind == "image":
+        if self.is_published and kind == "image":
             for word in words:
-                check_name("published image status", word, known)
+                check_name("published image status", word, LOG_STATUSES)
 
 
 def _check_seconds(sweep: float | None, *others: float) -> None:

@@ -5,7 +5,6 @@ Ids are alike in either case of their hex digits. What a row shows is in `tasks`
 
 from __future__ import annotations
 
-import heapq
 from collections.abc import Iterator
 
 from aitoearn_async import AnyRef
@@ -18,26 +17,21 @@ class TaskTable:
     """All rows, in the order they were added."""
 
     def __init__(self) -> None:
-        self._tasks: dict[AnyRef, StoredTask] = {}
-        self._others: list[StoredTask] = []
+        self._rows: dict[AnyRef | StoredTask, StoredTask] = {}
 
     def __len__(self) -> int:
-        return len(self._tasks)
+        return sum(row.is_task for row in self._rows.values())
 
     def __getitem__(self, ref: AnyRef) -> StoredTask:
-        return self._tasks[key_of(ref)]
+        return self._rows[key_of(ref)]
 
     def get(self, ref: AnyRef) -> StoredTask | None:
         """Return the task of this ref, if there is one."""
-        return self._tasks.get(key_of(ref))
+        return self._rows.get(key_of(ref))
 
-    def add(self, task: StoredTask) -> None:
-        """Add a task, whose id must be free."""
-        self._tasks[key_of(task.ref)] = task
-
-    def add_other(self, row: StoredTask) -> None:
-        """Add a row that stands in the logs alone."""
-        self._others.append(row)
+    def add(self, row: StoredTask) -> None:
+        """Add a row. The id of a task must be free, and none finds what is no task."""
+        self._rows[key_of(row.ref) if row.is_task else row] = row
 
     def remove(self, ref: AnyRef) -> None:
         """Forget a task.
@@ -45,17 +39,17 @@ class TaskTable:
         Raises:
             KeyError: There is no such task.
         """
-        del self._tasks[key_of(ref)]
+        del self._rows[key_of(ref)]
 
     def of_kind(self, kind: type[AnyRef]) -> Iterator[StoredTask]:
         """Return all tasks of a kind, oldest first."""
-        return (task for task in self._tasks.values() if isinstance(task.ref, kind))
+        rows = self._rows.values()
+        return (row for row in rows if row.is_task and isinstance(row.ref, kind))
 
     def newest(self, account: str) -> Iterator[StoredTask]:
         """Return all tasks of an account, newest first."""
-        return (task for task in reversed(self._tasks.values()) if task.account == account)
+        return (row for row in self.logged(account) if row.is_task)
 
     def logged(self, account: str) -> Iterator[StoredTask]:
         """Return all rows in the logs of an account, newest first."""
-        others = (row for row in reversed(self._others) if row.account == account)
-        return heapq.merge(self.newest(account), others, key=lambda row: -row.created)
+        return (row for row in reversed(self._rows.values()) if row.account == account)

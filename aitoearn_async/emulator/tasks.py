@@ -44,7 +44,7 @@ class StoredTask:
     fields: Mapping[str, Any] = field(default_factory=dict[str, Any])
     """The fields that the test wants in its own answers, whatever the rest says."""
     type: str | None = None
-    """The type of its row in the logs, where that is none of a task."""
+    """The type of its row in the logs, where it is no task."""
     provider_id: str | None = None
     """The id at the provider, for videos."""
     looked_at: float | None = None
@@ -65,6 +65,11 @@ class StoredTask:
     """The JSON of one stage: an echoed source image makes it megabytes."""
     encoded_log: tuple[object, bytes] | None = None
     """The JSON of its log row in one stage, of which a page has a thousand."""
+
+    @property
+    def is_task(self) -> bool:
+        """Return whether it is a task, and no other row of the logs."""
+        return self.type is None
 
     @property
     def request_bytes(self) -> int:

@@ -18,6 +18,8 @@ SUCCESS_WORDS = frozenset(["success", "succeeded", "succeed", "completed", "done
 FAILURE_WORDS = frozenset(
     ["failed", "failure", "fail", "error", "cancelled", "canceled", "expired"]
 )
+LOG_STATUSES = frozenset(["generating", "success", "failed"])
+"""The status words of the logs, for both kinds, and of images in the published contract."""
 _SLACK = 1e-6
 """Sums of floats, and timers that fire early, land just before a change that is due."""
 
