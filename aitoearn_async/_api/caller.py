@@ -12,7 +12,7 @@ import math
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, nullcontext
 from functools import partial
-from typing import Generic, TypeVar
+from typing import TypeVar
 
 import msgspec
 
@@ -28,7 +28,6 @@ from ..contract.envelope import Envelope, LateDecoder, Malformed, decode
 from ..contract.refusal import Refusal, refusal
 from ..errors import (
     AiToEarnError,
-    ApiError,
     AuthenticationError,
     ConnectionFailedError,
     NotAskedError,
@@ -48,13 +47,6 @@ _BEHIND_ANOTHER = (
     "not sent, because another request of this client for the same video, or a page of videos, was "
     "not answered in time"
 )
-
-
-class ReadResponse(msgspec.Struct, Generic[T], frozen=True):
-    """A response, and what it says."""
-
-    result: T | Verdict
-    response: Response | TransportError
 
 
 class ApiCaller:
@@ -87,7 +79,7 @@ class ApiCaller:
         self._key_refusals = 0  # times that the key was refused since the last good answer
 
     def request_id(self) -> str:
-        """Return an id for one request that is no poll."""
+        """Return an id that no other request has."""
         return f"{self.http.id_prefix}-x{next(self._numbers)}"
 
     def path_past_caches(self, path: str) -> str:
@@ -135,7 +127,7 @@ class ApiCaller:
                 if not is_its_turn:
                     return self.no_turn(path)
                 answer = await self.ask(path, decoder, deadline, data=data, is_list=is_list)
-            result = answer.result
+            result = answer[0]
             if final is not None and isinstance(result, Verdict) and final(result.error):
                 return msgspec.structs.replace(result, retry=False)
             return result
@@ -177,8 +169,8 @@ class ApiCaller:
         *,
         data: bytes | None = None,
         is_list: bool = False,
-    ) -> ReadResponse[T]:
-        """Send one request, once, read its response, and get another key if it is refused.
+    ) -> tuple[T | Verdict, Response | TransportError]:
+        """Send one request, once. Return what comes of it, and its response.
 
         Args:
             path: The path, with its query.
@@ -188,29 +180,43 @@ class ApiCaller:
             is_list: It is a page of a list: no cache may answer, and what it says of when to ask
                 again is kept.
         """
-        request_id = self.request_id()
-        method, body = ("GET", None) if data is None else ("POST", RequestBody(data))
         sent = self.path_past_caches(path) if is_list else path
-        response = await self.http.send(method, sent, request_id, deadline, body=body)
-        question = self.question(path, partial(decode, decoder=decoder), request_id)
-        result = self.read(response, question)
+        question = self.question(sent, partial(decode, decoder=decoder))
+        question.body = None if data is None else RequestBody(data)
+        response = await self.http.send(question, deadline)
+        result = await self.settle(response, question, deadline)
         if is_list and isinstance(response, Response):
             rest = result.delay if isinstance(result, Verdict) else response.retry_after
             if rest is not None:
-                self._resting[path.partition("?")[0]] = self.lifetime.time() + longer(rest)
-        if isinstance(result, Verdict):
-            result = await self.http.credentials.refresh_if_rejected(result, response, deadline)
-        return ReadResponse(result, response)
+                self._resting[question.route] = self.lifetime.time() + longer(rest)
+        return result, response
 
     def question(
         self,
-        subject: str,
+        path: str,
         decode: Callable[[bytes], Envelope[T] | Refusal | Malformed],
-        request_id: str,
+        request_id: str | None = None,
     ) -> Question[T]:
-        """Return what is asked by a call that is no poll, whatever the query of its path."""
-        # One page that fails says nothing of the service.
-        return Question(subject.partition("?")[0], request_id, decode, self.http.id_prefix)
+        """Return the question of a call that is no poll. One page that fails is not all of them.
+
+        Args:
+            path: The path, with its query.
+            decode: Decodes the body.
+            request_id: The id of the request; None for a new one.
+        """
+        route = path.partition("?")[0]
+        if request_id is None:
+            request_id = self.request_id()
+        return Question(path=path, route=route, request_id=request_id, subject=route, decode=decode)
+
+    async def settle(
+        self, response: Response | TransportError, question: Question[T], deadline: float
+    ) -> T | Verdict:
+        """Read a response, and get another key if this one is refused."""
+        result = self.read(response, question)
+        if isinstance(result, Verdict):
+            return await self.http.credentials.refresh_if_rejected(result, response, deadline)
+        return result
 
     def read(self, response: Response | AiToEarnError, question: Question[T]) -> T | Verdict:
         """Return what a response says, and tell the monitor of it."""
@@ -246,36 +252,24 @@ class ApiCaller:
         self.http.monitor.record_success(response.admission, response.sent, subject)
 
     def _read(self, response: Response, question: Question[T]) -> T | AiToEarnError:
-        request_id = question.request_id
-        if not 200 <= response.status < 300:
-            no = refusal(response.body)
-            if no is None:
-                return rejected(response, request_id, self.http)
-            return self._refused(no, response, question)
-        result = question.decode(response.body)
-        if isinstance(result, Envelope):
-            why = question.stray(result)
-            return result.data if why is None else self._stray(why, response, request_id)
+        request_id, is_good = question.request_id, 200 <= response.status < 300
+        result = question.decode(response.body) if is_good else refusal(response.body)
+        if result is None or isinstance(result, Malformed):
+            if result is not None and result.is_json:
+                return broken(result, response, request_id, self.http)
+            return rejected(response, request_id, self.http)
+        if (why := question.stray(result)) is not None:
+            return self._stray(why, response, request_id)
         if isinstance(result, Refusal):
-            return self._refused(result, response, question)
-        if result.is_json:
-            return broken(result, response, request_id, self.http)
-        return rejected(response, request_id, self.http)
-
-    def _refused(
-        self, no: Refusal, response: Response, question: Question[T]
-    ) -> ApiError | TransportError:
-        why = question.stray(no)
-        if why is None:
-            return refused(no, response, question.request_id, self.http)
-        stray = self._stray(why, response, question.request_id)
-        # Whoever it is for, whoever says it: it is this address that wants to be left alone.
-        stray.retry_after = response.retry_after
-        return stray
+            return refused(result, response, request_id, self.http)
+        return result.data
 
     def _stray(self, why: str, response: Response, request_id: str) -> UnexpectedResponseError:
         self.http.drop(response)
-        return UnexpectedResponseError(f"{why}, not ours", request_id, 200, label="stray answer")
+        # Whoever it is for, whoever says it: it is this address that wants to be left alone.
+        rest, label = response.retry_after, "stray answer"
+        text = f"{why}, not ours"
+        return UnexpectedResponseError(text, request_id, 200, label=label, retry_after=rest)
 
     def no_turn(self, subject: str) -> Verdict:
         """Return the verdict on a request that has not got its turn among those for videos."""

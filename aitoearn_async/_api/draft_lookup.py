@@ -60,13 +60,9 @@ class DraftLookup:
         """Return the task, if its draft shows that it has ended."""
         if self._is_missing:
             return None
-        path = DRAFT.format(id=ref.id)
-        request_id = self._caller.request_id()
-        response = await self._caller.http.send(
-            "GET", path, request_id, deadline, route=DRAFT.partition("{")[0]
-        )
-        question = self._caller.question(ref.id, _decode, request_id)
-        result = self._caller.read(response, question)
+        question = self._caller.question(DRAFT.format(id=ref.id), _decode)
+        question.route, question.subject = DRAFT.partition("{")[0], ref.id
+        result = self._caller.read(await self._caller.http.send(question, deadline), question)
         if not isinstance(result, Verdict):
             return task_of(ref, result)
         no = result.error

@@ -6,7 +6,6 @@ often, is not known here.
 
 from __future__ import annotations
 
-import itertools
 import logging
 import sys
 from collections.abc import Awaitable, Callable, Coroutine
@@ -20,7 +19,7 @@ from .._polling.wait.state import OWED, PollResult, WaitState
 from .._transport.response import Response
 from .._verdict import Verdict
 from ..contract.endpoints import ENDPOINTS, Endpoint
-from ..contract.envelope import Codec, decode_head, decode_task
+from ..contract.envelope import decode_head, decode_task
 from ..contract.refusal import refusal
 from ..contract.status import is_known
 from ..contract.tasks import AnyRef, Task, TaskRef
@@ -55,11 +54,9 @@ class Poller:
         self._turns = turns
         self._http = caller.http
         self._monitor = caller.http.monitor
-        self._id_prefix = caller.http.id_prefix
-        self._numbers = itertools.count(1)
         self._seen_words: set[str] = set()
         self._conditional = ConditionalPolls(caller.lifetime)
-        self._check = RefusalCheck(caller.http.id_prefix, caller.http.credentials.shown)
+        self._check = RefusalCheck(caller.http.credentials.shown)
         self._cache = CacheWatch()
         self._drafts = drafts
 
@@ -102,37 +99,29 @@ class Poller:
     async def _ask_now(
         self, ref: TaskRef[T], endpoint: Endpoint[T], deadline: float
     ) -> T | Verdict:
-        question = self._question(ref, self._fresh_id(), endpoint.codec, is_fresh=True)
-        path, route, request_id = self._path(ref, endpoint), endpoint.path, question.request_id
-        response = await self._http.send("GET", path, request_id, deadline, route=route)
+        question = self._question(ref, self._caller.request_id(), endpoint)
+        question.is_fresh = True
+        response = await self._http.send(question, deadline)
         result = self._read(question, response)
         if isinstance(result, Verdict) or result.stored:
-            result = await self._read_past(question, result, response, path, route, deadline)
+            result = await self._read_past(question, result, response, deadline)
         if isinstance(result, Verdict):
             return result
         assert result.task is not None
         return result.task
 
-    def _path(self, ref: TaskRef[T], endpoint: Endpoint[T]) -> str:
+    def _question(self, ref: TaskRef[T], request_id: str, endpoint: Endpoint[T]) -> PollQuestion[T]:
         path = endpoint.path + ref.id
-        return self._caller.path_past_caches(path) if self._cache.is_seen else path
-
-    def _question(
-        self, ref: TaskRef[T], request_id: str, codec: Codec[T], *, is_fresh: bool = False
-    ) -> PollQuestion[T]:
         return PollQuestion(
-            ref.id,
-            request_id,
-            partial(decode_task, codec=codec),
-            self._id_prefix,
+            path=self._caller.path_past_caches(path) if self._cache.is_seen else path,
+            route=endpoint.path,
+            request_id=request_id,
+            subject=ref.id,
+            decode=partial(decode_task, codec=endpoint.codec),
             ref=ref,
-            id_of=codec.id_of,
+            codec=endpoint.codec,
             check=self._check,
-            is_fresh=is_fresh,
         )
-
-    def _fresh_id(self) -> str:
-        return f"{self._id_prefix}-{next(self._numbers)}"
 
     def poll(
         self, wait: WaitState[T], deadline: float
@@ -150,23 +139,22 @@ class Poller:
     async def _poll_now(
         self, wait: WaitState[T], endpoint: Endpoint[T], deadline: float
     ) -> PollResult[T] | Verdict:
-        ref, path = wait.ref, self._path(wait.ref, endpoint)
+        ref = wait.ref
         # The final poll reads the task whole, for the error of a wait that is given up.
         is_final = wait.final_poll_for is not None and wait.final_poll_for != OWED
         is_check = not is_final and wait.status is not None and self._conditional.is_check_due()
         known = None if is_final or is_check else wait.status
         # All polls of a wait have the same: it is part of the response's bytes, and so of its ETag.
-        request_id = f"{self._id_prefix}-{ref.id}"
+        request_id = f"{self._http.id_prefix}-{ref.id}"
         etag = self._conditional.etag_for(wait.validator) if known is not None else None
         if is_final or is_check or wait.last_error is not None:
             # A poll that confirms another one must not be answered by a copy of its answer.
-            request_id, etag = self._fresh_id(), None
-        route = endpoint.path
-        response = await self._http.send(
-            "GET", path, request_id, deadline, route=route, etag=etag, is_final=is_final
-        )
+            request_id, etag = self._caller.request_id(), None
+        question = self._question(ref, request_id, endpoint)
+        question.etag, question.is_final = etag, is_final
+        response = await self._http.send(question, deadline)
         if isinstance(response, Response) and known is not None:
-            if self._is_unchanged(wait, known, endpoint, response, etag):
+            if self._is_unchanged(wait, known, question, response):
                 return PollResult(
                     known,
                     None,
@@ -178,11 +166,11 @@ class Poller:
                 )
             if response.status == 304 and etag is not None:
                 # It is unchanged since another response than ours: that says nothing.
-                response = await self._http.send("GET", path, request_id, deadline, route=route)
-        question = self._question(ref, request_id, endpoint.codec)
+                question.etag = None
+                response = await self._http.send(question, deadline)
         result = self._read(question, response)
         if isinstance(result, Verdict) or result.stored:
-            result = await self._read_past(question, result, response, path, route, deadline)
+            result = await self._read_past(question, result, response, deadline)
         if isinstance(result, Verdict):
             settled = await self._drafts.look_up_if_due(ref, result, deadline)
             return result if settled is None else PollResult(sys.intern(settled.status), settled)
@@ -203,8 +191,6 @@ class Poller:
         question: PollQuestion[T],
         result: PollResult[T] | Verdict,
         response: Response | TransportError,
-        path: str,
-        route: str,
         deadline: float,
     ) -> PollResult[T] | Verdict:
         """Return the result of a poll that a cache has answered, or that has been refused.
@@ -213,14 +199,14 @@ class Poller:
         that this takes, a cache's answer is better than none.
         """
         result = await self._refreshed(result, response, deadline)
-        plain = route + question.ref.id
-        is_plain = path == plain
+        plain = question.route + question.ref.id
+        is_plain = question.path == plain
         is_copy = isinstance(result, PollResult) and result.stored
         if not (is_copy if is_plain else _is_refused(question, result, response)):
             return result
-        other = self._caller.path_past_caches(plain) if is_plain else plain
-        again = await self._http.send("GET", other, question.request_id, deadline, route=route)
-        question.is_copy = None
+        question.path = self._caller.path_past_caches(plain) if is_plain else plain
+        question.etag, question.is_copy = None, None
+        again = await self._http.send(question, deadline)
         second = await self._refreshed(self._read(question, again), again, deadline)
         return result if is_plain and _is_refused(question, second, again) else second
 
@@ -235,12 +221,11 @@ class Poller:
         self,
         wait: WaitState[T],
         known: str,
-        endpoint: Endpoint[T],
+        question: PollQuestion[T],
         response: Response,
-        etag: str | None,
     ) -> bool:
         """Return whether a response says what the wait knows, and no more."""
-        ref = wait.ref
+        ref, etag = question.ref, question.etag
         if response.is_stored:
             self._cache.note(response)
         if response.status == 304 and etag is not None:
@@ -252,7 +237,7 @@ class Poller:
         else:
             try:
                 is_good = response.status == 200
-                head = decode_head(response.body, endpoint.codec) if is_good else None
+                head = decode_head(response.body, question.codec) if is_good else None
             except MemoryError:
                 return False
             if head is None or head.status != known or not is_for(ref, head.id):

@@ -12,12 +12,11 @@ import logging
 from collections.abc import Callable
 from typing import Any, Generic, TypeVar
 
-import msgspec
-
 from .._net.headers import stored_by
 from .._runtime.bounded_dict import BoundedDict
+from .._transport.request import OutgoingRequest
 from .._transport.response import Response
-from ..contract.envelope import Envelope, Malformed
+from ..contract.envelope import Codec, Envelope, Malformed
 from ..contract.refusal import Refusal, id_text
 from ..contract.tasks import Task, TaskRef
 
@@ -37,13 +36,11 @@ class RefusalCheck:
     is a copy of the first, which the same timestamp shows.
 
     Args:
-        id_prefix: The beginning of all request ids of this client.
         shown: Makes text from outside fit to be shown.
     """
 
-    def __init__(self, id_prefix: str, shown: Callable[[str], str]) -> None:
+    def __init__(self, shown: Callable[[str], str]) -> None:
         self.shown = shown
-        self._id_prefix = id_prefix
         self._echoes = False
         self._doubted: BoundedDict[TaskRef[Any], Refusal] = BoundedDict(_MOST_REMEMBERED)
 
@@ -55,7 +52,7 @@ class RefusalCheck:
             self._echoes = True
             return False
         text = id_text(echoed)
-        is_ours = text is not None and text.startswith(self._id_prefix)
+        is_ours = text is not None and is_of_one_client(text, sent)
         # The ids of polls end so in all clients: this answer was made for another client.
         is_anothers = text is not None and text.endswith(f"-{ref.id}")
         is_foreign = is_ours or is_anothers or (self._echoes and text is not None)
@@ -66,7 +63,7 @@ class RefusalCheck:
         """Return why a refusal is not believed; None if it is."""
         if refusal.request_id in (None, sent):
             return None
-        is_ours = (refusal.request_id or "").startswith(self._id_prefix)
+        is_ours = is_of_one_client(refusal.request_id or "", sent)
         if not is_ours and not self._echoes:
             return None
         doubted = self._doubted.get(ref)
@@ -76,17 +73,14 @@ class RefusalCheck:
         return "the refusal is for another request"
 
 
-class Question(msgspec.Struct, Generic[D]):
-    """A question that was asked: its response is read with it."""
+class Question(OutgoingRequest, Generic[D], kw_only=True):
+    """A request, and what its response is read with."""
 
     subject: str
     """The task or the path that trouble may be about. With one alone, it says nothing of the
     service."""
-    request_id: str
     decode: Callable[[bytes], Envelope[D] | Refusal | Malformed]
     """Decodes a body."""
-    id_prefix: str
-    """The beginning of all request ids of the client."""
 
     def stray(self, result: Envelope[D] | Refusal) -> str | None:
         """Return why a response is for another request; None if it is not.
@@ -96,7 +90,7 @@ class Question(msgspec.Struct, Generic[D]):
         if result.request_id == self.request_id:
             return None
         echoed = id_text(result.request_id)
-        is_other = echoed is not None and echoed.startswith(self.id_prefix)
+        is_other = echoed is not None and is_of_one_client(echoed, self.request_id)
         return "the answer is for another request" if is_other else None
 
 
@@ -104,8 +98,7 @@ class PollQuestion(Question[T], kw_only=True):
     """The question of a poll, and what is learned of its response while that is read."""
 
     ref: TaskRef[T]
-    id_of: Callable[[T], str]
-    """Returns the id that an answer echoes."""
+    codec: Codec[T]
     check: RefusalCheck
     is_fresh: bool = False
     """No request before had the same id."""
@@ -115,7 +108,7 @@ class PollQuestion(Question[T], kw_only=True):
     def stray(self, result: Envelope[T] | Refusal) -> str | None:
         if isinstance(result, Refusal):
             return self.check.stray(self.ref, self.request_id, result)
-        echoed = self.id_of(result.data)
+        echoed = self.codec.id_of(result.data)
         if not is_for(self.ref, echoed):
             return f"the answer is for the task {self.check.shown(echoed)!r:.60}"
         if self.check.note_good(self.ref, self.request_id, result.request_id):
@@ -123,6 +116,11 @@ class PollQuestion(Question[T], kw_only=True):
         elif self.is_fresh and result.request_id == self.request_id:
             self.is_copy = False
         return None
+
+
+def is_of_one_client(one: str, other: str) -> bool:
+    """Return whether a request id is of the client that made the other one: it begins alike."""
+    return one.startswith(other.partition("-")[0])
 
 
 def is_for(ref: TaskRef[Any], echoed: str) -> bool:

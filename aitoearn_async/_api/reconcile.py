@@ -46,7 +46,7 @@ _MOST_RECEIPTS = 10_000
 _receipts: BoundedDict[tuple[str, TaskRef[Any]], None] = BoundedDict(_MOST_RECEIPTS)
 """The latest tasks that clients of this process got by submits, or found: none of them is another
 submit's."""
-_Likeness = tuple[str, str, str, str]
+_Likeness = tuple[str, type[TaskRef[Any]], str, str]
 _under_way: dict[object, _Likeness] = {}
 """The submits of clients of this process that have no answer yet: the service, and what makes two
 of them look alike in the logs."""
@@ -149,7 +149,7 @@ class SubmitReconciler:
             del _under_way[token]
 
     def _likeness(self, request: TaskRequest[Any]) -> _Likeness:
-        return self._service, request.kind, request.model, request.prompt
+        return self._service, request.ref_type, request.model, request.prompt
 
     async def look(
         self, request: TaskRequest[Any], sent: Moment, deadline: float
@@ -205,7 +205,7 @@ class SubmitReconciler:
     ) -> tuple[LogPage | AiToEarnError, datetime | None]:
         path = LOGS.format(kind=kind, page=1, size=size)
         answer = await self._caller.ask(path, log_decoder, deadline, is_list=True)
-        result, response = answer.result, answer.response
+        result, response = answer
         if isinstance(result, Verdict):
             error = result.error
             self._is_missing = isinstance(error, ApiError) and error.code == _NO_ROUTE

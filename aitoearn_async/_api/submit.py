@@ -125,7 +125,7 @@ class Submitter:
         if self._http.monitor.state is not BreakerState.OPEN:
             return None
         answer = await self._caller.ask(row.catalog.path, entries_decoder, deadline)
-        verdict = answer.result
+        verdict = answer[0]
         return verdict if isinstance(verdict, Verdict) and is_trouble(verdict.error) else None
 
     async def _attempt(
@@ -133,12 +133,14 @@ class Submitter:
     ) -> R | Verdict:
         if not self._http.monitor.all_well and (down := await self._probe(row, deadline)):
             return down
-        request_id, at, body = self._caller.request_id(), datetime.now(UTC), RequestBody(data)
+        question = self._caller.question(row.path, row.decode)
+        # Each submit is a subject of its own: two that are refused are two signs of trouble.
+        question.subject = request_id = question.request_id
+        at, body = datetime.now(UTC), RequestBody(data)
+        question.body = body
         try:
             with self._reconciler.under_way(request):
-                response = await self._http.send("POST", row.path, request_id, deadline, body=body)
-            # Each submit is a subject of its own: two that are refused are two signs of trouble.
-            question = self._caller.question(request_id, row.decode, request_id)
+                response = await self._http.send(question, deadline)
             result = self._caller.read(response, question)
             if not isinstance(result, Verdict):
                 return result

@@ -70,10 +70,12 @@ class TaskPages:
         request_id = f"{self._http.id_prefix}-{kind}s-{wanted.number}-{wanted.size}"
         etag, kept = (None, None) if whole else self._kept.get(path, (None, None))
         fresh = self._caller.path_past_caches(path)
-        response = await self._http.send("GET", fresh, request_id, deadline, etag=etag)
+        question = self._caller.question(fresh, _decode_logs, request_id)
+        question.etag = etag
+        response = await self._http.send(question, deadline)
         if isinstance(response, Response) and response.status == 304 and kept is not None:
             if etag is not None and matches(etag, response.headers):
-                self._caller.accept(response, path)
+                self._caller.accept(response, question.subject)
                 seconds = self._seconds(response)
                 return msgspec.structs.replace(
                     kept,
@@ -83,12 +85,12 @@ class TaskPages:
                 )
             self._http.monitor.record_ignored(response.admission)
             self._kept.pop(path, None)  # another batch may have dropped it meanwhile
-            response = await self._http.send("GET", fresh, request_id, deadline)
+            question.etag = None
+            response = await self._http.send(question, deadline)
         seconds = self._seconds(response)
-        question = self._caller.question(path, _decode_logs, request_id)
-        result = self._caller.read(response, question)
+        result = await self._caller.settle(response, question, deadline)
         if isinstance(result, Verdict):
-            return await self._http.credentials.refresh_if_rejected(result, response, deadline)
+            return result
         assert isinstance(response, Response)
         page = RowPage(
             rows=result.rows,
@@ -113,7 +115,7 @@ class TaskPages:
             if not is_its_turn:
                 return self._caller.no_turn(path)
             answer = await self._caller.ask(path, page_decoder, deadline, is_list=True)
-        result, response = answer.result, answer.response
+        result, response = answer
         if isinstance(result, Verdict):
             return result
         seconds, codec = self._seconds(response), ENDPOINTS[VideoRef].codec

@@ -24,7 +24,6 @@ from .._net.connection import (
     FIRST_CONTACT,
     NO_TIMEOUT,
     ConnectionLostError,
-    RequestBody,
 )
 from .._net.headers import HOST, condition_of, retry_after, stored_by
 from .._net.urls import is_for_proxy, proxy_options
@@ -127,18 +126,7 @@ class Http:
             base_url.host or "", credentials, most_bytes, lifetime, leaves_proxy=leaves_proxy
         )
 
-    async def send(
-        self,
-        method: str,
-        path: str,
-        request_id: str,
-        deadline: float,
-        *,
-        route: str | None = None,
-        etag: str | None = None,
-        body: RequestBody | None = None,
-        is_final: bool = False,
-    ) -> Response | TransportError:
+    async def send(self, request: OutgoingRequest, deadline: float) -> Response | TransportError:
         """Send one request. Return its response, or the error that it came to.
 
         A request without a body is sent once more, on a new connection, if its connection turns
@@ -147,29 +135,19 @@ class Http:
         or has asked to be left alone, and where this machine lacks what a connection takes.
 
         Args:
-            method: `GET` or `POST`.
-            path: Path below the base URL, safe to send as it is.
-            request_id: Goes out as `X-Request-Id`.
+            request: The request.
             deadline: Moment of the client's clock at which it ends, the wait for a place included.
-            route: The path of its kind of endpoint, which trouble is charged to. None: the path
-                without its query.
-            etag: Goes out as `If-None-Match`; the answer may then be a 304.
-            body: What to send. How far it got is noted on it.
-            is_final: Whether it is the final poll of a wait: it is sent even if the service is
-                down.
 
         Raises:
             ClientClosedError: The client is closed, or was meanwhile.
         """
-        lifetime = self._lifetime
+        lifetime, body, is_final = self._lifetime, request.body, request.is_final
         if lifetime.closed or lifetime.loop is not asyncio.get_running_loop():
             lifetime.enter()  # before another thread counts anything
-        route = route or path.partition("?")[0]
-        request = OutgoingRequest(method, path, request_id, route, etag, body, is_final)
         time = self.request_timeout if body is None else self.time_for(body.size or 0)
         # A request that spends credits is no probe: it had better not get lost.
         admission: Admission | TransportError
-        admission = self.monitor.admit(route, probe=body is None, is_final=is_final)
+        admission = self.monitor.admit(request.route, probe=body is None, is_final=is_final)
         if isinstance(admission, Admission) and not self.limiter.try_acquire(
             admission.route.pace, is_final=is_final
         ):

@@ -27,17 +27,26 @@ keeps the 304 with the first alone. Go's servers, and so Caddy and Traefik, make
 `Cache-Control: no-cache`, with which frameworks send the whole response."""
 
 
-class OutgoingRequest(msgspec.Struct, frozen=True):
-    """The request that goes out."""
+class OutgoingRequest(msgspec.Struct, kw_only=True):
+    """A request as it goes out."""
 
-    method: str
     path: str
-    request_id: str
+    """The path below the base URL, safe to send as it is."""
     route: str
-    etag: str | None
-    body: RequestBody | None
-    is_final: bool
-    """It is the final poll of a wait."""
+    """The path of its kind of endpoint, which trouble is charged to."""
+    request_id: str
+    """Goes out as `X-Request-Id`."""
+    etag: str | None = None
+    """Goes out as `If-None-Match`; the answer may then be a 304."""
+    body: RequestBody | None = None
+    """Is posted. How far it got is noted on it."""
+    is_final: bool = False
+    """It is the final poll of a wait: it is sent even if the service is down."""
+
+    @property
+    def method(self) -> str:
+        """Return `GET`, or `POST` where there is a body."""
+        return "GET" if self.body is None else "POST"
 
     def log(self, result: Response | TransportError | None, seconds: float) -> None:
         """Log that it went out, and what it came to; None if it was broken off."""
@@ -76,7 +85,7 @@ class RequestHeaders:
             headers[_IF_NONE_MATCH] = request.etag
             name, value = _REVALIDATIONS[self.revalidation]
             headers[name] = value
-        elif request.method == "GET":
+        elif request.body is None:
             headers[_CACHE_CONTROL] = "no-cache"
         if self.close_next:
             self.close_next = False

@@ -344,7 +344,7 @@ async def test_an_error_has_the_services_own_id_and_ours() -> None:
 def test_the_doubts_of_ever_so_many_tasks_are_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
     """The oldest one first: its next refusal is doubted once more."""
     monkeypatch.setattr(provenance, "_MOST_REMEMBERED", 2)
-    check = RefusalCheck("me", str)
+    check = RefusalCheck(str)
     refs = [ImageRef(f"{number:024x}") for number in range(3)]
     assert not check.note_good(REF, "me-1", "me-1")
     first = Refusal(404, "no", "gateway", b"1")

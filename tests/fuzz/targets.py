@@ -34,7 +34,6 @@ from aitoearn_async._api.draft_lookup import DraftLookup
 from aitoearn_async._api.poll import Poller
 from aitoearn_async._api.refusals import error_for
 from aitoearn_async._api.turns import Turns
-from aitoearn_async._net.connection import RequestBody
 from aitoearn_async._net.headers import (
     MOST_RETRY_AFTER,
     condition_of,
@@ -49,6 +48,7 @@ from aitoearn_async._resilience.scopes import Admission
 from aitoearn_async._runtime.lifetime import Lifetime
 from aitoearn_async._transport.credentials import Credentials, Key, checked
 from aitoearn_async._transport.http import Http
+from aitoearn_async._transport.request import OutgoingRequest
 from aitoearn_async._transport.response import Response
 from aitoearn_async.contract.endpoints import endpoint_of
 from aitoearn_async.contract.envelope import Envelope, Malformed, decode_head, decode_task
@@ -108,20 +108,9 @@ class Canned(Http):
 
     answer: Response
 
-    async def send(
-        self,
-        method: str,
-        path: str,
-        request_id: str,
-        deadline: float,
-        *,
-        route: str | None = None,
-        etag: str | None = None,
-        body: RequestBody | None = None,
-        is_final: bool = False,
-    ) -> Response:
-        assert method == "GET"
-        assert etag is None or (etag.isascii() and etag.isprintable())
+    async def send(self, request: OutgoingRequest, deadline: float) -> Response:
+        assert request.method == "GET"
+        assert request.etag is None or (request.etag.isascii() and request.etag.isprintable())
         return self.answer
 
 
