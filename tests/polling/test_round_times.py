@@ -114,5 +114,5 @@ def test_the_word_of_a_page_that_came_during_a_poll_is_for_when_that_fails() -> 
     reports.overhear(REF, "success")
     assert REF not in reports
     assert reports.end_of(REF) is reports.end_of(REF) is not None
-    assert reports.forget(REF)
+    assert reports.forget(REF, has_ended=False)
     assert reports.end_of(REF) is None

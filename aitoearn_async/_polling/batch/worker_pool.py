@@ -36,8 +36,6 @@ from ..wait.step import (
     Step,
     begin,
     give_up,
-    go_on,
-    step,
 )
 from .agenda import Agenda
 from .statistics import PollMeter
@@ -148,30 +146,17 @@ class WorkerPool(Generic[T]):
         self._timer.set(math.inf)
         self._rounds.stop()
 
-    # What rounds hand back.
-
-    def poll_at(self, wait: WaitState[T], moment: float) -> None:
-        """Poll a wait at a moment."""
-        self._agenda.add(wait, moment)
-        self.arm()
-
-    def go_on(self, wait: WaitState[T]) -> None:
-        """Poll a wait when its own cadence says so."""
-        settings = self.settings_of(wait.ref)
-        decision = go_on(wait, settings, self._lifetime.time())
-        if isinstance(decision, PollAt):
-            self.poll_at(wait, decision.moment)
-        else:
-            self._act(wait, settings, decision)
-
-    def answer(self, wait: WaitState[T], result: PollResult[T], asked: float) -> None:
-        """Take a wait's answer, as if it had been polled."""
+    def hand_back(self, wait: WaitState[T], decision: Decision[T]) -> None:
+        """Go on with a wait that rounds had, as they have decided."""
         if self._is_stopped:
             return
-        now, settings = self._lifetime.time(), self.settings_of(wait.ref)
-        decision: Decision[T] = step(wait, settings, result, asked, now)
-        self.meter.note(now, 0.0, unchanged=not decision.changed)
-        self._act(wait, settings, decision)
+        if isinstance(decision, PollAt):
+            self._agenda.add(wait, decision.moment)
+            self.arm()
+            return
+        if isinstance(decision, Ended):  # its answer came with others
+            self.meter.note(self._lifetime.time(), 0.0, unchanged=False)
+        self._act(wait, self.settings_of(wait.ref), decision)
 
     def _dispatch(self) -> None:
         """Give due waits to workers; end those that are out of time; set the timer for the next."""

@@ -7,11 +7,13 @@ draft. In the end the page's word is all there is.
 from __future__ import annotations
 
 import math
+from collections import deque
+from collections.abc import Sequence
 from typing import Any, TypeVar
 
 from ..._error_base import is_of_the_service
 from ..._verdict import Verdict
-from ...contract.endpoints import endpoint_of
+from ...contract.endpoints import LogRow, endpoint_of
 from ...contract.status import TaskState
 from ...contract.tasks import Task, TaskRef
 from ...errors import (
@@ -29,6 +31,8 @@ T = TypeVar("T", bound=Task)
 
 _LOOK_AGAIN = 60.0
 """Seconds until those who are on no page are looked for once more."""
+_MOST_ENDED = 64
+"""Tasks that have ended and are looked for on pages, which must not say that they run."""
 _TRIES_OF_A_REFUSAL = 2
 _TRIES = 3
 """Failed polls of a task that has ended, before its draft is asked for; twice as many each time."""
@@ -106,6 +110,9 @@ class PageReports:
         self._unlisted: set[TaskRef[Any]] = set()  # on no page
         self._look_again_at = math.inf  # for the unlisted
         self._look_again = _LOOK_AGAIN
+        # Some of those whose own answer said that they have ended; and as of the round's beginning.
+        self._ended: deque[str] = deque(maxlen=_MOST_ENDED)
+        self._ended_before: set[str] = set()
 
     def __contains__(self, ref: TaskRef[Any]) -> bool:
         return ref in self._ends
@@ -147,8 +154,18 @@ class PageReports:
             self._look_again_at = math.inf
         return ref in self._unlisted or ref in self._contradicted
 
-    def forget(self, ref: TaskRef[Any]) -> bool:
-        """Forget a task. Return whether it was said to have ended."""
+    def begin_round(self) -> None:
+        """Note that pages are asked for from now on."""
+        self._ended_before = set(self._ended)
+
+    def are_refuted_by(self, rows: Sequence[LogRow]) -> bool:
+        """Return whether a page says that a task runs which had ended before the round."""
+        return any(row.id in self._ended_before and row.runs for row in rows)
+
+    def forget(self, ref: TaskRef[Any], *, has_ended: bool) -> bool:
+        """Forget a task, which may have ended. Return whether a page has said that it had."""
+        if has_ended:
+            self._ended.append(ref.id)
         self._unlisted.discard(ref)
         self._contradicted.discard(ref)
         self._overheard.pop(ref, None)

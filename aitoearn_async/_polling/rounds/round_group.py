@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import random
-from collections import deque
 from collections.abc import Callable, Coroutine, Iterator, Sequence
 from typing import Any, Generic, Protocol, TypeVar, cast
 
@@ -20,7 +19,7 @@ from ..wait.ends import deadline_of
 from ..wait.observation import meet, observe_running
 from ..wait.settings import WaitSettings
 from ..wait.state import OWED, PollResult, WaitState
-from ..wait.step import Decision, GiveUpAt, PollAt
+from ..wait.step import Decision, GiveUpAt, PollAt, go_on, step
 from .failing_waits import FailingWaits, is_carried
 from .page_reports import PageReports
 from .page_scan import PageRange, PageScan, Places
@@ -32,8 +31,6 @@ FEWEST = 10
 """Tasks of a kind from which on rounds are used."""
 LEAST_TIME_LEFT = 60.0
 """Seconds to its deadline with which a wait goes back to single polls."""
-_MOST_ENDED = 64
-"""Tasks that have ended and are looked for on pages, which must not say that they run."""
 _BETWEEN_CHECKS = 30.0
 """Seconds without an end that came true, until a wait that pages tell of is polled singly all the
 same: pages may be stale."""
@@ -59,16 +56,8 @@ class WaitOwner(Protocol[T]):
         """Start a round."""
         ...
 
-    def poll_at(self, wait: WaitState[T], moment: float) -> None:
-        """Poll a wait at a moment."""
-        ...
-
-    def go_on(self, wait: WaitState[T]) -> None:
-        """Poll a wait when its own cadence says so."""
-        ...
-
-    def answer(self, wait: WaitState[T], result: PollResult[T], asked: float) -> None:
-        """Take a wait's answer, as if it had been polled."""
+    def hand_back(self, wait: WaitState[T], decision: Decision[T], /) -> None:
+        """Take a wait back, and do what is decided."""
         ...
 
 
@@ -114,9 +103,6 @@ class RoundGroup(Generic[T]):
         self._newcomers: list[WaitState[T]] = []  # since the last round began
         self._failing: FailingWaits[T] = FailingWaits(lifetime, owner.settings_of, self._hand_back)
         self._reports = PageReports()
-        # Some of those whose own answer said that they have ended; and as of the round's beginning.
-        self._ended: deque[str] = deque(maxlen=_MOST_ENDED)
-        self._ended_before: set[str] = set()
         self._check_at = math.inf
         self._unseen, self._seen = _PARKED
         self._places = Places()  # of the last round
@@ -133,11 +119,8 @@ class RoundGroup(Generic[T]):
         self._waiting -= 1
         self._unpark(wait)
         self._failing.forget(wait.ref)
-        was_reported = self._reports.forget(wait.ref)
-        if has_ended:
-            self._ended.append(wait.ref.id)
-            if was_reported:
-                self._check_at = self._lifetime.time() + _BETWEEN_CHECKS
+        if self._reports.forget(wait.ref, has_ended=has_ended) and has_ended:
+            self._check_at = self._lifetime.time() + _BETWEEN_CHECKS
 
     def take(self, wait: WaitState[T], *, is_held: bool = False) -> bool:
         """Take a wait that would be polled singly otherwise. Return whether it is taken.
@@ -236,7 +219,7 @@ class RoundGroup(Generic[T]):
                 self.parked += 1
         self._newcomers.clear()
         self._unseen, self._seen = self._seen, self._unseen
-        self._ended_before = set(self._ended)
+        self._reports.begin_round()
         try:
             if self.route.gone or self._waiting < FEWEST // 2:
                 self.dissolve()
@@ -314,8 +297,7 @@ class RoundGroup(Generic[T]):
             self._reports.overhear(wait.ref, row.status)
 
     def _check_ended(self, rows: Sequence[LogRow]) -> None:
-        """See whether a page says that a task runs which had ended before the round."""
-        if any(row.id in self._ended_before and row.runs for row in rows):
+        if self._reports.are_refuted_by(rows):
             self._count_contradiction()
 
     def _count_contradiction(self) -> None:
@@ -333,14 +315,15 @@ class RoundGroup(Generic[T]):
         wait = self._owner.held.get(ref)
         if wait is not None and wait.due == _AWAITED and ref in self._reports and task.done:
             result = PollResult(task.status, cast("T", task), None, sent)
-            self._owner.answer(wait, result, asked)
+            settings, now = self._owner.settings_of(ref), self._lifetime.time()
+            self._owner.hand_back(wait, step(wait, settings, result, asked, now))
 
     def poll_ended(self, ended: Sequence[tuple[int, WaitState[T]]]) -> None:
         """Have the tasks polled now that a page has said to have ended, and that are still here."""
         now = self._lifetime.time()
         for _, wait in ended:
             if wait.due == _AWAITED and not wait.over:
-                self._owner.poll_at(wait, now)
+                self._owner.hand_back(wait, PollAt(now))
 
     def end_round(self, scan: PageScan, *, is_whole: bool) -> None:
         """Hand back the waits that no page of a whole round showed: each is polled singly.
@@ -391,11 +374,12 @@ class RoundGroup(Generic[T]):
     def _hand_back(self, wait: WaitState[T]) -> None:
         """Let a wait be polled singly, as its own cadence says."""
         self._unpark(wait)
-        self._owner.go_on(wait)
+        settings = self._owner.settings_of(wait.ref)
+        self._owner.hand_back(wait, go_on(wait, settings, self._lifetime.time()))
 
     def _poll_at(self, wait: WaitState[T], moment: float) -> None:
         self._unpark(wait)
-        self._owner.poll_at(wait, moment)
+        self._owner.hand_back(wait, PollAt(moment))
 
     def _own(self) -> Iterator[WaitState[T]]:
         return (wait for wait in self._owner.held.values() if type(wait.ref) is self.ref_type)

@@ -23,8 +23,8 @@ from ...contract.tasks import TaskRef
 from ...errors import ClientClosedError
 from ..wait.ends import deadline_of
 from ..wait.settings import WaitSettings
-from ..wait.state import PollResult, WaitState
-from ..wait.step import Decision, PollAt, go_on, step
+from ..wait.state import WaitState
+from ..wait.step import Decision, go_on
 from .groups import Rounds
 from .pages import PageSource
 from .round_group import FEWEST, LEAST_TIME_LEFT, RoundGroup, WaitOwner
@@ -128,17 +128,7 @@ class SharedRounds(WaitOwner[Any]):
 
     # What rounds ask for, and hand back.
 
-    def poll_at(self, wait: WaitState[Any], moment: float) -> None:
-        self._wake(wait, PollAt(moment))
-
-    def go_on(self, wait: WaitState[Any]) -> None:
-        self._wake(wait, go_on(wait, self._settings[wait.ref], self._lifetime.time()))
-
-    def answer(self, wait: WaitState[Any], result: PollResult[Any], asked: float) -> None:
-        settings = self._settings[wait.ref]
-        self._wake(wait, step(wait, settings, result, asked, self._lifetime.time()))
-
-    def _wake(self, wait: WaitState[Any], decision: Decision[Any]) -> None:
+    def hand_back(self, wait: WaitState[Any], decision: Decision[Any]) -> None:
         wait.due = math.inf
         with contextlib.suppress(asyncio.InvalidStateError):  # it is leaving anyway
             self._sleepers[wait.ref].set_result(decision)
