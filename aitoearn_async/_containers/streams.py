@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import struct
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from itertools import islice
 
 from .reader import (
@@ -85,35 +85,36 @@ def _count(chunks: Iterable[int]) -> int:
     return sum(1 for _ in chunks)
 
 
-_OGG_MOST_PAGE = 65307
+_OGG_PAGE = b"OggS\x00"
+_OGG_HEADER = 27
 _OGG_LAST = 4
 
 
 def ogg(file: Reader) -> Structure:
-    """Check that the last page is whole; if it is marked as the last one, so is the file."""
-    tail = file.tail(2 * _OGG_MOST_PAGE)
-    end, verdict = 0, UNKNOWN
-    for found in re.finditer(rb"OggS\x00", tail):
-        page = tail[found.start() : found.start() + _OGG_MOST_PAGE]
-        lengths = page[27 : 27 + page[26]] if len(page) > 26 else b""
-        end = found.start() + 27 + len(lengths) + sum(lengths)
-        if len(page) < 27 or len(lengths) < page[26] or end > len(tail):
-            verdict = CUT  # unless those letters stand within the last page
-        elif end == len(tail):
-            return WHOLE if page[5] & _OGG_LAST else UNKNOWN
-        else:
-            verdict = WHOLE if page[5] & _OGG_LAST else UNKNOWN
-    rest = tail[end:]
-    if verdict is WHOLE:
-        return UNKNOWN  # and something behind it
-    is_blank = end + 27 < len(tail) and not any(rest)
-    return CUT if rest and (is_blank or b"OggS\x00".startswith(rest)) else verdict
+    """Walk the pages (RFC 3533); if the last one is marked as such, the file is whole."""
+    at, flags = 0, 0
+    while at < file.size:
+        page = file.upto(at, _OGG_HEADER + 255)
+        if not page.startswith(_OGG_PAGE[: len(page)]):
+            # Something behind the end; or room that was never written to.
+            return UNKNOWN if flags & _OGG_LAST or any(page[:_OGG_HEADER]) else CUT
+        file.needs(at + _OGG_HEADER)
+        flags, count = page[5], page[26]
+        at += _OGG_HEADER + count + sum(page[_OGG_HEADER : _OGG_HEADER + count])
+        file.needs(at)
+    return WHOLE if flags & _OGG_LAST else UNKNOWN
 
 
 _PACKETS = ((188, 0), (192, 4), (204, 0))
 _SYNC = 0x47
-_VIDEO_STREAMS = frozenset([0x01, 0x02, 0x10, 0x1B, 0x20, 0x21, 0x24, 0x33, 0x42, 0xD1, 0xEA])
-_AUDIO_STREAMS = frozenset([0x03, 0x04, 0x0F, 0x11, 0x1C, 0x80, 0x81, 0x82, 0x87])
+_STREAM = re.compile(rb"\x00\x00\x01([\xb3\xbd\xc0-\xef\xfd])")
+"""The beginning of a stream's packet, or of a sequence of MPEG-1 video (ISO 13818-1, 2.4.3.7)."""
+
+
+def _family(kinds: Collection[bytes]) -> str | None:
+    if any(b"\xe0" <= kind <= b"\xef" or kind == b"\xb3" for kind in kinds):
+        return "video"
+    return "audio" if kinds and all(b"\xc0" <= kind <= b"\xdf" for kind in kinds) else None
 
 
 def transport_stream(file: Reader) -> Structure:
@@ -125,7 +126,7 @@ def transport_stream(file: Reader) -> Structure:
     else:
         raise InconclusiveError
     rest = file.size % size
-    family = _program(head, size, first)
+    family = _family(_begun(head, size, first))
     if not any(file.tail(size)):
         return Structure(Completeness.CUT, family)  # room that was never written to
     if rest:
@@ -135,38 +136,21 @@ def transport_stream(file: Reader) -> Structure:
     return Structure(Completeness.UNKNOWN, family)
 
 
-def _program(head: bytes, size: int, first: int) -> str | None:
-    """Read the first program map table: what streams there are (ISO 13818-1, 2.4.4)."""
-    wanted, kinds = {0}, set[int]()
+def _begun(head: bytes, size: int, first: int) -> set[bytes]:
+    """Return the kinds of the streams whose packets begin in those of a transport stream."""
+    kinds = set[bytes]()
     for at in range(first, len(head) - 187, size):
-        packet = head[at : at + 188]
-        pid = int.from_bytes(packet[1:3], "big") & 0x1FFF
-        start = 4 + (1 + packet[4] if packet[3] & 0x20 else 0)
-        if pid not in wanted or not packet[1] & 0x40 or start > 180:
-            continue
-        section = packet[start + 1 + packet[start] :]
-        if len(section) < 12:
-            continue
-        end = 3 + (int.from_bytes(section[1:3], "big") & 0xFFF) - 4
-        if section[0] == 0:
-            for entry in range(8, min(end, len(section) - 3), 4):
-                wanted.add(int.from_bytes(section[entry + 2 : entry + 4], "big") & 0x1FFF)
-        elif section[0] == 2:
-            entry = 12 + (int.from_bytes(section[10:12], "big") & 0xFFF)
-            while entry < min(end, len(section) - 4):
-                kinds.add(section[entry])
-                entry += 5 + (int.from_bytes(section[entry + 3 : entry + 5], "big") & 0xFFF)
-            break
-    if kinds & _VIDEO_STREAMS:
-        return "video"
-    return "audio" if kinds and kinds <= _AUDIO_STREAMS else None
+        start = 4 + (1 + head[at + 4] if head[at + 3] & 0x20 else 0)
+        if head[at + 1] & 0x40 and (found := _STREAM.match(head, at + start)):
+            kinds.add(found[1])
+    return kinds
 
 
 def program_stream(file: Reader) -> Structure:
     """Look for the end code, which many writers leave out, and then at the last packet."""
-    kinds = set(re.findall(rb"\x00\x00\x01([\xb3\xc0-\xef])", file.upto(0, WINDOW)))
-    video = any(kind >= b"\xe0" or kind == b"\xb3" for kind in kinds)
-    family = "video" if video else "audio" if kinds and file.size <= WINDOW else None
+    family = _family(_STREAM.findall(file.upto(0, WINDOW)))
+    if family == "audio" and file.size > WINDOW:
+        family = None  # a film may follow
     ends = b"\x00\x00\x01\xb9" in file.tail(4096) or file.tail(4) == b"\x00\x00\x01\xb7"
     if not ends and _breaks_off(file.tail(WINDOW)):
         return Structure(Completeness.CUT, family)
