@@ -32,10 +32,6 @@ _PARSED: tuple[tuple[Parser, str], ...] = (
     (rasters.radiance, "image/vnd.radiance"),
     (rasters.exr, "image/x-exr"),
     (rasters.photoshop, "image/vnd.adobe.photoshop image/x-psb"),
-    (rasters.dds, "image/vnd.ms-dds"),
-    (rasters.pnm, "image/x-portable-bitmap image/x-portable-graymap image/x-portable-pixmap"),
-    (rasters.pnm, "image/x-pam image/x-pfm"),
-    (rasters.targa, "image/x-tga"),
     (matroska, "video/webm video/x-matroska"),
     (streams.avi, "video/x-msvideo audio/wav"),
     (streams.flv, "video/x-flv"),
@@ -44,11 +40,10 @@ _PARSED: tuple[tuple[Parser, str], ...] = (
     (streams.program_stream, "video/mpeg"),
     (streams.asf, "video/x-ms-wmv"),
     (streams.mxf, "video/mxf"),
-    (streams.ivf, "video/x-ivf"),
-    (streams.y4m, "video/x-yuv4mpeg"),
 )
 _PARSERS = {media_type: parser for parser, types in _PARSED for media_type in types.split()}
-"""The parser of each media type; the others cannot be judged."""
+"""The parser of each media type. The others do not tell, or no model makes them: DDS, TGA, PNM, IVF
+and Y4M."""
 
 
 class Judgement(NamedTuple):

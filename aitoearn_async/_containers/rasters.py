@@ -1,4 +1,4 @@
-"""Pictures whose header tells how long they are: QOI, PNM, TGA, HDR, DDS, PSD, EXR."""
+"""Pictures of studios, and QOI: HDR, PSD, EXR."""
 
 from __future__ import annotations
 
@@ -26,57 +26,6 @@ def qoi(file: Reader) -> Structure:
     return UNKNOWN if _QOI_END in tail[14:] else CUT
 
 
-_NUMBER = rb"(?:\s|#[^\n]*\n)+(\d{1,9})"
-_PNM = re.compile(rb"P([4-6])" + _NUMBER * 2)
-_PNM_DEPTH = re.compile(_NUMBER + rb"\s")
-_PAM = re.compile(rb"P7\n.*?\nENDHDR\n", re.DOTALL)
-_PAM_FIELD = re.compile(rb"\n(WIDTH|HEIGHT|DEPTH|MAXVAL)\s+(\d{1,9})")
-_PFM = re.compile(rb"P([Ff])\s(\d{1,9})\s(\d{1,9})\s-?[\d.]{1,20}\s")
-
-
-def pnm(file: Reader) -> Structure:
-    """Count the pixels of a binary one (Netpbm); in a plain one the numbers are text."""
-    head = file.upto(0, 4096)
-    if found := _PAM.match(head):
-        fields = {name: int(value) for name, value in _PAM_FIELD.findall(found[0])}
-        width, height, depth, most = (
-            fields.get(name, 1) for name in (b"WIDTH", b"HEIGHT", b"DEPTH", b"MAXVAL")
-        )
-        end = found.end() + width * height * depth * (2 if most > 255 else 1)
-    elif found := _PFM.match(head):
-        channels = 3 if found[1] == b"F" else 1
-        end = found.end() + int(found[2]) * int(found[3]) * channels * 4
-    elif (found := _PNM.match(head)) and found[1] == b"4":
-        end = found.end() + 1 + (int(found[2]) + 7) // 8 * int(found[3])
-    elif found and (depth_found := _PNM_DEPTH.match(head, found.end())):
-        size = 2 if int(depth_found[1]) > 255 else 1
-        channels = 3 if found[1] == b"6" else 1
-        end = depth_found.end() + int(found[2]) * int(found[3]) * channels * size
-    else:
-        return CUT if found and len(head) < 4096 else UNKNOWN
-    file.needs(end)
-    return WHOLE
-
-
-def targa(file: Reader) -> Structure:
-    """Count the pixels, plain or in run-length packets."""
-    head = file.read(0, 18)
-    width, height = (int.from_bytes(head[at : at + 2], "little") for at in (12, 14))
-    colours = int.from_bytes(head[5:7], "little") * ((head[7] + 7) // 8) if head[1] else 0
-    start, size, left = 18 + head[0] + colours, (head[16] + 7) // 8, width * height
-    if head[2] < 8:
-        file.needs(start + left * size)
-        return WHOLE
-    cursor = Cursor(file, start)
-    while left > 0:
-        packet = cursor.byte()
-        count = (packet & 0x7F) + 1
-        cursor.skip(size if packet & 0x80 else count * size)
-        left -= count
-    file.needs(cursor.at)
-    return WHOLE
-
-
 _HDR_SHAPE = re.compile(rb"\n\n[-+]([XY]) (\d{1,6}) [-+]([XY]) (\d{1,6})\n")
 
 
@@ -100,47 +49,6 @@ def radiance(file: Reader) -> Structure:
             if not code:
                 return CUT if row else UNKNOWN
     file.needs(cursor.at)
-    return WHOLE
-
-
-_BLOCK_BYTES = {
-    **dict.fromkeys((b"DXT1", b"ATI1", b"BC4U", b"BC4S"), 8),
-    **dict.fromkeys((b"DXT2", b"DXT3", b"DXT4", b"DXT5", b"ATI2", b"BC5U", b"BC5S"), 16),
-}
-_DX10_BLOCKS = {
-    **dict.fromkeys((*range(70, 73), *range(79, 82)), 8),
-    **dict.fromkeys((*range(73, 79), *range(82, 85), *range(94, 100)), 16),
-}
-_CODED, _PALETTE = 0x4, 0x20
-_CUBE_FACES, _VOLUME = 0xFC00, 0x200000
-_DX10_VOLUME = 4
-
-
-def dds(file: Reader) -> Structure:
-    """Add up the sizes of all levels, where the format is a common one."""
-    height, width = file.number(12, 4, "little"), file.number(16, 4, "little")
-    levels = min(file.number(28, 4, "little") or 1, 32)
-    flags, code = file.number(80, 4, "little"), file.read(84, 4)
-    kind = file.number(112, 4, "little")
-    faces, has_depth = (kind & _CUBE_FACES).bit_count() or 1, bool(kind & _VOLUME)
-    start, block, bits = 128, _BLOCK_BYTES.get(code), 0
-    if code == b"DX10":
-        start, block = 148, _DX10_BLOCKS.get(file.number(128, 4, "little"))
-        faces *= max(file.number(140, 4, "little"), 1)
-        has_depth = has_depth or file.number(132, 4, "little") == _DX10_VOLUME
-    elif not flags & (_CODED | _PALETTE):
-        bits = file.number(88, 4, "little")
-    depth, total = file.number(24, 4, "little") if has_depth else 1, 0
-    for level in range(levels):
-        across, down, slices = (max(side >> level, 1) for side in (width, height, depth))
-        if block:
-            total += (across + 3) // 4 * ((down + 3) // 4) * block * slices
-        elif bits:
-            total += (across * bits + 7) // 8 * down * slices
-        else:
-            file.needs(start + 1)
-            return UNKNOWN
-    file.needs(start + total * faces)
     return WHOLE
 
 

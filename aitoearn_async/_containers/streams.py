@@ -1,10 +1,10 @@
-"""Films other than boxes and Matroska: AVI, FLV, Ogg, MPEG, ASF, MXF, IVF, Y4M."""
+"""Films other than boxes and Matroska: AVI, FLV, Ogg, MPEG, ASF, MXF."""
 
 from __future__ import annotations
 
 import re
 import struct
-from collections.abc import Collection, Iterable
+from collections.abc import Collection
 from itertools import islice
 
 from .reader import (
@@ -66,7 +66,8 @@ def flv(file: Reader) -> Structure:
     last = file.number(file.size - 4, 4)
     at = file.size - 4 - last
     if last < 11 or at < 13 or file.number(at + 1, 3) != last - 11:
-        _count(chunks(file, 9 + 4, _flv_tag))
+        for _ in chunks(file, 9 + 4, _flv_tag):
+            pass
     return Structure(Completeness.UNKNOWN if families else Completeness.CUT, family)
 
 
@@ -78,11 +79,6 @@ def _flv_tag(file: Reader, at: int) -> tuple[int, int]:
         raise InconclusiveError
     end = at + 11 + size
     return kind, end if end == file.size else end + 4
-
-
-def _count(chunks: Iterable[int]) -> int:
-    """Walk chunks to the last one."""
-    return sum(1 for _ in chunks)
 
 
 _OGG_PAGE = b"OggS\x00"
@@ -215,7 +211,8 @@ def mxf(file: Reader) -> Structure:
         return WHOLE
     footer = file.number(start + 24, 8)
     file.needs(footer + 17)
-    _count(chunks(file, footer, _klv))
+    for _ in chunks(file, footer, _klv):
+        pass
     return UNKNOWN
 
 
@@ -231,43 +228,3 @@ def _klv(file: Reader, at: int) -> tuple[int, int]:
         raise InconclusiveError
     start = at + 17 + count
     return start, start + file.number(at + 17, count)
-
-
-def ivf(file: Reader) -> Structure:
-    """Walk the frames; that no more were to come cannot be seen."""
-    return UNKNOWN if _count(chunks(file, 32, _ivf_frame)) else CUT
-
-
-def _ivf_frame(file: Reader, at: int) -> tuple[int, int]:
-    size = file.number(at, 4, "little")
-    file.read(at + 4, 8)
-    return size, at + 12 + size
-
-
-_Y4M_SIZE = re.compile(rb" ([WH])(\d{1,6})")
-_Y4M_COLOURS = re.compile(rb" C(420|422|444|mono)([a-z0-9]*)")
-
-
-def y4m(file: Reader) -> Structure:
-    """Divide the file into frames of equal size; that no more were to come cannot be seen."""
-    head = file.upto(0, 1024)
-    line, _, rest = head.partition(b"\n")
-    sizes = {name: int(value) for name, value in _Y4M_SIZE.findall(line)}
-    found = _Y4M_COLOURS.search(line)
-    if not found and b" C" in line:
-        raise InconclusiveError
-    colours, kind = (found[1], found[2]) if found else (b"420", b"")
-    width, height = sizes.get(b"W", 0), sizes.get(b"H", 0)
-    if len(line) == len(head) < 1024 or not rest.startswith(b"FRAME"[: len(rest)]):
-        raise TruncatedError
-    if not rest.startswith(b"FRAME\n") or not width or not height or b"alpha" in kind:
-        raise InconclusiveError
-    chroma = ((width + 1) // 2, (height + 1) // 2)
-    planes = {
-        b"420": width * height + 2 * chroma[0] * chroma[1],
-        b"422": width * height + 2 * chroma[0] * height,
-        b"444": 3 * width * height,
-        b"mono": width * height,
-    }
-    frame = 6 + planes[colours] * (2 if re.search(rb"p?(9|10|12|14|16)$", kind) else 1)
-    return CUT if (file.size - len(line) - 1) % frame else UNKNOWN
