@@ -1,37 +1,69 @@
-"""The checksum of a file's bytes. Pure. What its host says it is stands in its headers."""
+"""Checksums of files: what their hosts say in headers, and what their bytes have. Pure."""
 
 from __future__ import annotations
 
+import binascii
 import hashlib
+import re
 import zlib
-from typing import IO, Protocol
+from collections.abc import Iterator
+from functools import reduce
+from typing import IO, TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from multidict import MultiMapping
 
 _BLOCK = 1024 * 1024
 """Bytes that are read at a time."""
+_DIGEST_BYTES = {"sha512": 64, "sha256": 32, "sha1": 20, "md5": 16, "crc32": 4}
+_PAIR = re.compile(r"(?<![a-z0-9-])([a-z0-9-]+) *= *:?([a-z0-9+/]+=*):?", re.IGNORECASE)
+"""A name and its checksum. No name begins within another, so that each letter is read once."""
+_OF_MANY_HASHES = "Repr-Digest", "Content-Digest", "Digest", "x-goog-hash"
+"""Headers in which each checksum has the name of its hash (RFC 9530; RFC 3230 before it)."""
+_OF_ONE_HASH = {
+    "Content-MD5": "md5",  # RFC 1864
+    "x-ms-blob-content-md5": "md5",
+    "x-amz-checksum-sha256": "sha256",
+    "x-amz-checksum-sha1": "sha1",
+    "x-amz-checksum-crc32": "crc32",
+}
 
 
-class _Hash(Protocol):
-    def update(self, data: bytes, /) -> None: ...
+def checksum_of(headers: MultiMapping[str]) -> str | None:
+    """Return the checksum of a file, as `NAME:HEX`; None where there is none that can be checked.
 
-    def hexdigest(self) -> str: ...
+    An `ETag` is none: of an upload in parts, or of what is encrypted, it only looks like an MD5.
+
+    Args:
+        headers: Those of a response with the whole file in it.
+    """
+    for name, text in _checksums_in(headers):
+        try:
+            digest = binascii.a2b_base64(text.strip(), strict_mode=True)
+        except ValueError:
+            continue
+        if len(digest) == _DIGEST_BYTES.get(name):
+            return f"{name}:{digest.hex()}"
+    return None
 
 
-class _CRC32:
-    def __init__(self) -> None:
-        self._value = 0
-
-    def update(self, data: bytes) -> None:
-        self._value = zlib.crc32(data, self._value)
-
-    def hexdigest(self) -> str:
-        return f"{self._value:08x}"
+def _checksums_in(headers: MultiMapping[str]) -> Iterator[tuple[str, str]]:
+    """Yield the hashes that headers name, and the checksums in base64."""
+    for header in _OF_MANY_HASHES:
+        for name, text in _PAIR.findall(", ".join(headers.getall(header, ()))):
+            yield name.lower().replace("-", ""), text
+    for header, name in _OF_ONE_HASH.items():
+        yield name, headers.get(header, "")
 
 
 def checksum_in(like: str, file: IO[bytes], size: int) -> str:
     """Return the checksum of a whole file, by the hash of another checksum."""
     name = like.partition(":")[0]
-    found: _Hash = _CRC32() if name == "crc32" else hashlib.new(name, usedforsecurity=False)
     file.seek(0)
-    for at in range(0, size, _BLOCK):
-        found.update(file.read(min(_BLOCK, size - at)))
+    blocks = (file.read(min(_BLOCK, size - at)) for at in range(0, size, _BLOCK))
+    if name == "crc32":
+        return f"crc32:{reduce(lambda value, block: zlib.crc32(block, value), blocks, 0):08x}"
+    found = hashlib.new(name, usedforsecurity=False)
+    for block in blocks:
+        found.update(block)
     return f"{name}:{found.hexdigest()}"

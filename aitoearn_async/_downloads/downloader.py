@@ -20,10 +20,6 @@ from .transfer import DownloadOptions, Progress
 
 AT_A_TIME = 8
 """Tasks whose files are fetched at the same time; more wait for their turn."""
-MOST_BYTES = 1024**3
-"""The size past which a file is given up."""
-TIMEOUT = 600.0
-"""Seconds for which the files of a task may stand still."""
 
 Watch = Callable[[AnyTask, Awaitable[list[Path]]], Awaitable[list[Path]]]
 """Awaits the saving of a task's files, and tells observers of it."""
@@ -57,8 +53,8 @@ class Downloader:
         self,
         task: AnyTask,
         to: Destination,
-        timeout: float = TIMEOUT,
-        most: int = MOST_BYTES,
+        timeout: float,
+        most: int,
         progress: Progress | None = None,
     ) -> Awaitable[list[Path]]:
         """Save the files of one task, when awaited.
@@ -93,7 +89,7 @@ class Downloader:
         return destination_of(path)
 
     def saver(
-        self, path: Path, timeout: float = TIMEOUT, most: int = MOST_BYTES
+        self, path: Path, timeout: float, most: int
     ) -> Callable[[Any], Awaitable[tuple[Path, ...]]]:
         """Return a function that saves the files of a task in a directory.
 

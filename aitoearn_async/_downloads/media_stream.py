@@ -12,7 +12,8 @@ from typing import NamedTuple
 import aiohttp
 
 from .._net.failures import failure_of
-from .._net.headers import checksum_of, http_date, retry_after
+from .._net.headers import http_date, retry_after
+from .checksum import checksum_of
 from .fetch_error import FetchError, Reason, RefusedError, reason_of_status, words_of
 from .part_file import PartMetadata
 

@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from multidict import CIMultiDict
 
+from aitoearn_async._downloads.checksum import checksum_of
 from aitoearn_async._net.headers import (
-    checksum_of,
     condition_of,
     keep_alive,
     matches,
