@@ -39,11 +39,10 @@ _PARSED: tuple[tuple[Parser, str], ...] = (
     (streams.transport_stream, "video/mp2t"),
     (streams.program_stream, "video/mpeg"),
     (streams.asf, "video/x-ms-wmv"),
-    (streams.mxf, "video/mxf"),
 )
 _PARSERS = {media_type: parser for parser, types in _PARSED for media_type in types.split()}
-"""The parser of each media type. The others do not tell, or no model makes them: DDS, TGA, PNM, IVF
-and Y4M."""
+"""The parser of each media type. Of the others, some do not tell, and no model makes the rest: DDS,
+TGA, PNM, MXF, IVF and Y4M."""
 
 
 class Judgement(NamedTuple):

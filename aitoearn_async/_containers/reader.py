@@ -8,7 +8,6 @@ however hostile, makes a parser read more than the bounds allow.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
 from enum import Enum
 from typing import IO, Literal, NamedTuple, TypeAlias
 
@@ -176,22 +175,3 @@ class Cursor:
     def skip(self, count: int) -> None:
         """Skip so many bytes."""
         self._index += count
-
-
-def chunks(
-    reader: Reader, at: int, header: Callable[[Reader, int], tuple[int, int]]
-) -> Iterator[int]:
-    """Go from chunk to chunk, to the end of the file, and yield the fact that each header tells.
-
-    Args:
-        reader: The file.
-        at: Where the first one begins.
-        header: Reads a chunk's header: a fact, and where the chunk ends, behind the header.
-
-    Raises:
-        TruncatedError: The last one goes on past the end of the file.
-    """
-    while at < reader.size:
-        fact, at = header(reader, at)
-        yield fact
-        reader.needs(at)

@@ -1,10 +1,10 @@
-"""Films other than boxes and Matroska: AVI, FLV, Ogg, MPEG, ASF, MXF."""
+"""Films other than boxes and Matroska: AVI, FLV, Ogg, MPEG, ASF."""
 
 from __future__ import annotations
 
 import re
 import struct
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from itertools import islice
 
 from .reader import (
@@ -17,7 +17,6 @@ from .reader import (
     Reader,
     Structure,
     TruncatedError,
-    chunks,
 )
 
 
@@ -56,8 +55,7 @@ _MOST_FIRST_TAGS = 1000
 
 def flv(file: Reader) -> Structure:
     """Check that the last tag is whole; the size that the metadata name is proof."""
-    first = islice(chunks(file, 9 + 4, _flv_tag), _MOST_FIRST_TAGS)
-    families = {_FLV_KINDS[kind] for kind in first}
+    families = {_FLV_KINDS[kind] for kind in islice(_flv_tags(file), _MOST_FIRST_TAGS)}
     family = "video" if "video" in families else "audio" if "audio" in families else None
     named = _FLV_SIZE.search(file.upto(0, 4096))
     if named and struct.unpack(">d", named[1])[0] == file.size:
@@ -66,19 +64,25 @@ def flv(file: Reader) -> Structure:
     last = file.number(file.size - 4, 4)
     at = file.size - 4 - last
     if last < 11 or at < 13 or file.number(at + 1, 3) != last - 11:
-        for _ in chunks(file, 9 + 4, _flv_tag):
+        for _ in _flv_tags(file):
             pass
     return Structure(Completeness.UNKNOWN if families else Completeness.CUT, family)
 
 
-def _flv_tag(file: Reader, at: int) -> tuple[int, int]:
-    kind, size = file.number(at, 1) & 0x1F, file.number(at + 1, 3)
-    if file.is_blank(at, 11):
-        raise TruncatedError  # room that was never written to
-    if kind not in _FLV_KINDS:
-        raise InconclusiveError
-    end = at + 11 + size
-    return kind, end if end == file.size else end + 4
+def _flv_tags(file: Reader) -> Iterator[int]:
+    """Go from tag to tag, and yield their kinds."""
+    at = 9 + 4
+    while at < file.size:
+        kind, size = file.number(at, 1) & 0x1F, file.number(at + 1, 3)
+        if file.is_blank(at, 11):
+            raise TruncatedError  # room that was never written to
+        if kind not in _FLV_KINDS:
+            raise InconclusiveError
+        at += 11 + size
+        yield kind
+        if at != file.size:
+            at += 4
+        file.needs(at)
 
 
 _OGG_PAGE = b"OggS\x00"
@@ -194,37 +198,3 @@ def asf(file: Reader) -> Structure:
     file.needs(size)
     file.needs(length + file.number(length + 16, 8, "little"))
     return Structure(Completeness.WHOLE if size else Completeness.UNKNOWN, family)
-
-
-_MXF_INDEX = b"\x06\x0e\x2b\x34\x02\x05\x01\x01\x0d\x01\x02\x01\x01\x11\x01\x00"
-
-
-def mxf(file: Reader) -> Structure:
-    """Look for the index of all parts, which many writers put last (SMPTE 377).
-
-    Else walk from the footer that the header names to the end.
-    """
-    start, end = _klv(file, 0)
-    file.needs(end)
-    index = file.size - file.number(file.size - 4, 4)
-    if index > 0 and file.upto(index, 16) == _MXF_INDEX:
-        return WHOLE
-    footer = file.number(start + 24, 8)
-    file.needs(footer + 17)
-    for _ in chunks(file, footer, _klv):
-        pass
-    return UNKNOWN
-
-
-def _klv(file: Reader, at: int) -> tuple[int, int]:
-    """Read where the value of a triplet begins, and where it ends."""
-    if not _MXF_INDEX[:4].startswith(file.upto(at, 4)):
-        raise InconclusiveError
-    first = file.number(at + 16, 1)
-    if first < 0x80:
-        return at + 17, at + 17 + first
-    count = first & 0x7F
-    if not 0 < count <= 8:
-        raise InconclusiveError
-    start = at + 17 + count
-    return start, start + file.number(at + 17, count)

@@ -180,7 +180,7 @@ SAMPLES: dict[str, Sample] = {
     "WMV from a pipe": Sample(
         "video/x-ms-wmv", lambda: film("asf", "wmv2", seekable=False), **SOME
     ),
-    "MXF": Sample("video/mxf", lambda: film("mxf", "mpeg2video")),
+    "MXF": Sample("video/mxf", lambda: film("mxf", "mpeg2video"), **SOME),
     "IVF": Sample("video/x-ivf", lambda: film("ivf", "libvpx"), **SOME),
     "Y4M": Sample("video/x-yuv4mpeg", lambda: film("yuv4mpegpipe", "rawvideo"), **SOME),
     "VOB": Sample("video/mpeg", lambda: film("vob", "mpeg2video"), **SOME),

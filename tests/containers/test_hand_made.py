@@ -134,14 +134,6 @@ def stream_of(kind: int, *, field: bytes = b"") -> bytes:
     return packet(0x101, b"\x00\x00\x01" + bytes([kind]) + bytes(8), field=field)
 
 
-def mxf(*, footer: int = 0, length: bytes = b"\x20", more: bytes = b"") -> bytes:
-    key = b"\x06\x0e\x2b\x34\x02\x05\x01\x01\x0d\x01\x02\x01\x01\x02\x04\x00"
-    return key + length + bytes(24) + big(8, footer) + more
-
-
-MXF_INDEX = mxf()[:13] + b"\x11\x01\x00\x10" + bytes(12) + big(4, 33)
-
-
 def element(name: bytes, content: bytes) -> bytes:
     return name + big(8, len(content) | 1 << 56) + content
 
@@ -309,13 +301,6 @@ JUDGED: dict[str, tuple[bytes, Completeness]] = {
     "MPEG: a head that is cut": (PACK[:9], CUT),
     "MPEG: the first bytes of another packet": (PACK + b"\x00\x00", CUT),
     "MPEG: what is no packet": (PACK + b"something else", UNKNOWN),
-    "MXF: an index": (mxf(footer=49, more=mxf() + MXF_INDEX), WHOLE),
-    "MXF: something behind its index": (mxf(footer=49, more=mxf() + MXF_INDEX + b"\n"), UNKNOWN),
-    "MXF: a footer": (mxf(footer=49, more=mxf()), UNKNOWN),
-    "MXF: a footer behind the file": (mxf(footer=490, more=mxf()), CUT),
-    "MXF: none": (mxf(), UNKNOWN),
-    "MXF: a length that is none": (mxf(length=b"\x80"), UNKNOWN),
-    "MXF: a footer that is none": (mxf(footer=49, more=b"x" * 60), UNKNOWN),
     "Ogg: room for a page": (OGG + bytes(40), CUT),
     "Ogg: no page": (OGG + b"something else", UNKNOWN),
     "Ogg: an end, and something behind it": (OGG_END + bytes(40), UNKNOWN),
@@ -337,11 +322,6 @@ def test_an_end_is_found_across_two_reads() -> None:
     for length in range(WINDOW - 3, WINDOW + 1):
         assert judged(jpeg(SCAN, b"x" * length, b"\xff\xd9")) is WHOLE
         assert judged(jpeg(SCAN, b"x" * length, b"\xff")) is CUT
-
-
-def test_the_largest_size_of_all_is_cut() -> None:
-    content = mxf(footer=49, more=mxf(length=b"\x88" + b"\xff" * 8))
-    assert judged(content) is CUT
 
 
 def kinds(content: bytes) -> str | None:
