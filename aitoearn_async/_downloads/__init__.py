@@ -3,7 +3,7 @@
     downloader     the downloads of a client: a few at a time
     task_download  a task's files: which to try again, and when (retry_policy, stall_timer)
     transfer       one attempt at one file: from the wire to the disk, and judged by its structure
-                   (inline_file, checksum)
+                   (checksum)
     media_client   one request to a media host (media_urls, network_guard, allowed_networks)
     media_stream   the file, or the rest of one, in the answer
     part_file      the file on the disk, hidden until it is whole

@@ -45,11 +45,6 @@ class RefusedError(FetchError):
     """The file's host said no, by an HTTP status."""
 
 
-def too_large(most: int) -> FetchError:
-    """Return the error for a file of more bytes than are taken."""
-    return FetchError(f"it is larger than {most:,} bytes (max_bytes=)", stale=True)
-
-
 # A bucket without the right to list answers 403 for a missing file; others use any of these.
 _MISSING = frozenset([202, 204, 205, 304, 400, 401, 403, 404, 409, 410, 412, 423])
 _PASSING = frozenset([408, 421, 425, 429, 499])
@@ -84,9 +79,10 @@ def words_of(body: bytes) -> str:
 
 
 _LACKS = frozenset(
-    getattr(errno, name)
-    for name in ("EMFILE", "ENFILE", "EAGAIN", "ENOMEM", "ENOBUFS", "ETIMEDOUT", "EINTR", "EBUSY")
-    if hasattr(errno, name)
+    [
+        *(errno.EMFILE, errno.ENFILE, errno.EAGAIN, errno.ENOMEM, errno.ENOBUFS),
+        *(errno.ETIMEDOUT, errno.EINTR, errno.EBUSY),
+    ]
 )
 
 

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import contextlib
 import re
-from typing import NamedTuple
 
 import aiohttp
+import msgspec
 
 from .._net.failures import failure_of
 from .._net.headers import http_date, retry_after
@@ -30,30 +30,17 @@ _MOST_SAID = 4096
 _OLD_ENOUGH = 60.0
 
 
-class MediaStream:
-    """An answer with a file, or the rest of one, in it.
+class MediaStream(msgspec.Struct, frozen=True, eq=False):
+    """An answer with a file, or the rest of one, in it."""
 
-    Attributes:
-        host: Where it comes from.
-        offset: Where in the file it begins.
-        metadata: Which version of the file it is of.
-        is_open_ended: Whether nothing but the end of the connection tells the file's end.
-    """
-
-    def __init__(
-        self,
-        host: str,
-        offset: int,
-        metadata: PartMetadata,
-        stream: aiohttp.StreamReader,
-        *,
-        is_open_ended: bool,
-    ) -> None:
-        self.host: str = host
-        self.offset: int = offset
-        self.metadata: PartMetadata = metadata
-        self.is_open_ended: bool = is_open_ended
-        self._stream = stream
+    host: str
+    offset: int
+    """The offset in the file that it begins at."""
+    metadata: PartMetadata
+    """The version of the file that it is of."""
+    is_open_ended: bool
+    """True if nothing but the end of the connection tells the file's end."""
+    stream: aiohttp.StreamReader
 
     async def read(self) -> bytes:
         """Read the next bytes, as they come; none at its end.
@@ -62,7 +49,7 @@ class MediaStream:
             FetchError: It broke off.
         """
         try:
-            return await self._stream.readany()
+            return await self.stream.readany()
         except (aiohttp.ClientError, OSError, ValueError) as exc:
             error = lost(self.host, exc)
         raise error
@@ -73,14 +60,6 @@ def lost(host: str | None, exception: Exception) -> FetchError:
     failure = failure_of(exception)
     reason = Reason.PASSING if failure.transient else Reason.FINAL
     return FetchError(f"{host}: {failure.text}", reason)
-
-
-class _ByteRange(NamedTuple):
-    """The bytes that an answer says it holds (`Content-Range`)."""
-
-    first: int
-    last: int
-    total: int
 
 
 def stream_of(response: aiohttp.ClientResponse, offset: int, metadata: PartMetadata) -> MediaStream:
@@ -100,19 +79,15 @@ def stream_of(response: aiohttp.ClientResponse, offset: int, metadata: PartMetad
     said = response.headers.get("Content-Range")
     if length == 0 and said is None:
         raise FetchError(f"{host} sent an empty file", Reason.MISSING)
-    span = _span(said or "")
-    start = offset
+    start, total = offset, _total_of(said or "", length, offset)
     if said is None and status != _PARTIAL:
         start, total = 0, length
-    elif span is None or not _fits(span, length, offset):
+    elif total is None:
         raise _changed(host) if offset else _refusal(host, response)
-    else:
-        total = span.total
     now = _version(response, metadata.source, total)
     if start and not _is_same(now, metadata):
         raise _changed(host)
-    open_ended = total is None and not chunked
-    return MediaStream(host, start, now, response.content, is_open_ended=open_ended)
+    return MediaStream(host, start, now, total is None and not chunked, response.content)
 
 
 def _changed(host: str) -> FetchError:
@@ -138,33 +113,36 @@ def beginning_of(response: aiohttp.ClientResponse) -> str:
     return ""
 
 
-def _span(text: str) -> _ByteRange | None:
-    said = _RANGE.fullmatch(text.strip())
-    return _ByteRange(*map(int, said.groups())) if said else None
+def _total_of(content_range: str, length: int | None, offset: int) -> int | None:
+    """Return the length of a file whose bytes from `offset` on, to the end, an answer has.
 
-
-def _fits(span: _ByteRange, length: int | None, offset: int) -> bool:
-    """Return whether these are the bytes from `offset` on, to the end."""
-    is_rest = span.first == offset and span.last == span.total - 1
-    return is_rest and length in (None, span.total - offset)
+    None is returned for an answer that has others.
+    """
+    said = _RANGE.fullmatch(content_range.strip())
+    first, last, total = map(int, said.groups()) if said else (-1, 0, 0)
+    is_rest = first == offset and last == total - 1
+    return total if is_rest and length in (None, total - offset) else None
 
 
 def _version(response: aiohttp.ClientResponse, source: str, length: int | None) -> PartMetadata:
-    etag, modified = response.headers.get("ETag", ""), response.headers.get("Last-Modified")
-    if modified is not None and not _is_exact(modified, response.headers.get("Date")):
-        modified = None
-    etag = etag if _STRONG_ETAG.fullmatch(etag) else ""
-    checksum = checksum_of(response.headers)
-    if not _is_plain(response.headers.get("Content-Encoding", "")):
-        etag, modified, checksum = "", None, None  # the bytes are others than those of the file
-    return PartMetadata(source, etag or None, modified, length, checksum)
+    headers = response.headers
+    if not _is_plain(headers.get("Content-Encoding", "")):
+        return PartMetadata(source, length=length)  # the bytes are others than those of the file
+    etag, modified = headers.get("ETag", ""), headers.get("Last-Modified", "")
+    return PartMetadata(
+        source,
+        etag if _STRONG_ETAG.fullmatch(etag) else None,
+        modified if _is_exact(modified, headers.get("Date", "")) else None,
+        length,
+        checksum_of(headers),
+    )
 
 
 def _is_plain(encoding: str) -> bool:
     return _NO_ENCODINGS.issuperset(name.strip().lower() for name in encoding.split(","))
 
 
-def _is_exact(modified: str, date: str | None) -> bool:
+def _is_exact(modified: str, date: str) -> bool:
     """Return whether a date of change tells this version from one made within the same second."""
-    then, now = http_date(modified), http_date(date or "")
+    then, now = http_date(modified), http_date(date)
     return then is not None and now is not None and (now - then).total_seconds() >= _OLD_ENOUGH

@@ -13,6 +13,8 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import msgspec
+
 from .._runtime.lifetime import Lifetime
 from .._runtime.threads import Threads
 from ..contract.endpoints import endpoint_of
@@ -39,22 +41,18 @@ _FRESH_SECONDS = 15 * 60
 """The time after a task's end in which its storage may still be behind. Clocks differ."""
 
 
-class _PendingFile:
-    """One file of the task, and what came of the attempts at it.
+class _PendingFile(msgspec.Struct, eq=False):
+    """One file of the task, and what came of the attempts at it."""
 
-    Attributes:
-        failure: How the last attempt failed.
-        due: The moment of the next one.
-        end: What it came to: where it is, or why it could not be saved.
-    """
-
-    def __init__(self, result: Result, transfer: Transfer) -> None:
-        self.result = result
-        self.transfer = transfer
-        self.policy: RetryPolicy | None = None
-        self.failure: FetchError | None = None
-        self.due: float = 0.0
-        self.end: Path | DownloadError | None = None
+    result: Result
+    transfer: Transfer
+    policy: RetryPolicy | None = None
+    failure: FetchError | None = None
+    """The failure of the last attempt."""
+    due: float = 0.0
+    """The moment of the next one."""
+    end: Path | DownloadError | None = None
+    """The file itself in the end, or the error for one that could not be saved."""
 
 
 class Shared(NamedTuple):

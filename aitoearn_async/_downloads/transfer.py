@@ -20,11 +20,11 @@ from yarl import URL
 from .._containers.media_types import HEAD_BYTES, UTF_16, media_types_of
 from .._net.body import GZIP
 from .._runtime.threads import Calls
+from ..contract.data_uris import bytes_of
 from ..contract.outputs import Result
 from .checksum import checksum_in
-from .fetch_error import FetchError, Reason, RefusedError, reason_of_errno, too_large, words_of
+from .fetch_error import FetchError, Reason, RefusedError, reason_of_errno, words_of
 from .filenames import SUFFIXES, Destination, FileName
-from .inline_file import write_inline
 from .media_client import MediaClient
 from .media_stream import MediaStream
 from .media_urls import plain_path
@@ -106,7 +106,7 @@ class Transfer:
     async def _save(self, part: PartFile, result: Result) -> Path:
         if result.data is not None:
             try:
-                await self._disk(write_inline, part, result, self._options.most)
+                await self._disk(self._write_inline, part, result)
                 return await self._disk(self._finish, part, False)
             except FetchError as error:
                 if result.url is None:
@@ -114,6 +114,16 @@ class Transfer:
                     raise
         needs_proof = await self._fetch_checked(part, result.url or "")
         return await self._disk(self._finish, part, needs_proof)
+
+    def _write_inline(self, part: PartFile, result: Result) -> None:
+        """Write a file that came as text in the task itself. For threads."""
+        part.restart(PartMetadata())
+        try:
+            for piece in bytes_of(result.data or "", is_base64=result.is_base64):
+                self._check_size(part.size + len(piece))
+                part.append(piece)
+        except ValueError:
+            raise FetchError("what came along is no base64", stale=True) from None
 
     async def _disk(self, call: Callable[[*Ts], T], *args: *Ts) -> T:
         """Call what works on the disk, in a thread."""
@@ -143,13 +153,11 @@ class Transfer:
             try:
                 needs_proof = await self._fetch(part, url, anew=True)
             except FetchError as error:
-                if part.metadata is not first:
-                    raise
-                is_page = error.reason is Reason.MISSING and not isinstance(error, RefusedError)
-                if error.reason is Reason.PASSING or is_page:
-                    error.stale = True  # what is there must not be taken for what came twice
-                    raise
-                return needs_proof  # its address was good for one request: it is all there is
+                is_as_it_was = part.metadata is first
+                if is_as_it_was and _is_refused(error):
+                    return needs_proof  # its address was good for one request: it is all there is
+                error.stale |= is_as_it_was  # it must not be taken for what came twice
+                raise
             is_right = await self._is_right(part, url)
         if is_right is False:
             text = f"{url.host}: the file's bytes are not those of its checksum"
@@ -227,7 +235,8 @@ class Transfer:
 
     def _check_size(self, size: int) -> None:
         if size > self._options.most:
-            raise too_large(self._options.most)
+            text = f"it is larger than {self._options.most:,} bytes (max_bytes=)"
+            raise FetchError(text, stale=True)
 
     def _check_head(self, head: bytes, host: str, *, is_resumed: bool) -> None:
         """Look at the first bytes: what cannot be the file is not fetched to its end."""
@@ -271,6 +280,10 @@ class Transfer:
         if self._calls.is_given_up:
             raise FetchError("given up meanwhile")  # to nobody: the part stays as it is
         return part.finish(self._name.whole(media))
+
+
+def _is_refused(error: FetchError) -> bool:
+    return isinstance(error, RefusedError) and error.reason is not Reason.PASSING
 
 
 def _unpacked(head: bytes) -> bytes:
