@@ -35,12 +35,13 @@ class Clock:
     """
 
     def __init__(self) -> None:
-        self._loop: asyncio.AbstractEventLoop | None = None
+        self.loop: asyncio.AbstractEventLoop | None = None
+        """The loop it goes by."""
         self._loop_time: Callable[[], float] = _running_loop_time
         self._slept = 0.0
 
     def time(self) -> float:
-        """Return the time, in seconds."""
+        """Return the time, in seconds; also of a client that is closed."""
         return self._loop_time() - self._slept
 
     def moment(self) -> Moment:
@@ -56,9 +57,9 @@ class Clock:
 
     def bind(self, loop: asyncio.AbstractEventLoop) -> None:
         """Go by this loop from now on. The time goes on: another loop may begin at 0."""
-        if self._loop is not None:
+        if self.loop is not None:
             self._slept = loop.time() - self.time()
-        self._loop, self._loop_time = loop, loop.time
+        self.loop, self._loop_time = loop, loop.time
 
     def call_at(self, when: float, callback: Callable[[], object]) -> Timer:
         """Call at a moment of this clock: not before it, even if the loop's timer is early.
@@ -70,11 +71,11 @@ class Clock:
         return timer
 
     def _set(self, timer: Timer) -> None:
-        assert self._loop is not None
+        assert self.loop is not None
         moment = timer.when + self._slept
         while moment - self._slept < timer.when:  # rounding must not make it early
             moment = math.nextafter(moment, math.inf)
-        timer.timer = self._loop.call_at(moment, self._ring, timer)
+        timer.timer = self.loop.call_at(moment, self._ring, timer)
 
     def _ring(self, timer: Timer) -> None:
         late = self.time() - timer.when
@@ -104,3 +105,26 @@ class Timer:
         """Cancel the call."""
         if self.timer is not None:
             self.timer.cancel()
+
+
+class NextTimer:
+    """One timer that is set for one moment at a time.
+
+    Args:
+        clock: The clock.
+        ring: Called at that moment.
+    """
+
+    def __init__(self, clock: Clock, ring: Callable[[], object]) -> None:
+        self.at: float = math.inf
+        """The moment; infinity while it is not set."""
+        self._clock = clock
+        self._ring = ring
+        self._timer: Timer | None = None
+
+    def set(self, moment: float) -> None:
+        """Set it for another moment; infinity cancels it."""
+        if self._timer is not None:
+            self._timer.cancel()
+        self.at = moment
+        self._timer = self._clock.call_at(moment, self._ring) if moment < math.inf else None

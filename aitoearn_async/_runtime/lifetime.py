@@ -17,7 +17,7 @@ from types import TracebackType
 from typing import Any
 
 from ..errors import ClientClosedError
-from .clock import Clock, Moment, Timer
+from .clock import Clock, Timer
 
 _GRACE_TURNS = 6
 """Turns of the loop between a deadline and the cancellation.
@@ -59,22 +59,14 @@ if hasattr(os, "register_at_fork"):  # where there is none, there is no fork
     os.register_at_fork(after_in_child=_note_process)
 
 
-class Lifetime:
-    """One client's life: not yet used, in use on one loop, closed."""
+class Lifetime(Clock):
+    """One client's life, and its clock: not yet used, in use on one loop, closed."""
 
     def __init__(self) -> None:
+        super().__init__()
         self.closed: bool = False
-        self.loop: asyncio.AbstractEventLoop | None = None
-        """The loop it is in use on."""
         self.process: int = 0
         """The process that it is in use in."""
-        self._clock = Clock()
-        self.time: Callable[[], float] = self._clock.time
-        """Tells the time on the client's clock, also when the client is closed."""
-        self.moment: Callable[[], Moment] = self._clock.moment
-        """Tells the moment that is now, by that clock and by the machine's."""
-        self.age: Callable[[Moment], float] = self._clock.age
-        """Tells the seconds since a moment, the machine's sleep included."""
         self._timer: Timer | None = None
         self.under_way: set[Timeout] = set()
         """The timeouts that are running now."""
@@ -106,8 +98,8 @@ class Lifetime:
                 if (forget := held()) is not None:
                     forget()
             self._timer, self.expires_at = None, math.inf
-        self._clock.bind(loop)
-        self.loop, self.process = loop, _process
+        self.bind(loop)
+        self.process = _process
 
     def on_move(self, forget: Callable[[], None]) -> None:
         """Call a method when the client moves, to forget what is bound to the last loop.
@@ -120,7 +112,7 @@ class Lifetime:
         """Call at a moment of the client's clock."""
         if self.loop is None:
             self.enter()
-        return self._clock.call_at(when, callback)
+        return super().call_at(when, callback)
 
     async def sleep(self, seconds: float) -> None:
         """Sleep for so many seconds of the client's clock.
@@ -142,7 +134,7 @@ class Lifetime:
         """
         with Timeout(self):
             woken = wake or asyncio.get_running_loop().create_future()
-            timer = self._clock.call_at(min(when, _NEVER), lambda: _wake(woken))
+            timer = super().call_at(min(when, _NEVER), lambda: _wake(woken))
             try:
                 await woken
             finally:
@@ -180,9 +172,9 @@ class Lifetime:
         if self._timer is not None:
             self._timer.cancel()
         self.expires_at = moment
-        self._timer = self.call_at(moment, self._ring)
+        self._timer = self.call_at(moment, self._expire)
 
-    def _ring(self) -> None:
+    def _expire(self) -> None:
         now, self._timer, self.expires_at = self.expires_at, None, math.inf
         following, loop = math.inf, asyncio.get_running_loop()
         latest = loop.time() + _MOST_GRACE_SECONDS

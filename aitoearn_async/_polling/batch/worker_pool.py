@@ -12,8 +12,8 @@ from collections import deque
 from collections.abc import Callable, Coroutine
 from typing import Any, Generic, TypeVar, cast
 
+from ..._runtime.clock import NextTimer
 from ..._runtime.lifetime import Lifetime
-from ..._runtime.next_timer import NextTimer
 from ...contract.tasks import AnyTask, Task, TaskRef
 from ...errors import (
     AiToEarnError,

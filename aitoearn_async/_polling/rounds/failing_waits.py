@@ -10,8 +10,8 @@ import math
 from collections.abc import Callable
 from typing import Any, Generic, TypeVar
 
+from ..._runtime.clock import NextTimer
 from ..._runtime.lifetime import Lifetime
-from ..._runtime.next_timer import NextTimer
 from ...contract.tasks import Task, TaskRef
 from ..wait.ends import is_first_trouble, patience_end
 from ..wait.settings import WaitSettings

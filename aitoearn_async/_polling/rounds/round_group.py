@@ -7,8 +7,8 @@ import random
 from collections.abc import Callable, Coroutine, Iterator, Sequence
 from typing import Any, Generic, Protocol, TypeVar, cast
 
+from ..._runtime.clock import NextTimer
 from ..._runtime.lifetime import Lifetime
-from ..._runtime.next_timer import NextTimer
 from ..._verdict import Verdict
 from ...contract.endpoints import LogRow
 from ...contract.tasks import Task, TaskRef
