@@ -41,7 +41,6 @@ _.watermark
 # Tests go by these.
 _.are_idle  # nothing is left of turns
 _.voice  # a field of a request that is only there to be sent
-_.ARROWS  # the diagram that each engine of a fleet is tested against
 _.handed_over  # a row of the report of a storm
 
 # Other packages read these: PyAV, nox, uvicorn, pytest, configparser, shlex.

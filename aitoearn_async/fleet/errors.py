@@ -47,6 +47,20 @@ class LeaseLostError(FleetError):
         return LeaseLostError, (self.member,)
 
 
+class StaleCallError(FleetError):
+    """Another try of this call was carried out, or a later call: what this one did is undone."""
+
+    def __init__(self) -> None:
+        super().__init__("another try of this call was carried out, or a later call")
+
+
+def unusable(where: str, text: str, *, passing: bool) -> FleetError:
+    """Return the error for an engine that cannot be used, now or at all."""
+    if passing:
+        return FleetUnavailableError(f"{where} cannot be used now: {text}")
+    return FleetError(f"{where} cannot be used: {text}")
+
+
 def shown(url: str) -> str:
     """Return an engine's address as errors may show it: without its password.
 

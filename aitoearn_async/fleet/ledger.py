@@ -23,35 +23,10 @@ from __future__ import annotations
 import asyncio
 import enum
 import math
-from collections.abc import Callable, Sequence
-from typing import Protocol
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, Protocol
 
 import msgspec
-
-
-class State(enum.IntEnum):
-    """The state of a ref in the ledger."""
-
-    WAITING = 0
-    HELD = 1
-    ENDED = 2
-    READING = 3
-    DONE = 4
-
-
-ARROWS: frozenset[tuple[State | None, State | None]] = frozenset(
-    [
-        (None, State.WAITING),
-        (State.WAITING, State.HELD),
-        (State.HELD, State.HELD),
-        (State.HELD, State.ENDED),
-        (State.ENDED, State.READING),
-        (State.READING, State.READING),
-        (State.READING, State.DONE),
-        (State.DONE, None),
-    ]
-)
-"""The state diagram, without the conditions."""
 
 
 class Kind(enum.IntEnum):
@@ -123,6 +98,22 @@ class Counts(msgspec.Struct):
     oldest: float | None
     """Seconds since the oldest ref was added that has no outcome; None if there is none."""
     members: list[Member]
+
+
+def members_of(rows: Iterable[Sequence[Any]]) -> list[Member]:
+    """Return the members of rows of an id, how many refs are held, and the last report."""
+    members: list[Member] = []
+    for number, held, report in rows:
+        member = msgspec.json.decode(report, type=Member)
+        member.id, member.held = int(number), int(held)
+        members.append(member)
+    return sorted(members, key=lambda member: member.id)
+
+
+def counts_of(row: Sequence[Any], members: Iterable[Sequence[Any]]) -> Counts:
+    """Return the counts in a row of them, and the members of theirs."""
+    waiting, held, ended, reading, done, oldest = row
+    return Counts(waiting, held, ended, reading, done, oldest, members_of(members))
 
 
 class Ledger(Protocol):

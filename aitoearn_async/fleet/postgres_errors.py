@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import psycopg
 
-from .errors import FleetError, FleetUnavailableError, shown
+from .errors import FleetError, unusable
 
 _PASSING = (
     psycopg.OperationalError,
@@ -20,9 +20,7 @@ _HOPELESS = (
     psycopg.errors.InvalidCatalogName,
     psycopg.errors.InsufficientPrivilege,
 )
-
-
-_SETUP = (
+_HOPELESS_WORDS = (
     *("password authentication failed", "no password supplied", "no pg_hba.conf entry"),
     *("does not exist", "no such database", "no such user", "SASL authentication failed"),
     "ProactorEventLoop",
@@ -31,15 +29,8 @@ _SETUP = (
 psycopg on Windows: they have no codes."""
 
 
-def translated(error: psycopg.Error, url: str) -> FleetError:
+def translated(error: psycopg.Error, where: str) -> FleetError:
     """Return the fleet's error for one of psycopg's."""
-    where = shown(url) if "://" in url else url
     text = " ".join(str(error).split())
-    if isinstance(error, _PASSING) and not isinstance(error, _HOPELESS) and not _is_setup(text):
-        return FleetUnavailableError(f"{where} cannot be used now: {text}")
-    return FleetError(f"{where} cannot be used: {text}")
-
-
-def _is_setup(text: str) -> bool:
-    """Return whether a failed connection is one that no repetition mends."""
-    return any(hint in text for hint in _SETUP)
+    hopeless = isinstance(error, _HOPELESS) or any(words in text for words in _HOPELESS_WORDS)
+    return unusable(where, text, passing=isinstance(error, _PASSING) and not hopeless)

@@ -4,32 +4,30 @@ from __future__ import annotations
 
 from psycopg import sql
 
-# The states stand in the text: a partial index is not used for one that comes as a parameter.
-# Lists are sent as binary data (`b`): written as text, an outcome takes thirty times as long.
-SCHEMA = """
-CREATE TABLE IF NOT EXISTS {refs} (
-    ref text COLLATE "C" PRIMARY KEY, added timestamptz NOT NULL, changed timestamptz,
-    holder integer, call integer, state "char" NOT NULL DEFAULT '0', outcome bytea
-) WITH (autovacuum_vacuum_scale_factor = 0.02, autovacuum_analyze_scale_factor = 0.05);
-CREATE INDEX IF NOT EXISTS {waiting} ON {refs} (added) WHERE state = '0';
-CREATE INDEX IF NOT EXISTS {held} ON {refs} (holder) WHERE state = '1';
-CREATE INDEX IF NOT EXISTS {ended} ON {refs} (changed) WHERE state = '2';
-CREATE INDEX IF NOT EXISTS {reading} ON {refs} (holder) WHERE state = '3';
-CREATE INDEX IF NOT EXISTS {done} ON {refs} (changed) WHERE state = '4';
-CREATE TABLE IF NOT EXISTS {members} (
-    id serial PRIMARY KEY, kind smallint NOT NULL, expires timestamptz NOT NULL,
-    gave boolean NOT NULL DEFAULT false, call integer, held integer NOT NULL DEFAULT 0,
-    report bytea
-) WITH (fillfactor = 50);
-"""
-
 # Whether there is nothing to take. Not with EXISTS: for that the planner reads the table from its
 # beginning, where it believes that many rows have the state, and there may be none any more.
 IDLE = """(SELECT 1 FROM {refs} WHERE state = '0' ORDER BY added LIMIT 1) IS NULL
             AND NOT EXISTS (
                 SELECT 1 FROM {members} WHERE expires <= clock_timestamp() AND kind = 0)"""
 
+# The states stand in the text: a partial index is not used for one that comes as a parameter.
+# Lists are sent as binary data (`b`): written as text, an outcome takes thirty times as long.
 STATEMENTS = {
+    "schema": """
+        CREATE TABLE IF NOT EXISTS {refs} (
+            ref text COLLATE "C" PRIMARY KEY, added timestamptz NOT NULL, changed timestamptz,
+            holder integer, call integer, state "char" NOT NULL DEFAULT '0', outcome bytea
+        ) WITH (autovacuum_vacuum_scale_factor = 0.02, autovacuum_analyze_scale_factor = 0.05);
+        CREATE INDEX IF NOT EXISTS {waiting} ON {refs} (added) WHERE state = '0';
+        CREATE INDEX IF NOT EXISTS {held} ON {refs} (holder) WHERE state = '1';
+        CREATE INDEX IF NOT EXISTS {ended} ON {refs} (changed) WHERE state = '2';
+        CREATE INDEX IF NOT EXISTS {reading} ON {refs} (holder) WHERE state = '3';
+        CREATE INDEX IF NOT EXISTS {done} ON {refs} (changed) WHERE state = '4';
+        CREATE TABLE IF NOT EXISTS {members} (
+            id serial PRIMARY KEY, kind smallint NOT NULL, expires timestamptz NOT NULL,
+            gave boolean NOT NULL DEFAULT false, call integer, held integer NOT NULL DEFAULT 0,
+            report bytea
+        ) WITH (fillfactor = 50)""",
     "begin": "BEGIN ISOLATION LEVEL READ COMMITTED",
     # Milliseconds that a member may be silent inside a transaction: a frozen one would hold up all
     # that need its locks. For this transaction alone, since the session may be a pooler's.
@@ -52,8 +50,7 @@ STATEMENTS = {
         FOR KEY SHARE""",
     # One beat at a time, so that no two members decide on the same share.
     "lock": "SELECT pg_advisory_xact_lock(%(lock)s)",
-    "members": """
-        SELECT id, held, report FROM {members} WHERE expires > clock_timestamp() ORDER BY id""",
+    "members": "SELECT id, held, report FROM {members} WHERE expires > clock_timestamp()",
     "beat": """
         UPDATE {members} SET expires = clock_timestamp() + %(lease)s * interval '1 s',
         held = %(held)s, report = %(report)s
@@ -64,7 +61,7 @@ STATEMENTS = {
             held = %(held)s, report = %(report)s
             WHERE id = %(member)s AND expires > clock_timestamp() RETURNING 1
         ) SELECT id, held, report, {idle} FROM {members}, me
-        WHERE expires > clock_timestamp() OR id = %(member)s ORDER BY id""",
+        WHERE expires > clock_timestamp() OR id = %(member)s""",
     "leave": """
         UPDATE {members} SET expires = '-infinity', gave = true
         WHERE id = %(member)s AND expires > clock_timestamp()""",
@@ -108,8 +105,7 @@ STATEMENTS = {
         ), more AS (
             UPDATE {members} SET held = held + (SELECT count(*) FROM taken), call = %(call)s
             WHERE id = (SELECT id FROM me)
-        ) SELECT (SELECT count(*) FROM me), ref, age
-        FROM (SELECT 1) AS one LEFT JOIN taken ON true""",
+        ) SELECT ref, age FROM me LEFT JOIN taken ON true""",
     "took": """
         UPDATE {members} SET held = held + %(count)s, call = %(call)s
         WHERE id = %(member)s AND COALESCE(call, -1) < %(fence)s RETURNING 1""",
@@ -149,7 +145,7 @@ STATEMENTS = {
         ), less AS (
             UPDATE {members} SET held = held - (SELECT count(*) FROM done) WHERE id = %(member)s
             AND EXISTS (SELECT 1 FROM done)
-        ) SELECT (SELECT count(*) FROM me), (SELECT count(*) FROM done), {idle}""",
+        ) SELECT (SELECT count(*) FROM done), {idle} FROM me""",
     "finish_and_read": """
         WITH me AS (
             SELECT 1 FROM {members} WHERE id = %(member)s AND expires > clock_timestamp()
@@ -171,11 +167,7 @@ STATEMENTS = {
                 LIMIT %(most)s FOR UPDATE SKIP LOCKED
             )) AND EXISTS (SELECT 1 FROM me) AND NOT EXISTS (SELECT 1 FROM more)
             RETURNING ref, outcome
-        ) SELECT (SELECT count(*) FROM me), (SELECT count(*) FROM more), ref, outcome
-        FROM (SELECT 1) AS one LEFT JOIN following ON true""",
-    "finish": """
-        UPDATE {refs} SET state = '4', outcome = NULL, holder = NULL, changed = clock_timestamp()
-        WHERE ref = ANY(%(refs)b::text[]) AND state = '3' AND holder = %(member)s""",
+        ) SELECT (SELECT count(*) FROM more), ref, outcome FROM me LEFT JOIN following ON true""",
     "reading": "SELECT ref, outcome FROM {refs} WHERE state = '3' AND holder = %(member)s",
     "read_over": """
         UPDATE {refs} SET holder = %(member)s WHERE ctid = ANY (ARRAY (
@@ -202,11 +194,10 @@ STATEMENTS = {
                (SELECT count(*) FROM {refs} WHERE state = '2'),
                (SELECT count(*) FROM {refs} WHERE state = '3'),
                (SELECT count(*) FROM {refs} WHERE state = '4'),
-               extract(epoch FROM clock_timestamp() -
-                   (SELECT min(added) FROM {refs} WHERE state = '0'))::float8,
-               extract(epoch FROM clock_timestamp() -
-                   (SELECT min(added) FROM {refs} WHERE state = '1'))::float8
-        ) AS counts LEFT JOIN {members} ON expires > clock_timestamp() ORDER BY id""",
+               extract(epoch FROM clock_timestamp() - least(
+                   (SELECT min(added) FROM {refs} WHERE state = '0'),
+                   (SELECT min(added) FROM {refs} WHERE state = '1')))::float8
+        ) AS counts LEFT JOIN {members} ON expires > clock_timestamp()""",
     "unfinished": """
         SELECT (SELECT 1 FROM {refs} WHERE state = '0' ORDER BY added LIMIT 1) IS NOT NULL
             OR (SELECT 1 FROM {refs} WHERE state = '1' ORDER BY holder LIMIT 1) IS NOT NULL
@@ -223,12 +214,9 @@ STATEMENTS = {
 }
 
 
-def composed(prefix: str) -> tuple[bytes, dict[str, bytes]]:
-    """Return the schema and the statements for tables whose names begin with this, as sent."""
+def composed(prefix: str) -> dict[str, bytes]:
+    """Return the statements for tables whose names begin with this, as they are sent."""
     names = ("refs", "members", "waiting", "held", "ended", "reading", "done")
     tables = {key: sql.Identifier(f"{prefix}_{key}").as_string() for key in names}
     idle = IDLE.format(**tables)
-    statements = {
-        key: text.format(**tables, idle=idle).encode() for key, text in STATEMENTS.items()
-    }
-    return SCHEMA.format(**tables).encode(), statements
+    return {key: text.format(**tables, idle=idle).encode() for key, text in STATEMENTS.items()}

@@ -12,6 +12,10 @@ from __future__ import annotations
 #   last:M     hash: the last call of take by member M and its reply
 COMMON = """
 local p = KEYS[1]
+local function now()
+    local time = redis.call('TIME')
+    return time[1] * 1000 + math.floor(time[2] / 1000)
+end
 local function alive(member) return redis.call('EXISTS', p .. 'lease:' .. member) == 1 end
 local function entries(found)
     return (found and found[1] and found[1][2]) or {}
@@ -38,9 +42,8 @@ local function all_members()
         local all = redis.call('HGETALL', p .. 'members:' .. kind)
         for at = 1, #all, 2 do
             if alive(all[at]) then
-                found[#found + 1] = all[at]
-                found[#found + 1] = redis.call('HGET', p .. 'held', all[at]) or '0'
-                found[#found + 1] = all[at + 1]
+                local held = redis.call('HGET', p .. 'held', all[at]) or '0'
+                found[#found + 1] = {all[at], held, all[at + 1]}
             end
         end
     end
@@ -132,13 +135,11 @@ SCRIPTS = {
         if last[1] == call then return last[2] end
         -- Late: it was given up, and others came after it.
         if last[1] and tonumber(last[1]) > tonumber(call) then return '[]' end
-        local time = redis.call('TIME')
-        local now = time[1] * 1000 + math.floor(time[2] / 1000)
-        local taken = {}
+        local taken, time = {}, now()
         local function keep(some, origin)
             for _, entry in ipairs(some) do
                 local added = tonumber(string.match(entry[1], '^%d+'))
-                taken[#taken + 1] = {entry[2][2], (now - added) / 1000, origin}
+                taken[#taken + 1] = {entry[2][2], (time - added) / 1000, origin}
             end
         end
         for _, id in ipairs(gone(0)) do
@@ -215,8 +216,7 @@ SCRIPTS = {
         end
         local function keep(some)
             for _, entry in ipairs(some) do
-                found[#found + 1] = entry[2][2]
-                found[#found + 1] = entry[2][4]
+                found[#found + 1] = {entry[2][2], entry[2][4]}
             end
         end
         local ids = redis.call('XPENDING', p .. 'outcomes', 'readers', '-', '+', 100000, member)
@@ -224,32 +224,29 @@ SCRIPTS = {
             keep(redis.call('XRANGE', p .. 'outcomes', entry[1], entry[1]))
         end
         for _, id in ipairs(gone(1)) do
-            local left = most - #found / 2
+            local left = most - #found
             if left <= 0 then break end
             local some = take_over('outcomes', 'readers', id, member, left)
             keep(some)
             if #some < left then remove(1, 'outcomes', 'readers', id) end
         end
-        if most > #found / 2 then
+        if most > #found then
             keep(entries(redis.call('XREADGROUP', 'GROUP', 'readers', member, 'COUNT',
-                most - #found / 2, 'STREAMS', p .. 'outcomes', '>')))
+                most - #found, 'STREAMS', p .. 'outcomes', '>')))
         end
         return found""",
     "counts": """
         local first = redis.call('XRANGE', p .. 'tasks', '-', '+', 'COUNT', 1)[1]
-        local time = redis.call('TIME')
-        local age = -1
-        if first then
-            age = time[1] * 1000 + math.floor(time[2] / 1000) - string.match(first[1], '^%d+')
-        end
-        return {redis.call('XLEN', p .. 'tasks'), pending('tasks', 'workers'),
-            redis.call('XLEN', p .. 'outcomes'), pending('outcomes', 'readers'),
-            redis.call('XLEN', p .. 'done'), age, all_members()}""",
+        local oldest = false
+        if first then oldest = now() - string.match(first[1], '^%d+') end
+        local held, reading = pending('tasks', 'workers'), pending('outcomes', 'readers')
+        return {redis.call('XLEN', p .. 'tasks') - held, held,
+            redis.call('XLEN', p .. 'outcomes') - reading, reading,
+            redis.call('XLEN', p .. 'done'), oldest, all_members()}""",
     "finished": """
         return redis.call('XLEN', p .. 'tasks') + redis.call('XLEN', p .. 'outcomes')""",
     "forget": """
-        local time = redis.call('TIME')
-        local last = time[1] * 1000 + math.floor(time[2] / 1000) - ARGV[1]
+        local last = now() - ARGV[1]
         if last < 0 then return 0 end
         local old = redis.call('XRANGE', p .. 'done', '-', string.format('%.0f', last), 'COUNT',
             ARGV[2])

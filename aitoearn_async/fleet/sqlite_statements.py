@@ -4,23 +4,23 @@ from __future__ import annotations
 
 # `:now` is the ledger's clock. The states stand in the text: a partial index is not used for one
 # that comes as a parameter.
-SCHEMA = """
-CREATE TABLE IF NOT EXISTS {refs} (
-    id INTEGER PRIMARY KEY, ref TEXT NOT NULL UNIQUE, added REAL NOT NULL,
-    state INTEGER NOT NULL DEFAULT 0, holder INTEGER, call INTEGER, changed REAL, outcome BLOB
-);
-CREATE INDEX IF NOT EXISTS {refs}_waiting ON {refs} (added) WHERE state = 0;
-CREATE INDEX IF NOT EXISTS {refs}_held ON {refs} (holder, added) WHERE state = 1;
-CREATE INDEX IF NOT EXISTS {refs}_ended ON {refs} (changed) WHERE state = 2;
-CREATE INDEX IF NOT EXISTS {refs}_reading ON {refs} (holder) WHERE state = 3;
-CREATE INDEX IF NOT EXISTS {refs}_done ON {refs} (changed) WHERE state = 4;
-CREATE TABLE IF NOT EXISTS {members} (
-    id INTEGER PRIMARY KEY AUTOINCREMENT, kind INTEGER NOT NULL, expires REAL NOT NULL,
-    gave INTEGER NOT NULL DEFAULT 0, call INTEGER, held INTEGER NOT NULL DEFAULT 0, report BLOB
-);
-"""
-
 STATEMENTS = {
+    "schema": """
+        CREATE TABLE IF NOT EXISTS {refs} (
+            id INTEGER PRIMARY KEY, ref TEXT NOT NULL UNIQUE, added REAL NOT NULL,
+            state INTEGER NOT NULL DEFAULT 0, holder INTEGER, call INTEGER, changed REAL,
+            outcome BLOB
+        );
+        CREATE INDEX IF NOT EXISTS {refs}_waiting ON {refs} (added) WHERE state = 0;
+        CREATE INDEX IF NOT EXISTS {refs}_held ON {refs} (holder, added) WHERE state = 1;
+        CREATE INDEX IF NOT EXISTS {refs}_ended ON {refs} (changed) WHERE state = 2;
+        CREATE INDEX IF NOT EXISTS {refs}_reading ON {refs} (holder) WHERE state = 3;
+        CREATE INDEX IF NOT EXISTS {refs}_done ON {refs} (changed) WHERE state = 4;
+        CREATE TABLE IF NOT EXISTS {members} (
+            id INTEGER PRIMARY KEY AUTOINCREMENT, kind INTEGER NOT NULL, expires REAL NOT NULL,
+            gave INTEGER NOT NULL DEFAULT 0, call INTEGER, held INTEGER NOT NULL DEFAULT 0,
+            report BLOB
+        );""",
     "exists": "SELECT 1 FROM sqlite_master WHERE name = '{members}'",
     "add": """
         INSERT INTO {refs} (ref, added) SELECT value, :now FROM json_each(:refs) WHERE true
@@ -29,7 +29,7 @@ STATEMENTS = {
         INSERT INTO {members} (kind, expires, report) VALUES (:kind, :now + :lease, :report)
         RETURNING id""",
     "alive": "SELECT call FROM {members} WHERE id = :member AND expires > :now",
-    "members": "SELECT id, held, report FROM {members} WHERE expires > :now ORDER BY id",
+    "members": "SELECT id, held, report FROM {members} WHERE expires > :now",
     "beat": """
         UPDATE {members} SET expires = :now + :lease, held = :held, report = :report
         WHERE id = :member""",
@@ -81,8 +81,9 @@ STATEMENTS = {
                (SELECT count(*) FROM {refs} WHERE state = 2),
                (SELECT count(*) FROM {refs} WHERE state = 3),
                (SELECT count(*) FROM {refs} WHERE state = 4),
-               (SELECT :now - min(added) FROM {refs} WHERE state = 0),
-               (SELECT :now - min(added) FROM {refs} WHERE state = 1)""",
+               (SELECT max(age) FROM (
+                   SELECT :now - min(added) AS age FROM {refs} WHERE state = 0
+                   UNION ALL SELECT :now - min(added) FROM {refs} WHERE state = 1))""",
     "unfinished": """
         SELECT EXISTS (SELECT 1 FROM {refs} WHERE state = 0)
             OR EXISTS (SELECT 1 FROM {refs} WHERE state = 1)

@@ -13,7 +13,7 @@ import pytest
 from aitoearn_async.emulator import Emulator, VirtualTimeLoop
 from aitoearn_async.fleet import Fleet
 from aitoearn_async.fleet.ledger import Ledger
-from aitoearn_async.fleet.sqlite import SqliteLedger
+from aitoearn_async.fleet.sqlite_file import SqliteFile
 from tests.fleet.engines import Engine, PostgresEngine, RedisEngine, SqliteEngine
 from tests.fleet.servers import shared
 from tests.fleet.workers import AtOnce, Workers
@@ -70,8 +70,8 @@ async def ledger(engine: Engine) -> AsyncIterator[Ledger]:
 @pytest.fixture
 async def file(quick_path: Path, monkeypatch: pytest.MonkeyPatch) -> SqliteEngine:
     """A file whose leases and ages go by virtual time."""
-    monkeypatch.setattr(SqliteLedger, "clock", asyncio.get_running_loop().time)
-    monkeypatch.setattr("aitoearn_async.fleet.sqlite.OneThread", AtOnce)
+    monkeypatch.setattr(SqliteFile, "clock", asyncio.get_running_loop().time)
+    monkeypatch.setattr("aitoearn_async.fleet.sqlite_file.OneThread", AtOnce)
     return SqliteEngine(quick_path)
 
 

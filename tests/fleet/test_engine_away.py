@@ -18,6 +18,7 @@ from aitoearn_async.fleet import Fleet, FleetError, FleetUnavailableError
 from aitoearn_async.fleet.ledger import Kind
 from aitoearn_async.fleet.recorder import Recorder
 from aitoearn_async.fleet.sqlite import SqliteLedger
+from aitoearn_async.fleet.sqlite_file import SqliteFile
 from tests.fleet.engines import SqliteEngine
 from tests.fleet.workers import Workers, all_outcomes, ended, endless_ids, images, taken, until_held
 from tests.support.clock import ROUNDING
@@ -28,14 +29,14 @@ class Cable:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.error: FleetError | None = None
-        call = SqliteLedger._call
+        call = SqliteFile.call
 
-        async def through(ledger: SqliteLedger, steps: Callable[[], Any]) -> Any:
+        async def through(file: SqliteFile, steps: Callable[[], Any]) -> Any:
             if self.error is not None:
                 raise self.error
-            return await call(ledger, steps)
+            return await call(file, steps)
 
-        monkeypatch.setattr(SqliteLedger, "_call", through)
+        monkeypatch.setattr(SqliteFile, "call", through)
 
     def pull(self, error: FleetError | None = None) -> None:
         self.error = error or FleetUnavailableError("the cable is out")

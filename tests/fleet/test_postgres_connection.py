@@ -14,7 +14,6 @@ from psycopg.conninfo import conninfo_to_dict
 from aitoearn_async.fleet import FleetUnavailableError
 from aitoearn_async.fleet.ledger import Kind, Member
 from aitoearn_async.fleet.postgres import PostgresLedger
-from aitoearn_async.fleet.postgres_run import Run, one
 from tests.fleet.engines import PostgresEngine
 from tests.fleet.proxy import Proxy
 from tests.fleet.test_contract import refs, states, take, worker
@@ -25,11 +24,9 @@ pytestmark = pytest.mark.parametrize("engine", ["postgres"], indirect=True)
 async def backend(ledger: PostgresLedger) -> int:
     """The server's process for a ledger's connection."""
 
-    async def pid(run: Run) -> int:
-        await run.cursor.execute("SELECT pg_backend_pid()")
-        return int((await one(run.cursor))[0])
-
-    return await ledger._connection.statement(pid)
+    ledger.sql["pid"] = b"SELECT pg_backend_pid()"
+    ((pid,),) = await ledger._connection.rows("pid")
+    return int(pid)
 
 
 async def test_one_that_freezes_in_a_beat_does_not_hold_up_others(

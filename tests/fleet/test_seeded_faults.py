@@ -14,7 +14,6 @@ from aitoearn_async.emulator import VirtualTimeLoop
 from aitoearn_async.fleet.ledger import Ledger
 from aitoearn_async.fleet.postgres import PostgresLedger
 from aitoearn_async.fleet.redis import RedisLedger
-from aitoearn_async.fleet.redis_scripts import COMMON
 from aitoearn_async.fleet.sqlite import SqliteLedger
 from tests.fleet import test_contract
 from tests.fleet.engines import Engine, PostgresEngine, RedisEngine, SqliteEngine
@@ -90,9 +89,8 @@ async def test_a_consumer_deleted_with_entries_pending_is_found(
     with loop.real_time():
         engine = RedisEngine(valkey_url)
         ledger = RedisLedger(engine.url, lease=600.0)
-        ledger.scripts["leave"] = ledger._redis.register_script(
-            COMMON
-            + """
+        ledger._connection.scripts["leave"] = ledger._connection.script_of(
+            """
             redis.call('XGROUP', 'DELCONSUMER', p .. 'tasks', 'workers', ARGV[1])
             redis.call('HDEL', p .. 'members:0', ARGV[1])
             return redis.call('DEL', p .. 'lease:' .. ARGV[1])"""
