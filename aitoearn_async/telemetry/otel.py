@@ -14,7 +14,7 @@ import math
 import threading
 from collections import Counter
 from time import monotonic
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from opentelemetry import context, metrics, trace
@@ -26,7 +26,9 @@ from .observer import Observer
 from .operations import NO_FAILURE, BreakerChange, Download, Operation, Poll, Submit, Wait
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
+
+    from ..contract.tasks import AnyRef
 
 SCHEMA_URL = "https://opentelemetry.io/schemas/1.40.0"
 """The version of the semantic conventions."""
@@ -39,14 +41,6 @@ tenth of a poll."""
 _MOST_OF_A_WORD = 200
 # Instrumentations of HTTP clients look for it. It is no public name of the API's (yet).
 _SUPPRESS_HTTP: str = getattr(context, "_SUPPRESS_HTTP_INSTRUMENTATION_KEY", "no such key")
-
-
-class _Span(NamedTuple):
-    """The span of an operation, the context that holds it, and the series its polls count in."""
-
-    span: trace.Span
-    context: context.Context
-    series: tuple[str, str]
 
 
 class OpenTelemetry(Observer):
@@ -79,35 +73,34 @@ class OpenTelemetry(Observer):
         meter = metrics.get_meter(
             _NAME, __version__, meter_provider=meter_provider, schema_url=SCHEMA_URL
         )
+
+        def histogram(name: str, description: str, bounds: Sequence[float]) -> metrics.Histogram:
+            return meter.create_histogram(
+                name, "s", description, explicit_bucket_boundaries_advisory=bounds
+            )
+
         self._polls = meter.create_counter(
             "aitoearn.client.polls", "{poll}", "Polls that came back, by what they brought"
         )
-        self._waits = meter.create_histogram(
-            "aitoearn.client.wait.duration",
-            "s",
-            "Duration of waits, by outcome",
-            explicit_bucket_boundaries_advisory=buckets.WAIT,
+        self._waits = histogram(
+            "aitoearn.client.wait.duration", "Duration of waits, by outcome", buckets.WAIT
         )
-        self._notice = meter.create_histogram(
+        self._notice = histogram(
             "aitoearn.client.wait.time_to_notice",
-            "s",
             "Delay from the end of a task, by the service's dates, to its being noticed",
-            explicit_bucket_boundaries_advisory=buckets.NOTICE,
+            buckets.NOTICE,
         )
         self._breakers = meter.create_up_down_counter(
             "aitoearn.client.breaker.state",
             "{client}",
             "Clients whose circuit breaker is in this state",
         )
-        self._submits = meter.create_histogram(
-            "gen_ai.client.operation.duration",
-            "s",
-            "Duration of submits",
-            explicit_bucket_boundaries_advisory=buckets.SUBMIT,
+        self._submits = histogram(
+            "gen_ai.client.operation.duration", "Duration of submits", buckets.SUBMIT
         )
-        self._spans: dict[Operation, _Span] = {}
+        self._contexts: dict[Operation, context.Context] = {}  # each holds the operation's span
         self._entered: dict[Operation, tuple[context.Context, Any]] = {}
-        self._counted: Counter[tuple[tuple[str, str], str, str | None]] = Counter()
+        self._counted: Counter[tuple[str, str, str, str | None]] = Counter()
         self._counting = threading.Lock()  # clients of several threads may share an observer
         self._flush_at = -math.inf
 
@@ -118,12 +111,11 @@ class OpenTelemetry(Observer):
             attributes=self._attributes_of(operation),
             start_time=int(operation.began * 1e9),
         )
-        inside = context.set_value(_SUPPRESS_HTTP, True, trace.set_span_in_context(span))
-        kind = operation.ref.kind if isinstance(operation, Wait) else ""
-        self._spans[operation] = _Span(span, inside, (operation.address, kind))
+        inside = trace.set_span_in_context(span)
+        self._contexts[operation] = context.set_value(_SUPPRESS_HTTP, True, inside)
 
     def entered(self, operation: Operation) -> None:
-        inside = self._spans[operation].context
+        inside = self._contexts[operation]
         self._entered[operation] = inside, context.attach(inside)
 
     def left(self, operation: Operation) -> None:
@@ -133,34 +125,40 @@ class OpenTelemetry(Observer):
             context.detach(token)
 
     def polled(self, wait: Wait, poll: Poll) -> None:
-        error, (span, _, series) = poll.error, self._spans[wait]
+        error = poll.error
         if poll.result != "held":
             kind = None if error is None else _error_type(error)
             with self._counting:
-                self._counted[series, poll.result, kind] += 1
+                self._counted[wait.address, wait.ref.kind, poll.result, kind] += 1
             if (now := monotonic()) >= self._flush_at:
                 self._flush(now)
-        if error is None and poll.status == wait.status and wait.trouble is None:
-            return
         if error is not None:
             if getattr(error, "label", None) != wait.trouble:
-                span.add_event("aitoearn.poll.trouble", self._error_attributes(error))
+                self._note(wait, "aitoearn.poll.trouble", self._error_attributes(error))
             return
         if wait.trouble is not None:
-            span.add_event("aitoearn.poll.recovered")
+            self._note(wait, "aitoearn.poll.recovered")
         if poll.status != wait.status:
-            span.add_event("aitoearn.task.status_changed", _change(wait.status, poll.status))
+            status = {
+                "aitoearn.task.status": _word(poll.status),
+                "aitoearn.task.previous_status": _word(wait.status),
+            }
+            self._note(wait, "aitoearn.task.status_changed", _known(status))
+
+    def _note(self, wait: Wait, event: str, attributes: Mapping[str, Any] | None = None) -> None:
+        trace.get_current_span(self._contexts[wait]).add_event(event, attributes)
 
     def ended(self, operation: Operation) -> None:
-        span = self._spans.pop(operation).span
+        inside = self._contexts.pop(operation)
+        span = trace.get_current_span(inside)
         span.set_attributes(self._end_attributes(operation))
         if operation.outcome not in NO_FAILURE:
             text = str(operation.error) if self._content and operation.error else None
             span.set_status(StatusCode.ERROR, text)
-        self._measure(operation, trace.set_span_in_context(span))
+        self._measure(operation, inside)
         span.end()
         now = monotonic()
-        if now >= self._flush_at or not self._spans:
+        if now >= self._flush_at or not self._contexts:
             self._flush(now)
 
     def breaker_changed(self, change: BreakerChange) -> None:
@@ -170,49 +168,41 @@ class OpenTelemetry(Observer):
                 self._breakers.add(amount, attributes)
 
     def _measure(self, operation: Operation, inside: context.Context) -> None:
-        seconds = operation.seconds or 0.0
-        attributes = _server(operation.address)
+        seconds, server = operation.seconds or 0.0, _server(operation.address)
         if isinstance(operation, Wait):
-            attributes["aitoearn.task.kind"] = operation.ref.kind
+            attributes = {**server, "aitoearn.task.kind": operation.ref.kind}
             if operation.noticed_after is not None:
                 self._notice.record(operation.noticed_after, attributes, inside)
             ended = {"aitoearn.outcome": operation.outcome, **_failure(operation)}
             self._waits.record(seconds, {**attributes, **ended}, inside)
         elif isinstance(operation, Submit):
-            attributes |= {**_gen_ai(operation), **_failure(operation)}
+            attributes = {**server, **_gen_ai(operation), **_failure(operation)}
             self._submits.record(seconds, attributes, inside)
 
     def _flush(self, now: float) -> None:
         self._flush_at = now + _SECONDS_BETWEEN_FLUSHES
         with self._counting:
             counted, self._counted = self._counted, Counter()
-        for ((address, kind), result, error), number in counted.items():
-            attributes = {
-                **_server(address),
+        for (address, kind, result, error), number in counted.items():
+            told = {
                 "aitoearn.task.kind": kind,
                 "aitoearn.poll.result": result,
+                "error.type": error,
             }
-            if error is not None:
-                attributes["error.type"] = error
-            self._polls.add(number, attributes)
+            self._polls.add(number, {**_server(address), **_known(told)})
 
     def _attributes_of(self, operation: Operation) -> dict[str, Any]:
-        attributes: dict[str, Any] = _server(operation.address)
-        if isinstance(operation, Submit):
-            request = operation.request
-            attributes |= _gen_ai(operation)
-            attributes["gen_ai.output.type"] = request.kind
-            if (number := getattr(request, "n", None)) is not None:
-                attributes["gen_ai.request.choice.count"] = number
-            if self._content:
-                part = {"type": "text", "content": request.prompt}
-                messages = json.dumps([{"role": "user", "parts": [part]}], ensure_ascii=False)
-                attributes["gen_ai.input.messages"] = messages
-        else:
+        server = _server(operation.address)
+        if not isinstance(operation, Submit):
             assert isinstance(operation, Wait | Download)
-            attributes["aitoearn.task.id"] = operation.ref.id
-            attributes["aitoearn.task.kind"] = operation.ref.kind
-        return attributes
+            return {**server, **_task(operation.ref)}
+        request = operation.request
+        told = {
+            "gen_ai.output.type": request.kind,
+            "gen_ai.request.choice.count": getattr(request, "n", None),
+            "gen_ai.input.messages": _messages(request.prompt) if self._content else None,
+        }
+        return {**server, **_gen_ai(operation), **_known(told)}
 
     def _end_attributes(self, operation: Operation) -> dict[str, Any]:
         attributes: dict[str, Any] = {"aitoearn.outcome": operation.outcome}
@@ -222,8 +212,7 @@ class OpenTelemetry(Observer):
         if isinstance(operation, Wait):
             attributes |= _wait_attributes(operation)
         elif isinstance(operation, Submit) and operation.ref is not None:
-            attributes["aitoearn.task.id"] = operation.ref.id
-            attributes["aitoearn.task.kind"] = operation.ref.kind
+            attributes |= _task(operation.ref)
         elif isinstance(operation, Download):
             attributes["aitoearn.download.files"] = len(operation.paths)
         return attributes
@@ -236,7 +225,16 @@ class OpenTelemetry(Observer):
             "http.response.status_code": getattr(error, "http_status", None),
             "error.message": str(error) if self._content else None,
         }
-        return {name: value for name, value in told.items() if value is not None}
+        return _known(told)
+
+
+def _known(told: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the attributes that have a value."""
+    return {name: value for name, value in told.items() if value is not None}
+
+
+def _word(word: str | None) -> str | None:
+    return None if word is None else word[:_MOST_OF_A_WORD]
 
 
 def _span_name(operation: Operation) -> str:
@@ -246,15 +244,15 @@ def _span_name(operation: Operation) -> str:
     return f"{type(operation).__name__.lower()} {operation.ref.kind}"
 
 
-def _server(address: str) -> dict[str, Any]:
-    host, port = _host_and_port(address)
-    return {"server.address": host, "server.port": port}
-
-
 @functools.lru_cache(maxsize=64)
-def _host_and_port(address: str) -> tuple[str, int]:
+def _server(address: str) -> Mapping[str, str | int]:
     parts = urlsplit(address)
-    return parts.hostname or address, parts.port or (443 if parts.scheme == "https" else 80)
+    port = parts.port or (443 if parts.scheme == "https" else 80)
+    return {"server.address": parts.hostname or address, "server.port": port}
+
+
+def _task(ref: AnyRef) -> dict[str, str]:
+    return {"aitoearn.task.id": ref.id, "aitoearn.task.kind": ref.kind}
 
 
 def _gen_ai(submit: Submit) -> dict[str, Any]:
@@ -265,21 +263,21 @@ def _gen_ai(submit: Submit) -> dict[str, Any]:
     }
 
 
-def _change(before: str | None, after: str | None) -> Mapping[str, str]:
-    told = {"aitoearn.task.status": after, "aitoearn.task.previous_status": before}
-    return {name: word[:_MOST_OF_A_WORD] for name, word in told.items() if word is not None}
+def _messages(prompt: str) -> str:
+    part = {"type": "text", "content": prompt}
+    return json.dumps([{"role": "user", "parts": [part]}], ensure_ascii=False)
 
 
 def _wait_attributes(wait: Wait) -> dict[str, Any]:
     task = wait.task
     told = {
-        "aitoearn.task.status": None if wait.status is None else wait.status[:_MOST_OF_A_WORD],
+        "aitoearn.task.status": _word(wait.status),
         "aitoearn.task.points": getattr(task, "points", None),
         "aitoearn.wait.polls": wait.polls,
         "aitoearn.wait.time_to_notice": wait.noticed_after,
         "gen_ai.request.model": None if task is None else task.model,
     }
-    return {name: value for name, value in told.items() if value is not None}
+    return _known(told)
 
 
 def _failure(operation: Operation) -> dict[str, Any]:
