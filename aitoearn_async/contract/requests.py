@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, ClassVar, Generic, Literal, TypeVar
 
 import msgspec
-from msgspec import Struct, field
+from msgspec import Struct, StructMeta, field
 from msgspec.structs import fields, force_setattr
 
 from . import validators
@@ -36,7 +36,27 @@ service's store, and their addresses sent; see `upload=` of `Client.submit`.
 """
 
 
-class TaskRequest(Struct, Generic[R_co], frozen=True, kw_only=True, omit_defaults=True):
+class _Spelling(StructMeta):
+    """Names the field that is meant, where an argument is misspelled."""
+
+    if not TYPE_CHECKING:  # checkers see it themselves
+
+        def __call__(cls, *args: object, **given: object) -> object:  # noqa: N805 - a metaclass
+            try:
+                return super().__call__(*args, **given)
+            except TypeError as error:
+                from difflib import get_close_matches
+
+                known = cls.__struct_fields__
+                for name in given:
+                    if name not in known and (meant := get_close_matches(name, known, 1)):
+                        raise TypeError(f"{error}. Did you mean {meant[0]!r}?") from None
+                raise
+
+
+class TaskRequest(
+    Struct, Generic[R_co], metaclass=_Spelling, frozen=True, kw_only=True, omit_defaults=True
+):
     """The base of all requests. The parameter is the ref that a submit returns.
 
     A request without files goes through JSON as it is: `msgspec.json.encode(request)`, and

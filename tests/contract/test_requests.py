@@ -123,6 +123,22 @@ def test_a_field_that_cannot_be_used_is_named() -> None:
                 assert str(caught.value).count(": ") >= 1, "says what to do"
 
 
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"promt": "a cat"}, "'promt'. Did you mean 'prompt'?"),
+        ({"prompt": "a cat", "respons_format": "url"}, "Did you mean 'response_format'?"),
+        ({"prompt": "a cat", "negative": "dogs"}, "'negative'"),
+        ({}, "'prompt'"),
+    ],
+)
+def test_a_misspelled_field_is_told_its_name(given: dict[str, Any], said: str) -> None:
+    """As Python does for attributes; what resembles nothing gets no advice."""
+    with pytest.raises(TypeError) as caught:
+        GenerateImage(model="m", **given)
+    assert str(caught.value).endswith(said)
+
+
 def test_every_field_has_a_rule() -> None:
     for kind in LEAST:
         tried = {name for each, name, _ in BAD if each is kind}
