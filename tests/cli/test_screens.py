@@ -30,6 +30,7 @@ from aitoearn_async._cli.report import tables, words
 from aitoearn_async._cli.report.exit_status import ExitStatus, worst
 from aitoearn_async._cli.report.snapshot import WaitSnapshot
 from aitoearn_async._cli.run import demo
+from aitoearn_async.emulator import Emulator
 
 from .conftest import Invoke, Service, Tty, drawn, plain
 
@@ -231,9 +232,10 @@ async def test_a_demo_that_goes_otherwise_fails(
     trouble: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     """A demo in which something else happens than planned does not claim success."""
-    monkeypatch.setattr(demo, "DEMO", (demo.Scene("image", (), "success", "a cat"),))
+    monkeypatch.setattr(demo, "DEMO", (demo.Scene("image", ("success",), "a cat"),))
+    script = Emulator.script
     if trouble == "it fails":
-        monkeypatch.setattr(demo.Scene, "stages", ("failed",))
+        monkeypatch.setattr(Emulator, "script", lambda self, kind, *_: script(self, kind, "failed"))
     else:
         (tmp_path / "files").touch()
     with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):

@@ -102,16 +102,15 @@ def run() -> None:
         language = "en"
     try:
         with speaking(language):
-            status = _run(app if language == "en" else _translated())
+            program: click.Group = app
+            if language != "en":
+                from .translated import translated
+
+                program = translated(app)
+            status = _run(program)
     finally:
         flush()
     raise SystemExit(status)
-
-
-def _translated() -> click.Group:
-    from .translated import translated
-
-    return translated(app)
 
 
 def _run(program: click.Group) -> int:

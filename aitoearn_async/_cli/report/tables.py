@@ -58,8 +58,7 @@ def wait_table(snapshots: Sequence[WaitSnapshot], room: int) -> RenderableType:
 
 def status(snapshot: WaitSnapshot) -> Text:
     """Return how a wait stands in a few words, on one line however narrow it gets."""
-    text, style = _status(snapshot)
-    return Text(text, style, no_wrap=True, overflow="ellipsis")
+    return _one_line(*_status(snapshot))
 
 
 def _status(snapshot: WaitSnapshot) -> tuple[str, str]:

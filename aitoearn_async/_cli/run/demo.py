@@ -38,33 +38,28 @@ Dialect = Literal["observed", "published"]
 
 
 class Scene(NamedTuple):
-    """A task of the emulator: its statuses with their seconds, then its last status."""
+    """A task of the emulator."""
 
     kind: Literal["image", "video"]
-    life: tuple[tuple[str, float], ...]
-    end: str
+    stages: tuple[str | tuple[str, float], ...]
+    """Its statuses with their seconds, then its last status."""
     about: str
     """The prompt, or a description."""
     bad_gateways: int = 0
 
-    @property
-    def stages(self) -> tuple[str | tuple[str, float], ...]:
-        """The statuses of its life, as the emulator takes them."""
-        return (*self.life, self.end)
-
 
 DEMO = (
-    Scene("image", (("generating", 1.2),), "success", "a cat on a roof"),
-    Scene("image", (("generating", 2.8),), "success", "the same cat, at night", bad_gateways=3),
-    Scene("image", (("generating", 2.2),), "failed", "something that is refused"),
-    Scene("video", (("NotStart", 0.9), ("InProgress", 2.4)), "SUCCESS", "rain on a window"),
-    Scene("video", (("NotStart", 1.6), ("InProgress", 2.4)), "SUCCESS", "a red balloon"),
+    Scene("image", (("generating", 1.2), "success"), "a cat on a roof"),
+    Scene("image", (("generating", 2.8), "success"), "the same cat, at night", bad_gateways=3),
+    Scene("image", (("generating", 2.2), "failed"), "something that is refused"),
+    Scene("video", (("NotStart", 0.9), ("InProgress", 2.4), "SUCCESS"), "rain on a window"),
+    Scene("video", (("NotStart", 1.6), ("InProgress", 2.4), "SUCCESS"), "a red balloon"),
 )
 SAMPLES = (
-    Scene("image", (("generating", 30.0),), "success", later("succeeds in half a minute")),
-    Scene("image", (("generating", 20.0),), "failed", later("fails in 20 seconds")),
-    Scene("video", (("NotStart", 15.0), ("InProgress", 45.0)), "SUCCESS", later("takes a minute")),
-    Scene("video", (), "InProgress", later("never ends: try --timeout 10")),
+    Scene("image", (("generating", 30.0), "success"), later("succeeds in half a minute")),
+    Scene("image", (("generating", 20.0), "failed"), later("fails in 20 seconds")),
+    Scene("video", (("NotStart", 15.0), ("InProgress", 45.0), "SUCCESS"), later("takes a minute")),
+    Scene("video", ("InProgress",), later("never ends: try --timeout 10")),
 )
 
 _OPENING = later("""\
@@ -196,7 +191,7 @@ def _on_the_way(waiter: Waiter[Any]) -> str:
 def _as_planned(snapshots: list[WaitSnapshot]) -> bool:
     """Return whether each ended in its status, and those that made something have a file."""
     ends = [(each.task and each.task.status, bool(each.paths)) for each in snapshots]
-    return ends == [(scene.end, scene.end.lower() == "success") for scene in DEMO]
+    return ends == [(end, end in ("success", "SUCCESS")) for *_, end in (s.stages for s in DEMO)]
 
 
 async def serve(port: int, dialect: Dialect) -> ExitStatus:
