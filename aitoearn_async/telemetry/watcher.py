@@ -61,7 +61,7 @@ _OUTCOMES: tuple[tuple[type[BaseException], OperationOutcome], ...] = (
 """The first that fits counts. Any other error is a failure."""
 _HOOKS = {"otel": "OpenTelemetry", "prometheus": "Prometheus", "structlog": "Structlog"}
 """The words of `AITOEARN_TELEMETRY`."""
-_METHODS = ("began", "entered", "left", "polled", "ended", "breaker_changed")
+_METHODS = [name for name in vars(Observer) if not name.startswith("_")]
 
 
 def observers_from(given: Observer | Iterable[Observer] | str) -> list[Observer]:
@@ -248,12 +248,11 @@ class Watcher:
             operation.task = cast("AnyTask", task)
             operation.status, operation.trouble = task.status, None
             operation.noticed_after = self._noticed_after(wait, task, now)
-            outcome: OperationOutcome = (
-                "succeeded" if task.state is TaskState.SUCCEEDED else "failed"
-            )
+            has_failed = task.state is not TaskState.SUCCEEDED
+            outcome: OperationOutcome = "failed" if has_failed else "succeeded"
             error = None
         else:
-            outcome = "abandoned" if error is None else outcome_of(error)
+            outcome = "abandoned" if error is None else _outcome_of(error)
         self._end(operation, outcome, error, now - wait.started)
 
     def end_unseen(
@@ -315,13 +314,11 @@ class Watcher:
             raise
         finally:
             self._hooks.tell("left", operation)
-            outcome: OperationOutcome = "succeeded" if error is None else outcome_of(error)
+            outcome = "succeeded" if error is None else _outcome_of(error)
             self._end(operation, outcome, error, self._now() - began)
 
 
-def outcome_of(error: BaseException) -> OperationOutcome:
+def _outcome_of(error: BaseException) -> OperationOutcome:
     """Return the outcome of an operation that an error has ended."""
-    for kind, outcome in _OUTCOMES:
-        if isinstance(error, kind):
-            return outcome
-    return "failed"
+    found = (outcome for kind, outcome in _OUTCOMES if isinstance(error, kind))
+    return next(found, "failed")

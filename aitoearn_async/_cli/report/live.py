@@ -88,13 +88,12 @@ class LiveTable(_Redrawn):
 
     def __init__(self, look: Look, *, passing: bool = False) -> None:
         self._look = look
-        self._passing = passing
         super().__init__(passing=passing)
 
     def __exit__(self, *error: object) -> None:
         super().__exit__(*error)
         # In full and as they are: the table above cuts, and rich would fold an address.
-        for snapshot in () if self._passing else self._look():
+        for snapshot in () if self._live.transient else self._look():
             report_error(snapshot)
             if snapshot.ended and snapshot.error is None:
                 echo(words.made(snapshot))
