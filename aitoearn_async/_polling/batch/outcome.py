@@ -33,30 +33,22 @@ class _Error(msgspec.Struct):
     details: dict[str, Any] = {}
 
 
-class _Written(msgspec.Struct):
+class _Line(msgspec.Struct, kw_only=True):
     """An outcome as it is written: in a Struct, since a dict takes twice the time."""
 
     ref: str
-    state: str | None
-    status: str | None
-    polls: int
-    elapsed: float
-    task: Task | None
-    error: _Error | None
-    paths: list[str]
-
-
-class _OutcomeLine(msgspec.Struct):
-    ref: str
+    state: str | None = None
+    status: str | None = None
     polls: int
     elapsed: float
     task: msgspec.Raw = msgspec.Raw(b"null")
+    """It is read by its kind, later; it is written as it is."""
     error: _Error | None = None
     paths: list[str] = []
 
 
 _encoder = msgspec.json.Encoder()
-_decoder = msgspec.json.Decoder(_OutcomeLine)
+_decoder = msgspec.json.Decoder(_Line)
 
 
 def _path(path: Path) -> str:
@@ -110,19 +102,19 @@ class Outcome(msgspec.Struct, Generic[T_co], frozen=True, kw_only=True):
         of the text are escaped, so it is one line. Bytes of a path that are not UTF-8 are
         written in hex.
         """
-        task: Task | None = self.task
+        task: Any = self.task
         error = self.error
-        written = _Written(
-            str(self.ref),
-            task.state if task else None,
-            task.status if task else None,
-            self.polls,
-            round(self.elapsed, 3),
-            task,
-            None if error is None else _Error(type(error).__name__, str(error), _details(error)),
-            [_path(path) for path in self.paths] if self.paths else [],
+        line = _Line(
+            ref=str(self.ref),
+            state=task.state if task else None,
+            status=task.status if task else None,
+            polls=self.polls,
+            elapsed=round(self.elapsed, 3),
+            task=task,
+            error=None if error is None else _error_of(error),
+            paths=[_path(path) for path in self.paths],
         )
-        return _encoder.encode(written)
+        return _encoder.encode(line)
 
     @staticmethod
     def from_json(line: bytes | str) -> Outcome[Any]:
@@ -144,7 +136,7 @@ class Outcome(msgspec.Struct, Generic[T_co], frozen=True, kw_only=True):
         return Outcome[Any](
             ref=ref,
             task=task,
-            error=None if read.error is None else _error(read.error, ref, task),
+            error=None if read.error is None else _rebuilt(read.error, ref, task),
             polls=read.polls,
             elapsed=read.elapsed,
             paths=tuple(Path(path) for path in read.paths),
@@ -177,14 +169,14 @@ else:
     EitherOutcome = Outcome
 
 
-def _details(error: AiToEarnError) -> dict[str, Any]:
-    """Return the facts that an error holds, without the task, which stands beside it."""
-    facts = error.facts()
+def _error_of(error: AiToEarnError) -> _Error:
+    """Return the type, the words and the facts of an error, but no task: it stands beside it."""
     beside = ("task", "latest") if error.ref is not None else ("ref",)
-    return {name: value for name, value in facts.items() if name not in beside}
+    details = {name: value for name, value in error.facts().items() if name not in beside}
+    return _Error(type(error).__name__, str(error), details)
 
 
-def _error(read: _Error, ref: AnyRef, task: AnyTask | None) -> AiToEarnError:
+def _rebuilt(read: _Error, ref: AnyRef, task: AnyTask | None) -> AiToEarnError:
     kind = getattr(errors, read.type, None)
     if not (isinstance(kind, type) and issubclass(kind, AiToEarnError)):
         kind = AiToEarnError  # a type of a newer version is not known here; its words are

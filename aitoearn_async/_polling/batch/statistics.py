@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections import Counter
+import math
+from collections import Counter, deque
 from collections.abc import Callable
 
 import msgspec
@@ -50,25 +51,28 @@ class BatchStatistics(msgspec.Struct, frozen=True, kw_only=True):
 class PollMeter:
     """Counts polls and the ends of tasks, and remembers the polls of the last seconds."""
 
-    __slots__ = ("_buckets", "_second", "_since", "ends", "lag", "polls", "unchanged")
+    __slots__ = ("_began", "_next_second", "_since", "ends", "lag", "polls", "unchanged")
 
     def __init__(self) -> None:
         self.polls: int = 0
         self.unchanged: int = 0
         self.lag: float = 0.0
         self.ends: Counter[str] = Counter()
-        self._buckets = [0] * _SECONDS
-        self._second = 0
-        self._since: float | None = None
+        # The latest seconds in which polls came back, and how many had by then.
+        self._began: deque[tuple[int, int]] = deque(maxlen=_SECONDS)
+        self._next_second = -math.inf
+        self._since = 0.0
 
     def note(self, now: float, lag: float, *, unchanged: bool) -> None:
         """Count a poll that came back; it had gone out so many seconds later than due."""
+        if now >= self._next_second:
+            if not self._began:
+                self._since = now
+            self._began.append((int(now), self.polls))
+            self._next_second = int(now) + 1
         self.polls += 1
         self.unchanged += unchanged
         self.lag += (max(lag, 0.0) - self.lag) * 0.05
-        if now >= self._second + 1 or self._since is None:
-            self._advance(now)
-        self._buckets[self._second % _SECONDS] += 1
 
     def note_end(self, error: AiToEarnError | None, times: int) -> None:
         """Count the end of a task that was asked for so many times."""
@@ -77,21 +81,10 @@ class PollMeter:
 
     def per_second(self, now: float) -> float:
         """Return the polls a second, over the last seconds."""
-        if self._since is None:
-            return 0.0
-        self._advance(now)
+        before = next((polls for at, polls in self._began if at > int(now) - _SECONDS), self.polls)
         # All seconds but the present one are whole.
-        return sum(self._buckets) / min(max(now - self._since, 1.0), _SECONDS - 1 + now % 1)
-
-    def _advance(self, now: float) -> None:
-        second = int(now)
-        if second == self._second and self._since is not None:
-            return
-        if self._since is None:
-            self._since, self._second = now, second
-        for passed in range(self._second + 1, min(second, self._second + _SECONDS) + 1):
-            self._buckets[passed % _SECONDS] = 0
-        self._second = max(second, self._second)
+        seconds = min(max(now - self._since, 1.0), _SECONDS - 1 + now % 1)
+        return (self.polls - before) / seconds
 
 
 async def report(
