@@ -38,6 +38,11 @@ NO_TURN = "no turn"
 TOO_LARGE = "huge answer"
 """The label of a response that is larger than what is read."""
 
+HOSTS_OWN: frozenset[str] = frozenset(
+    ["no connection", "no DNS answer", "no TLS", "bad certificate", "proxy refusal"]
+)
+"""Labels of errors that came before any route was asked for."""
+
 
 def spoils_a_page(error: AiToEarnError) -> bool:
     """Return whether a page of a list may fail for what is on it: smaller ones can be had.

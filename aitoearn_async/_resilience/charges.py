@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import enum
 
+from .._verdict import HOSTS_OWN
 from ..errors import (
     AiToEarnError,
     AuthenticationError,
@@ -14,11 +15,6 @@ from ..errors import (
     ServerError,
     UnexpectedResponseError,
 )
-
-HOSTS_OWN: frozenset[str] = frozenset(
-    ["no connection", "no DNS answer", "no TLS", "bad certificate", "proxy refusal"]
-)
-"""Labels of errors that came before any route was asked for."""
 
 
 class Charge(enum.Enum):

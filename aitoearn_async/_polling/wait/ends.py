@@ -10,6 +10,7 @@ import logging
 import math
 from typing import Any, cast
 
+from ..._verdict import HOSTS_OWN
 from ...contract.tasks import AnyRef, AnyTask
 from ...errors import (
     AiToEarnError,
@@ -28,12 +29,8 @@ FIRST_CONTACT = 8.0
 """Seconds of patience with a service that has never answered, where nobody, or another server, is
 at its address: enough for a service that is started together with its client."""
 
-_NOBODY = frozenset(
-    [
-        *("no connection", "no DNS answer", "no TLS", "bad certificate", "proxy refusal"),
-        "lost connection",  # a port of TLS hangs up on plain HTTP, a balancer that has nobody too
-    ]
-)
+# A port of TLS hangs up on plain HTTP, and so does a balancer that has nobody behind it.
+_NOBODY = HOSTS_OWN | {"lost connection"}
 _PASSING = frozenset(["stray answer", "huge answer", "no memory", "HTTP 408", "HTTP 425"])
 
 
