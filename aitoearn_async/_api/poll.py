@@ -198,7 +198,8 @@ class Poller:
         Where a cache has answered, it is gone past. Where something on the way refuses the query
         that this takes, a cache's answer is better than none.
         """
-        result = await self._refreshed(result, response, deadline)
+        refreshed = self._http.credentials.refresh_if_rejected
+        result = await refreshed(result, response, deadline)
         plain = question.route + question.ref.id
         is_plain = question.path == plain
         is_copy = isinstance(result, PollResult) and result.stored
@@ -207,15 +208,8 @@ class Poller:
         question.path = self._caller.path_past_caches(plain) if is_plain else plain
         question.etag, question.is_copy = None, None
         again = await self._http.send(question, deadline)
-        second = await self._refreshed(self._read(question, again), again, deadline)
+        second = await refreshed(self._read(question, again), again, deadline)
         return result if is_plain and _is_refused(question, second, again) else second
-
-    async def _refreshed(
-        self, result: R | Verdict, response: Response | TransportError, deadline: float
-    ) -> R | Verdict:
-        if isinstance(result, Verdict):
-            return await self._http.credentials.refresh_if_rejected(result, response, deadline)
-        return result
 
     def _is_unchanged(
         self,

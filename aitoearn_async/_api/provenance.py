@@ -76,9 +76,6 @@ class RefusalCheck:
 class Question(OutgoingRequest, Generic[D], kw_only=True):
     """A request, and what its response is read with."""
 
-    subject: str
-    """The task or the path that trouble may be about. With one alone, it says nothing of the
-    service."""
     decode: Callable[[bytes], Envelope[D] | Refusal | Malformed]
     """Decodes a body."""
 

@@ -11,12 +11,14 @@ import os
 import re
 from collections.abc import Awaitable, Callable
 from functools import cached_property
-from typing import NoReturn, SupportsIndex, TypeAlias, cast
+from typing import NoReturn, SupportsIndex, TypeAlias, TypeVar, cast
 
 from .._runtime.lifetime import Lifetime, Timeout, blaming
 from .._verdict import Verdict
 from ..errors import AiToEarnError, AuthenticationError
 from .response import Response
+
+T = TypeVar("T")
 
 Provider: TypeAlias = Callable[[], Awaitable[str]]
 """A function of the caller's that gives the key that is valid now."""
@@ -120,27 +122,27 @@ class Credentials:
         return None
 
     async def refresh_if_rejected(
-        self, verdict: Verdict, response: Response | AiToEarnError, deadline: float
-    ) -> Verdict:
+        self, result: T | Verdict, response: Response | AiToEarnError, deadline: float
+    ) -> T | Verdict:
         """Get another key where this one was refused, and judge the refusal anew.
 
         With another key the call is worth a retry; also where none came, since the next attempt
         may have better luck. Where the same one came again, the refusal stands.
 
         Args:
-            verdict: On what the response came to.
+            result: What the response came to.
             response: The response, if there was one.
             deadline: The moment of the client's clock at which the wait for a key ends.
         """
         if self._provider is None or not isinstance(response, Response):
-            return verdict
-        if not isinstance(verdict.error, AuthenticationError):
-            return verdict
+            return result
+        if not isinstance(result, Verdict) or not isinstance(result.error, AuthenticationError):
+            return result
         failure = await self._newer(response.key, deadline)
         if failure is not None:
-            verdict.error.__cause__ = failure
+            result.error.__cause__ = failure
         retry = failure is not None or response.key != self.number
-        return Verdict(verdict.error, retry, verdict.delay)
+        return Verdict(result.error, retry, result.delay)
 
     def shown(self, text: str) -> str:
         """Return text from outside, fit to be shown: short, printable, without the key."""

@@ -12,10 +12,10 @@ import math
 import aiohttp
 
 from .._net.body import ResponseTooLargeError
-from .._net.connection import waited_for_a_connection
+from .._net.connection import CLOSED_SESSION, waited_for_a_connection
 from .._net.failures import OF_A_STRANGER, failure_of, is_a_mistake, said_by
 from .._net.resources import LACKS_FOR, exhausted_resource, is_out_of_descriptors, lack_of
-from .._runtime.lifetime import Lifetime
+from .._runtime.lifetime import Lifetime, is_cancelled
 from .._verdict import TOO_LARGE
 from ..errors import (
     NotAskedError,
@@ -24,16 +24,19 @@ from ..errors import (
     UnexpectedResponseError,
 )
 from .credentials import Credentials
+from .request import OutgoingRequest
+from .sessions import Sessions
 
 logger: logging.Logger = logging.getLogger("aitoearn_async")
 
 _TOLD_EVERY = 60.0
 """Seconds for which one line in the log about a lack is enough."""
+NEARLY_ALL = 0.99
+"""The share of its time after which a request has had all of it: sums of floats are rounded."""
+_CANCELLED = "something was cancelled that the aiohttp session given to the Client had waited for"
 _NO_CONNECTION = (
     "not sent, because no connection of the session given to the Client was free in time"
 )
-
-
 _UNREACHABLE = frozenset({"no DNS answer", "no connection"})
 _PROXY_UNUSED = "; HTTPS_PROXY is set, and is obeyed with trust_env=True only"
 
@@ -42,15 +45,17 @@ class ExchangeErrors:
     """Makes the errors of one client.
 
     Args:
+        sessions: Are told of failed requests.
         host: The service's.
-        leaves_proxy: Whether the environment names a proxy, and this client goes without one.
         credentials: The key, which no message may hold.
         most_bytes: The largest response.
         lifetime: The client's, for its clock.
+        leaves_proxy: Whether the environment names a proxy, and this client goes without one.
     """
 
     def __init__(
         self,
+        sessions: Sessions,
         host: str,
         credentials: Credentials,
         most_bytes: int,
@@ -58,6 +63,7 @@ class ExchangeErrors:
         *,
         leaves_proxy: bool,
     ) -> None:
+        self._sessions = sessions
         self._host = host
         self._leaves_proxy = leaves_proxy
         self._credentials = credentials
@@ -65,14 +71,33 @@ class ExchangeErrors:
         self._lifetime = lifetime
         self._told_of_lack = -math.inf
 
-    def error_of(self, exc: Exception, request_id: str, waited: float) -> TransportError | None:
+    def error_of(
+        self, exc: BaseException, request: OutgoingRequest, waited: float, time: float
+    ) -> TransportError | None:
         """Return the error that an exception comes to; None if it is to be raised as it is.
 
         Args:
             exc: Raised on the way to a response.
-            request_id: The request's.
+            request: The request.
             waited: Seconds since it went out.
+            time: Seconds that it might have taken.
+
+        Raises:
+            RuntimeError: Something was cancelled, and not the call.
         """
+        if not isinstance(exc, Exception):
+            if is_cancelled():
+                return None
+            closed = self._sessions.are_closed
+            raise RuntimeError(CLOSED_SESSION if closed else _CANCELLED) from None
+        # A deadline of the caller's that came first says nothing of the connection.
+        if not isinstance(exc, TimeoutError) or waited >= NEARLY_ALL * time:
+            self._sessions.note_failure(request.path, exc)
+        return self._of_exception(exc, request.request_id, waited)
+
+    def _of_exception(
+        self, exc: Exception, request_id: str, waited: float
+    ) -> TransportError | None:
         if isinstance(exc, ResponseTooLargeError):
             return UnexpectedResponseError(
                 f"the answer is larger than {self._most_bytes:,} bytes (max_response_bytes=)",

@@ -20,7 +20,6 @@ from yarl import URL
 
 from .._net.body import GZIP, read_body, unpacked
 from .._net.connection import (
-    CLOSED_SESSION,
     FIRST_CONTACT,
     NO_TIMEOUT,
     ConnectionLostError,
@@ -30,12 +29,12 @@ from .._net.urls import is_for_proxy, proxy_options
 from .._resilience.limiter import RequestLimiter
 from .._resilience.monitor import ServiceMonitor
 from .._resilience.scopes import Admission
-from .._runtime.lifetime import Lifetime, Timeout, is_cancelled
+from .._runtime.lifetime import Lifetime, Timeout
 from .._verdict import NO_TURN
 from .._version import __version__
 from ..errors import NotAskedError, RequestTimeoutError, TransportError
 from .credentials import Credentials
-from .exchange_errors import ExchangeErrors
+from .exchange_errors import NEARLY_ALL, ExchangeErrors
 from .request import OutgoingRequest, RequestHeaders
 from .response import Response
 from .sessions import Sessions
@@ -47,11 +46,8 @@ USER_AGENT = "aitoearn-async/{} (aiohttp/{}; Python/{}.{})".format(
 )
 
 _BOM = b"\xef\xbb\xbf"
-_NEARLY_ALL = 0.99
-"""The share of its time after which a request has had all of it: sums of floats are rounded."""
 _SLOWEST_BYTES_PER_SECOND = 128 * 1024
 """Bytes a second that a line must carry, so that a body arrives in time: a megabit."""
-_CANCELLED = "something was cancelled that the aiohttp session given to the Client had waited for"
 
 
 class Http:
@@ -123,7 +119,12 @@ class Http:
         self.monitor = monitor
         leaves_proxy = is_ours and "proxy" not in self._options and is_for_proxy(base_url)
         self._errors = ExchangeErrors(
-            base_url.host or "", credentials, most_bytes, lifetime, leaves_proxy=leaves_proxy
+            self.sessions,
+            base_url.host or "",
+            credentials,
+            most_bytes,
+            lifetime,
+            leaves_proxy=leaves_proxy,
         )
 
     async def send(self, request: OutgoingRequest, deadline: float) -> Response | TransportError:
@@ -167,7 +168,7 @@ class Http:
                 result = await self._round_trip(request, admission)
                 result.sent, result.key = sent, key
         except (Exception, asyncio.CancelledError) as exc:
-            result = self._error_of(exc, request, self._now() - sent, time)
+            result = self._errors.error_of(exc, request, self._now() - sent, time)
             if result is None:
                 raise
         finally:
@@ -175,31 +176,10 @@ class Http:
             if logger.isEnabledFor(logging.DEBUG):
                 request.log(result, self._now() - sent)
             if not isinstance(result, Response):
-                had_little_time = self._now() - sent < _NEARLY_ALL * time
-                self._note_failure(admission, request.path, result, had_little_time)
+                had_little_time = self._now() - sent < NEARLY_ALL * time
+                self._note_failure(admission, request.subject, result, had_little_time)
         assert result is not None
         return result
-
-    def _error_of(
-        self, exc: BaseException, request: OutgoingRequest, seconds: float, time: float
-    ) -> TransportError | None:
-        """Return the error that an exception comes to; None if it is to be raised as it is.
-
-        Args:
-            exc: The exception.
-            request: The request that it ended.
-            seconds: How long that was under way.
-            time: How long it might have been.
-        """
-        if not isinstance(exc, Exception):
-            if is_cancelled():
-                return None
-            closed = self.sessions.are_closed
-            raise RuntimeError(CLOSED_SESSION if closed else _CANCELLED) from None
-        # A deadline of the caller's that came first says nothing of the connection.
-        if not isinstance(exc, TimeoutError) or seconds >= _NEARLY_ALL * time:
-            self.sessions.note_failure(request.path, exc)
-        return self._errors.error_of(exc, request.request_id, seconds)
 
     async def _wait_for_turn(
         self, admission: Admission, request: OutgoingRequest, deadline: float
@@ -244,7 +224,11 @@ class Http:
         self.monitor.record_ignored(admission)
 
     def _note_failure(
-        self, admission: Admission, path: str, error: TransportError | None, had_little_time: bool
+        self,
+        admission: Admission,
+        subject: str,
+        error: TransportError | None,
+        had_little_time: bool,
     ) -> None:
         """Tell the monitor of a request without a response. Its reader tells of a response."""
         if error is None or (isinstance(error, RequestTimeoutError) and had_little_time):
@@ -253,7 +237,7 @@ class Http:
             self.monitor.record_ignored(admission)
             self.limiter.begun -= 1
         else:
-            self.monitor.record_failure(admission, path.partition("?")[0], error)
+            self.monitor.record_failure(admission, subject, error)
 
     def time_for(self, size: int) -> float:
         """Return the seconds that a request with a body of so many bytes may take."""

@@ -34,6 +34,9 @@ class OutgoingRequest(msgspec.Struct, kw_only=True):
     """The path below the base URL, safe to send as it is."""
     route: str
     """The path of its kind of endpoint, which trouble is charged to."""
+    subject: str
+    """The task or the path that trouble may be about. With one alone, it says nothing of the
+    service."""
     request_id: str
     """Goes out as `X-Request-Id`."""
     etag: str | None = None
