@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
     from aiohttp import ClientSession
 
-    from ._api.image_list import ImagePages
+    from ._api.image_list import ImageList
     from ._api.model_catalog import ModelCatalog
     from ._api.statistics import ClientStatistics
     from ._api.submit import Submitter
@@ -129,13 +129,12 @@ class Parts:
 
         return Batch
 
-    @cached_property
     @imports
-    def images(self) -> ImagePages:
-        """Asks for the list of images."""
-        from ._api.image_list import ImagePages
+    def images(self, page_size: int) -> ImageList:
+        """Return the list of images, to go through."""
+        from ._api.image_list import ImageList
 
-        return ImagePages(self.caller)
+        return ImageList(page_size, self.caller)
 
     @cached_property
     @imports

@@ -558,7 +558,7 @@ class Client:
             ContractError: The service's answer breaks its contract.
             ClientClosedError: The client is closed.
         """
-        return self._parts.images.newest_first(checked_page_size(page_size))
+        return self._parts.images(checked_page_size(page_size))
 
     async def image_models(self) -> list[ImageModel]:
         """Return the models for `GenerateImage`, and what each accepts.

@@ -10,11 +10,8 @@ import itertools
 import logging
 import math
 from collections.abc import Awaitable, Callable
-from contextlib import AbstractAsyncContextManager, nullcontext
 from functools import partial
 from typing import TypeVar
-
-import msgspec
 
 from .._net.connection import RequestBody
 from .._net.headers import DATE, http_date
@@ -96,15 +93,18 @@ class ApiCaller:
         until = self._resting.get(path.partition("?")[0], -math.inf)
         return max(until - self.lifetime.time(), 0.0)
 
+    async def leave_alone(self, path: str) -> None:
+        """Sleep for as long as a list is to be left alone."""
+        if rest := self.rest_of(path):
+            await self.lifetime.sleep(rest)
+
     async def call(
         self,
         path: str,
         decoder: LateDecoder[Envelope[T]],
         *,
         data: bytes | None = None,
-        final: Callable[[AiToEarnError], bool] | None = None,
         is_list: bool = False,
-        turn: Callable[[float], AbstractAsyncContextManager[bool]] | None = None,
     ) -> T:
         """Ask, in up to `attempts` requests, for something that spends nothing.
 
@@ -112,28 +112,18 @@ class ApiCaller:
             path: The path, with its query.
             decoder: Decodes a good response.
             data: The JSON that is posted; None for a `GET`.
-            final: Tells which errors are not worth a retry, although they look transient.
             is_list: It is a page of a list. No cache may answer, not even one that ignores
                 headers, and it is left alone first for as long as its last answer said.
-            turn: Returns a block that each request is sent in, from its deadline. Entering it tells
-                whether it is sent.
 
         Raises:
             AiToEarnError: It did not come.
         """
 
         async def attempt(deadline: float) -> T | Verdict:
-            async with nullcontext(True) if turn is None else turn(deadline) as is_its_turn:
-                if not is_its_turn:
-                    return self.no_turn(path)
-                answer = await self.ask(path, decoder, deadline, data=data, is_list=is_list)
-            result = answer[0]
-            if final is not None and isinstance(result, Verdict) and final(result.error):
-                return msgspec.structs.replace(result, retry=False)
-            return result
+            return (await self.ask(path, decoder, deadline, data=data, is_list=is_list))[0]
 
-        if is_list and (rest := self.rest_of(path)):
-            await self.lifetime.sleep(rest)
+        if is_list:
+            await self.leave_alone(path)
         return await self.repeat(attempt, data)
 
     async def repeat(
@@ -214,9 +204,7 @@ class ApiCaller:
     ) -> T | Verdict:
         """Read a response, and get another key if this one is refused."""
         result = self.read(response, question)
-        if isinstance(result, Verdict):
-            return await self.http.credentials.refresh_if_rejected(result, response, deadline)
-        return result
+        return await self.http.credentials.refresh_if_rejected(result, response, deadline)
 
     def read(self, response: Response | AiToEarnError, question: Question[T]) -> T | Verdict:
         """Return what a response says, and tell the monitor of it."""

@@ -7,7 +7,7 @@ the published ones.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from datetime import datetime
 from typing import TYPE_CHECKING
 
@@ -16,15 +16,12 @@ import msgspec
 from .._polling.awaitables import not_an_end
 from .._polling.rounds.page_scan import PageRange
 from .._runtime.bounded_dict import BoundedDict
-from ..contract.endpoints import LOGS, LogPage, LogRow, log_decoder
+from ..contract.endpoints import LOGS, LogRow, log_decoder
 from ..contract.status import TaskState, state_of
 from ..contract.tasks import ImageRef, is_id
 
 if TYPE_CHECKING:
     from .caller import ApiCaller
-
-Fetch = Callable[[int, int], Awaitable[LogPage]]
-"""Asks for a page of the logs: its number from 1, and its size."""
 
 _MOST_SEEN = 10_000
 """Rows that are known again, where tasks made meanwhile push them onto the next page."""
@@ -55,26 +52,6 @@ class ListedImage(msgspec.Struct, frozen=True):
         return state_of(self.status)
 
 
-class ImagePages:
-    """Pages of the image tasks in one service's logs."""
-
-    def __init__(self, caller: ApiCaller) -> None:
-        self._caller = caller
-
-    async def fetch(self, number: int, size: int) -> LogPage:
-        """Return a page.
-
-        Raises:
-            AiToEarnError: It did not come.
-        """
-        path = LOGS.format(kind="image", page=number, size=size)
-        return await self._caller.call(path, log_decoder, is_list=True)
-
-    def newest_first(self, page_size: int) -> ImageList:
-        """Return the list, to go through."""
-        return ImageList(page_size, self.fetch)
-
-
 class ImageList(AsyncIterator[ListedImage]):
     """The caller's image tasks, newest first, made by `Client.list_images`.
 
@@ -88,9 +65,9 @@ class ImageList(AsyncIterator[ListedImage]):
         total: The number of tasks when last asked; None before.
     """
 
-    def __init__(self, page_size: int, fetch: Fetch) -> None:
+    def __init__(self, page_size: int, caller: ApiCaller) -> None:
         self.total: int | None = None
-        self._fetch = fetch
+        self._caller = caller
         self._next: PageRange | None = PageRange(0, page_size)
         self._ready: deque[ListedImage] = deque()
         self._seen: BoundedDict[str, None] = BoundedDict(_MOST_SEEN)
@@ -111,7 +88,8 @@ class ImageList(AsyncIterator[ListedImage]):
         return self._ready.popleft()
 
     async def _advance(self, wanted: PageRange) -> None:
-        page = await self._fetch(wanted.number, wanted.size)
+        path = LOGS.format(kind="image", page=wanted.number, size=wanted.size)
+        page = await self._caller.call(path, log_decoder, is_list=True)
         if wanted is not self._next:
             return  # another task that goes through the same list has had it meanwhile
         if self.total is None:

@@ -21,6 +21,7 @@ from ..contract.endpoints import (
     VIDEO_LIST,
     LogPage,
     LogRow,
+    Page,
     log_decoder,
     log_row_decoder,
     page_decoder,
@@ -28,7 +29,7 @@ from ..contract.endpoints import (
 from ..contract.envelope import Envelope, Malformed, decode, decode_row
 from ..contract.refusal import Refusal
 from ..contract.tasks import VideoRef, VideoTask
-from ..errors import NotAskedError, TransportError
+from ..errors import AiToEarnError, NotAskedError, TransportError
 from .caller import ApiCaller
 from .draft_lookup import DraftLookup
 from .turns import Turns
@@ -108,25 +109,33 @@ class TaskPages:
 
     async def videos(self, number: int, size: int, deadline: float) -> TaskPage | Verdict:
         """Ask for a page of the list of videos. Rows that cannot be read are left out."""
-        path = VIDEO_LIST.format(page=number, size=size)
-        if rest := self._caller.rest_of(path):
+        if rest := self._caller.rest_of(VIDEO_LIST):
             return Verdict.on(NotAskedError("the list is to be left alone", retry_after=rest))
-        async with self._turns.page(deadline) as is_its_turn:
-            if not is_its_turn:
-                return self._caller.no_turn(path)
-            answer = await self._caller.ask(path, page_decoder, deadline, is_list=True)
+        answer = await ask_for_videos(self._caller, self._turns, number, size, deadline)
         result, response = answer
         if isinstance(result, Verdict):
             return result
+        assert isinstance(response, Response)
         seconds, codec = self._seconds(response), ENDPOINTS[VideoRef].codec
         rows: list[VideoTask | Malformed] = [decode_row(bytes(row), codec) for row in result.rows]
         tasks = [row for row in rows if isinstance(row, VideoTask)]
-        assert not isinstance(response, TransportError)
         return TaskPage(tasks, len(rows), seconds, len(response.body), response.sent)
 
     def _seconds(self, response: Response | TransportError) -> float:
         """Return how long the service took: no time in which the request waited for its turn."""
         return self._lifetime.time() - response.sent if isinstance(response, Response) else math.nan
+
+
+async def ask_for_videos(
+    caller: ApiCaller, turns: Turns, number: int, size: int, deadline: float
+) -> tuple[Page | Verdict, Response | AiToEarnError]:
+    """Ask for a page of videos, while none of them is asked for. Return it, and its response."""
+    path = VIDEO_LIST.format(page=number, size=size)
+    async with turns.page(deadline) as is_its_turn:
+        if is_its_turn:
+            return await caller.ask(path, page_decoder, deadline, is_list=True)
+    verdict = caller.no_turn(path)
+    return verdict, verdict.error
 
 
 def _decode_logs(body: bytes) -> Envelope[LogPage] | Refusal | Malformed:

@@ -24,8 +24,8 @@ import msgspec
 from .._polling.awaitables import call, not_an_end
 from .._polling.rounds.page_scan import PageRange
 from .._runtime.bounded_dict import BoundedDict
-from .._verdict import spoils_a_page
-from ..contract.endpoints import ENDPOINTS, VIDEO_LIST, page_decoder
+from .._verdict import Verdict, spoils_a_page
+from ..contract.endpoints import ENDPOINTS, VIDEO_LIST, Page
 from ..contract.envelope import Malformed, decode_row
 from ..contract.tasks import VideoRef, VideoTask, is_id
 from ..errors import (
@@ -35,6 +35,7 @@ from ..errors import (
     TaskNotFoundError,
     UnexpectedResponseError,
 )
+from .task_pages import ask_for_videos
 
 if TYPE_CHECKING:
     from .caller import ApiCaller
@@ -88,11 +89,17 @@ class VideoPages:
         Raises:
             AiToEarnError: It did not come.
         """
-        path = VIDEO_LIST.format(page=number, size=size)
-        final = spoils_a_page if size > 1 else None
-        page = await self._caller.call(
-            path, page_decoder, final=final, is_list=True, turn=self._turns.page
-        )
+
+        async def attempt(deadline: float) -> Page | Verdict:
+            answer = await ask_for_videos(self._caller, self._turns, number, size, deadline)
+            result = answer[0]
+            # A page that one of its rows spoils is not asked for again, but smaller ones.
+            if isinstance(result, Verdict) and size > 1 and spoils_a_page(result.error):
+                return msgspec.structs.replace(result, retry=False)
+            return result
+
+        await self._caller.leave_alone(VIDEO_LIST)
+        page = await self._caller.repeat(attempt)
         return VideoPage([self._row(bytes(row)) for row in page.rows], page.total)
 
     def newest_first(
