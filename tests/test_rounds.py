@@ -17,7 +17,8 @@ import pytest
 import tenacity
 
 from aitoearn_async import Client, ImageRef, TaskFailedError, WaitTimeoutError
-from aitoearn_async.emulator import Emulator, Fault, lists, tasks
+from aitoearn_async.emulator import Emulator, Fault, tasks
+from aitoearn_async.emulator.task_table import TaskTable
 from tests.support import own_tasks
 from tests.support.own_tasks import asked as _asked
 from tests.support.own_tasks import images as _images
@@ -375,12 +376,13 @@ async def test_rows_that_are_late_are_looked_for_again(
     service: Emulator, client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Tasks that are on no page at first are polled singly until they are."""
-    plain = lists.own_logs
+    plain = TaskTable.logged
 
-    def late(of: Any, call: Any) -> Any:
-        return [task for task in plain(of, call) if call.now - task.created >= 50]
+    def late(table: TaskTable, account: str) -> Any:
+        now = asyncio.get_running_loop().time()
+        return (task for task in plain(table, account) if now - task.created >= 50)
 
-    monkeypatch.setattr(lists, "own_logs", late)
+    monkeypatch.setattr(TaskTable, "logged", late)
     refs = [service.add_image(("generating", 300.0), "success") for _ in range(50)]
     outcomes = await client.wait_all(refs)
     assert all(outcome.ok for outcome in outcomes)

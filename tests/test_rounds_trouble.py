@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from typing import Any
 
 import msgspec
@@ -211,6 +212,14 @@ async def _small_pages(service: Emulator, client: Client) -> None:
     service.clear_faults()
 
 
+def _tell_of(monkeypatch: pytest.MonkeyPatch, total: int) -> None:
+    """Let pages say that there are so many rows."""
+    plain = lists.Page.encode
+    monkeypatch.setattr(
+        lists.Page, "encode", lambda page, rows: plain(replace(page, total=total), rows)
+    )
+
+
 async def test_a_row_that_cannot_be_read_hides_no_later_page(
     service: Emulator, client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -235,8 +244,7 @@ async def test_a_total_that_is_too_low_hides_no_later_page(
 ) -> None:
     """A page that is full up to more rows than there are says so itself."""
     await _small_pages(service, client)
-    plain = lists._Page.encode
-    monkeypatch.setattr(lists._Page, "encode", lambda page, rows, _: plain(page, rows, 10))
+    _tell_of(monkeypatch, 10)
     before = _asked(service)
     outcomes = await client.wait_all(_images(service, 100))
     assert all(outcome.ok for outcome in outcomes)
@@ -250,13 +258,13 @@ async def test_a_service_that_caps_its_pages_is_asked_for_such_ones(
     service: Emulator, client: Client, monkeypatch: pytest.MonkeyPatch, most: int, kind: str
 ) -> None:
     """It gives fewer rows than were asked for, numbers its pages by them, and tells of more."""
-    plain = lists._page
+    plain = lists._read
 
-    def capped(query: Any, kind: Any) -> Any:
-        page = plain(query, kind)
-        return page and msgspec.structs.replace(page, size=min(page.size, most))
+    def capped(text: str, kind: Any) -> Any:
+        query = plain(text, kind)
+        return query and msgspec.structs.replace(query, size=min(query.size, most))
 
-    monkeypatch.setattr(lists, "_page", capped)
+    monkeypatch.setattr(lists, "_read", capped)
     refs = _images(service, 100) if kind == "image" else _videos(service, 100, 60.0)
     outcomes = await client.wait_all(refs)
     assert all(outcome.ok for outcome in outcomes)
@@ -269,8 +277,7 @@ async def test_a_total_that_is_too_high_is_seen_to_be_wrong(
     service: Emulator, client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Pages of others that were asked for in vain are not asked for again."""
-    plain = lists._Page.encode
-    monkeypatch.setattr(lists._Page, "encode", lambda page, rows, _: plain(page, rows, 10**6))
+    _tell_of(monkeypatch, 10**6)
     refs = [*_images(service, 100), *_images(service, 5, api_key="another-key")]
     outcomes = await client.wait_all(refs)
     assert all(outcome.ok for outcome in outcomes)

@@ -15,7 +15,7 @@ from multidict import CIMultiDict
 
 from aitoearn_async import VideoRef
 
-from . import dialects, identifiers, lists, media, pictures, routes, uploads, wire
+from . import dialects, identifiers, media, pictures, routes, uploads, wire
 from .creating import MOST_BYTES
 from .dialects import Answer, ErrorAnswer
 from .faults import Fault
@@ -34,25 +34,17 @@ _TOO_LARGE: Final = ErrorAnswer(dialects.SERVER_ERROR)
 """The answer to a body that is not read to its end. It has no request id yet."""
 
 
-def call_of(service: Service, route: Route, request: Request, fault: Fault | None) -> Call:
-    """Return a request with what its path, query and key name."""
+def _routed(
+    service: Service, request: Request, fault: Fault | None = None
+) -> tuple[Route, Call] | None:
+    """Return the route of a request, and what it names; `None` if there is none that is on."""
     path, _, query = request.path.partition("?")
-    found = route.path.fullmatch(path)
-    return Call(
-        request=request,
-        id=unquote(found[1]) if found is not None and found.re.groups else "",
-        query=query,
-        account=_account(service, request),
-        fault=fault,
-        now=service.now(),
-    )
-
-
-def _account(service: Service, request: Request) -> str:
+    found = routes.find(request.method, path)
+    if found is None or found[0].name not in service.routes:
+        return None
     # The service joins repeated headers, and two keys joined are not a key.
-    keys = request.headers.getall("X-Api-Key", [])
-    account = service.accounts.get(keys[0]) if len(keys) == 1 else None
-    return account or _NOBODY
+    account = service.accounts.get(", ".join(request.headers.getall("X-Api-Key", [])), _NOBODY)
+    return found[0], Call(request, found[1], query, account, fault, service.now())
 
 
 def weight(service: Service, request: Request) -> float:
@@ -60,22 +52,31 @@ def weight(service: Service, request: Request) -> float:
 
     The service loads whole rows, with the files in their requests, whatever a page shows.
     """
-    rows = _page_rows(service, request)
+    found = _routed(service, request)
+    rows = _page_rows(service, *found) if found is not None else []
     megabytes = sum(task.request_bytes for task in rows) / 2**20
     return 1.0 + len(rows) / _ROWS_PER_ANSWER + megabytes * _ANSWERS_PER_MEGABYTE
 
 
 def unsaved(service: Service, request: Request) -> list[StoredTask]:
     """Return the finished videos of a group for which this request makes a media row."""
-    is_answered = request.route in service.routes and _account(service, request) != _NOBODY
-    if request.route not in ("video", "videos") or not is_answered:
+    found = _routed(service, request) if request.route in ("video", "videos") else None
+    if found is None or not found[1].account:
         return []
+    task = None if request.ref is None else service.tasks.get(request.ref)
+    shown = _page_rows(service, *found) if task is None else [task]
     now = service.now()
     return [
         task
-        for task in _shown(service, request)
+        for task in shown
         if task.request.get("groupId") and not task.media and task.succeeded(now)
     ]
+
+
+def _page_rows(service: Service, route: Route, call: Call) -> list[StoredTask]:
+    """Return the rows on the page of a list that a request asks for; none for other routes."""
+    page = None if route.page is None else route.page(service, call)
+    return [] if page is None else page.rows
 
 
 def make_media_row(service: Service, task: StoredTask) -> None:
@@ -99,22 +100,6 @@ def make_media_row(service: Service, task: StoredTask) -> None:
         "mediaId": service.fresh_id(),
         "groupId": task.request["groupId"],
     }
-
-
-def _shown(service: Service, request: Request) -> list[StoredTask]:
-    """Return the videos that a request asks for."""
-    if request.ref is None:
-        return _page_rows(service, request)
-    task = service.tasks.get(request.ref)
-    return [] if task is None else [task]
-
-
-def _page_rows(service: Service, request: Request) -> list[StoredTask]:
-    """Return the rows on the page of a list that a request asks for; none for other routes."""
-    route = _route(service, request)
-    if route is None or route.rows is None:
-        return []
-    return lists.rows_on_page(route.rows, service, call_of(service, route, request, None))
 
 
 def answer(service: Service, request: Request, fault: Fault | None) -> wire.HttpResponse:
@@ -181,12 +166,12 @@ def _decide(service: Service, request: Request, fault: Fault | None) -> Answer:
         return _TOO_LARGE
     if not _decodes(request):
         return _UNREAD
-    route = _route(service, request)
-    if route is None:
+    found = _routed(service, request, fault)
+    if found is None:
         where = f"{request.method} {request.path.removeprefix('/api')}"
         said: Answer = ErrorAnswer(dialects.NOT_FOUND, f"Cannot {where}")
     else:
-        call = call_of(service, route, request, fault)
+        route, call = found
         if not call.account and not (route.public and "X-Api-Key" not in request.headers):
             said = ErrorAnswer(dialects.UNAUTHORIZED)
         else:
@@ -206,10 +191,3 @@ def _decodes(request: Request) -> bool:
     except (ValueError, RecursionError):  # of characters too
         return False
     return not _BAD_ESCAPE.search(path)
-
-
-def _route(service: Service, request: Request) -> Route | None:
-    """Return the route of a request, unless it is switched off."""
-    if request.route not in service.routes:
-        return None
-    return routes.find(request.method, request.path.partition("?")[0])

@@ -5,8 +5,9 @@ Plain functions on plain data: no await, no socket, and the time is handed in.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Annotated, Any, Literal, TypeVar
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Annotated, Literal, TypeVar
 from urllib.parse import parse_qsl
 
 import msgspec
@@ -21,37 +22,17 @@ from .names import OtherType
 from .request import Call
 from .service import Service
 from .tasks import StoredTask
-from .timeline import log_status
-
-RowSource = Callable[[Service, Call], list[StoredTask]]
-"""Gives all rows of a list that a request asks for pages of."""
 
 
-class _Page(msgspec.Struct):
-    """A part of a list, as a query asks for it."""
+class _Query(msgspec.Struct):
+    """A query that asks for a page of a list."""
 
-    number: Annotated[int, Meta(ge=1)] = field(name="page", default=1)
+    page: Annotated[int, Meta(ge=1)] = 1
     size: Annotated[int, Meta(ge=1, le=1000)] = field(name="pageSize", default=10)
 
-    def of(self, rows: list[StoredTask]) -> list[StoredTask]:
-        """Return the rows on this page."""
-        return rows[(self.number - 1) * self.size : self.number * self.size]
 
-    def encode(self, rows: list[Any], total: int) -> bytes:
-        """Return the JSON of a page with these rows."""
-        return msgspec.json.encode(
-            {
-                "page": self.number,
-                "pageSize": self.size,
-                "totalPages": -(-total // self.size),
-                "total": total,
-                "list": rows,
-            }
-        )
-
-
-class _LogPage(_Page):
-    """A part of the logs, or of those rows that are alike in something."""
+class _LogQuery(_Query):
+    """A query for the logs, or for those rows that are alike in something."""
 
     type: OtherType | Literal["image", "video"] | UnsetType = UNSET
     status: Literal["generating", "success", "failed"] | UnsetType = UNSET
@@ -59,12 +40,42 @@ class _LogPage(_Page):
     model: str | UnsetType = UNSET
 
 
-PageT = TypeVar("PageT", bound=_Page)
+@dataclass(frozen=True)
+class Page:
+    """The rows on a page of a list, and how many the list has in all."""
+
+    query: _Query
+    rows: list[StoredTask]
+    total: int
+
+    def encode(self, rows: Iterable[bytes]) -> bytes:
+        """Return the JSON of the page, given that of its rows."""
+        return msgspec.json.encode(
+            {
+                "page": self.query.page,
+                "pageSize": self.query.size,
+                "totalPages": -(-self.total // self.query.size),
+                "total": self.total,
+                "list": [msgspec.Raw(row) for row in rows],
+            }
+        )
 
 
-def _page(query: str, kind: type[PageT]) -> PageT | None:
-    """Return the page that a query asks for; `None` if its schema rejects it."""
-    pairs = parse_qsl(query, keep_blank_values=True)
+PageReader = Callable[[Service, Call], Page | None]
+"""Gives the page of a list that a request asks for; `None` if its schema rejects the query."""
+
+
+def _page(query: _Query, rows: list[StoredTask]) -> Page:
+    first = (query.page - 1) * query.size
+    return Page(query, rows[first : first + query.size], len(rows))
+
+
+QueryT = TypeVar("QueryT", bound=_Query)
+
+
+def _read(text: str, kind: type[QueryT]) -> QueryT | None:
+    """Return what a query says; `None` if its schema rejects it."""
+    pairs = parse_qsl(text, keep_blank_values=True)
     fields: dict[str, float | str] = dict(pairs)
     if len(fields) < len(pairs):  # a field that is given twice is a list
         return None
@@ -84,60 +95,52 @@ def _number(text: str) -> float | str:
         return text
 
 
-def rows_on_page(rows: RowSource, service: Service, call: Call) -> list[StoredTask]:
-    """Return the rows of a list that a page of it loads."""
-    page = _page(call.query, _Page)
-    return [] if page is None else page.of(rows(service, call))
-
-
-def own_videos(service: Service, call: Call) -> list[StoredTask]:
-    """Return the own videos, newest first."""
-    return [task for task in service.tasks.newest(call.account) if isinstance(task.ref, VideoRef)]
+def video_page(service: Service, call: Call) -> Page | None:
+    """Return a page of the own videos, newest first."""
+    query = _read(call.query, _Query)
+    if query is None:
+        return None
+    own = service.tasks.newest(call.account)
+    return _page(query, [task for task in own if isinstance(task.ref, VideoRef)])
 
 
 def videos(service: Service, call: Call) -> Answer:
     """Answer `GET /api/ai/video/generations`: own videos, as their own answers show them."""
-    page, rows = _page(call.query, _Page), own_videos(service, call)
+    page = video_page(service, call)
     if page is None:
         return ErrorAnswer(dialects.BAD_REQUEST)
-    shown = page.of(rows)
-    for task in shown:
+    for task in page.rows:
         if task.failing_code is not None:
             return ErrorAnswer(task.failing_code)
-    return page.encode(
-        [msgspec.Raw(tasks.task_json(task, call.now, service.moment)) for task in shown],
-        len(rows),
-    )
+    return page.encode(tasks.task_json(task, call.now, service.moment) for task in page.rows)
 
 
-def own_logs(service: Service, call: Call) -> list[StoredTask]:
-    """Return the rows of the logs that a query asks for, newest first."""
-    query = _page(call.query, _LogPage)
+def log_page(service: Service, call: Call) -> Page | None:
+    """Return a page of the rows of the logs that a query asks for, newest first."""
+    query = _read(call.query, _LogQuery)
+    if query is None:
+        return None
     shown: dict[str, Callable[[StoredTask], str]] = {
         "type": lambda task: task.type or task.ref.kind,
-        "status": lambda task: log_status(task.word(call.now)),
+        "status": lambda task: task.status(task.stage(call.now)),
         "channel": lambda task: task.channel,
         "model": lambda task: task.model,
     }
     rows = list(service.tasks.logged(call.account))
     for name, show in shown.items():
-        wanted = getattr(query, name, UNSET)
-        rows = [task for task in rows if wanted is UNSET or show(task) == wanted]
-    return rows
+        if (wanted := getattr(query, name)) is not UNSET:
+            rows = [task for task in rows if show(task) == wanted]
+    return _page(query, rows)
 
 
 def logs(service: Service, call: Call) -> Answer:
     """Answer `GET /api/ai/logs`: own tasks of all kinds, with their statuses."""
-    page = _page(call.query, _LogPage)
+    page = log_page(service, call)
     if page is None:
         return ErrorAnswer(dialects.BAD_REQUEST)
-    rows = own_logs(service, call)
-    shown = page.of(rows)
-    if any(task.failing_in_logs for task in shown):
+    if any(task.failing_in_logs for task in page.rows):
         return ErrorAnswer(dialects.SERVER_ERROR)
-    return page.encode(
-        [msgspec.Raw(tasks.log_json(task, call.now, service.moment)) for task in shown], len(rows)
-    )
+    return page.encode(tasks.log_json(task, call.now, service.moment) for task in page.rows)
 
 
 # Drafts, whose routes show plain tasks too.

@@ -9,6 +9,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final
+from urllib.parse import unquote
 
 import msgspec
 
@@ -32,18 +33,18 @@ class Route:
     method: str
     path: re.Pattern[str]
     answer: Callable[[Service, Call], Answer]
-    rows: lists.RowSource | None = None
-    """Gives the rows of the list, if it answers with a page of one."""
+    page: lists.PageReader | None = None
+    """Gives the page, if it answers with one of a list."""
     public: bool = False
     """It asks for no key."""
 
 
-def find(method: str, path: str) -> Route | None:
-    """Return the route of a method and a path (as sent, no query)."""
+def find(method: str, path: str) -> tuple[Route, str] | None:
+    """Return the route of a method and a path (as sent, no query), and what the path names."""
     method = "GET" if method == "HEAD" else method
     for route in _ROUTES:
-        if route.method == method and route.path.fullmatch(path):
-            return route
+        if route.method == method and (found := route.path.fullmatch(path)):
+            return route, unquote(found[1]) if found.re.groups else ""
     return None
 
 
@@ -108,8 +109,8 @@ _ROUTES: Final = (
     *(_route("models", "GET", path, _models, public=True) for path in MODELS),
     _route("image", "GET", _IMAGE, _task),
     _route("video", "GET", _VIDEO, _task),
-    _route("videos", "GET", _VIDEOS, lists.videos, rows=lists.own_videos),
-    _route("logs", "GET", r"/api/ai/logs", lists.logs, rows=lists.own_logs),
+    _route("videos", "GET", _VIDEOS, lists.videos, page=lists.video_page),
+    _route("logs", "GET", r"/api/ai/logs", lists.logs, page=lists.log_page),
     _route("drafts", "POST", r"/api/ai/draft-generation/query", lists.drafts),
     _route("drafts", "GET", r"/api/ai/draft-generation/([^/]+)", lists.draft),
     _route("volcengine", "GET", r"/api/ai/volcengine/video/([^/]+)", _volcengine),

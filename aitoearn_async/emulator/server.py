@@ -178,8 +178,8 @@ class Emulator(Service):
         if path.startswith(media.PREFIX):
             place = media.place_of(call.path)
             return await self._serve(call, place[0] if place else None, is_file=True)
-        route = routes.find(call.method, path)
-        return await self._serve(call, routes.ref_of(call.path), route.name if route else None)
+        found = routes.find(call.method, path)
+        return await self._serve(call, routes.ref_of(call.path), found[0].name if found else None)
 
     async def _handle_storage(self, call: web.BaseRequest) -> web.StreamResponse:
         return await self._serve(call, None, is_file=True)
