@@ -84,19 +84,10 @@ def make_media_row(service: Service, task: StoredTask) -> None:
     assert isinstance(task.ref, VideoRef)
     service.media_rows.append(task.ref)
     name = f"{task.ref.id}.png"
-    cover = uploads.Asset(
-        id=service.fresh_id(),
-        account=task.account,
-        path=f"covers/{name}",
-        filename=name,
-        media_type="image/png",
-        size=None,
-        created=service.now(),
-        content=pictures.png(name),
-    )
-    service.assets[cover.path] = cover
+    id, path, picture = service.fresh_id(), f"covers/{name}", pictures.png(name)
+    service.assets[path] = uploads.Asset(id, task.account, path, name, service.now(), picture)
     task.media = {
-        "coverUrl": uploads.address_of(service.storage_url, cover.path),
+        "coverUrl": uploads.address_of(service.storage_url, path),
         "mediaId": service.fresh_id(),
         "groupId": task.request["groupId"],
     }

@@ -120,15 +120,7 @@ def sign(service: Service, call: Call) -> Answer:
     suffix = body.filename.rpartition(".")[2] if "." in body.filename else "bin"
     path = f"{call.account}/temp/{service.date(now):%Y%m}/{id}.{suffix}"
     size = None if body.size is None else int(body.size)
-    service.assets[path] = uploads.Asset(
-        id=id,
-        account=call.account,
-        path=path,
-        filename=body.filename,
-        media_type=uploads.media_type_of(body.filename),
-        size=size,
-        created=now,
-    )
+    service.assets[path] = uploads.Asset(id, call.account, path, body.filename, now)
     return msgspec.json.encode(
         {
             "id": id,

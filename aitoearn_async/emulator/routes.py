@@ -33,6 +33,8 @@ class Route:
     method: str
     path: re.Pattern[str]
     answer: Callable[[Service, Call], Answer]
+    kind: type[AnyRef] | None = None
+    """The kind of the task that it answers about, if it is one."""
     page: lists.PageReader | None = None
     """Gives the page, if it answers with one of a list."""
     public: bool = False
@@ -48,15 +50,12 @@ def find(method: str, path: str) -> tuple[Route, str] | None:
     return None
 
 
-def ref_of(path: str) -> AnyRef | None:
-    """Return the task that a path (decoded, no query) asks for; `None` if it names none."""
-    for pattern, kind in _TASK_PATHS.items():
-        if found := pattern.fullmatch(path):
-            try:
-                return kind(found[1])
-            except ValueError:
-                return None
-    return None
+def ref_of(route: Route, id: str) -> AnyRef | None:
+    """Return the task that a request to a route asks for; `None` if it names none."""
+    try:
+        return None if route.kind is None else route.kind(id)
+    except ValueError:
+        return None
 
 
 def _models(service: Service, call: Call) -> Answer:
@@ -90,12 +89,6 @@ def _volcengine(service: Service, call: Call) -> Answer:
     return msgspec.json.encode(shown)
 
 
-_IMAGE: Final = r"/api/ai/image/task/([^/]+)"
-_VIDEO: Final = r"/api/ai/video/generations/([^/]+)"
-_TASK_PATHS: Final[dict[re.Pattern[str], type[AnyRef]]] = {
-    re.compile(_IMAGE): ImageRef,
-    re.compile(_VIDEO): VideoRef,
-}
 _VIDEOS: Final = r"/api/ai/video/generations"
 
 
@@ -107,8 +100,8 @@ def _route(
 
 _ROUTES: Final = (
     *(_route("models", "GET", path, _models, public=True) for path in MODELS),
-    _route("image", "GET", _IMAGE, _task),
-    _route("video", "GET", _VIDEO, _task),
+    _route("image", "GET", r"/api/ai/image/task/([^/]+)", _task, kind=ImageRef),
+    _route("video", "GET", _VIDEOS + r"/([^/]+)", _task, kind=VideoRef),
     _route("videos", "GET", _VIDEOS, lists.videos, page=lists.video_page),
     _route("logs", "GET", r"/api/ai/logs", lists.logs, page=lists.log_page),
     _route("drafts", "POST", r"/api/ai/draft-generation/query", lists.drafts),

@@ -179,7 +179,9 @@ class Emulator(Service):
             place = media.place_of(call.path)
             return await self._serve(call, place[0] if place else None, is_file=True)
         found = routes.find(call.method, path)
-        return await self._serve(call, routes.ref_of(call.path), found[0].name if found else None)
+        if found is None:
+            return await self._serve(call, None)
+        return await self._serve(call, routes.ref_of(*found), found[0].name)
 
     async def _handle_storage(self, call: web.BaseRequest) -> web.StreamResponse:
         return await self._serve(call, None, is_file=True)

@@ -42,16 +42,14 @@ class Asset:
     account: str
     path: str
     filename: str
-    media_type: str
-    size: int | None
     created: float
     content: bytes | None = None
     confirmed: float | None = None
 
-
-def media_type_of(filename: str) -> str:
-    """Return the media type that goes with a file's name."""
-    return mimetypes.guess_type(filename)[0] or _UNKNOWN_TYPE
+    @property
+    def media_type(self) -> str:
+        """Return the media type that goes with its name."""
+        return mimetypes.guess_type(self.filename)[0] or _UNKNOWN_TYPE
 
 
 def signed_url(origin: str, path: str, date: datetime, size: int | None) -> str:
