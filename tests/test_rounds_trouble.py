@@ -214,9 +214,9 @@ async def _small_pages(service: Emulator, client: Client) -> None:
 
 def _tell_of(monkeypatch: pytest.MonkeyPatch, total: int) -> None:
     """Let pages say that there are so many rows."""
-    plain = lists.Page.encode
+    plain = lists.ListPage.encode
     monkeypatch.setattr(
-        lists.Page, "encode", lambda page, rows: plain(replace(page, total=total), rows)
+        lists.ListPage, "encode", lambda page, rows: plain(replace(page, total=total), rows)
     )
 
 

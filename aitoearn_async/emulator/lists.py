@@ -41,7 +41,7 @@ class _LogQuery(_Query):
 
 
 @dataclass(frozen=True)
-class Page:
+class ListPage:
     """The rows on a page of a list, and how many the list has in all."""
 
     query: _Query
@@ -61,13 +61,13 @@ class Page:
         )
 
 
-PageReader = Callable[[Service, Call], Page | None]
+PageReader = Callable[[Service, Call], ListPage | None]
 """Gives the page of a list that a request asks for; `None` if its schema rejects the query."""
 
 
-def _page(query: _Query, rows: list[StoredTask]) -> Page:
+def _page(query: _Query, rows: list[StoredTask]) -> ListPage:
     first = (query.page - 1) * query.size
-    return Page(query, rows[first : first + query.size], len(rows))
+    return ListPage(query, rows[first : first + query.size], len(rows))
 
 
 QueryT = TypeVar("QueryT", bound=_Query)
@@ -95,7 +95,7 @@ def _number(text: str) -> float | str:
         return text
 
 
-def video_page(service: Service, call: Call) -> Page | None:
+def video_page(service: Service, call: Call) -> ListPage | None:
     """Return a page of the own videos, newest first."""
     query = _read(call.query, _Query)
     if query is None:
@@ -115,7 +115,7 @@ def videos(service: Service, call: Call) -> Answer:
     return page.encode(tasks.task_json(task, call.now, service.moment) for task in page.rows)
 
 
-def log_page(service: Service, call: Call) -> Page | None:
+def log_page(service: Service, call: Call) -> ListPage | None:
     """Return a page of the rows of the logs that a query asks for, newest first."""
     query = _read(call.query, _LogQuery)
     if query is None:

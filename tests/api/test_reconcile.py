@@ -365,7 +365,9 @@ async def test_an_account_that_is_too_busy_leaves_it_uncertain(
     model = IMAGE.model if "candidates" in how else "another"
     monkeypatch.setattr(reconcile, "_MOST_CANDIDATES", 5)
     if "gives" in how:
-        monkeypatch.setattr(lists, "_page", lambda of, rows: lists.Page(of, rows[:4], len(rows)))
+        monkeypatch.setattr(
+            lists, "_page", lambda of, rows: lists.ListPage(of, rows[:4], len(rows))
+        )
     else:
         monkeypatch.setattr(reconcile, "_PAGES", (5, 8))
     aitoearn_service.fault(Fault(code=500, creates=False), route="submits")
