@@ -312,11 +312,13 @@ async def test_a_round_that_a_stranger_cancels_leaves_the_waits_to_themselves(
     assert all(task.done for task in tasks)
 
 
+@pytest.mark.parametrize("is_batch", [False, True])
 async def test_a_round_that_a_mistake_ends_leaves_the_waits_to_themselves(
     service: Emulator,
     client: Client,
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
+    is_batch: bool,
 ) -> None:
     """The mistake is logged: no wait is there to raise it."""
 
@@ -326,8 +328,11 @@ async def test_a_round_that_a_mistake_ends_leaves_the_waits_to_themselves(
     monkeypatch.setattr(TaskPages, "logs", mistake)
     # All are over before rounds are tried once more.
     refs = [service.add_image(("generating", 10.0 + n / 2), "success") for n in range(30)]
-    tasks = await asyncio.gather(*map(client.wait_for, refs))
-    assert all(task.done for task in tasks)
+    if is_batch:
+        assert all(outcome.ok for outcome in await client.wait_all(refs))
+    else:
+        tasks = await asyncio.gather(*map(client.wait_for, refs))
+        assert all(task.done for task in tasks)
     logged = [record for record in caplog.records if "a round failed" in record.getMessage()]
     assert len(logged) == 1
     assert "ZeroDivisionError" in logged[0].getMessage()

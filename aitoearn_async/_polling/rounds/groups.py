@@ -14,7 +14,7 @@ the next `Round` goes through the pages. How pages are asked for is in `_api.tas
 
 from __future__ import annotations
 
-from collections.abc import Coroutine, Iterator
+from collections.abc import Coroutine
 from typing import Any, Generic, TypeVar
 
 from ..._runtime.lifetime import Lifetime
@@ -68,16 +68,8 @@ class Rounds(Generic[T]):
 
         return RoundGroup(ref, learner, source, self._lifetime, self._owner, run_round)
 
-    def give_up(self) -> None:
-        """Hand all waits back, since a round has failed."""
-        for group in self._all():
-            group.times.rest(self._lifetime.time())
-            group.dissolve()
-
     def stop(self) -> None:
         """Cancel all timers."""
-        for group in self._all():
-            group.stop()
-
-    def _all(self) -> Iterator[RoundGroup[T]]:
-        return (group for group in self._groups.values() if group is not None)
+        for group in self._groups.values():
+            if group is not None:
+                group.stop()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 import random
 from collections.abc import Callable, Coroutine, Iterator, Sequence
@@ -12,9 +13,10 @@ from ..._runtime.lifetime import Lifetime
 from ..._verdict import Verdict
 from ...contract.endpoints import LogRow
 from ...contract.tasks import Task, TaskRef
-from ...errors import TaskNotFoundError
+from ...errors import ClientClosedError, TaskNotFoundError
 from ..cadence.rhythm import Learner
 from ..cadence.round_times import SHORTEST, RoundTimes
+from ..cadence.schedule import StartStagger
 from ..wait.ends import deadline_of
 from ..wait.observation import meet, observe_running
 from ..wait.settings import WaitSettings
@@ -26,6 +28,8 @@ from .page_scan import PageRange, PageScan, Places
 from .pages import PageSource, RouteState, RowPage
 
 T = TypeVar("T", bound=Task)
+
+logger: logging.Logger = logging.getLogger("aitoearn_async")
 
 FEWEST = 10
 """Tasks of a kind from which on rounds are used."""
@@ -105,6 +109,7 @@ class RoundGroup(Generic[T]):
         self._reports = PageReports()
         self._check_at = math.inf
         self._unseen, self._seen = _PARKED
+        self._stagger = StartStagger()  # of those that were never polled
         self._places = Places()  # of the last round
         self._pages = 0  # that it asked for
 
@@ -225,11 +230,24 @@ class RoundGroup(Generic[T]):
                 self.dissolve()
             if self.parked:
                 await self._run_round(self)
+        except BaseException as failure:
+            self._do_without(failure)
+            if not isinstance(failure, Exception):
+                raise
         finally:
             self._is_running = False
         if not self._is_stopped and (self.parked or self._newcomers):
             pages = max(self._pages, 1)
             self._timer.set(self.times.next_round(self._lifetime.time(), self.parked, pages))
+
+    def _do_without(self, failure: BaseException) -> None:
+        """Hand all waits back, since a round has failed."""
+        if self._is_stopped:
+            return  # its waits have left, and it is over with them
+        if isinstance(failure, Exception) and not isinstance(failure, ClientClosedError):
+            logger.warning("tasks are asked about one by one, as a round failed: %r", failure)
+        self.times.rest(self._lifetime.time())
+        self.dissolve()
 
     def new_scan(self) -> PageScan:
         """Return the plan of the pages that this round asks for."""
@@ -334,7 +352,7 @@ class RoundGroup(Generic[T]):
         self._places, self._pages = scan.places, scan.pages
         waits = self._own() if scan.missing > 0 else ()
         unmet = [wait for wait in waits if wait.due == self._unseen]
-        for number, wait in enumerate(unmet):
+        for wait in unmet:
             if not is_whole:
                 wait.due = self._seen
                 continue
@@ -342,7 +360,7 @@ class RoundGroup(Generic[T]):
             if wait.polls:
                 self._hand_back(wait)
             else:
-                self._poll_at(wait, now + number / 1000)
+                self._poll_at(wait, self._stagger.next(now))
         self._check(now)
 
     def _check(self, now: float) -> None:
@@ -360,15 +378,14 @@ class RoundGroup(Generic[T]):
 
     def dissolve(self) -> None:
         """Hand all waits back, spread out as they would be by themselves."""
-        now, fresh = self._lifetime.time(), 0
+        now = self._lifetime.time()
         for wait in [*self._own()]:
             if wait.due != _AWAITED and wait.due not in _PARKED:
                 continue
             if wait.polls or wait.ref in self._reports:
                 self._hand_back(wait)
             else:
-                self._poll_at(wait, now + min(fresh / 1000, 10 * random.random()))
-                fresh += 1
+                self._poll_at(wait, self._stagger.next(now))
         self._newcomers.clear()
 
     def _hand_back(self, wait: WaitState[T]) -> None:

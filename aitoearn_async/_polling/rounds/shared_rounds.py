@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import logging
 import math
 from collections.abc import Callable, Coroutine
 from functools import partial
@@ -20,7 +19,6 @@ from typing import Any
 from ..._runtime.lifetime import Lifetime
 from ..._verdict import Verdict
 from ...contract.tasks import TaskRef
-from ...errors import ClientClosedError
 from ..wait.ends import deadline_of
 from ..wait.settings import WaitSettings
 from ..wait.state import WaitState
@@ -28,8 +26,6 @@ from ..wait.step import Decision, go_on
 from .groups import Rounds
 from .pages import PageSource
 from .round_group import FEWEST, LEAST_TIME_LEFT, RoundGroup, WaitOwner
-
-logger: logging.Logger = logging.getLogger("aitoearn_async")
 
 
 class SharedRounds(WaitOwner[Any]):
@@ -136,13 +132,4 @@ class SharedRounds(WaitOwner[Any]):
     def spawn(self, coroutine: Coroutine[Any, Any, None]) -> None:
         task = asyncio.get_running_loop().create_task(coroutine, name="aitoearn-rounds")
         self._tasks.add(task)
-        task.add_done_callback(partial(self._reap, self._rounds))
-
-    def _reap(self, rounds: Rounds[Any] | None, task: asyncio.Task[None]) -> None:
-        self._tasks.discard(task)
-        failure = asyncio.CancelledError() if task.cancelled() else task.exception()
-        if failure is None or rounds is None or rounds is not self._rounds:
-            return  # it went well, or its waits have left, and it is over with them
-        if isinstance(failure, Exception) and not isinstance(failure, ClientClosedError):
-            logger.warning("tasks are asked about one by one, as a round failed: %r", failure)
-        rounds.give_up()
+        task.add_done_callback(self._tasks.discard)
