@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import NamedTuple
 
 from ..contract.outputs import Result
-from ..contract.tasks import AnyRef
 
 SUFFIXES = {
     "image/png": ".png",
@@ -104,14 +103,19 @@ class FileName(NamedTuple):
         return self.stem + SUFFIXES[media_type] if self.suffixes else self.stem
 
 
-def file_name(ref: AnyRef, result: Result) -> FileName:
+def file_name(kind: str, id: str, result: Result) -> FileName:
     """Return the name of a task's file: `image-66f0a1b2c3d4e5f601020304-1` and a suffix.
 
     The kind comes first, so that no id makes it an option or a device, and since an image task
     and a video task may have the same id.
+
+    Args:
+        kind: The kind of the task.
+        id: The id of the task.
+        result: The file.
     """
     number = "" if result.number is None else f"-{result.number}"
-    return FileName(f"{ref.kind}-{ref.id}{number}", suffixes_of(result.kind))
+    return FileName(f"{kind}-{id}{number}", suffixes_of(result.kind))
 
 
 def suffixes_of(kind: str) -> tuple[str, ...]:

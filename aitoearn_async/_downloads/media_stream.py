@@ -132,7 +132,7 @@ def _version(response: aiohttp.ClientResponse, source: str, length: int | None) 
     return PartMetadata(
         source,
         etag if _STRONG_ETAG.fullmatch(etag) else None,
-        modified if _is_exact(modified, headers.get("Date", "")) else None,
+        modified if modified and _is_exact(modified, headers.get("Date", "")) else None,
         length,
         checksum_of(headers),
     )

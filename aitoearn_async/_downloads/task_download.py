@@ -85,6 +85,7 @@ class TaskDownload:
         self._timer = StallTimer(shared.lifetime, options.timeout)
         self._calls = shared.threads.calls()
         self._ref = task.ref
+        self._kind = self._ref.kind
         self._endpoint = endpoint_of(self._ref)
         self._task = self._first = task  # the first answer that names files tells its end
         self._results = self._endpoint.results_of(task)
@@ -146,7 +147,7 @@ class TaskDownload:
         """
         while waiting := [file for file in files if file.end is None]:
             file = min(waiting, key=lambda file: file.due)
-            if file.due > self._timer.time():
+            if file.failure is not None and file.due > self._timer.time():
                 return file.due
             file.end = await self._attempt(file)
         return None
@@ -155,7 +156,7 @@ class TaskDownload:
         if self._options.to.name is not None:
             name = FileName(self._options.to.name)
         else:
-            name = file_name(self._ref, result)
+            name = file_name(self._kind, self._ref.id, result)
         transfer = Transfer(
             self._shared.client, self._options, result.kind, name, self._timer, self._calls
         )

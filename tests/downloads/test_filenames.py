@@ -35,12 +35,12 @@ def test_suffixes_are_of_one_kind() -> None:
 def test_stems() -> None:
     """No id can make two files of different tasks have one name, or be an option or a device."""
     picture, film = Result("image", 1, "x"), Result("video", None, "x")
-    assert file_name(ImageRef("66"), picture).whole("image/png") == "image-66-1.png"
-    assert file_name(VideoRef("66"), film).whole("video/mp4") == "video-66.mp4"
-    assert file_name(VideoRef("-rf"), film).stem == "video--rf"
+    assert file_name("image", "66", picture).whole("image/png") == "image-66-1.png"
+    assert file_name("video", "66", film).whole("video/mp4") == "video-66.mp4"
+    assert file_name("video", "-rf", film).stem == "video--rf"
     refs = [kind(id) for kind in (ImageRef, VideoRef) for id in ("a", "a-1", "a-1-1", "CON")]
     stems = [
-        file_name(ref, Result(ref.kind, number, "x")).stem
+        file_name(ref.kind, ref.id, Result(ref.kind, number, "x")).stem
         for ref in refs
         for number in ((1, 2, 11) if isinstance(ref, ImageRef) else (None,))
     ]
