@@ -206,10 +206,14 @@ def _jpeg_2000(head: bytes) -> Types:
 def _gif(head: bytes) -> Types:
     if head[:6] not in (b"GIF87a", b"GIF89a"):
         return ()
-    flags = head[10] if len(head) > 10 else 0
-    first = 13 + (3 << (flags & 7) + 1 if flags & 0x80 else 0)
+    first = 13 + gif_colours(head[10] if len(head) > 10 else 0)
     known = head[first : first + 1] in (b"", b"\x00", b"!", b",", b";")
     return ("image/gif",) if known and not (head[6:] and _is_text(head[6:])) else ()
+
+
+def gif_colours(flags: int) -> int:
+    """Return the length of a GIF's table of colours."""
+    return 3 << (flags & 7) + 1 if flags & 0x80 else 0
 
 
 def _matroska(head: bytes) -> Types:
@@ -254,13 +258,21 @@ def _ogg(head: bytes) -> Types:
     return ("audio/ogg", "video/ogg")
 
 
-def _transport_stream(head: bytes) -> Types:
-    # Packets of 188 bytes that begin with 47; Blu-ray's have a time of four bytes before them.
+def packets_of(head: bytes) -> tuple[int, int] | None:
+    """Return the length of the packets of a transport stream, and where the first one begins.
+
+    They begin with 47; Blu-ray's have a time of four bytes before that.
+    """
     for size, first in ((188, 0), (192, 4), (204, 0)):
         starts = range(first, len(head) - 3, size)
         if len(starts) > 1 and all(head[at] == 0x47 and head[at + 3] & 0x30 for at in starts):
-            return () if _is_text(head[: first + size]) else ("video/mp2t", "audio/mp2t")
-    return ()
+            return size, first
+    return None
+
+
+def _transport_stream(head: bytes) -> Types:
+    found = packets_of(head)
+    return ("video/mp2t", "audio/mp2t") if found and not _is_text(head[: sum(found)]) else ()
 
 
 def _bitmap(head: bytes) -> Types:

@@ -6,7 +6,7 @@ import re
 import struct
 import zlib
 
-from .media_types import UTF_16
+from .media_types import UTF_16, gif_colours
 from .reader import CUT, UNKNOWN, WHOLE, WINDOW, Cursor, InconclusiveError, Reader, Structure
 
 _CHUNK = struct.Struct(">I4s")
@@ -69,7 +69,7 @@ def gif(file: Reader) -> Structure:
     flags = file.number(10, 1)
     if not any(file.read(6, 4)):
         raise InconclusiveError  # a screen of no size
-    cursor, has_picture = Cursor(file, 13 + _colours(flags)), False
+    cursor, has_picture = Cursor(file, 13 + gif_colours(flags)), False
     while not has_picture or cursor.at != file.size:
         kind = cursor.byte()
         if kind == 0x3B:
@@ -79,17 +79,13 @@ def gif(file: Reader) -> Structure:
         elif kind == 0x2C:
             has_picture = True
             cursor.skip(8)
-            cursor.skip(_colours(cursor.byte()) + 1)
+            cursor.skip(gif_colours(cursor.byte()) + 1)
         else:
             # Damage, or padding: decoders take what they have.
             return UNKNOWN if file.tail(WINDOW).rstrip(b"\x00").endswith(b";") else CUT
         while length := cursor.byte():
             cursor.skip(length)
     return UNKNOWN
-
-
-def _colours(flags: int) -> int:
-    return 3 << (flags & 7) + 1 if flags & 0x80 else 0
 
 
 def webp(file: Reader) -> Structure:

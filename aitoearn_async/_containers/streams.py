@@ -7,6 +7,7 @@ import struct
 from collections.abc import Collection, Iterator
 from itertools import islice
 
+from .media_types import HEAD_BYTES, packets_of
 from .reader import (
     CUT,
     UNKNOWN,
@@ -105,7 +106,6 @@ def ogg(file: Reader) -> Structure:
     return WHOLE if flags & _OGG_LAST else UNKNOWN
 
 
-_PACKETS = ((188, 0), (192, 4), (204, 0))
 _SYNC = 0x47
 _STREAM = re.compile(rb"\x00\x00\x01([\xb3\xbd\xc0-\xef\xfd])")
 """The beginning of a stream's packet, or of a sequence of MPEG-1 video (ISO 13818-1, 2.4.3.7)."""
@@ -120,11 +120,7 @@ def _family(kinds: Collection[bytes]) -> str | None:
 def transport_stream(file: Reader) -> Structure:
     """Check that the last packet is whole; that no more were to come cannot be seen."""
     head = file.upto(0, WINDOW)
-    for size, first in _PACKETS:
-        if {head[at] for at in range(first, min(len(head), 4 * size), size)} == {_SYNC}:
-            break
-    else:
-        raise InconclusiveError
+    size, first = packets_of(head[:HEAD_BYTES]) or (188, 0)
     rest = file.size % size
     family = _family(_begun(head, size, first))
     if not any(file.tail(size)):
