@@ -7,8 +7,9 @@ import hashlib
 import re
 import zlib
 from collections.abc import Iterator
-from functools import reduce
-from typing import IO, TYPE_CHECKING
+from functools import partial, reduce
+from io import BufferedReader, FileIO
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from multidict import MultiMapping
@@ -56,14 +57,12 @@ def _checksums_in(headers: MultiMapping[str]) -> Iterator[tuple[str, str]]:
         yield name, headers.get(header, "")
 
 
-def checksum_in(like: str, file: IO[bytes], size: int) -> str:
+def checksum_in(like: str, file: BufferedReader[FileIO], _: int) -> str:
     """Return the checksum of a whole file, by the hash of another checksum."""
     name = like.partition(":")[0]
     file.seek(0)
-    blocks = (file.read(min(_BLOCK, size - at)) for at in range(0, size, _BLOCK))
     if name == "crc32":
+        blocks = iter(partial(file.read, _BLOCK), b"")
         return f"crc32:{reduce(lambda value, block: zlib.crc32(block, value), blocks, 0):08x}"
-    found = hashlib.new(name, usedforsecurity=False)
-    for block in blocks:
-        found.update(block)
+    found = hashlib.file_digest(file, partial(hashlib.new, name, usedforsecurity=False))
     return f"{name}:{found.hexdigest()}"

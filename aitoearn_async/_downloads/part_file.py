@@ -19,11 +19,11 @@ import stat
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import IO, Annotated, TypeVar
+from typing import Annotated, TypeVar
 
 import msgspec
 
-from .fetch_error import FetchError, Reason
+from .transfer_error import Reason, TransferError
 
 T = TypeVar("T")
 
@@ -60,7 +60,7 @@ _LONGEST_HIDDEN = _LONGEST_NAME - len(".part.json")
 _CANNOT_SYNC = frozenset([errno.EINVAL, errno.ENOTSUP, errno.ENOSYS])
 
 
-class FileLockedError(FetchError):
+class FileLockedError(TransferError):
     """Another download, of this process or another one, is writing the file.
 
     The part's `size` says how many bytes there are.
@@ -182,7 +182,7 @@ class PartFile:
                 written += self._file.write(rest[written:]) or 0
         self.size += len(data)
 
-    def judged_by(self, judge: Callable[[IO[bytes], int], T]) -> T:
+    def judged_by(self, judge: Callable[[io.BufferedReader[io.FileIO], int], T]) -> T:
         """Return what a function finds, given the open file and its size.
 
         Raises:
