@@ -16,12 +16,13 @@ import msgspec
 
 from .._downloads.filenames import SUFFIXES
 from .._downloads.retry_policy import backoff_delay
+from .._downloads.transfer_error import Reason, TransferError
 from .._runtime.bounded_dict import BoundedDict
 from .._runtime.clock import Moment
 from .._runtime.joint_calls import JointCalls
 from .._runtime.lifetime import Lifetime, Timeout
 from .._uploads.content import Content, opened
-from .._uploads.store import Progress, Store, StoreError
+from .._uploads.store import Progress, Store
 from ..contract.endpoints import (
     UPLOAD_CONFIRM,
     UPLOAD_SIGN,
@@ -77,7 +78,7 @@ class Uploader:
         self._store = store
         self._places = asyncio.Semaphore(AT_A_TIME)
         self._known: BoundedDict[bytes, tuple[str, Moment]] = BoundedDict(_MOST_REMEMBERED)
-        self._joint = JointCalls(AiToEarnError, StoreError)
+        self._joint = JointCalls(AiToEarnError, TransferError)
 
     def leave_loop(self) -> None:
         """Forget what is bound to a loop that is closed."""
@@ -121,9 +122,9 @@ class Uploader:
             upload = partial(self._known_or_uploaded, digest, content, progress)
             try:
                 return await self._joint.call(digest, upload)
-            except StoreError as error:
+            except TransferError as error:
                 failed = error
-            raise UploadError(f"{content.name}: {failed}", transient=failed.retry)
+            raise UploadError(f"{content.name}: {failed}", transient=failed.transient)
 
     async def _known_or_uploaded(
         self, digest: bytes, content: Content, progress: Progress | None
@@ -149,13 +150,13 @@ class Uploader:
             try:
                 await self._store.put(signed.upload_url, content, progress)
                 return await self._confirm(signed)
-            except StoreError as error:
-                if not error.retry or attempt == ATTEMPTS:
+            except TransferError as error:
+                if not error.transient or attempt == ATTEMPTS:
                     raise
                 failed = error
             logger.debug("an upload of %d bytes: %s", content.size, failed)
             await self.lifetime.sleep(backoff_delay(attempt, _LONGEST_DELAY, failed.retry_after))
-            if failed.sign_again:
+            if failed.reason is Reason.MISSING:  # its address is no longer good
                 signed = await self._sign(content)
             attempt += 1
 

@@ -26,7 +26,6 @@ from .._net.resolver import own_resolver
 from .._net.urls import proxy_options
 from .._runtime.bounded_dict import BoundedDict
 from .allowed_networks import Allowed
-from .fetch_error import FetchError
 from .media_stream import MediaStream, lost, stream_of
 from .network_guard import (
     ForbiddenAddressError,
@@ -36,6 +35,7 @@ from .network_guard import (
     internal,
 )
 from .part_file import PartMetadata
+from .transfer_error import TransferError
 
 MOST_HOPS = 5
 """Redirects that are followed."""
@@ -128,7 +128,7 @@ class MediaClient:
             metadata: The version of which those before it are there.
 
         Raises:
-            FetchError: There is no file in the answer.
+            TransferError: There is no file in the answer.
             ForbiddenAddressError: It is a redirect to where nothing is to be asked.
         """
         response = await self._follow(url, offset, metadata)
@@ -150,7 +150,7 @@ class MediaClient:
                 return response
             response.close()
             url = self.check(target, url)
-        raise FetchError(f"{url.host} was reached over more than {MOST_HOPS} redirects")
+        raise TransferError(f"{url.host} was reached over more than {MOST_HOPS} redirects")
 
     async def request(
         self, method: str, url: URL, headers: Mapping[str, str], body: aiohttp.Payload | None = None
@@ -164,7 +164,7 @@ class MediaClient:
             body: What is uploaded.
 
         Raises:
-            FetchError: There is no answer.
+            TransferError: There is no answer.
             ForbiddenAddressError: The host's name leads into an internal network.
             RuntimeError: The connector is the caller's, who has closed it.
         """
@@ -177,7 +177,7 @@ class MediaClient:
         # no socket here to look at, and that to the proxy is the caller's own wish.
         guarded = not proxy and not is_allowed
         session = self._sessions.get(guarded) or self._open_session(guarded=guarded)
-        error: FetchError | ForbiddenAddressError
+        error: TransferError | ForbiddenAddressError
         try:
             return await session.request(
                 method,

@@ -14,8 +14,8 @@ import msgspec
 from .._net.failures import failure_of
 from .._net.headers import http_date, retry_after
 from .checksum import checksum_of
-from .fetch_error import FetchError, Reason, RefusedError, reason_of_status, words_of
 from .part_file import PartMetadata
+from .transfer_error import Reason, RefusedError, TransferError, reason_of_status, words_of
 
 _WRONG_RANGE = 416
 _PARTIAL = 206
@@ -46,7 +46,7 @@ class MediaStream(msgspec.Struct, frozen=True, eq=False):
         """Read the next bytes, as they come; none at its end.
 
         Raises:
-            FetchError: It broke off.
+            TransferError: It broke off.
         """
         try:
             return await self.stream.readany()
@@ -55,11 +55,11 @@ class MediaStream(msgspec.Struct, frozen=True, eq=False):
         raise error
 
 
-def lost(host: str | None, exception: Exception) -> FetchError:
+def lost(host: str | None, exception: Exception) -> TransferError:
     """Return the error for an exception in place of an answer, or in the middle of one."""
     failure = failure_of(exception)
     reason = Reason.PASSING if failure.transient else Reason.FINAL
-    return FetchError(f"{host}: {failure.text}", reason)
+    return TransferError(f"{host}: {failure.text}", reason)
 
 
 def stream_of(response: aiohttp.ClientResponse, offset: int, metadata: PartMetadata) -> MediaStream:
@@ -78,7 +78,7 @@ def stream_of(response: aiohttp.ClientResponse, offset: int, metadata: PartMetad
     length = None if chunked else response.content_length
     said = response.headers.get("Content-Range")
     if length == 0 and said is None:
-        raise FetchError(f"{host} sent an empty file", Reason.MISSING)
+        raise TransferError(f"{host} sent an empty file", Reason.MISSING)
     start, total = offset, _total_of(said or "", length, offset)
     if said is None and status != _PARTIAL:
         start, total = 0, length
@@ -90,15 +90,15 @@ def stream_of(response: aiohttp.ClientResponse, offset: int, metadata: PartMetad
     return MediaStream(host, start, now, total is None and not chunked, response.content)
 
 
-def _changed(host: str) -> FetchError:
-    return FetchError(f"{host} has changed the file", Reason.PASSING, stale=True)
+def _changed(host: str) -> TransferError:
+    return TransferError(f"{host} has changed the file", Reason.PASSING, stale=True)
 
 
 def _is_same(now: PartMetadata, before: PartMetadata) -> bool:
     return now.validator == before.validator and before.length in (None, now.length)
 
 
-def _refusal(host: str, response: aiohttp.ClientResponse) -> FetchError:
+def _refusal(host: str, response: aiohttp.ClientResponse) -> TransferError:
     return RefusedError(
         f"{host} answered HTTP {response.status}{beginning_of(response)}",
         reason_of_status(response.status),

@@ -15,8 +15,8 @@ from yarl import URL
 
 from .._net.urls import NO_URL, is_name
 from .allowed_networks import Allowed, Network
-from .fetch_error import FetchError
 from .media_urls import parse_url
+from .transfer_error import TransferError
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
@@ -56,7 +56,7 @@ _RANGES: tuple[tuple[Network, str], ...] = tuple(
 )
 
 
-class ForbiddenAddressError(FetchError):
+class ForbiddenAddressError(TransferError):
     """An address from which nothing may be fetched."""
 
 

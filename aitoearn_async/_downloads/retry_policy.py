@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 
 from .._verdict import longer
-from .fetch_error import Reason
+from .transfer_error import Reason
 
 MOST_FRUITLESS = 10
 """Attempts in a row without a new byte, after which there are no more."""

@@ -22,13 +22,13 @@ from ..contract.outputs import Result
 from ..contract.status import TaskState
 from ..contract.tasks import AnyTask
 from ..errors import AiToEarnError, ClientClosedError, DownloadError, MediaAddressError
-from .fetch_error import FetchError, Reason
 from .filenames import FileName, file_name
 from .media_client import MediaClient
 from .network_guard import ForbiddenAddressError
 from .retry_policy import RetryPolicy
 from .stall_timer import StallTimer
 from .transfer import DownloadOptions, Transfer
+from .transfer_error import Reason, TransferError
 
 logger: logging.Logger = logging.getLogger("aitoearn_async")
 
@@ -47,7 +47,7 @@ class _PendingFile(msgspec.Struct, eq=False):
     result: Result
     transfer: Transfer
     policy: RetryPolicy | None = None
-    failure: FetchError | None = None
+    failure: TransferError | None = None
     """The failure of the last attempt."""
     due: float = 0.0
     """The moment of the next one."""
@@ -89,7 +89,7 @@ class TaskDownload:
         self._endpoint = endpoint_of(self._ref)
         self._task = self._first = task  # the first answer that names files tells its end
         self._results = self._endpoint.results_of(task)
-        self._last: FetchError | None = None
+        self._last: TransferError | None = None
 
     async def run(self) -> list[Path]:
         """Save them, when there is a place; also those beside one that cannot be saved.
@@ -133,7 +133,7 @@ class TaskDownload:
         if not self._results:
             try:
                 await self._renew("it names no file")
-            except FetchError as error:
+            except TransferError as error:
                 raise self._error(error) from None
             self._first = self._task
         self._check_results()
@@ -177,7 +177,7 @@ class TaskDownload:
         """Make one attempt. Return what the file comes to; None if there is to be another one."""
         try:
             return await self._fetch_latest(file)
-        except FetchError as error:
+        except TransferError as error:
             failure = error.with_traceback(None)
         except DownloadError as error:
             return error
@@ -198,13 +198,13 @@ class TaskDownload:
         file.due = now + delay
         return None
 
-    def _error(self, failure: FetchError) -> DownloadError:
+    def _error(self, failure: TransferError) -> DownloadError:
         is_forbidden = isinstance(failure, ForbiddenAddressError)
         error = (MediaAddressError if is_forbidden else DownloadError)(
             str(failure),
             self._task,
             retry_after=failure.retry_after,
-            transient=failure.reason is not Reason.FINAL,
+            transient=failure.transient,
         )
         error.__cause__ = failure.__cause__
         return error
@@ -220,7 +220,7 @@ class TaskDownload:
         """Fetch a file from where the task has it by now; where that has moved, from the new place.
 
         Raises:
-            FetchError: It is not there, or the task has no new address.
+            TransferError: It is not there, or the task has no new address.
             DownloadError: The task names it no longer.
         """
         failure, asked = file.failure, None
@@ -228,7 +228,7 @@ class TaskDownload:
             asked = self._latest(file.result)
             try:
                 return await file.transfer.fetch(asked)
-            except FetchError as error:
+            except TransferError as error:
                 if not error.may_have_moved:
                     raise
                 failure = error
@@ -253,14 +253,14 @@ class TaskDownload:
             why: What is wrong with the addresses it has.
 
         Raises:
-            FetchError: It could not be polled, or has failed by now.
+            TransferError: It could not be polled, or has failed by now.
         """
         try:
             task = await self._shared.refresh(self._ref, self._timer.ends_at)
         except ClientClosedError:
             raise
         except AiToEarnError as exc:
-            error = FetchError(
+            error = TransferError(
                 f"{why}, and the task could not be asked for again: {exc}",
                 Reason.PASSING if exc.transient else Reason.FINAL,
                 retry_after=getattr(exc, "retry_after", None),
@@ -269,5 +269,5 @@ class TaskDownload:
             if task.state is TaskState.SUCCEEDED:
                 self._task, self._results = task, self._endpoint.results_of(task)
                 return
-            error = FetchError(f"{why}, and its status is {task.status!r:.60} now")
+            error = TransferError(f"{why}, and its status is {task.status!r:.60} now")
         raise error

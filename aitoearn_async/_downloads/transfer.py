@@ -1,7 +1,7 @@
 """One file: a transfer fetches what the disk does not have yet of it, and judges the whole.
 
 A complete file has the length and the checksum that were announced, is an image or a video, and is
-whole by its own structure. A `FetchError` says what is wrong; whether to try again is decided
+whole by its own structure. A `TransferError` says what is wrong; whether to try again is decided
 elsewhere.
 """
 
@@ -23,13 +23,13 @@ from .._runtime.threads import Calls
 from ..contract.data_uris import bytes_of
 from ..contract.outputs import Result
 from .checksum import checksum_in
-from .fetch_error import FetchError, Reason, RefusedError, reason_of_errno, words_of
 from .filenames import SUFFIXES, Destination, FileName
 from .media_client import MediaClient
 from .media_stream import MediaStream
 from .media_urls import plain_path
 from .part_file import PartFile, PartMetadata
 from .stall_timer import StallTimer
+from .transfer_error import Reason, RefusedError, TransferError, reason_of_errno, words_of
 
 logger: logging.Logger = logging.getLogger("aitoearn_async")
 
@@ -92,14 +92,14 @@ class Transfer:
         """Fetch the file, or the part of it that is missing.
 
         Raises:
-            FetchError: It is not there, or may not be fetched, or another download is writing it.
+            TransferError: It did not come, or another download is writing it.
         """
         part = PartFile(self._options.to.directory, *self._name)
         try:
             return await self._disk(part.open) or await self._save(part, result)
         except BaseException as error:
             self.reached = max(self.reached, part.size)
-            is_stale = isinstance(error, FetchError) and error.stale
+            is_stale = isinstance(error, TransferError) and error.stale
             await self._calls.end(part.discard if is_stale else part.close)
             raise
 
@@ -108,7 +108,7 @@ class Transfer:
             try:
                 await self._disk(self._write_inline, part, result)
                 return await self._disk(self._finish, part, False)
-            except FetchError as error:
+            except TransferError as error:
                 if result.url is None:
                     error.may_have_moved |= error.reason is Reason.CUT
                     raise
@@ -123,7 +123,7 @@ class Transfer:
                 self._check_size(part.size + len(piece))
                 part.append(piece)
         except ValueError:
-            raise FetchError("what came along is no base64", stale=True) from None
+            raise TransferError("what came along is no base64", stale=True) from None
 
     async def _disk(self, call: Callable[[*Ts], T], *args: *Ts) -> T:
         """Call what works on the disk, in a thread."""
@@ -133,7 +133,7 @@ class Transfer:
             number = exc.errno if isinstance(exc, OSError) else None
             lacks_memory = isinstance(exc, MemoryError)
             said = "no memory left" if lacks_memory else getattr(exc, "strerror", None) or exc
-            error = FetchError(
+            error = TransferError(
                 f"{said}, in {self._options.to.given}",
                 Reason.PASSING if lacks_memory else reason_of_errno(number),
             )
@@ -152,7 +152,7 @@ class Transfer:
             first = part.metadata
             try:
                 needs_proof = await self._fetch(part, url, anew=True)
-            except FetchError as error:
+            except TransferError as error:
                 is_as_it_was = part.metadata is first
                 if is_as_it_was and _is_refused(error):
                     return needs_proof  # its address was good for one request: it is all there is
@@ -161,7 +161,7 @@ class Transfer:
             is_right = await self._is_right(part, url)
         if is_right is False:
             text = f"{url.host}: the file's bytes are not those of its checksum"
-            raise FetchError(text, Reason.CUT, stale=True)
+            raise TransferError(text, Reason.CUT, stale=True)
         return needs_proof and not is_right
 
     async def _is_right(self, part: PartFile, url: URL) -> bool | None:
@@ -196,12 +196,12 @@ class Transfer:
             self._check_size(max(body.metadata.length or 0, body.offset))
             await self._pour(body, part, is_resumed=offset > 0)
         if body.metadata.length is not None and part.size != body.metadata.length:
-            raise FetchError(f"{body.host}: the file broke off", Reason.PASSING, stale=True)
+            raise TransferError(f"{body.host}: the file broke off", Reason.PASSING, stale=True)
         return body.is_open_ended
 
     async def _pour(self, body: MediaStream, part: PartFile, *, is_resumed: bool) -> None:
         """Write what comes to the disk, a block at a time."""
-        broken: FetchError | None = None
+        broken: TransferError | None = None
         block, more, size, uncounted = bytearray(), True, body.offset, 0
         is_known = size > 0
         write = part.append if is_known else partial(part.restart, body.metadata)
@@ -211,7 +211,7 @@ class Transfer:
                 more = bool(chunk := await body.read())
                 block += chunk
                 uncounted += len(chunk)
-            except FetchError as error:
+            except TransferError as error:
                 # The bytes that came are worth keeping, if they are enough to tell their type.
                 broken, more = error, False
             if not is_known and (len(block) >= HEAD_BYTES or not (more or broken)):
@@ -236,7 +236,7 @@ class Transfer:
     def _check_size(self, size: int) -> None:
         if size > self._options.most:
             text = f"it is larger than {self._options.most:,} bytes (max_bytes=)"
-            raise FetchError(text, stale=True)
+            raise TransferError(text, stale=True)
 
     def _check_head(self, head: bytes, host: str, *, is_resumed: bool) -> None:
         """Look at the first bytes: what cannot be the file is not fetched to its end."""
@@ -245,15 +245,15 @@ class Transfer:
             return
         what = f"what {host} sent is no {self._kind} but"
         if not head:
-            raise FetchError(f"{what} nothing", Reason.MISSING)
+            raise TransferError(f"{what} nothing", Reason.MISSING)
         if not types and _is_page(_unpacked(head)):
             # A storage that does not have the file yet says so in any words, with any status.
-            raise FetchError(f"{what} text{words_of(head)}", Reason.MISSING)
+            raise TransferError(f"{what} text{words_of(head)}", Reason.MISSING)
         if is_resumed:
             # It is the rest, as asked for, under a status that calls it the whole.
-            raise FetchError(f"{host} has changed the file", Reason.PASSING, stale=True)
+            raise TransferError(f"{host} has changed the file", Reason.PASSING, stale=True)
         packed = "gzip, which nobody asked for" if head.startswith(GZIP) else "something else"
-        raise FetchError(f"{what} {types[0] if types else packed}")
+        raise TransferError(f"{what} {types[0] if types else packed}")
 
     def _finish(self, part: PartFile, needs_proof: bool) -> Path:
         """Give the file its name, unless its structure shows that it is not whole. For threads."""
@@ -264,25 +264,25 @@ class Transfer:
         judged = part.judged_by(examine)
         media = judged.media_type or "something else"
         if judged.completeness is Completeness.CUT:
-            raise FetchError(
+            raise TransferError(
                 f"the file is cut off: its {part.size:,} bytes are not all of this {media}",
                 Reason.CUT,
                 stale=True,
             )
         if media not in SUFFIXES or not media.startswith(f"{self._kind}/"):
-            raise FetchError(f"it is no {self._kind} but {media}", stale=True)
+            raise TransferError(f"it is no {self._kind} but {media}", stale=True)
         if needs_proof and judged.completeness is not Completeness.WHOLE:
-            raise FetchError(
+            raise TransferError(
                 "its host does not say how long the file is, and nor does the file, so nobody "
                 "can tell its end",
                 stale=True,
             )
         if self._calls.is_given_up:
-            raise FetchError("given up meanwhile")  # to nobody: the part stays as it is
+            raise TransferError("given up meanwhile")  # to nobody: the part stays as it is
         return part.finish(self._name.whole(media))
 
 
-def _is_refused(error: FetchError) -> bool:
+def _is_refused(error: TransferError) -> bool:
     return isinstance(error, RefusedError) and error.reason is not Reason.PASSING
 
 

@@ -260,26 +260,18 @@ async def opened(
         OSError: It cannot be read.
     """
     content = Content(name)
-    is_stream = isinstance(source, AsyncIterable)
     declared = declared_type(source) if isinstance(source, str) else None
-
-    def load() -> None:
-        if not is_stream:
-            content.load(source, most)
-        content.judge(field, medium, declared)
-
     try:
-        if is_stream:
-            await content.collect(_in_pieces(source), most)
-        await content.call(load)
+        if isinstance(source, AsyncIterable):
+            # The iterators of asyncio's reader and of aiohttp's fail where a line is long.
+            is_reader = hasattr(source, "readexactly")
+            await content.collect(_pieces(source) if is_reader else source, most)
+        else:
+            await content.call(content.load, source, most)
+        await content.call(content.judge, field, medium, declared)
         yield content
     finally:
         await content.aclose()
-
-
-def _in_pieces(stream: Any) -> AsyncIterable[bytes]:
-    # The iterators of asyncio's reader and of aiohttp's fail where a line is long.
-    return _pieces(stream) if hasattr(stream, "readexactly") else stream
 
 
 async def _pieces(reader: Any) -> AsyncGenerator[bytes]:

@@ -12,10 +12,10 @@ from collections.abc import Callable, Generator
 import aiohttp
 from aiohttp.abc import AbstractStreamWriter
 
-from .._downloads.fetch_error import FetchError, Reason
 from .._downloads.media_client import MOST_HOPS, MediaClient
 from .._downloads.media_stream import beginning_of
 from .._downloads.stall_timer import StallTimer
+from .._downloads.transfer_error import Reason, TransferError
 from .._net.headers import retry_after
 from .._runtime.lifetime import Lifetime
 from .content import Content, ContentReader
@@ -32,29 +32,6 @@ _PASSING = frozenset([400, 408, 409, 411, 425, 429])
 _SIGNATURE = frozenset([401, 403])
 """The statuses of an address whose signature is wrong, or has expired."""
 _KEEP_METHOD = frozenset([307, 308])
-
-
-class StoreError(Exception):
-    """A store did not take a file. The text names no more of an address than the host.
-
-    Attributes:
-        retry: Whether another attempt may change it.
-        sign_again: Whether that needs another address.
-        retry_after: How long the store asks to be left alone, in seconds.
-    """
-
-    def __init__(
-        self,
-        text: str,
-        *,
-        retry: bool = False,
-        sign_again: bool = False,
-        retry_after: float | None = None,
-    ) -> None:
-        super().__init__(text)
-        self.retry: bool = retry
-        self.sign_again: bool = sign_again
-        self.retry_after: float | None = retry_after
 
 
 class Store:
@@ -76,7 +53,7 @@ class Store:
         """Put a content, once.
 
         Raises:
-            StoreError: The store did not take it.
+            TransferError: The store did not take it.
             ValueError: The file has changed since it was looked at.
             OSError: It cannot be read any more.
             ClientClosedError: The client is closed, or was meanwhile.
@@ -105,9 +82,9 @@ class Store:
                     url = self._client.check(target, url)
                     body = ContentBody(content, digest, tell)
         except TimeoutError:
-            error = StoreError(f"the store did nothing for {seconds:.0f} s", retry=True)
-        except FetchError as exc:
-            error = StoreError(str(exc), retry=exc.reason is not Reason.FINAL)
+            error = TransferError(f"the store did nothing for {seconds:.0f} s", Reason.PASSING)
+        except TransferError as exc:
+            error = exc
         if body.failure is not None:
             error = body.failure
         # Raised out here, where no context holds an address.
@@ -115,15 +92,14 @@ class Store:
             raise error
 
 
-def _refusal(response: aiohttp.ClientResponse) -> StoreError | None:
+def _refusal(response: aiohttp.ClientResponse) -> TransferError | None:
     status, host = response.status, response.url.host
     if 200 <= status < 300:
         return None
-    is_signature = status in _SIGNATURE
-    return StoreError(
+    reason = Reason.PASSING if status in _PASSING or status >= 500 else Reason.FINAL
+    return TransferError(
         f"{host} answered HTTP {status} to the upload{beginning_of(response)}",
-        retry=is_signature or status in _PASSING or status >= 500,
-        sign_again=is_signature,
+        Reason.MISSING if status in _SIGNATURE else reason,
         retry_after=retry_after(response.headers),
     )
 

@@ -6,8 +6,8 @@ import random
 
 import pytest
 
-from aitoearn_async._downloads.fetch_error import Reason, reason_of_errno, reason_of_status
 from aitoearn_async._downloads.retry_policy import RetryPolicy
+from aitoearn_async._downloads.transfer_error import Reason, reason_of_errno, reason_of_status
 
 
 @pytest.fixture

@@ -8,16 +8,16 @@ from enum import Enum
 
 
 class Reason(Enum):
-    """The reason why a file could not be fetched; it decides what is done next."""
+    """The reason why a file did not get through; it decides what is done next."""
 
     FINAL = "no further attempt will change it"
     PASSING = "trouble of a network, a host or this machine that passes"
-    MISSING = "the host says that there is no file: not yet, or not any more"
+    MISSING = "the host has no file at this address: not yet, or not any more"
     CUT = "the file that came is cut off, by what its own structure says"
 
 
-class FetchError(Exception):
-    """A file could not be fetched. Its text names no more of an address than the host.
+class TransferError(Exception):
+    """A file was not fetched, or a store did not take it. The text names the host and no address.
 
     Attributes:
         reason: What to do next.
@@ -40,8 +40,13 @@ class FetchError(Exception):
         self.retry_after: float | None = retry_after
         self.may_have_moved: bool = reason is Reason.MISSING
 
+    @property
+    def transient(self) -> bool:
+        """Return whether another attempt may get it through."""
+        return self.reason is not Reason.FINAL
 
-class RefusedError(FetchError):
+
+class RefusedError(TransferError):
     """The file's host said no, by an HTTP status."""
 
 
