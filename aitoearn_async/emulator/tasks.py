@@ -165,7 +165,7 @@ def _image(task: StoredTask, stage: int, moment: Moment) -> dict[str, Any]:
 
 def _video(task: StoredTask, stage: int, moment: Moment) -> dict[str, Any]:
     ended, failure = task.status(stage) != "generating", task.failure_in(stage)
-    media = task.media if ended else {}
+    media: Mapping[str, Any] = task.media if ended else {}
     return {
         "id": task.ref.id,
         "model": task.model,
@@ -213,7 +213,7 @@ def draft_row(task: StoredTask, now: float, moment: Moment) -> dict[str, Any]:
     stage = task.stage(now)
     # A task that fails with this code is one whose end was never stored.
     stored = task.failing_code != UNKNOWN_TASK
-    result = task.result_in(stage) if stored else {}
+    result: Mapping[str, Any] = task.result_in(stage) if stored else {}
     response = result.get("response", UNSET)
     if isinstance(task.ref, VideoRef) and result:
         response = {**result, **task.media}
