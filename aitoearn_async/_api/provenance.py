@@ -105,7 +105,7 @@ class PollQuestion(Question[T], kw_only=True):
     def stray(self, result: Envelope[T] | Refusal) -> str | None:
         if isinstance(result, Refusal):
             return self.check.stray(self.ref, self.request_id, result)
-        echoed = self.codec.id_of(result.data)
+        echoed = result.data.id
         if not is_for(self.ref, echoed):
             return f"the answer is for the task {self.check.shown(echoed)!r:.60}"
         if self.check.note_good(self.ref, self.request_id, result.request_id):

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import cached_property
-from operator import attrgetter
 from typing import Any, Generic, TypeVar
 
 import msgspec
@@ -74,8 +73,6 @@ class Codec(msgspec.Struct, Generic[TaskT], frozen=True, kw_only=True):
 
     task: type[TaskT]
     """The Struct of a whole response."""
-    id_of: Callable[[TaskT], str]
-    """Returns the id that a response echoes."""
     id_name: str
     """The name of that field in JSON."""
     whole: LateDecoder[Envelope[TaskT]]
@@ -95,7 +92,6 @@ def codec_for(task: type[TaskT], id_field: str) -> Codec[TaskT]:
     )
     return Codec(
         task=task,
-        id_of=attrgetter(id_field),
         id_name=id_name,
         whole=LateDecoder(Envelope[task]),  # type: ignore[valid-type]
         head=LateDecoder(Envelope[head]),  # type: ignore[valid-type]

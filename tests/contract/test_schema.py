@@ -56,7 +56,7 @@ def read_as(kind: Kind, body: bytes) -> Any:
         is_number = not isinstance(json.loads(body)["data"][ID_FIELDS[kind]], str)
         assert is_number or isinstance(seen, TaskHead)
         if seen is not None:
-            assert (seen.id, seen.status) == (endpoint.codec.id_of(result.data), result.data.status)
+            assert (seen.id, seen.status) == (result.data.id, result.data.status)
         assert no is None
     elif isinstance(result, Refusal):
         assert seen is None

@@ -73,10 +73,7 @@ def body(data: bytes) -> None:
                 assert no is None
                 assert isinstance(task, ImageTask | VideoTask)
                 check_task(task)
-                assert seen is None or (seen.id, seen.status) == (
-                    endpoint.codec.id_of(task),
-                    task.status,
-                )
+                assert seen is None or (seen.id, seen.status) == (task.id, task.status)
             case Refusal(code, message):
                 assert code != 0
                 assert no == result
