@@ -7,8 +7,9 @@ imports it.
 """
 
 from .errors import FleetError, FleetNotFoundError, FleetUnavailableError
-from .fleet import Fleet, FleetMember, FleetStatus
+from .fleet import Fleet
 from .reader import Outcomes
+from .status import FleetMember, FleetStatus
 
 __all__ = [
     "Fleet",

@@ -12,27 +12,22 @@ from datetime import timedelta
 from os import PathLike
 from typing import TYPE_CHECKING, Any
 
-import msgspec
+from aitoearn_async import Client, TaskRef, WaitStrategy
 
-from aitoearn_async import Client, TaskRef, WaitStrategy, parse_ref
-
+from .adding import add_all
 from .cancelled import cancelled_once
 from .errors import FleetError
-from .ledger import Kind, Ledger, Member
+from .ledger import Ledger
 from .patience import log, persist
 from .reader import LeasedQueue, Outcomes, check_prefetch
-from .sharing import fleet_rate
 from .sigterm import stopped_by_sigterm
+from .status import FleetStatus, status_of
 from .urls import ledger_at
 from .worker import Worker, WorkOptions
 
 if TYPE_CHECKING:
     from psycopg import AsyncConnection
 
-_A_CHUNK = 5_000
-"""Refs that are added in one transaction."""
-_SECONDS_WHEN_CANCELLED = 5.0
-"""Seconds for what has been read until then: each ref may be of a task that has been paid for."""
 _DAY = 86_400.0
 _LONGEST_KEPT = 36_525 * _DAY
 """Seconds. No ref is older, and `keep` may be infinite, of which not all engines know."""
@@ -45,46 +40,6 @@ _FORKED = (
     "this fleet is in use in the process that this one was forked from, and so is its connection. "
     "Make one Fleet per process"
 )
-
-
-class FleetMember(msgspec.Struct, frozen=True, kw_only=True):
-    """A worker or a reader of the fleet, as of its last report."""
-
-    id: int
-    """The number it joined with."""
-    kind: str
-    """`"worker"` or `"reader"`."""
-    name: str
-    """Its host and process."""
-    held: int
-    """Refs that it waits for, or outcomes that it has not done yet."""
-    polls_per_second: float
-    """Polls a second, of late."""
-    requests_per_second: float | None
-    """Its share of the fleet's rate; None where there is no such rate."""
-    trouble: str
-    """The reason why it asks for nothing; empty if it is well."""
-
-
-class FleetStatus(msgspec.Struct, frozen=True, kw_only=True):
-    """A fleet, at one moment."""
-
-    waiting: int
-    """Refs that no worker has taken yet."""
-    held: int
-    """Refs that workers wait for, or that one who has gone left and nobody has taken over yet."""
-    ended: int
-    """Outcomes that nobody has read to the end."""
-    done: int
-    """Outcomes that have been read, and whose refs are remembered for a while."""
-    oldest: float | None
-    """Seconds since the oldest ref was added that has no outcome; None if there is none."""
-    polls_per_second: float
-    """Polls a second of all workers."""
-    requests_per_second: float | None
-    """The rate of the whole fleet; None for no limit."""
-    members: list[FleetMember]
-    """All whose lease holds."""
 
 
 class Fleet:
@@ -184,48 +139,10 @@ class Fleet:
             FleetError: The engine cannot be used.
         """
         self._check_open()
-        if isinstance(refs, AsyncIterable):
-            return await self._add_as_they_come(refs)
-        if not isinstance(refs, Iterable) or isinstance(refs, str | bytes):
-            raise TypeError(f"expected refs, in an iterable of any kind, not {refs!r:.80}")
-        count = 0
-        chunk: list[str] = []
-        try:
-            for ref in refs:
-                chunk.append(_text(ref))
-                if len(chunk) >= _A_CHUNK:
-                    full, chunk = chunk, []
-                    count += await _finished(asyncio.create_task(self._add(full)))
-        finally:
-            count += await _finished(asyncio.create_task(self._add(chunk)))
-        return count
-
-    async def _add_as_they_come(self, refs: AsyncIterable[TaskRef[Any] | str]) -> int:
-        """Add while the next are awaited: a slow source is not a reason to keep refs here."""
-        queue: asyncio.Queue[str | None] = asyncio.Queue()
-        room = asyncio.Semaphore(_A_CHUNK)
-        reading = asyncio.create_task(_read_into(queue, room, refs))
-        reading.add_done_callback(lambda _: queue.put_nowait(None))
-        adding = asyncio.create_task(self._add_from(queue, room))
-        adding.add_done_callback(lambda _: reading.cancel())
-        count = await _finished(adding, reading)
-        reading.result()
-        return count
-
-    async def _add_from(self, queue: asyncio.Queue[str | None], room: asyncio.Semaphore) -> int:
-        count, ref = 0, await queue.get()
-        while ref is not None:
-            chunk = [ref]
-            while not queue.empty() and (ref := queue.get_nowait()) is not None:
-                chunk.append(ref)
-            count += await self._add(chunk)
-            for _ in chunk:
-                room.release()
-            ref = ref and await queue.get()
-        return count
+        return await add_all(refs, self._add)
 
     async def _add(self, refs: list[str]) -> int:
-        return await persist(lambda: self._ledger.add(refs), self._patience) if refs else 0
+        return await persist(lambda: self._ledger.add(refs), self._patience)
 
     async def work(
         self,
@@ -375,72 +292,13 @@ class Fleet:
             FleetError: The engine cannot be used.
         """
         self._check_open()
-        counts = await persist(self._ledger.counts, self._patience)
-        workers = [member for member in counts.members if member.kind is Kind.WORKER]
-        rate = fleet_rate(workers)
-        return FleetStatus(
-            waiting=counts.waiting,
-            held=counts.held,
-            ended=counts.ended + counts.reading,
-            done=counts.done,
-            oldest=counts.oldest,
-            polls_per_second=sum(worker.polls_per_second for worker in workers),
-            requests_per_second=rate,
-            members=[_member(member, rate) for member in counts.members],
-        )
+        return status_of(await persist(self._ledger.counts, self._patience))
 
     def _check_open(self) -> None:
         if not self._process:
             raise RuntimeError("this fleet is not open; use it inside `async with`")
         if self._process != os.getpid():
             raise RuntimeError(_FORKED)
-
-
-def _member(member: Member, rate: float | None) -> FleetMember:
-    is_limited = rate is not None and member.kind is Kind.WORKER
-    return FleetMember(
-        id=member.id,
-        kind=member.kind.name.lower(),
-        name=member.name,
-        held=member.held,
-        polls_per_second=member.polls_per_second,
-        requests_per_second=member.grant if is_limited else None,
-        trouble=member.trouble,
-    )
-
-
-async def _read_into(
-    queue: asyncio.Queue[str | None],
-    room: asyncio.Semaphore,
-    refs: AsyncIterable[TaskRef[Any] | str],
-) -> None:
-    async for ref in refs:
-        queue.put_nowait(_text(ref))
-        await room.acquire()
-
-
-async def _finished(adding: asyncio.Task[int], reading: asyncio.Task[None] | None = None) -> int:
-    """Return what the adding comes to. If cancelled, first add what has been read until then."""
-    try:
-        await asyncio.wait([adding])
-    except asyncio.CancelledError:
-        if reading is not None:
-            reading.cancel()
-        await asyncio.wait([adding], timeout=_SECONDS_WHEN_CANCELLED)
-        raise
-    finally:
-        tasks: list[asyncio.Task[Any]] = [adding] if reading is None else [adding, reading]
-        adding.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-    return adding.result()
-
-
-def _text(ref: TaskRef[Any] | str) -> str:
-    if isinstance(ref, str):
-        return str(parse_ref(ref))
-    if not isinstance(ref, TaskRef):
-        raise TypeError(f"expected an ImageRef or a VideoRef, not {ref!r:.80}")
-    return str(ref)
 
 
 def _seconds(time: float | timedelta | None) -> float | None:
