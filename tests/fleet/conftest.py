@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import tempfile
 from collections.abc import AsyncIterator, Iterator
@@ -14,7 +15,7 @@ from aitoearn_async.emulator import Emulator, VirtualTimeLoop
 from aitoearn_async.fleet import Fleet
 from aitoearn_async.fleet.ledger import Ledger
 from aitoearn_async.fleet.sqlite_file import SqliteFile
-from tests.fleet.engines import Engine, PostgresEngine, RedisEngine, SqliteEngine
+from tests.fleet.engines import Engine, SqliteEngine, engine_of
 from tests.fleet.servers import shared
 from tests.fleet.workers import AtOnce, Workers
 
@@ -44,20 +45,22 @@ def quick_path(tmp_path: Path) -> Iterator[Path]:
         yield Path(name)
 
 
+@pytest.fixture
+async def real_time() -> AsyncIterator[None]:
+    """A test in which waits take real time, since another process takes part in it."""
+    loop = asyncio.get_running_loop()
+    assert isinstance(loop, VirtualTimeLoop)
+    with loop.real_time():
+        yield
+
+
 @pytest.fixture(params=ENGINES)
-async def engine(request: pytest.FixtureRequest, quick_path: Path) -> AsyncIterator[Engine]:
+async def engine(request: pytest.FixtureRequest) -> AsyncIterator[Engine]:
     """Each engine."""
     loop = asyncio.get_running_loop()
     assert isinstance(loop, VirtualTimeLoop)
-    if request.param == "sqlite":
-        yield SqliteEngine(quick_path)
-        return
-    # The server is another process: its answers take real time.
-    with loop.real_time():
-        if request.param == "postgres":
-            yield PostgresEngine(request.getfixturevalue("postgres_url"))
-        else:
-            yield RedisEngine(request.getfixturevalue("valkey_url"))
+    with contextlib.nullcontext() if request.param == "sqlite" else loop.real_time():
+        yield engine_of(request.param, request)
 
 
 @pytest.fixture

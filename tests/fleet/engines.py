@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import psycopg
+import pytest
 import redis
 
 from aitoearn_async.fleet.ledger import Ledger
@@ -145,6 +146,15 @@ class RedisEngine(Engine):
                 self.redis.xclaim(key, group, each["consumer"], 0, [last], force=True, justid=True)
             self.redis.xgroup_setid(key, group, last)
         return refs
+
+
+def engine_of(kind: str, request: pytest.FixtureRequest) -> Engine:
+    """An engine of a kind, with nothing in it."""
+    if kind == "sqlite":
+        return SqliteEngine(request.getfixturevalue("quick_path"))
+    if kind == "postgres":
+        return PostgresEngine(request.getfixturevalue("postgres_url"))
+    return RedisEngine(request.getfixturevalue("valkey_url"))
 
 
 def _before(entry: bytes, seconds: float) -> str:

@@ -16,7 +16,6 @@ from typing import Any
 
 import pytest
 
-from aitoearn_async.emulator import VirtualTimeLoop
 from aitoearn_async.fleet.ledger import Kind, Ledger
 from aitoearn_async.fleet.urls import ledger_at
 from tests.fleet.chaos import Plan, Storm
@@ -81,6 +80,7 @@ def killable(
 
 
 @pytest.mark.sampled(3)
+@pytest.mark.usefixtures("real_time")
 async def test_a_storm_loses_nothing(
     killable: tuple[str, Server | None], crew: Crew, tmp_path: Path
 ) -> None:
@@ -89,10 +89,7 @@ async def test_a_storm_loses_nothing(
     plan = MINUTES if LONG else SHORT
     if server is not None:
         plan = dataclasses.replace(plan, **OF_SERVERS[LONG])
-    loop = asyncio.get_running_loop()
-    assert isinstance(loop, VirtualTimeLoop)
-    with loop.real_time():
-        result = await Storm(url, plan, tmp_path, crew, server).run()
+    result = await Storm(url, plan, tmp_path, crew, server).run()
     left = result.left
     assert result.lost == 0
     assert result.read_twice <= result.readers_lost * plan.prefetch
@@ -154,9 +151,7 @@ async def all_is_there_once(ledger: Ledger, names: list[str]) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("real_time")
 async def test_kills_on_the_ledger_alone(engine: Engine, crew: Crew, tmp_path: Path) -> None:
     """At any moment of a transaction."""
-    loop = asyncio.get_running_loop()
-    assert isinstance(loop, VirtualTimeLoop)
-    with loop.real_time():
-        await ledger_storm(crew, engine.url, tmp_path, *((15_000, 100) if LONG else (300, 6)))
+    await ledger_storm(crew, engine.url, tmp_path, *((15_000, 100) if LONG else (300, 6)))

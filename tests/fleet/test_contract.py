@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
-from pathlib import Path
 
 import pytest
 
 from aitoearn_async.fleet import Fleet
 from aitoearn_async.fleet.errors import LeaseLostError
 from aitoearn_async.fleet.ledger import Kind, Ledger, Member, Origin, Taken
-from tests.fleet.engines import Engine, PostgresEngine, RedisEngine, SqliteEngine
+from tests.fleet.engines import Engine, engine_of
 
 WORKER, READER = Kind.WORKER, Kind.READER
 
@@ -524,18 +523,9 @@ async def test_refs_and_outcomes_of_any_kind_are_kept(ledger: Ledger) -> None:
 
 
 @pytest.mark.parametrize("kind", ["sqlite", "postgres", "valkey"])
-def test_a_fleet_is_opened_again_in_another_loop(
-    kind: str, quick_path: Path, request: pytest.FixtureRequest
-) -> None:
+def test_a_fleet_is_opened_again_in_another_loop(kind: str, request: pytest.FixtureRequest) -> None:
     """Also where calls had to wait for each other in the first one."""
-    engine: Engine
-    if kind == "sqlite":
-        engine = SqliteEngine(quick_path)
-    elif kind == "postgres":
-        engine = PostgresEngine(request.getfixturevalue("postgres_url"))
-    else:
-        engine = RedisEngine(request.getfixturevalue("valkey_url"))
-    fleet = Fleet(engine.url)
+    fleet = Fleet(engine_of(kind, request).url)
 
     async def use(first: int) -> None:
         async with fleet:

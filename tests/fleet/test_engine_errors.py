@@ -20,7 +20,6 @@ import pytest
 from redis.exceptions import MovedError
 
 from aitoearn_async import Client
-from aitoearn_async.emulator import VirtualTimeLoop
 from aitoearn_async.fleet import (
     Fleet,
     FleetError,
@@ -382,21 +381,14 @@ async def test_a_file_that_cannot_be_written_to_is_told(tmp_path: Path) -> None:
         assert (await states(ledger))[0] == 3
 
 
-@pytest.fixture
-async def postgres(postgres_url: str) -> AsyncIterator[PostgresEngine]:
-    loop = asyncio.get_running_loop()
-    assert isinstance(loop, VirtualTimeLoop)
-    with loop.real_time():
-        yield PostgresEngine(postgres_url)
-
-
-async def test_a_database_that_is_only_read_from_counts_as_away(postgres: PostgresEngine) -> None:
+@pytest.mark.parametrize("engine", ["postgres"], indirect=True)
+async def test_a_database_that_is_only_read_from_counts_as_away(engine: Engine) -> None:
     """A standby that may be promoted: the same call succeeds when it has been."""
-    async with postgres.opened() as ledger:
+    async with engine.opened() as ledger:
         await ledger.add(refs(2))
         mine = await worker(ledger)
         await took(ledger, mine)
-    url = postgres.url.replace("?options=", "?options=-cdefault_transaction_read_only%3Don%20")
+    url = engine.url.replace("?options=", "?options=-cdefault_transaction_read_only%3Don%20")
     standby = PostgresLedger(url, lease=600.0)
     await standby.open()
     with pytest.raises(FleetUnavailableError, match="read-only transaction"):
@@ -404,7 +396,7 @@ async def test_a_database_that_is_only_read_from_counts_as_away(postgres: Postgr
     with pytest.raises(FleetUnavailableError, match="read-only transaction"):
         await standby.add(refs(1, 7))
     await standby.close()
-    async with postgres.opened() as ledger:
+    async with engine.opened() as ledger:
         assert await states(ledger) == [0, 2, 0, 0, 0]
         assert await record(ledger, mine, refs(2)) == 2
 
@@ -487,16 +479,13 @@ async def _limit(ledger: SqliteLedger, pages: int) -> None:
 
 
 @pytest.fixture
-async def valkey() -> AsyncIterator[RedisEngine]:
+async def valkey(real_time: None) -> AsyncIterator[RedisEngine]:
     """A server of this test's alone."""
-    loop = asyncio.get_running_loop()
-    assert isinstance(loop, VirtualTimeLoop)
     server = ValkeyServer()
     try:
-        with loop.real_time():
-            engine = RedisEngine(server.url)
-            yield engine
-            engine.redis.close()
+        engine = RedisEngine(server.url)
+        yield engine
+        engine.redis.close()
     finally:
         server.close()
 
@@ -633,58 +622,51 @@ async def test_a_file_of_something_else_is_left_alone(
         assert engine.path.read_bytes() == content
 
 
+@pytest.mark.parametrize("engine", ["valkey"], indirect=True)
 async def test_options_in_an_address_of_redis_do_not_change_what_comes_back(
-    valkey_url: str,
+    engine: Engine,
 ) -> None:
     """Outcomes are bytes, and whoever set that option meant another program's texts."""
-    loop = asyncio.get_running_loop()
-    assert isinstance(loop, VirtualTimeLoop)
-    with loop.real_time():
-        ledger = RedisLedger(f"{RedisEngine(valkey_url).url}?decode_responses=true", lease=600.0)
-        await ledger.open()
-        await ledger.add(refs(1))
-        mine, reader = await worker(ledger), await ledger.join(Kind.READER, "reader")
-        assert await took(ledger, mine) == await ledger.held(mine, 1) == refs(1)
-        await ledger.record(mine, [(refs(1)[0], b"\xff")])
-        assert await ledger.read(reader, [], 1) == [(refs(1)[0], b"\xff")]
-        await ledger.close()
+    ledger = RedisLedger(f"{engine.url}?decode_responses=true", lease=600.0)
+    await ledger.open()
+    await ledger.add(refs(1))
+    mine, reader = await worker(ledger), await ledger.join(Kind.READER, "reader")
+    assert await took(ledger, mine) == await ledger.held(mine, 1) == refs(1)
+    await ledger.record(mine, [(refs(1)[0], b"\xff")])
+    assert await ledger.read(reader, [], 1) == [(refs(1)[0], b"\xff")]
+    await ledger.close()
 
 
+@pytest.mark.usefixtures("real_time")
 async def test_a_refused_password_of_redis_is_a_mistake_not_an_outage(valkey_url: str) -> None:
     """Nobody waits for it to pass, and it is not shown."""
-    loop = asyncio.get_running_loop()
-    assert isinstance(loop, VirtualTimeLoop)
-    with loop.real_time():
-        ledger: Ledger = RedisLedger(valkey_url.replace("redis://", "redis://nobody:hunter2@"))
-        with pytest.raises(FleetError) as caught:
-            await ledger.open()
+    ledger: Ledger = RedisLedger(valkey_url.replace("redis://", "redis://nobody:hunter2@"))
+    with pytest.raises(FleetError) as caught:
+        await ledger.open()
     assert type(caught.value) is FleetError
     assert "hunter2" not in str(caught.value)
 
 
+@pytest.mark.parametrize("engine", ["valkey"], indirect=True)
 async def test_a_beat_that_others_keep_overtaking_counts_as_missed(
-    valkey_url: str, monkeypatch: pytest.MonkeyPatch
+    engine: RedisEngine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It decides anew each time; after many times it is tried again later."""
-    loop = asyncio.get_running_loop()
-    assert isinstance(loop, VirtualTimeLoop)
     monkeypatch.setattr("aitoearn_async.fleet.redis._MOST_DECISIONS", 3)
-    with loop.real_time():
-        engine = RedisEngine(valkey_url)
-        async with engine.opened() as ledger:
-            mine = await worker(ledger)
-            decisions = 0
+    async with engine.opened() as ledger:
+        mine = await worker(ledger)
+        decisions = 0
 
-            def overtaken(members: Any) -> Any:
-                nonlocal decisions
-                decisions += 1
-                engine.redis.incr(engine.key("version"))
-                return members[0]
+        def overtaken(members: Any) -> Any:
+            nonlocal decisions
+            decisions += 1
+            engine.redis.incr(engine.key("version"))
+            return members[0]
 
-            with pytest.raises(FleetUnavailableError, match="beat all the time"):
-                await ledger.beat(mine, overtaken)
-            assert decisions == 3
-            assert await ledger.beat(mine, lambda members: members[0]) is False
+        with pytest.raises(FleetUnavailableError, match="beat all the time"):
+            await ledger.beat(mine, overtaken)
+        assert decisions == 3
+        assert await ledger.beat(mine, lambda members: members[0]) is False
 
 
 async def test_refs_that_are_kept_for_ever_are_swept_like_all_others(

@@ -13,7 +13,6 @@ import pytest
 from psycopg import AsyncConnection
 
 from aitoearn_async import ImageRef, ImageTask, Outcome, parse_ref
-from aitoearn_async.emulator import VirtualTimeLoop
 from aitoearn_async.fleet import Fleet, FleetError, FleetUnavailableError
 from aitoearn_async.fleet.ledger import Kind, Member
 from aitoearn_async.fleet.postgres import PostgresLedger
@@ -21,6 +20,8 @@ from aitoearn_async.fleet.postgres_connection import PromptConnection
 from tests.fleet.engines import PostgresEngine
 from tests.fleet.test_contract import record, refs, states, take, took, worker
 from tests.support.ports import free_port
+
+pytestmark = pytest.mark.parametrize("engine", ["postgres"], indirect=True)
 
 VALUES: dict[str, Any] = {
     "member": 1,
@@ -66,21 +67,6 @@ OF_REFS = [
         "forget",
     ),
 ]
-
-
-@pytest.fixture
-async def engine(postgres_url: str) -> AsyncIterator[PostgresEngine]:
-    loop = asyncio.get_running_loop()
-    assert isinstance(loop, VirtualTimeLoop)
-    with loop.real_time():
-        yield PostgresEngine(postgres_url)
-
-
-@pytest.fixture
-async def ledger(engine: PostgresEngine) -> AsyncIterator[PostgresLedger]:
-    async with engine.opened() as ledger:
-        assert isinstance(ledger, PostgresLedger)
-        yield ledger
 
 
 # Plans.
