@@ -124,13 +124,7 @@ class ServiceMonitor:
         return found.admission
 
     def record_success(self, admission: Admission, sent: float, subject: str) -> None:
-        """Note that a request brought what was asked for.
-
-        Args:
-            admission: As `admit` returned it.
-            sent: The moment when it went out.
-            subject: The task that was asked for.
-        """
+        """Note that a request, sent at a moment, brought the task that was asked for."""
         route = admission.route
         self.answered = True
         route.usual.note(sent)
@@ -144,10 +138,7 @@ class ServiceMonitor:
     ) -> float | None:
         """Note that a request brought an error.
 
-        Args:
-            admission: As `admit` returned it.
-            subject: The task that was asked for. Trouble that it alone has counts little.
-            error: The error.
+        Trouble that its subject, the task that was asked for, has alone counts little.
 
         Returns:
             Seconds for which whoever asked leaves the service alone, where it asks for that.

@@ -63,12 +63,9 @@ class Pauses:
             self._complained.pop(subject, None)
 
     def note_complaint(self, subject: str, asked: float | None, now: float) -> Pause | None:
-        """Note a complaint.
+        """Note a complaint about a task, or whatever was asked for.
 
-        Args:
-            subject: The task that was asked for, or what else the complaint may be about.
-            asked: Seconds for which the service wants to be left alone, if it says so.
-            now: The moment.
+        In it the service may have asked to be left alone for so many seconds.
 
         Returns:
             The pause of the whole route; None where it is a matter of this task alone.

@@ -10,11 +10,7 @@ V = TypeVar("V")
 
 
 class BoundedDict(OrderedDict[K, V]):
-    """The latest entries, by when their keys were first put in. Threads may share one.
-
-    Args:
-        most: How many are kept.
-    """
+    """The latest entries, by when their keys were first put in. Threads may share one."""
 
     def __init__(self, most: int) -> None:
         super().__init__()

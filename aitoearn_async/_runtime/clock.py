@@ -108,12 +108,7 @@ class Timer:
 
 
 class NextTimer:
-    """One timer that is set for one moment at a time.
-
-    Args:
-        clock: The clock.
-        ring: Called at that moment.
-    """
+    """One timer that is set for one moment at a time, at which it calls `ring`."""
 
     def __init__(self, clock: Clock, ring: Callable[[], object]) -> None:
         self.at: float = math.inf

@@ -199,11 +199,7 @@ def is_cancelled() -> bool:
 
 @contextmanager
 def blaming(what: str) -> Generator[None]:
-    """Raise a `RuntimeError` where what is awaited in a block was cancelled, and not the task.
-
-    Args:
-        what: Names what is awaited.
-    """
+    """Raise a `RuntimeError` where what is awaited in a block was cancelled, and not the task."""
     try:
         yield
     except asyncio.CancelledError as exc:

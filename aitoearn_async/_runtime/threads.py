@@ -29,12 +29,7 @@ _IDLE_SECONDS = 2.0
 
 
 class Threads:
-    """A few threads, made when there is something to do.
-
-    Args:
-        most: How many at most.
-        name: What they are called.
-    """
+    """A few threads, `most` at once, made when there is something to do."""
 
     def __init__(self, most: int, name: str = "aitoearn-async files") -> None:
         self._most = most

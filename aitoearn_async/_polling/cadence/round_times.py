@@ -36,9 +36,6 @@ _MOST_MISSED = 1.0
 class RoundTimes:
     """The moments of the rounds for one kind of task.
 
-    Args:
-        learner: Learns when tasks of the kind end.
-
     Attributes:
         rests_until: The moment until which the next round is too far away for a wait to be left to
             it.

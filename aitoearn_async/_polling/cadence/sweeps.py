@@ -71,13 +71,7 @@ class SweepGrid:
         self._in_slot = 0
 
     def note(self, since: float, until: float, born: float) -> None:
-        """Note that a task was seen running at one moment, and to have ended at a later one.
-
-        Args:
-            since: The one moment.
-            until: The other.
-            born: When it was submitted.
-        """
+        """Note that a task was seen running `since` a moment, and `until` another one had ended."""
         widest = self.period or _PERIODS[-1]
         if until - since >= widest:
             return  # any sweep is in it: it tells nothing

@@ -43,10 +43,7 @@ def _recalled_at(wait: WaitState[Any], settings: WaitSettings) -> float:
 class FailingWaits(Generic[T]):
     """The waits of one kind that were left to pages after a poll that failed.
 
-    Args:
-        lifetime: Tells the time.
-        settings_of: The settings of the wait for a ref.
-        hand_back: Takes a wait that no page has shown for too long.
+    `hand_back` takes one that no page has shown for too long.
     """
 
     def __init__(

@@ -31,10 +31,7 @@ _ID_LENGTH = 24
 class Rounds(Generic[T]):
     """The groups of waits that pages can tell of, of one batch or of the single waits of a client.
 
-    Args:
-        source: Asks for pages; None: there is no such thing.
-        lifetime: Tells the time.
-        owner: Owns the waits.
+    Without a `source` of pages there are none.
     """
 
     def __init__(self, source: PageSource | None, lifetime: Lifetime, owner: WaitOwner[T]) -> None:

@@ -39,11 +39,7 @@ _TRIES = 3
 
 
 class ReportedEnd:
-    """The word of a page for a task that has ended, until its own answer comes.
-
-    Args:
-        status: The word.
-    """
+    """The word of a page for a task that has ended, until its own answer comes."""
 
     def __init__(self, status: str) -> None:
         self._status = status

@@ -25,13 +25,7 @@ _FEWEST_OF_A_PAGE = 8
 
 
 class Round(Generic[T]):
-    """One round for the waits of one kind.
-
-    Args:
-        group: The waits.
-        source: Asks for pages.
-        lifetime: Tells the time.
-    """
+    """One round for the waits of one kind."""
 
     def __init__(self, group: RoundGroup[T], source: PageSource, lifetime: Lifetime) -> None:
         self._group = group

@@ -66,15 +66,7 @@ class WaitOwner(Protocol[T]):
 
 
 class RoundGroup(Generic[T]):
-    """The waits of one kind.
-
-    Args:
-        ref: One of them is for it.
-        learner: Learns when tasks of the kind end.
-        source: Asks for pages.
-        lifetime: Tells the time.
-        owner: Takes them back.
-        run_round: Goes through the pages for them, once.
+    """The waits of one kind. `run_round` goes through the pages for them, once.
 
     Attributes:
         route: The state of their pages.
@@ -130,10 +122,8 @@ class RoundGroup(Generic[T]):
     def take(self, wait: WaitState[T], *, is_held: bool = False) -> bool:
         """Take a wait that would be polled singly otherwise. Return whether it is taken.
 
-        Args:
-            wait: The wait.
-            is_held: Whether the service asks to leave its task alone: a page would have it asked
-                for too soon.
+        It is not where it `is_held`, since the service asks to leave its task alone: a page would
+        have it asked for too soon.
         """
         if wait.last_error is None and self._reports.note_running(wait.ref):
             self._count_contradiction()
@@ -173,11 +163,8 @@ class RoundGroup(Generic[T]):
     ) -> Decision[T]:
         """Return what follows a failed poll, by what pages show of its task.
 
-        Args:
-            wait: The wait.
-            verdict: On its poll.
-            decision: What would follow it alone.
-            deadline: The moment at which another question about it is to be over.
+        `decision` is what would follow it alone. By the `deadline` another question about the task
+        is to be over.
         """
         ref = wait.ref
         if (end := self._reports.end_of(ref)) is not None:

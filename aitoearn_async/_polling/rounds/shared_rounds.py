@@ -29,12 +29,7 @@ from .round_group import FEWEST, LEAST_TIME_LEFT, RoundGroup, WaitOwner
 
 
 class SharedRounds(WaitOwner[Any]):
-    """The single waits of one client.
-
-    Args:
-        source: Asks for pages.
-        lifetime: Tells the time.
-    """
+    """The single waits of one client."""
 
     def __init__(self, source: PageSource, lifetime: Lifetime) -> None:
         self.held: dict[TaskRef[Any], WaitState[Any]] = {}

@@ -73,12 +73,7 @@ def response_deadline(
 
 
 def is_first_contact(settings: WaitSettings, error: BaseException | None) -> bool:
-    """Return whether an error shows that the address may be wrong.
-
-    Args:
-        settings: Of the wait.
-        error: Of its last poll.
-    """
+    """Return whether the error of a poll shows that the address may be wrong."""
     return not settings.evidence.service.answered and _is_a_strangers(error)
 
 

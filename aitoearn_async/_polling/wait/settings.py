@@ -75,14 +75,7 @@ class WaitLimits(msgspec.Struct, frozen=True):
 
 
 def settings_for(kind: str, limits: WaitLimits, evidence: Evidence, rhythm: Rhythm) -> WaitSettings:
-    """Return the settings of waits for one kind of task.
-
-    Args:
-        kind: The kind.
-        limits: Of the call.
-        evidence: Shared by all waits of the call.
-        rhythm: What has been learned.
-    """
+    """Return the settings of waits for one kind of task."""
     timeout, patience, wait = limits.timeout, limits.patience, limits.wait
     if wait is not None:
         return WaitSettings(timeout, patience, wait, evidence)
@@ -93,10 +86,7 @@ def settings_for(kind: str, limits: WaitLimits, evidence: Evidence, rhythm: Rhyt
 def settings_by_kind(
     limits: WaitLimits, evidence: Evidence, rhythm: Rhythm
 ) -> Callable[[TaskRef[Any]], WaitSettings]:
-    """Return a function that gives the settings of the wait for a task, the same for all of a kind.
-
-    Its arguments are those of `settings_for`.
-    """
+    """Return a function that gives the settings of a wait, the same for all tasks of a kind."""
     made: dict[type, WaitSettings] = {}
 
     def settings_of(ref: TaskRef[Any]) -> WaitSettings:
