@@ -50,8 +50,6 @@ class TaskRef(msgspec.Struct, Generic[T_co], frozen=True, gc=False, tag_field="k
         return f"{self.kind}:{self.id}"
 
     def __lt__(self, other: object) -> bool:
-        if type(other) is type(self):  # a queue compares those that are due at one moment
-            return self.id < other.id
         return self._key < other._key if isinstance(other, TaskRef) else NotImplemented
 
     def __le__(self, other: object) -> bool:
