@@ -74,7 +74,7 @@ Report = Callable[[], Member]
 Allow = Callable[[Sequence[Member], int], int]
 """Given all members whose lease holds, and the number of refs that none of them holds, how many
 the one who asks may take. Pure."""
-MOST_COUNTED = 2_000
+MOST_COUNTED = 10_000
 """Refs that nobody holds are counted up to here: half a millisecond of the engine."""
 
 

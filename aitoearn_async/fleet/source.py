@@ -17,8 +17,9 @@ be held again within a second."""
 _FIRST_TAKES, _BETWEEN_THEM = 8, 0.25
 """The first takes of a newcomer, and the seconds between two of them, while the others hold less
 than nobody does: who starts together with it is there before it has taken all."""
-_PART_IN_THEM, _FEWEST_IN_THEM, _MOST_IN_THEM = 8, 10, 250
-"""Parts that what is left is divided into for each of them; the fewest and the most refs of one."""
+_REFS_IN_THEM = 10
+"""Refs of each of them. Few: what is taken at a time stands together in the service's lists, and
+who waits for neighbours asks for few of their pages."""
 
 
 class Source(AsyncIterator[AnyRef]):
@@ -84,8 +85,7 @@ class Source(AsyncIterator[AnyRef]):
             nonlocal allowed, pause
             allowed, pause = self._allow(members, free), 0.0
             if call < _FIRST_TAKES and _held_by_others(self._member, members) < free:
-                part = min(max(free // _PART_IN_THEM, _FEWEST_IN_THEM), _MOST_IN_THEM)
-                allowed, pause = min(allowed, part), _BETWEEN_THEM
+                allowed, pause = min(allowed, _REFS_IN_THEM), _BETWEEN_THEM
             return allowed
 
         taken: list[Taken] = []

@@ -21,7 +21,7 @@ def worker(number: int, held: int = 0, **facts: object) -> Member:
 def test_one_that_is_alone_takes_all() -> None:
     """Up to its room, and to what one call takes."""
     assert allowance(worker(1), [worker(1)], 100, 100) == 100
-    assert allowance(worker(1), [worker(1)], 2_000, 100_000) == 500
+    assert allowance(worker(1), [worker(1)], 2_000, 100_000) == 1_000
     assert allowance(worker(1), [worker(1)], 2_000, 0) == 0
     assert excess(worker(1, 100_000), []) == 0
 
@@ -29,7 +29,7 @@ def test_one_that_is_alone_takes_all() -> None:
 def test_readers_and_those_who_want_no_more_are_not_reckoned_with() -> None:
     """A worker that is full does not hold the others back."""
     others = [worker(2, 10, open=False), Member(id=3, kind=Kind.READER)]
-    assert allowance(worker(1, 5_000), others, 2_000, 1_000) == 500
+    assert allowance(worker(1, 5_000), others, 2_000, 3_000) == 1_000
     assert excess(worker(1, 5_000), others) == 0
 
 
