@@ -10,7 +10,7 @@ from functools import partial
 from .ledger import Ledger
 from .patience import log, persist
 
-_MOST_AT_A_TIME = 200
+_MOST_AT_A_TIME = 500
 _MOST_UNWRITTEN = 2_000
 _LINGER = 0.5
 """Seconds for which outcomes are gathered: each write costs the engine a commit."""
