@@ -14,7 +14,7 @@ MOST_CUT = 3
 LATE_SECONDS = 60.0
 """The time for which a file is waited for that the host says it does not have."""
 FRESH_SECONDS = 900.0
-"""The same, where the task ended a moment ago."""
+"""The same, where the task ended no longer ago than this: storage is often some seconds behind."""
 
 _FIRST_DELAY = 0.5
 _LONGEST_DELAY = {Reason.PASSING: 8.0, Reason.CUT: 8.0, Reason.MISSING: 15.0}
@@ -24,7 +24,7 @@ class RetryPolicy:
     """The attempts at one file so far.
 
     Args:
-        is_fresh: Whether its task ended a moment ago. Storage is often some seconds behind.
+        is_fresh: Whether its task ended a moment ago.
     """
 
     def __init__(self, *, is_fresh: bool) -> None:

@@ -25,7 +25,7 @@ from ..errors import AiToEarnError, ClientClosedError, DownloadError, MediaAddre
 from .filenames import FileName, file_name
 from .media_client import MediaClient
 from .network_guard import ForbiddenAddressError
-from .retry_policy import RetryPolicy
+from .retry_policy import FRESH_SECONDS, RetryPolicy
 from .stall_timer import StallTimer
 from .transfer import DownloadOptions, Transfer
 from .transfer_error import Reason, TransferError
@@ -36,9 +36,6 @@ Refresh = Callable[[Any, float], Awaitable[Any]]
 """Polls a task once; over by the given moment of the client's clock."""
 ServiceTime = Callable[[float], float | None]
 """Returns the service's time at a moment of the client's clock; None where it is not known."""
-
-_FRESH_SECONDS = 15 * 60
-"""The time after a task's end in which its storage may still be behind. Clocks differ."""
 
 
 class _PendingFile(msgspec.Struct, eq=False):
@@ -214,7 +211,7 @@ class TaskDownload:
         told = self._shared.service_time(now)
         present = time.time() if told is None else told
         ended = self._endpoint.times_of(self._first).ended
-        return bool(ended) and abs(present - ended[-1]) < _FRESH_SECONDS
+        return bool(ended) and abs(present - ended[-1]) < FRESH_SECONDS  # clocks differ
 
     async def _fetch_latest(self, file: _PendingFile) -> Path:
         """Fetch a file from where the task has it by now; where that has moved, from the new place.

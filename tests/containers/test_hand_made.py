@@ -345,3 +345,11 @@ STREAMS: dict[str, tuple[bytes, str]] = {
 def test_a_transport_stream_is_told_by_what_begins_in_its_packets(name: str) -> None:
     content, expected = STREAMS[name]
     assert kinds(content) == expected
+
+
+@pytest.mark.parametrize(("more", "expected"), [(0, "audio/mpeg"), (WINDOW, "video/mpeg")])
+def test_a_program_stream_may_have_a_film_behind_what_is_looked_at(
+    more: int, expected: str
+) -> None:
+    packets = b"\x00\x00\x01\xc0\x00\x09" + bytes(9)
+    assert kinds(PACK + packets * (1 + more // len(packets))) == expected

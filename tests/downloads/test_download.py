@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import functools
 import pickle
 import threading
 import time
@@ -269,78 +270,78 @@ async def test_all_came_but_the_name(tmp_path: Path) -> None:
     assert (tmp_path / NAME).read_bytes() == FILM
 
 
-def lying(heard: Heard) -> list[bytes]:
+def resumed(answer: Callable[[int], bytes]) -> Script:
+    """All of another version; and this answer to who asks for what is missing from a byte on."""
+
+    @functools.wraps(answer)
+    def script(heard: Heard) -> list[bytes]:
+        asked = heard.header("Range")
+        if asked is None:
+            return [http(OTHER, headers={"ETag": etag_of(OTHER)})]
+        return [answer(int(asked.removeprefix("bytes=").removesuffix("-")))]
+
+    return script
+
+
+def rest(body: bytes, first: int, *, etag: str = etag_of(FILM), total: int = len(FILM)) -> bytes:
+    span = f"bytes {first}-{first + len(body) - 1}/{total}"
+    return http(body, 206, {"ETag": etag, "Content-Range": span})
+
+
+@resumed
+def lying(first: int) -> bytes:
     """Says 206 with the rest of another version, whatever If-Range wants."""
-    asked = heard.header("Range")
-    if asked is None:
-        return [http(OTHER, headers={"ETag": etag_of(OTHER)})]
-    first = int(asked.removeprefix("bytes=").removesuffix("-"))
-    span = f"bytes {first}-{len(OTHER) - 1}/{len(OTHER)}"
-    return [http(OTHER[first:], 206, {"ETag": etag_of(OTHER), "Content-Range": span})]
+    return rest(OTHER[first:], first, etag=etag_of(OTHER))
 
 
-def unnamed(heard: Heard) -> list[bytes]:
+@resumed
+def unnamed(first: int) -> bytes:
     """Says 206, and not of what version."""
-    return [part.replace(b"ETag", b"X-Tag") for part in lying(heard)]
+    return rest(OTHER[first:], first).replace(b"ETag", b"X-Tag")
 
 
-def shifted(heard: Heard) -> list[bytes]:
+@resumed
+def shifted(first: int) -> bytes:
     """Says 206 with another part than was asked for."""
-    if heard.header("Range") is None:
-        return [http(OTHER, headers={"ETag": etag_of(OTHER)})]
-    span = f"bytes 5-{len(FILM) - 1}/{len(FILM)}"
-    return [http(FILM[5:], 206, {"ETag": etag_of(FILM), "Content-Range": span})]
+    return rest(FILM[5:], 5)
 
 
-def bare(heard: Heard) -> list[bytes]:
+@resumed
+def bare(first: int) -> bytes:
     """Says 206, and not of which part."""
-    return [part.replace(b"Content-Range", b"X-Range") for part in lying(heard)]
+    return rest(OTHER[first:], first, etag=etag_of(OTHER)).replace(b"Content-Range", b"X-Range")
 
 
-def beyond(heard: Heard) -> list[bytes]:
+@resumed
+def beyond(first: int) -> bytes:
     """Says 416: the file has become shorter."""
-    if heard.header("Range") is None:
-        return [http(OTHER, headers={"ETag": etag_of(OTHER)})]
-    return [http(b"", 416, {"Content-Range": "bytes */4"})]
+    return http(b"", 416, {"Content-Range": "bytes */4"})
 
 
-def first_of(heard: Heard) -> int | None:
-    """The byte that is asked for, if not all are."""
-    asked = heard.header("Range")
-    return None if asked is None else int(asked.removeprefix("bytes=").removesuffix("-"))
-
-
-def moved(heard: Heard) -> list[bytes]:
+@resumed
+def moved(first: int) -> bytes:
     """Says 206 with as many bytes as are missing, of that very version, from elsewhere."""
-    if (first := first_of(heard)) is None:
-        return [http(OTHER, headers={"ETag": etag_of(OTHER)})]
-    size = len(FILM) - first
-    span = f"bytes 5-{size + 4}/{len(FILM)}"
-    return [http(FILM[5 : size + 5], 206, {"ETag": etag_of(FILM), "Content-Range": span})]
+    return rest(FILM[5 : len(FILM) - first + 5], 5)
 
 
-def longer(heard: Heard) -> list[bytes]:
+@resumed
+def longer(first: int) -> bytes:
     """Says 206 of that very version, which has become longer."""
-    if (first := first_of(heard)) is None:
-        return [http(OTHER, headers={"ETag": etag_of(OTHER)})]
-    rest = FILM[first:] + b"and more"
-    span = f"bytes {first}-{first + len(rest) - 1}/{first + len(rest)}"
-    return [http(rest, 206, {"ETag": etag_of(FILM), "Content-Range": span})]
+    return rest(FILM[first:] + b"and more", first, total=len(FILM) + 8)
 
 
-def ended(heard: Heard) -> list[bytes]:
+@resumed
+def ended(first: int) -> bytes:
     """Says 206 and which bytes follow, and ends in good order before all of them came."""
-    if (first := first_of(heard)) is None:
-        return [http(OTHER, headers={"ETag": etag_of(OTHER)})]
     lines = [
         "HTTP/1.1 206 Partial Content",
         "Transfer-Encoding: chunked",
         f"ETag: {etag_of(FILM)}",
         f"Content-Range: bytes {first}-{len(FILM) - 1}/{len(FILM)}",
     ]
-    rest = FILM[first:-9]
+    content = FILM[first:-9]
     head = "\r\n".join(lines).encode() + b"\r\n\r\n"
-    return [head + b"%x\r\n%b\r\n0\r\n\r\n" % (len(rest), rest)]
+    return head + b"%x\r\n%b\r\n0\r\n\r\n" % (len(content), content)
 
 
 CHANGED = (serve(OTHER), lying, unnamed, shifted, moved, longer, ended, bare, beyond)
