@@ -112,35 +112,34 @@ class Content:
 
     # What follows runs on threads.
 
-    def load(self, source: Any, most: int) -> None:
+    def load(self, source: Any) -> None:
         """Open a source: bytes, a data URI, a path, or a binary file; copy it where needed."""
         if isinstance(source, str):
             source = decoded(source)
         if isinstance(source, bytes):
             self._file = io.BytesIO(source)
-            self._set_size(len(source), most)
+            self._set_size(len(source))
         elif isinstance(source, Path):
-            self._open(source, most)
+            self._open(source)
         else:
-            self._copy(source.read, most)
+            self._copy(source.read)
 
-    def _open(self, path: Path, most: int) -> None:
+    def _open(self, path: Path) -> None:
         file = open(path, "rb", buffering=0, opener=_open)  # noqa: SIM115 - held
         found = os.fstat(file.fileno())
         if stat.S_ISREG(found.st_mode):
             self._file = file
-            self._set_size(found.st_size, most)
+            self._set_size(found.st_size)
             return
         with file:
             read = _patient(file, self.given_up) if hasattr(select, "poll") else file.read
-            self._copy(read, most)
+            self._copy(read)
 
-    def _copy(self, read: Callable[[int], Any], most: int) -> None:
+    def _copy(self, read: Callable[[int], Any]) -> None:
         size = 0
-        # One byte more than there may be: enough to know, whatever it really holds.
-        while size <= most and (chunk := self._chunk(read(min(_CHUNK_BYTES, most + 1 - size)))):
+        while size <= MOST_BYTES and (chunk := self._chunk(read(_CHUNK_BYTES))):
             size += self.append(chunk)
-        self._set_size(size, most)
+        self._set_size(size)
 
     def append(self, chunk: bytes) -> int:
         """Add to the copy."""
@@ -158,13 +157,13 @@ class Content:
             raise ValueError(f"{self.name} gives {type(chunk).__name__}; open it as binary")
         return bytes(cast("bytes", chunk))
 
-    def _set_size(self, size: int, most: int) -> None:
+    def _set_size(self, size: int) -> None:
         """Set the size, and refuse one that is 0 or more than is taken."""
         self.size = size
         if not size:
             raise ValueError(f"{self.name} is empty: there are no bytes in it")
-        if size > most:
-            raise ValueError(f"{self.name} is larger than the {most:,} bytes that are taken")
+        if size > MOST_BYTES:
+            raise ValueError(f"{self.name} is larger than the {MOST_BYTES:,} bytes that are taken")
 
     def judge(self, field: str, medium: str | None, declared: str | None) -> None:
         """Set the type of the content, by its first bytes or as declared.
@@ -195,8 +194,8 @@ class Content:
             raise self.changed()
         return f"data:{self.media_type};base64,{b64encode(content).decode()}"
 
-    async def collect(self, chunks: AsyncIterable[bytes], most: int) -> None:
-        """Copy a stream, up to so many bytes."""
+    async def collect(self, chunks: AsyncIterable[bytes]) -> None:
+        """Copy a stream."""
         size, block = 0, bytearray()
         try:
             with blaming(f"the source of {self.name}"):
@@ -205,13 +204,13 @@ class Content:
                     if len(block) >= _CHUNK_BYTES:
                         size += await self.call(self.append, bytes(block))
                         block.clear()
-                        if size > most:
+                        if size > MOST_BYTES:
                             break
         finally:
             if isinstance(chunks, AsyncGenerator):
                 await cast("AsyncGenerator[bytes]", chunks).aclose()
         size += await self.call(self.append, bytes(block))
-        self._set_size(size, most)
+        self._set_size(size)
 
 
 class ContentReader:
@@ -244,7 +243,7 @@ class ContentReader:
 
 @contextlib.asynccontextmanager
 async def opened(
-    source: Any, name: str, *, field: str, medium: str | None, most: int = MOST_BYTES
+    source: Any, name: str, *, field: str, medium: str | None
 ) -> AsyncGenerator[Content]:
     """Open a source, and look at its size and its type.
 
@@ -253,7 +252,6 @@ async def opened(
         name: Names it in errors.
         field: The argument that it is for.
         medium: What it must be; None: anything that can be uploaded.
-        most: The size past which it is refused.
 
     Raises:
         ValueError: It is empty, too large, or of another type.
@@ -265,9 +263,9 @@ async def opened(
         if isinstance(source, AsyncIterable):
             # The iterators of asyncio's reader and of aiohttp's fail where a line is long.
             is_reader = hasattr(source, "readexactly")
-            await content.collect(_pieces(source) if is_reader else source, most)
+            await content.collect(_pieces(source) if is_reader else source)
         else:
-            await content.call(content.load, source, most)
+            await content.call(content.load, source)
         await content.call(content.judge, field, medium, declared)
         yield content
     finally:
