@@ -106,11 +106,22 @@ def naming(file: str) -> Generator[None]:
         raise OSError(error.errno, error.strerror, file) from None
 
 
-def without_comment(line: str) -> str:
-    """Return a line of a list up to its `#`, and without blanks around it."""
+def ref_in(line: str, source: str, number: int) -> str:
+    """Return the ref in a line of a list, in its text form; "" if it is blank or a comment.
+
+    Raises:
+        ValueError: It has something else, and is named by its number.
+    """
     if "\0" in line:
         line = line.translate(_UTF_16)
-    return line.partition("#")[0].strip()
+    text = line.partition("#")[0].strip()
+    try:
+        if text:
+            parse_ref(text)
+    except ValueError as error:
+        where = tr("{source}, line {number}: {reason}")
+        raise ValueError(where.format(source=source, number=number, reason=error)) from None
+    return text
 
 
 def refs_in(lines: Iterable[str], source: str) -> Listed:
@@ -122,18 +133,15 @@ def refs_in(lines: Iterable[str], source: str) -> Listed:
     listed: Listed = {}
     bad: list[str] = []
     for number, line in enumerate(lines, 1):
-        text = without_comment(line)
-        if not text or text in listed:
-            continue
         try:
-            parse_ref(text)
+            text = ref_in(line, source, number)
         except ValueError as error:
-            where = tr("{source}, line {number}: {reason}")
-            bad.append(where.format(source=source, number=number, reason=error))
+            bad.append(str(error))
             if len(bad) == _MOST_NAMED:
                 break
         else:
-            listed[text] = None
+            if text:
+                listed[text] = None
     if bad:
         raise click.BadParameter("\n".join(bad), param_hint=_OPTION)
     return listed

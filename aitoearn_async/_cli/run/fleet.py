@@ -13,7 +13,7 @@ from typing import Any
 import click
 import msgspec
 
-from aitoearn_async import AnyRef, AnyTask, Outcome, TaskRef, parse_ref
+from aitoearn_async import AnyRef, AnyTask, Outcome
 from aitoearn_async.fleet import Fleet, FleetError, FleetNotFoundError
 
 from ..files import ref_list
@@ -188,23 +188,20 @@ class _Refs:
         self.read = 0
         self.bad: str | None = None
 
-    async def __aiter__(self) -> AsyncIterator[TaskRef[AnyTask]]:
-        number = 0
+    async def __aiter__(self) -> AsyncIterator[str]:
+        source, number = ref_list.name_of(self._file), 0
         async with contextlib.aclosing(ref_list.lines_of(self._file)) as lines:
             async for line in lines:
                 number += 1
-                text = ref_list.without_comment(line.decode("utf-8-sig", "surrogateescape"))
-                if not text:
-                    continue
+                text = line.decode("utf-8-sig", "surrogateescape")
                 try:
-                    ref = parse_ref(text)
+                    ref = ref_list.ref_in(text, source, number)
                 except ValueError as error:
-                    bad = tr("{file}, line {number}: {reason}; what came before is added")
-                    file = ref_list.name_of(self._file)
-                    self.bad = bad.format(file=file, number=number, reason=error)
+                    self.bad = tr("{reason}; what came before is added").format(reason=error)
                     return
-                self.read += 1
-                yield ref
+                if ref:
+                    self.read += 1
+                    yield ref
 
 
 def _fleet(options: FleetOptions, **more: Any) -> Fleet:
