@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 import sys
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import click
@@ -75,47 +76,41 @@ def _request(kind: type[TaskRequest[Any]], prompt: str, fields: dict[str, Any]) 
         return kind(prompt=prompt, **given)
 
 
+@dataclass(repr=False)
 class _Submission:
     """One submit and its wait, and how far they have got."""
 
-    def __init__(
-        self,
-        client: Client,
-        request: TaskRequest[Any],
-        options: SubmitOptions,
-        settings: Settings,
-        fleet: Fleet | None,
-    ) -> None:
-        self._client = client
-        self._request = request
-        self._options = options
-        self._settings = settings
-        self._fleet = fleet
-        self._watch: Watch | None = None
-        self._note = tr("nothing was submitted")
+    client: Client
+    request: TaskRequest[Any]
+    options: SubmitOptions
+    settings: Settings
+    fleet: Fleet | None
+    watch: Watch | None = None
+    note: str = ""
+    """The state of things for whoever interrupts; nothing was submitted as long as it is empty."""
 
     async def work(self) -> ExitStatus:
-        async with self._client, contextlib.AsyncExitStack() as stack:
+        async with self.client, contextlib.AsyncExitStack() as stack:
             try:
                 with spinner(tr("submitting …")) as say:
                     check = await self._can_be_checked()
-                    if self._fleet is not None:  # what cannot be kept is not paid for
-                        await stack.enter_async_context(self._fleet)
+                    if self.fleet is not None:  # what cannot be kept is not paid for
+                        await stack.enter_async_context(self.fleet)
                     ref = await self._submit(say, check=check)
             except (AiToEarnError, ValueError, OSError) as error:
                 note = "; " + tr("nothing was submitted") if isinstance(error, FleetError) else ""
                 echo_error(words.reason(error) + note)
                 return exit_status_of(error)
-            if self._fleet is not None:
-                return await self._add_to(self._fleet, ref)
-            return await self._wait(ref) if self._options.wait else self._name(ref)
+            if self.fleet is not None:
+                return await self._add_to(self.fleet, ref)
+            return await self._wait(ref) if self.options.wait else self._name(ref)
 
     async def _add_to(self, fleet: Fleet, ref: TaskRef[Any]) -> ExitStatus:
         try:
             self._name(ref)
         finally:  # whether or not its name can be written
             told = tr("{ref} was submitted, and may not be in the fleet: see `fleet add`")
-            self._note = told.format(ref=ref)
+            self.note = told.format(ref=ref)
             status = await _added(fleet, ref)
         return status
 
@@ -124,15 +119,13 @@ class _Submission:
 
         If nobody has asked for the check, a list that cannot be had does not hold up the submit.
         """
-        if self._options.check is False:
+        if self.options.check is False:
             return False
         try:
-            async with asyncio.timeout(None if self._options.check else _CHECK_SECONDS):
-                price = await self._client.price(self._request)
-        except AuthenticationError:
-            raise
+            async with asyncio.timeout(None if self.options.check else _CHECK_SECONDS):
+                price = await self.client.price(self.request)
         except (AiToEarnError, TimeoutError) as error:
-            if self._options.check:
+            if self.options.check or isinstance(error, AuthenticationError):
                 raise
             late = tr("it did not come within {seconds} s").format(seconds=_CHECK_SECONDS)
             note = tr("Warning: the request is not compared with the list of models: {reason}")
@@ -145,26 +138,25 @@ class _Submission:
 
     async def _submit(self, say: Callable[[str], None], *, check: bool) -> TaskRef[Any]:
         try:
-            return await self._client.submit(
-                self._request,
+            return await self.client.submit(
+                self.request,
                 check=check,
-                upload=self._options.upload,
-                at_most=self._options.at_most,
+                upload=self.options.upload,
+                at_most=self.options.at_most,
                 progress=lambda sent, size: say(words.uploading(sent, size)),
             )
         except asyncio.CancelledError as cancelled:
-            if notes := getattr(cancelled, "__notes__", None):
-                self._note = in_option_names(" ".join(notes))
+            self.note = in_option_names(" ".join(getattr(cancelled, "__notes__", [])))
             raise
 
     def _name(self, ref: TaskRef[Any]) -> ExitStatus:
         named = msgspec.json.encode({"ref": str(ref), "state": "running"})
         # It is paid for, and named nowhere else: on stderr, where stdout cannot have it.
-        self._note = told = tr("submitted {ref}").format(ref=ref)
+        self.note = told = tr("submitted {ref}").format(ref=ref)
         if sys.stdout is None:  # a shell has closed it (`>&-`)
             echo_error(told)
         try:
-            echo(named if self._settings.service.as_json else str(ref))
+            echo(named if self.settings.service.as_json else str(ref))
         except OSError:
             echo_error(told)
             raise
@@ -172,14 +164,15 @@ class _Submission:
 
     async def _wait(self, ref: Any) -> ExitStatus:
         echo_error(tr("submitted {ref}").format(ref=ref))
-        self._watch = Watch(self._client, [ref], self._settings)
-        return await self._watch.report()
+        self.watch = Watch(self.client, [ref], self.settings)
+        return await self.watch.report()
 
     def interrupted(self) -> ExitStatus:
         """Write whether there may be a task."""
-        if self._watch is not None:
-            return self._watch.interrupted()
-        echo_error(tr("interrupted; {note}").format(note=self._note))
+        if self.watch is not None:
+            return self.watch.interrupted()
+        note = self.note or tr("nothing was submitted")
+        echo_error(tr("interrupted; {note}").format(note=note))
         return ExitStatus.INTERRUPTED
 
 
