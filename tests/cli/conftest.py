@@ -14,6 +14,7 @@ import io
 import os
 import pty
 import re
+import signal
 import subprocess
 import sys
 import termios
@@ -182,8 +183,13 @@ def invoke(monkeypatch: pytest.MonkeyPatch) -> Invoke:
 
 
 @contextlib.contextmanager
-def killing(number: int, when: Callable[[], object]) -> Iterator[None]:
-    """Sends this process a signal, once something is so, while the block runs a command."""
+def killing(
+    number: int, when: Callable[[], object], *, only_the_thread: bool = False
+) -> Iterator[None]:
+    """Sends this process a signal, once something is so, while the block runs a command.
+
+    Given to a thread that does nothing else, it interrupts no system call of the command's.
+    """
 
     over = threading.Event()
 
@@ -191,7 +197,10 @@ def killing(number: int, when: Callable[[], object]) -> Iterator[None]:
         while not when():
             if over.wait(0.005):
                 return
-        os.kill(os.getpid(), number)
+        if only_the_thread:
+            signal.pthread_kill(threading.get_ident(), number)
+        else:
+            os.kill(os.getpid(), number)
 
     killer = threading.Thread(target=kill)
     killer.start()

@@ -9,6 +9,7 @@ import re
 import signal
 import sys
 import tempfile
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, TextIO
@@ -154,6 +155,20 @@ def test_ctrl_c_in_this_process(service: Service, invoke: Invoke, wait: bool) ->
         result = invoke("wait" if wait else "get", str(ref), tty=True)
     assert result.status == 130
     assert "interrupted\n" in result.err or "interrupted; " in result.err
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_that_interrupts_no_system_call(
+    service: Service, invoke: Invoke, number: signal.Signals
+) -> None:
+    """It comes just before the event loop goes to sleep, or the system gives it to a thread."""
+    ref = service.do(service.emulator.add_image, "success")
+    service.do(service.emulator.fault, Fault(delay=20.0), times=None)
+    began = time.monotonic()
+    with killing(number, lambda: service.emulator.requests, only_the_thread=True):
+        result = invoke("get", str(ref))
+    assert (result.status, result.err) == (130, "interrupted\n")
+    assert time.monotonic() - began < 10
 
 
 def test_the_emulator_serves_until_ctrl_c(invoke: Invoke, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,7 +10,7 @@ import asyncio
 import signal
 import sys
 from collections.abc import Callable, Coroutine, Generator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 from aitoearn_async import AiToEarnError
@@ -62,12 +62,12 @@ async def _until_told(work: Coroutine[Any, Any, ExitStatus]) -> ExitStatus:
     assert task is not None
     told = False
 
-    def stop(*_: object) -> None:
+    def stop() -> None:
         nonlocal told
         told = True
-        loop.call_soon_threadsafe(task.cancel)
+        task.cancel()
 
-    with _handling(stop):
+    with _handling(loop, stop):
         try:
             return await work
         except (asyncio.CancelledError, OSError, BaseExceptionGroup):
@@ -78,16 +78,18 @@ async def _until_told(work: Coroutine[Any, Any, ExitStatus]) -> ExitStatus:
 
 
 @contextmanager
-def _handling(stop: Callable[..., None]) -> Generator[None]:
-    before = {number: signal.getsignal(number) for number in _STOPPING}
-    for number, handler in before.items():
-        if handler is not signal.SIG_IGN:  # as under `nohup`
-            signal.signal(number, stop)
+def _handling(loop: asyncio.AbstractEventLoop, stop: Callable[[], None]) -> Generator[None]:
+    # The loop's own handlers wake it for every signal, SIGINT too, at whatever moment that comes.
+    heeded = [each for each in _STOPPING if signal.getsignal(each) is not signal.SIG_IGN]  # `nohup`
+    with suppress(NotImplementedError):  # on Windows, where nobody sends them
+        for number in heeded:
+            loop.add_signal_handler(number, stop)
     try:
         yield
     finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+        with suppress(NotImplementedError):
+            for number in heeded:
+                loop.remove_signal_handler(number)
 
 
 def _first(group: BaseExceptionGroup[Any]) -> Any:
