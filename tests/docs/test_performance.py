@@ -6,11 +6,13 @@ import html
 import re
 from collections import Counter
 
+import msgspec
 import pytest
 
 from benchmarks import charts
 from benchmarks.__main__ import PUBLISHED
 from benchmarks.page import PAGES, filled, results
+from benchmarks.report import Expectation
 
 TEXTS = [page.read_text(encoding="utf-8") for page in PAGES]
 TEXT = "".join(TEXTS)
@@ -29,6 +31,16 @@ def test_no_published_result_is_of_a_smoke_run() -> None:
 @pytest.mark.parametrize("text", TEXTS, ids=[page.stem for page in PAGES])
 def test_the_pages_have_the_figures_of_the_results(text: str) -> None:
     assert filled(text, RESULTS) == text
+
+
+@pytest.mark.parametrize(("number", "rows"), [(20, 20), (21, 1)])
+def test_of_many_expectations_those_that_were_missed_are_shown(number: int, rows: int) -> None:
+    expected = [Expectation(f"figure {n}", float(n), number - 1.5) for n in range(number)]
+    result = msgspec.structs.replace(RESULTS["import"], expectations=expected)
+    page = filled("<!-- figures: import -->\n<!-- end -->", {"import": result})
+    assert page.count("| figure") == rows
+    assert f"| figure {number - 1} | {number - 1} | {number - 1.5} | **no** |" in page
+    assert (f"Of {number} figures {number - 1} were" in page) == (rows == 1)
 
 
 @pytest.mark.parametrize("name", charts.CHARTS)
