@@ -12,6 +12,8 @@ from datetime import timedelta
 from os import PathLike
 from typing import TYPE_CHECKING, Any
 
+import msgspec
+
 from aitoearn_async import Client, TaskRef, WaitStrategy
 
 from .adding import add_all
@@ -314,12 +316,6 @@ def _is_number(value: object) -> bool:
 
 def _check(client: Client, options: WorkOptions) -> None:
     """Check the options now, by the client's own rules, not with the first batch."""
-    client.as_completed(
-        (),
-        timeout=options.timeout,
-        wait=options.wait,
-        patience=options.patience,
-        max_pending=options.max_pending,
-        save=options.save,
-        max_bytes=options.max_bytes,
-    )
+    arguments = msgspec.structs.asdict(options)
+    del arguments["requests_per_second"]
+    client.as_completed((), **arguments)

@@ -71,16 +71,11 @@ class Membership:
         try:
             return await asyncio.shield(joining)
         except asyncio.CancelledError:
-            await uncancelled(self._unjoin(joining))
+            # It may be a member already, of whom nobody would know.
+            await uncancelled(self._leave(joining))
             raise
         finally:
             joining.cancel()
-
-    async def _unjoin(self, joining: asyncio.Task[int]) -> None:
-        # It may be a member already, of whom nobody would know.
-        with contextlib.suppress(TimeoutError, FleetError):
-            async with asyncio.timeout(_SECONDS_TO_LEAVE):
-                await self._ledger.leave(await joining)
 
     async def leave(self) -> None:
         """End the lease, so that others take over at once. Without the engine it runs out."""
@@ -91,9 +86,12 @@ class Membership:
             await asyncio.wait([self._beating])
         if self.id and not self.lost.is_set():
             self.lost.set()
-            with contextlib.suppress(TimeoutError, FleetError):
-                async with asyncio.timeout(_SECONDS_TO_LEAVE):
-                    await self._ledger.leave(self.id)
+            await self._leave()
+
+    async def _leave(self, joining: asyncio.Task[int] | None = None) -> None:
+        with contextlib.suppress(TimeoutError, FleetError):
+            async with asyncio.timeout(_SECONDS_TO_LEAVE):
+                await self._ledger.leave(await joining if joining else self.id)
 
     def is_over(self) -> bool:
         """Return whether the lease is over by the clock of this process."""

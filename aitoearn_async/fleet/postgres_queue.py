@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
 from typing import Any
 
 import psycopg
@@ -40,16 +40,15 @@ class TransactionQueue(OutcomeQueue):
             with contextlib.suppress(psycopg.OperationalError):
                 await self._connection.rollback()
             return
-        await self._finish(done)
-        try:
+        with _translating():
+            await self._finish(done)
             await self._connection.commit()  # also what came after the last outcome
-        except psycopg.Error as error:
-            raise translated(error, "the connection") from error
 
     async def read(self, done: Sequence[str], most: int) -> list[tuple[str, bytes]]:
         try:
-            await self._finish(done)
-            rows = await self._lock_one()
+            with _translating():
+                await self._finish(done)
+                rows = await self._lock_one()
         except asyncio.CancelledError:
             with contextlib.suppress(psycopg.Error):  # or nothing more can be done in it
                 await self._connection.rollback()
@@ -58,31 +57,33 @@ class TransactionQueue(OutcomeQueue):
         return rows
 
     async def _lock_one(self) -> list[tuple[str, bytes]]:
-        try:
-            found = await self._connection.execute(self._sql["lock_one"])
-            row: tuple[str, bytes, int] | None = await found.fetchone()
-            if row is None:
-                await self._connection.commit()  # or an idle transaction keeps vacuum away
-                return []
-        except psycopg.Error as error:
-            raise translated(error, "the connection") from error
+        found = await self._connection.execute(self._sql["lock_one"])
+        row: tuple[str, bytes, int] | None = await found.fetchone()
+        if row is None:
+            await self._connection.commit()  # or an idle transaction keeps vacuum away
+            return []
         ref, line, self._read_in = row
         return [(ref, bytes(line))]
 
     async def _finish(self, done: Sequence[str]) -> None:
         if not done or done == self._finished:
             return
-        try:
-            for ref in done:
-                values = {"ref": ref, "read_in": self._read_in}
-                rows = await self._connection.execute(self._sql["finish_one"], values)
-                if rows.rowcount != 1:
-                    await self._connection.rollback()
-                    raise FleetError(
-                        f"{ref} is not done, or another reader's: the transaction in which it was "
-                        "read was ended inside the block. What came after that was rolled back"
-                    )
-            await self._connection.commit()
-        except psycopg.Error as error:
-            raise translated(error, "the connection") from error
+        for ref in done:
+            values = {"ref": ref, "read_in": self._read_in}
+            rows = await self._connection.execute(self._sql["finish_one"], values)
+            if rows.rowcount != 1:
+                await self._connection.rollback()
+                raise FleetError(
+                    f"{ref} is not done, or another reader's: the transaction in which it was "
+                    "read was ended inside the block. What came after that was rolled back"
+                )
+        await self._connection.commit()
         self._finished = list(done)
+
+
+@contextlib.contextmanager
+def _translating() -> Generator[None]:
+    try:
+        yield
+    except psycopg.Error as error:
+        raise translated(error, "the connection") from error
