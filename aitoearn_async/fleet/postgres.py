@@ -153,8 +153,10 @@ class PostgresLedger(Ledger):
                 raise StaleCallError
             self.noted(not leavers and not free)
             most = allow(members_of(members), free)
-            taken = await self._take_over(run, leavers, most, ids)
-            left = most - len(taken)
+            rows = await self._handed_over(run, leavers, "take_over", most, **ids)
+            taken, left = [Taken(*row) for row in rows], most - len(rows)
+            if taken and not await run.count("took", **ids, fence=call, count=len(taken)):
+                raise StaleCallError
             if left <= 0 and not is_in_doubt:
                 await run.together("commit")
                 return taken
@@ -183,21 +185,20 @@ class PostgresLedger(Ledger):
         last, is_idle = _of_member(member, rows)
         return last != call and self.noted(is_idle)
 
-    async def _take_over(
-        self, run: Run, leavers: Rows, most: int, ids: dict[str, int]
-    ) -> list[Taken]:
-        """Take over what members hold who are gone."""
-        taken: list[Taken] = []
+    async def _handed_over(
+        self, run: Run, leavers: Rows, name: str, most: int, **values: int
+    ) -> list[tuple[Any, Any, Origin]]:
+        """Give a member what others hold who are gone. Return rows of a statement, and whence."""
+        given: list[tuple[Any, Any, Origin]] = []
         for gone, gave in leavers:
-            if (left := most - len(taken)) <= 0:
+            if (left := most - len(given)) <= 0:
                 break
-            found = await run.rows("take_over", **ids, gone=gone, most=left)
-            taken += _taken_of(found, Origin.HANDED_OVER if gave else Origin.ORPHAN)
-            if len(found) < left:
+            rows = await run.rows(name, **values, gone=gone, most=left)
+            origin = Origin.HANDED_OVER if gave else Origin.ORPHAN
+            given += [(first, second, origin) for first, second in rows]
+            if len(rows) < left:
                 await self.remove(run, gone)
-        if taken and not await run.count("took", **ids, fence=ids["call"], count=len(taken)):
-            raise StaleCallError
-        return taken
+        return given
 
     async def remove(self, run: Run, gone: int) -> None:
         """Remove a member who is gone, if nothing is left of what it held.
@@ -244,12 +245,9 @@ class PostgresLedger(Ledger):
         first = ("begin", "idle_limit", "alive", "reading", "gone")
         *_, me, rows, leavers = await run.together(*first, member=member, kind=int(Kind.READER))
         _of_member(member, me)
-        for gone, _ in leavers:
-            if (left := most - len(rows)) <= 0:
-                break
-            rows += (found := await run.rows("read_over", member=member, gone=gone, most=left))
-            if len(found) < left:
-                await self.remove(run, gone)
+        left = most - len(rows)
+        over = await self._handed_over(run, leavers, "read_over", left, member=member)
+        rows += [(ref, line) for ref, line, _ in over]
         if (left := most - len(rows)) > 0:
             rows += await run.rows("read", member=member, most=left)
         await run.together("commit")

@@ -12,19 +12,26 @@ from __future__ import annotations
 #   last:M     hash: the last call of take by member M and its reply
 COMMON = """
 local p = KEYS[1]
+local tasks = {key = p .. 'tasks', group = 'workers', kind = 0}
+local outcomes = {key = p .. 'outcomes', group = 'readers', kind = 1}
 local function now()
     local time = redis.call('TIME')
     return time[1] * 1000 + math.floor(time[2] / 1000)
 end
 local function alive(member) return redis.call('EXISTS', p .. 'lease:' .. member) == 1 end
-local function entries(found)
-    return (found and found[1] and found[1][2]) or {}
+local function lost(member) return {err = 'LEASE ' .. member} end
+local function length(stream) return redis.call('XLEN', stream.key) end
+local function pending(stream) return redis.call('XPENDING', stream.key, stream.group) end
+local function pending_for(stream, member, most)
+    return redis.call('XPENDING', stream.key, stream.group, '-', '+', most, member)
 end
-local function holder(stream, group, id)
-    local pending = redis.call('XPENDING', p .. stream, group, id, id, 1)
-    return pending[1] and pending[1][2]
+-- The entry of a ref in a stream, if it is pending for this member.
+local function held_by(member, stream, ref)
+    local form = stream == tasks and '^(%d.*)' or '^e(.*)'
+    local id = string.match(redis.call('HGET', p .. 'refs', ref) or '', form)
+    local held = id and redis.call('XPENDING', stream.key, stream.group, id, id, 1)[1]
+    return held and held[2] == member and id
 end
-local function pending(stream, group) return redis.call('XPENDING', p .. stream, group)[1] end
 local function gone(kind)
     local found = {}
     for _, id in ipairs(redis.call('HKEYS', p .. 'members:' .. kind)) do
@@ -33,8 +40,7 @@ local function gone(kind)
     return found
 end
 local function idle()
-    local all = redis.call('XLEN', p .. 'tasks')
-    return (all > pending('tasks', 'workers') or #gone(0) > 0) and 0 or 1
+    return (length(tasks) > pending(tasks)[1] or #gone(0) > 0) and 0 or 1
 end
 local function all_members()
     local found = {}
@@ -54,39 +60,48 @@ local function renew(member, lease, kind, held, report)
     redis.call('HSET', p .. 'members:' .. kind, member, report)
     redis.call('HSET', p .. 'held', member, held)
 end
-local function take_over(stream, group, from, to, most)
-    local ids = {}
-    for _, entry in ipairs(redis.call('XPENDING', p .. stream, group, '-', '+', most, from)) do
-        ids[#ids + 1] = entry[1]
-    end
-    if #ids == 0 then return {} end
-    return redis.call('XCLAIM', p .. stream, group, to, 0, unpack(ids))
-end
-local function remove(kind, stream, group, id)
-    -- Deleting a consumer loses what is pending for it.
-    if #redis.call('XPENDING', p .. stream, group, '-', '+', 1, id) > 0 then return end
-    redis.call('XGROUP', 'DELCONSUMER', p .. stream, group, id)
-    redis.call('HDEL', p .. 'members:' .. kind, id)
+local function remove(stream, id)
+    redis.call('XGROUP', 'DELCONSUMER', stream.key, stream.group, id)
+    redis.call('HDEL', p .. 'members:' .. stream.kind, id)
     redis.call('HDEL', p .. 'held', id)
     redis.call('SREM', p .. 'left', id)
     redis.call('DEL', p .. 'last:' .. id)
 end
-local function lost(member) return {err = 'LEASE ' .. member} end
+-- Entries for a member, each kept with its origin: of members who are gone, and then new ones.
+local function hand_out(stream, member, most, keep)
+    for _, id in ipairs(gone(stream.kind)) do
+        if most <= 0 then return end
+        local ids = {}
+        for _, entry in ipairs(pending_for(stream, id, most)) do ids[#ids + 1] = entry[1] end
+        if #ids > 0 then
+            local some = redis.call('XCLAIM', stream.key, stream.group, member, 0, unpack(ids))
+            local origin = redis.call('SISMEMBER', p .. 'left', id) == 1 and 1 or 2
+            for _, entry in ipairs(some) do keep(entry, origin) end
+        end
+        -- Deleting a consumer loses what is pending for it.
+        if #ids < most and #pending_for(stream, id, 1) == 0 then remove(stream, id) end
+        most = most - #ids
+    end
+    if most <= 0 then return end
+    local new = redis.call('XREADGROUP', 'GROUP', stream.group, member, 'COUNT', most, 'STREAMS',
+        stream.key, '>')
+    for _, entry in ipairs(new and new[1] and new[1][2] or {}) do keep(entry, 0) end
+end
 """
 
 SCRIPTS = {
     "open": """
-        for stream, group in pairs({tasks = 'workers', outcomes = 'readers'}) do
-            local made = redis.pcall('XGROUP', 'CREATE', p .. stream, group, '0', 'MKSTREAM')
+        for _, of in ipairs({tasks, outcomes}) do
+            local made = redis.pcall('XGROUP', 'CREATE', of.key, of.group, '0', 'MKSTREAM')
             if made.err and not string.find(made.err, 'BUSYGROUP') then return made end
         end
         return redis.status_reply('OK')""",
-    "exists": "return redis.call('EXISTS', p .. 'tasks')",
+    "exists": "return redis.call('EXISTS', tasks.key)",
     "add": """
         local new = 0
         for _, ref in ipairs(ARGV) do
             if redis.call('HSETNX', p .. 'refs', ref, '') == 1 then
-                local id = redis.call('XADD', p .. 'tasks', '*', 'r', ref)
+                local id = redis.call('XADD', tasks.key, '*', 'r', ref)
                 redis.call('HSET', p .. 'refs', ref, id)
                 new = new + 1
             end
@@ -122,8 +137,8 @@ SCRIPTS = {
     "free": """
         local left = {}
         for _, id in ipairs(gone(0)) do left[id] = true end
-        local all = redis.call('XPENDING', p .. 'tasks', 'workers')
-        local free = redis.call('XLEN', p .. 'tasks') - all[1]
+        local all = pending(tasks)
+        local free = length(tasks) - all[1]
         for _, of in ipairs(all[4] or {}) do
             if left[of[1]] then free = free + of[2] end
         end
@@ -136,24 +151,10 @@ SCRIPTS = {
         -- Late: it was given up, and others came after it.
         if last[1] and tonumber(last[1]) > tonumber(call) then return '[]' end
         local taken, time = {}, now()
-        local function keep(some, origin)
-            for _, entry in ipairs(some) do
-                local added = tonumber(string.match(entry[1], '^%d+'))
-                taken[#taken + 1] = {entry[2][2], (time - added) / 1000, origin}
-            end
-        end
-        for _, id in ipairs(gone(0)) do
-            local left = most - #taken
-            if left <= 0 then break end
-            local some = take_over('tasks', 'workers', id, member, left)
-            local origin = redis.call('SISMEMBER', p .. 'left', id) == 1 and 1 or 2
-            keep(some, origin)
-            if #some < left then remove(0, 'tasks', 'workers', id) end
-        end
-        if most > #taken then
-            keep(entries(redis.call('XREADGROUP', 'GROUP', 'workers', member, 'COUNT',
-                most - #taken, 'STREAMS', p .. 'tasks', '>')), 0)
-        end
+        hand_out(tasks, member, most, function(entry, origin)
+            local added = tonumber(string.match(entry[1], '^%d+'))
+            taken[#taken + 1] = {entry[2][2], (time - added) / 1000, origin}
+        end)
         local is_in_doubt = ARGV[4] == '1'
         if #taken == 0 and not is_in_doubt then return '[]' end
         local reply = #taken == 0 and '[]' or cjson.encode(taken)
@@ -164,18 +165,17 @@ SCRIPTS = {
         local found = {}
         local most = tonumber(ARGV[2])
         if most <= 0 then return found end
-        for _, entry in ipairs(redis.call('XPENDING', p .. 'tasks', 'workers', '-', '+', most,
-                ARGV[1])) do
-            found[#found + 1] = redis.call('XRANGE', p .. 'tasks', entry[1], entry[1])[1][2][2]
+        for _, entry in ipairs(pending_for(tasks, ARGV[1], most)) do
+            found[#found + 1] = redis.call('XRANGE', tasks.key, entry[1], entry[1])[1][2][2]
         end
         return found""",
     "give": """
         local member, giver = ARGV[1], redis.call('INCR', p .. 'ids')
         local given = 0
         for at = 2, #ARGV do
-            local id = redis.call('HGET', p .. 'refs', ARGV[at])
-            if id and string.find(id, '^%d') and holder('tasks', 'workers', id) == member then
-                redis.call('XCLAIM', p .. 'tasks', 'workers', giver, 0, id, 'JUSTID')
+            local id = held_by(member, tasks, ARGV[at])
+            if id then
+                redis.call('XCLAIM', tasks.key, tasks.group, giver, 0, id, 'JUSTID')
                 given = given + 1
             end
         end
@@ -190,11 +190,11 @@ SCRIPTS = {
         if not alive(member) then return lost(member) end
         for at = 2, #ARGV, 2 do
             local ref = ARGV[at]
-            local id = redis.call('HGET', p .. 'refs', ref)
-            if id and string.find(id, '^%d') and holder('tasks', 'workers', id) == member then
-                redis.call('XACK', p .. 'tasks', 'workers', id)
-                redis.call('XDEL', p .. 'tasks', id)
-                local made = redis.call('XADD', p .. 'outcomes', '*', 'r', ref, 'o', ARGV[at + 1])
+            local id = held_by(member, tasks, ref)
+            if id then
+                redis.call('XACK', tasks.key, tasks.group, id)
+                redis.call('XDEL', tasks.key, id)
+                local made = redis.call('XADD', outcomes.key, '*', 'r', ref, 'o', ARGV[at + 1])
                 redis.call('HSET', p .. 'refs', ref, 'e' .. made)
                 count = count + 1
             end
@@ -205,46 +205,27 @@ SCRIPTS = {
         local member, most, found = ARGV[1], tonumber(ARGV[2]), {}
         if not alive(member) then return lost(member) end
         for at = 3, #ARGV do
-            local id = redis.call('HGET', p .. 'refs', ARGV[at])
-            id = id and string.match(id, '^e(.*)')
-            if id and holder('outcomes', 'readers', id) == member then
-                redis.call('XACK', p .. 'outcomes', 'readers', id)
-                redis.call('XDEL', p .. 'outcomes', id)
+            local id = held_by(member, outcomes, ARGV[at])
+            if id then
+                redis.call('XACK', outcomes.key, outcomes.group, id)
+                redis.call('XDEL', outcomes.key, id)
                 redis.call('HSET', p .. 'refs', ARGV[at], 'd')
                 redis.call('XADD', p .. 'done', '*', 'r', ARGV[at])
             end
         end
-        local function keep(some)
-            for _, entry in ipairs(some) do
-                found[#found + 1] = {entry[2][2], entry[2][4]}
-            end
+        local function keep(entry) found[#found + 1] = {entry[2][2], entry[2][4]} end
+        for _, entry in ipairs(pending_for(outcomes, member, 100000)) do
+            keep(redis.call('XRANGE', outcomes.key, entry[1], entry[1])[1])
         end
-        local ids = redis.call('XPENDING', p .. 'outcomes', 'readers', '-', '+', 100000, member)
-        for _, entry in ipairs(ids) do
-            keep(redis.call('XRANGE', p .. 'outcomes', entry[1], entry[1]))
-        end
-        for _, id in ipairs(gone(1)) do
-            local left = most - #found
-            if left <= 0 then break end
-            local some = take_over('outcomes', 'readers', id, member, left)
-            keep(some)
-            if #some < left then remove(1, 'outcomes', 'readers', id) end
-        end
-        if most > #found then
-            keep(entries(redis.call('XREADGROUP', 'GROUP', 'readers', member, 'COUNT',
-                most - #found, 'STREAMS', p .. 'outcomes', '>')))
-        end
+        hand_out(outcomes, member, most - #found, keep)
         return found""",
     "counts": """
-        local first = redis.call('XRANGE', p .. 'tasks', '-', '+', 'COUNT', 1)[1]
-        local oldest = false
-        if first then oldest = now() - string.match(first[1], '^%d+') end
-        local held, reading = pending('tasks', 'workers'), pending('outcomes', 'readers')
-        return {redis.call('XLEN', p .. 'tasks') - held, held,
-            redis.call('XLEN', p .. 'outcomes') - reading, reading,
-            redis.call('XLEN', p .. 'done'), oldest, all_members()}""",
-    "finished": """
-        return redis.call('XLEN', p .. 'tasks') + redis.call('XLEN', p .. 'outcomes')""",
+        local first = redis.call('XRANGE', tasks.key, '-', '+', 'COUNT', 1)[1]
+        local oldest = first and now() - string.match(first[1], '^%d+')
+        local held, reading = pending(tasks)[1], pending(outcomes)[1]
+        return {length(tasks) - held, held, length(outcomes) - reading, reading,
+            redis.call('XLEN', p .. 'done'), oldest or false, all_members()}""",
+    "finished": "return length(tasks) + length(outcomes)",
     "forget": """
         local last = now() - ARGV[1]
         if last < 0 then return 0 end

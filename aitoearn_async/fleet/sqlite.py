@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
@@ -106,22 +107,11 @@ class SqliteLedger(Ledger):
                 return [Taken(ref, age, Origin.HANDED_OVER) for ref, age in rows]
             (free,) = run("free", most=MOST_COUNTED).fetchone()
             most = allow(members_of(run("members")), free)
-            taken: list[Taken] = []
             ids = {"member": member, "call": call}
-            for gone, gave in run("gone", kind=int(Kind.WORKER)).fetchall():
-                if (left := most - len(taken)) <= 0:
-                    break
-                rows = run("take_over", **ids, gone=gone, most=left).fetchall()
-                origin = Origin.HANDED_OVER if gave else Origin.ORPHAN
-                taken += [Taken(ref, age, origin) for ref, age in rows]
-                if len(rows) < left:
-                    run("remove", member=gone)
-            if (left := most - len(taken)) > 0:
-                rows = run("take", **ids, most=left).fetchall()
-                taken += [Taken(ref, age, Origin.NEW) for ref, age in rows]
-            if taken:
-                run("took", **ids, count=len(taken))
-            return taken
+            rows = _handed_out(run, Kind.WORKER, ("take_over", "take"), most, **ids)
+            if rows:
+                run("took", **ids, count=len(rows))
+            return [Taken(*row) for row in rows]
 
         if self.noted(await self._file.look(is_idle)):
             return []
@@ -167,16 +157,9 @@ class SqliteLedger(Ledger):
             if done:
                 run("finish", member=member, refs=msgspec.json.encode(done).decode())
             rows: list[tuple[str, bytes]] = run("reading", member=member).fetchall()
-            for gone, _ in run("gone", kind=int(Kind.READER)).fetchall():
-                if (left := most - len(rows)) <= 0:
-                    break
-                more = run("read_over", member=member, gone=gone, most=left).fetchall()
-                rows += more
-                if len(more) < left:
-                    run("remove", member=gone)
-            if (left := most - len(rows)) > 0:
-                rows += run("read", member=member, most=left).fetchall()
-            return rows
+            statements, left = ("read_over", "read"), most - len(rows)
+            more = _handed_out(run, Kind.READER, statements, left, member=member)
+            return rows + [(ref, line) for ref, line, _ in more]
 
         if not done and await self._file.look(is_idle):
             return []
@@ -209,3 +192,30 @@ def _has_something(run: Run, kind: Kind, statement: str) -> bool:
     if run("gone", kind=int(kind)).fetchone() is not None:
         return True
     return bool(run(statement).fetchone()[0])
+
+
+def _handed_out(
+    run: Run, kind: Kind, statements: tuple[str, str], most: int, **values: int
+) -> list[tuple[Any, Any, Origin]]:
+    """Give a member what others hold who are gone, and then what is new. Return rows, and whence.
+
+    Args:
+        run: Runs a statement.
+        kind: The kind of the members.
+        statements: The one that gives what another holds, and the one that gives what is new.
+        most: The number of rows at most.
+        values: The values of both.
+    """
+    over, new = statements
+    given: list[tuple[Any, Any, Origin]] = []
+    for gone, gave in run("gone", kind=int(kind)).fetchall():
+        if (left := most - len(given)) <= 0:
+            break
+        rows = run(over, **values, gone=gone, most=left).fetchall()
+        origin = Origin.HANDED_OVER if gave else Origin.ORPHAN
+        given += [(*row, origin) for row in rows]
+        if len(rows) < left:
+            run("remove", member=gone)
+    if (left := most - len(given)) > 0:
+        given += [(*row, Origin.NEW) for row in run(new, **values, most=left).fetchall()]
+    return given
