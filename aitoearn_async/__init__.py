@@ -25,7 +25,8 @@ if TYPE_CHECKING:
     from ._polling.waiter import Waiter
     from ._resilience.breaker import BreakerState
     from .contract.catalog import EditModel, ImageModel, Model, VideoDefaults, VideoModel
-    from .contract.endpoints import CHINA, INTERNATIONAL
+    from .contract.endpoints import CHINA, INTERNATIONAL, AnyTask
+    from .contract.image_tasks import Image, ImageTask
     from .contract.requests import (
         EditImage,
         GenerateImage,
@@ -34,20 +35,8 @@ if TYPE_CHECKING:
         TaskRequest,
     )
     from .contract.status import TaskState
-    from .contract.tasks import (
-        AnyRef,
-        AnyTask,
-        Image,
-        ImageRef,
-        ImageTask,
-        Task,
-        TaskRef,
-        VideoError,
-        VideoInput,
-        VideoRef,
-        VideoTask,
-        parse_ref,
-    )
+    from .contract.tasks import AnyRef, ImageRef, Task, TaskRef, VideoRef, parse_ref
+    from .contract.video_tasks import VideoError, VideoInput, VideoTask
     from .errors import (
         AiToEarnError,
         ApiError,
@@ -152,14 +141,12 @@ _HOMES = {
     "_polling.waiter": "Waiter",
     "_resilience.breaker": "BreakerState",
     "contract.catalog": "EditModel ImageModel Model VideoDefaults VideoModel",
-    "contract.endpoints": "CHINA INTERNATIONAL",
+    "contract.endpoints": "AnyTask CHINA INTERNATIONAL",
+    "contract.image_tasks": "Image ImageTask",
     "contract.requests": "EditImage GenerateImage GenerateVideo MediaSource TaskRequest",
     "contract.status": "TaskState",
-    "contract.tasks": (
-        "AnyRef AnyTask Image ImageRef ImageTask "
-        "Task TaskRef VideoError VideoInput VideoRef "
-        "VideoTask parse_ref"
-    ),
+    "contract.tasks": "AnyRef ImageRef Task TaskRef VideoRef parse_ref",
+    "contract.video_tasks": "VideoError VideoInput VideoTask",
     "errors": (
         "AiToEarnError ApiError AuthenticationError ClientClosedError ConnectionFailedError "
         "ContractError DownloadError InvalidRequestError MediaAddressError NotAskedError "

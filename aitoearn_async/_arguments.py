@@ -16,10 +16,10 @@ from typing import Any, Literal, TypeAlias, TypeVar, TypeVarTuple
 
 from ._polling.cadence.schedule import WaitStrategy
 from ._polling.wait.settings import WaitLimits
-from .contract.endpoints import MOST_ROWS
+from .contract.endpoints import MOST_ROWS, AnyTask
 from .contract.requests import shown
 from .contract.status import TaskState
-from .contract.tasks import AnyTask, Task
+from .contract.tasks import Task
 from .contract.validators import media
 
 T = TypeVar("T", bound=Task)

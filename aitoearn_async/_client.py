@@ -37,10 +37,10 @@ from ._polling.waiter import Waiter
 from ._runtime.lifetime import Lifetime
 from ._waits import Waits, naming
 from .contract.catalog import EditModel, ImageModel, VideoModel
-from .contract.endpoints import EDIT_MODELS, IMAGE_MODELS, VIDEO_MODELS, ref_of
+from .contract.endpoints import EDIT_MODELS, IMAGE_MODELS, VIDEO_MODELS, AnyTask, ref_of
 from .contract.requests import TaskRequest
 from .contract.status import TaskState
-from .contract.tasks import AnyRef, AnyTask, Task, TaskRef
+from .contract.tasks import AnyRef, Task, TaskRef
 
 if TYPE_CHECKING:
     from ssl import SSLContext

@@ -44,11 +44,15 @@ from aitoearn_async.emulator import Emulator, Fault, pictures
 from tests.support.raw_server import Line, RawServer, envelope, good, http, say
 from tests.uploads.stores import Server, length_of
 
-# In contract/tasks.py: a ref and a Struct. The unions AnyRef and AnyTask would have them too.
+# In contract/tasks.py: a ref. The union AnyRef would have it too.
 
 
 class AudioRef(TaskRef["AudioTask"], frozen=True, tag="audio"):
     """A sound, by its id."""
+
+
+# In a file beside contract/video_tasks.py: its Struct, which the union AnyTask in
+# contract/endpoints.py would have too, and its fields, as the rows of the table read them.
 
 
 class AudioTask(Task, frozen=True, kw_only=True, rename="camel"):
@@ -76,9 +80,6 @@ class AudioTask(Task, frozen=True, kw_only=True, rename="camel"):
     @property
     def failure(self) -> str | None:
         return self.reason
-
-
-# In a file beside contract/video_tasks.py: its fields, as the rows of the table read them.
 
 
 def results_of(task: AudioTask) -> list[Result]:

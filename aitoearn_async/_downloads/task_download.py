@@ -17,10 +17,9 @@ import msgspec
 
 from .._runtime.lifetime import Lifetime
 from .._runtime.threads import Threads
-from ..contract.endpoints import endpoint_of
+from ..contract.endpoints import AnyTask, endpoint_of
 from ..contract.outputs import Result
 from ..contract.status import TaskState
-from ..contract.tasks import AnyTask
 from ..errors import AiToEarnError, ClientClosedError, DownloadError, MediaAddressError
 from .filenames import FileName, file_name
 from .media_client import MediaClient

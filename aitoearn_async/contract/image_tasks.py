@@ -1,16 +1,93 @@
-"""The facts about an image task that are found in other fields than those of other kinds."""
+"""An image task, and the facts about it that are in other fields than those of other kinds."""
 
 from __future__ import annotations
 
 from typing import Any, cast
 
 import msgspec
+from msgspec import Struct, field
 
 from .data_uris import is_data_uri
 from .drafts import Draft, address_in
-from .outputs import Result, result_at
+from .outputs import Result, addresses, result_at
 from .task_times import TaskTimes, seconds_of
-from .tasks import Image, ImageTask
+from .tasks import ImageRef, Moment, Task
+
+
+class Image(Struct, frozen=True, kw_only=True):
+    """One generated image (`images[]`). It stands at a URL or is carried along as base64."""
+
+    url: str | None = None
+    """Absolute address. Can be empty or missing, also on success."""
+    b64_json: str | None = None
+    """The file itself in base64, where a service answers a submit for `b64_json` so. The
+    vendor's server of June 2026 never does: it stores the file, and `url` is its address."""
+    revised_prompt: str | None = None
+    """The prompt the model really worked from."""
+
+
+class ImageTask(Task, frozen=True, kw_only=True, rename="camel"):
+    """An image task (`TaskStatusResponseVo`)."""
+
+    log_id: str
+    """The task's id (`logId`)."""
+    started_at: Moment | None = None
+    """The moment when the work began."""
+    duration_ms: float | None = field(name="duration", default=None)
+    """The time that the work took, in milliseconds. Only on tasks that have ended."""
+    points: float | None = None
+    """Credits spent."""
+    request: dict[str, Any] | None = None
+    """The submitted body, echoed. Source images come back with it, so it can be megabytes."""
+    response: dict[str, Any] | None = None
+    """The provider's answer, free-form."""
+    images: list[Image] | None = None
+    """The images that were made. Can be missing on success."""
+    error_message: str | None = None
+    """Why the task failed, if the service says."""
+    created_at: Moment | None = None
+    """The moment when the task was submitted."""
+    updated_at: Moment | None = None
+    """The moment when the service last touched the task."""
+
+    @property
+    def ref(self) -> ImageRef:
+        """This task's name."""
+        return ImageRef(self.log_id)
+
+    @property
+    def id(self) -> str:
+        """The task's id: `log_id`, by the name it has in a video task."""
+        return self.log_id
+
+    @property
+    def model(self) -> str | None:
+        """The model that does the work, where the service repeats the request."""
+        return _text_in(self.request, "model")
+
+    @property
+    def prompt(self) -> str | None:
+        """The prompt, where the service repeats the request."""
+        return _text_in(self.request, "prompt")
+
+    @property
+    def urls(self) -> list[str]:
+        """The addresses of the images, in their order.
+
+        Empty before the end. An image that came along as base64 has none; `Client.download`
+        saves it all the same. The addresses expire.
+        """
+        return [url for image in self.images or () for url in addresses(image.url)]
+
+    @property
+    def failure(self) -> str | None:
+        """The service's reason for a failed task, whichever field it stands in."""
+        return self.error_message
+
+
+def _text_in(body: dict[str, Any] | None, name: str) -> str | None:
+    value = (body or {}).get(name)
+    return value if isinstance(value, str) else None
 
 
 def results_of(task: ImageTask) -> list[Result]:

@@ -39,6 +39,11 @@ def result_at(kind: str, number: int | None, address: str | None) -> Result:
     return Result(kind, number, None, data, is_base64)
 
 
+def addresses(url: str | None) -> list[str]:
+    """Return an address in a list; nothing for what is a file itself (`data:`), or not there."""
+    return [url] if url and not is_data_uri(url) else []
+
+
 def _is_base64_of_media(text: str) -> bool:
     """Return whether what should be an address is the file without anything around it."""
     begin = _BASE64.match(text)

@@ -1,10 +1,10 @@
-"""One task: its name, and what the service says of it.
+"""One task: its name, and what the service says of every kind.
 
 A ref names a task: its kind and its id. It is plain data: it goes through queues, JSON and
-pickles. A ref knows the Struct that a poll answers with, and a task knows its ref, so both are
-here. Attributes of tasks are the service's fields in snake_case. Everything the real server has
-been seen to leave out or to send as null is optional, whatever the published contract requires.
-Unknown fields are ignored. Nothing here decodes; see `envelope`.
+pickles. A ref knows the Struct that a poll answers with; each kind has its own in a file beside
+this one. Attributes of tasks are the service's fields in snake_case. Everything the real server
+has been seen to leave out or to send as null is optional, whatever the published contract
+requires. Unknown fields are ignored. Nothing here decodes; see `envelope`.
 """
 
 from __future__ import annotations
@@ -15,9 +15,13 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Annotated, Any, Generic, TypeVar, cast, get_args
 
 import msgspec
-from msgspec import Meta, Struct, field
+from msgspec import Meta, Struct
 
 from .status import TaskState, state_of
+
+if TYPE_CHECKING:
+    from .image_tasks import ImageTask  # noqa: F401 - the parameter of a ref, as text
+    from .video_tasks import VideoTask  # noqa: F401 - the parameter of a ref, as text
 
 T_co = TypeVar("T_co", covariant=True)
 
@@ -188,168 +192,3 @@ class Task(Struct, frozen=True, kw_only=True, rename="camel"):
         Moments are text (RFC 3339), and fields that the service left out are None.
         """
         return cast("dict[str, Any]", msgspec.to_builtins(self))
-
-
-class Image(Struct, frozen=True, kw_only=True):
-    """One generated image (`images[]`). It stands at a URL or is carried along as base64."""
-
-    url: str | None = None
-    """Absolute address. Can be empty or missing, also on success."""
-    b64_json: str | None = None
-    """The file itself in base64, where a service answers a submit for `b64_json` so. The
-    vendor's server of June 2026 never does: it stores the file, and `url` is its address."""
-    revised_prompt: str | None = None
-    """The prompt the model really worked from."""
-
-
-class ImageTask(Task, frozen=True, kw_only=True, rename="camel"):
-    """An image task (`TaskStatusResponseVo`)."""
-
-    log_id: str
-    """The task's id (`logId`)."""
-    started_at: Moment | None = None
-    """The moment when the work began."""
-    duration_ms: float | None = field(name="duration", default=None)
-    """The time that the work took, in milliseconds. Only on tasks that have ended."""
-    points: float | None = None
-    """Credits spent."""
-    request: dict[str, Any] | None = None
-    """The submitted body, echoed. Source images come back with it, so it can be megabytes."""
-    response: dict[str, Any] | None = None
-    """The provider's answer, free-form."""
-    images: list[Image] | None = None
-    """The images that were made. Can be missing on success."""
-    error_message: str | None = None
-    """Why the task failed, if the service says."""
-    created_at: Moment | None = None
-    """The moment when the task was submitted."""
-    updated_at: Moment | None = None
-    """The moment when the service last touched the task."""
-
-    @property
-    def ref(self) -> ImageRef:
-        """This task's name."""
-        return ImageRef(self.log_id)
-
-    @property
-    def id(self) -> str:
-        """The task's id: `log_id`, by the name it has in a video task."""
-        return self.log_id
-
-    @property
-    def model(self) -> str | None:
-        """The model that does the work, where the service repeats the request."""
-        return _text_in(self.request, "model")
-
-    @property
-    def prompt(self) -> str | None:
-        """The prompt, where the service repeats the request."""
-        return _text_in(self.request, "prompt")
-
-    @property
-    def urls(self) -> list[str]:
-        """The addresses of the images, in their order.
-
-        Empty before the end. An image that came along as base64 has none; `Client.download`
-        saves it all the same. The addresses expire.
-        """
-        return [url for image in self.images or () for url in _addresses(image.url)]
-
-    @property
-    def failure(self) -> str | None:
-        """The service's reason for a failed task, whichever field it stands in."""
-        return self.error_message
-
-
-class VideoInput(Struct, frozen=True, kw_only=True, rename="camel"):
-    """The request of a video task (`input`)."""
-
-    prompt: str | None = None
-    """The prompt."""
-    group_id: str | None = None
-    """The media group the result is to be stored in."""
-    image: str | list[str] | None = None
-    """Source image, or images: URLs."""
-    images: list[str] | None = None
-    """Reference images: URLs."""
-    audios: list[str] | None = None
-    """Reference audio: URLs."""
-    duration: float | None = None
-    """Length asked for, in seconds."""
-    aspect_ratio: str | None = None
-    """Such as `16:9`."""
-    resolution: str | None = None
-    """Such as `720p`."""
-    video_url: str | None = None
-    """First reference video: URL."""
-    videos: list[str] | None = None
-    """Reference videos: URLs."""
-    watermark: bool | None = None
-    """A watermark was asked for. Sent, though the published contract lacks it."""
-
-
-class VideoError(Struct, frozen=True, kw_only=True):
-    """Why a video task failed (`error`)."""
-
-    message: str | None = None
-    """The reason. Can be empty."""
-
-
-class VideoTask(Task, frozen=True, kw_only=True, rename="camel"):
-    """A video task (`VideoTaskStatusResponseVo`)."""
-
-    id: str  # pyright: ignore[reportIncompatibleMethodOverride]
-    """The task's id."""
-    model: str | None = None  # pyright: ignore[reportIncompatibleMethodOverride]
-    """The model that does the work."""
-    input: VideoInput | None = None
-    """The request."""
-    video_url: str | None = None
-    """The address of the video. Can be missing on success."""
-    cover_url: str | None = None
-    """The address of its cover picture."""
-    media_id: str | None = None
-    """The id under which the service stored it."""
-    group_id: str | None = None
-    """The media group it was stored in."""
-    error: VideoError | None = None
-    """Why the task failed. May also be there on success."""
-    submitted_at: Moment | None = None
-    """The moment when the task was submitted."""
-    started_at: Moment | None = None
-    """The moment when the work began."""
-    finished_at: Moment | None = None
-    """The moment when it ended. Can be missing on success, and lie before `started_at`."""
-
-    @property
-    def ref(self) -> VideoRef:
-        """This task's name."""
-        return VideoRef(self.id)
-
-    @property
-    def prompt(self) -> str | None:
-        """The prompt, where the service repeats it (`input.prompt`)."""
-        return self.input.prompt if self.input else None
-
-    @property
-    def urls(self) -> list[str]:
-        """The address of the video, in a list as of images; empty before the end."""
-        return _addresses(self.video_url)
-
-    @property
-    def failure(self) -> str | None:
-        """The service's reason for a failed task, whichever field it stands in."""
-        return self.error.message if self.error else None
-
-
-def _addresses(url: str | None) -> list[str]:
-    """Return an address in a list; nothing for what is a file itself (`data:`), or not there."""
-    return [url] if url and url[:5].lower() != "data:" else []
-
-
-def _text_in(body: dict[str, Any] | None, name: str) -> str | None:
-    value = (body or {}).get(name)
-    return value if isinstance(value, str) else None
-
-
-AnyTask = ImageTask | VideoTask

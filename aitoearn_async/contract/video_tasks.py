@@ -1,13 +1,96 @@
-"""The facts about a video task that are found in other fields than those of other kinds."""
+"""A video task, and the facts about it that are in other fields than those of other kinds."""
 
 from __future__ import annotations
 
 from typing import Any
 
+from msgspec import Struct
+
 from .drafts import Draft, address_in
-from .outputs import Result, result_at
+from .outputs import Result, addresses, result_at
 from .task_times import TaskTimes, seconds_of
-from .tasks import VideoError, VideoTask
+from .tasks import Moment, Task, VideoRef
+
+
+class VideoInput(Struct, frozen=True, kw_only=True, rename="camel"):
+    """The request of a video task (`input`)."""
+
+    prompt: str | None = None
+    """The prompt."""
+    group_id: str | None = None
+    """The media group the result is to be stored in."""
+    image: str | list[str] | None = None
+    """Source image, or images: URLs."""
+    images: list[str] | None = None
+    """Reference images: URLs."""
+    audios: list[str] | None = None
+    """Reference audio: URLs."""
+    duration: float | None = None
+    """Length asked for, in seconds."""
+    aspect_ratio: str | None = None
+    """Such as `16:9`."""
+    resolution: str | None = None
+    """Such as `720p`."""
+    video_url: str | None = None
+    """First reference video: URL."""
+    videos: list[str] | None = None
+    """Reference videos: URLs."""
+    watermark: bool | None = None
+    """A watermark was asked for. Sent, though the published contract lacks it."""
+
+
+class VideoError(Struct, frozen=True, kw_only=True):
+    """Why a video task failed (`error`)."""
+
+    message: str | None = None
+    """The reason. Can be empty."""
+
+
+class VideoTask(Task, frozen=True, kw_only=True, rename="camel"):
+    """A video task (`VideoTaskStatusResponseVo`)."""
+
+    id: str  # pyright: ignore[reportIncompatibleMethodOverride]
+    """The task's id."""
+    model: str | None = None  # pyright: ignore[reportIncompatibleMethodOverride]
+    """The model that does the work."""
+    input: VideoInput | None = None
+    """The request."""
+    video_url: str | None = None
+    """The address of the video. Can be missing on success."""
+    cover_url: str | None = None
+    """The address of its cover picture."""
+    media_id: str | None = None
+    """The id under which the service stored it."""
+    group_id: str | None = None
+    """The media group it was stored in."""
+    error: VideoError | None = None
+    """Why the task failed. May also be there on success."""
+    submitted_at: Moment | None = None
+    """The moment when the task was submitted."""
+    started_at: Moment | None = None
+    """The moment when the work began."""
+    finished_at: Moment | None = None
+    """The moment when it ended. Can be missing on success, and lie before `started_at`."""
+
+    @property
+    def ref(self) -> VideoRef:
+        """This task's name."""
+        return VideoRef(self.id)
+
+    @property
+    def prompt(self) -> str | None:
+        """The prompt, where the service repeats it (`input.prompt`)."""
+        return self.input.prompt if self.input else None
+
+    @property
+    def urls(self) -> list[str]:
+        """The address of the video, in a list as of images; empty before the end."""
+        return addresses(self.video_url)
+
+    @property
+    def failure(self) -> str | None:
+        """The service's reason for a failed task, whichever field it stands in."""
+        return self.error.message if self.error else None
 
 
 def results_of(task: VideoTask) -> list[Result]:

@@ -11,8 +11,9 @@ from typing import Any, Literal
 
 import msgspec
 
+from ..contract.endpoints import AnyTask
 from ..contract.requests import TaskRequest
-from ..contract.tasks import AnyRef, AnyTask
+from ..contract.tasks import AnyRef
 
 OperationOutcome = Literal[
     "succeeded",

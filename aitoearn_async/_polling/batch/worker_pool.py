@@ -14,7 +14,8 @@ from typing import Any, Generic, TypeVar, cast
 
 from ..._runtime.clock import NextTimer
 from ..._runtime.lifetime import Lifetime
-from ...contract.tasks import AnyTask, Task, TaskRef
+from ...contract.endpoints import AnyTask
+from ...contract.tasks import Task, TaskRef
 from ...errors import (
     AiToEarnError,
     AuthenticationError,

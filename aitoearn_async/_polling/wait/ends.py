@@ -11,7 +11,8 @@ import math
 from typing import Any, cast
 
 from ..._verdict import HOSTS_OWN
-from ...contract.tasks import AnyRef, AnyTask
+from ...contract.endpoints import AnyTask
+from ...contract.tasks import AnyRef
 from ...errors import (
     AiToEarnError,
     ConnectionFailedError,
