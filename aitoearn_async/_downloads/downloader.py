@@ -43,11 +43,8 @@ class Downloader:
         service_time: ServiceTime,
     ) -> None:
         self.watch: Watch | None = None
-        self._lifetime = lifetime
-        self._threads = Threads(AT_A_TIME)
-        places = asyncio.Semaphore(AT_A_TIME)
-        self._shared = Shared(lifetime, places, self._threads, client, refresh, service_time)
-        self._saving = 0
+        places, threads = asyncio.Semaphore(AT_A_TIME), Threads(AT_A_TIME)
+        self._shared = Shared(lifetime, places, threads, client, refresh, service_time)
 
     def save(
         self,
@@ -75,14 +72,12 @@ class Downloader:
         return work if self.watch is None else self.watch(task, work)
 
     async def _save(self, task: AnyTask, options: DownloadOptions) -> list[Path]:
-        self._saving += 1
         try:
             paths = await TaskDownload(task, options, self._shared).run()
             return [options.to.given / path.name for path in paths]
         finally:
-            self._saving -= 1
-            if not self._saving and self._lifetime.closed:
-                self._threads.leave()
+            if self._shared.lifetime.closed:
+                self.close()
 
     def destination(self, path: Path) -> Destination:
         """Return where a path leads at this moment; until the files come, the process may move."""
@@ -110,6 +105,5 @@ class Downloader:
         self._shared = self._shared._replace(places=asyncio.Semaphore(AT_A_TIME))
 
     def close(self) -> None:
-        """Let the threads go. Downloads have been told to end."""
-        if not self._saving:
-            self._threads.leave()
+        """Let the threads go. Downloads have been told to end: what they clean up has new ones."""
+        self._shared.threads.leave()
