@@ -201,32 +201,39 @@ class Transfer:
 
     async def _pour(self, body: MediaStream, part: PartFile, *, is_resumed: bool) -> None:
         """Write what comes to the disk, a block at a time."""
-        broken: TransferError | None = None
-        block, more, size, uncounted = bytearray(), True, body.offset, 0
-        is_known = size > 0
-        write = part.append if is_known else partial(part.restart, body.metadata)
+        size = body.offset
         self._report(size, body)
+        if size:
+            block, write = bytearray(), part.append
+        else:
+            block = await self._head(body, is_resumed=is_resumed)
+            write = partial(part.restart, body.metadata)
+        broken: TransferError | None = None
+        more = True
         while more:
             try:
-                more = bool(chunk := await body.read())
-                block += chunk
-                uncounted += len(chunk)
+                chunk = await body.read()
             except TransferError as error:
-                # The bytes that came are worth keeping, if they are enough to tell their type.
-                broken, more = error, False
-            if not is_known and (len(block) >= HEAD_BYTES or not (more or broken)):
-                self._check_head(bytes(block[:HEAD_BYTES]), body.host, is_resumed=is_resumed)
-                is_known = True
-            if is_known:  # what is not the file is no progress
-                self._timer.advance(uncounted)
-                uncounted = 0
-            if is_known and (len(block) >= _BLOCK or (block and not more)):
+                broken, chunk = error, b""  # what came is worth keeping
+            self._timer.advance(len(chunk))
+            block += chunk
+            more = bool(chunk)
+            if len(block) >= _BLOCK or (block and not more):
                 self._check_size(size := size + len(block))
                 await self._disk(write, block)
                 block, write = bytearray(), part.append
                 self._report(size, body)
         if broken is not None:
             raise broken
+
+    async def _head(self, body: MediaStream, *, is_resumed: bool) -> bytearray:
+        """Read the first bytes, and look at them. What is not the file is no progress."""
+        head = bytearray()
+        while len(head) < HEAD_BYTES and (chunk := await body.read()):
+            head += chunk
+        self._check_head(bytes(head[:HEAD_BYTES]), body.host, is_resumed=is_resumed)
+        self._timer.advance(len(head))
+        return head
 
     def _report(self, size: int, body: MediaStream) -> None:
         self.reached = max(self.reached, size)
