@@ -30,11 +30,11 @@ from .._resilience.limiter import RequestLimiter
 from .._resilience.monitor import ServiceMonitor
 from .._resilience.scopes import Admission
 from .._runtime.lifetime import Lifetime, Timeout
-from .._verdict import NO_TURN
 from .._version import __version__
-from ..errors import NotAskedError, RequestTimeoutError, TransportError
+from ..errors import TransportError
 from .credentials import Credentials
 from .exchange_errors import NEARLY_ALL, ExchangeErrors
+from .gate import Gate
 from .request import OutgoingRequest, RequestHeaders
 from .response import Response
 from .sessions import Sessions
@@ -117,6 +117,7 @@ class Http:
         self._now = lifetime.time
         self.limiter = limiter
         self.monitor = monitor
+        self._gate = Gate(monitor, limiter, credentials, lifetime)
         leaves_proxy = is_ours and "proxy" not in self._options and is_for_proxy(base_url)
         self._errors = ExchangeErrors(
             self.sessions,
@@ -142,23 +143,16 @@ class Http:
         Raises:
             ClientClosedError: The client is closed, or was meanwhile.
         """
-        lifetime, body, is_final = self._lifetime, request.body, request.is_final
+        lifetime, body = self._lifetime, request.body
         if lifetime.closed or lifetime.loop is not asyncio.get_running_loop():
             lifetime.enter()  # before another thread counts anything
         time = self.request_timeout if body is None else self.time_for(body.size or 0)
-        # A request that spends credits is no probe: it had better not get lost.
-        admission: Admission | TransportError
-        admission = self.monitor.admit(request.route, probe=body is None, is_final=is_final)
-        if isinstance(admission, Admission) and not self.limiter.try_acquire(
-            admission.route.pace, is_final=is_final
-        ):
-            admission = await self._wait_for_turn(admission, request, deadline)
-        if self.credentials.awaited and isinstance(admission, Admission):
-            admission = await self._wait_for_key(admission, request, deadline)
+        admission = self._gate.enter(request, deadline)
         if not isinstance(admission, Admission):
-            # Nothing was awaited, perhaps: others have their turn before the next one is held.
-            await asyncio.sleep(0)
-            return admission
+            found = await admission
+            if not isinstance(found, Admission):
+                return found
+            admission = found
         sent, key = self._now(), self.credentials.number
         if body is not None:
             body.sent = lifetime.moment()
@@ -177,67 +171,9 @@ class Http:
                 request.log(result, self._now() - sent)
             if not isinstance(result, Response):
                 had_little_time = self._now() - sent < NEARLY_ALL * time
-                self._note_failure(admission, request.subject, result, had_little_time)
+                self._gate.note_failure(admission, request, result, had_little_time=had_little_time)
         assert result is not None
         return result
-
-    async def _wait_for_turn(
-        self, admission: Admission, request: OutgoingRequest, deadline: float
-    ) -> Admission | TransportError:
-        """Wait to be let in. Return what `ServiceMonitor.admit` returned last."""
-        try:
-            with Timeout(self._lifetime, deadline):
-                await self.limiter.acquire(admission.route.pace, is_final=request.is_final)
-        except BaseException as exc:
-            self.monitor.record_ignored(admission)
-            if not isinstance(exc, TimeoutError):
-                raise
-            text = f"still waiting for its turn ({self.limiter})"
-            return RequestTimeoutError(text, request.request_id, label=NO_TURN)
-        if self.monitor.is_current(admission):
-            return admission
-        self.monitor.record_ignored(admission)
-        again = self.monitor.admit(
-            request.route, probe=request.body is None, is_final=request.is_final
-        )
-        if isinstance(again, NotAskedError):
-            self.limiter.release_unsent()
-        return again
-
-    async def _wait_for_key(
-        self, admission: Admission, request: OutgoingRequest, deadline: float
-    ) -> Admission | TransportError:
-        """Wait for the first key, or for the next one, in the place that a request has."""
-        try:
-            late = await self.credentials.ready(deadline)
-        except BaseException:
-            self._go_unasked(admission)
-            raise
-        if late is None:
-            return admission
-        self._go_unasked(admission)
-        return RequestTimeoutError(f"not sent: {late}", request.request_id, label="no key")
-
-    def _go_unasked(self, admission: Admission) -> None:
-        """Give up the place of a request that was not sent."""
-        self.limiter.release_unsent()
-        self.monitor.record_ignored(admission)
-
-    def _note_failure(
-        self,
-        admission: Admission,
-        subject: str,
-        error: TransportError | None,
-        had_little_time: bool,
-    ) -> None:
-        """Tell the monitor of a request without a response. Its reader tells of a response."""
-        if error is None or (isinstance(error, RequestTimeoutError) and had_little_time):
-            self.monitor.record_ignored(admission)  # broken off by the caller, or by his deadline
-        elif isinstance(error, NotAskedError):
-            self.monitor.record_ignored(admission)
-            self.limiter.begun -= 1
-        else:
-            self.monitor.record_failure(admission, subject, error)
 
     def time_for(self, size: int) -> float:
         """Return the seconds that a request with a body of so many bytes may take."""
