@@ -46,52 +46,38 @@ CODES: dict[int, type[ApiError]] = {
 
 
 class Meaning(msgspec.Struct, frozen=True):
-    """The error that an HTTP status comes to, where the response is not in the service's words."""
+    """The error that HTTP statuses come to, where the response is not in the service's words."""
 
+    statuses: range
     error: type[ApiError] | type[TransportError]
     transient: bool
     text: str
 
 
-_MEANINGS: tuple[tuple[range, Meaning], ...] = (
-    (
-        range(304, 305),
-        Meaning(UnexpectedResponseError, True, "unchanged, which was not asked"),
-    ),
-    (
-        range(300, 400),
-        Meaning(UnexpectedResponseError, False, "a redirect, which is not followed"),
-    ),
-    (
-        range(401, 402),
-        Meaning(AuthenticationError, False, "refused by something before the service"),
-    ),
-    (range(408, 409), Meaning(UnexpectedResponseError, True, "the request came too slowly")),
-    (
-        range(413, 414),
-        Meaning(
-            UnexpectedResponseError,
-            False,
-            "the request is too large for a proxy before the service (nginx allows 1 MB unless "
-            "client_max_body_size says more)",
-        ),
-    ),
-    (range(425, 426), Meaning(UnexpectedResponseError, True, "too early")),
-    (range(429, 430), Meaning(RateLimitError, True, "too many requests")),
-    (
-        range(400, 500),
-        Meaning(UnexpectedResponseError, False, "refused by something before the service"),
-    ),
-    (
-        range(511, 512),
-        Meaning(UnexpectedResponseError, True, "a network on the way wants a login first"),
-    ),
-    (range(500, 600), Meaning(ServerError, True, "a proxy before the service has no answer")),
-    (range(1000), Meaning(UnexpectedResponseError, True, "not an answer of the service")),
+_REFUSED = "refused by something before the service"
+_TOO_LARGE = (
+    "the request is too large for a proxy before the service (nginx allows 1 MB unless "
+    "client_max_body_size says more)"
 )
+_MEANINGS = (
+    Meaning(range(304, 305), UnexpectedResponseError, True, "unchanged, which was not asked"),
+    Meaning(range(300, 400), UnexpectedResponseError, False, "a redirect, which is not followed"),
+    Meaning(range(401, 402), AuthenticationError, False, _REFUSED),
+    Meaning(range(408, 409), UnexpectedResponseError, True, "the request came too slowly"),
+    Meaning(range(413, 414), UnexpectedResponseError, False, _TOO_LARGE),
+    Meaning(range(425, 426), UnexpectedResponseError, True, "too early"),
+    Meaning(range(429, 430), RateLimitError, True, "too many requests"),
+    Meaning(range(400, 500), UnexpectedResponseError, False, _REFUSED),
+    Meaning(
+        range(511, 512), UnexpectedResponseError, True, "a network on the way wants a login first"
+    ),
+    Meaning(range(500, 600), ServerError, True, "a proxy before the service has no answer"),
+    Meaning(range(1000), UnexpectedResponseError, True, "not an answer of the service"),
+)
+"""The first that has a status counts."""
+_NO_MEANING = Meaning(range(0), UnexpectedResponseError, True, "a status that is no status")
 _FAILED = 500
 """The business code of a failure without a name of its own."""
-_NO_MEANING = Meaning(UnexpectedResponseError, True, "a status that is no status")
 
 _NOT_TAKEN = frozenset(
     [
@@ -119,7 +105,7 @@ def error_for(code: int, status: int = 200) -> type[ApiError]:
 
 def meaning_of(status: int) -> Meaning:
     """Return what an HTTP status comes to."""
-    return next((found for statuses, found in _MEANINGS if status in statuses), _NO_MEANING)
+    return next((found for found in _MEANINGS if status in found.statuses), _NO_MEANING)
 
 
 def refused(no: Refusal, response: Response, request_id: str, http: Http) -> ApiError:
