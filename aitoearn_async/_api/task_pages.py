@@ -6,13 +6,13 @@ Which pages to ask for, and what to make of their rows, is decided in `_polling.
 from __future__ import annotations
 
 import math
-from collections import OrderedDict
 
 import msgspec
 
 from .._net.headers import matches
 from .._polling.rounds.page_scan import PageRange
 from .._polling.rounds.pages import RouteState, RowPage, TaskPage
+from .._runtime.bounded_dict import BoundedDict
 from .._transport.response import Response
 from .._verdict import Verdict
 from ..contract.endpoints import (
@@ -57,7 +57,7 @@ class TaskPages:
         self._turns = turns
         self.draft = drafts.look_up
         self._routes: dict[str, RouteState] = {}
-        self._kept: OrderedDict[str, tuple[str, RowPage]] = OrderedDict()
+        self._kept: BoundedDict[str, tuple[str, RowPage]] = BoundedDict(_MOST_KEPT)
 
     def route(self, kind: str) -> RouteState:
         """Return what is known of the route for a kind of task."""
@@ -104,8 +104,6 @@ class TaskPages:
         if (validator := response.validator) is not None:
             self._kept[path] = validator, page
             self._kept.move_to_end(path)
-            while len(self._kept) > _MOST_KEPT:
-                self._kept.popitem(last=False)
         return page
 
     async def videos(self, number: int, size: int, deadline: float) -> TaskPage | Verdict:

@@ -24,8 +24,10 @@ class Turns:
     """
 
     def __init__(self, lifetime: Lifetime) -> None:
-        self._of_one: dict[str, Queue] = {}
-        self._of_all = Queue(lifetime)
+        self.of_one: dict[str, Queue] = {}
+        """The queues of single videos, while somebody stands in them."""
+        self.of_all: Queue = Queue(lifetime)
+        """Those for a video go in together, and those for a page alone."""
 
     def video(self, id: str, deadline: float, *, writes: bool = True) -> VideoTurn:
         """Return a block in which no other request asks for a video.
@@ -37,7 +39,7 @@ class Turns:
             deadline: A moment of the client's clock.
             writes: The service may write for it: it may belong to a group.
         """
-        return VideoTurn(self._of_one, id, self._of_all, deadline, writes=writes)
+        return VideoTurn(self, id, deadline, writes=writes)
 
     @asynccontextmanager
     async def page(self, deadline: float) -> AsyncGenerator[bool]:
@@ -46,17 +48,17 @@ class Turns:
         Args:
             deadline: As in `video`.
         """
-        is_its_turn = await self._of_all.enter(deadline, alone=True)
+        is_its_turn = await self.of_all.enter(deadline, alone=True)
         try:
             yield is_its_turn
         finally:
             if is_its_turn:
-                self._of_all.leave()
+                self.of_all.leave()
 
     @property
     def are_idle(self) -> bool:
         """Nobody has a turn, or waits for one."""
-        return not self._of_one and self._of_all.is_empty
+        return not self.of_one and self.of_all.is_empty
 
 
 class Queue:
@@ -126,24 +128,22 @@ class Queue:
 class VideoTurn:
     """The turn of one video, to be used with `async with`."""
 
-    __slots__ = ("_deadline", "_entered", "_id", "_of_all", "_of_one", "_writes")
+    __slots__ = ("_deadline", "_entered", "_id", "_turns", "_writes")
 
-    def __init__(
-        self, of_one: dict[str, Queue], id: str, of_all: Queue, deadline: float, *, writes: bool
-    ) -> None:
-        self._of_one = of_one
+    def __init__(self, turns: Turns, id: str, deadline: float, *, writes: bool) -> None:
+        self._turns = turns
         self._id = id
-        self._of_all = of_all
         self._deadline = deadline
         self._writes = writes
         self._entered: list[Queue] = []
 
     async def __aenter__(self) -> bool:
-        own = self._of_one.get(self._id)
+        of_one, of_all = self._turns.of_one, self._turns.of_all
+        own = of_one.get(self._id)
         if own is None:
-            own = self._of_one[self._id] = Queue(self._of_all.lifetime)
+            own = of_one[self._id] = Queue(of_all.lifetime)
         try:
-            for queue in (own, self._of_all) if self._writes else (own,):
+            for queue in (own, of_all) if self._writes else (own,):
                 if not await queue.enter(self._deadline, alone=queue is own):
                     return False
                 self._entered.append(queue)
@@ -158,9 +158,9 @@ class VideoTurn:
     def _leave(self) -> None:
         for queue in self._entered:
             queue.leave()
-        own = self._of_one.get(self._id)
+        own = self._turns.of_one.get(self._id)
         if own is not None and own.is_empty:
-            del self._of_one[self._id]
+            del self._turns.of_one[self._id]
 
 
 def _is_in(entered: asyncio.Future[None]) -> bool:

@@ -136,12 +136,9 @@ class Uploader:
             return known[0]
         async with self._places:
             address = await self._upload(content, progress)
-        self._remember(digest, address)
-        return address
-
-    def _remember(self, digest: bytes, address: str) -> None:
-        self._known.pop(digest, None)
+        self._known.pop(digest, None)  # it becomes the newest
         self._known[digest] = address, self.lifetime.moment()
+        return address
 
     async def _upload(self, content: Content, progress: Progress | None) -> str:
         signed = await self._sign(content)
