@@ -233,11 +233,9 @@ class Learner:
 
     def _aligned(self, now: float, step: float) -> float:
         """Return a delay like the given one that ends when the ends of a sweep show."""
-        grid, offset = self.grid, self.clock.offset
-        assert grid.period is not None
-        target = max(now + step - grid.period / 2, now + shortest_delay(self.backoff)) + offset
-        moment = grid.after(target, grid.lags[2]) - offset
-        return moment - now + random.uniform(0.0, self._spread(grid.period))
+        period = self.grid.period
+        assert period is not None
+        return self._sweep_after(now + max(step - period / 2, shortest_delay(self.backoff))) - now
 
     def time_left(
         self, curve: SurvivalCurve, born: float, now: float, of: int = 1
@@ -265,15 +263,20 @@ class Learner:
 
     def round_after(self, now: float, pause: float) -> float:
         """Return when to ask for many tasks at once: after a pause, but not between two sweeps."""
-        grid, offset = self.grid, self.clock.offset
-        moment = now + pause
+        grid, moment = self.grid, now + pause
         if grid.period is None or random.random() < _ASTRAY:
             return moment
         latest = grid.lags[-1] + min(pause, grid.period * _LATE)
-        if (moment + offset - grid.anchor) % grid.period <= latest:
+        if (moment + self.clock.offset - grid.anchor) % grid.period <= latest:
             return moment
-        sweep = grid.after(moment + offset, grid.lags[2]) - offset
-        return sweep + random.uniform(0.0, self._spread(grid.period))
+        return self._sweep_after(moment)
+
+    def _sweep_after(self, moment: float) -> float:
+        """Return when to ask for what the next sweep ends, not before a moment."""
+        grid, offset = self.grid, self.clock.offset
+        assert grid.period is not None
+        shown = grid.after(moment + offset, grid.lags[2]) - offset
+        return shown + random.uniform(0.0, self._spread(grid.period))
 
     @staticmethod
     def _spread(period: float) -> float:

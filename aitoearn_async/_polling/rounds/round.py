@@ -44,7 +44,7 @@ class Round(Generic[T]):
         times.note_found(any_end=came and bool(self._ended))
         if came:
             is_partial = scan.is_failing or scan.is_stopped or times.is_failing or self._is_cut
-            group.end_round(scan, is_whole=not is_partial)
+            group.end_round(scan, is_partial=is_partial)
             if group.ref_type is VideoRef:  # of others there is no list
                 await self._fetch_ended()
         if not came or self._lifetime.time() < times.rests_until:

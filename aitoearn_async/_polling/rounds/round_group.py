@@ -330,17 +330,17 @@ class RoundGroup(Generic[T]):
             if wait.due == _AWAITED and not wait.over:
                 self._owner.hand_back(wait, PollAt(now))
 
-    def end_round(self, scan: PageScan, *, is_whole: bool) -> None:
-        """Hand back the waits that no page of a whole round showed: each is polled singly.
+    def end_round(self, scan: PageScan, *, is_partial: bool) -> None:
+        """Hand back the waits that no page of the round showed: each is polled singly.
 
-        After another one they are looked for in the next.
+        After a partial one they are looked for in the next.
         """
         now = self._lifetime.time()
         self._places, self._pages = scan.places, scan.pages
         waits = self._own() if scan.missing > 0 else ()
         unmet = [wait for wait in waits if wait.due == self._unseen]
         for wait in unmet:
-            if not is_whole:
+            if is_partial:
                 wait.due = self._seen
                 continue
             self._reports.note_unlisted(wait.ref, now)
