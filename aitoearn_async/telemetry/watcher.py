@@ -320,5 +320,7 @@ class Watcher:
 
 def _outcome_of(error: BaseException) -> OperationOutcome:
     """Return the outcome of an operation that an error has ended."""
-    found = (outcome for kind, outcome in _OUTCOMES if isinstance(error, kind))
-    return next(found, "failed")
+    for kind, outcome in _OUTCOMES:
+        if isinstance(error, kind):
+            return outcome
+    return "failed"

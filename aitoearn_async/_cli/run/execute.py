@@ -11,7 +11,7 @@ import signal
 import sys
 from collections.abc import Callable, Coroutine, Generator
 from contextlib import contextmanager, suppress
-from typing import Any
+from typing import Any, TypeVar
 
 from aitoearn_async import AiToEarnError
 
@@ -20,6 +20,8 @@ from ..report import words
 from ..report.echo import echo_error, hush, unusable
 from ..report.exit_status import ExitStatus
 from ..report.snapshot import exit_status_of
+
+E = TypeVar("E", bound=Exception)
 
 _STOPPING = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
 
@@ -92,8 +94,6 @@ def _handling(loop: asyncio.AbstractEventLoop, stop: Callable[[], None]) -> Gene
                 loop.remove_signal_handler(number)
 
 
-def _first(group: BaseExceptionGroup[Any]) -> Any:
-    error: Any = group
-    while isinstance(error, BaseExceptionGroup):
-        error = error.exceptions[0]
-    return error
+def _first(group: BaseExceptionGroup[E]) -> E:
+    first = group.exceptions[0]
+    return _first(first) if isinstance(first, BaseExceptionGroup) else first
