@@ -18,22 +18,18 @@ def matroska(file: Reader) -> Structure:
     A recording that was written as it came has no sizes: then its end cannot be told, and only
     an element that goes on past it is noticed. A file without a cluster has no frame.
     """
-    _, size, at = _element(file, 4, is_size_only=True)
-    at += size or 0
-    name, size, at = _element(file, at)
+    name, size, at = _element(file, 4, is_size_only=True)
     while name != _SEGMENT:
         at += size or 0
         name, size, at = _element(file, at)
-    end = None if size is None else at + size
-    if end is not None:
-        file.needs(end)
-    stop = file.size if end is None else end
+    is_open, end = size is None, file.size if size is None else at + size
+    file.needs(end)
     family, cluster = None, None
-    while at < stop:
+    while at < end:
         name, size, at = _element(file, at)
         if name == _CLUSTER:
             cluster = at, at + (size or 0)
-            if end is not None and family is not None:
+            if not is_open and family is not None:
                 break
         elif name == _TRACKS and size is not None:
             family = _family(file, at, at + size)
@@ -45,8 +41,8 @@ def matroska(file: Reader) -> Structure:
     if cluster is None:
         return Structure(Completeness.CUT, family)
     with contextlib.suppress(InconclusiveError):
-        _walk(file, *(_walk(file, at, stop) or cluster))
-    return Structure(Completeness.UNKNOWN if end is None else Completeness.WHOLE, family)
+        _walk(file, *(_walk(file, at, end) or cluster))
+    return Structure(Completeness.UNKNOWN if is_open else Completeness.WHOLE, family)
 
 
 def _walk(file: Reader, at: int, end: int) -> tuple[int, int] | None:
