@@ -102,7 +102,7 @@ class Downloader:
 
     def leave_loop(self) -> None:
         """Forget what is bound to a loop that is closed."""
-        self._shared = self._shared._replace(places=asyncio.Semaphore(AT_A_TIME))
+        self._shared.places = asyncio.Semaphore(AT_A_TIME)
 
     def close(self) -> None:
         """Let the threads go. Downloads have been told to end: what they clean up has new ones."""

@@ -6,6 +6,8 @@ import os
 from pathlib import Path
 from typing import NamedTuple
 
+import msgspec
+
 from ..contract.outputs import Result
 
 SUFFIXES = {
@@ -61,7 +63,7 @@ _OTHER_SUFFIXES = (".jpeg", ".tif", ".mpeg", ".m4v", ".m2ts")
 """Suffixes that people use as well."""
 
 
-class Destination(NamedTuple):
+class Destination(msgspec.Struct, frozen=True):
     """A directory for files, and the name there, where they are one file with a name."""
 
     given: Path

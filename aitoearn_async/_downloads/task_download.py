@@ -11,7 +11,7 @@ import logging
 import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import msgspec
 
@@ -51,7 +51,7 @@ class _PendingFile(msgspec.Struct, eq=False):
     """The file itself in the end, or the error for one that could not be saved."""
 
 
-class Shared(NamedTuple):
+class Shared(msgspec.Struct):
     """The parts that all downloads of a client share."""
 
     lifetime: Lifetime

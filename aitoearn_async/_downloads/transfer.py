@@ -13,8 +13,9 @@ import zlib
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import NamedTuple, TypeVar, TypeVarTuple
+from typing import TypeVar, TypeVarTuple
 
+import msgspec
 from yarl import URL
 
 from .._containers.media_types import HEAD_BYTES, UTF_16, media_types_of
@@ -44,7 +45,7 @@ _BLOCK = 256 * 1024
 _CONTROLS = bytes(set(range(0x20)) - set(b"\t\n\f\r\x1b")) + b"\x7f"
 
 
-class DownloadOptions(NamedTuple):
+class DownloadOptions(msgspec.Struct, frozen=True):
     """The options of one download."""
 
     to: Destination
