@@ -12,7 +12,7 @@ from ..._verdict import Verdict, spoils_a_page
 from ...contract.tasks import Task, VideoRef
 from ...errors import AuthenticationError, NotAskedError
 from ..wait.state import WaitState
-from .page_scan import SIZES, PageRange
+from .page_scan import SIZES, PageRange, PageScan
 from .pages import LARGE, PageSource
 from .round_group import RoundGroup
 
@@ -31,7 +31,7 @@ class Round(Generic[T]):
         self._group = group
         self._source = source
         self._lifetime = lifetime
-        self._scan = group.new_scan()
+        self._scan = PageScan(group.route.size, group.parked, group.places)
         self._ended: list[tuple[int, WaitState[T]]] = []
         self._is_cut = False  # the last page was, so those that were not met may be past it
         self._busy = 0.0  # seconds that the service has taken
@@ -44,7 +44,8 @@ class Round(Generic[T]):
         times.note_found(any_end=came and bool(self._ended))
         if came:
             is_partial = scan.is_failing or scan.is_stopped or times.is_failing or self._is_cut
-            group.end_round(scan, is_partial=is_partial)
+            group.places, group.pages = scan.places, scan.pages
+            group.end_round(any_missing=scan.missing > 0, is_partial=is_partial)
             if group.ref_type is VideoRef:  # of others there is no list
                 await self._fetch_ended()
         if not came or self._lifetime.time() < times.rests_until:
@@ -67,7 +68,8 @@ class Round(Generic[T]):
                     continue
                 return self._survives(page, now)
             self._busy += page.seconds
-            ended = group.read(page, wanted, asked, scan)
+            found, ended = group.read(page, asked)
+            scan.took(wanted, len(page.rows), found, page.total)
             group.route.adapt(page, wanted.size)
             self._is_cut = group.route.note_cut(page, wanted)
             if page.retry_after is not None:
@@ -75,7 +77,7 @@ class Round(Generic[T]):
                 scan.stop()
             if group.ref_type is not VideoRef:  # there is no list of others: each is asked for
                 group.poll_ended(ended)
-            self._ended += ended
+            self._ended += [(wanted.at + place, wait) for place, wait in ended]
         if scan.is_failing:
             return group.times.note_failure(self._lifetime.time())
         group.times.note_pages()

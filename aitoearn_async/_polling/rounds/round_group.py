@@ -24,7 +24,7 @@ from ..wait.state import OWED, PollResult, WaitState
 from ..wait.step import Decision, GiveUpAt, PollAt, go_on, step
 from .failing_waits import FailingWaits, is_carried
 from .page_reports import PageReports
-from .page_scan import PageRange, PageScan, Places
+from .page_scan import Places
 from .pages import PageSource, RouteState, RowPage
 
 T = TypeVar("T", bound=Task)
@@ -72,6 +72,8 @@ class RoundGroup(Generic[T]):
         route: The state of their pages.
         times: The moments of their rounds.
         parked: The number of those that a page is to show.
+        places: Their places in the last round.
+        pages: The number of pages that it asked for.
     """
 
     def __init__(
@@ -88,6 +90,8 @@ class RoundGroup(Generic[T]):
         self.route: RouteState = source.route(ref.kind)
         self.times: RoundTimes = RoundTimes(learner)
         self.parked: int = 0
+        self.places: Places = Places()
+        self.pages: int = 1
         self._learner = learner
         self._source = source
         self._lifetime = lifetime
@@ -102,8 +106,6 @@ class RoundGroup(Generic[T]):
         self._check_at = math.inf
         self._unseen, self._seen = _PARKED
         self._stagger = StartStagger()  # of those that were never polled
-        self._places = Places()  # of the last round
-        self._pages = 0  # that it asked for
 
     # Waits come, and go.
 
@@ -224,8 +226,8 @@ class RoundGroup(Generic[T]):
         finally:
             self._is_running = False
         if not self._is_stopped and (self.parked or self._newcomers):
-            pages = max(self._pages, 1)
-            self._timer.set(self.times.next_round(self._lifetime.time(), self.parked, pages))
+            now = self._lifetime.time()
+            self._timer.set(self.times.next_round(now, self.parked, self.pages))
 
     def _do_without(self, failure: BaseException) -> None:
         """Hand all waits back, since a round has failed."""
@@ -236,25 +238,16 @@ class RoundGroup(Generic[T]):
         self.times.rest(self._lifetime.time())
         self.dissolve()
 
-    def new_scan(self) -> PageScan:
-        """Return the plan of the pages that this round asks for."""
-        return PageScan(self.route.size, self.parked, self._places)
+    def read(self, page: RowPage, asked: float) -> tuple[list[int], list[tuple[int, WaitState[T]]]]:
+        """See how the tasks of a page stand that was asked for at a moment.
 
-    def read(
-        self, page: RowPage, wanted: PageRange, asked: float, scan: PageScan
-    ) -> list[tuple[int, WaitState[T]]]:
-        """See how the tasks of a page stand. Return those that have ended, and their places.
-
-        Args:
-            page: The page.
-            wanted: Its rows.
-            asked: When it was asked for.
-            scan: The plan of the round; it is told whom the page shows.
+        Returns:
+            The places on it of those that were looked for, and of these the ones that have ended.
         """
         self._check_ended(page.rows)
+        found: list[int] = []
         ended: list[tuple[int, WaitState[T]]] = []
         held = self._owner.held.get
-        found: list[int] = []
         now, missed = self._lifetime.time(), 0.0
         for place, row in enumerate(page.rows):
             if row.type is not None and row.type != self.kind:
@@ -283,11 +276,10 @@ class RoundGroup(Generic[T]):
                 wait.validator = None  # the page says that it has changed
                 self._reports.note_end(wait.ref, row.status)
                 self._failing.forget(wait.ref)
-                ended.append((wanted.at + place, wait))
+                ended.append((place, wait))
         if page.is_unchanged:
             self.times.note_missed(missed)
-        scan.took(wanted, len(page.rows), found, page.total)
-        return ended
+        return found, ended
 
     def _overhear(self, wait: WaitState[T], row: LogRow, now: float) -> None:
         """Note the row of a task that is polled singly now, in case its own polls fail.
@@ -330,14 +322,13 @@ class RoundGroup(Generic[T]):
             if wait.due == _AWAITED and not wait.over:
                 self._owner.hand_back(wait, PollAt(now))
 
-    def end_round(self, scan: PageScan, *, is_partial: bool) -> None:
+    def end_round(self, *, any_missing: bool, is_partial: bool) -> None:
         """Hand back the waits that no page of the round showed: each is polled singly.
 
         After a partial one they are looked for in the next.
         """
         now = self._lifetime.time()
-        self._places, self._pages = scan.places, scan.pages
-        waits = self._own() if scan.missing > 0 else ()
+        waits = self._own() if any_missing else ()
         unmet = [wait for wait in waits if wait.due == self._unseen]
         for wait in unmet:
             if is_partial:
