@@ -179,21 +179,17 @@ class Http:
         """Return the seconds that a request with a body of so many bytes may take."""
         return self.request_timeout + size / _SLOWEST_BYTES_PER_SECOND
 
-    def _url(self, path: str) -> URL:
-        # A URL made of text would have the service's own part parsed each time.
-        if "?" not in path:
-            return self.base_url.with_path(self._base_path + path, encoded=True)
-        path, _, query = path.partition("?")
-        return self.base_url.with_path(self._base_path + path, encoded=True).with_query(query)
-
     def _request_on(self, session: aiohttp.ClientSession, request: OutgoingRequest) -> Any:
         options: dict[str, Any] = self._options
         if self.sessions.are_ours and not self.monitor.answered:
             options = {**options, "timeout": FIRST_CONTACT}
+        path, _, query = request.path.partition("?")
+        # A URL made of text would have the service's own part parsed each time.
+        url = self.base_url.with_path(self._base_path + path, encoded=True)
         # The headers are no local: reporters of errors send the values of those.
         return session.request(
             request.method,
-            self._url(request.path),
+            url.with_query(query) if query else url,
             headers=self._headers.of(request),
             data=request.body,
             **options,
