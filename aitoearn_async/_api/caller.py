@@ -9,6 +9,7 @@ from __future__ import annotations
 import itertools
 import logging
 import math
+import os
 from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import TypeVar
@@ -69,6 +70,8 @@ class ApiCaller:
         self.clock: ServiceClock = clock or ServiceClock()
         self._retrier = Retrier(lifetime, attempts)
         self.lifetime: Lifetime = lifetime
+        self.id_prefix: str = os.urandom(6).hex()
+        """The beginning of all request ids of this client."""
         self._numbers = itertools.count(1)
         # The moments until which lists, by their path, want to be left alone.
         self._resting: dict[str, float] = {}
@@ -77,7 +80,7 @@ class ApiCaller:
 
     def request_id(self) -> str:
         """Return an id that no other request has."""
-        return f"{self.http.id_prefix}-x{next(self._numbers)}"
+        return f"{self.id_prefix}-x{next(self._numbers)}"
 
     def path_past_caches(self, path: str) -> str:
         """Return the path with a query that no cache has seen, of any client.
@@ -86,7 +89,7 @@ class ApiCaller:
         request, and answer with the copy that they made for another client.
         """
         mark = "&" if "?" in path else "?"
-        return f"{path}{mark}_={self.http.id_prefix}-{next(self._numbers)}"
+        return f"{path}{mark}_={self.id_prefix}-{next(self._numbers)}"
 
     def rest_of(self, path: str) -> float:
         """Return the seconds for which a list is to be left alone, as its last answer said."""

@@ -53,7 +53,6 @@ class Poller:
         self._caller = caller
         self._turns = turns
         self._http = caller.http
-        self._monitor = caller.http.monitor
         self._seen_words: set[str] = set()
         self._conditional = ConditionalPolls(caller.lifetime)
         self._check = RefusalCheck(caller.http.credentials.shown)
@@ -145,7 +144,7 @@ class Poller:
         is_check = not is_final and wait.status is not None and self._conditional.is_check_due()
         known = None if is_final or is_check else wait.status
         # All polls of a wait have the same: it is part of the response's bytes, and so of its ETag.
-        request_id = f"{self._http.id_prefix}-{ref.id}"
+        request_id = f"{self._caller.id_prefix}-{ref.id}"
         etag = self._conditional.etag_for(wait.validator) if known is not None else None
         if is_final or is_check or wait.last_error is not None:
             # A poll that confirms another one must not be answered by a copy of its answer.
@@ -224,7 +223,7 @@ class Poller:
             self._cache.note(response)
         if response.status == 304 and etag is not None:
             if not matches(etag, response.headers):
-                self._monitor.record_ignored(response.admission)
+                self._http.monitor.record_ignored(response.admission)
                 self._conditional.note_spoiled()
                 return False
             self._conditional.note_good()

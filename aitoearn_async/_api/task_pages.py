@@ -69,7 +69,7 @@ class TaskPages:
         """Ask for a page of the logs. `whole`: it has to come whole, though it may be unchanged."""
         path = LOGS.format(kind=kind, page=wanted.number, size=wanted.size)
         # Always the same: it is part of the response's bytes, so of its ETag.
-        request_id = f"{self._http.id_prefix}-{kind}s-{wanted.number}-{wanted.size}"
+        request_id = f"{self._caller.id_prefix}-{kind}s-{wanted.number}-{wanted.size}"
         etag, kept = (None, None) if whole else self._kept.get(path, (None, None))
         fresh = self._caller.path_past_caches(path)
         question = self._caller.question(fresh, _decode_logs, request_id)

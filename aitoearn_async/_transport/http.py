@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
 import sys
 from collections.abc import Callable, Mapping
 from ssl import SSLContext
@@ -89,8 +88,6 @@ class Http:
         if not isinstance(ssl, SSLContext | bool | aiohttp.Fingerprint | None):
             raise TypeError("ssl= is an ssl.SSLContext, or False to verify nothing")
         self.base_url = base_url
-        self.id_prefix: str = os.urandom(6).hex()
-        """The beginning of all request ids of this client."""
         self._base_path = base_url.raw_path.rstrip("/")
         self.credentials = credentials
         # Of encodings this one only, whatever else is installed: a bomb of the others is a
