@@ -141,15 +141,13 @@ class VideoList(AsyncIterator[VideoTask]):
     ) -> None:
         self.skipped: int = 0
         self.total: int | None = None
-        self._page_size = page_size
         self._fetch = fetch
         self._report = skipped
-        self._next = 0
-        self._wanted: deque[PageRange] = deque()
+        # The parts of a page that failed, and the next page of all. None at the end of the list.
+        self._wanted = deque([PageRange(0, page_size)])
         self._ready: deque[VideoTask | SkippedVideo] = deque()
         self._seen: BoundedDict[str, None] = BoundedDict(_MOST_SEEN)
         self._repeated = 0  # rows since the last one that was new
-        self._ended = False
         self._in_use = False
 
     def __aiter__(self) -> VideoList:
@@ -170,7 +168,7 @@ class VideoList(AsyncIterator[VideoTask]):
         return row
 
     async def _following(self) -> VideoTask | None:
-        while self._ready or not self._ended:
+        while self._ready or self._wanted:
             if not self._ready:
                 await self._advance()
             elif isinstance(row := self._ready.popleft(), VideoTask):
@@ -181,7 +179,7 @@ class VideoList(AsyncIterator[VideoTask]):
 
     async def _advance(self) -> None:
         """Deal with the next page: take its rows, or take it apart."""
-        wanted = self._wanted[0] if self._wanted else PageRange(self._next, self._page_size)
+        wanted = self._wanted[0]
         try:
             page = await self._fetch(wanted.number, wanted.size)
         except _OF_A_PAGE as error:
@@ -220,18 +218,15 @@ class VideoList(AsyncIterator[VideoTask]):
 
     def _go_on(self, following: PageRange | None, wanted: PageRange) -> None:
         """Go on with pages as long as the service makes them, while they bring anything new."""
-        is_resized = following is not None and following.size != wanted.size
-        if following is None or (is_resized and not self._ready):
-            self._ended = True
-        elif is_resized:
+        if following is None:
             self._wanted.clear()
-            self._next, self._page_size = following.at, following.size
+        elif following.size != wanted.size:
+            self._wanted = deque([following] if self._ready else [])
 
     def _leave(self, wanted: PageRange) -> None:
-        if self._wanted:
-            self._wanted.popleft()
-        else:
-            self._next = wanted.at + wanted.size
+        self._wanted.popleft()
+        if not self._wanted:
+            self._wanted.append(PageRange(wanted.at + wanted.size, wanted.size))
 
     async def _skip(self, row: SkippedVideo) -> None:
         self.skipped += 1
