@@ -9,8 +9,8 @@
 #   function, and the values are those of the loop: in the second anyio.run, with a new cache,
 #   the old count holds, and no key that is asked for in turn is ever found.
 #   A caller who waits for a call under way gets a KeyError, if that call fails after others have filled the cache.
-# Costs: a few hundred timeouts in a month, and from then on each request asks the slow or paid service again, until a restart;
-#   what is meant to protect a service that is in trouble leaves it as it is.
+# Costs: a few hundred timeouts in a month, and from then on each request asks the slow or paid service again, until a
+#   restart; what is meant to protect a service that is in trouble leaves it as it is.
 # Known: that the order of keyword arguments matters, in the review of agronholm/anyio#1001; of this nothing was found.
 set -euo pipefail
 place=$(mktemp -d)
