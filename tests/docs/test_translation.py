@@ -9,7 +9,18 @@ import pytest
 import yaml
 
 from .pages import ROOT
-from .translation import Pair, code, links, links_to_files, pairs, rows, sections, stale
+from .translation import (
+    Pair,
+    code,
+    links,
+    links_to_files,
+    names_of_sections,
+    pairs,
+    rows,
+    sections,
+    sections_led_to,
+    stale,
+)
 
 SITE = runpy.run_path(str(ROOT / ".ci/site.py"))
 
@@ -40,6 +51,14 @@ def test_a_link_leads_to_the_translation_or_else_to_the_english_page(pair: Pair)
         page = (pair.chinese.parent / target).resolve()
         assert page.is_file(), target
         assert page not in translated, f"{target} is there in Chinese"
+
+
+@each_pair
+def test_a_section_that_is_led_to_is_called_the_same_in_both(pair: Pair) -> None:
+    """English pages are on the site in Chinese too, beside the translations."""
+    led_to = {name for page, name in sections_led_to() if page == pair.english}
+    assert led_to <= names_of_sections(pair.english)
+    assert led_to <= names_of_sections(pair.chinese)
 
 
 def test_the_site_has_the_translation_in_the_place_of_the_english_page() -> None:

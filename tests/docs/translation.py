@@ -18,13 +18,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from .pages import ROOT, blocks
+from .pages import ROOT, blocks, pages
 
 RECORD = Path(__file__).with_name("translated.json")
 DOCS = ROOT / "docs"
 
 _FENCED = re.compile(r"^```.*?^```$", re.MULTILINE | re.DOTALL)
-_HEADING = re.compile(r"^(#+) (.+?)(?: \{ #[\w-]+ \})?$", re.MULTILINE)
+_HEADING = re.compile(r"^(#+) (.+?)(?: \{ #([\w-]+) \})?$", re.MULTILINE)
 _LINK = re.compile(r"\]\(([^)]+)\)")
 
 
@@ -83,6 +83,24 @@ def links(page: Path) -> list[str]:
 def links_to_files(page: Path) -> list[str]:
     """The files that a page leads to, as they stand there, but for their sections."""
     return [target.partition("#")[0] for target in _targets(page) if _is_a_file(target)]
+
+
+def sections_led_to() -> set[tuple[Path, str]]:
+    """The sections that English pages lead to: a page, and the name of one in an address."""
+    ways = ((page, target) for page in pages() for target in _targets(page) if _is_a_file(target))
+    named = ((page, *target.partition("#")) for page, target in ways)
+    return {((page.parent / file).resolve(), name) for page, file, _, name in named if name}
+
+
+def names_of_sections(page: Path) -> set[str]:
+    """What the sections of a page are called in addresses: by their headings, or as these say."""
+    text = _FENCED.sub("", page.read_text(encoding="utf-8"))
+    return {_name_of(found) for found in _HEADING.finditer(text)}
+
+
+def _name_of(heading: re.Match[str]) -> str:
+    plain = re.sub(r"[^a-z0-9 -]", "", heading[2].lower()).replace(" ", "-")
+    return heading[3] or plain
 
 
 def _targets(page: Path) -> list[str]:
