@@ -75,6 +75,7 @@ def test_no_key_to_use(invoke: Invoke, monkeypatch: pytest.MonkeyPatch, key: str
     result = invoke("wait", "image:a")
     assert result.status == 2
     assert "key" in result.err.lower()
+    assert ("AITOEARN_API_KEY begins or ends with" in result.err) is (key == "line\n")
     assert "key.strip()" not in result.err  # words of Python
     assert ("https://docs.aitoearn.ai/" in result.err) is (not key)
     assert not key or key not in result.err

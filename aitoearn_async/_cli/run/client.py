@@ -39,7 +39,6 @@ def client_from(
     Raises:
         click.UsageError: Something is missing or cannot be used.
     """
-    key = _key() if needs_key else os.environ.get(KEY) or _ANY_KEY
     more: dict[str, Any] = {"private_media": True} if media and media.private_media else {}
     if rates is not None:
         more |= {"concurrency": rates.concurrency, "requests_per_second": rates.rate}
@@ -47,7 +46,7 @@ def client_from(
     with warnings.catch_warnings(record=True) as warned, usage_errors(words):
         warnings.simplefilter("always", UserWarning)
         client = Client(
-            key,
+            _key(is_needed=needs_key),
             base_url=service.base_url or None,
             language=service.language,
             proxy=service.proxy,
@@ -89,8 +88,7 @@ def usage_errors(words: Callable[[str], str] = in_option_names) -> Generator[Non
 
 def _in_their_words(text: str, service: ServiceOptions) -> str:
     """Return what is wrong with a value, by the name of the option or variable it is from."""
-    text = in_option_names(text).replace(": pass key.strip()", "")
-    text = text.replace("the API key begins", f"{KEY} begins")
+    text = in_option_names(text)
     if service.base_url == os.environ.get(BASE_URL):
         text = text.replace("--base-url", BASE_URL)
     if service.proxy is None:
@@ -99,15 +97,20 @@ def _in_their_words(text: str, service: ServiceOptions) -> str:
     return text
 
 
-def _key() -> str:
-    key = os.environ.get(KEY)
-    if not key:
+def _key(*, is_needed: bool) -> str:
+    key = os.environ.get(KEY, "")
+    if key != key.strip():
+        problem = tr(
+            "{variable} begins or ends with a blank or a line break (was it read from a file?)"
+        )
+        raise click.UsageError(problem.format(variable=KEY))
+    if is_needed and not key:
         problem = tr(
             "{variable} is not set. Put the API key of your AiToEarn account into it: {page} "
             "says where it is. The command `demo` needs none."
         )
         raise click.UsageError(problem.format(variable=KEY, page=_KEY_PAGE))
-    return key
+    return key or _ANY_KEY
 
 
 def _trusting(service: ServiceOptions) -> ssl.SSLContext | None:
