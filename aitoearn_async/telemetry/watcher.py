@@ -7,7 +7,6 @@ client is given observers.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import functools
 import importlib
 import inspect
@@ -15,6 +14,7 @@ import logging
 import math
 import time
 from collections.abc import Awaitable, Callable, Generator, Iterable
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
@@ -181,10 +181,13 @@ class Watcher:
 
         return seen
 
-    @contextlib.contextmanager
-    def working_for(self, wait: WaitState[Any]) -> Generator[None]:
+    def working_for(self, wait: WaitState[Any]) -> AbstractContextManager[None]:
         """Tell observers that the running task works for a wait. The first time begins the wait."""
-        operation = self._operation_of(wait)
+        known = self._open.get(id(wait))
+        return self._inside(known[1] if known is not None else self._begin(wait))
+
+    @contextmanager
+    def _inside(self, operation: Operation) -> Generator[None]:
         self._hooks.tell("entered", operation)
         try:
             yield
@@ -206,10 +209,6 @@ class Watcher:
         else:
             self._note_answer(operation, response, asked, now)
         return step(wait, settings, response, asked, now)
-
-    def _operation_of(self, wait: WaitState[Any]) -> Wait:
-        known = self._open.get(id(wait))
-        return known[1] if known is not None else self._begin(wait)
 
     def _begin(self, wait: WaitState[Any]) -> Wait:
         since = 0.0 if math.isnan(wait.started) else self._now() - wait.started
@@ -301,19 +300,18 @@ class Watcher:
             operation.paths = tuple(paths)
             return paths
 
-    @contextlib.contextmanager
+    @contextmanager
     def _around(self, operation: Operation) -> Generator[None]:
         began = self._now()
         self._hooks.tell("began", operation)
-        self._hooks.tell("entered", operation)
         error: BaseException | None = None
         try:
-            yield
+            with self._inside(operation):
+                yield
         except BaseException as exc:
             error = exc
             raise
         finally:
-            self._hooks.tell("left", operation)
             outcome = "succeeded" if error is None else _outcome_of(error)
             self._end(operation, outcome, error, self._now() - began)
 
