@@ -17,7 +17,7 @@ import msgspec
 from aitoearn_async import Client, TaskRef, WaitStrategy
 
 from .adding import add_all
-from .cancelled import cancelled_once
+from .cancelled import cancelled_once, uncancelled
 from .errors import FleetError
 from .ledger import Ledger
 from .patience import log, persist
@@ -117,7 +117,7 @@ class Fleet:
             for left in list(self._workers.values()):
                 await left.wait()
         finally:
-            await self._ledger.close()
+            await uncancelled(self._ledger.close())
 
     async def add(
         self, refs: Iterable[TaskRef[Any] | str] | AsyncIterable[TaskRef[Any] | str]

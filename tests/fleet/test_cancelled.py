@@ -7,6 +7,7 @@ import itertools
 import types
 from collections.abc import Awaitable, Callable, Coroutine, Generator
 from typing import Any, TypeVar
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -16,6 +17,7 @@ from aitoearn_async.fleet import Fleet
 from aitoearn_async.fleet.cancelled import cancelled_once, uncancelled
 from aitoearn_async.fleet.ledger import Ledger, Member
 from tests.fleet.engines import Engine
+from tests.fleet.proxy import Proxy
 from tests.fleet.test_contract import READER, WORKER, refs, states
 from tests.fleet.workers import Workers, ended, held, images
 
@@ -179,6 +181,28 @@ async def test_a_reader_in_a_cancelled_scope_hands_over_at_once(
     assert reading.cancelled()
     status = await fleet.status()
     assert (status.done, status.members) == (1, [])
+
+
+@pytest.mark.parametrize("engine", ["postgres", "valkey"], indirect=True)
+async def test_a_fleet_in_a_cancelled_scope_keeps_no_connection(engine: Engine) -> None:
+    """Whatever the engine's package awaits as it closes one."""
+    port = urlsplit(engine.url).port
+    assert port is not None
+    async with Proxy(port) as proxy:
+        fleet = Fleet(engine.url.replace(f":{port}", f":{proxy.port}"))
+
+        async def use() -> None:
+            async with fleet:
+                await fleet.add(refs(1))
+                keep_cancelling(using)
+                await asyncio.sleep(3_600)
+
+        using = asyncio.create_task(use())
+        await asyncio.wait([using])
+        assert using.cancelled()
+        async with asyncio.timeout(5):
+            while proxy.open:  # noqa: ASYNC110 - it hears of it a moment later
+                await asyncio.sleep(0.01)
 
 
 @pytest.mark.parametrize("way", [cancelled_once, uncancelled])
