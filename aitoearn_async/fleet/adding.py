@@ -8,6 +8,8 @@ from typing import Any
 
 from aitoearn_async import TaskRef, parse_ref
 
+from .cancelled import ended
+
 Refs = Iterable[TaskRef[Any] | str] | AsyncIterable[TaskRef[Any] | str]
 
 _A_CHUNK = 5_000
@@ -57,7 +59,7 @@ async def add_all(refs: Refs, add: Callable[[list[str]], Awaitable[int]]) -> int
         await asyncio.wait([adding])
     except asyncio.CancelledError:
         reading.cancel()
-        await asyncio.wait([adding], timeout=_SECONDS_WHEN_CANCELLED)
+        await ended(adding, _SECONDS_WHEN_CANCELLED)
         raise
     finally:
         adding.cancel()

@@ -24,7 +24,7 @@ async def cancelled_once(call: Coroutine[Any, Any, T]) -> T:
         await asyncio.wait([task])
     except asyncio.CancelledError:
         task.cancel()
-        await _ended(task)
+        await ended(task)
         raise
     return task.result()
 
@@ -35,15 +35,16 @@ async def uncancelled(call: Coroutine[Any, Any, T]) -> T:
     try:
         await asyncio.wait([task])
     except asyncio.CancelledError:
-        await _ended(task)
+        await ended(task)
         task.cancel()
         raise
     return task.result()
 
 
-async def _ended(task: asyncio.Task[Any]) -> None:
+async def ended(task: asyncio.Task[Any], seconds: float = _SECONDS_TO_END) -> None:
+    """Wait for the end of a task, for so long at most, whoever cancels meanwhile."""
     task.add_done_callback(_look_at)
-    waiting = asyncio.create_task(asyncio.wait([task], timeout=_SECONDS_TO_END))
+    waiting = asyncio.create_task(asyncio.wait([task], timeout=seconds))
     while not waiting.done():
         with contextlib.suppress(asyncio.CancelledError):
             await asyncio.shield(waiting)

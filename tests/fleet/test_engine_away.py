@@ -235,9 +235,9 @@ async def test_adding_that_is_cancelled_ends_soon(fleet: Fleet, cable: Cable) ->
 
 
 @pytest.mark.parametrize("is_async", [False, True])
-@pytest.mark.parametrize("count", [3, 5_000])
+@pytest.mark.parametrize(("count", "times"), [(3, 1), (3, 10), (5_000, 1)])
 async def test_what_was_read_is_added_though_its_adding_is_cancelled(
-    fleet: Fleet, cable: Cable, count: int, is_async: bool
+    fleet: Fleet, cable: Cable, count: int, times: int, is_async: bool
 ) -> None:
     """The source has ended, and cannot be asked again: an engine that is back soon gets it all."""
 
@@ -248,8 +248,9 @@ async def test_what_was_read_is_added_though_its_adding_is_cancelled(
     cable.pull()
     adding = asyncio.create_task(fleet.add(source() if is_async else endless_ids(count)))
     await asyncio.sleep(1)
-    adding.cancel()
-    await asyncio.sleep(1)
+    for _ in range(times):
+        adding.cancel()
+        await asyncio.sleep(0.1)
     cable.mend()
     with pytest.raises(asyncio.CancelledError):
         await adding
