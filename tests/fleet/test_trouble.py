@@ -18,11 +18,14 @@ from aitoearn_async import (
 )
 from aitoearn_async.emulator import Emulator, Fault
 from aitoearn_async.fleet import Fleet
+from aitoearn_async.fleet.ledger import Kind
+from aitoearn_async.fleet.sqlite_file import SqliteFile
 from tests.fleet.engines import SqliteEngine
 from tests.fleet.workers import (
     Workers,
     all_outcomes,
     ended,
+    held,
     images,
     taken,
     troubles,
@@ -124,6 +127,41 @@ async def test_a_lost_lease_is_no_reason_to_stop(
     assert Counter(outcome.ref for outcome in outcomes) == Counter(refs)
     assert "joins again" in caplog.text
     assert (await fleet.status()).members[-1].id != member.id
+
+
+async def test_a_clock_that_is_set_forward_loses_nothing(
+    fleet: Fleet, crew: Workers, aitoearn_service: Emulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All leases are over at once: workers drop what they held, and join again."""
+    refs = await taken(fleet, crew, 20, 20.0)
+    time = asyncio.get_running_loop().time
+    monkeypatch.setattr(SqliteFile, "clock", lambda _: time() + 3_600)
+    outcomes = await all_outcomes(fleet)
+    assert Counter(outcome.ref for outcome in outcomes) == Counter(refs)
+    assert all(outcome.ok for outcome in outcomes)
+
+
+async def test_a_clock_that_is_set_back_keeps_leases_for_as_much_longer(
+    file: SqliteEngine,
+    fleet: Fleet,
+    crew: Workers,
+    aitoearn_service: Emulator,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """What a dead worker held waits until then; those who are alive do not notice."""
+    await fleet.add(images(aitoearn_service, 20, 1e6))
+    async with file.opened(lease=15.0) as ledger:
+        dead = await ledger.join(Kind.WORKER, "a dead one")
+        assert len(await ledger.take(dead, 1, lambda _, free: 20)) == 20
+    crew.join()
+    await asyncio.sleep(1)
+    time = asyncio.get_running_loop().time
+    monkeypatch.setattr(SqliteFile, "clock", lambda _: time() - 100)
+    await asyncio.sleep(100)
+    alive = (await fleet.status()).members[-1]
+    assert await held(fleet) == [20, 0]
+    await asyncio.sleep(20)
+    assert [(each.id, each.held) for each in (await fleet.status()).members] == [(alive.id, 20)]
 
 
 async def test_a_reader_that_lost_its_lease_joins_again(
