@@ -22,22 +22,20 @@ _SWEEP = 30.0
 _OTHER_KEY = "the key of another account"
 
 METHOD = """
-Each row is a world of the emulator, in virtual time: tasks are submitted one after another and
-waited for in one `client.as_completed` with its defaults; then the same tasks, by the same random
-numbers, with `wait=` the plain backoff (1 s times 1.5 up to 10 s for images, 5 s times 1.5 up to
-30 s for videos, a fifth of each left to chance), which knows neither rounds nor what was learned.
-Requests are all that the service got, the last answer of each task among them; where it has no
-logs, the polls of the tasks that are counted. Delay is from the moment at which the service could
-tell the end to the moment at which the outcome was taken, on average. Videos are stored at :00 and
-:30 of the service's clock unless a row says otherwise. Images take 9, 20 or 45 s at the median by
-their model, videos 90 or 160 s, log-normally spread by a quarter to two fifths; images of any
-duration take 1 to 200 s, evenly. All rows but the four with a third or all own tasks, and the last
-two, are without `/api/ai/logs`. "After a quarter" and "known models" leave out the first quarter of
-the tasks. In the rows of the slow service each answer takes 7 ms of its one process, and its sweep
-waits for them. In the last row its videos take a twentieth of the above, since with longer ones the
-lives of the tasks decide when all is over, and not the polling; what stands there as delay is when
-all ends were known, from the first submit. One run a row, but twelve of the first fifty and sixty
-of one alone; a ratio changes by some hundredths with other random numbers.
+Each row is a world of the emulator, in virtual time. Tasks are submitted one after another and
+waited for in one `client.as_completed`: with its defaults, and then, by the same random numbers,
+with `wait=` the plain backoff (1 s times 1.5 up to 10 s for images, 5 s times 1.5 up to 30 s for
+videos, a fifth of each left to chance). Requests are all that the service got; where it has no
+logs, the polls of the tasks that are counted. Delay is, on average, from the moment at which the
+service could tell the end to the moment at which the outcome was taken. Images take 9, 20 or 45 s
+at the median by their model, videos 90 or 160 s, log-normally spread; images of any duration take 1
+to 200 s, evenly. Videos are stored at :00 and :30 of the service's clock unless a row says
+otherwise. Only the four rows with a third or all own tasks, and the last two, have `/api/ai/logs`.
+"After a quarter" and "known models" leave out the first quarter of the tasks. In the rows of the
+slow service each answer takes 7 ms of its one process, and its sweep waits for them. In the last
+row videos take a twentieth of the above, and the delay is when all ends were known, from the first
+submit. One run a row, but twelve of the first fifty and sixty of one alone; other random numbers
+change a ratio by some hundredths.
 """
 
 _SECONDS: dict[str, dict[str, tuple[float, float]]] = {

@@ -24,21 +24,18 @@ from tests.fleet.servers import PostgresServer
 from .report import Expectation, Report, Table
 
 METHOD = """
-Three workers and a reader, which takes 20 outcomes at a time, are processes, forked from one that
-has imported everything; the engine is Postgres, which writes to its disk at each commit; the
-service is the emulator, with 6,000 tasks that take 5 to 25 seconds. Many are asked for by pages
-of the service's logs. "Without a fleet" are three processes that each wait for a third of the
-tasks with as_completed. Both are run five times, by turns; a ratio of the two is the median of
-the five pairs, a share the largest of the five. In the storms, of 2,000 tasks like those that
-they are compared with, a worker is killed, or told to stop, every five seconds, and another one
-starts 0.3 s later. An orphan is a ref whose worker was killed; it is looked at ten times a second
-until another worker holds it, as is one that is handed over. Processor times are those of runs
-without kills. All ratios are of runs that came one after the other on one machine. A held ref's
-bytes at the engine are those of all its files; in a worker those by which its resident memory
-grows from 5,000 refs to 25,000, once it grows no more, over the same of as_completed: the median
-of three pairs, by turns. A take is of 500 refs, the median of a hundred, by turns in two fleets
-of one database: one in which few wait, and one in which many do. A share is of what all workers
-hold when they hold most; a worker's work is the tasks that it has asked about.
+Three workers and a reader, which takes 20 outcomes at a time, are processes; the engine is
+Postgres, which writes to its disk at each commit; the service is the emulator, with 6,000 tasks
+that take 5 to 25 seconds. "Alone" are three processes that each wait for a third of the tasks with
+as_completed, without a fleet. Both are run five times, by turns; a ratio is the median of the five
+pairs, a share the largest of the five. In the storms, of 2,000 tasks, a worker is killed, or told
+to stop, every five seconds, and another one starts 0.3 s later. An orphan is a ref whose worker was
+killed; it is looked at ten times a second until another worker holds it, as is one that is handed
+over. Processor times are those of runs without kills. A held ref's bytes at the engine are those of
+all its files; in a worker those by which its resident memory grows from 5,000 refs to 25,000, over
+the same of as_completed, the median of three pairs. A take is of 500 refs, the median of a hundred,
+where few wait and where many do. A share is of what all workers hold when they hold most; a
+worker's work is the tasks that it has asked about.
 """
 
 T = TypeVar("T")

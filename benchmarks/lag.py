@@ -26,15 +26,13 @@ _PER_SECOND = 1000
 METHOD = """
 One process, one client, 100,000 image tasks in two batches (`client.as_completed`), against a local
 server in a process of its own. A timer in the same loop is due every 5 ms; how much later it runs
-is the lag of the loop, and of a timer that is held up for long, each further 5 ms that it missed
-counts too. Poll lag is `batch.statistics().lag` of the smaller batch, a moving average over some 20
-polls, read at each of those ticks. "first polls": from the start until every task has been polled
-once, as fast as it goes. "steady": the 40,000 of one batch are polled again and again, together
-1,000 times a second; the other 60,000 wait. "60 % end": then all of those are due in one and the
-same moment, and are found to have ended, while the 40,000 go on; it lasts until their outcomes have
-been taken. "nothing to do": a process beside it whose loop has the timer and nothing else, all the
-while: what the machine itself adds. "own" is as much of the loop's lag as the process has spent of
-CPU time since the timer last ran: what is left if others had not held the processor. One run.
+is the lag of the loop, and each further 5 ms that it missed counts too. Poll lag is
+`batch.statistics().lag` of the smaller batch, read at each of those ticks. "first polls": until
+every task has been polled once, as fast as it goes. "steady": the 40,000 of one batch are polled
+again and again, together 1,000 times a second; the other 60,000 wait. "60 % end": then all of those
+are due in one and the same moment, and are found to have ended, while the 40,000 go on. "nothing to
+do": a process beside it whose loop has the timer and nothing else: what the machine itself adds.
+"own" is as much of the loop's lag as the process has spent of CPU time meanwhile. One run.
 """
 
 

@@ -30,20 +30,18 @@ OURS = "batch"
 _MOST_RESTARTS = 5
 
 METHOD = """
-So many image tasks that never end are polled without pausing, with at most 64 requests under way,
-against a local server in a process of its own, which never answers 304. Each way is a process of
-its own too, and stays open. "batch" is `client.as_completed`. "by hand" is an aiohttp session
-(TCPConnector(limit=0), DummyCookieJar, the key as its only header) and msgspec decoding the same
-Struct with a decoder built once. The peers poll their own API, which the same server also speaks,
-with the one call of theirs that asks how a task stands, set up as they come; aiohttp is named
-where it is their transport. All ways but "batch" are driven alike: a coroutine for each task, and
-a semaphore of 64 around the poll, which spares the peers the queues of their own connection pools.
-The ways take turns, backwards every other round. In its turn a way first polls a few hundred
-times, the batch each task once; then comes what is measured, a window of so many seconds: CPU time
-(user and system) of that process over its polls, and polls over the clock. Ratios are of one and
-the same round; shown are medians over the rounds, and the middle half of the ratios. A peer
-that an error of its own ends, such as a connection pool that hands out no more, is started anew,
-and its turn is repeated.
+Image tasks that never end are polled without pausing, with at most 64 requests under way, against a
+local server in a process of its own, which never answers 304. Each way is a process of its own too.
+"batch" is `client.as_completed`. "by hand" is an aiohttp session (TCPConnector(limit=0),
+DummyCookieJar, the key as its only header) and msgspec decoding the same Struct with a decoder
+built once. The peers poll their own API, which the same server also speaks, with their call that
+asks how a task stands, set up as they come; aiohttp is named where it is their transport. All ways
+but "batch" are a coroutine for each task, and a semaphore of 64 around the poll. The ways take
+turns, backwards every other round. In its turn a way first polls a few hundred times, the batch
+each task once; then CPU time (user and system) of its process over its polls is measured, and polls
+over the clock. Ratios are of one and the same round; shown are medians over the rounds, and the
+middle half of the ratios. A peer that an error of its own ends is started anew, and its turn is
+repeated.
 """
 
 
