@@ -180,12 +180,14 @@ class Http:
         options: dict[str, Any] = self._options
         if self.sessions.are_ours and not self.monitor.answered:
             options = {**options, "timeout": FIRST_CONTACT}
-        path, _, query = request.path.partition("?")
+        path, query = request.path, ""
+        if "?" in path:
+            path, _, query = path.partition("?")
         # A URL made of text would have the service's own part parsed each time.
         url = self.base_url.with_path(self._base_path + path, encoded=True)
         # The headers are no local: reporters of errors send the values of those.
         return session.request(
-            request.method,
+            "GET" if request.body is None else "POST",
             url.with_query(query) if query else url,
             headers=self._headers.of(request),
             data=request.body,

@@ -46,18 +46,14 @@ class OutgoingRequest(msgspec.Struct, kw_only=True):
     is_final: bool = False
     """It is the final poll of a wait: it is sent even if the service is down."""
 
-    @property
-    def method(self) -> str:
-        """Return `GET`, or `POST` where there is a body."""
-        return "GET" if self.body is None else "POST"
-
     def log(self, result: Response | TransportError | None, seconds: float) -> None:
         """Log that it went out, and what it came to; None if it was broken off."""
         if isinstance(result, Response):
             end = f"HTTP {result.status}, {len(result.body):,} bytes"
         else:
             end = "broken off" if result is None else result.label
-        facts = self.method, self.path, end, seconds, self.request_id
+        method = "GET" if self.body is None else "POST"
+        facts = method, self.path, end, seconds, self.request_id
         logger.debug("%s %s: %s, %.3f s, request %s", *facts)
 
 

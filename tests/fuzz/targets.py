@@ -105,7 +105,7 @@ class Canned(Http):
     answer: Response
 
     async def send(self, request: OutgoingRequest, deadline: float) -> Response:
-        assert request.method == "GET"
+        assert request.body is None
         assert request.etag is None or (request.etag.isascii() and request.etag.isprintable())
         return self.answer
 
