@@ -22,7 +22,8 @@ from .._runtime.lifetime import Lifetime
 from .._transport.http import Http
 from .._transport.response import Response
 from .._verdict import NO_TURN, Verdict, longer
-from ..contract.envelope import Envelope, LateDecoder, Malformed, decode
+from ..contract.envelope import Envelope, Malformed, decode
+from ..contract.json_limits import LateDecoder
 from ..contract.refusal import Refusal, refusal
 from ..errors import (
     AiToEarnError,

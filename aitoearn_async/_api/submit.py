@@ -25,7 +25,6 @@ from .._transport.response import Response
 from .._uploads.store import Progress
 from .._verdict import Verdict
 from ..contract.endpoints import SubmitEndpoint, entries_decoder, submit_of
-from ..contract.envelope import holds_data
 from ..contract.requests import TaskRequest
 from ..contract.tasks import TaskRef
 from ..errors import (
@@ -194,4 +193,4 @@ def _has_receipt(response: Response | AiToEarnError, row: SubmitEndpoint[Any]) -
 
     A gateway has statuses of its own, and may have a code of its own for all is well.
     """
-    return isinstance(response, Response) and holds_data(response.body, row.decoder)
+    return isinstance(response, Response) and row.decoder.read(response.body) is not None

@@ -10,7 +10,8 @@ from typing import Any, cast
 
 from msgspec import Struct
 
-from .envelope import Envelope, LateDecoder
+from .envelope import Envelope
+from .json_limits import LateDecoder
 from .tasks import Moment
 
 DRAFT = "/api/ai/draft-generation/{id}"

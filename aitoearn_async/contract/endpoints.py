@@ -15,8 +15,9 @@ import msgspec
 from . import image_tasks, video_tasks
 from .catalog import EditModel, ImageModel, Model, VideoModel
 from .drafts import Draft
-from .envelope import Codec, Envelope, LateDecoder, Malformed, codec_for, decode
+from .envelope import Codec, Envelope, Malformed, codec_for, decode
 from .image_tasks import ImageTask
+from .json_limits import LateDecoder
 from .outputs import Result
 from .refusal import Refusal
 from .requests import EditImage, GenerateImage, GenerateVideo, TaskRequest

@@ -10,35 +10,17 @@ What an HTTP status means is not known here.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from functools import cached_property
 from typing import Any, Generic, TypeVar
 
 import msgspec
 
-from .json_limits import bad_text, too_deep
+from .json_limits import LateDecoder, bad_text, too_deep
 from .refusal import Refusal, members_of, refusal
 from .task_times import moment_of
 from .tasks import Task
 
 T = TypeVar("T")
 TaskT = TypeVar("TaskT", bound=Task)
-
-
-class LateDecoder(Generic[T]):
-    """Decodes JSON. It is built when it is first used: that costs a thousand times a decode.
-
-    Args:
-        kind: The type that it decodes to.
-    """
-
-    def __init__(self, kind: type[T]) -> None:
-        self._kind = kind
-
-    @cached_property
-    def decode(self) -> Callable[[bytes], T]:
-        """Decode the bytes of a whole JSON text."""
-        return msgspec.json.Decoder(self._kind).decode
 
 
 class Envelope(msgspec.Struct, Generic[T], frozen=True, rename="camel"):
@@ -120,17 +102,6 @@ def decode(
     return envelope if envelope.code == 0 else _refused(body)
 
 
-def holds_data(body: bytes, decoder: LateDecoder[Envelope[Any]]) -> bool:
-    """Return whether an answer holds what was asked for, whatever its code says."""
-    if too_deep(body):
-        return False
-    try:
-        decoder.decode(body)
-    except (ValueError, RecursionError):
-        return False
-    return True
-
-
 def decode_row(row: bytes, codec: Codec[TaskT]) -> TaskT | Malformed:
     """Decode a task that stands in a list, as it would be read if it stood alone."""
     deep = too_deep(row)
@@ -154,13 +125,8 @@ def decode_head(body: bytes, codec: Codec[Any]) -> TaskHead | None:
 
     It costs the same whatever the size of what the service echoes.
     """
-    if too_deep(body):
-        return None
-    try:
-        envelope = codec.head.decode(body)
-    except (ValueError, RecursionError):
-        return None
-    return envelope.data if envelope.code == 0 else None
+    envelope = codec.head.read(body)
+    return envelope.data if envelope is not None and envelope.code == 0 else None
 
 
 class _MendableWire(msgspec.Struct, rename="camel"):

@@ -1,4 +1,4 @@
-"""JSON that is too deep for the decoder, or that it refuses for its text alone.
+"""The decoder of JSON, and its limits: what is too deep for it, or refused for its text alone.
 
 Pure functions of bytes. Ordinary answers are only checked by `too_deep`.
 """
@@ -6,6 +6,13 @@ Pure functions of bytes. Ordinary answers are only checked by `too_deep`.
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
+from functools import cached_property
+from typing import Generic, TypeVar
+
+import msgspec
+
+T = TypeVar("T")
 
 # The decoder recurses in C: on a thread with a small stack (musl's default is 128 KiB) some
 # 400 levels end the process. So an answer with many brackets is flattened first, a pass a
@@ -70,3 +77,28 @@ def bad_text(body: bytes) -> str | None:
 
 def _refuse(constant: str) -> None:
     raise ValueError(f"{constant} is not JSON")
+
+
+class LateDecoder(Generic[T]):
+    """Decodes JSON. It is built when it is first used: that costs a thousand times a decode.
+
+    Args:
+        kind: The type that it decodes to.
+    """
+
+    def __init__(self, kind: type[T]) -> None:
+        self._kind = kind
+
+    @cached_property
+    def decode(self) -> Callable[[bytes], T]:
+        """Decode the bytes of a whole JSON text."""
+        return msgspec.json.Decoder(self._kind).decode
+
+    def read(self, body: bytes) -> T | None:
+        """Decode a JSON text; None where it is too deep, or anything else."""
+        if too_deep(body):
+            return None
+        try:
+            return self.decode(body)
+        except (ValueError, RecursionError):
+            return None

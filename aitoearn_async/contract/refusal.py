@@ -17,10 +17,11 @@ from __future__ import annotations
 import codecs
 import re
 from collections.abc import Mapping
+from typing import Any, cast
 
 import msgspec
 
-from .json_limits import too_deep
+from .json_limits import LateDecoder
 
 
 class Refusal(msgspec.Struct, frozen=True):
@@ -66,22 +67,17 @@ def refusal(body: bytes) -> Refusal | None:
     code = _code(said.get("code"))
     if not _is_no(said, code):
         return None
-    id = id_text(_value(said.get("requestid", b"null")))
+    id = id_text(_any_decoder.read(said.get("requestid", b"null")))
     timestamp = said.get("timestamp", b"")
     return Refusal(code or None, _words(said)[:500], id, timestamp, None if code else _status(said))
 
 
 def members_of(body: bytes) -> Members:
     """Return the members of an object, or of the first one of a list; none of anything else."""
-    if too_deep(body):
-        return {}
-    try:
-        rows = _list_decoder.decode(body) if body.lstrip()[:1] == b"[" else [_decoder.decode(body)]
-    except (ValueError, RecursionError):
-        return {}
-    members = rows[0] if rows else {}
-    found = {name.lower().translate(_SEPARATORS): bytes(raw) for name, raw in members.items()}
-    return {name: raw for name, raw in found.items() if name == _SUCCESS or raw not in _NOTHING}
+    found = _decoder.read(body) or {}
+    members = found[0] if isinstance(found, list) else found
+    plain = {name.lower().translate(_SEPARATORS): bytes(raw) for name, raw in members.items()}
+    return {name: raw for name, raw in plain.items() if name == _SUCCESS or raw not in _NOTHING}
 
 
 def _is_no(said: Members, code: int | None) -> bool:
@@ -138,7 +134,7 @@ def _text(raw: bytes) -> str:
     try:
         return _text_decoder.decode(decoded(raw))
     except ValueError:
-        value = _value(raw[:_MOST_QUOTED])
+        value = _any_decoder.read(raw[:_MOST_QUOTED])
     return msgspec.json.encode(value).decode() if value else decoded(raw[:_MOST_QUOTED])
 
 
@@ -152,13 +148,6 @@ def decoded(raw: bytes) -> str:
     return raw.decode(errors="replace")
 
 
-def _value(raw: bytes) -> object:
-    try:
-        return _any_decoder.decode(raw)
-    except (ValueError, RecursionError):
-        return None
-
-
 def id_text(value: object) -> str | None:
     """Return an id as text, of whatever kind JSON has it."""
     is_one = isinstance(value, str | int) and not isinstance(value, bool) and value != ""
@@ -168,7 +157,7 @@ def id_text(value: object) -> str | None:
 _SUCCESS = "success"
 _SEPARATORS = str.maketrans("", "", "_-")
 _NUMBER = re.compile(rb'"?(-?[0-9]{1,4300})(?:\.0*)?"?')
-_decoder = msgspec.json.Decoder(dict[str, msgspec.Raw])
-_list_decoder = msgspec.json.Decoder(list[dict[str, msgspec.Raw]])
+_Object = dict[str, msgspec.Raw]
+_decoder: LateDecoder[_Object | list[_Object]] = LateDecoder(cast("Any", _Object | list[_Object]))
 _text_decoder = msgspec.json.Decoder(str)
-_any_decoder = msgspec.json.Decoder(object)
+_any_decoder: LateDecoder[object] = LateDecoder(object)

@@ -12,7 +12,6 @@ from aitoearn_async import ImageRef, ImageTask, TaskState
 from aitoearn_async.contract.endpoints import endpoint_of
 from aitoearn_async.contract.envelope import (
     Envelope,
-    LateDecoder,
     Malformed,
     TaskHead,
     decode,
@@ -20,6 +19,7 @@ from aitoearn_async.contract.envelope import (
     decode_row,
     decode_task,
 )
+from aitoearn_async.contract.json_limits import LateDecoder
 from aitoearn_async.contract.refusal import Refusal, refusal
 
 ENDPOINT = endpoint_of(ImageRef("66"))

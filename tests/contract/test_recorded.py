@@ -21,7 +21,8 @@ from aitoearn_async.contract.endpoints import (
     page_decoder,
     submit_of,
 )
-from aitoearn_async.contract.envelope import Envelope, LateDecoder, Malformed, decode, decode_row
+from aitoearn_async.contract.envelope import Envelope, Malformed, decode, decode_row
+from aitoearn_async.contract.json_limits import LateDecoder
 from aitoearn_async.contract.refusal import Refusal
 from aitoearn_async.contract.status import TaskState, state_of
 
