@@ -121,7 +121,7 @@ def _code(raw: bytes | None) -> int | None:
 def _words(said: Members, levels: int = _MOST_LEVELS) -> str:
     """Return the words of a no, wherever they stand."""
     for name in (*_FAULTS, *_WRAPPERS):
-        if levels and (words := _words(members_of(said.get(name, b"")), levels - 1)):
+        if levels and name in said and (words := _words(members_of(said[name]), levels - 1)):
             return words
     found = [said[name] for name in (*_WORDS, *_FAULTS) if name in said]
     if found:

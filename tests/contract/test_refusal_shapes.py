@@ -10,9 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from aitoearn_async import ImageRef, VideoRef
+from aitoearn_async.contract import refusal as reader
 from aitoearn_async.contract.endpoints import ENDPOINTS
 from aitoearn_async.contract.envelope import Envelope, Malformed, decode_row, decode_task
-from aitoearn_async.contract.refusal import Refusal, refusal
+from aitoearn_async.contract.refusal import Members, Refusal, refusal
 
 from .strategies import TEXTS
 
@@ -118,6 +119,21 @@ def test_what_says_no_no_is_none(body: Any) -> None:
 def test_no_object_breaks_it(body: dict[str, Any]) -> None:
     found = refusal(json.dumps(body).encode())
     assert found is None or len(found.message) <= 500
+
+
+def test_an_ordinary_refusal_is_taken_apart_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A server in trouble says no thousands of times, and each no is as cheap as a poll."""
+    taken_apart: list[bytes] = []
+
+    def members_of(body: bytes) -> Members:
+        taken_apart.append(body)
+        return plain(body)
+
+    plain = reader.members_of
+    monkeypatch.setattr(reader, "members_of", members_of)
+    body = b'{"data":{},"code":500,"message":"no","timestamp":1795352289758,"requestId":"r"}'
+    assert refusal(body) == Refusal(500, "no", "r", b"1795352289758")
+    assert taken_apart == [body]
 
 
 @pytest.mark.parametrize("id", [17, "r-1", None, 1.5, {"a": 1}, [1], True])
