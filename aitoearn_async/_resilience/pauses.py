@@ -11,6 +11,8 @@ import math
 
 import msgspec
 
+from .._runtime.bounded_dict import BoundedDict
+
 FIRST_PAUSE_SECONDS, _LAST_PAUSE_SECONDS = 1.0, 30.0
 """Seconds of a pause where the service does not say for how long; doubled each time."""
 _SELDOM_SHARE = 0.1
@@ -49,7 +51,7 @@ class Pauses:
         self._good = 0  # good answers in all
         self._good_before = 0  # as many of them came before the last complaint
         # Those whose last answer was a complaint, and how many good ones there were by then.
-        self._complained: dict[str, int] = {}
+        self._complained: BoundedDict[str, int] = BoundedDict(_MOST_REMEMBERED)
 
     @property
     def are_seldom(self) -> bool:
@@ -90,8 +92,6 @@ class Pauses:
     def _is_its_own(self, subject: str) -> bool:
         """Return whether others were answered since this one complained, and it was not."""
         good = self._complained.get(subject)
-        if len(self._complained) >= _MOST_REMEMBERED:
-            self._complained.clear()
         self._complained[subject] = self._good
         return good is not None and good < self._good
 

@@ -254,7 +254,7 @@ class RoundGroup(Generic[T]):
                 continue
             try:
                 wait = held(self.ref_type(row.id))
-            except (ValueError, TypeError):
+            except ValueError:
                 continue
             if wait is None:
                 continue
