@@ -8,14 +8,15 @@ import os
 import signal
 from collections import Counter
 from collections.abc import AsyncIterator, Callable
-from typing import Any
+from contextlib import asynccontextmanager
+from typing import Any, NamedTuple
 
 import pytest
 
 from aitoearn_async import Client, ImageRef
 from aitoearn_async.emulator import Emulator
 from aitoearn_async.fleet import Fleet, FleetError, FleetUnavailableError
-from aitoearn_async.fleet.ledger import Kind
+from aitoearn_async.fleet.ledger import Kind, Ledger
 from aitoearn_async.fleet.recorder import Recorder
 from aitoearn_async.fleet.sqlite import SqliteLedger
 from aitoearn_async.fleet.sqlite_file import SqliteFile
@@ -394,53 +395,59 @@ async def test_a_worker_forgets_faster_than_tasks_can_end(
     assert (await fleet.status()).done == 0
 
 
+class Held(NamedTuple):
+    """Refs, some of which a member of a ledger holds."""
+
+    ledger: Ledger
+    member: int
+    refs: list[str]
+
+
+@asynccontextmanager
+async def some_held(file: SqliteEngine, count: int, most: int) -> AsyncIterator[Held]:
+    async with file.opened() as ledger:
+        refs = [str(ref) for ref in endless_ids(count)]
+        await ledger.add(refs)
+        member = await ledger.join(Kind.WORKER, "this test")
+        await ledger.take(member, 1, lambda _, free: most)
+        yield Held(ledger, member, refs)
+
+
 async def test_a_worker_holds_back_what_it_cannot_write(
-    fleet: Fleet, crew: Workers, cable: Cable, monkeypatch: pytest.MonkeyPatch
+    file: SqliteEngine, cable: Cable, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A batch goes on only as outcomes are written: memory does not follow an outage."""
     monkeypatch.setattr("aitoearn_async.fleet.recorder._MOST_UNWRITTEN", 3)
-    ledger = SqliteLedger(crew.engine.path)
-    await ledger.open()
-    refs = [str(ref) for ref in endless_ids(5)]
-    await ledger.add(refs)
-    member = await ledger.join(Kind.WORKER, "this test")
-    await ledger.take(member, 1, lambda _, free: 5)
-    recorded: list[int] = []
-    recorder = Recorder(ledger, member, recorded.append)
-    cable.pull()
-    writing = asyncio.create_task(recorder.run())
-    for ref in refs[:3]:
-        await recorder.put(ref, b"{}")
-    fourth = asyncio.create_task(recorder.put(refs[3], b"{}"))
-    await asyncio.sleep(5)
-    assert not fourth.done()
-    cable.mend()
-    await fourth
-    await asyncio.sleep(1)
-    assert sum(recorded) == 4
-    writing.cancel()
-    await asyncio.gather(writing, return_exceptions=True)
-    await ledger.close()
+    async with some_held(file, 5, 5) as (ledger, member, refs):
+        recorded: list[int] = []
+        recorder = Recorder(ledger, member, recorded.append)
+        cable.pull()
+        writing = asyncio.create_task(recorder.run())
+        for ref in refs[:3]:
+            await recorder.put(ref, b"{}")
+        fourth = asyncio.create_task(recorder.put(refs[3], b"{}"))
+        await asyncio.sleep(5)
+        assert not fourth.done()
+        cable.mend()
+        await fourth
+        await asyncio.sleep(1)
+        assert sum(recorded) == 4
+        writing.cancel()
+        await asyncio.gather(writing, return_exceptions=True)
 
 
 async def test_outcomes_of_refs_that_others_hold_are_let_go(
-    crew: Workers, caplog: pytest.LogCaptureFixture
+    file: SqliteEngine, caplog: pytest.LogCaptureFixture
 ) -> None:
     """They are not written, and it is said."""
-    ledger = SqliteLedger(crew.engine.path)
-    await ledger.open()
-    refs = [str(ref) for ref in endless_ids(2)]
-    await ledger.add(refs)
-    member = await ledger.join(Kind.WORKER, "this test")
-    await ledger.take(member, 1, lambda _, free: 1)
-    recorder = Recorder(ledger, member, lambda _: None)
-    for ref in refs:
-        await recorder.put(ref, b"{}")
-    with caplog.at_level(logging.INFO, "aitoearn_async.fleet"):
-        await recorder.flush()
-    assert "1 outcomes were not recorded: others hold the refs" in caplog.text
-    assert (await ledger.counts()).ended == 1
-    await ledger.close()
+    async with some_held(file, 2, 1) as (ledger, member, refs):
+        recorder = Recorder(ledger, member, lambda _: None)
+        for ref in refs:
+            await recorder.put(ref, b"{}")
+        with caplog.at_level(logging.INFO, "aitoearn_async.fleet"):
+            await recorder.flush()
+        assert "1 outcomes were not recorded: others hold the refs" in caplog.text
+        assert (await ledger.counts()).ended == 1
 
 
 async def test_refs_that_could_not_be_handed_over_are_left_to_others(
