@@ -111,10 +111,13 @@ _STREAM = re.compile(rb"\x00\x00\x01([\xb3\xbd\xc0-\xef\xfd])")
 """The beginning of a stream's packet, or of a sequence of MPEG-1 video (ISO 13818-1, 2.4.3.7)."""
 
 
-def _family(kinds: Collection[bytes]) -> str | None:
+def _family(file: Reader, kinds: Collection[bytes]) -> str | None:
+    """Return the family of a file of which a window was looked at."""
     if any(b"\xe0" <= kind <= b"\xef" or kind == b"\xb3" for kind in kinds):
         return "video"
-    return "audio" if kinds and all(b"\xc0" <= kind <= b"\xdf" for kind in kinds) else None
+    if file.size > WINDOW or not kinds:
+        return None  # a film may follow
+    return "audio" if all(b"\xc0" <= kind <= b"\xdf" for kind in kinds) else None
 
 
 def transport_stream(file: Reader) -> Structure:
@@ -122,7 +125,7 @@ def transport_stream(file: Reader) -> Structure:
     head = file.upto(0, WINDOW)
     size, first = packets_of(head[:HEAD_BYTES]) or (188, 0)
     rest = file.size % size
-    family = _family(_begun(head, size, first))
+    family = _family(file, _begun(head, size, first))
     if not any(file.tail(size)):
         return Structure(Completeness.CUT, family)  # room that was never written to
     if rest:
@@ -144,9 +147,7 @@ def _begun(head: bytes, size: int, first: int) -> set[bytes]:
 
 def program_stream(file: Reader) -> Structure:
     """Look for the end code, which many writers leave out, and then at the last packet."""
-    family = _family(_STREAM.findall(file.upto(0, WINDOW)))
-    if family == "audio" and file.size > WINDOW:
-        family = None  # a film may follow
+    family = _family(file, _STREAM.findall(file.upto(0, WINDOW)))
     ends = b"\x00\x00\x01\xb9" in file.tail(4096) or file.tail(4) == b"\x00\x00\x01\xb7"
     if not ends and _breaks_off(file.tail(WINDOW)):
         return Structure(Completeness.CUT, family)

@@ -347,6 +347,12 @@ def test_a_transport_stream_is_told_by_what_begins_in_its_packets(name: str) -> 
     assert kinds(content) == expected
 
 
+def test_a_transport_stream_may_have_a_film_behind_what_is_looked_at() -> None:
+    sound = transport(*[stream_of(0xC0)] * (WINDOW // 188 - 8))
+    assert kinds(sound) == "audio/mp2t"
+    assert kinds(sound + stream_of(0xC0)) == "video/mp2t"
+
+
 @pytest.mark.parametrize(("more", "expected"), [(0, "audio/mpeg"), (WINDOW, "video/mpeg")])
 def test_a_program_stream_may_have_a_film_behind_what_is_looked_at(
     more: int, expected: str
