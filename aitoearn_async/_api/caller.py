@@ -215,22 +215,32 @@ class ApiCaller:
         if not isinstance(response, Response):
             return self._note(question.subject, Verdict.on(response))
         try:
-            result = self._read(response, question)
+            is_good = 200 <= response.status < 300
+            said = question.decode(response.body) if is_good else refusal(response.body)
         except MemoryError:
             text = f"there is no memory for the answer, of {len(response.body):,} bytes"
-            result = UnexpectedResponseError(text, question.request_id, label="no memory")
-        if not isinstance(result, AiToEarnError):
-            self.accept(response, question.subject)
-            return result
-        if isinstance(result, AuthenticationError):
+            none = UnexpectedResponseError(text, question.request_id, label="no memory")
+            return self._failed(none, response, question.subject)
+        why: str | None = None
+        if isinstance(said, Envelope):
+            why = question.stray(said)
+            if why is None:
+                self.accept(response, question.subject)
+                return said.data
+        error = self._error_of(said, why, response, question)
+        return self._failed(error, response, question.subject)
+
+    def _failed(self, error: AiToEarnError, response: Response, subject: str) -> Verdict:
+        """Tell the monitor of a response that is an error."""
+        if isinstance(error, AuthenticationError):
             self._key_refusals += 1
             self.http.drop(response)  # the next request must not meet the same node
-        pause = self.http.monitor.record_failure(response.admission, question.subject, result)
-        if isinstance(result, RateLimitError) and result.retry_after is None:
-            facts = result.code, result.message, result.request_id, result.http_status
-            sent = result.sent_request_id
-            result = RateLimitError(*facts, retry_after=pause, sent_request_id=sent)
-        return self._note(question.subject, Verdict.on(result, delay=pause))
+        pause = self.http.monitor.record_failure(response.admission, subject, error)
+        if isinstance(error, RateLimitError) and error.retry_after is None:
+            facts = error.code, error.message, error.request_id, error.http_status
+            sent = error.sent_request_id
+            error = RateLimitError(*facts, retry_after=pause, sent_request_id=sent)
+        return self._note(subject, Verdict.on(error, delay=pause))
 
     def accept(self, response: Response, subject: str) -> None:
         """Note a good response: the service and the key are well, and it tells the time."""
@@ -243,25 +253,28 @@ class ApiCaller:
                 self.clock.note(moment.timestamp(), response.sent, self.lifetime.time())
         self.http.monitor.record_success(response.admission, response.sent, subject)
 
-    def _read(self, response: Response, question: Question[T]) -> T | AiToEarnError:
-        request_id, is_good = question.request_id, 200 <= response.status < 300
-        result = question.decode(response.body) if is_good else refusal(response.body)
-        if result is None or isinstance(result, Malformed):
-            if result is not None and result.is_json:
-                return broken(result, response, request_id, self.http)
-            return rejected(response, request_id, self.http)
-        if (why := question.stray(result)) is not None:
-            return self._stray(why, response, request_id)
-        if isinstance(result, Refusal):
-            return refused(result, response, request_id, self.http)
-        return result.data
-
-    def _stray(self, why: str, response: Response, request_id: str) -> UnexpectedResponseError:
-        self.http.drop(response)
-        # Whoever it is for, whoever says it: it is this address that wants to be left alone.
-        rest, label = response.retry_after, "stray answer"
-        text = f"{why}, not ours"
-        return UnexpectedResponseError(text, request_id, 200, label=label, retry_after=rest)
+    def _error_of(
+        self,
+        said: Envelope[T] | Refusal | Malformed | None,
+        why: str | None,
+        response: Response,
+        question: Question[T],
+    ) -> AiToEarnError:
+        """Return the error of a response. `why`: a good answer is for another request."""
+        request_id = question.request_id
+        if isinstance(said, Refusal):
+            why = question.stray(said)
+        if why is not None:
+            self.http.drop(response)
+            # Whoever it is for, whoever says it: it is this address that wants to be left alone.
+            rest, label = response.retry_after, "stray answer"
+            text = f"{why}, not ours"
+            return UnexpectedResponseError(text, request_id, 200, label=label, retry_after=rest)
+        if isinstance(said, Refusal):
+            return refused(said, response, request_id, self.http)
+        if isinstance(said, Malformed) and said.is_json:
+            return broken(said, response, request_id, self.http)
+        return rejected(response, request_id, self.http)
 
     def no_turn(self, subject: str) -> Verdict:
         """Return the verdict on a request that has not got its turn among those for videos."""

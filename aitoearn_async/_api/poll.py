@@ -109,13 +109,23 @@ class Poller:
         assert result.task is not None
         return result.task
 
-    def _question(self, ref: TaskRef[T], request_id: str, endpoint: Endpoint[T]) -> PollQuestion[T]:
+    def _question(
+        self,
+        ref: TaskRef[T],
+        request_id: str,
+        endpoint: Endpoint[T],
+        etag: str | None = None,
+        *,
+        is_final: bool = False,
+    ) -> PollQuestion[T]:
         path = endpoint.path + ref.id
         return PollQuestion(
             path=self._caller.path_past_caches(path) if self._cache.is_seen else path,
             route=endpoint.path,
-            request_id=request_id,
             subject=ref.id,
+            request_id=request_id,
+            etag=etag,
+            is_final=is_final,
             decode=partial(decode_task, codec=endpoint.codec),
             ref=ref,
             codec=endpoint.codec,
@@ -149,8 +159,7 @@ class Poller:
         if is_final or is_check or wait.last_error is not None:
             # A poll that confirms another one must not be answered by a copy of its answer.
             request_id, etag = self._caller.request_id(), None
-        question = self._question(ref, request_id, endpoint)
-        question.etag, question.is_final = etag, is_final
+        question = self._question(ref, request_id, endpoint, etag, is_final=is_final)
         response = await self._http.send(question, deadline)
         if isinstance(response, Response) and known is not None:
             if self._is_unchanged(wait, known, question, response):
