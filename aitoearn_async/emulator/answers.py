@@ -15,9 +15,9 @@ from multidict import CIMultiDict
 
 from aitoearn_async import VideoRef
 
-from . import dialects, identifiers, media, pictures, routes, uploads, wire
+from . import codes, identifiers, media, pictures, routes, uploads, wire
+from .codes import Answer, ErrorAnswer
 from .creating import MOST_BYTES
-from .dialects import Answer, ErrorAnswer
 from .faults import Fault
 from .request import Call, Request
 from .routes import Route
@@ -28,9 +28,9 @@ _NOBODY: Final = ""
 _ROWS_PER_ANSWER: Final = 150
 _ANSWERS_PER_MEGABYTE: Final = 8
 _BAD_ESCAPE: Final = re.compile(r"%(?![0-9A-Fa-f]{2})")
-_UNREAD: Final = ErrorAnswer(dialects.BAD_REQUEST)
+_UNREAD: Final = ErrorAnswer(codes.BAD_REQUEST)
 """The answer to a body or a path that cannot be decoded. It has no request id yet."""
-_TOO_LARGE: Final = ErrorAnswer(dialects.SERVER_ERROR)
+_TOO_LARGE: Final = ErrorAnswer(codes.SERVER_ERROR)
 """The answer to a body that is not read to its end. It has no request id yet."""
 
 
@@ -140,12 +140,12 @@ def _file(service: Service, request: Request, now: float) -> wire.HttpResponse:
 
 def _body(service: Service, request: Request, said: Answer, request_id: str | None) -> bytes:
     if isinstance(said, bytes):
-        return dialects.success(said, request_id or "")
+        return codes.success(said, request_id or "")
     language = request.headers.get("Accept-Language", "")
     code, message = said
-    words = dialects.message_for(code, language) if message is None else message
+    words = codes.message_for(code, language) if message is None else message
     timestamp = int(service.date(service.now()).timestamp() * 1000)
-    return dialects.error(code, words, request_id, timestamp)
+    return codes.error(code, words, request_id, timestamp)
 
 
 def _decide(service: Service, request: Request, fault: Fault | None) -> Answer:
@@ -160,11 +160,11 @@ def _decide(service: Service, request: Request, fault: Fault | None) -> Answer:
     found = _routed(service, request, fault)
     if found is None:
         where = f"{request.method} {request.path.removeprefix('/api')}"
-        said: Answer = ErrorAnswer(dialects.NOT_FOUND, f"Cannot {where}")
+        said: Answer = ErrorAnswer(codes.NOT_FOUND, f"Cannot {where}")
     else:
         route, call = found
         if not call.account and not (route.public and "X-Api-Key" not in request.headers):
-            said = ErrorAnswer(dialects.UNAUTHORIZED)
+            said = ErrorAnswer(codes.UNAUTHORIZED)
         else:
             said = route.answer(service, call)
     if fault is not None and fault.code is not None:

@@ -13,8 +13,8 @@ import msgspec
 
 from aitoearn_async import AnyRef, ImageRef, VideoRef
 
-from . import dialects, submits, uploads
-from .dialects import Answer, ErrorAnswer
+from . import codes, submits, uploads
+from .codes import Answer, ErrorAnswer
 from .identifiers import OBJECT_ID
 from .models import VIDEO_MODELS, channel_of
 from .request import Call
@@ -37,7 +37,7 @@ def submit(kind: type[submits.Body]) -> Callable[[Service, Call], Answer]:
         body = call.request.body
         read = submits.read_body(kind, body)
         if read is None:
-            return ErrorAnswer(dialects.BAD_REQUEST)
+            return ErrorAnswer(codes.BAD_REQUEST)
         request: dict[str, Any] = msgspec.to_builtins(read)
         refusal = _video_refusal(service, request) if read.kind is VideoRef else None
         if refusal is not None:
@@ -45,7 +45,7 @@ def submit(kind: type[submits.Body]) -> Callable[[Service, Call], Answer]:
         if len(body) > _ROW_BYTES:
             if read.kind is VideoRef:  # its provider is called before the row is written
                 service.provider_calls[None] += 1
-            return ErrorAnswer(dialects.SERVER_ERROR)
+            return ErrorAnswer(codes.SERVER_ERROR)
         if call.fault is not None and not call.fault.loses_only_the_answer:
             return b"null"  # which nobody gets to see
         if kind is submits.EditImageBody:
@@ -60,12 +60,12 @@ def _video_refusal(service: Service, request: dict[str, Any]) -> ErrorAnswer | N
     group = request.get("groupId")
     if group and group not in service.groups:
         well_formed = OBJECT_ID.fullmatch(group)
-        return ErrorAnswer(dialects.UNKNOWN_GROUP if well_formed else dialects.SERVER_ERROR)
+        return ErrorAnswer(codes.UNKNOWN_GROUP if well_formed else codes.SERVER_ERROR)
     if submits.refused_by_model(request, service.models[VIDEO_MODELS]):
-        return ErrorAnswer(dialects.INVALID_MODEL)
+        return ErrorAnswer(codes.INVALID_MODEL)
     data_uris = [path for path in submits.paths_in(request) if path.startswith("data:")]
     if data_uris and channel_of(request["model"], service.models) == submits.FETCHED_SOURCES:
-        return ErrorAnswer(dialects.FILE_NOT_FETCHED)
+        return ErrorAnswer(codes.FILE_NOT_FETCHED)
     return None
 
 
@@ -112,10 +112,10 @@ def sign(service: Service, call: Call) -> Answer:
     try:
         body = msgspec.json.decode(call.request.body, type=uploads.SignBody)
     except (ValueError, RecursionError):
-        return ErrorAnswer(dialects.BAD_REQUEST)
+        return ErrorAnswer(codes.BAD_REQUEST)
     limit = math.inf if service.upload_limit is None else service.upload_limit
     if body.size is not None and body.size > limit:
-        return ErrorAnswer(dialects.ASSET_TOO_LARGE)
+        return ErrorAnswer(codes.ASSET_TOO_LARGE)
     id, now, origin = service.fresh_id(), call.now, service.storage_url
     suffix = body.filename.rpartition(".")[2] if "." in body.filename else "bin"
     path = f"{call.account}/temp/{service.date(now):%Y%m}/{id}.{suffix}"
@@ -134,13 +134,13 @@ def sign(service: Service, call: Call) -> Answer:
 def confirm(service: Service, call: Call) -> Answer:
     """Answer `POST /api/assets/{id}/confirm`: the address of a file that was put."""
     if not OBJECT_ID.fullmatch(call.id):
-        return ErrorAnswer(dialects.SERVER_ERROR)
+        return ErrorAnswer(codes.SERVER_ERROR)
     own = (asset for asset in service.assets.values() if asset.account == call.account)
     asset = next((asset for asset in own if asset.id == call.id), None)
     if asset is None:
-        return ErrorAnswer(dialects.UNKNOWN_ASSET)
+        return ErrorAnswer(codes.UNKNOWN_ASSET)
     if asset.content is None:
-        return ErrorAnswer(dialects.SERVER_ERROR)
+        return ErrorAnswer(codes.SERVER_ERROR)
     if asset.confirmed is None:
         asset.confirmed = call.now
     return uploads.confirmed_json(asset, service.storage_url, service.moment)

@@ -15,8 +15,8 @@ from msgspec import UNSET, Meta, UnsetType, field
 
 from aitoearn_async import ImageRef, VideoRef
 
-from . import dialects, tasks
-from .dialects import Answer, ErrorAnswer
+from . import codes, tasks
+from .codes import Answer, ErrorAnswer
 from .identifiers import OBJECT_ID
 from .names import OtherType
 from .request import Call
@@ -108,7 +108,7 @@ def videos(service: Service, call: Call) -> Answer:
     """Answer `GET /api/ai/video/generations`: own videos, as their own answers show them."""
     page = video_page(service, call)
     if page is None:
-        return ErrorAnswer(dialects.BAD_REQUEST)
+        return ErrorAnswer(codes.BAD_REQUEST)
     for task in page.rows:
         if task.failing_code is not None:
             return ErrorAnswer(task.failing_code)
@@ -137,9 +137,9 @@ def logs(service: Service, call: Call) -> Answer:
     """Answer `GET /api/ai/logs`: own tasks of all kinds, with their statuses."""
     page = log_page(service, call)
     if page is None:
-        return ErrorAnswer(dialects.BAD_REQUEST)
+        return ErrorAnswer(codes.BAD_REQUEST)
     if any(task.failing_in_logs for task in page.rows):
-        return ErrorAnswer(dialects.SERVER_ERROR)
+        return ErrorAnswer(codes.SERVER_ERROR)
     return page.encode(tasks.log_json(task, call.now, service.moment) for task in page.rows)
 
 
@@ -160,9 +160,9 @@ def drafts(service: Service, call: Call) -> Answer:
     try:
         ids = msgspec.json.decode(call.request.body, type=_DraftQuery).ids
     except (ValueError, RecursionError):
-        return ErrorAnswer(dialects.BAD_REQUEST)
+        return ErrorAnswer(codes.BAD_REQUEST)
     if not all(OBJECT_ID.fullmatch(id) for id in ids):
-        return ErrorAnswer(dialects.SERVER_ERROR)
+        return ErrorAnswer(codes.SERVER_ERROR)
     found = [_any_task(service, id, call.account) for id in ids]
     rows = {task.ref: task for task in found if task is not None}
     newest = [task for task in service.tasks.newest(call.account) if task.ref in rows]
@@ -172,8 +172,8 @@ def drafts(service: Service, call: Call) -> Answer:
 def draft(service: Service, call: Call) -> Answer:
     """Answer `GET /api/ai/draft-generation/{id}`: one own task of any kind."""
     if not OBJECT_ID.fullmatch(call.id):
-        return ErrorAnswer(dialects.SERVER_ERROR)
+        return ErrorAnswer(codes.SERVER_ERROR)
     task = _any_task(service, call.id, call.account)
     if task is None:
-        return ErrorAnswer(dialects.UNKNOWN_LOG)
+        return ErrorAnswer(codes.UNKNOWN_LOG)
     return msgspec.json.encode(tasks.draft_row(task, call.now, service.moment))

@@ -15,8 +15,8 @@ import msgspec
 
 from aitoearn_async import AnyRef, ImageRef, VideoRef
 
-from . import creating, dialects, lists, tasks
-from .dialects import Answer, ErrorAnswer
+from . import codes, creating, lists, tasks
+from .codes import Answer, ErrorAnswer
 from .identifiers import OBJECT_ID
 from .models import MODELS
 from .request import Call
@@ -71,18 +71,18 @@ def _task(service: Service, call: Call) -> Answer:
         echo = call.fault.echo if call.fault is not None else None
         return tasks.task_json(task, call.now, service.moment, echo=echo)
     if ref is None or not OBJECT_ID.fullmatch(ref.id):
-        return ErrorAnswer(dialects.MALFORMED_ID)
+        return ErrorAnswer(codes.MALFORMED_ID)
     no_image = isinstance(ref, ImageRef) and not service.is_published
-    return ErrorAnswer(dialects.NOT_FOUND if no_image else dialects.UNKNOWN_TASK)
+    return ErrorAnswer(codes.NOT_FOUND if no_image else codes.UNKNOWN_TASK)
 
 
 def _volcengine(service: Service, call: Call) -> Answer:
     """Answer with the provider's own words, and store them at once."""
     if not OBJECT_ID.fullmatch(call.id):
-        return ErrorAnswer(dialects.SERVER_ERROR)
+        return ErrorAnswer(codes.SERVER_ERROR)
     task = service.tasks.get(VideoRef(call.id))
     if task is None or task.account != call.account or task.channel != "volcengine":
-        return ErrorAnswer(dialects.UNKNOWN_TASK)
+        return ErrorAnswer(codes.UNKNOWN_TASK)
     if task.looked_at is not None and task.running(call.now):
         task.looked_at = call.now
     shown = tasks.provider_document(task, call.now, lambda at: int(service.date(at).timestamp()))

@@ -15,7 +15,7 @@ from typing import Any, Final, Literal, get_args
 from aitoearn_async import AnyRef, ImageRef, VideoRef
 
 from . import media
-from .dialects import UNKNOWN_TASK
+from .codes import UNKNOWN_TASK
 from .faults import Fault, FaultQueues
 from .identifiers import account_id, key_of, object_id
 from .models import CHANNELS, IMAGE_CHANNEL, channel_of, models_on
@@ -56,6 +56,7 @@ class Service(Whereabouts):
         if channel is not None:
             check_name("channel", channel, CHANNELS)
         _check_seconds(sweep, seconds_per_video, seconds_per_answer)
+        # The vendor's contract, word for word; else as a real server speaks, where they differ.
         self.is_published: bool = dialect == "published"
         default = PUBLISHED_ROUTES if self.is_published else ROUTE_NAMES
         self.routes: set[str] = set(default if routes is None else routes)

@@ -14,7 +14,7 @@ from msgspec import UNSET, UnsetType
 
 from aitoearn_async import AnyRef, ImageRef, VideoRef
 
-from .dialects import UNKNOWN_TASK
+from .codes import UNKNOWN_TASK
 from .timeline import StatusTimeline, log_status
 
 Moment = Callable[[float], str]
@@ -80,10 +80,6 @@ class StoredTask:
         """Return the number of the stage that the row shows at a moment."""
         seen = now if self.looked_at is None else self.looked_at
         return self.timeline.stage(seen - self.created)
-
-    def word(self, now: float) -> str:
-        """Return the status word that the row shows at a moment."""
-        return self.timeline.words[self.stage(now)]
 
     def status(self, stage: int) -> str:
         """Return `generating`, `success` or `failed`, whatever the word of a stage is."""

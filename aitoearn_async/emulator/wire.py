@@ -17,7 +17,7 @@ from aiohttp import web
 from aiohttp.abc import AbstractStreamWriter
 from multidict import CIMultiDict, CIMultiDictProxy
 
-from .dialects import PHRASES
+from .codes import PHRASES
 from .faults import Fault
 
 KEEP_ALIVE: Final = 5.0

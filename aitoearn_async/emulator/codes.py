@@ -1,7 +1,6 @@
-"""The words of the service's answers: codes, messages and envelopes.
+"""The codes of the service's answers, their messages, and the envelopes around both.
 
-Two dialects. `published` is the vendor's contract, word for word. `observed` is how a real
-server speaks, where the two differ. Bytes out of plain data: no sockets, no clock.
+Bytes out of plain data: no sockets, no clock.
 """
 
 from __future__ import annotations
