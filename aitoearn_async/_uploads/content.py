@@ -261,9 +261,10 @@ async def opened(
     declared = declared_type(source) if isinstance(source, str) else None
     try:
         if isinstance(source, AsyncIterable):
+            stream = cast("AsyncIterable[bytes]", source)
             # The iterators of asyncio's reader and of aiohttp's fail where a line is long.
-            is_reader = hasattr(source, "readexactly")
-            await content.collect(_pieces(source) if is_reader else source)
+            is_reader = hasattr(stream, "readexactly")
+            await content.collect(_pieces(stream) if is_reader else stream)
         else:
             await content.call(content.load, source)
         await content.call(content.judge, field, medium, declared)
