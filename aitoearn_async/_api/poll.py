@@ -19,7 +19,7 @@ from .._polling.wait.state import OWED, PollResult, WaitState
 from .._transport.response import Response
 from .._verdict import Verdict
 from ..contract.endpoints import ENDPOINTS, Endpoint
-from ..contract.envelope import decode_head, decode_task
+from ..contract.envelope import decode_head
 from ..contract.refusal import refusal
 from ..contract.status import is_known
 from ..contract.tasks import AnyRef, Task, TaskRef
@@ -126,7 +126,7 @@ class Poller:
             request_id=request_id,
             etag=etag,
             is_final=is_final,
-            decode=partial(decode_task, codec=endpoint.codec),
+            decode=endpoint.decode,
             ref=ref,
             codec=endpoint.codec,
             check=self._check,

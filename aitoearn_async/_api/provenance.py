@@ -73,7 +73,7 @@ class RefusalCheck:
         return "the refusal is for another request"
 
 
-class Question(OutgoingRequest, Generic[D], kw_only=True):
+class Question(OutgoingRequest, Generic[D], kw_only=True, gc=False):
     """A request, and what its response is read with."""
 
     decode: Callable[[bytes], Envelope[D] | Refusal | Malformed]
@@ -91,7 +91,7 @@ class Question(OutgoingRequest, Generic[D], kw_only=True):
         return "the answer is for another request" if is_other else None
 
 
-class PollQuestion(Question[T], kw_only=True):
+class PollQuestion(Question[T], kw_only=True, gc=False):
     """The question of a poll, and what is learned of its response while that is read."""
 
     ref: TaskRef[T]

@@ -27,8 +27,8 @@ keeps the 304 with the first alone. Go's servers, and so Caddy and Traefik, make
 `Cache-Control: no-cache`, with which frameworks send the whole response."""
 
 
-class OutgoingRequest(msgspec.Struct, kw_only=True):
-    """A request as it goes out."""
+class OutgoingRequest(msgspec.Struct, kw_only=True, gc=False):
+    """A request as it goes out. The garbage collector does not look at it: nothing leads back."""
 
     path: str
     """The path below the base URL, safe to send as it is."""

@@ -15,7 +15,7 @@ import msgspec
 from . import image_tasks, video_tasks
 from .catalog import EditModel, ImageModel, Model, VideoModel
 from .drafts import Draft
-from .envelope import Codec, Envelope, Malformed, codec_for, decode
+from .envelope import Codec, Envelope, Malformed, codec_for, decode, decode_task
 from .image_tasks import ImageTask
 from .json_limits import LateDecoder
 from .outputs import Result
@@ -61,6 +61,10 @@ class Endpoint(msgspec.Struct, Generic[T], frozen=True, kw_only=True):
     that has ended; None: it never does. Such a task is asked for by one at a time."""
     lost_code: int | None = None
     """The code with which its own route also refuses tasks that only drafts still show."""
+
+    def decode(self, body: bytes) -> Envelope[T] | Refusal | Malformed:
+        """Decode an answer to a poll."""
+        return decode_task(body, self.codec)
 
 
 ENDPOINTS: dict[type[TaskRef[Any]], Endpoint[Any]] = {
