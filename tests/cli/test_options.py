@@ -205,6 +205,16 @@ def test_a_language_of_the_environment_that_is_not_there_is_named(
     assert "'AITOEARN_LANGUAGE': there are no texts in 'fr': write en, zh" in result.err
 
 
+@pytest.mark.parametrize("command", ["completion bash", "fleet status"])
+def test_the_language_that_a_command_is_given_goes_before_the_environment(
+    invoke: Invoke, monkeypatch: pytest.MonkeyPatch, command: str
+) -> None:
+    """A variable that some profile sets wrongly can be got past."""
+    monkeypatch.setenv("AITOEARN_LANGUAGE", "fr")
+    result = invoke(*command.split(), "--language", "en")
+    assert "AITOEARN_LANGUAGE" not in result.err
+
+
 @pytest.mark.parametrize("command", ["get image:a", "demo"])
 def test_telemetry_that_cannot_be_had_is_named(
     invoke: Invoke, monkeypatch: pytest.MonkeyPatch, command: str, tmp_path: Path

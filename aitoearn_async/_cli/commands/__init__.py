@@ -79,13 +79,14 @@ def all_of(command: click.Command) -> Iterator[click.Command]:
 
 
 for _command in all_of(app):
-    # The options of those that ask the service have one, which is for its messages too.
+    # The options of those that ask the service have one, which is for its messages too. A group
+    # reads no variable: that is for the command, whose own option goes before it.
     if not any(each.name == "language" for each in _command.params):
         _command.params.append(
             click.Option(
                 ["--language"],
                 type=types.LANGUAGE,
-                envvar=VARIABLE,
+                envvar=None if isinstance(_command, click.Group) else VARIABLE,
                 expose_value=False,
                 help="The language of these texts: en or zh.",
             )
