@@ -22,7 +22,7 @@ _LENGTH_OF_A_RUN = 1024
 
 
 class WaitQueue(Generic[T]):
-    """Waits, by a moment that each of them has; of those with the same one, the first to come.
+    """Waits in the order of a moment that each of them has.
 
     The latest to come are in a heap. When they are too many, all of them are put by, in order, as
     a run. Those that are over are dropped when their turn comes; or before, if that is noted.
