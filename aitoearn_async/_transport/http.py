@@ -99,7 +99,9 @@ class Http:
         # A session of our own has them. That is never done with the key: a session's own headers
         # go to proxies too.
         is_ours, host = session is None, base_url.host_port_subcomponent or ""
-        self.sessions = Sessions(session, {HOST: host, **named} if is_ours else {}, base_url)
+        self.sessions: Sessions = Sessions(
+            session, {HOST: host, **named} if is_ours else {}, base_url
+        )
         self._headers = RequestHeaders(credentials, {} if is_ours else named)
         # No more of them than it takes: aiohttp carries each through several calls.
         self._options: dict[str, Any] = {
