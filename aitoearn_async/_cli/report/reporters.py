@@ -1,7 +1,6 @@
-"""Reporters, which follow waits, and the choice of one. Those here are for a pipe.
+"""Reporters, which follow waits, for a pipe. Those for a terminal are in `live`.
 
-Those for a terminal are in `live`, and are imported only for one: their library takes long to
-load. The text comes from `words`.
+Which one suits stdout is said in `choice`; the text comes from `words`.
 """
 
 from __future__ import annotations
@@ -12,7 +11,7 @@ from typing import Self
 from aitoearn_async import AnyTask, Outcome
 
 from . import progress, words
-from .echo import echo, echo_error, on_terminal
+from .echo import echo, echo_error
 from .progress import Progress
 from .snapshot import WaitSnapshot
 
@@ -83,34 +82,6 @@ class LogReporter(Reporter):
         if now.elapsed >= self._next:
             self._next = now.elapsed + _SECONDS_BETWEEN_LINES
             echo_error(progress.line(now))
-
-
-def reporter_for(look: Look, *, as_json: bool = False, passing: bool = False) -> Reporter:
-    """Return the reporter for a handful of tasks that suits stdout.
-
-    Args:
-        look: Returns how all waits stand now.
-        as_json: Write outcomes as JSON.
-        passing: Remove the table at its end: what comes afterwards says more.
-    """
-    if as_json:
-        return JsonReporter()
-    if not on_terminal():
-        return LineReporter()
-    from .live import LiveTable
-
-    return LiveTable(look, passing=passing)
-
-
-def list_reporter_for(look: ListLook, *, as_json: bool, recorded: bool) -> Reporter:
-    """Return the reporter for a long list that suits stdout; `recorded`: a file has outcomes."""
-    if on_terminal() and (recorded or not as_json):
-        from .live import LiveBar
-
-        return LiveBar(look, bare=recorded)
-    if recorded:
-        return LogReporter(look, Reporter())
-    return LogReporter(look, JsonReporter() if as_json else LineReporter())
 
 
 def report_error(outcome: Outcome[AnyTask]) -> None:

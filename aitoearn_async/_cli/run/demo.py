@@ -23,10 +23,10 @@ from aitoearn_async.emulator import Emulator, Fault
 from ..language import later, tr
 from ..options.groups import MediaOptions, ServiceOptions, WaitOptions
 from ..report import words
+from ..report.choice import reporter_for
 from ..report.echo import echo, echo_error, on_terminal
 from ..report.exit_status import ExitStatus
 from ..report.live import console
-from ..report.reporters import reporter_for
 from ..report.snapshot import WaitSnapshot
 from ..report.tables import account, summary
 from .client import usage_errors

@@ -17,9 +17,9 @@ from ..language import tr
 from ..options.groups import ListOptions, RateOptions
 from ..options.types import check_one_file
 from ..report import progress, words
+from ..report.choice import list_reporter_for
 from ..report.echo import echo_error
 from ..report.exit_status import ExitStatus, worst
-from ..report.reporters import list_reporter_for
 from ..report.snapshot import exit_status_of
 from .batch_run import BatchRun
 from .client import client_from, usage_errors

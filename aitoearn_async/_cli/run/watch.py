@@ -16,9 +16,10 @@ from msgspec.structs import replace
 from aitoearn_async import AiToEarnError, AnyRef, Client, TaskRef, Waiter
 
 from ..report import words
+from ..report.choice import reporter_for
 from ..report.echo import echo_error
 from ..report.exit_status import ExitStatus, worst
-from ..report.reporters import Reporter, reporter_for
+from ..report.reporters import Reporter
 from ..report.snapshot import WaitSnapshot, failure_of, snapshot_of
 from .settings import Settings
 
