@@ -25,8 +25,9 @@ if TYPE_CHECKING:
     from ._polling.waiter import Waiter
     from ._resilience.breaker import BreakerState
     from .contract.catalog import EditModel, ImageModel, Model, VideoDefaults, VideoModel
-    from .contract.endpoints import CHINA, INTERNATIONAL, AnyTask
-    from .contract.image_tasks import Image, ImageTask
+    from .contract.endpoints import CHINA, INTERNATIONAL
+    from .contract.image_tasks import Image, ImageRef, ImageTask
+    from .contract.kinds import AnyRef, AnyTask, parse_ref
     from .contract.requests import (
         EditImage,
         GenerateImage,
@@ -35,8 +36,8 @@ if TYPE_CHECKING:
         TaskRequest,
     )
     from .contract.status import TaskState
-    from .contract.tasks import AnyRef, ImageRef, Task, TaskRef, VideoRef, parse_ref
-    from .contract.video_tasks import VideoError, VideoInput, VideoTask
+    from .contract.tasks import Task, TaskRef
+    from .contract.video_tasks import VideoError, VideoInput, VideoRef, VideoTask
     from .errors import (
         AiToEarnError,
         ApiError,
@@ -141,12 +142,13 @@ _HOMES = {
     "_polling.waiter": "Waiter",
     "_resilience.breaker": "BreakerState",
     "contract.catalog": "EditModel ImageModel Model VideoDefaults VideoModel",
-    "contract.endpoints": "AnyTask CHINA INTERNATIONAL",
-    "contract.image_tasks": "Image ImageTask",
+    "contract.endpoints": "CHINA INTERNATIONAL",
+    "contract.image_tasks": "Image ImageRef ImageTask",
+    "contract.kinds": "AnyRef AnyTask parse_ref",
     "contract.requests": "EditImage GenerateImage GenerateVideo MediaSource TaskRequest",
     "contract.status": "TaskState",
-    "contract.tasks": "AnyRef ImageRef Task TaskRef VideoRef parse_ref",
-    "contract.video_tasks": "VideoError VideoInput VideoTask",
+    "contract.tasks": "Task TaskRef",
+    "contract.video_tasks": "VideoError VideoInput VideoRef VideoTask",
     "errors": (
         "AiToEarnError ApiError AuthenticationError ClientClosedError ConnectionFailedError "
         "ContractError DownloadError InvalidRequestError MediaAddressError NotAskedError "

@@ -16,7 +16,8 @@ from typing import Any, Literal, TypeAlias, TypeVar, TypeVarTuple
 
 from ._polling.cadence.schedule import WaitStrategy
 from ._polling.wait.settings import WaitLimits
-from .contract.endpoints import MOST_ROWS, AnyTask
+from .contract.endpoints import MOST_ROWS
+from .contract.kinds import AnyTask
 from .contract.requests import shown
 from .contract.status import TaskState
 from .contract.tasks import Task

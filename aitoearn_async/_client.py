@@ -37,10 +37,10 @@ from ._polling.waiter import Waiter
 from ._runtime.lifetime import Lifetime
 from ._waits import Waits, naming
 from .contract.catalog import EditModel, ImageModel, VideoModel
-from .contract.endpoints import EDIT_MODELS, IMAGE_MODELS, VIDEO_MODELS, AnyTask, ref_of
+from .contract.endpoints import EDIT_MODELS, IMAGE_MODELS, VIDEO_MODELS, ref_of
+from .contract.kinds import AnyRef, AnyTask
 from .contract.requests import TaskRequest
-from .contract.status import TaskState
-from .contract.tasks import AnyRef, Task, TaskRef
+from .contract.tasks import Task, TaskRef
 
 if TYPE_CHECKING:
     from ssl import SSLContext
@@ -435,7 +435,7 @@ class Client:
                 async for task in waiter:
                     await call(changed, task)
             task = await waiter
-            if downloader and to and task.state is TaskState.SUCCEEDED:
+            if downloader and to and task.state == "succeeded":
                 await downloader.save(cast("AnyTask", task), to, seconds, most)
             return task
 

@@ -10,7 +10,7 @@ import functools
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from .contract.tasks import AnyRef, parse_ref
+from .contract.kinds import AnyRef, parse_ref
 
 
 class Rebuildable(Exception):

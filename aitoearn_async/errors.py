@@ -35,9 +35,8 @@ from datetime import datetime
 from typing import Any, ClassVar
 
 from ._error_base import Rebuildable, brief, code_text, duration, meaning_of, quoted
-from .contract.endpoints import AnyTask
+from .contract.kinds import AnyRef, AnyTask
 from .contract.requests import TaskRequest
-from .contract.tasks import AnyRef
 
 
 class AiToEarnError(Rebuildable):

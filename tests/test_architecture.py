@@ -152,25 +152,17 @@ class Source:
         """All imports, with full module names, wherever in the file they stand."""
         return list(self._imports(self.tree, for_types=False))
 
-    @cached_property
-    def imports_at_once(self) -> list[Import]:
-        """The imports that run when the file is imported."""
-        found = self._imports(self.tree, for_types=False, later=False)
-        return [each for each in found if not each.for_types]
-
-    def _imports(self, node: ast.AST, *, for_types: bool, later: bool = True) -> Iterator[Import]:
+    def _imports(self, node: ast.AST, *, for_types: bool) -> Iterator[Import]:
         for child in ast.iter_child_nodes(node):
-            if not later and isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef):
-                continue
             if isinstance(child, ast.Import):
                 yield from (Import(alias.name, None, for_types) for alias in child.names)
             elif isinstance(child, ast.ImportFrom):
                 module = self._absolute(child)
                 yield from (Import(module, alias.name, for_types) for alias in child.names)
             elif isinstance(child, ast.If) and ast.unparse(child.test) == "TYPE_CHECKING":
-                yield from self._imports(child, for_types=True, later=later)
+                yield from self._imports(child, for_types=True)
             else:
-                yield from self._imports(child, for_types=for_types, later=later)
+                yield from self._imports(child, for_types=for_types)
 
     def _absolute(self, node: ast.ImportFrom) -> str:
         if not node.level:
@@ -533,14 +525,14 @@ def test_the_pytest_plugin_is_light() -> None:
     assert not {"click", "rich", f"{NAME}.emulator", f"{NAME}._cli", "aiohttp.web"} & loaded
 
 
-def test_every_module_can_be_imported_first() -> None:
-    """No module needs another to have been imported before it: imports make no circle."""
+def test_imports_make_no_circle() -> None:
+    """No module needs another to have been imported before it; nor to be understood before it."""
     modules = {source.module for source in sources()}
     homes = {f"{NAME}.{name}": f"{NAME}.{home}" for name, home in aitoearn_async._HOME_OF.items()}
     needs: dict[str, set[str]] = {}
     for source in sources():
         reached: set[str] = set()
-        for module, name, _ in source.imports_at_once:
+        for module, name, _ in source.imports:
             whole = homes.get(f"{module}.{name}", f"{module}.{name}")
             reached.add(whole if whole in modules else module)
         needs[source.module] = (reached & modules) - {source.module}

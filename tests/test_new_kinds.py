@@ -23,6 +23,7 @@ from aitoearn_async import (
     Client,
     ClientStatistics,
     EditImage,
+    ImageRef,
     Outcome,
     Task,
     TaskFailedError,
@@ -35,7 +36,7 @@ from aitoearn_async import (
 )
 from aitoearn_async._api import refusals
 from aitoearn_async._downloads import filenames
-from aitoearn_async.contract import endpoints, tasks, validators
+from aitoearn_async.contract import endpoints, kinds, tasks, validators
 from aitoearn_async.contract.drafts import Draft
 from aitoearn_async.contract.envelope import codec_for
 from aitoearn_async.contract.outputs import Result, result_at
@@ -44,15 +45,12 @@ from aitoearn_async.emulator import Emulator, Fault, pictures
 from tests.support.raw_server import Line, RawServer, envelope, good, http, say
 from tests.uploads.stores import Server, length_of
 
-# In contract/tasks.py: a ref. The union AnyRef would have it too.
+# In a file beside contract/video_tasks.py: a ref, its Struct, and its fields, as the rows of the
+# table read them. The unions in contract/kinds.py would have the first two.
 
 
 class AudioRef(TaskRef["AudioTask"], frozen=True, tag="audio"):
     """A sound, by its id."""
-
-
-# In a file beside contract/video_tasks.py: its Struct, which the union AnyTask in
-# contract/endpoints.py would have too, and its fields, as the rows of the table read them.
 
 
 class AudioTask(Task, frozen=True, kw_only=True, rename="camel"):
@@ -66,7 +64,7 @@ class AudioTask(Task, frozen=True, kw_only=True, rename="camel"):
     ended_at: tasks.Moment | None = None
 
     @property
-    def ref(self) -> AudioRef:  # type: ignore[override]
+    def ref(self) -> AudioRef:
         return AudioRef(self.id)
 
     @property
@@ -134,7 +132,7 @@ SUBMIT = endpoints.submit_row("/api/ai/audio/generate", AudioRef, "id", MODELS)
 @pytest.fixture(autouse=True)
 def audio(monkeypatch: pytest.MonkeyPatch) -> None:
     tables: list[tuple[Any, Any, Any]] = [
-        (tasks.REF_TYPES, "audio", AudioRef),
+        (kinds.REF_TYPES, "audio", AudioRef),
         (endpoints.ENDPOINTS, AudioRef, ROW),
         (endpoints.SUBMITS, GenerateAudio, SUBMIT),
         (filenames.SUFFIXES, "audio/wav", ".wav"),
@@ -303,7 +301,7 @@ def new_errors(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.usefixtures("new_errors")
 async def test_an_error_is_raised_and_goes_through_files() -> None:
     """A wait ends with it, since it is not said to pass."""
-    ref = tasks.ImageRef("66")
+    ref = ImageRef("66")
     refused = say(http(envelope(code=777, message="come back tomorrow")))
     async with RawServer(refused) as server, server.client() as client:
         (outcome,) = await client.wait_all([ref])
@@ -319,9 +317,9 @@ async def test_an_error_that_passes_is_met_with_another_attempt() -> None:
     """`transient` says so, and nothing else has to."""
     busy, done = say(http(envelope(code=778))), good("success", id="66")
     async with RawServer(busy, busy, done, busy) as server, server.client(attempts=3) as client:
-        assert (await client.get(tasks.ImageRef("66"))).done
+        assert (await client.get(ImageRef("66"))).done
         with pytest.raises(BusyError):
-            await client.get(tasks.ImageRef("66"))
+            await client.get(ImageRef("66"))
     assert server.count == 6
 
 

@@ -17,8 +17,9 @@ from .._polling.awaitables import not_an_end
 from .._polling.rounds.page_scan import PageRange
 from .._runtime.bounded_dict import BoundedDict
 from ..contract.endpoints import LOGS, LogRow, log_decoder
+from ..contract.image_tasks import ImageRef
 from ..contract.status import TaskState, state_of
-from ..contract.tasks import ImageRef, is_id
+from ..contract.tasks import is_id
 
 if TYPE_CHECKING:
     from .caller import ApiCaller

@@ -20,9 +20,10 @@ from .._transport.response import Response
 from .._verdict import Verdict
 from ..contract.endpoints import ENDPOINTS, Endpoint
 from ..contract.envelope import decode_head
+from ..contract.kinds import AnyRef
 from ..contract.refusal import refusal
 from ..contract.status import is_known
-from ..contract.tasks import AnyRef, Task, TaskRef
+from ..contract.tasks import Task, TaskRef
 from ..errors import NotAskedError, TransportError
 from .caller import ApiCaller
 from .conditional_polls import ConditionalPolls

@@ -21,7 +21,8 @@ from .._runtime.bounded_dict import BoundedDict
 from .._runtime.clock import Moment
 from .._transport.response import Response
 from .._verdict import Verdict
-from ..contract.endpoints import LOGS, MOST_ROWS, AnyTask, LogPage, LogRow, endpoint_of, log_decoder
+from ..contract.endpoints import LOGS, MOST_ROWS, LogPage, LogRow, endpoint_of, log_decoder
+from ..contract.kinds import AnyTask
 from ..contract.requests import TaskRequest
 from ..contract.tasks import TaskRef, is_id
 from ..errors import AiToEarnError, ApiError

@@ -28,8 +28,7 @@ from ..contract.endpoints import (
 )
 from ..contract.envelope import Envelope, Malformed, decode, decode_row
 from ..contract.refusal import Refusal
-from ..contract.tasks import VideoRef
-from ..contract.video_tasks import VideoTask
+from ..contract.video_tasks import VideoRef, VideoTask
 from ..errors import AiToEarnError, NotAskedError, TransportError
 from .caller import ApiCaller
 from .draft_lookup import DraftLookup

@@ -27,8 +27,8 @@ from .._runtime.bounded_dict import BoundedDict
 from .._verdict import Verdict, spoils_a_page
 from ..contract.endpoints import ENDPOINTS, VIDEO_LIST, Page
 from ..contract.envelope import Malformed, decode_row
-from ..contract.tasks import VideoRef, is_id
-from ..contract.video_tasks import VideoTask
+from ..contract.tasks import is_id
+from ..contract.video_tasks import VideoRef, VideoTask
 from ..errors import (
     ApiError,
     ContractError,

@@ -12,7 +12,7 @@ from typing import Any
 
 from .._runtime.lifetime import Lifetime
 from .._runtime.threads import Threads
-from ..contract.endpoints import AnyTask
+from ..contract.kinds import AnyTask
 from .filenames import Destination, destination_of
 from .media_client import MediaClient
 from .task_download import Refresh, ServiceTime, Shared, TaskDownload

@@ -17,7 +17,8 @@ import msgspec
 
 from .._runtime.lifetime import Lifetime
 from .._runtime.threads import Threads
-from ..contract.endpoints import AnyTask, endpoint_of
+from ..contract.endpoints import endpoint_of
+from ..contract.kinds import AnyTask
 from ..contract.outputs import Result
 from ..contract.status import TaskState
 from ..errors import AiToEarnError, ClientClosedError, DownloadError, MediaAddressError

@@ -13,8 +13,9 @@ from typing import NoReturn, TypeVar, cast
 
 from .._runtime.lifetime import Lifetime
 from .._verdict import Verdict
+from ..contract.kinds import AnyRef
 from ..contract.status import TaskState
-from ..contract.tasks import AnyRef, Task, TaskRef
+from ..contract.tasks import Task, TaskRef
 from ..errors import TaskFailedError
 from .awaitables import Bound, CoroutineLike, not_an_end
 from .rounds.shared_rounds import SharedRounds

@@ -1,7 +1,7 @@
 """The table of endpoints: the path of each, and what its answers decode to.
 
-A new kind of task is a ref in `tasks`, a file beside `video_tasks`, and a row here. A new submit
-is a Struct in `requests`, and a row here.
+A new kind of task is a file beside `video_tasks`, its ref and Struct in the unions of `kinds`, and
+a row here. A new submit is a Struct in `requests`, and a row here.
 """
 
 from __future__ import annotations
@@ -16,23 +16,21 @@ from . import image_tasks, video_tasks
 from .catalog import EditModel, ImageModel, Model, VideoModel
 from .drafts import Draft
 from .envelope import Codec, Envelope, Malformed, codec_for, decode, decode_task
-from .image_tasks import ImageTask
+from .image_tasks import ImageRef, ImageTask
 from .json_limits import LateDecoder
+from .kinds import parse_ref
 from .outputs import Result
 from .refusal import Refusal
 from .requests import EditImage, GenerateImage, GenerateVideo, TaskRequest
 from .status import TaskState, state_of
 from .task_times import TaskTimes, moment_of, seconds_of
-from .tasks import ImageRef, Task, TaskRef, VideoRef, parse_ref
-from .video_tasks import VideoTask
+from .tasks import Task, TaskRef
+from .video_tasks import VideoRef, VideoTask
 
 CHINA = "https://aitoearn.cn"
 """The published host for China."""
 INTERNATIONAL = "https://aitoearn.ai"
 """The published host for everywhere else."""
-
-AnyTask = ImageTask | VideoTask
-"""A task of either kind, for annotations."""
 
 T = TypeVar("T", bound=Task)
 M = TypeVar("M", bound=Model)

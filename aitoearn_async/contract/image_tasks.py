@@ -1,4 +1,4 @@
-"""An image task, and the facts about it that are in other fields than those of other kinds."""
+"""An image task, its ref, and what is in other fields than with other kinds."""
 
 from __future__ import annotations
 
@@ -11,7 +11,18 @@ from .data_uris import is_data_uri
 from .drafts import Draft, address_in
 from .outputs import Result, addresses, result_at
 from .task_times import TaskTimes, seconds_of
-from .tasks import ImageRef, Moment, Task
+from .tasks import Moment, Task, TaskRef
+
+
+class ImageRef(TaskRef["ImageTask"], frozen=True, tag="image"):
+    """An image task, by its `logId`.
+
+    Args:
+        id: 1-128 characters of `A-Z a-z 0-9 - _`; the service's own are 24 hex digits.
+
+    Raises:
+        ValueError: The id holds anything else.
+    """
 
 
 class Image(Struct, frozen=True, kw_only=True):

@@ -16,8 +16,10 @@ from msgspec import Struct, StructMeta, field
 from msgspec.structs import fields, force_setattr
 
 from . import validators
-from .tasks import AnyRef, ImageRef, VideoRef
+from .image_tasks import ImageRef
+from .kinds import AnyRef
 from .validators import Rule
+from .video_tasks import VideoRef
 
 R_co = TypeVar("R_co", covariant=True)
 

@@ -1,4 +1,4 @@
-"""One task: its name, and what the service says of every kind.
+"""The base of all kinds of tasks: the name of one, and what the service says of it.
 
 A ref names a task: its kind and its id. It is plain data: it goes through queues, JSON and
 pickles. A ref knows the Struct that a poll answers with; each kind has its own in a file beside
@@ -12,16 +12,12 @@ from __future__ import annotations
 import re
 from abc import abstractmethod
 from datetime import datetime
-from typing import TYPE_CHECKING, Annotated, Any, Generic, TypeVar, cast, get_args
+from typing import TYPE_CHECKING, Annotated, Any, Generic, TypeVar, cast
 
 import msgspec
 from msgspec import Meta, Struct
 
 from .status import TaskState, state_of
-
-if TYPE_CHECKING:
-    from .image_tasks import ImageTask  # noqa: F401 - the parameter of a ref, as text
-    from .video_tasks import VideoTask  # noqa: F401 - the parameter of a ref, as text
 
 T_co = TypeVar("T_co", covariant=True)
 
@@ -41,7 +37,7 @@ class TaskRef(msgspec.Struct, Generic[T_co], frozen=True, gc=False, tag_field="k
             raise TypeError(f"a task id is a str, not {type(self.id).__name__}")
         if not is_id(self.id):
             raise ValueError(
-                f"not a task id: {_shown(self.id)}; an id is 1-128 characters of "
+                f"not a task id: {escaped(self.id)}; an id is 1-128 characters of "
                 "A-Z a-z 0-9 - _, as the submit call returned it"
             )
 
@@ -70,62 +66,12 @@ class TaskRef(msgspec.Struct, Generic[T_co], frozen=True, gc=False, tag_field="k
         return self.kind, self.id
 
 
-class ImageRef(TaskRef["ImageTask"], frozen=True, tag="image"):
-    """An image task, by its `logId`.
-
-    Args:
-        id: 1-128 characters of `A-Z a-z 0-9 - _`; the service's own are 24 hex digits.
-
-    Raises:
-        ValueError: The id holds anything else.
-    """
-
-
-class VideoRef(TaskRef["VideoTask"], frozen=True, tag="video"):
-    """A video task, by its `taskId`.
-
-    Args:
-        id: 1-128 characters of `A-Z a-z 0-9 - _`; the service's own are 24 hex digits.
-
-    Raises:
-        ValueError: The id holds anything else.
-    """
-
-
-AnyRef = ImageRef | VideoRef
-"""A ref of either kind, for annotations and for `msgspec.json.decode(..., type=AnyRef)`."""
-
-REF_TYPES: dict[str, type[AnyRef]] = {
-    str(ref_type.__struct_config__.tag): ref_type for ref_type in get_args(AnyRef)
-}
-"""The type of ref of each kind."""
-
-
-def parse_ref(text: str) -> AnyRef:
-    """Read a ref from its text form, the inverse of `str(ref)`.
-
-    Args:
-        text: `image:ID` or `video:ID`.
-
-    Raises:
-        ValueError: The kind is unknown or the id is not one.
-        TypeError: It is no text, such as the bytes that Redis gives.
-    """
-    if not isinstance(text, str):
-        raise TypeError(f"a ref is read from a str, not {type(text).__name__}: {text!r:.60}")
-    kind, colon, id = text.partition(":")
-    if not colon or kind not in REF_TYPES:
-        forms = " or ".join(f"{each}:ID" for each in REF_TYPES)
-        raise ValueError(f"not a task: {_shown(text)}; write {forms}")
-    return REF_TYPES[kind](id)
-
-
 def is_id(text: str) -> bool:
     """Return whether it can be the id of a task."""
     return _ID.fullmatch(text) is not None
 
 
-def _shown(text: str) -> str:
+def escaped(text: str) -> str:
     """Return text for an error message: escaped, and cut where it is long."""
     return ascii(text if len(text) <= 60 else text[:60] + "...")
 
@@ -142,7 +88,7 @@ class Task(Struct, frozen=True, kw_only=True, rename="camel"):
 
     @property
     @abstractmethod
-    def ref(self) -> AnyRef:
+    def ref(self) -> TaskRef[Any]:
         """This task's name."""
 
     @property

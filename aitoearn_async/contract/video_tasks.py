@@ -1,4 +1,4 @@
-"""A video task, and the facts about it that are in other fields than those of other kinds."""
+"""A video task, its ref, and what is in other fields than with other kinds."""
 
 from __future__ import annotations
 
@@ -9,7 +9,18 @@ from msgspec import Struct
 from .drafts import Draft, address_in
 from .outputs import Result, addresses, result_at
 from .task_times import TaskTimes, seconds_of
-from .tasks import Moment, Task, VideoRef
+from .tasks import Moment, Task, TaskRef
+
+
+class VideoRef(TaskRef["VideoTask"], frozen=True, tag="video"):
+    """A video task, by its `taskId`.
+
+    Args:
+        id: 1-128 characters of `A-Z a-z 0-9 - _`; the service's own are 24 hex digits.
+
+    Raises:
+        ValueError: The id holds anything else.
+    """
 
 
 class VideoInput(Struct, frozen=True, kw_only=True, rename="camel"):

@@ -11,9 +11,8 @@ from typing import Any, Literal
 
 import msgspec
 
-from ..contract.endpoints import AnyTask
+from ..contract.kinds import AnyRef, AnyTask
 from ..contract.requests import TaskRequest
-from ..contract.tasks import AnyRef
 
 OperationOutcome = Literal[
     "succeeded",

@@ -28,7 +28,7 @@ from .operations import NO_FAILURE, BreakerChange, Download, Operation, Poll, Su
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from ..contract.tasks import AnyRef
+    from ..contract.kinds import AnyRef
 
 SCHEMA_URL = "https://opentelemetry.io/schemas/1.40.0"
 """The version of the semantic conventions."""

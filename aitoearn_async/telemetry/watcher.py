@@ -23,10 +23,11 @@ from .._polling.wait.state import PollResult, WaitState
 from .._polling.wait.step import Decision, step
 from .._polling.wait.step import Poll as PollOnce
 from .._verdict import NO_TURN, Verdict
-from ..contract.endpoints import AnyTask, endpoint_of
+from ..contract.endpoints import endpoint_of
+from ..contract.kinds import AnyRef, AnyTask
 from ..contract.requests import TaskRequest
 from ..contract.status import TaskState
-from ..contract.tasks import AnyRef, Task, TaskRef
+from ..contract.tasks import Task, TaskRef
 from ..errors import (
     AiToEarnError,
     ApiError,

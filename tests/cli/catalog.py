@@ -18,7 +18,8 @@ from babel.messages.catalog import Catalog
 from babel.messages.catalog import Message as CatalogMessage
 
 from aitoearn_async import _cli
-from aitoearn_async._cli.commands import all_of, app
+from aitoearn_async._cli.commands import app
+from aitoearn_async._cli.commands.group import all_of
 from aitoearn_async._cli.commands.translated import messages
 
 ROOM = Path(_cli.__file__).parent

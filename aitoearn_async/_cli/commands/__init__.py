@@ -8,7 +8,6 @@ from __future__ import annotations
 import importlib.util
 import os
 import sys
-from collections.abc import Iterator
 
 import click
 
@@ -21,7 +20,7 @@ from ..options.groups import KEY
 from ..report.echo import echo_error, flush, prepare_streams, unusable
 from ..report.exit_status import ExitStatus
 from . import fleet, look, make, play, wait
-from .group import Group
+from .group import Group, all_of
 
 _EPILOG = """\
 The API key is read from the environment variable AITOEARN_API_KEY, and from nowhere else: an
@@ -69,13 +68,6 @@ for _command in (
     *(look.get, look.videos, look.models, fleet.fleet, play.emulator, play.completion),
 ):
     app.add_command(_command)
-
-
-def all_of(command: click.Command) -> Iterator[click.Command]:
-    """Yield a command, and those below it."""
-    yield command
-    for each in command.commands.values() if isinstance(command, click.Group) else ():
-        yield from all_of(each)
 
 
 for _command in all_of(app):

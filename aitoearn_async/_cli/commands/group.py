@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import click
 
 from ..language import tr
@@ -31,3 +33,10 @@ class Group(click.Group):
         below = [f"{group.name} {word}" for group in groups if word in group.commands]
         here = [] if is_program else [f"{self.name} {name}" for name in self.commands]
         return below or here
+
+
+def all_of(command: click.Command) -> Iterator[click.Command]:
+    """Yield a command, and those below it."""
+    yield command
+    for each in command.commands.values() if isinstance(command, click.Group) else ():
+        yield from all_of(each)

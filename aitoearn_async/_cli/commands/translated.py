@@ -15,7 +15,7 @@ import click
 
 from ..language import tr
 from ..report.text import columns
-from . import all_of
+from .group import all_of
 
 _WIDE = "\u2e80-\ua4cf\uac00-\ud7a3\uf900-\ufaff\uff00-\uff60"
 _OPENING, _CLOSING = "（《「", "，。、；：！？）》」"

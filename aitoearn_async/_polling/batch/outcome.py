@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Any, Generic, Literal, TypeAlias, TypeVar
 import msgspec
 
 from ... import errors
-from ...contract.endpoints import AnyTask, endpoint_of
-from ...contract.tasks import AnyRef, Task, TaskRef, parse_ref
+from ...contract.endpoints import endpoint_of
+from ...contract.kinds import AnyRef, AnyTask, parse_ref
+from ...contract.tasks import Task, TaskRef
 from ...errors import AiToEarnError
 
 T_co = TypeVar("T_co", bound=Task, covariant=True)

@@ -14,7 +14,7 @@ from typing import Any, Generic, TypeVar, cast
 
 from ..._runtime.clock import NextTimer
 from ..._runtime.lifetime import Lifetime
-from ...contract.endpoints import AnyTask
+from ...contract.kinds import AnyTask
 from ...contract.tasks import Task, TaskRef
 from ...errors import (
     AiToEarnError,

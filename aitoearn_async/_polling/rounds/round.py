@@ -9,7 +9,8 @@ from typing import Generic, TypeVar
 
 from ..._runtime.lifetime import Lifetime
 from ..._verdict import Verdict, spoils_a_page
-from ...contract.tasks import Task, VideoRef
+from ...contract.tasks import Task
+from ...contract.video_tasks import VideoRef
 from ...errors import AuthenticationError, NotAskedError
 from ..wait.state import WaitState
 from .page_scan import SIZES, PageRange, PageScan

@@ -11,8 +11,7 @@ import math
 from typing import Any, cast
 
 from ..._verdict import HOSTS_OWN
-from ...contract.endpoints import AnyTask
-from ...contract.tasks import AnyRef
+from ...contract.kinds import AnyRef, AnyTask
 from ...errors import (
     AiToEarnError,
     ConnectionFailedError,
