@@ -75,7 +75,7 @@ Allow = Callable[[Sequence[Member], int], int]
 """Given all members whose lease holds, and the number of refs that none of them holds, how many
 the one who asks may take. Pure."""
 MOST_COUNTED = 10_000
-"""Refs that nobody holds are counted up to here: half a millisecond of the engine."""
+"""Refs that nobody holds are counted up to here: a millisecond or two of the engine."""
 
 
 class Taken(msgspec.Struct):

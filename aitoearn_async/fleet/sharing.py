@@ -14,7 +14,7 @@ import msgspec
 from .ledger import Kind, Member
 
 MOST_AT_A_TIME = 1_000
-"""Refs in one take: ten milliseconds of the engine, and as many as a page of the logs has rows."""
+"""Refs in one take: as many as a page of the logs has rows."""
 _ABOVE_THE_MEAN = 1.15
 _SHED_ABOVE = 1.25
 _FEW = 10
