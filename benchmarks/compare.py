@@ -13,7 +13,7 @@ import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from aitoearn_async import Client, ImageRef
 
@@ -34,11 +34,14 @@ METHOD = """
 The package as it was at a revision, and as it is in this checkout, both measured by the benchmarks
 of this checkout. The two take turns, in the order A B B A, so whatever else the machine does falls
 on both; each pair of neighbouring turns gives a ratio of after to before, and the median of those
-is the result. "get" and "wait_for" are those of `overhead`, "batch" is that of `throughput`,
-without ways of others beside it, "waiting" is that of `memory`, "lag" is how much of the loop's
-lag the process had spent CPU time in, the 99th percentile, with so many tasks pending, and
-"import" is the CPU time of a fresh interpreter.
+is the result. Polls and batches are measured in six pairs of processes, one pair after the other:
+the same code takes more time in some processes than in others. "get" and "wait_for" are those of
+`overhead`, "batch" is that of `throughput`, without ways of others beside it, "waiting" is that of
+`memory`, "lag" is how much of the loop's lag the process had spent CPU time in, the 99th
+percentile, with so many tasks pending, and "import" is the CPU time of a fresh interpreter.
 """
+
+C = TypeVar("C", Child, Way)
 
 Sides = dict[str, Path]
 """The folders of both packages."""
@@ -98,31 +101,53 @@ def _compare(
     return {side: figures[1:] for side, figures in found.items()}
 
 
+def _by_pairs(
+    sides: Sides,
+    pairs: int,
+    rounds: int,
+    opened: Callable[[Path], C],
+    measure: Callable[..., float],
+    *order: object,
+) -> dict[str, list[float]]:
+    """Let both sides take turns in pairs of processes, one pair after the other."""
+    found: dict[str, list[float]] = {side: [] for side in sides}
+    for _ in range(pairs):
+        with contextlib.ExitStack() as stack:
+            opened_by = {
+                name: stack.enter_context(closing(opened(side))) for name, side in sides.items()
+            }
+            for side, figures in _compare(opened_by, rounds, measure, *order).items():
+                found[side] += figures
+    return found
+
+
 def _polling(sides: Sides, smoke: bool) -> Figures:
-    rounds, polls = (1, 64) if smoke else (20, 640)
-    with (
-        answering() as base_url,
-        answering(polls_to_end=POLLS_OF_A_WAIT) as ending_url,
-        contextlib.ExitStack() as stack,
-    ):
-        pollers = {
-            name: stack.enter_context(closing(Child("compare", base_url, ending_url, cwd=side)))
-            for name, side in sides.items()
-        }
+    pairs, rounds, polls = (1, 1, 64) if smoke else (6, 6, 640)
+    with answering() as base_url, answering(polls_to_end=POLLS_OF_A_WAIT) as ending_url:
+
+        def opened(side: Path) -> Child:
+            return Child("compare", base_url, ending_url, cwd=side)
+
         for way, in_flight in (("get", 1), ("get", 64), ("wait_for", 64)):
             order = way, in_flight, max(polls, in_flight * POLLS_OF_A_WAIT)
-            yield f"µs a {way}, {in_flight} in flight", _compare(pollers, rounds, _poll, *order)
+            found = _by_pairs(sides, pairs, rounds, opened, _poll, *order)
+            yield f"µs a {way}, {in_flight} in flight", found
 
 
 def _batches(sides: Sides, smoke: bool) -> Figures:
-    rounds, seconds, sizes = (1, 0.1, (50,)) if smoke else (12, 0.8, (500, 5_000))
-    with answering() as base_url, contextlib.ExitStack() as stack:
-        ways = {
-            name: stack.enter_context(closing(Way(OURS, base_url, cwd=side)))
-            for name, side in sides.items()
-        }
+    pairs, rounds, seconds, sizes = (1, 1, 0.1, (50,)) if smoke else (6, 4, 0.8, (500, 5_000))
+    with answering() as base_url:
         for size in sizes:
-            yield f"µs a poll, batch of {size:,}", _compare(ways, rounds, _turn, size, seconds)
+            found = _by_pairs(
+                sides,
+                pairs,
+                rounds,
+                lambda side: Way(OURS, base_url, cwd=side),
+                _turn,
+                size,
+                seconds,
+            )
+            yield f"µs a poll, batch of {size:,}", found
 
 
 def _waiting(sides: Sides, smoke: bool) -> Figures:

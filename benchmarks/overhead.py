@@ -26,16 +26,16 @@ POLLS_OF_A_WAIT = 50
 
 METHOD = """
 Two ways to ask how an image task stands, in one process, against a local server in another:
-`client.get(ImageRef(...))`; and by hand, an aiohttp session (TCPConnector(limit=0),
-DummyCookieJar, the key as its only header), `async with session.get(url)`, `await read()`, and
-msgspec decoding the same envelope around the same Struct with a decoder built once. What is
-measured is this process's CPU time (user and system). The two take turns in short rounds, in
-the order A B B A, so whatever else the machine does falls on both; each pair of neighbouring
-rounds gives a ratio, and the median of those ratios is the result. The rounds are spread over eight
-processes, since some run the same code a fifth faster than others do. `wait_for` polls without
-pausing (`wait=tenacity.wait_none()`) and ends every 50 polls; it is there for information.
+`client.get(ImageRef(...))`; and by hand, an aiohttp session (TCPConnector(limit=0), DummyCookieJar,
+the key as its only header), `async with session.get(url)`, `await read()`, and msgspec decoding the
+same envelope around the same Struct with a decoder built once. What is measured is this process's
+CPU time (user and system). The two take turns in short rounds, in the order A B B A, so whatever
+else the machine does falls on both; each pair of neighbouring rounds gives a ratio, and the median
+of those ratios is the result. The rounds are spread over eight processes, since the same code takes
+more time in some than in others. `wait_for` polls without pausing (`wait=tenacity.wait_none()`) and
+ends every 50 polls; it is there for information.
 """
-_PROCESSES = 8
+PROCESSES = 8
 
 
 Poll = Callable[[int], Awaitable[object]]
@@ -81,6 +81,15 @@ async def compared(
     return {name: way.costs[1:] for name, way in ways.items()}
 
 
+def spread_over(processes: int, module: str, *order: object) -> dict[str, list[float]]:
+    """Have each of so many processes print what `compared` returns; return that of all of them."""
+    costs: dict[str, list[float]] = {}
+    for _ in range(processes):
+        for name, spent in msgspec.json.decode(output_of(module, *order)).items():
+            costs.setdefault(name, []).extend(spent)
+    return costs
+
+
 def note(report: Report, in_flight: int, base: str, costs: dict[str, list[float]]) -> None:
     """Add a row a way, with its ratio to that of the base, and the same as figures."""
     for name, spent in costs.items():
@@ -114,15 +123,12 @@ def waits(client: Client) -> Poll:
 
 
 def run(smoke: bool) -> Report:
-    processes, rounds, polls = (1, 2, 64) if smoke else (_PROCESSES, 10, 640)
+    processes, rounds, polls = (1, 2, 64) if smoke else (PROCESSES, 10, 640)
     report = Report.of(METHOD, "way", *COLUMNS)
     with answering() as base_url, answering(polls_to_end=POLLS_OF_A_WAIT) as ending_url:
         for in_flight in IN_FLIGHT:
-            costs: dict[str, list[float]] = {}
-            for _ in range(processes):
-                found = output_of("overhead", base_url, ending_url, in_flight, rounds, polls)
-                for name, spent in msgspec.json.decode(found).items():
-                    costs.setdefault(name, []).extend(spent)
+            order = base_url, ending_url, in_flight, rounds, polls
+            costs = spread_over(processes, "overhead", *order)
             note(report, in_flight, "by hand", costs)
             ratio = report.figures[f"client_get_{in_flight}_ratio"]
             report.expect(f"client.get over by hand, {in_flight} in flight", ratio, MOST)
