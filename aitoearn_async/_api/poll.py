@@ -57,7 +57,7 @@ class Poller:
         self._seen_words: set[str] = set()
         self._conditional = ConditionalPolls(caller.lifetime)
         self._check = RefusalCheck(caller.http.credentials.shown)
-        self._cache = CacheWatch()
+        self._cache = CacheWatch(caller.lifetime.time)
         self._drafts = drafts
 
     def get(self, ref: TaskRef[T]) -> Coroutine[Any, Any, T]:
@@ -120,8 +120,10 @@ class Poller:
         is_final: bool = False,
     ) -> PollQuestion[T]:
         path = endpoint.path + ref.id
+        if self._cache.is_seen and self._cache.is_passable():
+            path = self._caller.path_past_caches(path)
         return PollQuestion(
-            path=self._caller.path_past_caches(path) if self._cache.is_seen else path,
+            path=path,
             route=endpoint.path,
             subject=ref.id,
             request_id=request_id,
@@ -205,20 +207,32 @@ class Poller:
         """Return the result of a poll that a cache has answered, or that has been refused.
 
         Where a cache has answered, it is gone past. Where something on the way refuses the query
-        that this takes, a cache's answer is better than none.
+        that this takes, a cache's answer is better than none, and the query is not tried each time.
         """
         refreshed = self._http.credentials.refresh_if_rejected
         result = await refreshed(result, response, deadline)
         plain = question.route + question.ref.id
         is_plain = question.path == plain
-        is_copy = isinstance(result, PollResult) and result.stored
-        if not (is_copy if is_plain else _is_refused(question, result, response)):
-            return result
-        question.path = self._caller.path_past_caches(plain) if is_plain else plain
+        if is_plain:
+            is_copy = isinstance(result, PollResult) and result.stored
+            if not is_copy or not self._cache.is_passable():
+                return result
+            question.path = self._caller.path_past_caches(plain)
+        else:
+            if not _is_refused(question, result, response):
+                return result
+            question.path = plain
         question.etag, question.is_copy = None, None
         again = await self._http.send(question, deadline)
         second = await refreshed(self._read(question, again), again, deadline)
-        return result if is_plain and _is_refused(question, second, again) else second
+        if is_plain:
+            if not _is_refused(question, second, again):
+                return second
+            self._cache.note_refused()
+            return result
+        if isinstance(second, PollResult):  # in an outage the query is not to blame
+            self._cache.note_refused()
+        return second
 
     def _is_unchanged(
         self,
@@ -263,6 +277,8 @@ class Poller:
         is_copy = response.is_stored if question.is_copy is None else question.is_copy
         if is_copy:
             self._cache.note(response)
+        elif self._cache.pause and "?" in question.path:
+            self._cache.note_passed()
         if task.status not in self._seen_words:
             self._note_word(task.status)
         return PollResult(

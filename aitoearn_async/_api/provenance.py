@@ -9,6 +9,7 @@ answer out of a cache, says nothing of how a task stands now.
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Callable
 from typing import Any, Generic, TypeVar
 
@@ -26,6 +27,10 @@ T = TypeVar("T", bound=Task)
 logger: logging.Logger = logging.getLogger("aitoearn_async")
 
 _MOST_REMEMBERED = 10_000
+_FIRST_PAUSE_SECONDS = 1.0
+_MOST_PAUSE_SECONDS = 300.0
+"""Bounds of the time for which a way past a cache is left alone: twice as long each time that it
+is refused."""
 
 
 class RefusalCheck:
@@ -130,11 +135,23 @@ def _is_copy(one: Refusal, other: Refusal) -> bool:
 
 
 class CacheWatch:
-    """Notices that a cache answers in place of the service."""
+    """Notices that a cache answers in place of the service, and whether there is a way past it.
 
-    def __init__(self) -> None:
+    Args:
+        now: Tells the time.
+    """
+
+    def __init__(self, now: Callable[[], float]) -> None:
+        self._now = now
         self.is_seen: bool = False
         """A cache has answered."""
+        self.pause: float = 0.0
+        """Seconds for which the way past it is left alone; 0 unless it was refused last."""
+        self._paused_until = -math.inf
+
+    def is_passable(self) -> bool:
+        """Return whether to go past a cache now."""
+        return self._now() >= self._paused_until
 
     def note(self, response: Response) -> None:
         """Note an answer that is a copy, and say so once."""
@@ -146,3 +163,13 @@ class CacheWatch:
             text = "%s: asking past it from now on. Exclude the service's API from it"
             logger.warning(text, where)
         self.is_seen = True
+
+    def note_passed(self) -> None:
+        """Note an answer of the service past a cache."""
+        self.pause, self._paused_until = 0.0, -math.inf
+
+    def note_refused(self) -> None:
+        """Note that something refuses the way past a cache: each poll would cost two requests."""
+        if self.is_passable():  # not by another poll of the same moment
+            self.pause = min(2 * self.pause or _FIRST_PAUSE_SECONDS, _MOST_PAUSE_SECONDS)
+            self._paused_until = self._now() + self.pause

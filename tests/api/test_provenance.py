@@ -232,6 +232,56 @@ async def test_a_get_of_what_takes_no_query_is_answered_without_one(status: int)
             assert (await client.get(REF)).status == "generating"
 
 
+async def test_the_way_past_a_cache_is_tried_now_and_then_where_it_is_refused() -> None:
+    """A poll then costs one request, and not two; the way is found within minutes, once open."""
+    opens = now() + 3000
+
+    def strict(heard: Heard) -> Iterable[Part]:
+        if "?" not in heard.path:
+            return [stored("generating", Age="3")]
+        return good("success")(heard) if heard.at > opens else [http(b"<html>", 403)]
+
+    async with RawServer(strict) as server, server.client() as client:
+        await client.wait_for(REF, timeout=7200, wait=wait_fixed(5))
+        past = [heard.at for heard in server.heard if "?" in heard.path]
+        assert len(past) < 0.05 * server.count, "and the others believe the copy"
+        assert past[-1] < opens + 310
+
+
+async def test_a_way_past_a_cache_that_was_refused_for_a_moment_is_taken_again() -> None:
+    """What it was refused for earlier is forgotten, once it was open."""
+    began = now()
+
+    def cache(heard: Heard) -> Iterable[Part]:
+        elapsed = heard.at - began
+        if "?" not in heard.path:
+            return [stored("generating", Age="3")]
+        if elapsed < 1000 or 3000 < elapsed < 3006:
+            return [http(b"<html>", 502)]
+        return good("success" if elapsed > 3010 else "generating")(heard)
+
+    async with RawServer(cache) as server, server.client() as client:
+        await client.wait_for(REF, timeout=7200, wait=wait_fixed(5))
+        assert now() - began < 3030
+
+
+async def test_an_outage_refuses_no_way_past_a_cache() -> None:
+    """After it no more copies are believed than before."""
+    began = now()
+
+    def cache(heard: Heard) -> Iterable[Part]:
+        elapsed = heard.at - began
+        if 20 < elapsed < 400:
+            return [http(b"<html>", 502)]
+        if "?" not in heard.path:
+            return [stored("generating", Age="3")]
+        return good("success" if elapsed > 400 else "generating")(heard)
+
+    async with RawServer(cache) as server, server.client() as client:
+        await client.wait_for(REF, timeout=7200, patience=7200, wait=wait_fixed(5))
+        assert now() - began < 500
+
+
 async def test_a_no_of_the_service_past_a_cache_is_believed() -> None:
     """Though the cache still has the task."""
 
