@@ -38,7 +38,8 @@ from aitoearn_async._api import refusals
 from aitoearn_async._downloads import filenames
 from aitoearn_async.contract import endpoints, kinds, tasks, validators
 from aitoearn_async.contract.drafts import Draft
-from aitoearn_async.contract.envelope import codec_for
+from aitoearn_async.contract.envelope import Envelope, codec_for
+from aitoearn_async.contract.json_limits import LateDecoder
 from aitoearn_async.contract.outputs import Result, result_at
 from aitoearn_async.contract.task_times import TaskTimes, seconds_of
 from aitoearn_async.emulator import Emulator, Fault, pictures
@@ -125,8 +126,19 @@ class GenerateAudio(TaskRequest[AudioRef], frozen=True, kw_only=True, omit_defau
     _files: ClassVar[Any] = {"sample": "audio"}
 
 
+class AudioReceipt(msgspec.Struct, frozen=True):
+    """The answer to it."""
+
+    id: str
+
+
 MODELS = endpoints.Catalog(path="/api/ai/models/audio", model=endpoints.VIDEO_MODELS.model)
-SUBMIT = endpoints.submit_row("/api/ai/audio/generate", AudioRef, "id", MODELS)
+SUBMIT = endpoints.SubmitEndpoint(
+    path="/api/ai/audio/generate",
+    ref_type=AudioRef,
+    decoder=LateDecoder(Envelope[AudioReceipt]),
+    catalog=MODELS,
+)
 
 
 @pytest.fixture(autouse=True)

@@ -1,7 +1,7 @@
 """The table of endpoints: the path of each, and what its answers decode to.
 
 A new kind of task is a file beside `video_tasks`, its ref and Struct in the unions of `kinds`, and
-a row here. A new submit is a Struct in `requests`, and a row here.
+a row in `ENDPOINTS`. A new submit is a Struct in `requests`, and a row in `SUBMITS`.
 """
 
 from __future__ import annotations
@@ -37,15 +37,18 @@ M = TypeVar("M", bound=Model)
 R = TypeVar("R", bound=TaskRef[Any])
 
 
+# Polls.
+
+
 class Endpoint(msgspec.Struct, Generic[T], frozen=True, kw_only=True):
-    """The facts about asking for one kind of task."""
+    """The facts about polls for one kind of task."""
 
     path: str
     """The path, up to the id."""
     codec: Codec[T]
-    """Reads its responses."""
+    """Reads the answers."""
     bare: Callable[[str, str], T]
-    """Makes a task of which no more than id and status are known."""
+    """Makes a task from its id and its status, where no more is known."""
     results_of: Callable[[T], list[Result]]
     """Reads the files that a task has made."""
     times_of: Callable[[T], TaskTimes]
@@ -53,12 +56,14 @@ class Endpoint(msgspec.Struct, Generic[T], frozen=True, kw_only=True):
     echo_of: Callable[[T], Mapping[str, Any]]
     """Reads the fields of its request that a task repeats."""
     of_draft: Callable[[str, Draft], T]
-    """Makes a task, given its id, of its draft."""
+    """Makes a task from its id and its draft."""
     may_write: Callable[[T], bool] | None = None
-    """Tells from an earlier answer whether the service may write when it is asked for a task
-    that has ended; None: it never does. Such a task is asked for by one at a time."""
+    """Tells whether a poll for a task that has ended may make the service write to its database.
+    It tells so from an earlier answer about the task. Two such polls for one task are never sent at
+    the same time. None: polls never write."""
     lost_code: int | None = None
-    """The code with which its own route also refuses tasks that only drafts still show."""
+    """The code of refusals that may be about a task that exists: then its draft can be read, and
+    the task cannot."""
 
     def decode(self, body: bytes) -> Envelope[T] | Refusal | Malformed:
         """Decode an answer to a poll."""
@@ -88,9 +93,18 @@ ENDPOINTS: dict[type[TaskRef[Any]], Endpoint[Any]] = {
     ),
 }
 
+_HINTS: list[tuple[Any, str]] = [
+    (Task, "give the ref of the task, task.ref"),
+    (TaskRequest, "submit() makes a task of it, and returns its ref"),
+    (Awaitable, "await it first"),
+    ((list, tuple, set, Iterator), "wait_all() and as_completed() take several"),
+    (object, "parse_ref() makes one of text such as 'image:66...'"),
+]
+"""Types that callers give in place of a ref -> what to do about it. The first that fits counts."""
+
 
 def endpoint_of(ref: TaskRef[T]) -> Endpoint[T]:
-    """Return the row for a ref.
+    """Return the endpoint to ask for a task.
 
     Raises:
         TypeError: It is not a ref.
@@ -100,16 +114,6 @@ def endpoint_of(ref: TaskRef[T]) -> Endpoint[T]:
     except KeyError:
         hint = next(hint for types, hint in _HINTS if isinstance(ref, types))
         raise TypeError(f"expected an ImageRef or a VideoRef, not {ref!r:.80}; {hint}") from None
-
-
-_HINTS: list[tuple[Any, str]] = [
-    (Task, "give the ref of the task, task.ref"),
-    (TaskRequest, "submit() makes a task of it, and returns its ref"),
-    (Awaitable, "await it first"),
-    ((list, tuple, set, Iterator), "wait_all() and as_completed() take several"),
-    (object, "parse_ref() makes one of text such as 'image:66...'"),
-]
-"""Types of what callers give in place of a ref -> what to do about it; the first counts."""
 
 
 def ref_of(given: TaskRef[T] | str) -> TaskRef[T]:
@@ -131,19 +135,39 @@ def task_of(ref: TaskRef[T], draft: Draft) -> T | None:
     return endpoint_of(ref).of_draft(ref.id, draft)
 
 
-class Receipt(msgspec.Struct, frozen=True):
-    """The answer to a submit: the id of the task."""
-
-    id: str | int
+# Lists of models.
 
 
 class Catalog(msgspec.Struct, Generic[M], frozen=True, kw_only=True):
-    """The facts about asking for the models."""
+    """The facts about one list of models."""
 
     path: str
     """The path, whole."""
     model: type[M]
     """The Struct of one entry."""
+
+
+IMAGE_MODELS = Catalog(path="/api/ai/models/image/generation", model=ImageModel)
+EDIT_MODELS = Catalog(path="/api/ai/models/image/edit", model=EditModel)
+VIDEO_MODELS = Catalog(path="/api/ai/models/video/generation", model=VideoModel)
+
+entries_decoder: LateDecoder[Envelope[list[msgspec.Raw]]] = LateDecoder(Envelope[list[msgspec.Raw]])
+"""Decodes a list of models, and leaves its entries as they are."""
+
+
+# Submits.
+
+
+class ImageReceipt(msgspec.Struct, frozen=True):
+    """The answer to a submit that makes images: the id of the task."""
+
+    id: str | int = msgspec.field(name="logId")
+
+
+class VideoReceipt(msgspec.Struct, frozen=True):
+    """The answer to a submit that makes a video: the id of the task."""
+
+    id: str | int
 
 
 class SubmitEndpoint(msgspec.Struct, Generic[R], frozen=True, kw_only=True):
@@ -153,8 +177,8 @@ class SubmitEndpoint(msgspec.Struct, Generic[R], frozen=True, kw_only=True):
     """The path, whole."""
     ref_type: type[R]
     """The ref of the task that comes of it."""
-    decoder: LateDecoder[Envelope[Receipt]]
-    """Decodes the answers."""
+    decoder: LateDecoder[Envelope[Any]]
+    """Decodes the answers, whose data has an `id`."""
     catalog: Catalog[Any]
     """The list of models to check it against."""
 
@@ -170,43 +194,30 @@ class SubmitEndpoint(msgspec.Struct, Generic[R], frozen=True, kw_only=True):
             return Malformed(f"a submit is answered with the id {id!r:.60}", is_json=True)
 
 
-IMAGE_MODELS = Catalog(path="/api/ai/models/image/generation", model=ImageModel)
-EDIT_MODELS = Catalog(path="/api/ai/models/image/edit", model=EditModel)
-VIDEO_MODELS = Catalog(path="/api/ai/models/video/generation", model=VideoModel)
-
-
-def submit_row(path: str, ref: type[R], id_name: str, catalog: Catalog[Any]) -> SubmitEndpoint[R]:
-    """Return the row for a submit.
-
-    Args:
-        path: The path, whole.
-        ref: The type of ref that comes of it.
-        id_name: The field of the answer that holds the id.
-        catalog: The list of its models.
-    """
-    receipt = msgspec.defstruct(
-        f"{ref.__name__}Receipt",
-        [("id", str | int, msgspec.field(name=id_name))],
-        bases=(Receipt,),
-        frozen=True,
-    )
-    return SubmitEndpoint(
-        path=path,
-        ref_type=ref,
-        decoder=LateDecoder(Envelope[receipt]),  # type: ignore[valid-type]
-        catalog=catalog,
-    )
-
-
 SUBMITS: dict[type[TaskRequest[Any]], SubmitEndpoint[Any]] = {
-    GenerateImage: submit_row("/api/ai/image/generate/async", ImageRef, "logId", IMAGE_MODELS),
-    EditImage: submit_row("/api/ai/image/edit/async", ImageRef, "logId", EDIT_MODELS),
-    GenerateVideo: submit_row("/api/ai/video/generations", VideoRef, "id", VIDEO_MODELS),
+    GenerateImage: SubmitEndpoint(
+        path="/api/ai/image/generate/async",
+        ref_type=ImageRef,
+        decoder=LateDecoder(Envelope[ImageReceipt]),
+        catalog=IMAGE_MODELS,
+    ),
+    EditImage: SubmitEndpoint(
+        path="/api/ai/image/edit/async",
+        ref_type=ImageRef,
+        decoder=LateDecoder(Envelope[ImageReceipt]),
+        catalog=EDIT_MODELS,
+    ),
+    GenerateVideo: SubmitEndpoint(
+        path="/api/ai/video/generations",
+        ref_type=VideoRef,
+        decoder=LateDecoder(Envelope[VideoReceipt]),
+        catalog=VIDEO_MODELS,
+    ),
 }
 
 
 def submit_of(request: TaskRequest[R]) -> SubmitEndpoint[R]:
-    """Return the row for a request.
+    """Return the endpoint that takes a request.
 
     Raises:
         TypeError: It is not a request.
@@ -219,6 +230,14 @@ def submit_of(request: TaskRequest[R]) -> SubmitEndpoint[R]:
         ) from None
 
 
+# The list of videos.
+
+VIDEO_LIST = "/api/ai/video/generations?page={page}&pageSize={size}"
+"""The caller's own video tasks, newest first."""
+MOST_ROWS = 1000
+"""The largest `pageSize`."""
+
+
 class Page(msgspec.Struct, frozen=True):
     """One page of a list. Its rows are left as they are, so that one bad one spoils no other."""
 
@@ -226,44 +245,17 @@ class Page(msgspec.Struct, frozen=True):
     total: int | None = None
 
 
-UPLOAD_SIGN = "/api/assets/uploadSign"
-"""The path that signs an upload. In no published page; seen in the vendor's open-source server."""
-UPLOAD_CONFIRM = "/api/assets/{id}/confirm"
-"""The path that confirms an upload."""
-
-
-class SignedUpload(msgspec.Struct, frozen=True, rename="camel"):
-    """The answer to a signing: where to put a file."""
-
-    id: str
-    upload_url: str
-    """Takes one file for a while, without a key."""
-    url: str | None = None
-    """The address that the file will have."""
-
-
-class ConfirmedUpload(msgspec.Struct, frozen=True):
-    """The answer to a confirmation."""
-
-    url: str | None = None
-    """The address of the file."""
-
-
-signed_decoder: LateDecoder[Envelope[SignedUpload]] = LateDecoder(Envelope[SignedUpload])
-confirmed_decoder: LateDecoder[Envelope[ConfirmedUpload]] = LateDecoder(Envelope[ConfirmedUpload])
-
-VIDEO_LIST = "/api/ai/video/generations?page={page}&pageSize={size}"
-"""The caller's own video tasks, newest first."""
-MOST_ROWS = 1000
-"""The largest `pageSize`."""
-
 page_decoder: LateDecoder[Envelope[Page]] = LateDecoder(Envelope[Page])
-entries_decoder: LateDecoder[Envelope[list[msgspec.Raw]]] = LateDecoder(Envelope[list[msgspec.Raw]])
-"""Decodes a catalog, and leaves its entries as they are."""
+
+
+# The logs.
+
+LOGS = "/api/ai/logs?type={kind}&page={page}&pageSize={size}"
+"""The caller's own tasks of a kind, newest first. Not in the published pages."""
 
 
 class LogRow(msgspec.Struct, frozen=True, rename="camel"):
-    """A task's row in the logs: how it stands, and nothing of what it has made."""
+    """A task's row in the logs: its status and its times, and nothing of what it has made."""
 
     id: str
     status: str
@@ -300,8 +292,34 @@ class LogPage(msgspec.Struct, frozen=True):
     total: int | None = None
 
 
-LOGS = "/api/ai/logs?type={kind}&page={page}&pageSize={size}"
-"""The caller's own tasks of a kind, newest first. Not in the published pages."""
-
 log_decoder: LateDecoder[Envelope[LogPage]] = LateDecoder(Envelope[LogPage])
 log_row_decoder: LateDecoder[LogRow] = LateDecoder(LogRow)
+
+
+# Uploads.
+
+UPLOAD_SIGN = "/api/assets/uploadSign"
+"""The path that signs an upload. In no published page; seen in the vendor's open-source server."""
+UPLOAD_CONFIRM = "/api/assets/{id}/confirm"
+"""The path that confirms an upload."""
+
+
+class SignedUpload(msgspec.Struct, frozen=True, rename="camel"):
+    """The answer to a signing: where to put a file."""
+
+    id: str
+    upload_url: str
+    """Takes one file for a while, without a key."""
+    url: str | None = None
+    """The address that the file will have."""
+
+
+class ConfirmedUpload(msgspec.Struct, frozen=True):
+    """The answer to a confirmation."""
+
+    url: str | None = None
+    """The address of the file."""
+
+
+signed_decoder: LateDecoder[Envelope[SignedUpload]] = LateDecoder(Envelope[SignedUpload])
+confirmed_decoder: LateDecoder[Envelope[ConfirmedUpload]] = LateDecoder(Envelope[ConfirmedUpload])
