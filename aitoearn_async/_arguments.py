@@ -17,11 +17,11 @@ from typing import Any, Literal, TypeAlias, TypeVar, TypeVarTuple
 from ._polling.cadence.schedule import WaitStrategy
 from ._polling.wait.settings import WaitLimits
 from .contract.endpoints import MOST_ROWS
+from .contract.field_rules import media
 from .contract.kinds import AnyTask
-from .contract.requests import shown
+from .contract.requests import short_repr
 from .contract.status import TaskState
 from .contract.tasks import Task
-from .contract.validators import media
 
 T = TypeVar("T", bound=Task)
 Given = TypeVar("Given")
@@ -268,15 +268,17 @@ _LONGEST_PATH = 4096
 def uploadable(source: Any) -> Any:
     """Return something that can be uploaded. Text is a path here, unlike in a request."""
     if isinstance(source, str) and source.lower().startswith(("http://", "https://")):
-        raise ValueError(f"source={shown(source)}: this is an address already; give a file")
+        raise ValueError(f"source={short_repr(source)}: this is an address already; give a file")
     is_text = isinstance(source, str) and not source.startswith("data:")
     if is_text and len(source) > _LONGEST_PATH:
-        raise ValueError(f"source={shown(source)}: too long for a path; give base64 as a data: URI")
+        raise ValueError(
+            f"source={short_repr(source)}: too long for a path; give base64 as a data: URI"
+        )
     given: Any = source
     if is_text or isinstance(source, os.PathLike):
         given = Path(given)
     elif isinstance(source, bytearray | memoryview):
         given = bytes(given)
     if (advice := media(given)) is not None:
-        raise ValueError(f"source={shown(given)}: {advice}")
+        raise ValueError(f"source={short_repr(given)}: {advice}")
     return given

@@ -36,7 +36,7 @@ from aitoearn_async import (
 )
 from aitoearn_async._api import refusals
 from aitoearn_async._downloads import filenames
-from aitoearn_async.contract import endpoints, kinds, tasks, validators
+from aitoearn_async.contract import endpoints, field_rules, kinds, tasks
 from aitoearn_async.contract.drafts import Draft
 from aitoearn_async.contract.envelope import Envelope, codec_for
 from aitoearn_async.contract.json_limits import LateDecoder
@@ -122,7 +122,7 @@ class GenerateAudio(TaskRequest[AudioRef], frozen=True, kw_only=True, omit_defau
     sample: Any = None
 
     ref_type: ClassVar[Any] = AudioRef
-    _rules: ClassVar[Any] = {"voice": validators.text(), "sample": validators.media}
+    _rules: ClassVar[Any] = {"voice": field_rules.text(), "sample": field_rules.media}
     _files: ClassVar[Any] = {"sample": "audio"}
 
 

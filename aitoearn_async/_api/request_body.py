@@ -19,8 +19,8 @@ from .._uploads.content import Content, opened
 from .._uploads.store import Progress
 from ..contract.catalog import LOSES_DATA_URIS
 from ..contract.endpoints import submit_of
-from ..contract.requests import GenerateVideo, TaskRequest, shown
-from ..contract.validators import listed
+from ..contract.field_rules import listed
+from ..contract.requests import GenerateVideo, TaskRequest, short_repr
 from ..errors import AiToEarnError, UploadError
 from .model_catalog import ModelCatalog
 from .uploader import Uploader
@@ -92,7 +92,7 @@ class BodyMaker:
                     source
                     if is_text(source, upload)
                     else await stack.enter_async_context(
-                        opened(source, shown(source), field=name, medium=medium)
+                        opened(source, short_repr(source), field=name, medium=medium)
                     )
                     for source in listed(value) or [value]
                 ]

@@ -30,7 +30,7 @@ from ..contract.endpoints import (
     confirmed_decoder,
     signed_decoder,
 )
-from ..contract.requests import shown
+from ..contract.requests import short_repr
 from ..errors import AiToEarnError, ApiError, ContractError, UnexpectedResponseError, UploadError
 from .caller import ApiCaller
 
@@ -107,7 +107,7 @@ class Uploader:
             OSError: It cannot be read.
         """
         with Timeout(self.lifetime):
-            async with opened(source, shown(source), field="source", medium=None) as content:
+            async with opened(source, short_repr(source), field="source", medium=None) as content:
                 return await self.upload(content, progress)
 
     async def upload(self, content: Content, progress: Progress | None) -> str:

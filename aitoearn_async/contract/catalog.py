@@ -12,8 +12,8 @@ from typing import Any, TypeVar, cast
 
 from msgspec import Struct
 
+from .field_rules import listed
 from .requests import EditImage, GenerateImage, GenerateVideo, TaskRequest
-from .validators import listed
 
 
 class Model(Struct, frozen=True, kw_only=True, rename="camel"):

@@ -1,8 +1,8 @@
-"""The requests: one Struct a submit, checked when it is built.
+"""The requests: one Struct for each kind of submit, checked when it is built.
 
-Attributes are the service's fields; those left at None are not sent. Wrong values are
-refused here, by name, before anything is sent. Where a request goes to is in `endpoints`;
-files are read, and become text, elsewhere.
+Attributes are the service's fields. Those left at None are not sent. Wrong values are refused here,
+with the name of the field. The rules that values are checked by are in `field_rules`, and the path
+that a request goes to is in `endpoints`. No file is read here.
 """
 
 from __future__ import annotations
@@ -15,10 +15,10 @@ import msgspec
 from msgspec import Struct, StructMeta, field
 from msgspec.structs import fields, force_setattr
 
-from . import validators
+from . import field_rules
+from .field_rules import Rule
 from .image_tasks import ImageRef
 from .kinds import AnyRef
-from .validators import Rule
 from .video_tasks import VideoRef
 
 R_co = TypeVar("R_co", covariant=True)
@@ -37,9 +37,17 @@ the last two are read once, a file from where it stands. Files, and data URIs, a
 service's store, and their addresses sent; see `upload=` of `Client.submit`.
 """
 
+_DEFAULT_RULE = field_rules.text()
+"""The rule of a field that has none of its own."""
+_COMMON_RULES: Mapping[str, Rule] = {
+    "prompt": field_rules.text(most=4000),
+    "extra": field_rules.json_object,
+}
+"""The rules of fields that all requests have."""
+
 
 class _Spelling(StructMeta):
-    """Names the field that is meant, where an argument is misspelled."""
+    """Adds the name that is meant to the error about a misspelled argument."""
 
     if not TYPE_CHECKING:  # checkers see it themselves
 
@@ -76,27 +84,31 @@ class TaskRequest(
 
     ref_type: ClassVar[type[AnyRef]]
     """The type of ref that a submit returns."""
+    _required: ClassVar[frozenset[str]] = frozenset(["model", "prompt"])
+    """The fields that must not be None."""
     _rules: ClassVar[Mapping[str, Rule]] = {}
     """The rules of fields that are not just text."""
     _files: ClassVar[Mapping[str, str]] = {}
+    """The fields that hold files -> `"image"`, `"audio"` or `"video"`."""
 
     def __post_init__(self) -> None:
-        rules = {**_COMMON, **self._rules}
+        rules = {**_COMMON_RULES, **self._rules}
         for name in self.__struct_fields__:
             value = getattr(self, name)
             if value is None and name not in self._required:
                 continue
-            if (advice := rules.get(name, _TEXT)(value)) is not None:
-                raise ValueError(f"{name}={shown(value)}: {advice}")
-        if (problem := self._clash() or self._contradiction()) is not None:
+            advice = rules.get(name, _DEFAULT_RULE)(value)
+            if advice is not None:
+                raise ValueError(f"{name}={short_repr(value)}: {advice}")
+        problem = self._repeated_in_extra() or self._contradiction()
+        if problem is not None:
             raise ValueError(problem)
 
-    _required: ClassVar[frozenset[str]] = frozenset(["model", "prompt"])
-
-    def _clash(self) -> str | None:
+    def _repeated_in_extra(self) -> str | None:
+        """Return what is wrong with `extra`, if a field is in it that has its own argument."""
         for each in fields(self):
             if self.extra and (each.encode_name in self.extra or each.name in self.extra):
-                return f"extra={shown(self.extra)}: {each.name}= is an argument of its own"
+                return f"extra={short_repr(self.extra)}: {each.name}= is an argument of its own"
         return None
 
     def _contradiction(self) -> str | None:
@@ -123,12 +135,11 @@ class TaskRequest(
 
     def __rich_repr__(self) -> list[tuple[str, Any]]:
         values = ((name, getattr(self, name)) for name in self.__struct_fields__)
-        return [(name, _Shown(value)) for name, value in values if value is not None]
+        return [(name, _ShortRepr(value)) for name, value in values if value is not None]
 
     def __repr__(self) -> str:
-        # A data URI is megabytes of letters.
-        said = ", ".join(f"{name}={value!r}" for name, value in self.__rich_repr__())
-        return f"{type(self).__name__}({said})"
+        arguments = ", ".join(f"{name}={value!r}" for name, value in self.__rich_repr__())
+        return f"{type(self).__name__}({arguments})"
 
 
 class GenerateImage(TaskRequest[ImageRef], frozen=True, kw_only=True, omit_defaults=True):
@@ -153,8 +164,8 @@ class GenerateImage(TaskRequest[ImageRef], frozen=True, kw_only=True, omit_defau
 
     ref_type: ClassVar[type[AnyRef]] = ImageRef
     _rules = {
-        "n": validators.whole(1, 10),
-        "response_format": validators.one_of("url", "b64_json"),
+        "n": field_rules.whole(1, 10),
+        "response_format": field_rules.one_of("url", "b64_json"),
     }
 
 
@@ -181,10 +192,10 @@ class EditImage(TaskRequest[ImageRef], frozen=True, kw_only=True, omit_defaults=
     ref_type: ClassVar[type[AnyRef]] = ImageRef
     _required = frozenset(["model", "prompt", "image"])
     _rules = {
-        "image": validators.one_or_more(validators.media),
-        "mask": validators.media,
-        "n": validators.whole(1, 1),
-        "response_format": validators.one_of("url", "b64_json"),
+        "image": field_rules.one_or_more(field_rules.media),
+        "mask": field_rules.media,
+        "n": field_rules.whole(1, 1),
+        "response_format": field_rules.one_of("url", "b64_json"),
     }
     _files = {"image": "image", "mask": "image"}
 
@@ -220,7 +231,7 @@ class GenerateVideo(TaskRequest[VideoRef], frozen=True, kw_only=True, omit_defau
     ratio: str | None = None
     """One of the model's `aspect_ratios`, such as `16:9`."""
     aspect_ratio: str | None = None
-    """Another name for `ratio`, and then kept there: answers and models call it so."""
+    """Another name for `ratio`, under which it is kept: answers and models call it so."""
     duration: float | None = None
     """Length in seconds; one of the model's `durations`, or -1 for volcengine to choose."""
     seed: int | None = None
@@ -235,17 +246,17 @@ class GenerateVideo(TaskRequest[VideoRef], frozen=True, kw_only=True, omit_defau
 
     ref_type: ClassVar[type[AnyRef]] = VideoRef
     _rules = {
-        "image": validators.one_or_more(validators.media),
-        "image_tail": validators.media,
-        "video_url": validators.media,
-        "images": validators.several(validators.media),
-        "videos": validators.several(validators.media),
-        "audios": validators.several(validators.media),
-        "duration": validators.number,
-        "seed": validators.whole(-(2**53) + 1, 2**53 - 1),
-        "watermark": validators.flag,
-        "tools": validators.several(validators.tool),
-        "metadata": validators.json_object,
+        "image": field_rules.one_or_more(field_rules.media),
+        "image_tail": field_rules.media,
+        "video_url": field_rules.media,
+        "images": field_rules.several(field_rules.media),
+        "videos": field_rules.several(field_rules.media),
+        "audios": field_rules.several(field_rules.media),
+        "duration": field_rules.number,
+        "seed": field_rules.whole(-(2**53) + 1, 2**53 - 1),
+        "watermark": field_rules.flag,
+        "tools": field_rules.several(field_rules.tool),
+        "metadata": field_rules.json_object,
     }
     _files = {
         "image": "image",
@@ -268,33 +279,26 @@ class GenerateVideo(TaskRequest[VideoRef], frozen=True, kw_only=True, omit_defau
         return None
 
 
-_TEXT = validators.text()
-_COMMON: Mapping[str, Rule] = {
-    "prompt": validators.text(most=4000),
-    "extra": validators.json_object,
-}
-
-
-class _Shown:
+class _ShortRepr:
     """A value whose `repr` is short."""
 
     def __init__(self, value: object) -> None:
         self._value = value
 
     def __repr__(self) -> str:
-        return shown(self._value)
+        return short_repr(self._value)
 
 
-def shown(value: object) -> str:
-    """Return a value as a short text for a message."""
+def short_repr(value: object) -> str:
+    """Return a `repr` for a message: a data URI has megabytes of letters."""
     if isinstance(value, str) and value.startswith("data:"):
         head = value.partition(",")[0][:40]
         return f"{f'{head},...'!r} ({len(value):,} characters)"
     if isinstance(value, bytes | bytearray):
         return f"<{len(value):,} bytes>"
-    if (values := validators.listed(value)) is not None:
+    if (values := field_rules.listed(value)) is not None:
         more = [f"... ({len(values):,} in all)"] * (len(values) > 4)
-        return f"[{', '.join([*map(shown, values[:4]), *more])}]"
+        return f"[{', '.join([*map(short_repr, values[:4]), *more])}]"
     if isinstance(value, str) and len(value) > 200:
         return f"{value[:200]!r}... ({len(value):,} characters)"
     text = repr(value)

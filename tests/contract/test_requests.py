@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from rich.pretty import pretty_repr
 
 from aitoearn_async import EditImage, GenerateImage, GenerateVideo, ImageRef, TaskRequest, VideoRef
-from aitoearn_async.contract.requests import shown
+from aitoearn_async.contract.requests import short_repr
 from tests.support.cases import case
 from tests.support.texts import CHARACTERS
 
@@ -211,7 +211,7 @@ def test_its_repr_is_short(content: bytes, text: str) -> None:
         assert "duration" not in said
     assert "'data:image/png;base64,...' (100,022 characters)" in repr(request)
     assert f"<{len(content):,} bytes>" in repr(request)
-    assert shown("data:a\nb,c") == r"'data:a\nb,...' (10 characters)"
+    assert short_repr("data:a\nb,c") == r"'data:a\nb,...' (10 characters)"
 
 
 def test_fields_newer_than_the_package() -> None:

@@ -1,6 +1,6 @@
-"""Validators for the fields of requests: each a function from a value to advice or None.
+"""The rules for fields of requests: each is a function of a value, and returns advice or None.
 
-Pure, and without the names of fields: those stand in `requests`.
+Pure. Which field has which rule is in `requests`.
 """
 
 from __future__ import annotations
