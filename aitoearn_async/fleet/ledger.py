@@ -64,18 +64,19 @@ class Member(msgspec.Struct, kw_only=True):
     """Requests a second that are its own now."""
     polls_per_second: float = 0.0
     trouble: str = ""
-    """The reason why it asks for nothing, if it does not."""
+    """The reason why it asks for nothing; empty while it works."""
 
 
 Decide = Callable[[Sequence[Member]], Member]
-"""Given all members whose lease holds, the new report of the one who asks. Pure."""
+"""Returns the new report of the member that asks, given all members whose lease holds. Pure."""
 Report = Callable[[], Member]
-"""The new report of the one who asks."""
+"""Returns the new report of the member that asks."""
 Allow = Callable[[Sequence[Member], int], int]
-"""Given all members whose lease holds, and the number of refs that none of them holds, how many
-the one who asks may take. Pure."""
+"""Returns how many refs the member that asks may take, given all members whose lease holds, and the
+number of refs that none of them holds. Pure."""
 MOST_COUNTED = 10_000
-"""Refs that nobody holds are counted up to here: a millisecond or two of the engine."""
+"""The number of refs up to which those that nobody holds are counted: this takes the engine a
+millisecond or two."""
 
 
 class Taken(msgspec.Struct):
@@ -96,12 +97,12 @@ class Counts(msgspec.Struct):
     reading: int
     done: int
     oldest: float | None
-    """Seconds since the oldest ref was added that has no outcome; None if there is none."""
+    """Seconds since the oldest ref without an outcome was added; None if there is none."""
     members: list[Member]
 
 
 def members_of(rows: Iterable[Sequence[Any]]) -> list[Member]:
-    """Return the members of rows of an id, how many refs are held, and the last report."""
+    """Return the members that rows describe: an id, the number of refs held, the last report."""
     members: list[Member] = []
     for number, held, report in rows:
         member = msgspec.json.decode(report, type=Member)
@@ -111,7 +112,7 @@ def members_of(rows: Iterable[Sequence[Any]]) -> list[Member]:
 
 
 def counts_of(row: Sequence[Any], members: Iterable[Sequence[Any]]) -> Counts:
-    """Return the counts in a row of them, and the members of theirs."""
+    """Return the counts that a row holds, with the members that `members_of` makes of rows."""
     waiting, held, ended, reading, done, oldest = row
     return Counts(waiting, held, ended, reading, done, oldest, members_of(members))
 
@@ -157,8 +158,8 @@ class Ledger(Protocol):
     async def renew(self, member: int, report: Report) -> tuple[list[Member], bool]:
         """Beat with a report that takes no more of the rate than the member's last one.
 
-        So it need not be decided while no other member decides. It is made when all calls before
-        this one are over: what they took or recorded is in it.
+        Such a report takes nothing from other members, so they may decide at the same time. It is
+        made when all calls before this one are over, and so it counts what they took or recorded.
 
         Returns:
             All members whose lease holds, and what `beat` returns.
@@ -171,8 +172,8 @@ class Ledger(Protocol):
 
         return members, await self.beat(member, decide)
 
-    def noted(self, is_idle: bool) -> bool:
-        """Return the same. If it is true, note that there is nothing to take now."""
+    def note_idle(self, is_idle: bool) -> bool:
+        """Note whether there is nothing to take now, and return the same."""
         if is_idle:
             self.quiet_at = asyncio.get_running_loop().time()
         return is_idle
@@ -182,7 +183,7 @@ class Ledger(Protocol):
         ...
 
     async def take(self, member: int, call: int, allow: Allow) -> list[Taken]:
-        """Take over what members hold who are gone, and then what waits, oldest first.
+        """Take over refs of members whose lease is over, and then waiting ones, oldest first.
 
         Args:
             member: The worker.
@@ -193,7 +194,7 @@ class Ledger(Protocol):
         ...
 
     async def held(self, member: int, most: int) -> list[str]:
-        """Some of the refs that a worker holds."""
+        """Return some of the refs that a worker holds."""
         ...
 
     async def give(self, member: int, refs: Sequence[str]) -> None:

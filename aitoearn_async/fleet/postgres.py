@@ -125,14 +125,14 @@ class PostgresLedger(Ledger):
             return rows
 
         rows = await self._connection.messages(beat)
-        return not self.noted(_of_member(member, rows)[0])
+        return not self.note_idle(_of_member(member, rows)[0])
 
     async def renew(self, member: int, report: Report) -> tuple[list[Member], bool]:
         rows = await self._connection.statement(
             lambda run: run.rows("renew", **self._values(member, report()))
         )
         *_, is_idle = _of_member(member, rows)
-        return members_of([row[:3] for row in rows]), not self.noted(is_idle)
+        return members_of([row[:3] for row in rows]), not self.note_idle(is_idle)
 
     def _values(self, member: int, report: Member) -> dict[str, Any]:
         values = {"member": member, "lease": self.lease, "held": report.held}
@@ -151,7 +151,7 @@ class PostgresLedger(Ledger):
             (last,) = _of_member(member, me)
             if last is not None and last >= call:
                 raise StaleCallError
-            self.noted(not leavers and not free)
+            self.note_idle(not leavers and not free)
             most = allow(members_of(members), free)
             rows = await self._handed_over(run, leavers, "take_over", most, **ids)
             taken, left = [Taken(*row) for row in rows], most - len(rows)
@@ -183,7 +183,7 @@ class PostgresLedger(Ledger):
     async def _is_idle(self, member: int, call: int) -> bool:
         rows = await self._connection.rows("is_idle", member=member)
         last, is_idle = _of_member(member, rows)
-        return last != call and self.noted(is_idle)
+        return last != call and self.note_idle(is_idle)
 
     async def _handed_over(
         self, run: Run, leavers: Rows, name: str, most: int, **values: int
@@ -225,7 +225,7 @@ class PostgresLedger(Ledger):
         refs, lines = zip(*outcomes, strict=True)
         values = {"member": member, "refs": list(refs), "outcomes": list(lines)}
         count, is_idle = _of_member(member, await self._connection.rows("record", **values))
-        self.noted(is_idle)
+        self.note_idle(is_idle)
         return int(count)
 
     async def read(self, member: int, done: Sequence[str], most: int) -> list[tuple[str, bytes]]:

@@ -78,14 +78,14 @@ class RedisLedger(Ledger):
             report = decide(members_of(rows))
             is_idle = await self._run("beat", version, *self._values(member, report))
             if is_idle >= 0:
-                return not self.noted(bool(is_idle))
+                return not self.note_idle(bool(is_idle))
         raise FleetUnavailableError("others beat all the time; this beat could not decide")
 
     async def renew(self, member: int, report: Report) -> tuple[list[Member], bool]:
         is_idle, rows = await self._connection.ask(
             lambda: self._connection.script("renew", *self._values(member, report()))
         )
-        return members_of(rows), not self.noted(bool(is_idle))
+        return members_of(rows), not self.note_idle(bool(is_idle))
 
     def _values(self, member: int, report: Member) -> tuple[int | bytes, ...]:
         line = msgspec.json.encode(report)
@@ -97,7 +97,7 @@ class RedisLedger(Ledger):
     async def take(self, member: int, call: int, allow: Allow) -> list[Taken]:
         # Where in doubt, also a call for none is made: what is late is to find its number.
         is_in_doubt = member in self._in_doubt
-        if not is_in_doubt and self.noted(bool(await self._run("is_idle", member, call))):
+        if not is_in_doubt and self.note_idle(bool(await self._run("is_idle", member, call))):
             return []
         self._in_doubt.add(member)
         _, rows = await self._run("members")
@@ -116,7 +116,7 @@ class RedisLedger(Ledger):
     async def record(self, member: int, outcomes: Sequence[tuple[str, bytes]]) -> int:
         flat = [part for outcome in outcomes for part in outcome]
         count, is_idle = await self._run("record", member, *flat)
-        self.noted(bool(is_idle))
+        self.note_idle(bool(is_idle))
         return int(count)
 
     async def read(self, member: int, done: Sequence[str], most: int) -> list[tuple[str, bytes]]:

@@ -15,19 +15,22 @@ from .ledger import Kind, Member
 
 MOST_AT_A_TIME = 1_000
 """Refs in one take: as many as a page of the logs has rows."""
-_ABOVE_THE_MEAN = 1.15
-_SHED_ABOVE = 1.25
+_TAKE_UP_TO = 1.15
+"""A worker takes refs until it holds this many times the mean."""
+_HAND_OVER_ABOVE = 1.25
+"""A worker hands refs over when it holds more than this many times the mean."""
 _FEW = 10
-"""Refs by which a share may differ, where shares are that small."""
-_SLOWER = 0.95
-"""The share of a rate that is used: requests that left evenly spaced arrive less evenly."""
+"""Refs by which a worker may differ from a mean that is small."""
+_USED_OF_A_SHARE = 0.95
+"""The part of its share of the rate that a worker uses: requests that leave evenly spaced arrive
+less evenly."""
 
 
 def allowance(me: Member, members: Sequence[Member], free: int, room: int) -> int:
     """Return how many refs a worker may take.
 
-    Its share of all there are, whoever takes first; and a little above the mean of what is held,
-    since `free` is not counted to its end.
+    It may hold its share of all refs, whoever takes first. It may also hold a little more than the
+    mean of what workers hold, since `free` is not counted to its end.
 
     Args:
         me: The worker, as it stands now.
@@ -38,19 +41,21 @@ def allowance(me: Member, members: Sequence[Member], free: int, room: int) -> in
     others = [other for other in _open_workers(members) if other.id != me.id]
     if not others:
         return max(0, min(room, MOST_AT_A_TIME))
-    held, workers = me.held + sum(other.held for other in others), 1 + len(others)
-    mean, share = held / workers, math.ceil((held + free) / workers)
-    most = math.floor(max(mean * _ABOVE_THE_MEAN, mean + _FEW, share))
+    workers = 1 + len(others)
+    held = me.held + sum(other.held for other in others)
+    mean = held / workers
+    share = math.ceil((held + free) / workers)
+    most = math.floor(max(mean * _TAKE_UP_TO, mean + _FEW, share))
     return max(0, min(room, most - me.held, MOST_AT_A_TIME))
 
 
 def excess(me: Member, members: Sequence[Member]) -> int:
-    """Return how many refs a worker is to hand over, where others want some and none wait."""
+    """Return how many refs a worker is to hand over, if others want some and none are waiting."""
     others = [other for other in _open_workers(members) if other.id != me.id]
     if not others:
         return 0
     mean = (me.held + sum(other.held for other in others)) / (1 + len(others))
-    if me.held <= max(mean * _SHED_ABOVE, mean + _FEW):
+    if me.held <= max(mean * _HAND_OVER_ABOVE, mean + _FEW):
         return 0
     return me.held - math.ceil(mean)
 
@@ -64,8 +69,8 @@ def fleet_rate(members: Sequence[Member]) -> float | None:
 def rate_target(me: Member, members: Sequence[Member]) -> float | None:
     """Return the requests a second that a worker should make; None for no limit.
 
-    Shares are whole numbers: of rates with a fraction, several evenly spaced ones can add up to
-    one more than their sum in some second. Where there are more workers than requests a
+    Shares are whole numbers. If they had fractions, evenly spaced requests of several workers could
+    add up to one more than the rate in some second. Where there are more workers than requests a
     second, the last to join get none.
     """
     workers = sorted(
@@ -81,12 +86,11 @@ def rate_target(me: Member, members: Sequence[Member]) -> float | None:
     return float(whole + (rank < more))
 
 
-def reported(me: Member, members: Sequence[Member]) -> Member:
+def report_with_grant(me: Member, members: Sequence[Member]) -> Member:
     """Return the report of a member, with the share of the rate that it may use from now on.
 
-    A share that is to shrink shrinks when its holder says that it has become slower. One that
-    is to grow takes what no other has. So the sum of all is never more than the rate, also
-    when a reply is lost.
+    A share shrinks once its holder has become slower and says so. A share grows by what no other
+    member has. So the sum of all shares is never more than the rate, even when a reply is lost.
 
     Args:
         me: The member. Its `grant` is what it uses now.
@@ -100,9 +104,9 @@ def reported(me: Member, members: Sequence[Member]) -> Member:
     return msgspec.structs.replace(me, grant=max(me.grant, min(target, free), 0.0))
 
 
-def used(share: float) -> float:
+def client_rate(share: float) -> float:
     """Return the requests a second to set on a client that has this share of the rate."""
-    return share * _SLOWER
+    return share * _USED_OF_A_SHARE
 
 
 def _open_workers(members: Sequence[Member]) -> list[Member]:

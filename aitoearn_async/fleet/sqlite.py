@@ -90,7 +90,7 @@ class SqliteLedger(Ledger):
             )
             return not _has_something(run, Kind.WORKER, "is_waiting")
 
-        return not self.noted(await self._file.transaction(beat))
+        return not self.note_idle(await self._file.transaction(beat))
 
     async def leave(self, member: int) -> None:
         await self._file.transaction(lambda run: run("leave", member=member))
@@ -113,7 +113,7 @@ class SqliteLedger(Ledger):
                 run("took", **ids, count=len(rows))
             return [Taken(*row) for row in rows]
 
-        if self.noted(await self._file.look(is_idle)):
+        if self.note_idle(await self._file.look(is_idle)):
             return []
         return await self._file.transaction(take)
 
@@ -143,7 +143,7 @@ class SqliteLedger(Ledger):
             return count, not _has_something(run, Kind.WORKER, "is_waiting")
 
         count, is_idle = await self._file.transaction(record)
-        self.noted(is_idle)
+        self.note_idle(is_idle)
         return count
 
     async def read(self, member: int, done: Sequence[str], most: int) -> list[tuple[str, bytes]]:

@@ -1,8 +1,8 @@
 """A worker: takes refs, waits for them with a client's batch, and records their outcomes.
 
 One stay in the fleet is one membership and one batch. When the lease is lost, or the service
-refuses the key, both are dropped and the worker begins anew: nothing is kept here that the
-ledger does not have.
+refuses the key, the worker drops both and begins anew. Nothing is lost by that: the ledger has
+all that is kept here.
 """
 
 from __future__ import annotations
@@ -34,17 +34,19 @@ from .ledger import Kind, Ledger, Member
 from .membership import Membership
 from .patience import log, persist
 from .recorder import Recorder
-from .sharing import allowance, excess, rate_target, reported, used
+from .sharing import allowance, client_rate, excess, rate_target, report_with_grant
 from .source import Source
 
 _SECONDS_BEFORE_A_RAISE = 1.0
 """Seconds until a larger share of the rate is used: what its last owner sent is then over."""
 _SECONDS_TO_FLUSH = 0.3
+"""Seconds in which a worker that leaves may still record outcomes."""
 _LEASES_OF_REST = 2.0
 """The leases for which a worker rests after its key was refused; twice as many each time."""
 _MOST_LEASES_OF_REST = 40.0
-_CRAWL = 0.01
-"""Requests a second of a worker without a share of the rate, which holds nothing."""
+_RATE_WITHOUT_A_SHARE = 0.01
+"""Requests a second of a worker that has no share of the rate. It holds no refs, but a client's
+rate cannot be 0."""
 _AT_WORK: WeakSet[Client] = WeakSet()
 """The clients of this process's workers."""
 
@@ -62,7 +64,10 @@ class WorkOptions(msgspec.Struct, kw_only=True):
 
 
 class Refused(Exception):
-    """The service refuses the worker's key, shows no valid certificate, or is not to be found."""
+    """The service refuses the worker's key, shows no valid certificate, or is not found.
+
+    The text says which, for the log. The cause is the error of the client.
+    """
 
 
 class Worker:
@@ -103,8 +108,10 @@ class Worker:
                 except LeaseLostError as error:
                     log.warning("%s; this worker drops what it held and joins again", error)
                 except Refused as error:
-                    found = not isinstance(error.__cause__, ServiceUnreachableError)
-                    self._refusals = self._refusals + 1 if found else 1  # an outage may be short
+                    if isinstance(error.__cause__, ServiceUnreachableError):
+                        self._refusals = 1  # an outage may be short: the rest does not get longer
+                    else:
+                        self._refusals += 1
                     await self._rest(str(error), str(error.__cause__))
         finally:
             _AT_WORK.remove(self._client)
@@ -114,8 +121,7 @@ class Worker:
         leases = min(_LEASES_OF_REST * 2 ** (self._refusals - 1), _MOST_LEASES_OF_REST)
         seconds = leases * self._ledger.lease
         log.error(
-            "the service %s this worker: %s. It asks for nothing, holds nothing, and tries "
-            "one ref in %.0f s",
+            "%s: %s. It asks for nothing, holds nothing, and tries one ref in %.0f s",
             what,
             reason,
             seconds,
@@ -152,7 +158,7 @@ class _Stay:
         self._rate_in_use = 0.0
         self._unconfirmed = self._me  # the report of a beat that has not come back
         self._raise_timer: asyncio.TimerHandle | None = None
-        self._shedding: asyncio.Task[None] | None = None
+        self._handing_over: asyncio.Task[None] | None = None
         self._last_excess = 0
         self._is_leaving = False
 
@@ -181,26 +187,25 @@ class _Stay:
 
     async def _work(self) -> None:
         recorder = Recorder(self._ledger, self._membership.id, self._let_go)
-        tasks: list[asyncio.Task[Any]] = [
-            asyncio.create_task(self._wait(recorder)),
-            asyncio.create_task(recorder.run()),
-            asyncio.create_task(self._membership.lost.wait()),
-            asyncio.create_task(self._stop.wait()),
-        ]
+        waiting = asyncio.create_task(self._wait(recorder))
+        recording = asyncio.create_task(recorder.run())
+        losing = asyncio.create_task(self._membership.lost.wait())
+        stopping = asyncio.create_task(self._stop.wait())
+        tasks: list[asyncio.Task[Any]] = [waiting, recording, losing, stopping]
         try:
             done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
         finally:
             self._begin_leaving()
-            if self._shedding is not None:
-                tasks.append(self._shedding)
+            if self._handing_over is not None:
+                tasks.append(self._handing_over)
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
             await self._flush(recorder)
-        for task in tasks[:2]:
+        for task in (waiting, recording):
             if task in done:
                 task.result()
-        if tasks[2] in done:
+        if losing in done:
             raise LeaseLostError(self._membership.id)
 
     async def _flush(self, recorder: Recorder) -> None:
@@ -211,7 +216,7 @@ class _Stay:
 
     async def _wait(self, recorder: Recorder) -> None:
         options = self._options
-        source = self._source = Source(
+        self._source = Source(
             self._ledger,
             self._membership.id,
             self._allow,
@@ -219,14 +224,14 @@ class _Stay:
             self._take_up,
         )
         batch: Batch[AnyTask] = self._client.as_completed(
-            source,
+            self._source,
             timeout=options.timeout,
             wait=options.wait,
             patience=options.patience,
             max_pending=options.max_pending,
             save=options.save,
             max_bytes=options.max_bytes,
-            resume=source.resume,
+            resume=self._source.resume,
         )
         try:
             async with batch:
@@ -234,15 +239,16 @@ class _Stay:
                 async for outcome in batch:
                     error = outcome.error
                     if isinstance(error, ServiceUnreachableError) and error.address is not None:
-                        raise Refused("is not found by") from error  # that is no outcome
+                        # The address is wrong for all refs: this is the outcome of none.
+                        raise Refused("the service is not found by this worker") from error
                     await recorder.put(str(outcome.ref), outcome.to_json())
         except (AuthenticationError, ConnectionFailedError) as error:
-            raise Refused("refuses") from error
+            raise Refused("the service refuses this worker") from error
 
     # The share of the refs.
 
     def _current(self, **facts: Any) -> Member:
-        # With its id: the first beat may come before whoever waits for the join goes on.
+        # The id is set here and not once: a beat may come before `run` goes on after the join.
         return msgspec.structs.replace(self._me, id=self._membership.id, held=self._held, **facts)
 
     def _is_open(self) -> bool:
@@ -272,7 +278,8 @@ class _Stay:
     def _statistics(self) -> BatchStatistics | None:
         return None if self._batch is None else self._batch.statistics()
 
-    async def _shed(self, count: int) -> None:
+    async def _hand_over(self, count: int) -> None:
+        """Stop waiting for some refs, and leave them to workers that have room."""
         refs = await persist(lambda: self._ledger.held(self._membership.id, count))
         assert self._batch is not None
         given = [
@@ -289,7 +296,7 @@ class _Stay:
         polls = statistics.polls_per_second if statistics else 0.0
         self._me = self._current(open=self._is_open(), polls_per_second=polls)
         # Not kept before the beat has come back: it may be computed twice, or lost.
-        self._unconfirmed = reported(self._me, members)
+        self._unconfirmed = report_with_grant(self._me, members)
         return self._unconfirmed
 
     def _after_beat(self, waiting: bool) -> None:
@@ -299,26 +306,27 @@ class _Stay:
         others = [member for member in self._members if member.id != self._me.id]
         target = rate_target(self._me, [*others, self._me])
         self._follow_rate(target)
-        if self._shedding is None or self._shedding.done():
-            count = self._too_many(0 if waiting else excess(self._me, self._members))
+        if self._handing_over is None or self._handing_over.done():
+            count = self._lasting_excess(0 if waiting else excess(self._me, self._members))
             if target is not None and not self._me.grant:
                 count = self._held
             if count > 0 and self._batch is not None:
-                self._shedding = asyncio.create_task(self._shed(count))
-                self._shedding.add_done_callback(self._after_shedding)
+                self._handing_over = asyncio.create_task(self._hand_over(count))
+                self._handing_over.add_done_callback(self._after_handing_over)
 
-    def _too_many(self, excess: int) -> int:
+    def _lasting_excess(self, excess: int) -> int:
         """Return how many refs have been too many in this beat and in the one before.
 
-        Where tasks end, each worker learns of it as it looks at its pages, and has too many for
-        so long: what it would hand over has ended.
+        The excess of a single beat may pass by itself: the tasks of these refs may have ended,
+        and this worker may not have looked at its pages since.
         """
         count = min(self._last_excess, excess)
         self._last_excess = 0 if count else excess
         return count
 
-    def _after_shedding(self, task: asyncio.Task[None]) -> None:
-        # Refs that were dropped and not handed over go to others with the lease.
+    def _after_handing_over(self, task: asyncio.Task[None]) -> None:
+        # This worker has dropped the refs, but still holds them. Others get them when its lease
+        # ends, so it lets the lease end.
         if not task.cancelled() and task.exception() is not None:
             log.warning("refs could not be handed over: %s", task.exception())
             self._membership.lost.set()
@@ -351,13 +359,13 @@ class _Stay:
 
     def _set_rate(self, share: float) -> None:
         self._rate_in_use = share
-        rate = None if share == math.inf else used(share) or _CRAWL
+        rate = None if share == math.inf else client_rate(share) or _RATE_WITHOUT_A_SHARE
         rates = [each for each in (rate, self._own_rate) if each is not None]
         self._client.requests_per_second = min(rates) if rates else None
 
 
 async def _joined(member: Membership, stop: asyncio.Event) -> bool:
-    """Join, and return whether that was done before it was told to stop."""
+    """Join the fleet, unless told to stop first. Return whether the member has joined."""
     joining, stopping = asyncio.create_task(member.join()), asyncio.create_task(stop.wait())
     try:
         await asyncio.wait([joining, stopping], return_when=asyncio.FIRST_COMPLETED)

@@ -9,7 +9,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from aitoearn_async.fleet.ledger import Kind, Member
-from aitoearn_async.fleet.sharing import allowance, excess, fleet_rate, rate_target, reported
+from aitoearn_async.fleet.sharing import (
+    allowance,
+    excess,
+    fleet_rate,
+    rate_target,
+    report_with_grant,
+)
 
 RATES = st.none() | st.floats(0.1, 500.0)
 
@@ -126,7 +132,7 @@ def test_the_shares_in_use_never_exceed_the_rate(
             if target < using[number]:
                 using[number] = target  # slower first, and then said so
                 me.grant = target
-            known[number] = reported(me, [*known.values()])
+            known[number] = report_with_grant(me, [*known.values()])
             if event == "b":
                 using[number] = known[number].grant
         assert sum(using.values()) <= rate
