@@ -18,12 +18,8 @@ from ._polling.cadence.schedule import WaitStrategy
 from ._polling.wait.settings import WaitLimits
 from .contract.endpoints import MOST_ROWS
 from .contract.field_rules import media
-from .contract.kinds import AnyTask
 from .contract.requests import short_repr
-from .contract.status import TaskState
-from .contract.tasks import Task
 
-T = TypeVar("T", bound=Task)
 Given = TypeVar("Given")
 Ts = TypeVarTuple("Ts")
 
@@ -121,18 +117,6 @@ def strategy(wait: WaitStrategy | None) -> WaitStrategy | None:
             "a function that is not async"
         )
     return wait
-
-
-def succeeded(task: AnyTask) -> AnyTask:
-    """Return a task that has succeeded, and so has something to save."""
-    if not isinstance(task, Task):
-        raise TypeError(
-            f"expected an ImageTask or a VideoTask, not {task!r:.80}; wait for it first"
-        )
-    if task.state is TaskState.SUCCEEDED:
-        return task
-    advice = "; wait for it first" if task.state is TaskState.RUNNING else ""
-    raise ValueError(f"{task.ref} has made nothing: its status is {task.status!r:.60}{advice}")
 
 
 def hooks(**given: object) -> None:

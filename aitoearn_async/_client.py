@@ -24,7 +24,6 @@ from ._arguments import (
     refuse_unknown,
     saving,
     strategy,
-    succeeded,
     time_limit,
     upload_mode,
     uploadable,
@@ -858,4 +857,4 @@ class Client:
         to = downloader.destination(where)
         if isinstance(task, str | TaskRef):
             task = await self.get(task)
-        return await downloader.save(succeeded(task), to, *limits, tell)
+        return await downloader.save(task, to, *limits, tell)

@@ -64,17 +64,18 @@ class Downloader:
             progress: As in `Client.download`.
 
         Raises:
+            TypeError: It is no task. At the call.
+            ValueError: It has not succeeded. At the call.
             DownloadError: Not all of them could be saved.
             ClientClosedError: The client is closed, or was meanwhile.
         """
         options = DownloadOptions(to, timeout, most, progress)
-        work = self._save(task, options)
+        work = self._run(TaskDownload(task, options, self._shared))
         return work if self.watch is None else self.watch(task, work)
 
-    async def _save(self, task: AnyTask, options: DownloadOptions) -> list[Path]:
+    async def _run(self, download: TaskDownload) -> list[Path]:
         try:
-            paths = await TaskDownload(task, options, self._shared).run()
-            return [options.to.given / path.name for path in paths]
+            return await download.run()
         finally:
             if self._shared.lifetime.closed:
                 self.close()

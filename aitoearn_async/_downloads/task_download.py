@@ -16,11 +16,12 @@ from typing import Any
 import msgspec
 
 from .._runtime.lifetime import Lifetime
-from .._runtime.threads import Threads
+from .._runtime.threads import Calls, Threads
 from ..contract.endpoints import endpoint_of
 from ..contract.kinds import AnyTask
 from ..contract.outputs import Result
 from ..contract.status import TaskState
+from ..contract.tasks import Task
 from ..errors import AiToEarnError, ClientClosedError, DownloadError, MediaAddressError
 from .filenames import FileName, file_name
 from .media_client import MediaClient
@@ -74,13 +75,19 @@ class TaskDownload:
         task: The task.
         options: What is asked for.
         shared: The parts that it shares with other downloads.
+
+    Raises:
+        TypeError: It is no task.
+        ValueError: It has not succeeded, and so has made nothing.
     """
 
     def __init__(self, task: AnyTask, options: DownloadOptions, shared: Shared) -> None:
+        if not isinstance(task, Task) or task.state is not TaskState.SUCCEEDED:
+            raise _objection(task)
         self._options = options
         self._shared = shared
-        self._timer = StallTimer(shared.lifetime, options.timeout)
-        self._calls = shared.threads.calls()
+        self._timer: StallTimer
+        self._calls: Calls
         self._ref = task.ref
         self._kind = self._ref.kind
         self._endpoint = endpoint_of(self._ref)
@@ -91,9 +98,14 @@ class TaskDownload:
     async def run(self) -> list[Path]:
         """Save them, when there is a place; also those beside one that cannot be saved.
 
+        Returns:
+            Their paths, as the caller reads them.
+
         Raises:
             DownloadError: One of them could not be saved, or they stood still for too long.
         """
+        self._timer = StallTimer(self._shared.lifetime, self._options.timeout)
+        self._calls = self._shared.threads.calls()
         try:
             with self._timer:
                 return await self._save_all()
@@ -124,7 +136,8 @@ class TaskDownload:
         for file in files:
             if isinstance(file.end, DownloadError):
                 raise file.end
-        return [file.end for file in files if isinstance(file.end, Path)]
+        given = self._options.to.given
+        return [given / file.end.name for file in files if isinstance(file.end, Path)]
 
     async def _named_files(self) -> list[_PendingFile]:
         if not self._results:
@@ -133,7 +146,8 @@ class TaskDownload:
             except TransferError as error:
                 raise self._error(error) from None
             self._first = self._task
-        self._check_results()
+        else:
+            self._check_results()
         return [self._file(result) for result in self._results]
 
     async def _attempt_due(self, files: list[_PendingFile]) -> float | None:
@@ -237,7 +251,6 @@ class TaskDownload:
 
     def _latest(self, result: Result) -> Result:
         """Return the same file, as the last answer about the task has it."""
-        self._check_results()
         for latest in self._results:
             if latest.number == result.number:
                 return latest
@@ -251,6 +264,7 @@ class TaskDownload:
 
         Raises:
             TransferError: It could not be polled, or has failed by now.
+            DownloadError: It names no file, or one name is to do for several.
         """
         try:
             task = await self._shared.refresh(self._ref, self._timer.ends_at)
@@ -265,6 +279,17 @@ class TaskDownload:
         else:
             if task.state is TaskState.SUCCEEDED:
                 self._task, self._results = task, self._endpoint.results_of(task)
+                self._check_results()
                 return
             error = TransferError(f"{why}, and its status is {task.status!r:.60} now")
         raise error
+
+
+def _objection(task: Any) -> TypeError | ValueError:
+    """Return the error for what has no files to save: no task, or one that has not succeeded."""
+    if not isinstance(task, Task):
+        return TypeError(
+            f"expected an ImageTask or a VideoTask, not {task!r:.80}; wait for it first"
+        )
+    advice = "; wait for it first" if task.state is TaskState.RUNNING else ""
+    return ValueError(f"{task.ref} has made nothing: its status is {task.status!r:.60}{advice}")
