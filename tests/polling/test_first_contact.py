@@ -120,6 +120,7 @@ async def test_a_wrong_address_is_told_within_ten_seconds(
     told = [record for record in caplog.records if record.levelno >= logging.WARNING]
     assert len(told) == 1
     assert told[0].getMessage().startswith(f"a poll of {ref} failed, and is repeated: ")
+    assert told[0].getMessage().count(str(ref)) == 1
 
 
 @pytest.mark.parametrize("status", [403, 407, 502, 504])

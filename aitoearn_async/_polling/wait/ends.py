@@ -124,4 +124,5 @@ def warn_of_first_failure(wait: WaitState[Any], settings: WaitSettings) -> None:
         error = wait.last_error
         trouble = error.__cause__ if error is not None and error.__cause__ else error
         # As text: a record may be kept, and an error holds the frames it was raised through.
-        logger.warning("a poll of %s failed, and is repeated: %s", wait.ref, str(trouble))
+        reason = str(trouble).removeprefix(f"{wait.ref}: ")
+        logger.warning("a poll of %s failed, and is repeated: %s", wait.ref, reason)
