@@ -22,7 +22,7 @@ from typing import Any
 import click
 import pytest
 
-from aitoearn_async import AuthenticationError, telemetry
+from aitoearn_async import CHINA, INTERNATIONAL, AuthenticationError, telemetry
 from aitoearn_async._cli.commands import app
 from aitoearn_async._cli.options.names import in_option_names
 from aitoearn_async._cli.options.types import MEDIA_SUFFIXES, SIZE
@@ -284,10 +284,15 @@ def test_a_wrong_key_is_told_where_to_look(
     monkeypatch.setenv("AITOEARN_API_KEY", "wrong")
     said = invoke("get", f"image:{ID}").err
     assert "check AITOEARN_API_KEY" in said
-    assert "--base-url https://aitoearn.cn" in said
+    assert "--base-url" not in said
+
+
+@pytest.mark.parametrize("host", [INTERNATIONAL, CHINA, "http://127.0.0.1:8080"])
+def test_keys_of_the_other_host_are_told_of_at_one_of_the_two(host: str) -> None:
+    """A server of one's own has keys of its own."""
     there = AuthenticationError(401, "no")
-    there.host = "https://aitoearn.cn"
-    assert "--base-url" not in words.reason(there)
+    there.host = host
+    assert (f"--base-url {CHINA}" in words.reason(there)) == (host == INTERNATIONAL)
 
 
 def test_models_need_no_key(

@@ -19,6 +19,7 @@ import msgspec
 
 from aitoearn_async import (
     CHINA,
+    INTERNATIONAL,
     AnyTask,
     AuthenticationError,
     ConnectionFailedError,
@@ -142,7 +143,7 @@ def reason(error: Exception) -> str:
         where = shown_path(os.fsdecode(error.filename)) if error.filename else ""
         return ": ".join(filter(None, [where, error.strerror]))
     text = in_option_names(str(error))
-    if isinstance(error, AuthenticationError) and CHINA not in (error.host or ""):
+    if isinstance(error, AuthenticationError) and INTERNATIONAL in (error.host or ""):
         hint = tr("{text}. A key of aitoearn.cn needs --base-url {china}")
         return hint.format(text=text, china=CHINA)
     if isinstance(error, ConnectionFailedError) and error.label in _UNREACHABLE:
