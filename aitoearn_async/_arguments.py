@@ -35,25 +35,25 @@ def time_limit(name: str, given: Seconds | None) -> float:
     """Return a time limit in seconds; None is infinity."""
     if given is None or given == math.inf:
         return math.inf
-    seconds = _seconds(given)
-    if not _is_finite(seconds) or seconds < 0:
+    seconds = _number(given)
+    if not seconds >= 0:
         raise ValueError(
             f"{name}={given!r:.60}: give seconds, 0 or more, a timedelta, or None for no limit"
         )
-    return float(seconds)
+    return seconds
 
 
 def positive(name: str, value: Seconds) -> float:
     """Return a number above 0; a length of time in seconds."""
-    value = _seconds(value)
-    if not _is_finite(value) or value <= 0:
-        raise ValueError(f"{name}={value!r}: give a finite number above 0")
-    return float(value)
+    number = _number(value)
+    if not number > 0:
+        raise ValueError(f"{name}={value!r:.60}: give a finite number above 0")
+    return number
 
 
 def amount(name: str, value: float | None) -> float | None:
     """Return a number of credits, 0 or more; None for any."""
-    if value is not None and (not _is_finite(value) or value < 0):
+    if value is not None and (isinstance(value, timedelta) or not _number(value) >= 0):
         raise ValueError(f"{name}={value!r:.60}: give a finite number, 0 or more")
     return value
 
@@ -163,10 +163,6 @@ def folder(name: str, path: str | os.PathLike[str]) -> Path:
     return Path(path)
 
 
-def _seconds(given: Seconds) -> float:
-    return given.total_seconds() if isinstance(given, timedelta) else given
-
-
 _HERE_IT_IS = {
     "timeout": "request_timeout= for one request; a wait has a timeout= of its own",
     "max_retries": "attempts=, which counts the first one too",
@@ -230,11 +226,14 @@ def saving(
     return (None if save is None else folder("save", save)), *limits
 
 
-def _is_finite(value: object) -> bool:
+def _number(given: object) -> float:
+    """Return a finite number, of seconds where it is a length of time; NaN where it is none."""
+    if isinstance(given, timedelta):
+        return given.total_seconds()
+    if isinstance(given, bool) or not isinstance(given, int | float):
+        return math.nan
     # Within what a float holds: an int can be larger and still be finite.
-    if not isinstance(value, int | float) or isinstance(value, bool):
-        return False
-    return abs(value) <= sys.float_info.max
+    return float(given) if abs(given) <= sys.float_info.max else math.nan
 
 
 def upload_mode(mode: Literal["auto", "always", "never"]) -> Literal["auto", "always", "never"]:

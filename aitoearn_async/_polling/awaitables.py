@@ -8,11 +8,10 @@ What they run is not known here.
 from __future__ import annotations
 
 import asyncio
-import functools
 import inspect
 from abc import abstractmethod
 from collections.abc import Callable, Coroutine, Generator
-from types import CodeType, CoroutineType, FrameType, FunctionType, MethodType, TracebackType
+from types import CodeType, CoroutineType, FrameType, FunctionType, TracebackType
 from typing import Any, NoReturn, TypeVar, TypeVarTuple, cast
 
 T = TypeVar("T")
@@ -136,25 +135,14 @@ class CoroutineLike(Coroutine[Any, Any, T]):
         return self._coroutine is not None and self._coroutine.cr_suspended
 
 
-class _CoroutineFunction:
-    """A function that `inspect` of Python 3.11 takes for a coroutine function.
+def _mark(function: FunctionType) -> FunctionType:
+    """Mark a function for `inspect` of Python 3.11, which looks at the flags of its code.
 
-    That version has no mark: it looks at the flags of the code.
+    CPython 3.11 runs it as before: there, what makes a coroutine is an instruction of the code.
     """
-
-    def __init__(self, function: FunctionType) -> None:
-        functools.update_wrapper(self, function)
-        code = function.__code__
-        self.__code__ = code.replace(co_flags=code.co_flags | inspect.CO_COROUTINE)
-        self.__defaults__ = function.__defaults__
-        self.__kwdefaults__ = function.__kwdefaults__
-        self._function = function
-
-    def __get__(self, instance: object, owner: type) -> Any:
-        return self if instance is None else MethodType(self, instance)
-
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        return self._function(*args, **kwargs)
+    code = function.__code__
+    function.__code__ = code.replace(co_flags=code.co_flags | inspect.CO_COROUTINE)
+    return function
 
 
 def coroutine_function(function: F) -> F:
@@ -163,5 +151,5 @@ def coroutine_function(function: F) -> F:
     Background tasks of web frameworks and schedulers run a function that is not marked on a
     thread, and drop what it returns.
     """
-    mark: Any = getattr(inspect, "markcoroutinefunction", _CoroutineFunction)
+    mark: Any = getattr(inspect, "markcoroutinefunction", _mark)
     return cast("F", mark(function))

@@ -19,7 +19,7 @@ import random
 import msgspec
 
 from .plans import Plan, balanced, mean_delay, refined, shortest_delay, solve
-from .schedule import wait_backoff
+from .schedule import cadence, wait_backoff
 from .service_clock import ServiceClock
 from .survival import Cohort, CurveState, SurvivalCurve
 from .sweeps import SweepGrid, swept_survival
@@ -320,11 +320,12 @@ class Rhythm:
             except (msgspec.DecodeError, UnicodeDecodeError, TypeError) as exc:
                 raise ValueError(f"rhythm=: give what Client.rhythm() returned ({exc})") from None
 
-    def learner(self, kind: str, backoff: wait_backoff) -> Learner:
+    def learner(self, kind: str) -> Learner:
         """Return the learner of a kind of task."""
-        if kind not in self._learners:
-            self._learners[kind] = Learner(backoff, self.clock, self._kept.kinds.pop(kind, None))
-        return self._learners[kind]
+        if (found := self._learners.get(kind)) is None:
+            kept = self._kept.kinds.pop(kind, None)
+            found = self._learners[kind] = Learner(cadence(kind), self.clock, kept)
+        return found
 
     def learned(self) -> dict[str, LearnedRhythm]:
         """Return the facts that have been learned of each kind."""

@@ -9,7 +9,7 @@ import msgspec
 
 from ...contract.tasks import TaskRef
 from ..cadence.rhythm import Learner, Rhythm
-from ..cadence.schedule import WaitStrategy, cadence
+from ..cadence.schedule import WaitStrategy
 
 OWN_TROUBLE = -1
 """It stands in `Evidence.unconfirmed` where other tasks have had good answers since: only this one
@@ -79,8 +79,8 @@ def settings_for(kind: str, limits: WaitLimits, evidence: Evidence, rhythm: Rhyt
     timeout, patience, wait = limits.timeout, limits.patience, limits.wait
     if wait is not None:
         return WaitSettings(timeout, patience, wait, evidence)
-    backoff = cadence(kind)
-    return WaitSettings(timeout, patience, backoff, evidence, rhythm.learner(kind, backoff))
+    learner = rhythm.learner(kind)
+    return WaitSettings(timeout, patience, learner.backoff, evidence, learner)
 
 
 def settings_by_kind(
