@@ -1,4 +1,4 @@
-"""Charges: whom each error is charged to. A table of errors, with no state."""
+"""Charges: the part of the service that each error is charged to. No state is kept here."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Charge(enum.Enum):
 
     NOBODY = enum.auto()
     """The error says nothing of the service's health."""
-    LIFE = enum.auto()
+    SIGN_OF_LIFE = enum.auto()
     """The service said no: it is well."""
     ROUTE = enum.auto()
     HOST = enum.auto()
@@ -41,7 +41,7 @@ def charge_of(error: AiToEarnError) -> Charge:
         error, UnexpectedResponseError | RateLimitError | AuthenticationError | NotAskedError
     ):
         return Charge.NOBODY
-    return Charge.LIFE
+    return Charge.SIGN_OF_LIFE
 
 
 def may_be_the_hosts(error: AiToEarnError) -> bool:

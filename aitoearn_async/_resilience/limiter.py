@@ -14,27 +14,27 @@ from collections.abc import Callable
 from .ramp import Ramp
 
 _NEGLIGIBLE_SECONDS = 1e-6
-"""Seconds. Moments are floats, and a rest of a wait that comes of rounding is no wait: a loop whose
-time stands still would sleep for it again and again."""
+"""Seconds that are too few to sleep for. They are left over by the rounding of floats, and a loop
+whose time stands still would sleep for them again and again."""
 _LONGEST_SLEEP_SECONDS = 1.0
-"""Seconds after which a sleeper looks whether the rate has changed."""
+"""Seconds after which a request that waits looks whether the rate has changed."""
 _CROWD_SIZE = 20
 """The number of waiting requests that shows that the pace is too slow, and not just uneven."""
 
 
 class Pace:
-    """Lets starts follow each other, first come first served: all of a client's, or of a route.
+    """The pace at which requests start, first come first served: all of a client, or of a route.
 
     Args:
-        now: Tells the time: that of whoever sets the `ramp`.
-        crowd: The number of starts that wait where the pace is too slow.
+        now: Tells the time, on the clock of whoever sets the `ramp`.
+        crowd: The number of waiting requests from which on the pace is too slow.
     """
 
     def __init__(self, now: Callable[[], float], crowd: int) -> None:
         self.ramp: Ramp | None = None
         """The pace after trouble, while it lasts."""
         self.waiting: int = 0
-        """Starts that wait for their turn."""
+        """Requests that wait for their turn."""
         self._now = now
         self._crowd = crowd
         self._turn = asyncio.Lock()
@@ -44,11 +44,11 @@ class Pace:
 
     @property
     def is_free(self) -> bool:
-        """Return whether a start has nothing to wait for."""
+        """True while a request has nothing to wait for."""
         return not self._interval and self.ramp is None
 
     def is_calm(self) -> bool:
-        """Return whether requests go out as they come, and not at the pace after trouble."""
+        """End the ramp if it is over. Return whether there is none now."""
         if self.ramp is not None and self.ramp.is_over(self._now(), self._crowded_at):
             self.ramp = None
         return self.ramp is None
@@ -56,7 +56,7 @@ class Pace:
     def set_interval(self, interval: float) -> None:
         """Set the least seconds between two starts, from the next one on."""
         self._interval = interval
-        # A sleeper looks again once a second, and must not find a turn of the slower rate.
+        # A request that waits now must not wait for the next start by a slower rate.
         if self._next_start:
             self._next_start = min(self._next_start, self._now() + interval)
 
@@ -65,9 +65,9 @@ class Pace:
         self._turn = asyncio.Lock()
 
     async def turn(self) -> None:
-        """Wait for the next start."""
-        # A sleeper holds the lock, so the others queue up in order, and a cancelled one leaves no
-        # gap.
+        """Wait until a request may start."""
+        # The request that sleeps holds the lock, so the others queue up in order, and one that is
+        # cancelled leaves no gap.
         self.waiting += 1
         try:
             async with self._turn:
@@ -100,7 +100,7 @@ class RequestLimiter:
     ) -> None:
         self._now = now
         self.concurrency = concurrency
-        self._places = concurrency  # that are free
+        self._free_places = concurrency
         self._queue: deque[asyncio.Future[None]] = deque()
         self._paces: list[Pace] = []
         self.pace: Pace = self.new_pace()
@@ -139,19 +139,20 @@ class RequestLimiter:
         self._queue.clear()
 
     def try_acquire(self, pace: Pace, *, is_final: bool = False) -> bool:
-        """Go in, where there is a place and nothing to wait for. Return whether it did.
+        """Take a place, if there is nothing to wait for. Return whether it was taken.
 
-        Nearly every request does, so this is no coroutine. It owes a `release`, too.
+        Nearly every request gets its place this way, so this is no coroutine. A place that was
+        taken owes a `release`, as after `acquire`.
 
         Args:
-            pace: That of the request's route.
+            pace: The pace of the request's route.
             is_final: It is the final poll of a wait, with no time left to wait for others.
         """
-        if not self._places or self._queue or self._rate is not None:
+        if not self._free_places or self._queue or self._rate is not None:
             return False
         if not is_final and (pace.ramp is not None or self.pace.ramp is not None):
             return False
-        self._places -= 1
+        self._free_places -= 1
         self.begun += 1
         self.in_flight += 1
         return True
@@ -160,8 +161,8 @@ class RequestLimiter:
         """Wait for a turn and a place. Each `acquire` that returns owes a `release`.
 
         Args:
-            pace: That of the request's route. No place is held in the wait for it: requests of
-                other routes go first.
+            pace: The pace of the request's route. No place is held while the request waits for it,
+                so requests of other routes may go first.
             is_final: It is the final poll of a wait, with no time left to wait for others.
         """
         self.queued += 1
@@ -181,7 +182,7 @@ class RequestLimiter:
         self.in_flight += 1
 
     async def again(self) -> None:
-        """Wait for the turn of a request that is sent once more, in the place that it has."""
+        """Wait for the turn of a request that keeps its place and is sent once more."""
         if not self.pace.is_free:
             await self.pace.turn()
         self.begun += 1
@@ -192,23 +193,23 @@ class RequestLimiter:
         if self._queue:
             self._give_place()
         else:
-            self._places += 1
+            self._free_places += 1
 
     def release_unsent(self) -> None:
-        """Give the place back of a request that was not sent after all."""
+        """Give back the place of a request that was not sent after all."""
         self.begun -= 1
         self.release()
 
     async def _take_place(self) -> None:
-        if self._places and not self._queue:
-            self._places -= 1
+        if self._free_places and not self._queue:
+            self._free_places -= 1
             return
         place: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._queue.append(place)
         try:
             await place
         except asyncio.CancelledError:
-            if not place.cancelled():  # it was given at the same moment
+            if not place.cancelled():  # the place was given at the same moment
                 self._give_place()
             raise
 
@@ -219,4 +220,4 @@ class RequestLimiter:
             if not place.done():
                 place.set_result(None)
                 return
-        self._places += 1
+        self._free_places += 1

@@ -1,10 +1,10 @@
 """The health of the service as one client sees it: all requests learn from the trouble of each.
 
-Trouble is charged to its cause. A breaker and pauses belong to a route, since one kind of
-endpoint can be down, or ask to be left alone, while the others are fine. Where no connection can
-be made the trouble is the host's, and so of all routes; also where several routes are down, and
-none has answered since. Requests are held back meanwhile, and go out again at a pace (`ramp`).
-Its sender decides what becomes of a request that is held.
+Trouble is charged to its cause: a route, or the host. Each route has a breaker and pauses of its
+own, since one kind of endpoint can be down, or ask to be left alone, while the others are fine.
+The host is down, and so all routes are, when no connection can be made, or when several routes are
+down and none has answered since. Requests are held back meanwhile, and go out again at a pace
+(`ramp`). What becomes of a request that is held back is decided by its sender.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from .scopes import Admission, RouteScope, Scope
 _MOST_ROUTES = 100
 """The most routes that are told apart: the service has ten."""
 _SEVERAL_ROUTES = 2
-"""The number of routes that are down, from which on the host counts as down."""
+"""The number of routes that must be down before the host counts as down."""
 
 _WORST_FIRST = BreakerState.OPEN, BreakerState.RECOVERING, BreakerState.CLOSED
 
@@ -33,8 +33,8 @@ class ServiceMonitor:
     """The health of the service, as one client knows it.
 
     Args:
-        address: The service's. The log names its host.
-        limiter: Where requests wait for their turn; it is given the pace.
+        address: The address of the service. The log names its host.
+        limiter: Holds the pace at which requests go out, of the host and of each route.
         now: Tells the time.
     """
 
@@ -50,10 +50,10 @@ class ServiceMonitor:
         self._limiter = limiter
         self._routes: dict[str, RouteScope] = {}
         self._host = Scope(
-            urlsplit(address).hostname or address, limiter.pace, self._usual, self._changed
+            urlsplit(address).hostname or address, limiter.pace, self._usual_rate, self._changed
         )
         self.all_well: bool = True
-        """Nothing is down or has asked to be left alone: nothing more need be asked."""
+        """No scope is down, recovering or pausing, so that a request need look no further."""
 
     @property
     def state(self) -> BreakerState:
@@ -70,8 +70,8 @@ class ServiceMonitor:
         return sum(scope.breaker.outages for scope in self._scopes())
 
     def paused_for(self) -> float:
-        """Return the seconds for which a route asks to be left alone, from now: the longest."""
-        # No clock is read of a client not used yet: that would settle it on this loop, if any.
+        """Return the seconds until the last pause of a route is over."""
+        # A client that was not used yet must not read its clock: that would bind it to this loop.
         if self.all_well:
             return 0.0
         until = max((route.pauses.until for route in self._routes.values()), default=-math.inf)
@@ -87,79 +87,85 @@ class ServiceMonitor:
         return self.all_well or self._now() >= route.pauses.until
 
     def admit(
-        self, route: str, *, probe: bool = True, is_final: bool = False
+        self, path: str, *, probe: bool = True, is_final: bool = False
     ) -> Admission | NotAskedError:
         """Return the admission of a request, or why it must not be sent now.
 
         Args:
-            route: The path of its kind of endpoint.
+            path: The path of its kind of endpoint, which names the route.
             probe: Whether it will do as a probe, where the host is down.
             is_final: Whether it is the final poll of a wait: it is sent though the service is down.
 
         Returns:
-            What to hand in with the request's result.
+            The admission, to be handed in with the result of the request.
         """
-        found = self._routes.get(route)
-        if found is None:
-            found = self._add(route)
+        route = self._routes.get(path)
+        if route is None:
+            route = self._add(path)
         if self.all_well:
-            return found.admission
+            return route.admission
         now = self._now()
-        if now < found.pauses.until:
-            why = f"{found.name} has asked to be left alone"
-            return self._hold_back(why, found, found.pauses.until - now)
-        # A probe of the host goes out on any route, one that is down too.
-        for scope, may_probe in ((self._host, probe), (found, True)):
+        if now < route.pauses.until:
+            why = f"{route.name} has asked to be left alone"
+            return self._hold_back(why, route, route.pauses.until - now)
+        scope: Scope = self._host
+        may_probe = probe
+        scope.see_whether_recovered()
+        # While the host is down it alone decides: its probes go out on any route, down or not.
+        if not scope.is_down:
+            scope, may_probe = route, True
             scope.see_whether_recovered()
-            may_go = is_final or (may_probe and scope.breaker.is_due(now))
-            if scope.is_down and not may_go:
-                since = now - scope.breaker.since
-                return self._hold_back(f"{scope.name} is down, for {since:.0f} s so far", scope)
-            if scope.is_down:
-                break
+        if scope.is_down and not is_final and not (may_probe and scope.breaker.is_due(now)):
+            since = now - scope.breaker.since
+            return self._hold_back(f"{scope.name} is down, for {since:.0f} s so far", scope)
         self._host.breaker.admit(now)
-        found.breaker.admit(now)
+        route.breaker.admit(now)
         self._look_whether_all_is_well(now)
-        found.renew(self._host.breaker.generation)
-        return found.admission
+        route.renew(self._host.breaker.generation)
+        return route.admission
 
     def record_success(self, admission: Admission, sent: float, subject: str) -> None:
-        """Note that a request, sent at a moment, brought the task that was asked for."""
+        """Note a good answer to a request that was sent at a moment.
+
+        The subject is the task that was asked for, or whatever else the request was about.
+        """
         route = admission.route
         self.answered = True
         route.usual.note(sent)
         route.answered_at = sent
         route.pauses.note_good(subject)
         if not self.all_well or route.breaker.streak or self._host.breaker.streak:
-            self._note_life(admission)
+            self._note_sign_of_life(admission)
 
     def record_failure(
         self, admission: Admission, subject: str, error: AiToEarnError
     ) -> float | None:
-        """Note that a request brought an error.
+        """Note that a request about a subject brought an error.
 
-        Trouble that its subject, the task that was asked for, has alone counts little.
+        Trouble counts little as long as one subject alone has it.
 
         Returns:
-            Seconds for which whoever asked leaves the service alone, where it asks for that.
+            Seconds for which the caller is to leave the service alone; None if it asks for none.
         """
         now, route, host = self._now(), admission.route, self._host
         charge = charge_of(error)
-        if charge is Charge.LIFE:
-            # What breaks the contract, and a no in a gateway's words, may be somebody else's.
+        if charge is Charge.SIGN_OF_LIFE:
+            # An answer that breaks the contract, or a refusal in a gateway's words, may not come
+            # from the service itself.
             is_own = not isinstance(error, ContractError) and getattr(error, "host", None) is None
             self.answered = self.answered or is_own
-            self._note_life(admission)
+            self._note_sign_of_life(admission)
             return None
-        # Not the error itself: it goes to the caller, and holds the caller's frames once it was
-        # raised.
+        # A copy is kept. The error itself goes to the caller, and once it was raised it holds the
+        # caller's frames.
         route.trouble = copy.copy(error)
         if charge is Charge.HOST:
             host.trouble = route.trouble
             route.breaker.record_ignored(admission.route_generation)
             host.note_failure(admission.host_generation, None, error, now)
         elif charge is Charge.ROUTE:
-            if isinstance(error, ServerError) and not self._is_down_for(error):
+            if isinstance(error, ServerError) and not self._is_trouble_of_the_host(error):
+                # The host has answered: this route alone is in trouble.
                 host.note_success(admission.host_generation, self._now)
             else:
                 host.breaker.record_ignored(admission.host_generation)
@@ -174,21 +180,20 @@ class ServiceMonitor:
             if pause is not None:
                 self.all_well = False
                 route.pause(pause, now)
-                # Each request that is held adds something at random.
-                asked = pause.seconds
+                asked = pause.seconds  # each request that is held back adds something at random
             elif asked is None and not route.pauses.are_seldom:
                 asked = FIRST_PAUSE_SECONDS
         return asked
 
-    def _is_down_for(self, error: AiToEarnError) -> bool:
-        """Return whether the host is down only because several routes are."""
+    def _is_trouble_of_the_host(self, error: AiToEarnError) -> bool:
+        """Return whether the host is down only because of such errors on several routes."""
         trouble = self._host.trouble if self._host.is_down else None
         if trouble is None or charge_of(trouble) is not Charge.ROUTE:
             return False
         return may_be_the_hosts(error)
 
     def _see_whether_routes_agree(self, now: float) -> None:
-        """Take the host for down where several routes are, and no other has answered since."""
+        """Count the host as down if several routes are, and none has answered since."""
         down = [route for route in self._routes.values() if route.is_down]
         if len(down) < _SEVERAL_ROUTES or self._host.is_down:
             return
@@ -200,11 +205,11 @@ class ServiceMonitor:
             self._host.take_down(errors[0], now)
 
     def record_ignored(self, admission: Admission) -> None:
-        """Note that a request says nothing: it was broken off by the caller, or not sent."""
+        """Note that a request tells nothing: the caller broke it off, or it was not sent."""
         admission.route.breaker.record_ignored(admission.route_generation)
         self._host.breaker.record_ignored(admission.host_generation)
 
-    def _note_life(self, admission: Admission) -> None:
+    def _note_sign_of_life(self, admission: Admission) -> None:
         admission.route.note_success(admission.route_generation, self._now)
         self._host.note_success(admission.host_generation, self._now)
 
@@ -216,7 +221,7 @@ class ServiceMonitor:
 
     def _add(self, path: str) -> RouteScope:
         if len(self._routes) >= _MOST_ROUTES:
-            path = ""
+            path = ""  # the one of all further ones
         name = self._host.name + path
         route = self._routes.get(path) or RouteScope(name, self._limiter.new_pace(), self._changed)
         self._routes[path] = route
@@ -230,7 +235,8 @@ class ServiceMonitor:
         if self.on_change is not None:
             self.on_change()
 
-    def _usual(self) -> float:
+    def _usual_rate(self) -> float:
+        """Return how many good answers a second the service usually gives."""
         return sum(route.usual.last() for route in self._routes.values())
 
     def _look_whether_all_is_well(self, now: float) -> None:

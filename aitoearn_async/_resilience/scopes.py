@@ -1,7 +1,7 @@
 """The scopes of trouble: the host, and each route.
 
-Each has a breaker, and its requests a pace. A line is logged when it goes down, is back, or asks
-to be left alone. Which trouble is charged to which of them is said in `monitor`.
+Each scope has a breaker, and a pace for its requests. It logs a line when it goes down, is back, or
+asks to be left alone. Which trouble is charged to which scope is said in `charges` and `monitor`.
 """
 
 from __future__ import annotations
@@ -38,21 +38,21 @@ class Scope:
     Args:
         name: Its name in the log.
         pace: The pace of its requests.
-        usual: Tells how many good answers a second there are while it is well.
-        changed: Is told that the state of its breaker is another one.
+        usual_rate: Returns how many good answers a second there are while it is well.
+        changed: Called when its breaker is in another state.
     """
 
     def __init__(
-        self, name: str, pace: Pace, usual: Callable[[], float], changed: Callable[[], None]
+        self, name: str, pace: Pace, usual_rate: Callable[[], float], changed: Callable[[], None]
     ) -> None:
         self.name: str = name
         self.pace: Pace = pace
         self.breaker: Breaker = Breaker()
         self.trouble: AiToEarnError | None = None
         """The last trouble."""
-        self._usual = usual
+        self._usual_rate = usual_rate
         self._changed = changed
-        self._before_outage = 0.0
+        self._rate_before_outage = 0.0
         self._relapsed = False
 
     @property
@@ -94,13 +94,13 @@ class Scope:
         level = logging.DEBUG if self._relapsed else logging.INFO
         outage = now - self.breaker.since
         logger.log(level, "%s answers again, after %.0f s", self.name, outage)
-        self.pace.ramp = after_outage(now, self._before_outage)
+        self.pace.ramp = after_outage(now, self._rate_before_outage)
         self._changed()
 
     def _is_down(self, now: float, error: AiToEarnError) -> None:
         self._relapsed = not math.isclose(self.breaker.since, now)
         if not self._relapsed:
-            self._before_outage = self._usual()
+            self._rate_before_outage = self._usual_rate()
         self.pace.ramp = None
         # If it is down again before it was well, it is the same outage, which has been logged.
         level = logging.DEBUG if self._relapsed else logging.WARNING

@@ -101,12 +101,12 @@ def test_one_that_is_to_begin_later_is_no_slower_before() -> None:
     assert rate(ramp, 0) == pytest.approx(rate(ramp, 300))
 
 
-def test_it_is_over_when_it_has_not_been_felt_for_a_second() -> None:
+def test_it_is_over_when_no_requests_have_crowded_for_a_second() -> None:
     ramp = after_outage(START, 1000)
     assert not ramp.is_over(START + 0.9, -math.inf)
     assert ramp.is_over(START + 1.1, -math.inf)
-    assert not ramp.is_over(START + 10, felt=START + 9.5)
-    assert ramp.is_over(START + 10, felt=START + 8.9)
+    assert not ramp.is_over(START + 10, crowded_at=START + 9.5)
+    assert ramp.is_over(START + 10, crowded_at=START + 8.9)
     assert not ramp.is_over(START - 5, -math.inf), "one that begins after a pause"
 
 
