@@ -5,7 +5,8 @@ A visible name always belongs to a complete file. The bytes of an incomplete one
 that only that version is continued. The metadata are written before the bytes that they are about,
 and never outlive them: truncating comes first.
 
-All of this blocks, and is called in threads. Nothing in here knows where the bytes come from.
+Bytes are gathered in memory, and written a block at a time. What touches the disk blocks, and
+is called in threads. Nothing in here knows where the bytes come from.
 """
 
 from __future__ import annotations
@@ -52,6 +53,8 @@ class PartMetadata(msgspec.Struct, frozen=True, omit_defaults=True):
         return self.etag or self.modified
 
 
+_BLOCK = 256 * 1024
+"""Bytes that are written at a time."""
 _metadata = msgspec.json.Decoder(PartMetadata)
 _MOST_METADATA_BYTES = 4096
 _LONGEST_NAME = 255
@@ -79,13 +82,14 @@ class PartFile:
         suffixes: Those that it can have when it is complete.
 
     Attributes:
-        size: How many bytes there are of it.
-        metadata: The version these are of.
+        metadata: The version that its bytes are of.
     """
 
     def __init__(self, directory: Path, stem: str, suffixes: Sequence[str]) -> None:
-        self.size: int = 0
         self.metadata: PartMetadata = PartMetadata()
+        self._written = 0
+        self._gathered = bytearray()
+        self._is_another = False  # what is on the disk is of another version, and is dropped
         self._directory = directory
         self._stem = stem
         self._suffixes = suffixes
@@ -118,7 +122,7 @@ class PartFile:
         if (complete := self._complete()) is not None:
             self.discard()
             return complete
-        self.size = os.fstat(self._file.fileno()).st_size
+        self._written = os.fstat(self._file.fileno()).st_size
         self.metadata = self._read_metadata()
         return None
 
@@ -134,7 +138,7 @@ class PartFile:
         found = os.fstat(self._file.fileno())
         if not stat.S_ISREG(found.st_mode):
             raise OSError(f"{self._path.name} is no regular file")
-        self.size = found.st_size
+        self._written = found.st_size
         if not _lock(self._file.fileno()):
             raise FileLockedError
         # Whoever had the lock may have finished meanwhile: then this is a complete file, and
@@ -154,40 +158,56 @@ class PartFile:
         except (OSError, ValueError):
             return PartMetadata()
 
-    def restart(self, metadata: PartMetadata, data: bytes | bytearray = b"") -> None:
-        """Drop the bytes there are, and add the first ones of another version.
+    @property
+    def size(self) -> int:
+        """Return how many bytes there are of it, with those that are not written yet."""
+        return self._written + len(self._gathered)
 
-        Raises:
-            OSError: It cannot be done.
-        """
-        self._file.truncate(0)
-        self.size = 0
-        self._metadata_path.unlink(missing_ok=True)
+    @property
+    def has_block(self) -> bool:
+        """Return whether a block has been gathered, which is to be written."""
+        return len(self._gathered) >= _BLOCK
+
+    def restart(self, metadata: PartMetadata) -> None:
+        """Drop the bytes there are: another version begins. The disk has them until `write`."""
+        self._written, self._gathered, self._is_another = 0, bytearray(), True
         self.metadata = metadata
-        if metadata.validator is not None:
-            with open(self._metadata_path, "xb") as file:
-                file.write(msgspec.json.encode(metadata))
-        self.append(data)
 
     def append(self, data: bytes | bytearray) -> None:
-        """Add bytes.
+        """Add bytes, which `write` writes."""
+        self._gathered += data
+
+    def write(self) -> None:
+        """Write the bytes that have been added.
 
         Raises:
             OSError: Not all of them could be written.
         """
-        self._file.seek(self.size)
+        data, self._gathered = self._gathered, bytearray()
+        if self._is_another:
+            self._is_another = False
+            self._file.truncate(0)
+            self._write_metadata()
+        self._file.seek(self._written)
         with memoryview(data) as rest:
             written = 0
             while written < len(rest):
                 written += self._file.write(rest[written:]) or 0
-        self.size += len(data)
+        self._written += len(data)
+
+    def _write_metadata(self) -> None:
+        self._metadata_path.unlink(missing_ok=True)
+        if self.metadata.validator is not None:
+            with open(self._metadata_path, "xb") as file:
+                file.write(msgspec.json.encode(self.metadata))
 
     def judged_by(self, judge: Callable[[io.BufferedReader[io.FileIO], int], T]) -> T:
-        """Return what a function finds, given the open file and its size.
+        """Return what a function finds, given the open file, with all its bytes, and its size.
 
         Raises:
-            OSError: It cannot be read.
+            OSError: It cannot be written or read.
         """
+        self.write()
         reader = io.BufferedReader(self._file)
         try:
             return judge(reader, self.size)
@@ -202,6 +222,7 @@ class PartFile:
                 it could not write, and say that all is well when it is asked again: then
                 nothing of the part is to be gone on with.
         """
+        self.write()
         path = self._directory / name
         self.metadata = PartMetadata()  # so that it does not stay
         _sync(self._file.fileno())
@@ -214,7 +235,10 @@ class PartFile:
         return path
 
     def close(self) -> None:
-        """Close it. A part that can be continued stays; anything else is removed."""
+        """Write what has come, and close it. What can be continued stays; all else is removed."""
+        if self._gathered:
+            with contextlib.suppress(OSError):
+                self.write()
         if self.size and self.metadata.validator is not None:
             self._close_file()
         else:

@@ -40,8 +40,6 @@ Ts = TypeVarTuple("Ts")
 Progress = Callable[[int, int | None], None]
 """Called with the number of bytes of a file that there are, and that there will be, if known."""
 
-_BLOCK = 256 * 1024
-"""Bytes that are handed to the disk at a time."""
 _CONTROLS = bytes(set(range(0x20)) - set(b"\t\n\f\r\x1b")) + b"\x7f"
 
 
@@ -107,8 +105,7 @@ class Transfer:
     async def _save(self, part: PartFile, result: Result) -> Path:
         if result.data is not None:
             try:
-                await self._disk(self._write_inline, part, result)
-                return await self._disk(self._finish, part, False)
+                return await self._disk(self._save_inline, part, result)
             except TransferError as error:
                 if result.url is None:
                     error.may_have_moved |= error.reason is Reason.CUT
@@ -116,15 +113,17 @@ class Transfer:
         needs_proof = await self._fetch_checked(part, result.url or "")
         return await self._disk(self._finish, part, needs_proof)
 
-    def _write_inline(self, part: PartFile, result: Result) -> None:
-        """Write a file that came as text in the task itself. For threads."""
+    def _save_inline(self, part: PartFile, result: Result) -> Path:
+        """Save a file that came as text in the task itself. For threads."""
         part.restart(PartMetadata())
         try:
             for piece in bytes_of(result.data or "", is_base64=result.is_base64):
-                self._check_size(part.size + len(piece))
                 part.append(piece)
+                self._check_size(part.size)
+                part.write()
         except ValueError:
             raise TransferError("what came along is no base64", stale=True) from None
+        return self._finish(part, needs_proof=False)
 
     async def _disk(self, call: Callable[[*Ts], T], *args: *Ts) -> T:
         """Call what works on the disk, in a thread."""
@@ -194,38 +193,26 @@ class Transfer:
             return False  # all of it came, and then something happened
         known = part.metadata if offset else PartMetadata(source)
         async with self._client.fetch(url, offset, known) as body:
-            self._check_size(max(body.metadata.length or 0, body.offset))
-            await self._pour(body, part, is_resumed=offset > 0)
+            self._check_size(body.metadata.length or 0)
+            await self._receive(body, part, is_resumed=offset > 0)
         if body.metadata.length is not None and part.size != body.metadata.length:
             raise TransferError(f"{body.host}: the file broke off", Reason.PASSING, stale=True)
         return body.is_open_ended
 
-    async def _pour(self, body: MediaStream, part: PartFile, *, is_resumed: bool) -> None:
-        """Write what comes to the disk, a block at a time."""
-        size = body.offset
-        self._report(size, body)
-        if size:
-            block, write = bytearray(), part.append
-        else:
-            block = await self._head(body, is_resumed=is_resumed)
-            write = partial(part.restart, body.metadata)
-        broken: TransferError | None = None
-        more = True
-        while more:
-            try:
-                chunk = await body.read()
-            except TransferError as error:
-                broken, chunk = error, b""  # what came is worth keeping
+    async def _receive(self, body: MediaStream, part: PartFile, *, is_resumed: bool) -> None:
+        """Add what comes to the part. Its last bytes are written when it is judged, or closed."""
+        self._note(body.offset, body)
+        if not body.offset:
+            head = await self._head(body, is_resumed=is_resumed)
+            part.restart(body.metadata)
+            part.append(head)
+        while chunk := await body.read():
             self._timer.advance(len(chunk))
-            block += chunk
-            more = bool(chunk)
-            if len(block) >= _BLOCK or (block and not more):
-                self._check_size(size := size + len(block))
-                await self._disk(write, block)
-                block, write = bytearray(), part.append
-                self._report(size, body)
-        if broken is not None:
-            raise broken
+            part.append(chunk)
+            if part.has_block:
+                self._note(part.size, body)
+                await self._disk(part.write)
+        self._note(part.size, body)
 
     async def _head(self, body: MediaStream, *, is_resumed: bool) -> bytearray:
         """Read the first bytes, and look at them. What is not the file is no progress."""
@@ -236,7 +223,9 @@ class Transfer:
         self._timer.advance(len(head))
         return head
 
-    def _report(self, size: int, body: MediaStream) -> None:
+    def _note(self, size: int, body: MediaStream) -> None:
+        """Note how many bytes there are by now, and tell the caller."""
+        self._check_size(size)
         self.reached = max(self.reached, size)
         if self._options.progress is not None:
             self._options.progress(size, body.metadata.length)

@@ -225,6 +225,18 @@ async def test_the_next_call_goes_on(tmp_path: Path) -> None:
     assert (tmp_path / NAME).read_bytes() == FILM
 
 
+async def test_less_than_a_block_is_gone_on_with(tmp_path: Path) -> None:
+    """What has come when the time is over is kept, though it was not to be written yet."""
+    async with RawServer(cut(100_000, end=STALL), serve()) as server, client_for(server) as client:
+        with pytest.raises(DownloadError, match="not complete"):
+            await client.download(film_at(address(server)), tmp_path, timeout=5)
+        size = (tmp_path / PART).stat().st_size
+        assert 0 < size <= 100_000
+        await client.download(film_at(address(server)), tmp_path)
+        assert server.heard[1].header("Range") == f"bytes={size}-"
+    assert (tmp_path / NAME).read_bytes() == FILM
+
+
 async def test_a_page_in_between(tmp_path: Path) -> None:
     """Something else in place of the rest is not written, and costs nothing of what is there."""
     page = say(http(PAGE, headers={"Content-Type": "text/html"}))

@@ -210,7 +210,8 @@ async def test_the_note_of_a_part_is_never_there_before_its_bytes_are_its_own(
             raise CrashError
 
         monkeypatch.setattr(msgspec.json, "encode", crashes)
+        part.restart(part_file.PartMetadata(source="x", etag='"new"', length=10))
         with pytest.raises(CrashError):
-            part.restart(part_file.PartMetadata(source="x", etag='"new"', length=10))
+            part.write()
         part._close_file()
     assert (tmp_path / f".video-{ID}.part").stat().st_size == 0
