@@ -233,7 +233,10 @@ def assemble(
     log_as_asked()
     address = checked_base_url(base_url)
     headers = checked_headers(user_agent or USER_AGENT, language)
-    now = lifetime.time
+
+    def now() -> float:
+        return lifetime.time()
+
     limiter = RequestLimiter(places_for(session, concurrency), requests_per_second, now)
     proxy_for = proxies(secrets.proxy(), trust_env=trust_env)
     if (wrong := proxy_objection(proxy_for(address))) is not None:

@@ -70,10 +70,15 @@ class Waits:
         from .telemetry.watcher import Watcher, observers_from
 
         parts, monitor = self._parts, self._monitor
+        lifetime = parts.lifetime
+
+        def now() -> float:
+            return lifetime.time()
+
         watcher = Watcher(
             observers_from(observers),
             monitor.address,
-            parts.lifetime.time,
+            now,
             self._rhythm.clock,
             lambda: monitor.state.value,
         )

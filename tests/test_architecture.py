@@ -290,6 +290,16 @@ def test_words_have_no_clock_and_no_wire(source: Source) -> Iterator[str]:
 
 
 @every_file
+def test_the_clients_clock_is_asked_each_time(source: Source) -> Iterator[str]:
+    """Nobody keeps the function that tells the time: after the machine's sleep it is another."""
+    nodes = list(ast.walk(source.tree))
+    called = {node.func for node in nodes if isinstance(node, ast.Call)}
+    for node in [node for node in nodes if isinstance(node, ast.Attribute)]:
+        if node not in called and ast.unparse(node).endswith("lifetime.time"):
+            yield f"line {node.lineno}"
+
+
+@every_file
 def test_files_open_with_a_docstring(source: Source) -> Iterator[str]:
     """A file says what lives in it."""
     if not ast.get_docstring(source.tree) and source.path != "_version.py":

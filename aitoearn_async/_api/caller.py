@@ -146,7 +146,6 @@ class ApiCaller:
         """
         retrier, http = self._retrier, self.http
         seconds = http.request_timeout if data is None else http.time_for(len(data))
-        self.lifetime.enter()
         retrier.calls += 1
         deadline = self.lifetime.time() + retrier.attempts * seconds
         result = await attempt(deadline)

@@ -24,7 +24,7 @@ class ConditionalPolls:
     """
 
     def __init__(self, lifetime: Lifetime) -> None:
-        self._now = lifetime.time
+        self._lifetime = lifetime
         self._checked_at = math.nan
         self._left = self._next = 0  # polls without a condition
 
@@ -37,7 +37,7 @@ class ConditionalPolls:
 
     def is_check_due(self) -> bool:
         """Return whether a task whose status is known is to be asked for afresh."""
-        now = self._now()
+        now = self._lifetime.time()
         if now < self._checked_at + _BELIEVED_SECONDS:
             return False
         is_first, self._checked_at = math.isnan(self._checked_at), now

@@ -57,7 +57,7 @@ class Poller:
         self._seen_words: set[str] = set()
         self._conditional = ConditionalPolls(caller.lifetime)
         self._check = RefusalCheck(caller.http.credentials.shown)
-        self._cache = CacheWatch(caller.lifetime.time)
+        self._cache = CacheWatch(caller.lifetime)
         self._drafts = drafts
 
     def get(self, ref: TaskRef[T]) -> Coroutine[Any, Any, T]:
@@ -82,6 +82,7 @@ class Poller:
     def _ask(self, ref: TaskRef[T], deadline: float) -> Awaitable[T | Verdict]:
         endpoint: Endpoint[T] = ENDPOINTS[type(ref)]
         if endpoint.may_write is not None:
+            self._caller.lifetime.enter()  # before another thread takes turns
             ask = partial(self._ask_now, ref, endpoint, deadline)
             return self._in_turn(ref, self._turns.video(ref.id, deadline), ask)
         return self._ask_now(ref, endpoint, deadline)

@@ -15,6 +15,7 @@ from typing import Any, Generic, TypeVar
 
 from .._net.headers import stored_by
 from .._runtime.bounded_dict import BoundedDict
+from .._runtime.lifetime import Lifetime
 from .._transport.request import OutgoingRequest
 from .._transport.response import Response
 from ..contract.envelope import Codec, Envelope, Malformed
@@ -138,11 +139,11 @@ class CacheWatch:
     """Notices that a cache answers in place of the service, and whether there is a way past it.
 
     Args:
-        now: Tells the time.
+        lifetime: The client's, for its clock.
     """
 
-    def __init__(self, now: Callable[[], float]) -> None:
-        self._now = now
+    def __init__(self, lifetime: Lifetime) -> None:
+        self._lifetime = lifetime
         self.is_seen: bool = False
         """A cache has answered."""
         self.pause: float = 0.0
@@ -151,7 +152,7 @@ class CacheWatch:
 
     def is_passable(self) -> bool:
         """Return whether to go past a cache now."""
-        return self._now() >= self._paused_until
+        return self._lifetime.time() >= self._paused_until
 
     def note(self, response: Response) -> None:
         """Note an answer that is a copy, and say so once."""
@@ -172,4 +173,4 @@ class CacheWatch:
         """Note that something refuses the way past a cache: each poll would cost two requests."""
         if self.is_passable():  # not by another poll of the same moment
             self.pause = min(2 * self.pause or _FIRST_PAUSE_SECONDS, _MOST_PAUSE_SECONDS)
-            self._paused_until = self._now() + self.pause
+            self._paused_until = self._lifetime.time() + self.pause

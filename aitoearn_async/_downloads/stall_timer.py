@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 
 from .._runtime.lifetime import Lifetime, Timeout
 
@@ -19,19 +18,21 @@ class StallTimer(Timeout):
         seconds: Seconds for which it may stand still.
 
     Attributes:
-        time: Returns the moment, by the client's clock.
         ends_at: The moment when it is over, or was.
         moved: Whether anything has come.
     """
 
     def __init__(self, lifetime: Lifetime, seconds: float) -> None:
         super().__init__(lifetime)
-        self.time: Callable[[], float] = lifetime.time
         self.ends_at: float = math.inf
         self.moved: bool = False
         self._seconds = seconds
         self._since = 0
         self._left = seconds
+
+    def time(self) -> float:
+        """Return the moment, by the client's clock."""
+        return self._lifetime.time()
 
     def advance(self, size: int) -> None:
         """Count bytes that have come."""

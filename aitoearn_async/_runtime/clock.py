@@ -37,12 +37,10 @@ class Clock:
     def __init__(self) -> None:
         self.loop: asyncio.AbstractEventLoop | None = None
         """The loop it goes by."""
-        self._loop_time: Callable[[], float] = _running_loop_time
+        self.time: Callable[[], float] = _running_loop_time
+        """Returns the time, in seconds; also of a client that is closed. It is the loop's own
+        function as long as nothing is taken out, and so is asked for each time, and not kept."""
         self._slept = 0.0
-
-    def time(self) -> float:
-        """Return the time, in seconds; also of a client that is closed."""
-        return self._loop_time() - self._slept
 
     def moment(self) -> Moment:
         """Return the moment that is now."""
@@ -57,9 +55,19 @@ class Clock:
 
     def bind(self, loop: asyncio.AbstractEventLoop) -> None:
         """Go by this loop from now on. The time goes on: another loop may begin at 0."""
-        if self.loop is not None:
-            self._slept = loop.time() - self.time()
-        self.loop, self._loop_time = loop, loop.time
+        slept = 0.0 if self.loop is None else loop.time() - self.time()
+        self.loop = loop
+        self._take_out(slept)
+
+    def _take_out(self, slept: float) -> None:
+        """Let so many seconds of the loop's time count for nothing."""
+        assert self.loop is not None
+        self._slept = slept
+        self.time = self._time_awake if slept else self.loop.time
+
+    def _time_awake(self) -> float:
+        assert self.loop is not None
+        return self.loop.time() - self._slept
 
     def call_at(self, when: float, callback: Callable[[], object]) -> Timer:
         """Call at a moment of this clock: not before it, even if the loop's timer is early.
@@ -80,7 +88,7 @@ class Clock:
     def _ring(self, timer: Timer) -> None:
         late = self.time() - timer.when
         if late > _ASLEEP_SECONDS:
-            self._slept += late
+            self._take_out(self._slept + late)
         elif late < 0:
             self._set(timer)
             return

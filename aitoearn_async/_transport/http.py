@@ -113,7 +113,6 @@ class Http:
         self.request_timeout = request_timeout
         self._most_bytes = most_bytes
         self._lifetime = lifetime
-        self._now = lifetime.time
         self.limiter = limiter
         self.monitor = monitor
         self._gate = Gate(monitor, limiter, credentials, lifetime)
@@ -152,7 +151,7 @@ class Http:
             if not isinstance(found, Admission):
                 return found
             admission = found
-        sent, key = self._now(), self.credentials.number
+        sent, key = self._lifetime.time(), self.credentials.number
         if body is not None:
             body.sent = lifetime.moment()
         result: Response | TransportError | None = None
@@ -161,15 +160,15 @@ class Http:
                 result = await self._round_trip(request, admission)
                 result.sent, result.key = sent, key
         except (Exception, asyncio.CancelledError) as exc:
-            result = self._errors.error_of(exc, request, self._now() - sent, time)
+            result = self._errors.error_of(exc, request, self._lifetime.time() - sent, time)
             if result is None:
                 raise
         finally:
             self.limiter.release()
             if logger.isEnabledFor(logging.DEBUG):
-                request.log(result, self._now() - sent)
+                request.log(result, self._lifetime.time() - sent)
             if not isinstance(result, Response):
-                had_little_time = self._now() - sent < NEARLY_ALL * time
+                had_little_time = self._lifetime.time() - sent < NEARLY_ALL * time
                 self._gate.note_failure(admission, request, result, had_little_time=had_little_time)
         assert result is not None
         return result

@@ -95,8 +95,12 @@ def check_task(task: ImageTask | VideoTask) -> None:
 class Timeless(Lifetime):
     """No loop runs here, and no time passes."""
 
-    def time(self) -> float:
-        return 0.0
+    def __init__(self) -> None:
+        super().__init__()
+        self.time = lambda: 0.0
+
+    def enter(self) -> None:
+        pass
 
 
 class Canned(Http):
