@@ -1,9 +1,13 @@
 """Connections: which one a request went out on, and how much of it went.
 
-aiohttp keeps them; here is only what it leaves open: bytes that arrive on an idle connection,
-its habit of repeating a request unasked, whether the other side can have a request whole, for how
-long a connection lay idle, and that the machine may have slept meanwhile. What is done about a
-lost one is in `_transport/http`.
+aiohttp keeps the connections. This file adds to its requests and responses what it does not do:
+
+- it refuses an idle connection on which bytes have arrived, or which is from before a sleep of the
+  machine;
+- it keeps aiohttp from repeating a request by itself;
+- it knows for how long a connection lay idle, and whether the last byte of a request may be out.
+
+What is done about a lost connection is in `_transport/http`.
 """
 
 from __future__ import annotations
@@ -31,28 +35,36 @@ if TYPE_CHECKING:
 
 CLOSED_SESSION = "the aiohttp session given to the Client is closed"
 
-_LAST_USED = "_aitoearn_last_used"
-_LONGEST_IDLE = 60.0
-"""Seconds by the wall's clock, which goes on while the machine sleeps, and with it aiohttp's
-timers. What was used longer ago lay idle all through a sleep, and the other side has forgotten
-it: a request on it would wait for an answer in vain."""
-# aiohttp's own timeouts are imprecise from 5 s on, and its total includes nothing of ours.
 NO_TIMEOUT = aiohttp.ClientTimeout(total=None, sock_connect=None)
-# An address that swallows all packets is most likely wrong, as long as nobody has answered there.
-# Two such attempts fit into the patience that a wait has with it.
+"""For requests with a deadline of ours: aiohttp's own timeouts are imprecise from 5 s on, and its
+total includes nothing of ours."""
 FIRST_CONTACT = aiohttp.ClientTimeout(total=None, sock_connect=3.0)
+"""For requests to an address where nobody has answered yet. One that swallows all packets is most
+likely wrong. Two such attempts fit into the patience that a wait has with it."""
+
+_LONGEST_IDLE = 60.0
+"""Seconds by the wall's clock. It goes on while the machine sleeps; the clock of aiohttp's timers
+does not. A connection that was used longer ago lay idle during a sleep, and the other side has
+forgotten it: a request on it would wait for an answer in vain."""
 _MOST_AT_A_READ = 64 * 1024
 _UNACKNOWLEDGED_MS = 10_000
-_IDLE = "_aitoearn_idle"
+_BODY_PIECE_BYTES = 256 * 1024
+_LAST_USED_ATTRIBUTE = "_aitoearn_last_used"
+"""Set on aiohttp's protocols: the moment of the last request, by the wall's clock."""
+_IDLE_ATTRIBUTE = "_aitoearn_idle"
+"""Set on a cancellation that breaks off a request: for how long its connection had lain idle."""
 
 
 class ConnectionLostError(aiohttp.ClientConnectionError):
-    """The connection was lost. aiohttp repeats, unasked, what it calls by other names.
+    """The connection was lost.
+
+    It stands in for aiohttp's own errors: aiohttp repeats a request by itself after some of those,
+    and never after this one.
 
     Attributes:
-        idle: Seconds for which it had lain idle, and so may have been dead when taken; None for a
-            fresh one.
-        is_silent: Whether nothing was heard of the other side, not even that it was lost.
+        idle: Seconds for which the connection had lain idle before the request, and so may have
+            been dead already; None for a fresh one.
+        is_silent: Whether nothing came from the other side, not even a reset.
     """
 
     def __init__(self, what: object, idle: float | None) -> None:
@@ -62,75 +74,83 @@ class ConnectionLostError(aiohttp.ClientConnectionError):
 
 
 _LOSSES = (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError, ConnectionError)
+"""aiohttp's own errors of a lost connection."""
 
 
 class CheckedRequest(aiohttp.ClientRequest):
-    """A request that looks at the connection it is to go out on."""
+    """A request that checks the connection it is to go out on."""
 
     only_headers: ClassVar[frozenset[str] | None] = None
     """The names of the headers that go out, whoever has added others; None for all."""
 
     def update_headers(self, headers: Any) -> None:
-        """Take over headers at once: aiohttp does so one by one, for each request."""
-        if HOST in headers:  # the service's is always the same
+        """Take over all headers at once: aiohttp does so one by one, for each request."""
+        if HOST in headers:  # as in all requests to the service
             self.headers = headers.copy()
         else:
-            super().update_headers(None)  # that is the host alone
+            super().update_headers(None)  # adds the header of the host, and no other
             self.headers.update(headers)
 
     def update_auto_headers(self, skip_auto_headers: Any) -> None:
-        """Add none: our sessions have all that aiohttp would look for."""
+        """Add no headers: our sessions have all those that aiohttp would add."""
 
     async def send(self, conn: Any) -> aiohttp.ClientResponse:
+        """Send it on a connection that may be used.
+
+        Raises:
+            ConnectionLostError: The connection must not be used, or was lost.
+        """
         if self.only_headers is not None:
             for name in set(self.headers):
                 if name.lower() not in self.only_headers:
                     del self.headers[name]
         protocol: ResponseHandler = conn.protocol
-        last_used: float | None = getattr(protocol, _LAST_USED, None)
+        last_used: float | None = getattr(protocol, _LAST_USED_ATTRIBUTE, None)
         now = time.time()
         idle = None if last_used is None else now - last_used
         if idle is not None and not 0 <= idle <= _LONGEST_IDLE:
             raise ConnectionLostError("a connection from before a sleep", idle)
         if protocol.should_close:
-            # Bytes came in while it lay idle: they would pass for the answer to this request.
+            # Bytes came in while it lay idle. They would be taken for the answer to this request.
             raise ConnectionLostError("unasked bytes on an idle connection", idle)
         if idle is None:
-            _read_less(protocol.transport)
+            _read_smaller_pieces(protocol.transport)
             if not self.body:
-                _lose_soon(protocol.transport)
+                _limit_unacknowledged(protocol.transport)
         try:
             response = await super().send(conn)
         except _LOSSES as exc:
             raise ConnectionLostError(exc, idle) from None
         ours: Any = response
         ours.protocol, ours.idle = protocol, idle
-        setattr(protocol, _LAST_USED, now)
+        setattr(protocol, _LAST_USED_ATTRIBUTE, now)
         return response
 
 
-def _read_less(transport: Any) -> None:
-    """Let a connection without TLS be read in smaller pieces than asyncio's 256 KiB.
+def _read_smaller_pieces(transport: Any) -> None:
+    """Make asyncio read a connection without TLS in smaller pieces than its 256 KiB.
 
-    A block that large is allocated for each read, however short. The C library maps it anew and
-    unmaps it again: a tenth of what a poll costs.
+    asyncio allocates a block of that size for each read, however short. The C library maps and
+    unmaps a block so large each time: a tenth of what a poll costs.
     """
     if hasattr(transport, "max_size"):
         transport.max_size = _MOST_AT_A_READ
 
 
-def _lose_soon(transport: Any) -> None:
+def _limit_unacknowledged(transport: Any) -> None:
     """Have the system end a connection on which a request is not acknowledged for ten seconds.
 
-    A NAT or load balancer may have forgotten it, and says so to nobody. Only Linux has the option.
-    It is not for requests with a body: a connection is ended by it, too, on which the other side
-    acknowledges everything and takes no more for so long, as one does that is busy or writes to a
-    slow disk. It has no say in how long a connection takes to be made, being set afterwards.
+    A NAT or load balancer may have forgotten the connection, and tells nobody. Only Linux has the
+    option. It is set once the connection is made, so it does not limit how long that takes.
+
+    It must not be set for requests with a body. It also ends a connection whose other side
+    acknowledges everything but takes no more for ten seconds, because it is busy or writes to a
+    slow disk.
     """
     option = getattr(socket, "TCP_USER_TIMEOUT", None)
     sock = transport.get_extra_info("socket") if option is not None and transport else None
     if sock is not None:
-        with contextlib.suppress(OSError):  # it is closed already, or no TCP
+        with contextlib.suppress(OSError):  # the socket is closed already, or is no TCP socket
             sock.setsockopt(socket.IPPROTO_TCP, option, _UNACKNOWLEDGED_MS)
 
 
@@ -139,7 +159,7 @@ class TrackedResponse(aiohttp.ClientResponse):
 
     protocol: ResponseHandler | None = None
     idle: float | None = None
-    """Seconds for which it had lain idle; None for a fresh one."""
+    """Seconds for which the connection had lain idle; None for a fresh one."""
 
     async def start(self, connection: Any) -> aiohttp.ClientResponse:
         try:
@@ -147,11 +167,8 @@ class TrackedResponse(aiohttp.ClientResponse):
         except _LOSSES as exc:
             raise ConnectionLostError(exc, self.idle) from None
         except asyncio.CancelledError as exc:
-            setattr(exc, _IDLE, self.idle)
+            setattr(exc, _IDLE_ATTRIBUTE, self.idle)
             raise
-
-
-_CHUNK_BYTES = 256 * 1024
 
 
 class RequestBody(aiohttp.Payload):
@@ -159,8 +176,8 @@ class RequestBody(aiohttp.Payload):
 
     Attributes:
         sent: The moment when the request went out.
-        whole: Whether its last byte may have gone out. As long as it has not, nobody can have
-            read the request, whatever else went wrong.
+        whole: Whether its last byte may have gone out. Until then nobody can have read the
+            whole request, whatever else went wrong.
     """
 
     def __init__(self, data: bytes) -> None:
@@ -178,17 +195,21 @@ class RequestBody(aiohttp.Payload):
             raise RuntimeError("this request must not be sent twice")
         self._begun = True
         data = memoryview(self._value)
-        for start in range(0, len(data), _CHUNK_BYTES):
-            # Noted before the last piece is handed on: nobody can say when it left.
-            self.whole = start + _CHUNK_BYTES >= len(data)
-            await writer.write(bytes(data[start : start + _CHUNK_BYTES]))
+        for start in range(0, len(data), _BODY_PIECE_BYTES):
+            # Noted before the last piece is handed on: when it leaves cannot be seen.
+            self.whole = start + _BODY_PIECE_BYTES >= len(data)
+            await writer.write(bytes(data[start : start + _BODY_PIECE_BYTES]))
+
+
+WAITS_FOR_CONNECTION = "_wait_for_available_connection"
+"""The method of aiohttp's connectors in which requests queue up."""
 
 
 def waited_for_a_connection(exc: BaseException) -> bool:
     """Return whether a request was broken off while it waited for one of the pool's connections.
 
     Args:
-        exc: What was raised when its time was up. The cancellation stands in its context.
+        exc: The error that was raised when its time was up. Its context is the cancellation.
     """
     context = exc.__context__
     trace = context.__traceback__ if isinstance(context, asyncio.CancelledError) else None
@@ -199,25 +220,21 @@ def waited_for_a_connection(exc: BaseException) -> bool:
     return False
 
 
-WAITS_FOR_CONNECTION = "_wait_for_available_connection"
-"""The method of aiohttp's connectors in which requests queue up."""
-
-
 def idle_before(exc: BaseException) -> float | None:
-    """Return for how long a connection had lain idle on which a request was not answered in time.
+    """Return the seconds for which a connection lay idle before a request that got no answer.
 
-    None for a fresh one, and where its answer had begun.
+    None for a fresh connection, and for an answer that had begun.
 
     Args:
-        exc: What was raised when its time was up. The cancellation stands in its context.
+        exc: The error that was raised when the time was up. Its context is the cancellation.
     """
-    return getattr(exc.__context__, _IDLE, None)
+    return getattr(exc.__context__, _IDLE_ATTRIBUTE, None)
 
 
 def places_for(session: object, concurrency: int) -> int:
     """Return how many requests may be under way at a time: no more than there are connections.
 
-    A request that waits for a connection of the caller's session may wait until its time is over.
+    One more would wait for a connection of the caller's session, maybe until its time is up.
     """
     connector = session.connector if isinstance(session, aiohttp.ClientSession) else None
     if connector is None:
@@ -227,23 +244,26 @@ def places_for(session: object, concurrency: int) -> int:
 
 
 class _Connector(aiohttp.TCPConnector):
-    """A connector whose connections can be left idle for less than was thought at first."""
+    """A connector whose limit on idle connections can change."""
 
-    def leave_idle(self, seconds: float) -> None:
+    def limit_idle(self, seconds: float) -> None:
         self._keepalive_timeout = seconds
 
 
-def leave_idle(session: aiohttp.ClientSession | None, seconds: float) -> None:
-    """Use no connection again that has lain idle for longer, of a session that was opened here."""
+def limit_idle(session: aiohttp.ClientSession | None, seconds: float) -> None:
+    """Let a session use no connection again that has lain idle for longer.
+
+    A session that was not opened by `open_session` stays as it is.
+    """
     if session is not None and isinstance(session.connector, _Connector):
-        session.connector.leave_idle(seconds)
+        session.connector.limit_idle(seconds)
 
 
 def open_session(headers: Mapping[istr, str], **connector: Any) -> aiohttp.ClientSession:
-    """Return a session of these connections, without cookies and without limits of its own.
+    """Return a session of checked requests, without cookies, and with no limit on connections.
 
     Args:
-        headers: Those that all its requests have, and those to a proxy too.
+        headers: The headers of all its requests, also of those to a proxy.
         connector: The settings of its connections.
     """
     return aiohttp.ClientSession(
@@ -257,16 +277,16 @@ def open_session(headers: Mapping[istr, str], **connector: Any) -> aiohttp.Clien
 
 
 async def close_sessions(*sessions: aiohttp.ClientSession) -> None:
-    """Close sessions, all of them also where that is cancelled."""
+    """Close sessions: all of them, even if closing one is cancelled."""
     async with contextlib.AsyncExitStack() as stack:
         for session in sessions:
             stack.push_async_callback(session.close)
 
 
 def forget_sessions(*sessions: aiohttp.ClientSession | None) -> None:
-    """Close sessions whose loop is closed: nothing can be awaited there any more.
+    """Close sessions whose loop is closed, so that nothing can be awaited.
 
-    Their sockets close with the transports, of which Python complains.
+    Their sockets close with the transports. Python would warn of each.
     """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ResourceWarning)

@@ -19,7 +19,7 @@ from .._net.connection import (
     close_sessions,
     forget_sessions,
     idle_before,
-    leave_idle,
+    limit_idle,
     open_session,
 )
 from .._net.idle_limit import IdleLimit
@@ -84,7 +84,7 @@ class Sessions:
     def note_first_answer(self, path: str, response: aiohttp.ClientResponse) -> None:
         """Note the first answer on a connection of our own."""
         self._idle_limit.note_answer(path, response.headers)
-        leave_idle(self._kept, self._idle_limit.seconds)
+        limit_idle(self._kept, self._idle_limit.seconds)
 
     def _own(self) -> list[aiohttp.ClientSession]:
         kept = self._kept if self.are_ours else None
