@@ -56,7 +56,7 @@ def inside(file: Reader, box: Box) -> Iterator[Box]:
 
 
 def child(file: Reader, box: Box | None, *path: bytes) -> Box | None:
-    """Find a box by the kinds of those it is in."""
+    """Find a box inside another by the kinds on the way to it, its own last."""
     for kind in path:
         if box is None:
             return None
@@ -64,32 +64,33 @@ def child(file: Reader, box: Box | None, *path: bytes) -> Box | None:
     return box
 
 
-_OUTERMOST = frozenset(
+_OUTERMOST_KINDS = frozenset(
     b"ftyp styp moov mdat free skip wide uuid meta mini moof mfra sidx ssix pdin prft emsg meco "
     b"pnot PICT jumb jp2h jp2c jxlc jxlp jxll jxli jbrd Exif brob".split()
 )
-"""The boxes that may stand there: anything else may be no box at all."""
+"""The kinds of the outermost boxes. Anything else may be no box at all."""
 
 
-def _top(file: Reader) -> Iterator[Box]:
+def _outermost(file: Reader) -> Iterator[Box]:
     """Go through the outermost boxes.
 
     Raises:
         TruncatedError: The last one goes on past the end of the file.
-        InconclusiveError: These are no boxes.
+        InconclusiveError: The file is not made of boxes.
     """
     at, count = 0, 0
     while at < file.size:
-        if count > 1 and not file.upto(at, 8).strip(b"\x00\r\n") and file.is_blank(at + 8, 64):
+        header = file.read_up_to(at, 8)
+        if count > 1 and not header.strip(b"\x00\r\n") and file.is_blank(at + 8, 64):
             return  # room that was set aside, a terminator, or the end of a line
-        file.needs(at + 8)
+        file.require(at + 8)
         if file.is_blank(at, 64) and not any(file.tail(min(file.size - at, 65536))):
             raise InconclusiveError
         box = box_at(file, at, file.size)
-        if box.end > file.size and box.kind not in _OUTERMOST:
+        if box.end > file.size and box.kind not in _OUTERMOST_KINDS:
             raise InconclusiveError
         yield box
-        file.needs(box.end)
+        file.require(box.end)
         at, count = box.end, count + 1
 
 
@@ -123,7 +124,7 @@ def _film(file: Reader, moov: Box) -> _Film:
         handlers.add(handler)
         table = child(file, media, b"minf", b"stbl")
         coding = child(file, table, b"stsd")
-        if table and coding and file.upto(coding.start + 12, 4) in _CODED:
+        if table and coding and file.read_up_to(coding.start + 12, 4) in _CODED:
             last_frame = max(last_frame, _last_frame(file, table))
         for column in inside(file, table) if table else ():
             if column.kind in (b"stsz", b"stz2") and handler in (b"vide", b"pict"):
@@ -160,40 +161,54 @@ def _last_frame(file: Reader, table: Box) -> int:
 
 
 def iso_media(file: Reader) -> Structure:
-    """Check that the boxes tile the file, and that nothing is missing that they name.
+    """Check that the boxes tile the file, and that no data is missing that they name.
 
-    A film needs `moov`, and the bytes of its samples; a picture `meta` or `mini`. Films in
-    fragments end after any of them: their index (`sidx`, `mfra`) tells, if there is one.
+    A film needs `moov` and the bytes of its samples. A picture needs `meta` or `mini`. A film in
+    fragments may end after any of them: its index (`sidx` or `mfra`) tells, if it has one.
     """
-    found = list(_top(file))
-    first, last = {box.kind: box for box in reversed(found)}, found[-1]
+    boxes = list(_outermost(file))
+    first = {box.kind: box for box in reversed(boxes)}
     film = _film(file, first[b"moov"]) if b"moov" in first else None
     has_picture = b"mini" in first or _is_picture(file, first.get(b"meta"))
-    structure = Structure(Completeness.WHOLE, _family(film, has_picture), _brands(file, first))
-    is_one = first.keys() & {b"moov", b"meta", b"mini", b"moof"} or _may_be_all(first)
-    is_film = film is not None and (not has_picture or film.handlers)
-    if not is_one or (_lacks_frames(film, file, first) if is_film else _lacks_data(file, first)):
-        return structure._replace(completeness=Completeness.CUT)
-    if b"moof" in first:
-        ends = last.end == file.size or b"mfra" in first
-        if last.kind == b"moof" or not ends:  # its data is missing, or another box
-            return structure._replace(completeness=Completeness.CUT)
-        file.needs(_indexed(file, first[b"sidx"]) if b"sidx" in first else 0)
-        is_whole = b"moov" in first and b"mfra" in first
+    family, brands = _family(film, has_picture), _ftyp_content(file, first)
+    if film is not None and (film.handlers or not has_picture):
+        is_data_missing = _lacks_frames(file, film, first)
     else:
-        is_whole = not last.is_open and not _may_be_all(first)
-    return structure if is_whole else structure._replace(completeness=Completeness.UNKNOWN)
+        is_data_missing = _lacks_data(file, first)
+    if is_data_missing or not (first.keys() & _DESCRIPTIONS or _is_data_alone(first)):
+        completeness = Completeness.CUT
+    elif b"moof" in first:
+        completeness = _completeness_of_fragments(file, first, boxes[-1])
+    elif boxes[-1].is_open or _is_data_alone(first):
+        completeness = Completeness.UNKNOWN
+    else:
+        completeness = Completeness.WHOLE
+    return Structure(completeness, family, brands)
 
 
-def _may_be_all(first: dict[bytes, Box]) -> bool:
-    """Return whether nothing says that more was to come, though there is nothing but data.
+_DESCRIPTIONS = frozenset([b"moov", b"meta", b"mini", b"moof"])
+"""The boxes that describe a film, a picture or a fragment."""
 
-    `free` or `wide` is the room for a long size, which writers leave that put `moov` last.
+
+def _is_data_alone(first: dict[bytes, Box]) -> bool:
+    """Return whether there is only data, and nothing that says that a description was to follow.
+
+    A writer that puts `moov` last leaves room for a long size before the data: `free` or `wide`.
     """
     return first.keys() == {b"ftyp", b"mdat"} and not first[b"mdat"].is_open
 
 
-def _brands(file: Reader, first: dict[bytes, Box]) -> bytes:
+def _completeness_of_fragments(file: Reader, first: dict[bytes, Box], last: Box) -> Completeness:
+    has_all_boxes = last.end == file.size or b"mfra" in first
+    if last.kind == b"moof" or not has_all_boxes:
+        return Completeness.CUT  # the data of the last fragment is missing, or another box
+    if b"sidx" in first:
+        file.require(_end_by_index(file, first[b"sidx"]))
+    is_whole = b"moov" in first and b"mfra" in first
+    return Completeness.WHOLE if is_whole else Completeness.UNKNOWN
+
+
+def _ftyp_content(file: Reader, first: dict[bytes, Box]) -> bytes:
     ftyp = first.get(b"ftyp")
     return file.read(ftyp.start, min(ftyp.end - ftyp.start, 512)) if ftyp else b""
 
@@ -211,12 +226,12 @@ def _family(film: _Film | None, has_picture: bool) -> str | None:
     return "audio" if film and film.handlers else None
 
 
-def _lacks_frames(film: _Film | None, file: Reader, first: dict[bytes, Box]) -> bool:
-    """Return whether samples are missing that a film names, or it names none."""
-    if film is None or b"moof" in first or not film.handlers:
+def _lacks_frames(file: Reader, film: _Film, first: dict[bytes, Box]) -> bool:
+    """Return whether samples are missing that a film names, or whether it names none."""
+    if b"moof" in first or not film.handlers:
         return False
     if not film.samples and film.handlers & {b"vide", b"pict"}:
-        return True  # the head of a film in fragments, without one
+        return True  # the head of a film in fragments, without any fragment
     if b"mdat" not in first or film.last_chunk >= file.size:
         return True
     return film.last_frame > 0 and file.is_blank(film.last_frame, _FRAME_BEGIN)
@@ -226,7 +241,7 @@ def _lacks_data(file: Reader, first: dict[bytes, Box]) -> bool:
     """Return whether bytes are missing that a picture names."""
     if b"mdat" in first or b"mini" in first or not _is_picture(file, first.get(b"meta")):
         return False
-    # They may stand in the box itself.
+    # The bytes may stand in the box itself.
     return child(file, _behind_version(first[b"meta"]), b"idat") is None
 
 
@@ -234,8 +249,8 @@ def _behind_version(box: Box) -> Box:
     return box._replace(start=box.start + 4)
 
 
-def _indexed(file: Reader, sidx: Box) -> int:
-    """Return where the fragments end that an index names; 0 if it names indexes."""
+def _end_by_index(file: Reader, sidx: Box) -> int:
+    """Return the end of the fragments that an index names; 0 if it names other indexes."""
     wide = file.number(sidx.start, 1) > 0
     at = sidx.start + 12 + (8 if wide else 4)
     offset = file.number(at, 8 if wide else 4)
@@ -250,14 +265,14 @@ def _indexed(file: Reader, sidx: Box) -> int:
 
 def jpeg_2000(file: Reader) -> Structure:
     """Check that the boxes tile the file, and that its codestream comes to its end."""
-    verdict = CUT
-    for box in _top(file):
+    structure = CUT
+    for box in _outermost(file):
         if box.kind == b"moov":  # a film of such pictures
             return iso_media(file)
         if box.kind == b"jp2c":
-            file.needs(box.end)
-            verdict = _codestream(file, box.start, box.end)
-    return verdict
+            file.require(box.end)
+            structure = _codestream(file, box.start, box.end)
+    return structure
 
 
 def codestream(file: Reader) -> Structure:
@@ -295,9 +310,9 @@ def jpeg_xl(file: Reader) -> Structure:
     """Look for the codestream's last box (ISO 18181-2); a bare codestream does not tell."""
     if file.read(0, 2) == b"\xff\x0a":
         return UNKNOWN
-    verdict = CUT
-    for box in _top(file):
+    structure = CUT
+    for box in _outermost(file):
         is_last = box.kind == b"jxlp" and file.number(box.start, 4) & _LAST_PART
         if is_last or box.kind == b"jxlc":
-            verdict = UNKNOWN if box.is_open else WHOLE
-    return verdict
+            structure = UNKNOWN if box.is_open else WHOLE
+    return structure

@@ -41,8 +41,8 @@ _PARSED: tuple[tuple[Parser, str], ...] = (
     (streams.asf, "video/x-ms-wmv"),
 )
 _PARSERS = {media_type: parser for parser, types in _PARSED for media_type in types.split()}
-"""The parser of each media type. Of the others, some do not tell, and no model makes the rest: DDS,
-TGA, PNM, MXF, IVF and Y4M."""
+"""The parser of each media type. Other types have none: the structure of some does not tell, and no
+model makes the rest (DDS, TGA, PNM, MXF, IVF and Y4M)."""
 
 
 class Judgement(NamedTuple):
@@ -56,14 +56,14 @@ class Judgement(NamedTuple):
 def examine(file: IO[bytes], size: int) -> Judgement:
     """Judge a file by its first bytes and its structure.
 
-    Never raises, whatever the bytes, except what reading the file raises.
+    No bytes make it raise. It raises what reading the file raises.
 
     Args:
-        file: The file, opened. A read gives fewer bytes than asked for at its end alone.
+        file: The file, opened. A read gives fewer bytes than asked for only at the end.
         size: The file's length in bytes.
     """
     reader = Reader(file, size)
-    types = media_types_of(reader.upto(0, HEAD_BYTES))
+    types = media_types_of(reader.read_up_to(0, HEAD_BYTES))
     if not types:
         return Judgement(None, Completeness.UNKNOWN)
     structure = _structure(_PARSERS.get(types[0]), reader)

@@ -23,7 +23,7 @@ def matroska(file: Reader) -> Structure:
         at += size or 0
         name, size, at = _element(file, at)
     is_open, end = size is None, file.size if size is None else at + size
-    file.needs(end)
+    file.require(end)
     family, cluster = None, None
     while at < end:
         name, size, at = _element(file, at)
@@ -35,7 +35,7 @@ def matroska(file: Reader) -> Structure:
             family = _family(file, at, at + size)
         if size is not None:
             at += size
-            file.needs(at)
+            file.require(at)
         elif name not in (_CLUSTER, _SEGMENT):
             raise InconclusiveError
     if cluster is None:
@@ -68,7 +68,7 @@ def _element(
     Returns:
         Its ID, the size of its content or None if that is unknown, and where it begins.
     """
-    data = file.upto(at, 12)
+    data = file.read_up_to(at, 12)
     name, after = (0, 0) if is_size_only else ebml_number(data, 0, is_id=True)
     if after > len(data) or data[:8] in (b"", bytes(8)):
         raise TruncatedError  # or room that was never written to

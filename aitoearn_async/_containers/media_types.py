@@ -1,9 +1,9 @@
 """The media types of files, told by their first bytes.
 
-Names and declared types are not asked: both are often wrong. The tables hold the pictures,
-films and sounds that encoders write today. Some heads fit several types (an MP4 may hold sound
-alone, `mif1` a picture or a film): then all are given, the likeliest first, and the structure
-of the whole file decides. Pure.
+The name of the file and its declared type are not used: both are often wrong. The tables hold the
+pictures, films and sounds that encoders write today. Some heads fit several types (an MP4 may hold
+only sound, `mif1` a picture or a film). Then all of them are returned, the likeliest first, and the
+structure of the whole file decides. Pure.
 
 No library is used. Of 639 files of 77 encoders puremagic 2.2 told the family (picture or film)
 of 502 and filetype 1.2 that of 449; libmagic 5.47 told 587, but needs a C library, and no
@@ -93,14 +93,14 @@ _BRANDS: dict[bytes, Types] = {
 _PICTURES = frozenset(
     b"mif1 mif2 mif3 msf1 miaf avci avcs vvic vvis evbi evbs j2ki j2is jpeg jpgs unif".split()
 )
-_SHORT_FTYP = b"mif3"
+_ENCODING_IN_MINOR = b"mif3"
 """With this brand the minor version names the encoding."""
 
-_LEADERS = frozenset([b"free", b"skip", b"uuid"])
+_BEFORE_FTYP = frozenset([b"free", b"skip", b"uuid"])
 """The boxes that may stand before `ftyp`."""
 # The boxes a film began with before `ftyp` was invented, and the size of those that have but one.
 _OLD_QUICKTIME: dict[bytes, int | None] = {b"moov": None, b"mdat": None, b"wide": 8, b"pnot": 20}
-_MOST_LEADERS = 8
+_MOST_BEFORE_FTYP = 8
 
 _EBML = b"\x1a\x45\xdf\xa3"
 _DOC_TYPE = 0x4282
@@ -112,7 +112,7 @@ _MATROSKA: dict[bytes, Types] = {
 _OGG_VIDEO = (b"\x80theora", b"OVP80", b"BBCD\x00", b"\x01video\x00\x00\x00")
 _OGG_AUDIO = (b"OpusHead", b"\x01vorbis", b"\x7fFLAC", b"Speex   ")
 
-# Three letters are no proof: here is more of how such a file begins.
+# Two or three letters also begin many texts. So these patterns cover more of how the file begins.
 _PATTERNS: tuple[tuple[re.Pattern[bytes], Types], ...] = (
     (re.compile(rb"P[14]\s(?:\s|#[^\n]*\n)*\d+\s"), ("image/x-portable-bitmap",)),
     (re.compile(rb"P[25]\s(?:\s|#[^\n]*\n)*\d+\s"), ("image/x-portable-graymap",)),
@@ -130,7 +130,7 @@ _SVG_ROOT = re.compile(r"<(?:!DOCTYPE\s+|[A-Za-z_][\w.-]*:)?svg[\s/>]")
 def media_types_of(head: bytes) -> Types:
     """Return the media types that a file may have by its first `HEAD_BYTES`, the likeliest first.
 
-    None are returned for what is not known here.
+    The result is empty for a type that is not known here.
     """
     for signature, types in _SIGNATURES:
         if head.startswith(signature):
@@ -140,8 +140,8 @@ def media_types_of(head: bytes) -> Types:
             return types
     if head[:4] in _RIFFS:
         return _RIFF.get(head[8:12], ())
-    for tell in _TELLERS:
-        if types := tell(head):
+    for detect in _DETECTORS:
+        if types := detect(head):
             return types
     return ()
 
@@ -154,7 +154,7 @@ def iso_media_types(content: bytes) -> Types:
     if major in _BRANDS:
         return _BRANDS[major]
     brands = [content[at : at + 4] for at in range(8, len(content) - 3, 4)]
-    if major == _SHORT_FTYP:
+    if major == _ENCODING_IN_MINOR:
         brands.insert(0, minor)
     pictures = (_BRANDS[brand] for brand in brands if brand in _BRANDS)
     picture = next((types for types in pictures if types[0] in (_AVIF, _HEIC)), None)
@@ -165,7 +165,7 @@ def iso_media_types(content: bytes) -> Types:
 
 def _iso_media(head: bytes) -> Types:
     at = 0
-    for _ in range(_MOST_LEADERS):
+    for _ in range(_MOST_BEFORE_FTYP):
         size, kind = int.from_bytes(head[at : at + 4], "big"), head[at + 4 : at + 8]
         start = at + 8
         if _is_text(head[at : at + 4]):
@@ -176,10 +176,10 @@ def _iso_media(head: bytes) -> Types:
             return iso_media_types(head[start : at + size])
         if kind in _OLD_QUICKTIME and _OLD_QUICKTIME[kind] in (None, size):
             return _QUICKTIME
-        if kind not in _LEADERS or size < 8:
+        if kind not in _BEFORE_FTYP or size < 8:
             break
         at += size
-    # What comes first may be of any size: then nothing is in sight of what follows.
+    # The first box may be of any size: then the next one lies behind these bytes.
     return _MP4 if at >= len(head) > 8 else ()
 
 
@@ -206,12 +206,12 @@ def _jpeg_2000(head: bytes) -> Types:
 def _gif(head: bytes) -> Types:
     if head[:6] not in (b"GIF87a", b"GIF89a"):
         return ()
-    first = 13 + gif_colours(head[10] if len(head) > 10 else 0)
+    first = 13 + gif_palette_length(head[10] if len(head) > 10 else 0)
     known = head[first : first + 1] in (b"", b"\x00", b"!", b",", b";")
     return ("image/gif",) if known and not (head[6:] and _is_text(head[6:])) else ()
 
 
-def gif_colours(flags: int) -> int:
+def gif_palette_length(flags: int) -> int:
     """Return the length of a GIF's table of colours."""
     return 3 << (flags & 7) + 1 if flags & 0x80 else 0
 
@@ -258,10 +258,11 @@ def _ogg(head: bytes) -> Types:
     return ("audio/ogg", "video/ogg")
 
 
-def packets_of(head: bytes) -> tuple[int, int] | None:
-    """Return the length of the packets of a transport stream, and where the first one begins.
+def packet_layout(head: bytes) -> tuple[int, int] | None:
+    """Return the length of a transport stream's packets, and the offset of the first sync byte.
 
-    They begin with 47; Blu-ray's have a time of four bytes before that.
+    None if the head is not that of a transport stream. Packets begin with the sync byte 0x47; those
+    of Blu-ray have a time of four bytes before it.
     """
     for size, first in ((188, 0), (192, 4), (204, 0)):
         starts = range(first, len(head) - 3, size)
@@ -271,25 +272,27 @@ def packets_of(head: bytes) -> tuple[int, int] | None:
 
 
 def _transport_stream(head: bytes) -> Types:
-    found = packets_of(head)
+    found = packet_layout(head)
     return ("video/mp2t", "audio/mp2t") if found and not _is_text(head[: sum(found)]) else ()
 
 
 def _bitmap(head: bytes) -> Types:
-    # Two letters begin too many texts: the size of the header that follows must be one too.
-    header = int.from_bytes(head[14:18], "little")
-    is_one = head[:2] == b"BM" and len(head) >= 18 and header in _BITMAP_HEADERS
-    return ("image/bmp",) if is_one else ()
+    # Many texts begin with these two letters. So the size of the header must be a known one too.
+    if head[:2] != b"BM" or len(head) < 18:
+        return ()
+    header_size = int.from_bytes(head[14:18], "little")
+    return ("image/bmp",) if header_size in _BITMAP_HEADERS else ()
 
 
 def _icon(head: bytes) -> Types:
-    count, offset = (int.from_bytes(part, "little") for part in (head[4:6], head[18:22]))
-    is_one = head[:4] == b"\x00\x00\x01\x00" and len(head) >= 22 and head[9] == 0
-    return ("image/vnd.microsoft.icon",) if is_one and 0 < count * 16 + 6 <= offset else ()
+    if head[:4] != b"\x00\x00\x01\x00" or len(head) < 22 or head[9] != 0:
+        return ()
+    count, offset = int.from_bytes(head[4:6], "little"), int.from_bytes(head[18:22], "little")
+    return ("image/vnd.microsoft.icon",) if 0 < count * 16 + 6 <= offset else ()
 
 
 def _targa(head: bytes) -> Types:
-    # There is no signature: all fields of the header have to be ones that go together.
+    # There is no signature, so all fields of the header have to go together.
     if len(head) < 18 or head[1] > 1 or head[2] not in (1, 2, 3, 9, 10, 11):
         return ()
     colours = head[3:8]
@@ -324,7 +327,7 @@ def _is_text(data: bytes) -> bool:
 
 def _mpeg_audio(head: bytes) -> Types:
     # Eleven bits of sync, then a version, a layer, a bitrate and a rate that are not reserved.
-    # What begins like a text in UTF-16 would be of layer I, which nobody writes any more.
+    # A text in UTF-16 begins like layer I, which nobody writes any more.
     if len(head) < 4 or head[0] != 0xFF or head[1] & 0xE0 != 0xE0 or head.startswith(UTF_16):
         return ()
     if head[1] & 0xF6 == 0xF0:  # ADTS, whose rate has four bits
@@ -340,7 +343,7 @@ def _mpeg_audio(head: bytes) -> Types:
     return ("audio/mpeg",)
 
 
-_TELLERS = (
+_DETECTORS = (
     *(_jpeg, _gif, _iso_media, _matroska, _ogg, _jpeg_2000, _bitmap, _icon),
     *(_transport_stream, _svg, _mpeg_audio, _targa),
 )

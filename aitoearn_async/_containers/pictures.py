@@ -6,7 +6,7 @@ import re
 import struct
 import zlib
 
-from .media_types import UTF_16, gif_colours
+from .media_types import UTF_16, gif_palette_length
 from .reader import CUT, UNKNOWN, WHOLE, WINDOW, Cursor, InconclusiveError, Reader, Structure
 
 _CHUNK = struct.Struct(">I4s")
@@ -24,7 +24,7 @@ def png(file: Reader) -> Structure:
         if not _CHUNK_NAME.fullmatch(kind):
             return CUT  # room that was set aside and never written to
         at += _CHUNK.size + size + 4  # behind the data stands a checksum
-    file.needs(at)
+    file.require(at)
     return WHOLE
 
 
@@ -69,7 +69,7 @@ def gif(file: Reader) -> Structure:
     flags = file.number(10, 1)
     if not any(file.read(6, 4)):
         raise InconclusiveError  # a screen of no size
-    cursor, has_picture = Cursor(file, 13 + gif_colours(flags)), False
+    cursor, has_picture = Cursor(file, 13 + gif_palette_length(flags)), False
     while not has_picture or cursor.at != file.size:
         kind = cursor.byte()
         if kind == 0x3B:
@@ -79,7 +79,7 @@ def gif(file: Reader) -> Structure:
         elif kind == 0x2C:
             has_picture = True
             cursor.skip(8)
-            cursor.skip(gif_colours(cursor.byte()) + 1)
+            cursor.skip(gif_palette_length(cursor.byte()) + 1)
         else:
             # Damage, or padding: decoders take what they have.
             return UNKNOWN if file.tail(WINDOW).rstrip(b"\x00").endswith(b";") else CUT
@@ -93,7 +93,7 @@ def webp(file: Reader) -> Structure:
     size = file.number(4, 4, "little")
     if size in (0, 0xFFFFFFFF):
         return UNKNOWN
-    file.needs(size + 8)
+    file.require(size + 8)
     return WHOLE
 
 
@@ -101,22 +101,22 @@ def bmp(file: Reader) -> Structure:
     """Count the pixels where they are plain; else compare the sizes that the header names."""
     size, start, header = (file.number(at, 4, "little") for at in (2, 10, 14))
     if header < 40:
-        file.needs(size)
+        file.require(size)
         return WHOLE if size > start else UNKNOWN
     width, height = struct.unpack("<ii", file.read(18, 8))
     depth, coding = file.number(28, 2, "little"), file.number(30, 4, "little")
     if coding in (0, 3, 6):  # plain, with masks or without
-        file.needs(start + (abs(width) * depth + 31) // 32 * 4 * abs(height))
+        file.require(start + (abs(width) * depth + 31) // 32 * 4 * abs(height))
         return WHOLE if size <= file.size else UNKNOWN  # some writers get it wrong
     packed = file.number(34, 4, "little")
-    file.needs(max(size, start + packed))
+    file.require(max(size, start + packed))
     return WHOLE if packed else UNKNOWN
 
 
 def icon(file: Reader) -> Structure:
     """Look up where each picture of the directory ends."""
     for at in range(6, 6 + 16 * file.number(4, 2, "little"), 16):
-        file.needs(file.number(at + 8, 4, "little") + file.number(at + 12, 4, "little"))
+        file.require(file.number(at + 8, 4, "little") + file.number(at + 12, 4, "little"))
     return WHOLE
 
 

@@ -31,7 +31,7 @@ _HDR_SHAPE = re.compile(rb"\n\n[-+]([XY]) (\d{1,6}) [-+]([XY]) (\d{1,6})\n")
 
 def radiance(file: Reader) -> Structure:
     """Walk the scanlines in the newer run-length coding; the older ones do not tell."""
-    head = file.upto(0, 4096)
+    head = file.read_up_to(0, 4096)
     shape = _HDR_SHAPE.search(head)
     if shape is None:
         return UNKNOWN if len(head) == 4096 else CUT
@@ -48,7 +48,7 @@ def radiance(file: Reader) -> Structure:
             left -= code - 128 if code > 128 else code
             if not code:
                 return CUT if row else UNKNOWN
-    file.needs(cursor.at)
+    file.require(cursor.at)
     return WHOLE
 
 
@@ -66,7 +66,7 @@ def photoshop(file: Reader) -> Structure:
         at += size + file.number(at, size)
     coding, at = file.number(at, 2), at + 2
     if coding == _PLAIN:
-        file.needs(at + channels * height * ((width * depth + 7) // 8))
+        file.require(at + channels * height * ((width * depth + 7) // 8))
         return WHOLE
     if coding != _RUN_LENGTHS:
         return UNKNOWN
@@ -75,7 +75,7 @@ def photoshop(file: Reader) -> Structure:
         raise InconclusiveError
     table = file.read(at, rows * size)
     lengths = (int.from_bytes(table[n : n + size], "big") for n in range(0, len(table), size))
-    file.needs(at + len(table) + sum(lengths))
+    file.require(at + len(table) + sum(lengths))
     return WHOLE
 
 
@@ -92,7 +92,7 @@ def exr(file: Reader) -> Structure:
     if flags & _DEEP_OR_PARTS:
         return UNKNOWN
     table = at + 1
-    file.needs(table + 8)
+    file.require(table + 8)
     offsets: list[int] = []
     # The table ends where the first chunk begins, which any of its entries may name.
     at, begin = table, file.size
@@ -103,13 +103,13 @@ def exr(file: Reader) -> Structure:
         at, begin = at + 8, min(begin, offsets[-1])
     place = max(offsets) + (16 if flags & _TILED else 4)
     size = file.number(place, 4, "little")
-    file.needs(place + 4 + size)
+    file.require(place + 4 + size)
     return WHOLE if size else CUT
 
 
 def _zero(file: Reader, at: int) -> int:
     """Find the end of a name."""
-    name = file.upto(at, 256)
+    name = file.read_up_to(at, 256)
     end = name.find(b"\x00")
     if end < 0:
         raise TruncatedError if len(name) < 256 else InconclusiveError

@@ -1,8 +1,8 @@
-"""Reads for the parsers of this room: a file of known size, and bounds on how much is read.
+"""Reads for the parsers of this folder: a file of known size, and bounds on how much is read.
 
-A parser reads and computes. Reading past the end of the file raises `TruncatedError`, which means
-that the file was cut off; it gives up with `InconclusiveError` where nothing can be said. No file,
-however hostile, makes a parser read more than the bounds allow.
+A read past the end of the file raises `TruncatedError`: the file was cut off. A parser raises
+`InconclusiveError` where nothing can be said. No file, however hostile, makes a parser read more
+than the bounds allow.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ ByteOrder: TypeAlias = Literal["big", "little"]
 
 
 class Completeness(Enum):
-    """The verdict on a file."""
+    """The state of a file: whole, cut off, or unknown."""
 
     WHOLE = "whole"
     """The structure comes to its end."""
@@ -79,12 +79,12 @@ class Reader:
         """
         if at + count > self.size:
             raise TruncatedError
-        data = self.upto(at, count)
+        data = self.read_up_to(at, count)
         if len(data) < count:  # it has become shorter meanwhile
             raise TruncatedError
         return data
 
-    def upto(self, at: int, count: int) -> bytes:
+    def read_up_to(self, at: int, count: int) -> bytes:
         """Read up to so many bytes: fewer where the file ends.
 
         Raises:
@@ -102,7 +102,7 @@ class Reader:
 
     def tail(self, count: int) -> bytes:
         """Read the last bytes."""
-        return self.upto(max(self.size - count, 0), count)
+        return self.read_up_to(max(self.size - count, 0), count)
 
     def number(self, at: int, count: int, order: ByteOrder = "big") -> int:
         """Read a whole number.
@@ -114,8 +114,8 @@ class Reader:
         """
         return int.from_bytes(self.read(at, count), order)
 
-    def needs(self, end: int) -> None:
-        """Check that the file reaches so far.
+    def require(self, end: int) -> None:
+        """Check that the file reaches up to an offset.
 
         Raises:
             TruncatedError: It does not.
@@ -124,12 +124,12 @@ class Reader:
             raise TruncatedError
 
     def is_blank(self, at: int, count: int) -> bool:
-        """Return whether zeros stand there, or nothing: room for what has never been written."""
-        return not any(self.upto(at, count))
+        """Return whether there are only zeros, or nothing: room that was never written to."""
+        return not any(self.read_up_to(at, count))
 
     def find(self, marker: re.Pattern[bytes], at: int) -> int | None:
         """Return where a marker of two bytes is, from an offset on; None if there is none."""
-        while window := self.upto(at, WINDOW):
+        while window := self.read_up_to(at, WINDOW):
             if found := marker.search(window):
                 return at + found.start()
             if len(window) < WINDOW:
@@ -165,7 +165,7 @@ class Cursor:
             raise InconclusiveError
         if self._index >= len(self._window):
             self._start, self._index = self._start + self._index, 0
-            self._window = self._reader.upto(self._start, WINDOW)
+            self._window = self._reader.read_up_to(self._start, WINDOW)
             if not self._window:
                 raise TruncatedError
         value = self._window[self._index]

@@ -7,7 +7,7 @@ import struct
 from collections.abc import Collection, Iterator
 from itertools import islice
 
-from .media_types import HEAD_BYTES, packets_of
+from .media_types import HEAD_BYTES, packet_layout
 from .reader import (
     CUT,
     UNKNOWN,
@@ -23,16 +23,16 @@ from .reader import (
 
 def avi(file: Reader) -> Structure:
     """Compare the sizes of all RIFF chunks; those of a recording were never filled in."""
-    head = file.upto(0, 65536)
+    head = file.read_up_to(0, 65536)
     kinds = set(re.findall(rb"strh....(vids|auds|iavs)", head, re.DOTALL))
     family = "audio" if kinds == {b"auds"} else "video" if kinds else None
     at = 0
-    while file.upto(at, 4) == b"RIFF":
+    while file.read_up_to(at, 4) == b"RIFF":
         size = file.number(at + 4, 4, "little")
         if size in (0, 0xFFFFFFFF):
             return Structure(Completeness.UNKNOWN, family)
         end = at + 8 + size
-        file.needs(end)
+        file.require(end)
         if _has_blank(file, at + 12, end):
             return Structure(Completeness.CUT, family)
         at = end + size % 2
@@ -55,10 +55,10 @@ _MOST_FIRST_TAGS = 1000
 
 
 def flv(file: Reader) -> Structure:
-    """Check that the last tag is whole; the size that the metadata name is proof."""
+    """Check that the last tag is whole. A right size in the metadata proves that the file is."""
     families = {_FLV_KINDS[kind] for kind in islice(_flv_tags(file), _MOST_FIRST_TAGS)}
     family = "video" if "video" in families else "audio" if "audio" in families else None
-    named = _FLV_SIZE.search(file.upto(0, 4096))
+    named = _FLV_SIZE.search(file.read_up_to(0, 4096))
     if named and struct.unpack(">d", named[1])[0] == file.size:
         return Structure(Completeness.WHOLE, family)
     # Each tag is followed by its size. Some writers get that wrong: then all are walked.
@@ -83,7 +83,7 @@ def _flv_tags(file: Reader) -> Iterator[int]:
         yield kind
         if at != file.size:
             at += 4
-        file.needs(at)
+        file.require(at)
 
 
 _OGG_PAGE = b"OggS\x00"
@@ -95,14 +95,14 @@ def ogg(file: Reader) -> Structure:
     """Walk the pages (RFC 3533); if the last one is marked as such, the file is whole."""
     at, flags = 0, 0
     while at < file.size:
-        page = file.upto(at, _OGG_HEADER + 255)
+        page = file.read_up_to(at, _OGG_HEADER + 255)
         if not page.startswith(_OGG_PAGE[: len(page)]):
             # Something behind the end; or room that was never written to.
             return UNKNOWN if flags & _OGG_LAST or any(page[:_OGG_HEADER]) else CUT
-        file.needs(at + _OGG_HEADER)
+        file.require(at + _OGG_HEADER)
         flags, count = page[5], page[26]
         at += _OGG_HEADER + count + sum(page[_OGG_HEADER : _OGG_HEADER + count])
-        file.needs(at)
+        file.require(at)
     return WHOLE if flags & _OGG_LAST else UNKNOWN
 
 
@@ -112,7 +112,7 @@ _STREAM = re.compile(rb"\x00\x00\x01([\xb3\xbd\xc0-\xef\xfd])")
 
 
 def _family(file: Reader, kinds: Collection[bytes]) -> str | None:
-    """Return the family of a file of which a window was looked at."""
+    """Return the family of a file, by the kinds of the streams in its first window."""
     if any(b"\xe0" <= kind <= b"\xef" or kind == b"\xb3" for kind in kinds):
         return "video"
     if file.size > WINDOW or not kinds:
@@ -121,11 +121,11 @@ def _family(file: Reader, kinds: Collection[bytes]) -> str | None:
 
 
 def transport_stream(file: Reader) -> Structure:
-    """Check that the last packet is whole; that no more were to come cannot be seen."""
-    head = file.upto(0, WINDOW)
-    size, first = packets_of(head[:HEAD_BYTES]) or (188, 0)
+    """Check that the last packet is whole. Whether more were to come cannot be told."""
+    head = file.read_up_to(0, WINDOW)
+    size, first = packet_layout(head[:HEAD_BYTES]) or (188, 0)
     rest = file.size % size
-    family = _family(file, _begun(head, size, first))
+    family = _family(file, _stream_kinds(head, size, first))
     if not any(file.tail(size)):
         return Structure(Completeness.CUT, family)  # room that was never written to
     if rest:
@@ -135,8 +135,8 @@ def transport_stream(file: Reader) -> Structure:
     return Structure(Completeness.UNKNOWN, family)
 
 
-def _begun(head: bytes, size: int, first: int) -> set[bytes]:
-    """Return the kinds of the streams whose packets begin in those of a transport stream."""
+def _stream_kinds(head: bytes, size: int, first: int) -> set[bytes]:
+    """Return the kinds of streams in a transport stream, by their first bytes in its packets."""
     kinds = set[bytes]()
     for at in range(first, len(head) - 187, size):
         start = 4 + (1 + head[at + 4] if head[at + 3] & 0x20 else 0)
@@ -146,10 +146,10 @@ def _begun(head: bytes, size: int, first: int) -> set[bytes]:
 
 
 def program_stream(file: Reader) -> Structure:
-    """Look for the end code, which many writers leave out, and then at the last packet."""
-    family = _family(file, _STREAM.findall(file.upto(0, WINDOW)))
+    """Look for the end code; many writers leave it out, so look at the last packet too."""
+    family = _family(file, _STREAM.findall(file.read_up_to(0, WINDOW)))
     ends = b"\x00\x00\x01\xb9" in file.tail(4096) or file.tail(4) == b"\x00\x00\x01\xb7"
-    if not ends and _breaks_off(file.tail(WINDOW)):
+    if not ends and _goes_past_end(file.tail(WINDOW)):
         return Structure(Completeness.CUT, family)
     return Structure(Completeness.WHOLE if ends else Completeness.UNKNOWN, family)
 
@@ -158,7 +158,7 @@ _PREFIX = b"\x00\x00\x01"
 _PACK = 0xBA
 
 
-def _breaks_off(tail: bytes) -> bool:
+def _goes_past_end(tail: bytes) -> bool:
     """Return whether a packet goes on past the end (ISO 13818-1, 2.5.3)."""
     at = tail.rfind(_PREFIX + bytes([_PACK]))
     while 0 <= at < len(tail):
@@ -183,8 +183,8 @@ _ASF_AUDIO = b"\x40\x9e\x69\xf8\x4d\x5b\xcf\x11\xa8\xfd\x00\x80\x5f\x5c\x44\x2b"
 def asf(file: Reader) -> Structure:
     """Compare the sizes in the header, unless it is that of a broadcast."""
     length = file.number(16, 8, "little")
-    file.needs(length + 24)
-    header = file.upto(0, min(length, WINDOW))
+    file.require(length + 24)
+    header = file.read_up_to(0, min(length, WINDOW))
     kinds = set(_ASF_STREAM.findall(header))
     family = "video" if _ASF_VIDEO in kinds else "audio" if _ASF_AUDIO in kinds else None
     at = header.find(_ASF_FILE)
@@ -192,6 +192,6 @@ def asf(file: Reader) -> Structure:
     if len(properties) < 104 or properties[88] & 1:
         return Structure(Completeness.UNKNOWN, family)
     size = int.from_bytes(properties[40:48], "little")
-    file.needs(size)
-    file.needs(length + file.number(length + 16, 8, "little"))
+    file.require(size)
+    file.require(length + file.number(length + 16, 8, "little"))
     return Structure(Completeness.WHOLE if size else Completeness.UNKNOWN, family)

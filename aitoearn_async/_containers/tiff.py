@@ -59,7 +59,7 @@ class _Directories:
                 continue
             seen.add(at)
             end = at + width + self._number(at, width) * entry
-            self._file.needs(end)
+            self._file.require(end)
             found = self._directory(range(at + width, end, entry), waiting) or found
             # Some writers leave out the offset of the next directory where there is none.
             if end + self._offset <= self._file.size:
@@ -83,7 +83,7 @@ class _Directories:
             if offsets in tags and lengths not in tags:
                 raise InconclusiveError
             for offset, length in zip(tags.get(offsets, ()), tags.get(lengths, ()), strict=False):
-                self._file.needs(offset + length)
+                self._file.require(offset + length)
         return any(offsets in tags for offsets, _ in _PAIRS)
 
     def _values(self, at: int) -> tuple[int, ...]:
