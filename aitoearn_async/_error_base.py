@@ -17,7 +17,8 @@ class Rebuildable(Exception):
     """An exception that `cls(*error.args)` rebuilds, also when `args` went through JSON."""
 
     ref: AnyRef | None = None
-    _text: str | None = None  # of one that was rebuilt
+    _text: str | None = None
+    """The text of an error that was rebuilt."""
 
     def __init__(self, *args: object) -> None:
         super().__init__(*args)
@@ -47,7 +48,7 @@ class Rebuildable(Exception):
             _raw_args.__set__(self, args)
 
     def facts(self) -> dict[str, Any]:
-        """Return what is known of it, as far as JSON holds it. Of objects the names alone."""
+        """Return its attributes, as far as JSON can hold their values; else with None."""
         facts = {
             name: value if _is_plain(value) else None
             for name, value in vars(self).items()
@@ -56,25 +57,25 @@ class Rebuildable(Exception):
         return {**facts, "ref": None if self.ref is None else str(self.ref)}
 
     def __str__(self) -> str:
-        return self._line() if self._text is None else self._text
+        return self._full_text() if self._text is None else self._text
 
-    def _line(self) -> str:
-        """Return the text."""
+    def _full_text(self) -> str:
+        """Return the text, with the task it is about."""
         about = f"{self.ref}: " if self.ref is not None else ""
-        return about + self._words()
+        return about + self._text_without_ref()
 
-    def _words(self) -> str:
+    def _text_without_ref(self) -> str:
         """Return the text, without the task it is about."""
         return Exception.__str__(self)
 
     @property
     def raw_args(self) -> tuple[Any, ...]:
-        """Return what the constructor of `Exception` was given, as pickles hold it."""
+        """Return the arguments of the constructor of `Exception`, as pickles hold them."""
         return tuple(_raw_args.__get__(self))
 
 
 def _rebuilding(init: Callable[..., None]) -> Callable[..., None]:
-    """Return a constructor that also takes what `args` gives."""
+    """Return a constructor that also takes a text and a dict of facts, as `args` holds them."""
 
     @functools.wraps(init)
     def construct(self: Rebuildable, *args: Any, **keywords: Any) -> None:
@@ -100,11 +101,11 @@ def _is_plain(value: object) -> bool:
 
 
 _MOST_SHOWN = 200
-"""Characters. All of it is in the task, and in `seen`."""
+"""Characters. The whole text is in the task, and in `seen`."""
 
 
 def brief(text: str | None) -> str:
-    """Return the service's own words, of any length, as part of a line."""
+    """Return the service's own words, of any length, shortened for a line."""
     line = " ".join((text or "")[:1000].split())
     line = line if len(line) <= _MOST_SHOWN else line[: _MOST_SHOWN - 1] + "…"
     return "".join(character if character.isprintable() else "?" for character in line)
@@ -122,7 +123,7 @@ _MEANINGS = {
 
 
 _NO_ROUTE = "Cannot GET /", "Cannot POST /"
-"""The beginnings of the service's words for an address that leads to nothing of it."""
+"""The beginnings of the service's message about a path that it does not know."""
 
 
 def is_of_the_service(error: Any) -> bool:
@@ -131,29 +132,35 @@ def is_of_the_service(error: Any) -> bool:
 
 
 def meaning_of(error: Any) -> str:
-    """Return the meaning of a refusal in English, before the service's words; "" if they tell."""
-    names = (kind.__name__ for kind in type(error).__mro__)
+    """Return the meaning of a refusal in English, to stand before the service's own message.
+
+    It is empty where the message, or the label, says as much.
+    """
     if error.code == 404 and error.message.startswith(_NO_ROUTE):
         return "the service has no such route (is base_url= right?): "
-    meaning = next((_MEANINGS[name] for name in names if name in _MEANINGS), "")
     if error.transient and not is_of_the_service(error):
-        return ""  # the label says as much
+        return ""
+    names = (kind.__name__ for kind in type(error).__mro__)
+    meaning = next((_MEANINGS[name] for name in names if name in _MEANINGS), "")
     if not meaning and error.host is not None:
-        meaning = "refused{at}" + " (is base_url= right?)" * error.host_is_doubtful
+        meaning = "refused{at} (is base_url= right?)" if error.host_is_doubtful else "refused{at}"
+    if not meaning:
+        return ""
     if "{kind}" in meaning and error.ref is None:
-        meaning = "not found"
-    at, kind = f" at {error.host}" if error.host else "", error.ref and error.ref.kind
-    return f"{meaning.format(at=at, kind=kind)}: " if meaning else ""
+        return "not found: "
+    at = f" at {error.host}" if error.host else ""
+    kind = error.ref.kind if error.ref is not None else ""
+    return f"{meaning.format(at=at, kind=kind)}: "
 
 
 def code_text(code: int) -> str:
-    """Return a business code as part of a line: JSON has numbers of any length."""
+    """Return a business code for a line, which must be short: JSON has numbers of any length."""
     bits = code.bit_length()
     return f"code {code}" if bits <= 64 else f"code of {bits} bits"
 
 
 def quoted(request_id: str | None) -> str:
-    """Return a request's id as the end of a line, if there is one."""
+    """Return the end of a line that names a request by its id; "" without an id."""
     return f", request {request_id}" if request_id else ""
 
 

@@ -42,9 +42,9 @@ from .contract.requests import TaskRequest
 class AiToEarnError(Rebuildable):
     """Root of the tree. Never raised itself.
 
-    Stores of results (of task queues, say) keep `args`, as JSON maybe, and rebuild an error as
-    `cls(*args)`. So they are its text, and a dict of its facts that JSON can hold. A rebuilt error
-    has the text, the ref and those facts; its objects, such as `task`, are None.
+    Task queues store an error's `args`, some of them as JSON, and rebuild it as `cls(*args)`. So
+    `args` are its text, and a dict of its facts that JSON can hold. A rebuilt error has the text,
+    the ref and those facts; its objects, such as `task`, are None.
 
     Attributes:
         transient: True if the same call may well succeed a little later.
@@ -61,15 +61,15 @@ class AiToEarnError(Rebuildable):
 
     @property
     def label(self) -> str:
-        """The error in two or three words, as it stands in a count of what was seen."""
+        """The error in two or three words. It is counted under them in `seen`."""
         return type(self).__name__
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({str(self)!r})"
 
     def __reduce__(self) -> tuple[Any, ...]:
-        # The default calls the class with `args` again, which fits no class that has more to
-        # say than a message.
+        # By default, pickle calls the class with `args`. That fits only a class that takes nothing
+        # but a message.
         return _restore, (type(self), self.raw_args, self.__dict__)
 
 
@@ -98,10 +98,10 @@ class ApiError(AiToEarnError):
         http_status: The real HTTP status. The service says no with a 200 most of the time.
         retry_after: Seconds for which the service asks to be left alone, if it does. After a
             429 that does not say it, those for which the client leaves it alone.
-        host: The address that was asked, where it may be the wrong one: of an
-            `AuthenticationError`, and of what a gateway says in a way of its own. Else None.
-        host_is_doubtful: True if it most likely is: nothing good has come from there yet, or a
-            gateway has no such route.
+        host: The address that was asked, where it may be the wrong one: for an
+            `AuthenticationError`, and for an answer in a gateway's own form. Else None.
+        host_is_doubtful: True if that address is most likely wrong: nothing good has come from
+            there yet, or a gateway has no such route.
     """
 
     host: str | None = None
@@ -128,11 +128,11 @@ class ApiError(AiToEarnError):
 
     @property
     def label(self) -> str:
-        if self.http_status != 200 or self.code == 200:  # a gateway's, that has no code
+        if self.http_status != 200 or self.code == 200:  # a gateway's answer, without a code
             return f"HTTP {self.http_status}"
         return code_text(self.code)
 
-    def _words(self) -> str:
+    def _text_without_ref(self) -> str:
         words = self.message or "the service gave no reason"
         return f"{meaning_of(self)}{words} ({self.label}{quoted(self.request_id)})"
 
@@ -158,7 +158,7 @@ class RateLimitError(ApiError):
 class ServerError(ApiError):
     """The service failed to answer (code 500), or a proxy before it did (HTTP 502, 503, 504).
 
-    Code 500 can be there to stay for a single task while all others are fine.
+    A single task can get code 500 for good, while all others are fine.
     """
 
     transient: bool = True
@@ -197,7 +197,7 @@ class TransportError(AiToEarnError):
     def label(self) -> str:
         return self._label or type(self).__name__
 
-    def _words(self) -> str:
+    def _text_without_ref(self) -> str:
         request = quoted(self.request_id).removeprefix(", ")
         return f"{self.message} ({request})" if request else self.message
 
@@ -221,9 +221,9 @@ class UnexpectedResponseError(TransportError):
 class NotAskedError(TransportError):
     """The request was not sent, because of what other requests of this client have just met.
 
-    The service is down, as the answers to many tasks say, and is asked by a probe now and then
-    until it is back; or it has asked to be left alone for a while (429, `Retry-After`), and then
-    `retry_after` says how much longer. The last trouble there was is the `__cause__`.
+    Either the service is down, as the answers about many tasks say: then it gets a probe now and
+    then, until it is back. Or it has asked to be left alone for a while (429, `Retry-After`): then
+    `retry_after` says how much longer. The `__cause__` is the last trouble there was.
     """
 
     @property
@@ -238,7 +238,7 @@ class ContractError(AiToEarnError):
         message: The mistake, with the path of the field (`$.data.status`); and the beginning of
             the answer, where nothing in it is of a task.
         request_id: The id the request went out with.
-        is_foreign: True if it has no `code`, and so is most likely somebody else's.
+        is_foreign: True if the answer has no `code`, and so is most likely not the service's.
     """
 
     is_foreign: bool = False
@@ -252,13 +252,14 @@ class ContractError(AiToEarnError):
     def label(self) -> str:
         return "broken answer"
 
-    def _words(self) -> str:
+    def _text_without_ref(self) -> str:
         return f"the answer breaks the contract: {self.message}{quoted(self.request_id)}"
 
 
-_OF_THE_CLIENT = ("_look", "_sent")
-Look = Callable[[TaskRequest[Any], Any], Awaitable[tuple[Any, bool, str]]]
-"""Looks for a task: its ref, whether that is certain, and what was looked at."""
+_NOT_PICKLED = ("_search_of", "_sent")
+"""The attributes by which a `SubmitUncertainError` reaches its client."""
+Search = Callable[[TaskRequest[Any], Any], Awaitable[tuple[Any, bool, str]]]
+"""Searches for a task. Returns its ref, whether that is certain, and what was looked at."""
 
 
 class SubmitUncertainError(AiToEarnError):
@@ -275,7 +276,7 @@ class SubmitUncertainError(AiToEarnError):
         sent_at: The moment when it was sent, by this machine's clock.
     """
 
-    _look: Callable[[], Look | None] | None = None
+    _search_of: Callable[[], Search | None] | None = None
     _sent: Any = None
 
     def __init__(
@@ -291,9 +292,9 @@ class SubmitUncertainError(AiToEarnError):
         self.request_id = request_id
         self.sent_at = sent_at
 
-    def searchable(self, look: Callable[[], Look | None], sent: Any) -> None:
-        """Let `search()` look, for as long as the client is held. Not for callers."""
-        self._look, self._sent = look, sent
+    def searchable(self, search_of: Callable[[], Search | None], sent: Any) -> None:
+        """Let `search()` use the client, as long as somebody holds it. Not for callers."""
+        self._search_of, self._sent = search_of, sent
 
     async def search(self) -> AnyRef | None:
         """Look once more for the task that the submit may have made.
@@ -308,26 +309,26 @@ class SubmitUncertainError(AiToEarnError):
             RuntimeError: The client that sent the submit is gone: the error came out of a
                 pickle, or the client is no longer held.
         """
-        look = None if self._look is None else self._look()
-        if look is None:
+        search = None if self._search_of is None else self._search_of()
+        if search is None:
             raise RuntimeError(
                 "the client that sent this submit is gone; look at client.list_images() or "
                 "client.list_videos() of a new one"
             )
         ref: AnyRef | None
-        ref, is_settled, looked_at = await look(self.request, self._sent)
+        ref, is_settled, looked_at = await search(self.request, self._sent)
         if ref is None and not is_settled:
             again = SubmitUncertainError(self.request, looked_at, self.request_id, self.sent_at)
-            again._look, again._sent = self._look, self._sent
+            again._search_of, again._sent = self._search_of, self._sent
             raise again from self
         return ref
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Leave the client behind: it holds the API key, and does not go through pickles."""
         restore, (kind, args, state) = super().__reduce__()
-        return restore, (kind, args, {n: v for n, v in state.items() if n not in _OF_THE_CLIENT})
+        return restore, (kind, args, {n: v for n, v in state.items() if n not in _NOT_PICKLED})
 
-    def _line(self) -> str:
+    def _full_text(self) -> str:
         at = f" at {self.sent_at:%Y-%m-%d %H:%M:%S} UTC" if self.sent_at else ""
         return (
             f"the submit was sent{at} and may have made a task: {self.reason}. "
@@ -348,7 +349,7 @@ class TaskFailedError(AiToEarnError):
         self.task = task
         self.ref: AnyRef = task.ref  # pyright: ignore[reportIncompatibleVariableOverride]
 
-    def _line(self) -> str:
+    def _full_text(self) -> str:
         return f"{self.task.ref} failed: {brief(self.task.failure) or 'the service gave no reason'}"
 
 
@@ -372,7 +373,7 @@ class _WaitError(AiToEarnError):
         self.polls = polls
         self.seen: dict[str, int] = dict(seen)
 
-    def _line(self) -> str:
+    def _full_text(self) -> str:
         times = "once" if self.polls == 1 else f"{self.polls} times"
         asked = f"asked {times}" if self.polls else "never asked"
         counts = ", ".join(f"{brief(what)} ×{count}" for what, count in self.seen.items())
@@ -400,7 +401,7 @@ class ServiceUnreachableError(_WaitError):
     """The service stayed unreachable, or kept failing for this task, for all of `patience`.
 
     The task may still be running. The last error of the service is the `__cause__`. Where the
-    client has never had a good answer, and nobody, or a stranger, is at the service's address, it
+    client has never had a good answer, and nobody or another server is at the service's address, it
     is raised after some seconds, and names the address.
 
     Attributes:
@@ -417,16 +418,17 @@ class ServiceUnreachableError(_WaitError):
     _reason = "was given up after {elapsed}, because the service gave no good answer"
     address: str | None = None
     _found: str | None = None
+    """The text of the cause, in an error out of a pickle."""
 
-    def _line(self) -> str:
-        whole = super()._line()
+    def _full_text(self) -> str:
+        whole = super()._full_text()
         if self.address is None:
             return whole
         seen = self._found or brief(str(self.__cause__))
         return f"{whole} The service is not found at {self.address}: {seen}. Is base_url= right?"
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """Keep the words of the cause, which pickles and copies do not have."""
+        """Keep the text of the cause: pickles and copies have no `__cause__`."""
         restore, (kind, args, state) = super().__reduce__()
         found = self._found or brief(str(self.__cause__))
         return restore, (kind, args, {**state, "_found": found} if self.address else state)
@@ -458,7 +460,7 @@ class DownloadError(AiToEarnError):
         self.ref: AnyRef = task.ref  # pyright: ignore[reportIncompatibleVariableOverride]
         self.retry_after = retry_after
 
-    def _line(self) -> str:
+    def _full_text(self) -> str:
         return f"{self.ref} could not be saved: {self.message}"
 
 
@@ -482,12 +484,12 @@ class UploadError(AiToEarnError):
         super().__init__(message, transient=transient)
         self.message = message
 
-    def _words(self) -> str:
+    def _text_without_ref(self) -> str:
         return f"a file could not be uploaded: {self.message}. Nothing was submitted"
 
 
 class ClientClosedError(AiToEarnError, RuntimeError):
     """The client was closed before the call, or under it."""
 
-    def _words(self) -> str:
+    def _text_without_ref(self) -> str:
         return "the client is closed; make a new Client, and close it when all its calls have ended"
