@@ -1,7 +1,7 @@
 """The watcher of one client: it sees waits, submits and downloads, and tells observers.
 
-It never disturbs what it watches: an observer that raises is logged once. Made only where a
-client is given observers.
+It never disturbs what it watches: an observer that raises is logged once. A client without
+observers has none.
 """
 
 from __future__ import annotations
@@ -59,9 +59,9 @@ _OUTCOMES: tuple[tuple[type[BaseException], OperationOutcome], ...] = (
     (asyncio.CancelledError, "cancelled"),
     (GeneratorExit, "abandoned"),
 )
-"""The first that fits counts. Any other error is a failure."""
-_HOOKS = {"otel": "OpenTelemetry", "prometheus": "Prometheus", "structlog": "Structlog"}
-"""The words of `AITOEARN_TELEMETRY`."""
+"""Types of errors -> the outcome. The first that fits counts. Any other error is a failure."""
+_CLASS_NAMES = {"otel": "OpenTelemetry", "prometheus": "Prometheus", "structlog": "Structlog"}
+"""The words of `AITOEARN_TELEMETRY` -> the names of the observers' classes."""
 _METHODS = [name for name in vars(Observer) if not name.startswith("_")]
 
 
@@ -95,19 +95,19 @@ def observers_from(given: Observer | Iterable[Observer] | str) -> list[Observer]
 @functools.cache
 def _named(word: str) -> Observer:
     """Return the one observer of a process that a word stands for."""
-    if word not in _HOOKS:
+    if word not in _CLASS_NAMES:
         raise ValueError(
-            f"AITOEARN_TELEMETRY={word!r:.60}: set it to {', '.join(_HOOKS)}, or not at all"
+            f"AITOEARN_TELEMETRY={word!r:.60}: set it to {', '.join(_CLASS_NAMES)}, or not at all"
         )
-    observer: Observer = getattr(importlib.import_module(__package__ or ""), _HOOKS[word])()
+    observer: Observer = getattr(importlib.import_module(__package__ or ""), _CLASS_NAMES[word])()
     return observer
 
 
-class _Hooks:
-    """The observers of one client. Each is called for the methods that it overrides alone."""
+class _Observers:
+    """The observers of one client. Of each, only the methods that it overrides are called."""
 
     def __init__(self, observers: Iterable[Observer]) -> None:
-        self._wanted = {
+        self._overridden = {
             name: [
                 (observer, getattr(observer, name))
                 for observer in observers
@@ -115,16 +115,16 @@ class _Hooks:
             ]
             for name in _METHODS
         }
-        self._complained: set[int] = set()  # by id, as an observer may have no hash
+        self._logged: set[int] = set()  # by id, as an observer may have no hash
 
     def tell(self, name: str, *facts: object) -> None:
         """Call a method of all observers that override it."""
-        for observer, hook in self._wanted[name]:
+        for observer, method in self._overridden[name]:
             try:
-                hook(*facts)
+                method(*facts)
             except Exception:
-                if id(observer) not in self._complained:
-                    self._complained.add(id(observer))
+                if id(observer) not in self._logged:
+                    self._logged.add(id(observer))
                     kind = type(observer).__qualname__
                     logger.exception("the observer %s failed, and may again", kind)
 
@@ -148,13 +148,14 @@ class Watcher:
         clock: ServiceClock,
         breaker: Callable[[], Any],
     ) -> None:
-        self._hooks = _Hooks(observers)
+        self._observers = _Observers(observers)
         self._address = address
         self._now = now
         self._clock = clock
         self._breaker = breaker
         self._state: Any = None
-        self._open: dict[int, tuple[WaitState[Any], Wait]] = {}  # by the id of the first
+        # By `id()` of a wait's state: that state, which keeps the id its own, and the operation.
+        self._open: dict[int, tuple[WaitState[Any], Wait]] = {}
         self.note_breaker()
 
     # The breaker.
@@ -164,7 +165,7 @@ class Watcher:
         before, self._state = self._state, self._breaker()
         if self._state != before:
             change = BreakerChange(address=self._address, before=before, after=self._state)
-            self._hooks.tell("breaker_changed", change)
+            self._observers.tell("breaker_changed", change)
 
     def close(self) -> None:
         """Note that the client is closed: whatever its breaker does from now on is not told."""
@@ -185,15 +186,16 @@ class Watcher:
     def working_for(self, wait: WaitState[Any]) -> AbstractContextManager[None]:
         """Tell observers that the running task works for a wait. The first time begins the wait."""
         known = self._open.get(id(wait))
-        return self._inside(known[1] if known is not None else self._begin(wait))
+        operation = self._begin(wait) if known is None else known[1]
+        return self._entered(operation)
 
     @contextmanager
-    def _inside(self, operation: Operation) -> Generator[None]:
-        self._hooks.tell("entered", operation)
+    def _entered(self, operation: Operation) -> Generator[None]:
+        self._observers.tell("entered", operation)
         try:
             yield
         finally:
-            self._hooks.tell("left", operation)
+            self._observers.tell("left", operation)
 
     def step(
         self,
@@ -203,8 +205,8 @@ class Watcher:
         asked: float,
         now: float,
     ) -> Decision[T]:
-        """Tell observers of a poll. Return what `step` decides on it."""
-        _, operation = self._open[id(wait)]  # since before its poll
+        """Tell observers of a poll, and return what `polling.wait.step.step` decides on it."""
+        _, operation = self._open[id(wait)]  # begun before its poll
         if isinstance(response, Verdict):
             self._note_failure(operation, response.error, now - asked)
         else:
@@ -216,7 +218,7 @@ class Watcher:
         ref = cast("AnyRef", wait.ref)
         operation = Wait(address=self._address, began=time.time() - since, ref=ref)
         self._open[id(wait)] = wait, operation
-        self._hooks.tell("began", operation)
+        self._observers.tell("began", operation)
         return operation
 
     def _note_answer(
@@ -226,17 +228,18 @@ class Watcher:
         what = "not_modified" if result.not_modified else "changed" if changed else "unchanged"
         operation.polls += 1
         told = Poll(result=what, seconds=now - asked, status=result.status)  # type: ignore[arg-type]
-        self._hooks.tell("polled", operation, told)
+        self._observers.tell("polled", operation, told)
         operation.status, operation.trouble = result.status, None
 
     def _note_failure(self, operation: Wait, error: AiToEarnError, seconds: float) -> None:
-        # What was not sent is no poll. It is trouble, but that of others, if it has its own.
+        # A poll that was not sent is not counted. It is told of only where the wait has no trouble
+        # of its own: what held it back was the trouble of other waits.
         was_sent = not isinstance(error, NotAskedError) and error.label != NO_TURN
         if not was_sent and operation.trouble is not None:
             return
         operation.polls += was_sent
         told = Poll(result="failed" if was_sent else "held", seconds=seconds, error=error)
-        self._hooks.tell("polled", operation, told)
+        self._observers.tell("polled", operation, told)
         operation.trouble = error.label
 
     def end(self, wait: WaitState[Any], task: Task | None, error: BaseException | None) -> None:
@@ -264,7 +267,7 @@ class Watcher:
         self.end(wait, task, error)
 
     def _noticed_after(self, wait: WaitState[Any], task: Any, now: float) -> float | None:
-        """Return the seconds since the task ended, by the first of its dates that is plausible."""
+        """Return the seconds since the task ended, by the first plausible one of its dates."""
         if not self._clock.known:
             return None
         for moment in endpoint_of(wait.ref).times_of(task).ended:
@@ -281,14 +284,14 @@ class Watcher:
         seconds: float,
     ) -> None:
         operation.outcome, operation.error, operation.seconds = outcome, error, seconds
-        self._hooks.tell("ended", operation)
+        self._observers.tell("ended", operation)
 
     # Submits and downloads.
 
     async def submit(self, request: TaskRequest[R], work: Awaitable[R]) -> R:
         """Await a submit, and tell observers of it."""
         operation = Submit(address=self._address, began=time.time(), request=request)
-        with self._around(operation):
+        with self._begun(operation):
             ref = await work
             operation.ref = cast("AnyRef", ref)
             return ref
@@ -296,18 +299,19 @@ class Watcher:
     async def download(self, task: AnyTask, work: Awaitable[list[Path]]) -> list[Path]:
         """Await the saving of one task's files, and tell observers of it."""
         operation = Download(address=self._address, began=time.time(), ref=task.ref)
-        with self._around(operation):
+        with self._begun(operation):
             paths = await work
             operation.paths = tuple(paths)
             return paths
 
     @contextmanager
-    def _around(self, operation: Operation) -> Generator[None]:
+    def _begun(self, operation: Operation) -> Generator[None]:
+        """Tell observers of the beginning and the end of an operation that takes this block."""
         began = self._now()
-        self._hooks.tell("began", operation)
+        self._observers.tell("began", operation)
         error: BaseException | None = None
         try:
-            with self._inside(operation):
+            with self._entered(operation):
                 yield
         except BaseException as exc:
             error = exc
