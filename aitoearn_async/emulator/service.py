@@ -20,21 +20,21 @@ from .faults import Fault, FaultQueues
 from .identifiers import account_id, key_of, object_id
 from .models import CHANNELS, IMAGE_CHANNEL, channel_of, models_on
 from .names import PUBLISHED_ROUTES, ROUTE_NAMES, OtherType, check_name
+from .place_and_time import PlaceAndTime
 from .request import Request
 from .sweep import Process, VideoSweep
 from .task_table import TaskTable
 from .tasks import StoredTask
 from .timeline import LOG_STATUSES, Stage, StatusTimeline
 from .uploads import Asset
-from .whereabouts import Whereabouts
 
 REFUSED: Final = "The provider refused the prompt."
 
 
-class Service(Whereabouts):
-    """The emulator without its sockets; `Emulator` adds those, and says what the arguments are.
+class Service(PlaceAndTime):
+    """The emulator without its sockets. `Emulator` adds those, and documents the arguments.
 
-    Everything here can be called while it runs, from the event loop it runs in.
+    All methods can be called while it runs, from the event loop it runs in.
     """
 
     def __init__(
@@ -56,7 +56,7 @@ class Service(Whereabouts):
         if channel is not None:
             check_name("channel", channel, CHANNELS)
         _check_seconds(sweep, seconds_per_video, seconds_per_answer)
-        # The vendor's contract, word for word; else as a real server speaks, where they differ.
+        # Whether it follows the vendor's contract word for word, or does as a real server does.
         self.is_published: bool = dialect == "published"
         default = PUBLISHED_ROUTES if self.is_published else ROUTE_NAMES
         self.routes: set[str] = set(default if routes is None else routes)
@@ -88,11 +88,9 @@ class Service(Whereabouts):
         return self._api_key
 
     def advance(self) -> None:
-        """Let the sweep do what was due until now."""
+        """Let the sweep do what it would have done until now."""
         if self._sweep is not None:
             self._sweep.advance(self.now())
-
-    # Tasks.
 
     def add_image(
         self,
@@ -129,7 +127,9 @@ class Service(Whereabouts):
         """
         ref = ImageRef(self.fresh_id() if id is None else id)
         body = {"model": "gpt-image-2", "prompt": "a cat"} if request is None else request
-        given = images and [{"url": each} if isinstance(each, str) else each for each in images]
+        given: list[Mapping[str, Any]] | None = None
+        if images is not None:
+            given = [{"url": each} if isinstance(each, str) else each for each in images]
         cost = {"points": points} if self.is_published else {}
         self._add(
             ref,
@@ -146,19 +146,20 @@ class Service(Whereabouts):
         return ref
 
     def _image_result(
-        self, ref: ImageRef, given: Sequence[str | Mapping[str, Any]] | None
+        self, ref: ImageRef, given: Sequence[Mapping[str, Any]] | None
     ) -> dict[str, Any]:
-        """Return the fields of a success: the images given, or as many pictures as were wanted."""
+        """Return the fields of a success: the given images, or as many as the request wants."""
         task = self.tasks[ref]
-        stored = shown = given
-        if given is None:
+        if given is not None:
+            in_response, in_images = given, given
+        else:
             wanted = task.request.get("n", 1)
             count = wanted if isinstance(wanted, int) else 1
             paths = [media.path_of(ref, number) for number in range(1, count + 1)]
-            stored = [{"url": path.removeprefix("/")} for path in paths]
-            shown = [{"url": self.url + path} for path in paths]
+            in_response = [{"url": path.removeprefix("/")} for path in paths]
+            in_images = [{"url": self.url + path} for path in paths]
         created = int(self.date(task.created).timestamp())
-        return {"response": {"created": created, "list": stored}, "images": shown}
+        return {"response": {"created": created, "list": in_response}, "images": in_images}
 
     def add_video(
         self,
@@ -176,8 +177,8 @@ class Service(Whereabouts):
 
         Args:
             timeline: `(word, seconds)`..., word. Default: `("InProgress", 2.0), "SUCCESS"`.
-                With a sweep this is how it stands at the provider, and the service tells it
-                after the next look.
+                With a sweep these are the statuses at the provider: the service has each of
+                them from its next look there.
             id: Its id; default: a fresh one of 24 hex digits.
             model: The model that makes it.
             input: The part of the request that every answer echoes (`input`).
@@ -197,15 +198,15 @@ class Service(Whereabouts):
             RuntimeError: No event loop is running, or not the one the emulator listens on.
         """
         ref = VideoRef(self.fresh_id() if id is None else id)
-        shown = {"prompt": "a cat"} if input is None else input
+        echoed = {"prompt": "a cat"} if input is None else input
         self._add(
             ref,
             timeline or (("InProgress", 2.0), "SUCCESS"),
             api_key,
             model=model,
             channel=channel_of(model, self.models),
-            content={"input": shown},
-            request={"model": model, **shown} if request is None else request,
+            content={"input": echoed},
+            request={"model": model, **echoed} if request is None else request,
             result=lambda: {"videoUrl": self.media_url(ref) if video_url is None else video_url},
             failure=error_message,
             fields=fields or {},
@@ -295,14 +296,14 @@ class Service(Whereabouts):
     def spoil_row(
         self, ref: AnyRef, code: int | None = UNKNOWN_TASK, *, in_logs: bool = False
     ) -> None:
-        """Let a task's own answers fail, and each page of the video list that it stands on.
+        """Let answers about a task fail, and each page of the video list that it stands on.
 
         The service does so with tasks whose result was never stored (12302), and with rows
         that its own schema rejects (500). In the logs such a task is a row like others.
 
         Args:
             ref: The task.
-            code: The code it fails with; `None`: it does not.
+            code: The code they fail with; `None`: they do not fail.
             in_logs: Let each page of the logs that it stands on fail with 500 too.
 
         Raises:
@@ -315,7 +316,7 @@ class Service(Whereabouts):
         task.failing_code, task.failing_in_logs = code, in_logs
 
     def set_status(self, ref: AnyRef, word: str) -> None:
-        """Give a task this status from now on, whatever its timeline had in store.
+        """Give a task this status from now on, whatever its timeline says.
 
         Raises:
             KeyError: There is no such task.
@@ -336,7 +337,7 @@ class Service(Whereabouts):
 
         Args:
             ref: The video.
-            stops: True if it does so from now on.
+            stops: Whether it does so from now on.
 
         Raises:
             KeyError: There is no such task.
@@ -355,7 +356,7 @@ class Service(Whereabouts):
         self.tasks.remove(ref)
 
     def media_url(self, ref: AnyRef, number: int = 1) -> str:
-        """Return the address of a file that a task has made, served from its success on.
+        """Return the address of a file that a task makes. It is served once the task succeeds.
 
         Args:
             ref: The task.
@@ -380,7 +381,9 @@ class Service(Whereabouts):
         media: bool = False,
         route: str | None = None,
     ) -> None:
-        """Let requests meet a fault. Faults queue up; the most particular ones come first.
+        """Let requests meet a fault.
+
+        Faults queue up. Those for a task or a route come before those for any request.
 
         Args:
             fault: The fault.

@@ -34,16 +34,16 @@ __all__ = [
     "Wait",
 ]
 
-_HOOKS = {"OpenTelemetry": "otel", "Prometheus": "prometheus", "Structlog": "structlog"}
-"""Class -> its file, and the extra that brings the package it needs."""
+_EXTRAS = {"OpenTelemetry": "otel", "Prometheus": "prometheus", "Structlog": "structlog"}
+"""Class -> its file, which has the name of the extra that brings the package it needs."""
 
 if not TYPE_CHECKING:  # or checkers would take any name
 
     def __getattr__(name: str) -> object:
         """Import what needs another package when it is first used."""
-        if name not in _HOOKS:
+        if name not in _EXTRAS:
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-        extra = _HOOKS[name]
+        extra = _EXTRAS[name]
         try:
             found = getattr(importlib.import_module(f".{extra}", __name__), name)
         except ModuleNotFoundError as missing:

@@ -17,7 +17,7 @@ _WRONG_LOOP: Final = (
 )
 
 
-class Whereabouts:
+class PlaceAndTime:
     """The loop that an emulator listens on, its two ports, and the date on the loop's clock."""
 
     def __init__(self, host: str, port: int, date: datetime | None) -> None:
