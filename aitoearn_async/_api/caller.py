@@ -222,7 +222,7 @@ class ApiCaller:
             return self._failed(none, response, question.subject)
         why: str | None = None
         if isinstance(said, Envelope):
-            why = question.stray(said)
+            why = question.why_stray(said)
             if why is None:
                 self.accept(response, question.subject)
                 return said.data
@@ -246,7 +246,7 @@ class ApiCaller:
         self._key_refusals = 0
         date = response.headers.get(DATE)
         # Once a second, and not once a poll: the first answer of a second tells most.
-        if date is not None and date != self._date and not response.is_stored:
+        if date is not None and date != self._date and not response.is_copy:
             self._date = date
             if (moment := http_date(date)) is not None:
                 self.clock.note(moment.timestamp(), response.sent, self.lifetime.time())
@@ -262,7 +262,7 @@ class ApiCaller:
         """Return the error of a response. `why`: a good answer is for another request."""
         request_id = question.request_id
         if isinstance(said, Refusal):
-            why = question.stray(said)
+            why = question.why_stray(said)
         if why is not None:
             self.http.drop(response)
             # Whoever it is for, whoever says it: it is this address that wants to be left alone.

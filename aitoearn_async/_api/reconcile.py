@@ -1,8 +1,9 @@
-"""Reconciles a submit whose fate is open with what the service says: by the logs of its tasks.
+"""Finds out whether a submit without a receipt has made a task, from the service's logs.
 
-A row that was made since the submit began, and that this client does not know, is a candidate.
-Candidates are compared by their whole answers. One that fits is the task; two that look alike,
-or one that cannot be compared, leave the fate open. Nothing is ever submitted again.
+A row that was made since the submit began, and that no submit is known to have made, is a
+candidate. Candidates are asked for whole, and compared with the request. If exactly one fits, it
+is the task. If several fit, or one cannot be compared, it stays open whether there is a task.
+Nothing is ever submitted again.
 """
 
 from __future__ import annotations
@@ -31,36 +32,38 @@ from .poll import Poller
 
 R = TypeVar("R", bound=TaskRef[Any])
 
-_PAGES = (20, MOST_ROWS)
-"""Rows that are read: the newest, and many more where all of those were made since."""
+_PAGE_SIZES = (20, MOST_ROWS)
+"""Rows that are read: a few of the newest, and many more if all of those were made since."""
 _MOST_CANDIDATES = 50
 """Tasks that are asked for whole, in one look."""
 _MOST_NAMED = 3
+"""Tasks that the text about a look names."""
 _SLACK = timedelta(seconds=2)
 """Dates of the service are whole seconds."""
 _ANSWERED_DELAYS = (0.0, 2.0)
-"""Seconds before each look where the service has answered the submit: it is done with it."""
+"""Seconds before each look if the service has answered: it is done with the submit then."""
 _DELAYS = (0.0, 1.0, 2.0, 4.0, 8.0)
-"""The same where no answer came: a task may show a little after its submit has failed."""
+"""The same if no answer came: a task may show a little after its submit has failed."""
 _NO_ROUTE = 404
+"""The business code for: there is no such route."""
 _MOST_RECEIPTS = 10_000
 _receipts: BoundedDict[tuple[str, TaskRef[Any]], None] = BoundedDict(_MOST_RECEIPTS)
-"""The latest tasks that clients of this process got by submits, or found: none of them is another
-submit's."""
-_Likeness = tuple[str, type[TaskRef[Any]], str, str]
-_under_way: dict[object, _Likeness] = {}
-"""The submits of clients of this process that have no answer yet: the service, and what makes two
-of them look alike in the logs."""
+"""The latest tasks that submits of this process are known to have made, for each service. None of
+them is a candidate for another submit."""
+_Traits = tuple[str, type[TaskRef[Any]], str, str]
+"""The service, kind, model and prompt of a submit: the logs tell submits apart by these alone."""
+_under_way: dict[object, _Traits] = {}
+"""The submits of all clients of this process that have no answer yet."""
 
 
 class Reconciliation(NamedTuple):
     """The outcome of a search."""
 
     ref: TaskRef[Any] | None
-    """The task, where exactly one fits."""
+    """The task, if exactly one fits."""
     is_settled: bool
     """The logs could be read, and hold no second task that looks alike."""
-    looked_at: str
+    summary: str
     """The rows that were looked at, in words."""
 
 
@@ -71,11 +74,11 @@ class _NewRows(NamedTuple):
     read: int
     """The number of rows that were read."""
     is_all: bool
-    """No more were made since."""
+    """All rows that were made since are among them."""
 
 
 class SubmitReconciler:
-    """Looks for tasks of submits whose fate is open.
+    """Looks for the tasks of submits that have no receipt.
 
     Args:
         caller: Calls the service.
@@ -87,10 +90,10 @@ class SubmitReconciler:
         self._service = str(caller.http.base_url)
         self._lifetime = caller.lifetime
         self._poller = poller
-        self._is_missing = False
+        self._has_no_logs = False
 
     def note_receipt(self, ref: TaskRef[Any]) -> None:
-        """Note a task that a submit was given: it is no other's."""
+        """Note that a submit has made a task, so that no other submit can have made it."""
         _receipts[self._service, ref] = None
 
     async def reconcile(
@@ -98,9 +101,9 @@ class SubmitReconciler:
     ) -> Reconciliation:
         """Look several times, until a task fits or none has shown for some seconds.
 
-        Where no answer came, the task may show after one of somebody else's that looks alike.
-        So what is found is believed when the next look finds the same. Where one came, the task
-        was there before: what shows only later is somebody else's.
+        If the service has answered the submit, a task of it was made before. What shows only after
+        the first look is somebody else's. If no answer came, a task of somebody else that looks
+        alike may show first. So a task is believed only if the next look finds the same one.
 
         Args:
             request: As it was sent.
@@ -114,9 +117,10 @@ class SubmitReconciler:
                 break
             await self._lifetime.sleep(delay)
             before, found = found, await self.look(request, sent, deadline)
-            is_first = answered and not before.is_settled
-            is_sure = found.ref is not None and (is_first or before.ref == found.ref)
-            if self._is_missing or is_sure:
+            was_absent = before.is_settled and before.ref is None
+            is_believed = (answered and not was_absent) or before.ref == found.ref
+            is_sure = found.ref is not None and is_believed
+            if self._has_no_logs or is_sure:
                 break
         if is_sure:
             return self._claim(found)
@@ -128,28 +132,28 @@ class SubmitReconciler:
         return self._claim(await self.look(request, sent, deadline))
 
     def _claim(self, found: Reconciliation) -> Reconciliation:
-        """Take a task for one submit. The look of another may have found it at the same time."""
+        """Take a task for this submit, unless another has found it at the same time."""
         if found.ref is None:
             return found
-        if self._is_anothers(found.ref):
+        if self._is_claimed(found.ref):
             return found._replace(ref=None, is_settled=False)
         self.note_receipt(found.ref)
         return found
 
-    def _is_anothers(self, ref: TaskRef[Any]) -> bool:
+    def _is_claimed(self, ref: TaskRef[Any]) -> bool:
         return (self._service, ref) in _receipts
 
     @contextmanager
     def under_way(self, request: TaskRequest[Any]) -> Generator[None]:
-        """Note, for as long as a block lasts, that a submit has no answer yet."""
+        """Note that a submit has no answer yet, for as long as the block lasts."""
         token = object()
-        _under_way[token] = self._likeness(request)
+        _under_way[token] = self._traits(request)
         try:
             yield
         finally:
             del _under_way[token]
 
-    def _likeness(self, request: TaskRequest[Any]) -> _Likeness:
+    def _traits(self, request: TaskRequest[Any]) -> _Traits:
         return self._service, request.ref_type, request.model, request.prompt
 
     async def look(
@@ -162,35 +166,38 @@ class SubmitReconciler:
                 None, False, f"the service's logs could not be read ({recent.label})"
             )
         refs = [
-            ref
+            request.ref_type(row.id)
             for row in recent.rows
             if row.model in (None, request.model) and is_id(row.id)
-            if not self._is_anothers(ref := request.ref_type(row.id))
         ]
+        refs = [ref for ref in refs if not self._is_claimed(ref)]
         is_all = recent.is_all and len(refs) <= _MOST_CANDIDATES
         asked = refs[:_MOST_CANDIDATES]
         whole = await asyncio.gather(*(self._whole(ref, deadline) for ref in asked))
         fits = [_fits(request, task) for task in whole]
         fitting = [ref for ref, fit in zip(asked, fits, strict=True) if fit is not False]
         named = ", ".join(map(str, fitting[:_MOST_NAMED]))
-        looked_at = (
+        summary = (
             f"the newest {recent.read} {request.kind} tasks of the account were looked at: "
             f"{len(fitting)} since then could be this one{f' ({named})' if named else ''}"
         )
-        if fitting and self._likeness(request) in list(_under_way.values()):
-            looked_at = f"{looked_at}, or that of another submit, which has no answer yet"
+        others = list(_under_way.values())  # a copy: clients in other threads submit, too
+        if fitting and self._traits(request) in others:
+            summary = f"{summary}, or that of another submit, which has no answer yet"
         elif is_all and len(fitting) == 1 and True in fits:
-            return Reconciliation(fitting[0], True, looked_at)
-        return Reconciliation(None, is_all and not fitting, looked_at)
+            return Reconciliation(fitting[0], True, summary)
+        return Reconciliation(None, is_all and not fitting, summary)
 
     async def _recent(self, kind: str, sent: Moment, deadline: float) -> _NewRows | AiToEarnError:
-        recent = _NewRows([], 0, False)
-        for size in _PAGES:
+        """Return the rows made since a moment, or the error if the logs cannot be read."""
+        recent = _NewRows([], 0, is_all=False)
+        for size in _PAGE_SIZES:
             page, now = await self._page(kind, size, deadline)
             if isinstance(page, AiToEarnError):
                 return page
-            rows, is_cut = page.rows, PageRange(0, size).is_cut(len(page.rows), page.total)
-            # By the service's clock, as far as it tells: this machine's may be wrong. To look back
+            rows = page.rows
+            is_cut = PageRange(0, size).is_cut(len(rows), page.total)
+            # The service's clock counts, if it is known: this machine's may be wrong. To look back
             # too far only brings more candidates.
             ago = timedelta(seconds=self._lifetime.age(sent))
             since = ((now or datetime.now(UTC)) - ago - _SLACK).timestamp()
@@ -204,15 +211,16 @@ class SubmitReconciler:
     async def _page(
         self, kind: str, size: int, deadline: float
     ) -> tuple[LogPage | AiToEarnError, datetime | None]:
+        """Return the newest page of the logs, or an error; and the time by the service's clock."""
         path = LOGS.format(kind=kind, page=1, size=size)
         answer = await self._caller.ask(path, log_decoder, deadline, is_list=True)
         result, response = answer
         if isinstance(result, Verdict):
             error = result.error
-            self._is_missing = isinstance(error, ApiError) and error.code == _NO_ROUTE
+            self._has_no_logs = isinstance(error, ApiError) and error.code == _NO_ROUTE
             return error, None
         assert isinstance(response, Response)
-        self._is_missing = False
+        self._has_no_logs = False
         return result, http_date(response.headers.get("Date", ""))
 
     async def _whole(self, ref: TaskRef[Any], deadline: float) -> AnyTask | None:
@@ -224,7 +232,7 @@ class SubmitReconciler:
 
 
 def _plain_fields(request: TaskRequest[Any]) -> dict[str, Any]:
-    """Return the fields that a task echoes as they were sent. Files come back as addresses."""
+    """Return the fields of a request that a task echoes unchanged. Files come back as addresses."""
     sent: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(request))
     files = {name for name, _, _ in request.sources()}
     return {
@@ -235,7 +243,7 @@ def _plain_fields(request: TaskRequest[Any]) -> dict[str, Any]:
 
 
 def _fits(request: TaskRequest[Any], task: AnyTask | None) -> bool | None:
-    """Return whether a task is what was asked for; None where it does not tell."""
+    """Return whether a task is what a request asked for; None if that cannot be told."""
     if task is None:
         return None
     echo = endpoint_of(task.ref).echo_of(task)

@@ -182,7 +182,7 @@ class Submitter:
                 transient=False,
             )
             return Verdict(no, retry=False, delay=None)
-        reason = f"{failed}; {found.looked_at}"
+        reason = f"{failed}; {found.summary}"
         uncertain = SubmitUncertainError(request, reason, getattr(failed, "request_id", None), at)
         uncertain.searchable(weakref.WeakMethod(self._reconciler.search), sent)
         raise uncertain from failed

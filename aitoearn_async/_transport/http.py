@@ -235,7 +235,7 @@ class Http:
             getattr(response, "protocol", None),
             admission,
             of_session=of_session,
-            is_stored=of_session or stored_by(headers) is not None,
+            is_copy=of_session or stored_by(headers) is not None,
             retry_after=retry_after(headers),
             validator=request.etag if status == 304 else condition_of(headers, request.etag),
         )

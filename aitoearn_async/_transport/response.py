@@ -29,7 +29,7 @@ class Response(msgspec.Struct):
     """The number of the client's key that it was asked with."""
     of_session: bool = False
     """The caller's session has answered out of a cache of its own, and has sent nothing."""
-    is_stored: bool = False
+    is_copy: bool = False
     """It comes from a cache's store, as far as that shows."""
     retry_after: float | None = None
     """Seconds for which the service asks to be left alone."""

@@ -399,6 +399,6 @@ def test_the_doubts_of_ever_so_many_tasks_are_forgotten(monkeypatch: pytest.Monk
     assert not check.note_good(REF, "me-1", "me-1")
     first = Refusal(404, "no", "gateway", b"1")
     again = Refusal(404, "no", "gateway", b"2")
-    assert [check.stray(ref, "me-2", first) is None for ref in refs] == [False] * 3
-    assert [check.stray(ref, "me-3", again) is None for ref in refs[1:]] == [True] * 2
-    assert check.stray(refs[0], "me-3", again) is not None
+    assert [check.why_stray(ref, "me-2", first) is None for ref in refs] == [False] * 3
+    assert [check.why_stray(ref, "me-3", again) is None for ref in refs[1:]] == [True] * 2
+    assert check.why_stray(refs[0], "me-3", again) is not None

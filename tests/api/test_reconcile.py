@@ -369,7 +369,7 @@ async def test_an_account_that_is_too_busy_leaves_it_uncertain(
             lists, "_page", lambda of, rows: lists.ListPage(of, rows[:4], len(rows))
         )
     else:
-        monkeypatch.setattr(reconcile, "_PAGES", (5, 8))
+        monkeypatch.setattr(reconcile, "_PAGE_SIZES", (5, 8))
     aitoearn_service.fault(Fault(code=500, creates=False), route="submits")
     aitoearn_service.fault(Fault(delay=0.5), route="logs")
     call = asyncio.ensure_future(aitoearn_client.submit(IMAGE))

@@ -158,7 +158,7 @@ def answer_of(data: bytes, admission: Admission) -> Response:
     pairs = [line.replace("\r", "").replace("\0", "").partition(":") for line in text]
     headers = CIMultiDict((name.strip(), value.strip()) for name, _, value in pairs)
     response = Response(status, CIMultiDictProxy(headers), content, None, admission, 0.0)
-    response.is_stored = stored_by(response.headers) is not None
+    response.is_copy = stored_by(response.headers) is not None
     response.retry_after = retry_after(response.headers)
     response.validator = condition_of(response.headers, None)
     return response

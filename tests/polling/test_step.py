@@ -81,7 +81,7 @@ def test_a_copy_is_counted_as_one(first: bool) -> None:
     if not first:
         step(wait, limits, reply(), START, START)
     copy = reply()
-    copy.stored = True
+    copy.is_copy = True
     step(wait, limits, copy, START, START)
     assert wait.seen == {**({} if first else {"generating": 1}), "generating from a cache": 1}
 

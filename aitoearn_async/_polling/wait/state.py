@@ -35,7 +35,7 @@ class PollResult(msgspec.Struct, Generic[T]):
     """The validator (RFC 9110) that the next poll sends back. It has no meaning here."""
     sent: float = math.nan
     """The moment when the request went out, after any waiting for its turn."""
-    stored: bool = False
+    is_copy: bool = False
     """It comes from a cache, not from the service."""
     retry_after: float | None = None
     """Seconds for which the service says not to ask again."""

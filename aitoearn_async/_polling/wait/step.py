@@ -125,10 +125,10 @@ def _after_reply(
     wait: WaitState[T], settings: WaitSettings, reply: PollResult[T], asked: float, now: float
 ) -> Decision[T]:
     changed = reply.status != wait.status
-    if wait.counts is None and wait.status in (None, reply.status) and not reply.stored:
+    if wait.counts is None and wait.status in (None, reply.status) and not reply.is_copy:
         wait.polls += 1
     else:
-        wait.count_poll(f"{reply.status} from a cache" if reply.stored else reply.status)
+        wait.count_poll(f"{reply.status} from a cache" if reply.is_copy else reply.status)
     if wait.final_poll_for == OWED:
         wait.final_poll_for = None
     wait.status, wait.validator = reply.status, reply.validator
