@@ -52,14 +52,18 @@ class Content:
 
     Args:
         name: Names the source in errors.
+        field: The argument that it is for.
+        medium: `"image"`, `"audio"` or `"video"`; None: any of them.
 
     Attributes:
         size: Its length in bytes.
-        media_type: Its type, by its own first bytes.
+        media_type: Its type, as a data URI declares it, or by its own first bytes.
     """
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, field: str, medium: str | None) -> None:
         self.name = name
+        self._field = field
+        self._media = list(MEDIA) if medium is None else [medium]
         self.size: int = 0
         self.media_type: str = ""
         self.given_up: threading.Event = threading.Event()
@@ -113,9 +117,15 @@ class Content:
     # What follows runs on threads.
 
     def load(self, source: Any) -> None:
-        """Open a source: bytes, a data URI, a path, or a binary file; copy it where needed."""
+        """Open bytes, a data URI, a path, or a binary file; copy it where needed; judge it.
+
+        Raises:
+            ValueError: It is empty, too large, or of another type.
+            OSError: It cannot be read.
+        """
+        declared = None
         if isinstance(source, str):
-            source = decoded(source)
+            declared, source = declared_type(source), decoded(source)
         if isinstance(source, bytes):
             self._file = io.BytesIO(source)
             self._set_size(len(source))
@@ -123,6 +133,7 @@ class Content:
             self._open(source)
         else:
             self._copy(source.read)
+        self._judge(declared)
 
     def _open(self, path: Path) -> None:
         file = open(path, "rb", buffering=0, opener=_open)  # noqa: SIM115 - held
@@ -165,26 +176,16 @@ class Content:
         if size > MOST_BYTES:
             raise ValueError(f"{self.name} is larger than the {MOST_BYTES:,} bytes that are taken")
 
-    def judge(self, field: str, medium: str | None, declared: str | None) -> None:
-        """Set the type of the content, by its first bytes or as declared.
-
-        Args:
-            field: The argument that it is for.
-            medium: `"image"`, `"audio"` or `"video"`; None: any of them.
-            declared: The type that a data URI says.
-
-        Raises:
-            ValueError: It is of another one.
-        """
+    def _judge(self, declared: str | None) -> None:
+        """Set the type of the content, and refuse one that is not wanted."""
         from .._containers.examine import examine  # late: most clients send no file
 
         assert self._file is not None
         found = declared or examine(self._file, self.size).media_type
-        media = list(MEDIA) if medium is None else [medium]
-        if found is None or found.partition("/")[0] not in media:
-            wanted = " or ".join(MEDIA[each] for each in media)
+        if found is None or found.partition("/")[0] not in self._media:
+            wanted = " or ".join(MEDIA[each] for each in self._media)
             said = "nothing known" if found is None else found
-            raise ValueError(f"{field}={self.name}: not {wanted}; its content is {said}")
+            raise ValueError(f"{self._field}={self.name}: not {wanted}; its content is {said}")
         self.media_type = found
 
     def data_uri(self) -> str:
@@ -195,7 +196,12 @@ class Content:
         return f"data:{self.media_type};base64,{b64encode(content).decode()}"
 
     async def collect(self, chunks: AsyncIterable[bytes]) -> None:
-        """Copy a stream."""
+        """Copy a stream, and judge it.
+
+        Raises:
+            ValueError: As in `load`.
+            OSError: It cannot be copied.
+        """
         size, block = 0, bytearray()
         try:
             with blaming(f"the source of {self.name}"):
@@ -209,8 +215,11 @@ class Content:
         finally:
             if isinstance(chunks, AsyncGenerator):
                 await cast("AsyncGenerator[bytes]", chunks).aclose()
-        size += await self.call(self.append, bytes(block))
-        self._set_size(size)
+        await self.call(self._end_copy, size, bytes(block))
+
+    def _end_copy(self, size: int, last: bytes) -> None:
+        self._set_size(size + self.append(last))
+        self._judge(None)
 
 
 class ContentReader:
@@ -257,8 +266,7 @@ async def opened(
         ValueError: It is empty, too large, or of another type.
         OSError: It cannot be read.
     """
-    content = Content(name)
-    declared = declared_type(source) if isinstance(source, str) else None
+    content = Content(name, field, medium)
     try:
         if isinstance(source, AsyncIterable):
             stream = cast("AsyncIterable[bytes]", source)
@@ -267,7 +275,6 @@ async def opened(
             await content.collect(_pieces(stream) if is_reader else stream)
         else:
             await content.call(content.load, source)
-        await content.call(content.judge, field, medium, declared)
         yield content
     finally:
         await content.aclose()
