@@ -1,4 +1,4 @@
-"""The names of files: by their task and by their type, never by where they came from."""
+"""Directories and names for files: by their task and type, never by where they came from."""
 
 from __future__ import annotations
 

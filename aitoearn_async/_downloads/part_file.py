@@ -138,7 +138,7 @@ class PartFile:
         found = os.fstat(self._file.fileno())
         if not stat.S_ISREG(found.st_mode):
             raise OSError(f"{self._path.name} is no regular file")
-        self._written = found.st_size
+        self._written = found.st_size  # for whoever is told that it is locked
         if not _lock(self._file.fileno()):
             raise FileLockedError
         # Whoever had the lock may have finished meanwhile: then this is a complete file, and
@@ -237,7 +237,7 @@ class PartFile:
     def close(self) -> None:
         """Write what has come, and close it. What can be continued stays; all else is removed."""
         if self._gathered:
-            with contextlib.suppress(OSError):
+            with contextlib.suppress(OSError, MemoryError):
                 self.write()
         if self.size and self.metadata.validator is not None:
             self._close_file()

@@ -43,6 +43,7 @@ class _PendingFile(msgspec.Struct, eq=False):
     """One file of the task, and what came of the attempts at it."""
 
     result: Result
+    """The file, as the first answer that names it has it."""
     transfer: Transfer
     policy: RetryPolicy | None = None
     failure: TransferError | None = None
@@ -93,7 +94,7 @@ class TaskDownload:
         self._endpoint = endpoint_of(self._ref)
         self._task = self._first = task  # the first answer that names files tells its end
         self._results = self._endpoint.results_of(task)
-        self._last: TransferError | None = None
+        self._last: TransferError | None = None  # failure of any of them, for the error's text
 
     async def run(self) -> list[Path]:
         """Save them, when there is a place; also those beside one that cannot be saved.
@@ -235,10 +236,11 @@ class TaskDownload:
             DownloadError: The task names it no longer.
         """
         failure, asked = file.failure, None
+        # What was not there at the last attempt is not asked for again before the task is.
         if failure is None or not failure.may_have_moved:
             asked = self._latest(file.result)
             try:
-                return await file.transfer.fetch(asked)
+                return await file.transfer.attempt(asked)
             except TransferError as error:
                 if not error.may_have_moved:
                     raise
@@ -247,7 +249,7 @@ class TaskDownload:
         latest = self._latest(file.result)
         if latest == asked:
             raise failure
-        return await file.transfer.fetch(latest)
+        return await file.transfer.attempt(latest)
 
     def _latest(self, result: Result) -> Result:
         """Return the same file, as the last answer about the task has it."""

@@ -1,4 +1,4 @@
-"""One file: a transfer fetches what the disk does not have yet of it, and judges the whole.
+"""One file: each attempt fetches what the disk does not have yet of it, and judges the whole.
 
 A complete file has the length and the checksum that were announced, is an image or a video, and is
 whole by its own structure. A `TransferError` says what is wrong; whether to try again is decided
@@ -87,8 +87,14 @@ class Transfer:
         self._calls = calls
         self._found_checksum: str | None = None  # of what came whole, and was not believed
 
-    async def fetch(self, result: Result) -> Path:
-        """Fetch the file, or the part of it that is missing.
+    async def attempt(self, result: Result) -> Path:
+        """Make an attempt: fetch what is missing of the file, and give it its name.
+
+        Args:
+            result: The file, where it is by now.
+
+        Returns:
+            Where it is; also one that was there before.
 
         Raises:
             TransferError: It did not come, or another download is writing it.
@@ -103,6 +109,7 @@ class Transfer:
             raise
 
     async def _save(self, part: PartFile, result: Result) -> Path:
+        """Save what came along in the task; what did not, or is not whole, from its address."""
         if result.data is not None:
             try:
                 return await self._disk(self._save_inline, part, result)
@@ -125,29 +132,15 @@ class Transfer:
             raise TransferError("what came along is no base64", stale=True) from None
         return self._finish(part, needs_proof=False)
 
-    async def _disk(self, call: Callable[[*Ts], T], *args: *Ts) -> T:
-        """Call what works on the disk, in a thread."""
-        try:
-            return await self._calls.call(call, *args)
-        except (OSError, MemoryError) as exc:
-            number = exc.errno if isinstance(exc, OSError) else None
-            lacks_memory = isinstance(exc, MemoryError)
-            said = "no memory left" if lacks_memory else getattr(exc, "strerror", None) or exc
-            error = TransferError(
-                f"{said}, in {self._options.to.given}",
-                Reason.PASSING if lacks_memory else reason_of_errno(number),
-            )
-            error.__cause__ = exc.with_traceback(None)
-        raise error
-
     async def _fetch_checked(self, part: PartFile, address: str) -> bool:
         """Fetch what is missing, and all of it once more where it has not the file's checksum.
 
-        Returns whether only the file itself can tell its end.
+        Returns:
+            Whether its host has not told its end, so that only the file itself can.
         """
         url = self._client.check(address)
         needs_proof = await self._fetch(part, url)
-        is_right = await self._is_right(part, url)
+        is_right = await self._has_checksum(part, url)
         if is_right is False:
             first = part.metadata
             try:
@@ -158,14 +151,14 @@ class Transfer:
                     return needs_proof  # its address was good for one request: it is all there is
                 error.stale |= is_as_it_was  # it must not be taken for what came twice
                 raise
-            is_right = await self._is_right(part, url)
+            is_right = await self._has_checksum(part, url)
         if is_right is False:
             text = f"{url.host}: the file's bytes are not those of its checksum"
             raise TransferError(text, Reason.CUT, stale=True)
         return needs_proof and not is_right
 
-    async def _is_right(self, part: PartFile, url: URL) -> bool | None:
-        """Return whether a file has its checksum; None where nobody can tell.
+    async def _has_checksum(self, part: PartFile, url: URL) -> bool | None:
+        """Return whether a file has the checksum that was announced; None where nobody can tell.
 
         The same bytes twice are the file: then it is its host that is wrong, as a CDN is which
         makes images smaller, and passes on the checksums of those that it got.
@@ -185,7 +178,7 @@ class Transfer:
         return False
 
     async def _fetch(self, part: PartFile, url: URL, *, anew: bool = False) -> bool:
-        """Fetch what is missing, or all. Returns whether only the file itself can tell its end."""
+        """Fetch what is missing, or all. Return whether only the file itself can tell its end."""
         source, offset = _fingerprint(url), part.size
         if anew or part.metadata.source != source or part.metadata.validator is None:
             offset = 0
@@ -201,7 +194,7 @@ class Transfer:
 
     async def _receive(self, body: MediaStream, part: PartFile, *, is_resumed: bool) -> None:
         """Add what comes to the part. Its last bytes are written when it is judged, or closed."""
-        self._note(body.offset, body)
+        self._count(body.offset, body)
         if not body.offset:
             head = await self._head(body, is_resumed=is_resumed)
             part.restart(body.metadata)
@@ -210,9 +203,9 @@ class Transfer:
             self._timer.advance(len(chunk))
             part.append(chunk)
             if part.has_block:
-                self._note(part.size, body)
+                self._count(part.size, body)
                 await self._disk(part.write)
-        self._note(part.size, body)
+        self._count(part.size, body)
 
     async def _head(self, body: MediaStream, *, is_resumed: bool) -> bytearray:
         """Read the first bytes, and look at them. What is not the file is no progress."""
@@ -222,18 +215,6 @@ class Transfer:
         self._check_head(bytes(head[:HEAD_BYTES]), body.host, is_resumed=is_resumed)
         self._timer.advance(len(head))
         return head
-
-    def _note(self, size: int, body: MediaStream) -> None:
-        """Note how many bytes there are by now, and tell the caller."""
-        self._check_size(size)
-        self.reached = max(self.reached, size)
-        if self._options.progress is not None:
-            self._options.progress(size, body.metadata.length)
-
-    def _check_size(self, size: int) -> None:
-        if size > self._options.most:
-            text = f"it is larger than {self._options.most:,} bytes (max_bytes=)"
-            raise TransferError(text, stale=True)
 
     def _check_head(self, head: bytes, host: str, *, is_resumed: bool) -> None:
         """Look at the first bytes: what cannot be the file is not fetched to its end."""
@@ -251,6 +232,18 @@ class Transfer:
             raise TransferError(f"{host} has changed the file", Reason.PASSING, stale=True)
         packed = "gzip, which nobody asked for" if head.startswith(GZIP) else "something else"
         raise TransferError(f"{what} {types[0] if types else packed}")
+
+    def _count(self, size: int, body: MediaStream) -> None:
+        """Count the bytes there are by now: too many are refused, and the caller is told."""
+        self._check_size(size)
+        self.reached = max(self.reached, size)
+        if self._options.progress is not None:
+            self._options.progress(size, body.metadata.length)
+
+    def _check_size(self, size: int) -> None:
+        if size > self._options.most:
+            text = f"it is larger than {self._options.most:,} bytes (max_bytes=)"
+            raise TransferError(text, stale=True)
 
     def _finish(self, part: PartFile, needs_proof: bool) -> Path:
         """Give the file its name, unless its structure shows that it is not whole. For threads."""
@@ -277,6 +270,21 @@ class Transfer:
         if self._calls.is_given_up:
             raise TransferError("given up meanwhile")  # to nobody: the part stays as it is
         return part.finish(self._name.whole(media))
+
+    async def _disk(self, call: Callable[[*Ts], T], *args: *Ts) -> T:
+        """Call what works on the disk, in a thread."""
+        try:
+            return await self._calls.call(call, *args)
+        except (OSError, MemoryError) as exc:
+            number = exc.errno if isinstance(exc, OSError) else None
+            lacks_memory = isinstance(exc, MemoryError)
+            said = "no memory left" if lacks_memory else getattr(exc, "strerror", None) or exc
+            error = TransferError(
+                f"{said}, in {self._options.to.given}",
+                Reason.PASSING if lacks_memory else reason_of_errno(number),
+            )
+            error.__cause__ = exc.with_traceback(None)
+        raise error
 
 
 def _is_refused(error: TransferError) -> bool:
