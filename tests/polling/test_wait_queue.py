@@ -203,6 +203,25 @@ def test_when_the_queue_is_swept() -> None:
     assert [len(run) for *_, run in queue._runs] == [4, 4, 2], "short ones are joined"
 
 
+def test_nothing_is_swept_for_what_is_taken_before_it_is_over() -> None:
+    """A crowd that expires at one moment: each costs what taking it does, and no more."""
+    some = list(waits(2_000, in_order=True))
+    looked = 0
+
+    def moment_of(wait: WaitState[ImageTask]) -> float:
+        nonlocal looked
+        looked += 1
+        return wait.due
+
+    queue = WaitQueue(moment_of, 10)
+    for wait in some:
+        queue.push(wait)
+    while (first := queue.first()) is not None:
+        queue.pop()
+        end(queue, first)
+    assert looked <= 2.2 * len(some)
+
+
 def test_the_queue_counts_what_is_left() -> None:
     queue = filled(waits(100), most=30)
     for left in reversed(range(100)):

@@ -41,7 +41,7 @@ class WaitQueue(Generic[T]):
         # A heap too: the moment of the first wait of each run, a number, where it is, and the run.
         self._runs: list[tuple[float, int, int, tuple[WaitState[T], ...]]] = []
         self._numbers = itertools.count()
-        self._over = 0  # since the last sweep
+        self._over = 0  # since the last sweep, and may still be here
         self._swept = 0
 
     def __len__(self) -> int:
@@ -72,18 +72,24 @@ class WaitQueue(Generic[T]):
 
     def pop(self) -> None:
         """Take away the one that `first` has just returned."""
+        if self._over:
+            self._over -= 1
         latest, runs = self._latest, self._runs
         if not runs or (latest and latest[0][0] < runs[0][0]):
             heapq.heappop(latest)
             return
-        _, number, at, run = runs[0]
+        first, number, at, run = runs[0]
         at += 1
         if at == len(run):
             heapq.heappop(runs)
             return
         if 2 * at >= len(run):  # what has left is let go of
             run, at = run[at:], 0
-        heapq.heapreplace(runs, (self._moment_of(run[at]), number, at, run))
+        moment = self._moment_of(run[at])
+        if moment == first:  # most of a crowd have one: the run stays in front
+            runs[0] = moment, number, at, run
+        else:
+            heapq.heapreplace(runs, (moment, number, at, run))
 
     def note_over(self) -> None:
         """Note that one of them is over. It is dropped before long, wherever it is."""
