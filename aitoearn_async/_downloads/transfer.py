@@ -106,6 +106,9 @@ class Transfer:
             self.reached = max(self.reached, part.size)
             is_stale = isinstance(error, TransferError) and error.stale
             await self._calls.end(part.discard if is_stale else part.close)
+            if isinstance(error, TransferError) and error.reason is Reason.CUT:
+                # It came along with an answer that was cut short: the next may hold all of it.
+                error.may_have_moved = result.data is not None
             raise
 
     async def _save(self, part: PartFile, result: Result) -> Path:
@@ -113,9 +116,8 @@ class Transfer:
         if result.data is not None:
             try:
                 return await self._disk(self._save_inline, part, result)
-            except TransferError as error:
+            except TransferError:
                 if result.url is None:
-                    error.may_have_moved |= error.reason is Reason.CUT
                     raise
         needs_proof = await self._fetch_checked(part, result.url or "")
         return await self._disk(self._finish, part, needs_proof)

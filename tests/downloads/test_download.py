@@ -858,6 +858,26 @@ async def test_an_address_beside_what_is_no_picture_is_asked(inline: str, tmp_pa
     assert names(tmp_path) == [path.name]
 
 
+@pytest.mark.parametrize("has_address", [False, True])
+async def test_of_a_picture_that_came_cut_the_task_is_polled_again(
+    has_address: bool, tmp_path: Path
+) -> None:
+    """Also where its address has no more of it: the next answer may hold all of it."""
+
+    def choose(heard: Heard) -> Script:
+        whole = base64.b64encode(PICTURE).decode()
+        made = say(http(envelope(task("success", images=[{"b64_json": whole}]))))
+        return made if heard.path.startswith("/api/") else serve(PICTURE[:-20])
+
+    half = base64.b64encode(PICTURE[:-20]).decode()
+    async with RawServer(choose=choose) as server, client_for(server) as client:
+        image = Image(b64_json=half, url=address(server) if has_address else None)
+        made = ImageTask(log_id=ID, status="success", images=[image])
+        (path,) = await client.download(made, tmp_path)
+        assert server.count == 1 + has_address
+    assert path.read_bytes() == PICTURE
+
+
 async def test_base64_with_blanks_and_no_padding(tmp_path: Path) -> None:
     big = b"\x89PNG\r\n\x1a\n" + bytes(1_000_001)
     inline = base64.encodebytes(big).decode().rstrip("=\n")
