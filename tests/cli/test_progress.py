@@ -179,8 +179,8 @@ def test_the_live_view_at_the_end() -> None:
 
 def test_lag_is_shown_when_it_matters() -> None:
     """That polls go out late is said once it is worth a thought: the rate is too low."""
-    assert "late" not in progress.line(stand(lag=0.9))
-    assert progress.line(stand(lag=75)) == (
+    assert "late" not in progress.progress_line(stand(lag=0.9))
+    assert progress.progress_line(stand(lag=75)) == (
         "410 of 1,000 ended · 410 succeeded · 1,234 polls/s · polls go out 1:15 late"
     )
 
@@ -194,12 +194,12 @@ def test_a_narrow_terminal_cuts_lines() -> None:
 def test_what_is_left_is_said_in_numbers() -> None:
     """An early end says how much is left, and where to go on if there is a file."""
     words = "590 of 1,000 not known to have ended"
-    assert progress.left(stand(), None).startswith(words)
+    assert progress.unfinished_text(stand(), None).startswith(words)
     assert (
-        progress.left(stand(), "o.jsonl")
+        progress.unfinished_text(stand(), "o.jsonl")
         == f"{words}; start the same command again to go on with o.jsonl"
     )
-    assert progress.left(stand(ended=1000), "o.jsonl") == "all tasks had ended"
+    assert progress.unfinished_text(stand(ended=1000), "o.jsonl") == "all tasks had ended"
 
 
 def test_a_log_gets_a_line_now_and_then(capsys: pytest.CaptureFixture[str]) -> None:

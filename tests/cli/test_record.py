@@ -341,7 +341,7 @@ async def test_what_has_ended_is_kept_when_told_to_stop(tmp_path: Path) -> None:
         run = BatchRun(batch, total=3, ends=Counter(), results=results)
         with pytest.raises(asyncio.CancelledError):
             await run.run(Reporter())
-    assert run.look().left == 1
+    assert run.progress().left == 1
     assert [json.loads(line)["ref"] for line in path.read_bytes().splitlines()] == [
         "image:a",
         "image:b",

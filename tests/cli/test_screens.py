@@ -104,9 +104,9 @@ def test_the_summary_counts_every_kind_of_end() -> None:
         snapshot(None, ServerError(500)),
         snapshot(RUNNING),
     ]
-    summary = words.summary_line(words.ends_of(ends), len(ends))
+    summary = words.summary_line(words.count_ends(ends), len(ends))
     assert summary == "4 of 5 ended · 1 succeeded · 1 failed · 1 given up · 1 refused"
-    assert worst(words.ends_of(ends)) is ExitStatus.SERVICE
+    assert worst(words.count_ends(ends)) is ExitStatus.SERVICE
 
 
 @pytest.mark.parametrize(
@@ -134,11 +134,11 @@ def test_durations_are_short(seconds: float, text: str) -> None:
 )  # fmt: skip
 def test_a_price_is_shown_where_the_service_tells_it(pricing: Any, said: str) -> None:
     """Prices come as text or as objects, and are shown as they come."""
-    assert words.accepts(ImageModel(name="m", pricing=pricing)) == said
+    assert words.accepted_values(ImageModel(name="m", pricing=pricing)) == said
 
 
 def test_how_many_pictures_a_model_takes_is_shown() -> None:
-    assert words.accepts(EditModel(name="m", max_input_images=3)) == "images 3 at most"
+    assert words.accepted_values(EditModel(name="m", max_input_images=3)) == "images 3 at most"
 
 
 def test_how_far_files_have_got_is_said_where_that_is_known() -> None:
@@ -148,8 +148,8 @@ def test_how_far_files_have_got_is_said_where_that_is_known() -> None:
 
 def test_an_interrupted_wait_names_what_it_leaves() -> None:
     """What an interrupted wait had not seen end is named; if there is nothing, that is said."""
-    assert words.left([snapshot(MADE)]) == "interrupted; all tasks had ended"
-    assert words.left([snapshot(MADE), snapshot()]).endswith(f"ended: {REF}")
+    assert words.interrupted_text([snapshot(MADE)]) == "interrupted; all tasks had ended"
+    assert words.interrupted_text([snapshot(MADE), snapshot()]).endswith(f"ended: {REF}")
 
 
 def test_wait_on_a_terminal(service: Service, invoke: Invoke) -> None:

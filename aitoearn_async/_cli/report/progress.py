@@ -96,14 +96,14 @@ def _between(low: float, high: float, seconds: int, worth: int) -> str:
     return f"{most}" if least == most else f"{least}–{most}"
 
 
-def last_of(ranges: Iterable[tuple[float, float] | None]) -> tuple[float, float] | None:
+def latest_end(ranges: Iterable[tuple[float, float] | None]) -> tuple[float, float] | None:
     """Return when the last of several waits is likely to end; None if that is not known of all."""
     known = list(ranges)
     lows, highs = zip(*filter(None, known), strict=True) if known and all(known) else ((), ())
     return (max(lows), max(highs)) if lows else None
 
 
-def line(progress: Progress) -> str:
+def progress_line(progress: Progress) -> str:
     """Return all of it in a line, for a log."""
     parts = [summary_line(progress.ends, progress.total), *effort(progress)]
     return " · ".join(filter(None, [*parts, estimate(progress)]))
@@ -132,7 +132,7 @@ def time_left_words(seconds: tuple[float, float] | None) -> str:
     return tr("time left: {roughly}").format(roughly=roughly(*seconds))
 
 
-def left(progress: Progress, path: str | None) -> str:
+def unfinished_text(progress: Progress, path: str | None) -> str:
     """Return what a run leaves behind that ends early, with its results file if there is one."""
     if not progress.left:
         return tr(NOTHING_LEFT)

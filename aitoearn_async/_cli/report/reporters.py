@@ -15,9 +15,9 @@ from .echo import echo, echo_error
 from .progress import Progress
 from .snapshot import WaitSnapshot
 
-Look = Callable[[], Sequence[WaitSnapshot]]
+GetSnapshots = Callable[[], Sequence[WaitSnapshot]]
 """Returns how all waits stand now."""
-ListLook = Callable[[], Progress]
+GetProgress = Callable[[], Progress]
 """Returns how a long list stands now."""
 
 _SECONDS_BETWEEN_LINES = 10.0
@@ -47,7 +47,7 @@ class LineReporter(Reporter):
     """A line for each change of status, as it happens."""
 
     def changed(self, outcome: Outcome[AnyTask]) -> None:
-        if (line := words.line(outcome)) is not None:
+        if (line := words.change_line(outcome)) is not None:
             echo(line)
 
     def ended(self, outcome: Outcome[AnyTask]) -> None:
@@ -66,22 +66,22 @@ class JsonReporter(Reporter):
 class LogReporter(Reporter):
     """A line now and then about a long list as a whole; another reporter gets the outcomes."""
 
-    def __init__(self, look: ListLook, outcomes: Reporter) -> None:
-        self._look = look
+    def __init__(self, get_progress: GetProgress, outcomes: Reporter) -> None:
+        self._get_progress = get_progress
         self._outcomes = outcomes
         self._next = _SECONDS_BETWEEN_LINES
 
     def __exit__(self, *error: object) -> None:
-        echo_error(progress.line(self._look()))
+        echo_error(progress.progress_line(self._get_progress()))
 
     def ended(self, outcome: Outcome[AnyTask]) -> None:
         self._outcomes.ended(outcome)
 
     def tick(self) -> None:
-        now = self._look()
+        now = self._get_progress()
         if now.elapsed >= self._next:
             self._next = now.elapsed + _SECONDS_BETWEEN_LINES
-            echo_error(progress.line(now))
+            echo_error(progress.progress_line(now))
 
 
 def report_error(outcome: Outcome[AnyTask]) -> None:

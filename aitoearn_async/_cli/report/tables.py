@@ -49,8 +49,8 @@ def wait_table(snapshots: Sequence[WaitSnapshot], room: int) -> RenderableType:
     parts: list[RenderableType] = [table]
     if hidden := len(snapshots) - len(first):
         parts.append(Text(tr("and {number} more").format(number=hidden), style="dim"))
-    left = numbers.last_of(snapshot.time_left for snapshot in snapshots if not snapshot.ended)
-    last = summary(words.ends_of(snapshots), len(snapshots))
+    left = numbers.latest_end(snapshot.time_left for snapshot in snapshots if not snapshot.ended)
+    last = summary(words.count_ends(snapshots), len(snapshots))
     if left is not None:
         last.append(" · ", style="dim").append(numbers.time_left_words(left))
     return Group(*parts, "", last)
@@ -123,7 +123,7 @@ def card(task: AnyTask) -> Text:
     """Return a task in a few lines."""
     style = {TaskState.SUCCEEDED: "green", TaskState.FAILED: "red"}.get(task.state, "")
     text = Text.assemble((str(task.ref), "bold"), "  ", (words.state_word(task), style))
-    for label, value in words.facts(task):
+    for label, value in words.labelled_facts(task):
         text.append(f"\n  {padded(label, 9)} ", style="dim")
         text.append(value)
     return text

@@ -63,8 +63,8 @@ _LISTS = {
 }
 """Field of a model -> its name in the text."""
 _UNREACHABLE = frozenset({"no DNS answer", "no connection"})
-_DENIALS = InvalidRequestError, TaskNotFoundError
-"""The errors of an id that cannot be one, among others."""
+_ID_ERRORS = InvalidRequestError, TaskNotFoundError
+"""The service's refusals of a mistyped id, among others."""
 _LONGEST_PROMPT = 200
 _AN_ID = re.compile(r"[0-9a-f]{24}", re.ASCII | re.IGNORECASE)
 
@@ -78,7 +78,7 @@ def duration(seconds: float) -> str:
     return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
 
 
-def counted(counts: Mapping[str, int]) -> str:
+def counts_text(counts: Mapping[str, int]) -> str:
     """Return `3 InProgress, 2 HTTP 502`."""
     return ", ".join(f"{times} {shown(what)}" for what, times in counts.items())
 
@@ -91,8 +91,8 @@ def state_word(task: AnyTask) -> str:
 # A wait, in a line.
 
 
-def line(outcome: Outcome[AnyTask]) -> str | None:
-    """Return a change of status as one line; None if there is no status to speak of."""
+def change_line(outcome: Outcome[AnyTask]) -> str | None:
+    """Return the new status of a task as one line; None if no status is known."""
     task = outcome.task
     if task is None:
         return None
@@ -103,7 +103,7 @@ def line(outcome: Outcome[AnyTask]) -> str | None:
     text = tr("{ref} {status} after {seconds}, {polls}").format(
         ref=outcome.ref, status=shown(task.status), seconds=duration(outcome.elapsed), polls=polls
     )
-    return ": ".join(filter(None, [text, " ".join(places(outcome))]))
+    return ": ".join(filter(None, [text, " ".join(result_places(outcome))]))
 
 
 def uploading(sent: int, size: int | None) -> str:
@@ -114,25 +114,25 @@ def uploading(sent: int, size: int | None) -> str:
     return told.format(sent=sent / 1e6, size=size / 1e6)
 
 
-def made(outcome: Outcome[AnyTask]) -> str:
-    """Return what a task has made, after its name."""
-    return " ".join([str(outcome.ref), *places(outcome)])
+def result_line(outcome: Outcome[AnyTask]) -> str:
+    """Return the ref of a task, and where its results are, as one line."""
+    return " ".join([str(outcome.ref), *result_places(outcome)])
 
 
-def places(outcome: Outcome[AnyTask]) -> list[str]:
+def result_places(outcome: Outcome[AnyTask]) -> list[str]:
     """Return where the results of a task are: files, or else addresses."""
     if outcome.paths or outcome.task is None:
         return [shown_path(path) for path in outcome.paths]
-    return results(outcome.task)
+    return result_addresses(outcome.task)
 
 
 def error_line(ref: TaskRef[AnyTask] | None, error: Exception) -> str:
-    """Return what went wrong, beginning with the name of the task if it is about one."""
+    """Return an error as one line, which begins with the ref if it is about a task."""
     message = reason(error)
     if ref is None:
         return message
     named = message if message.startswith((f"{ref} ", f"{ref}: ")) else f"{ref}: {message}"
-    if isinstance(error, _DENIALS) and not _AN_ID.fullmatch(ref.id):
+    if isinstance(error, _ID_ERRORS) and not _AN_ID.fullmatch(ref.id):
         return tr("{text}. An id has 24 hex digits").format(text=named)
     return named
 
@@ -152,8 +152,8 @@ def reason(error: Exception) -> str:
     return text
 
 
-def ends_of(snapshots: Iterable[WaitSnapshot]) -> Counter[ExitStatus]:
-    """Return how many have ended, and how."""
+def count_ends(snapshots: Iterable[WaitSnapshot]) -> Counter[ExitStatus]:
+    """Count the ends of waits that are over."""
     return Counter(snapshot.status for snapshot in snapshots if snapshot.ended)
 
 
@@ -172,8 +172,8 @@ def summary_line(ends: Counter[ExitStatus], total: int) -> str:
 # The end of a command.
 
 
-def left(snapshots: Sequence[WaitSnapshot]) -> str:
-    """Return what an interrupted wait leaves behind."""
+def interrupted_text(snapshots: Sequence[WaitSnapshot]) -> str:
+    """Return the message about an interrupted wait: which tasks may still run."""
     running = unfinished(snapshots)
     if not running:
         return tr("interrupted; {note}").format(note=tr(NOTHING_LEFT))
@@ -186,7 +186,7 @@ def unfinished(snapshots: Iterable[WaitSnapshot]) -> list[TaskRef[Any]]:
     return [snapshot.ref for snapshot in snapshots if not snapshot.ended]
 
 
-def go_on(command: str, refs: Iterable[object], options: Iterable[str]) -> str:
+def resume_text(command: str, refs: Iterable[object], options: Iterable[str]) -> str:
     """Return the command that goes on with these tasks."""
     words = [PROGRAM, command, *map(str, refs), *options]
     return tr("go on: {command}").format(command=shlex.join(words))
@@ -195,20 +195,20 @@ def go_on(command: str, refs: Iterable[object], options: Iterable[str]) -> str:
 # One task.
 
 
-def facts(task: AnyTask) -> list[tuple[str, str]]:
-    """Return what there is to say about a task, with a label each."""
+def labelled_facts(task: AnyTask) -> list[tuple[str, str]]:
+    """Return the known facts about a task, each with a label."""
     if isinstance(task, VideoTask):
         cover, submitted, points = task.cover_url, task.submitted_at, None
-        took = _between(task.started_at, task.finished_at)
+        took = _seconds_between(task.started_at, task.finished_at)
     else:
         cover, submitted, points = None, task.created_at, task.points
         took = None if task.duration_ms is None else task.duration_ms / 1000
     rows = [
-        *((tr("result"), made) for made in results(task)),
+        *((tr("result"), address) for address in result_addresses(task)),
         (tr("reason"), task.failure if task.state is TaskState.FAILED else None),
         (tr("cover"), cover),
-        (tr("model"), _text(task.model)),
-        (tr("prompt"), _text(task.prompt)),
+        (tr("model"), _shortened(task.model)),
+        (tr("prompt"), _shortened(task.prompt)),
         (tr("submitted"), _moment(submitted)),
         (tr("took"), None if took is None else duration(took)),
         (tr("points"), None if points is None else number(points)),
@@ -216,43 +216,42 @@ def facts(task: AnyTask) -> list[tuple[str, str]]:
     return [(label, shown(value)) for label, value in rows if value]
 
 
-def results(task: AnyTask) -> list[str]:
-    """Return what a task has made: addresses, as far as it has any."""
+def result_addresses(task: AnyTask) -> list[str]:
+    """Return the addresses of the results of a task, or a note about a result inside of it."""
     if isinstance(task, VideoTask):
         found = [task.video_url]
     else:
-        found = [image.url or _inline(image.b64_json) for image in task.images or ()]
-    return [
-        shown(_inline(where) if where.startswith("data:") else where) for where in found if where
-    ]
+        found = [image.url or _inline_note(image.b64_json) for image in task.images or ()]
+    texts = [_inline_note(each) if each.startswith("data:") else each for each in found if each]
+    return [shown(text) for text in texts]
 
 
 def video_row(task: VideoTask) -> tuple[str, ...]:
     """Return a task of a list for a table: ref, status, model, date, prompt."""
-    date, prompt = _moment(task.submitted_at)[5:16], shown(_text(task.prompt))
+    date, prompt = _moment(task.submitted_at)[5:16], shown(_shortened(task.prompt))
     return (str(task.ref), state_word(task), shown(task.model or ""), date, prompt)
 
 
 def video_line(task: VideoTask) -> str:
     """Return a task of a list in a line, in the service's own words."""
-    about = (task.status, task.model or "", _moment(task.submitted_at), _text(task.prompt))
+    about = (task.status, task.model or "", _moment(task.submitted_at), _shortened(task.prompt))
     return "  ".join([str(task.ref), *filter(None, map(shown, about))])
 
 
-def accepts(model: Model) -> str:
-    """Return what a model accepts, and what it costs where the service says so."""
-    lists = [(said, getattr(model, name, None) or ()) for name, said in _LISTS.items()]
+def accepted_values(model: Model) -> str:
+    """Return the values that a model accepts, and its price where the service tells."""
+    lists = [(label, getattr(model, name, None) or ()) for name, label in _LISTS.items()]
     durations = [f"{each:g}" for each in getattr(model, "durations", None) or ()]
     lists.append((later("seconds"), durations))
-    said = [f"{tr(name)} {', '.join(words)}" for name, words in lists if words]
+    parts = [f"{tr(label)} {', '.join(values)}" for label, values in lists if values]
     if (most := getattr(model, "max_input_images", None)) is not None:
-        said.append(tr("images {number} at most").format(number=most))
-    said += [tr("price {price}").format(price=price) for price in _prices(model.pricing)]
-    return shown("; ".join(said))
+        parts.append(tr("images {number} at most").format(number=most))
+    parts += [tr("price {price}").format(price=price) for price in _prices(model.pricing)]
+    return shown("; ".join(parts))
 
 
 def _prices(pricing: Any) -> list[str]:
-    """Return what a model costs: the service writes text, or an object for each case."""
+    """Return the prices of a model. The service writes text, or an object for each case."""
     cases = msgspec.convert(pricing if isinstance(pricing, list) else [pricing], list[Any])
     return [price for case in cases if case is not None and (price := _price(case))]
 
@@ -260,13 +259,13 @@ def _prices(pricing: Any) -> list[str]:
 def _price(case: Any) -> str:
     if not isinstance(case, dict):
         return str(case)
-    facts = msgspec.convert(case, dict[str, Any])
-    told = {name: value for name, value in facts.items() if value not in (None, "")}
-    price = [str(told.pop("price"))] if "price" in told else []
-    return " ".join([*price, *(f"{name} {value}" for name, value in told.items())])
+    fields = msgspec.convert(case, dict[str, Any])
+    known = {name: value for name, value in fields.items() if value not in (None, "")}
+    price = [str(known.pop("price"))] if "price" in known else []
+    return " ".join([*price, *(f"{name} {value}" for name, value in known.items())])
 
 
-def _inline(data: str | None) -> str:
+def _inline_note(data: str | None) -> str:
     if not data:
         return ""
     kind = data.partition(",")[0].removeprefix("data:").removesuffix(";base64")
@@ -275,7 +274,7 @@ def _inline(data: str | None) -> str:
     return note.format(name=name, number=len(data))
 
 
-def _text(text: str | None) -> str:
+def _shortened(text: str | None) -> str:
     text = text or ""
     return text if len(text) <= _LONGEST_PROMPT else f"{text[:_LONGEST_PROMPT]}…"
 
@@ -283,13 +282,13 @@ def _text(text: str | None) -> str:
 def _moment(when: datetime | None) -> str:
     if when is None:
         return ""
-    # The first and the last of all days have moments that are on another day in UTC.
+    # In UTC it may lie before the first possible day, or after the last.
     with contextlib.suppress(OverflowError):
         when = when.astimezone(UTC)
     return f"{when:%Y-%m-%d %H:%M:%S %Z}"
 
 
-def _between(start: datetime | None, end: datetime | None) -> float | None:
+def _seconds_between(start: datetime | None, end: datetime | None) -> float | None:
     # The service has been seen to finish tasks before it started them.
     if start is None or end is None or end < start:
         return None

@@ -48,7 +48,7 @@ class BatchRun:
         self._pace = Throughput()
         self._began = time.monotonic()
 
-    def look(self) -> Progress:
+    def progress(self) -> Progress:
         """Return how the list stands now."""
         now, ended = time.monotonic(), self._ends.total()
         self._pace.note(now, ended)

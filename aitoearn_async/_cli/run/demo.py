@@ -112,27 +112,23 @@ async def play(directory: Path) -> ExitStatus:
     """Submit, watch and save. Succeed if everything ends as planned, its one failure included."""
     out = console()
     pace = wait_backoff(0.3, 1.5, 1.0)
-    async with (
-        _quiet(),
-        Emulator() as service,
-        _client_of(service) as client,
-    ):
+    async with _quiet(), Emulator() as service, _client_of(service) as client:
         out.print(tr(_OPENING).format(url=service.url))
         refs = [await _submit(client, service, scene) for scene in DEMO]
         out.print()
         watch = Watch(client, refs, _settings(directory), wait=pace)
-        with reporter_for(watch.look, passing=True) as reporter:
+        with reporter_for(watch.snapshots, erase=True) as reporter:
             await watch.run(reporter)
-        snapshots = watch.look()
+        snapshots = watch.snapshots()
 
     if not on_terminal():
         out.print()
-    met = [_on_the_way(waiter) for waiter in watch.waiters]
-    ended = summary(words.ends_of(snapshots), len(snapshots))
+    met = [_results_on_the_way(waiter) for waiter in watch.waiters]
+    ended = summary(words.count_ends(snapshots), len(snapshots))
     for part in (account(snapshots, met), "", ended, ""):
         out.print(part)
     out.print(tr("The files, yours to open and to delete:"))
-    for path in (path for each in snapshots if each.paths for path in words.places(each)):
+    for path in (path for each in snapshots if each.paths for path in words.result_places(each)):
         out.print(f"  {path}", soft_wrap=True)
     out.print("", tr(_CLOSING), sep="\n")
     return ExitStatus.SUCCEEDED if _as_planned(snapshots) else ExitStatus.SERVICE
@@ -140,13 +136,13 @@ async def play(directory: Path) -> ExitStatus:
 
 def _client_of(service: Emulator) -> Client:
     with usage_errors():
-        # The emulator's files are on this machine, where nothing is fetched from unasked.
+        # The emulator's files are on this machine. Without this, none would be fetched from there.
         return Client(service.api_key, base_url=service.url, private_media=True)
 
 
 @contextlib.asynccontextmanager
 async def _quiet() -> AsyncGenerator[None]:
-    """Keep warnings of trouble that is planned from stderr, unless somebody has set up a log."""
+    """Keep warnings of the planned trouble from stderr, unless somebody has set up a log."""
     log = logging.getLogger("aitoearn_async")
     before = log.level
     if not log.hasHandlers():
@@ -173,19 +169,19 @@ async def _submit(client: Client, service: Emulator, scene: Scene) -> AnyRef:
     else:
         ref = await client.submit(GenerateVideo(model="sora-2", prompt=scene.about, duration=4))
     if scene.bad_gateways:
-        # The first poll is to be a good one: a server is in trouble once it has worked.
+        # The first poll gets a good answer, so that the server has worked before it is in trouble.
         service.fault(Fault(delay=0.05), ref)
         service.fault(Fault(status=502), ref, times=scene.bad_gateways)
     echo(tr('submitted {ref}  "{about}"').format(ref=ref, about=scene.about))
     return ref
 
 
-def _on_the_way(waiter: Waiter[Any]) -> str:
-    """Return the results of its polls, the last one aside."""
+def _results_on_the_way(waiter: Waiter[Any]) -> str:
+    """Return the results of its polls, without that of the last one."""
     last = [waiter.latest.status] if waiter.latest else []
     met = Counter(waiter.seen) - Counter(last)
     trouble_first = sorted(met.items(), key=lambda item: not item[0].startswith("HTTP"))
-    return words.counted(dict(trouble_first))
+    return words.counts_text(dict(trouble_first))
 
 
 def _as_planned(snapshots: list[WaitSnapshot]) -> bool:

@@ -44,22 +44,22 @@ def add(*, refs: Sequence[AnyRef], file: str | None, options: FleetReportOptions
     ref_list.require_refs(refs, file)
     fleet = _fleet(options)
 
-    async def work() -> ExitStatus:
+    async def run() -> ExitStatus:
         async with fleet:
-            new, read, bad = await fleet.add(refs), len(refs), None
+            new, read, problem = await fleet.add(refs), len(refs), None
             if file is not None:
-                source = _Refs(file)
+                source = _RefsOfFile(file)
                 new += await fleet.add(source)
-                read, bad = read + source.read, source.bad
+                read, problem = read + source.read, source.problem
         counts = {"read": read, "new": new}
-        said = tr("{new:,} of {read:,} were new").format(**counts)
-        echo(msgspec.json.encode(counts) if options.as_json else said)
-        if bad is not None:
-            echo_error(bad)
+        text = tr("{new:,} of {read:,} were new").format(**counts)
+        echo(msgspec.json.encode(counts) if options.as_json else text)
+        if problem is not None:
+            echo_error(problem)
             return ExitStatus.USAGE
         return ExitStatus.SUCCEEDED
 
-    return _execute(work())
+    return _execute(run())
 
 
 def work(
@@ -74,11 +74,11 @@ def work(
 ) -> ExitStatus:
     """Run a worker until told to stop."""
     client = client_from(service, media, rates)
-    found, made = _fleet(place, create=False), _fleet(place)
+    existing, new = _fleet(place, create=False), _fleet(place)
 
-    async def work() -> ExitStatus:
-        async with _found_or_made(found, made) as fleet, client:
-            looking = asyncio.create_task(_look_on(fleet, as_json=service.as_json))
+    async def run() -> ExitStatus:
+        async with _opened(existing, new) as fleet, client:
+            view = asyncio.create_task(_keep_showing(fleet, as_json=service.as_json))
             try:
                 with usage_errors():
                     await fleet.work(
@@ -90,30 +90,31 @@ def work(
                         timeout=timeout,
                     )
             finally:
-                looking.cancel()
-                await asyncio.gather(looking, return_exceptions=True)
+                view.cancel()
+                await asyncio.gather(view, return_exceptions=True)
         return ExitStatus.SUCCEEDED
 
     def stopped() -> ExitStatus:
         echo_error(tr("stopped; the tasks it waited for are handed over"))
         return ExitStatus.SUCCEEDED
 
-    return _execute(work(), stopped)
+    return _execute(run(), stopped)
 
 
 @contextlib.asynccontextmanager
-async def _found_or_made(found: Fleet, made: Fleet) -> AsyncGenerator[Fleet]:
-    """Open the fleet, and say where none was there: a worker of a wrong one waits without end."""
+async def _opened(existing: Fleet, new: Fleet) -> AsyncGenerator[Fleet]:
+    """Open a fleet. Make it if it does not exist, and say so: its name may be mistyped."""
     async with contextlib.AsyncExitStack() as stack:
         try:
-            fleet = await stack.enter_async_context(found)
+            fleet = await stack.enter_async_context(existing)
         except FleetNotFoundError as error:
             echo_error(tr("{reason}; it is made").format(reason=error))
-            fleet = await stack.enter_async_context(made)
+            fleet = await stack.enter_async_context(new)
         yield fleet
 
 
-async def _look_on(fleet: Fleet, *, as_json: bool) -> None:
+async def _keep_showing(fleet: Fleet, *, as_json: bool) -> None:
+    """Show how a fleet stands, again and again."""
     with report.view(as_json=as_json) as show:
         while True:
             with contextlib.suppress(FleetError):
@@ -131,7 +132,7 @@ def outcomes(
     fleet = _fleet(options, create=False)
     ends: Counter[ExitStatus] = Counter()
 
-    async def work() -> ExitStatus:
+    async def run() -> ExitStatus:
         async with fleet:
             with contextlib.nullcontext() if out is None else ResultsFile(out) as results:
                 if results is not None:
@@ -152,23 +153,23 @@ def outcomes(
         echo_error(note.format(number=ends.total()))
         return ExitStatus.INTERRUPTED
 
-    return _execute(work(), stopped)
+    return _execute(run(), stopped)
 
 
 def _line(outcome: Outcome[AnyTask]) -> str:
     if outcome.error is not None:
         return words.error_line(outcome.ref, outcome.error)
     status = outcome.task.status if outcome.task is not None else ""
-    return " ".join([str(outcome.ref), shown(status), *words.places(outcome)])
+    return " ".join([str(outcome.ref), shown(status), *words.result_places(outcome)])
 
 
 def status(*, watch: bool, options: FleetReportOptions) -> ExitStatus:
     """Show how the fleet stands, once or again and again."""
-    # Who looks once wants to know now that the engine cannot be reached.
+    # Without --watch, an engine that cannot be reached is an error at once.
     patience = {} if watch else {"patience": 0.0}
     fleet = _fleet(options, create=False, **patience)
 
-    async def work() -> ExitStatus:
+    async def run() -> ExitStatus:
         async with fleet:
             with report.view(as_json=options.as_json, once=not watch) as show:
                 show(await fleet.status())
@@ -177,16 +178,21 @@ def status(*, watch: bool, options: FleetReportOptions) -> ExitStatus:
                     show(await fleet.status())
         return ExitStatus.SUCCEEDED
 
-    return _execute(work())
+    return _execute(run())
 
 
-class _Refs:
-    """The refs of a file, as an async iterator: what comes slowly is added as it comes."""
+class _RefsOfFile:
+    """The refs of a file, as an async iterator: each line is read as it comes.
+
+    Attributes:
+        read: The number of refs so far.
+        problem: The message about the line at which reading stopped, if it was no ref.
+    """
 
     def __init__(self, file: str) -> None:
         self._file = file
         self.read = 0
-        self.bad: str | None = None
+        self.problem: str | None = None
 
     async def __aiter__(self) -> AsyncIterator[str]:
         source, number = ref_list.name_of(self._file), 0
@@ -197,7 +203,7 @@ class _Refs:
                 try:
                     ref = ref_list.ref_in(text, source, number)
                 except ValueError as error:
-                    self.bad = tr("{reason}; what came before is added").format(reason=error)
+                    self.problem = tr("{reason}; what came before is added").format(reason=error)
                     return
                 if ref:
                     self.read += 1

@@ -41,7 +41,7 @@ def _print_card(task: AnyTask) -> None:
         console().print(card(task), soft_wrap=True)
         return
     echo(f"{task.ref}  {words.state_word(task)}")
-    for label, value in words.facts(task):
+    for label, value in words.labelled_facts(task):
         echo(f"  {padded(label, 9)} {value}")
 
 
@@ -107,10 +107,10 @@ def _print_models(found: Sequence[tuple[str, Model]], *, as_json: bool) -> None:
             echo(msgspec.json.encode({"for": name, "model": model}))
     elif on_terminal():
         headings = (tr("for"), tr("model"), "~" + tr("accepts"))
-        _print_table(headings, [(name, m.name, words.accepts(m)) for name, m in found])
+        _print_table(headings, [(name, m.name, words.accepted_values(m)) for name, m in found])
     else:
         for name, model in found:
-            echo("  ".join(filter(None, [name, model.name, words.accepts(model)])))
+            echo("  ".join(filter(None, [name, model.name, words.accepted_values(model)])))
 
 
 def _print_table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> None:

@@ -39,7 +39,7 @@ class Settings:
     def tell_how_to_go_on(self, command: str, refs: list[Any]) -> None:
         """Write the command that goes on with these tasks, if there are any."""
         if refs:
-            echo_error(words.go_on(command, refs, self._options()), shown_path)
+            echo_error(words.resume_text(command, refs, self._options()), shown_path)
 
     def _options(self) -> list[str]:
         """Return the options without which the tasks could not be asked for, or saved, again."""

@@ -16,10 +16,11 @@ from ..files.results_file import ResultsFile, ResultsFileLostError
 from ..language import tr
 from ..options.groups import ListOptions, RateOptions
 from ..options.types import check_one_file
-from ..report import progress, words
+from ..report import words
 from ..report.choice import list_reporter_for
 from ..report.echo import echo_error
 from ..report.exit_status import ExitStatus, worst
+from ..report.progress import unfinished_text
 from ..report.snapshot import exit_status_of
 from .batch_run import BatchRun
 from .client import client_from, usage_errors
@@ -95,12 +96,12 @@ def wait_for_many(
         async def work() -> ExitStatus:
             recorded = results is not None
             reporter = list_reporter_for(
-                run.look, as_json=settings.service.as_json, recorded=recorded
+                run.progress, as_json=settings.service.as_json, recorded=recorded
             )
             async with client:
                 with reporter:
                     error = await run.run(reporter)
-            now = run.look()
+            now = run.progress()
             if isinstance(error, ResultsFileLostError):
                 again = tr(
                     "{reason}. Start the same command again: it asks again for the tasks whose "
@@ -108,11 +109,11 @@ def wait_for_many(
                 )
                 echo_error(again.format(reason=words.reason(error)))
             elif error is not None:
-                echo_error(f"{words.reason(error)}; {progress.left(now, out)}")
+                echo_error(f"{words.reason(error)}; {unfinished_text(now, out)}")
             return worst([*now.ends, exit_status_of(error)])
 
         def interrupted() -> ExitStatus:
-            note = progress.left(run.look(), out)
+            note = unfinished_text(run.progress(), out)
             echo_error(tr("interrupted; {note}").format(note=note))
             return ExitStatus.INTERRUPTED
 

@@ -24,7 +24,7 @@ from ..report.snapshot import WaitSnapshot, failure_of, snapshot_of
 from .settings import Settings
 
 _FRAME_SECONDS = 0.125
-"""The time between two looks at how things stand."""
+"""The time between two frames of a view."""
 
 
 class Watch:
@@ -40,7 +40,7 @@ class Watch:
         self._settings = settings
         self._ends: dict[TaskRef[Any], WaitSnapshot] = {}
 
-    def look(self) -> list[WaitSnapshot]:
+    def snapshots(self) -> list[WaitSnapshot]:
         """Return how all of them stand now, in the order they were given in."""
         return [self._ends.get(waiter.ref) or snapshot_of(waiter) for waiter in self.waiters]
 
@@ -49,14 +49,14 @@ class Watch:
         async with ticking(reporter), asyncio.TaskGroup() as group:
             for waiter in self.waiters:
                 group.create_task(self._follow(waiter, reporter))
-        return worst(snapshot.status for snapshot in self.look())
+        return worst(snapshot.status for snapshot in self.snapshots())
 
     async def report(self) -> ExitStatus:
         """Run with the reporter that suits stdout, and say how to go on with what is left."""
-        with reporter_for(self.look, as_json=self._settings.service.as_json) as reporter:
+        with reporter_for(self.snapshots, as_json=self._settings.service.as_json) as reporter:
             status = await self.run(reporter)
         open_ends = (ExitStatus.GAVE_UP, ExitStatus.NOT_SAVED)
-        refs = [snapshot.ref for snapshot in self.look() if snapshot.status in open_ends]
+        refs = [snapshot.ref for snapshot in self.snapshots() if snapshot.status in open_ends]
         self._settings.tell_how_to_go_on("wait", refs)
         return status
 
@@ -77,8 +77,8 @@ class Watch:
 
     def interrupted(self) -> ExitStatus:
         """Write what has not ended, and how to go on with it."""
-        echo_error(words.left(self.look()))
-        self._settings.tell_how_to_go_on("wait", words.unfinished(self.look()))
+        echo_error(words.interrupted_text(self.snapshots()))
+        self._settings.tell_how_to_go_on("wait", words.unfinished(self.snapshots()))
         return ExitStatus.INTERRUPTED
 
 
