@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import click
 
 from ..options import types
@@ -13,8 +15,8 @@ from ..options.groups import (
     ServiceOptions,
     takes,
 )
+from ..report.exit_status import ExitStatus
 from .group import Group
-from .work import does
 
 _ADD_EXAMPLES = """\
 \b
@@ -42,13 +44,15 @@ def fleet() -> None:
     help="Add the tasks in this file, one a line; - is standard input.",
 )
 @takes(options=FleetReportOptions)
-@does("fleet.add")
-def add() -> None:
+def add(**values: Any) -> ExitStatus:
     """Add tasks. They are kept until their outcomes have been read. REF is image:ID or video:ID.
 
     A task that is there already, or was there in the last seven days, is not added again. A
     FILE is read as it is added, however long it is, and standard input as it comes.
     """
+    from ..run import fleet as fleet_run
+
+    return fleet_run.add(**values)
 
 
 @fleet.command(epilog=_WORK_EXAMPLES)
@@ -67,14 +71,16 @@ def add() -> None:
     help="Tasks to wait for at the same time.  [default: 100000]",
 )
 @takes(place=FleetOptions, rates=RateOptions, media=MediaOptions, service=ServiceOptions)
-@does("fleet.work")
-def work() -> None:
+def work(**values: Any) -> ExitStatus:
     """Run a worker: wait for the tasks of the fleet, until stopped.
 
     Run it as often as you like, on any machine. --rate is that of the whole fleet. SIGTERM and
     Ctrl-C hand over at once what it holds. A terminal shows the fleet, a pipe gets a line
     every ten seconds on stderr.
     """
+    from ..run import fleet as fleet_run
+
+    return fleet_run.work(**values)
 
 
 @fleet.command(epilog=_OUTCOMES_EXAMPLE)
@@ -92,18 +98,22 @@ def work() -> None:
     help="Outcomes to take at a time; so many may come twice if this dies.  [default: 1]",
 )
 @takes(options=FleetReportOptions)
-@does("fleet.outcomes")
-def outcomes() -> None:
+def outcomes(**values: Any) -> ExitStatus:
     """Read outcomes, as lines of JSON. Each goes to one reader, of as many as there are.
 
     An outcome is done when it is written; one that was written as this was killed may come
     again. In a FILE the last line of a task counts.
     """
+    from ..run import fleet as fleet_run
+
+    return fleet_run.outcomes(**values)
 
 
 @fleet.command(epilog="\b\nExample:\n  aitoearn-async fleet status --watch")
 @click.option("--watch", is_flag=True, help="Show it again every two seconds, until Ctrl-C.")
 @takes(options=FleetReportOptions)
-@does("fleet.status")
-def status() -> None:
+def status(**values: Any) -> ExitStatus:
     """Show how the fleet stands: tasks, members, and the rate."""
+    from ..run import fleet as fleet_run
+
+    return fleet_run.status(**values)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import click
 
 from ..language import tr
@@ -15,8 +17,8 @@ from ..options.groups import (
     WaitOptions,
     takes,
 )
+from ..report.exit_status import ExitStatus
 from .group import Group
-from .work import does
 
 _IMAGE_EXAMPLES = """\
 \b
@@ -62,36 +64,42 @@ def edit() -> None:
 @_PROMPT
 @takes(fields=ImageFields)
 @_OPTIONS
-@does("submit.submit")
-def generate_image() -> None:
+def generate_image(**values: Any) -> ExitStatus:
     """Make images from words.
 
     It spends credits, and is sent once. It prints the addresses of the images, or with --save
     the paths. Interrupting the wait does not stop the task.
     """
+    from ..run import submit
+
+    return submit.submit(**values)
 
 
 @generate.command("video", epilog=_VIDEO_EXAMPLES)
 @_PROMPT
 @takes(fields=VideoFields)
 @_OPTIONS
-@does("submit.submit")
-def generate_video() -> None:
+def generate_video(**values: Any) -> ExitStatus:
     """Make a video from words, and from pictures if there are any.
 
     It spends credits, and is sent once. It prints the address of the video, or with --save the
     path. Interrupting the wait does not stop the task.
     """
+    from ..run import submit
+
+    return submit.submit(**values)
 
 
 @edit.command("image", epilog=_EDIT_EXAMPLE)
 @_PROMPT
 @takes(fields=EditFields)
 @_OPTIONS
-@does("submit.submit")
-def edit_image() -> None:
+def edit_image(**values: Any) -> ExitStatus:
     """Make an image from others.
 
     It spends credits, and is sent once. It prints the address of the image, or with --save the
     path. Interrupting the wait does not stop the task.
     """
+    from ..run import submit
+
+    return submit.submit(**values)

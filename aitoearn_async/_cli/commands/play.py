@@ -2,24 +2,28 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import click
 
 from ..options import types
 from ..report.echo import echo
-from .work import does
+from ..report.exit_status import ExitStatus
 
 
 @click.command(epilog="\b\nExample:\n  aitoearn-async demo --save demo")
 @click.option(
     "--save", type=types.DIRECTORY, help="Put the files there; else among temporary files."
 )
-@does("demo.demo")
-def demo() -> None:
+def demo(**values: Any) -> ExitStatus:
     """Run a demo of a few seconds, without an account.
 
     It starts an emulator of the service, submits images and videos to it, watches them, and
     saves them. Nothing leaves this machine.
     """
+    from ..run import demo as demo_run
+
+    return demo_run.demo(**values)
 
 
 @click.command(epilog="\b\nExample:\n  aitoearn-async emulator --port 8080")
@@ -32,12 +36,14 @@ def demo() -> None:
     default="observed",
     help="Answer as real servers do, or as the published contract says.",
 )
-@does("demo.emulator")
-def emulator() -> None:
+def emulator(**values: Any) -> ExitStatus:
     """Run an emulator of the service on this machine, until Ctrl-C.
 
     It has a few tasks to try things on. A shell can read what it prints.
     """
+    from ..run import demo as demo_run
+
+    return demo_run.emulator(**values)
 
 
 @click.command(epilog='\b\nExample, for ~/.bashrc:\n  eval "$(aitoearn-async completion bash)"')

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import click
 
 from ..options import types
@@ -13,7 +15,7 @@ from ..options.groups import (
     WaitOptions,
     takes,
 )
-from .work import does
+from ..report.exit_status import ExitStatus
 
 _WAIT_EXAMPLES = """\
 \b
@@ -31,8 +33,7 @@ Example:
 @takes(lists=ListOptions)
 @click.option("--save", type=types.PLACE, help="Save the files of tasks that succeed there.")
 @takes(limits=WaitOptions, rates=RateOptions, media=MediaOptions, service=ServiceOptions)
-@does("wait.wait")
-def wait() -> None:
+def wait(**values: Any) -> ExitStatus:
     """Wait until tasks have ended, all of them at once. REF is image:ID or video:ID.
 
     Up to 20 tasks named as REF: a terminal shows a line for each task, a pipe gets a line for
@@ -52,6 +53,9 @@ def wait() -> None:
 
     Interrupting the wait does not stop the tasks.
     """
+    from ..run import wait as wait_run
+
+    return wait_run.wait(**values)
 
 
 @click.command(epilog=_DOWNLOAD_EXAMPLE)
@@ -65,11 +69,13 @@ def wait() -> None:
     "[default: 10m]",
 )
 @takes(rates=RateOptions, media=MediaOptions, service=ServiceOptions)
-@does("fetch.download")
-def download() -> None:
+def download(**values: Any) -> ExitStatus:
     """Save the files of tasks that have succeeded. REF is image:ID or video:ID.
 
     It prints where they are, a path a line. Files are called image-ID-1.png, image-ID-2.png and
     so on, or video-ID.mp4. A file that is there is left alone; one that is incomplete is
     completed. A task that still runs is not waited for: see wait --save.
     """
+    from ..run import fetch
+
+    return fetch.download(**values)
