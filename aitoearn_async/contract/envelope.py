@@ -55,6 +55,8 @@ class Codec(msgspec.Struct, Generic[TaskT], frozen=True, kw_only=True):
 
     task: type[TaskT]
     """The Struct of a whole response."""
+    id_field: str
+    """The attribute that holds its id."""
     id_name: str
     """The name of that field in JSON."""
     whole: LateDecoder[Envelope[TaskT]]
@@ -74,6 +76,7 @@ def codec_for(task: type[TaskT], id_field: str) -> Codec[TaskT]:
     )
     return Codec(
         task=task,
+        id_field=id_field,
         id_name=id_name,
         whole=LateDecoder(Envelope[task]),  # type: ignore[valid-type]
         head=LateDecoder(Envelope[head]),  # type: ignore[valid-type]
