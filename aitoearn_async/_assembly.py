@@ -7,6 +7,7 @@ made, and imported, when they are first used: many clients only wait.
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Awaitable, Callable, Iterable
 from contextlib import AsyncExitStack
 from functools import cached_property
@@ -23,7 +24,6 @@ from ._net.resources import imports
 from ._net.urls import checked_base_url, checked_headers, proxies, proxy_objection
 from ._resilience.limiter import RequestLimiter
 from ._resilience.monitor import ServiceMonitor
-from ._runtime.bounded_dict import BoundedDict
 from ._runtime.lifetime import Lifetime
 from ._runtime.logs import log_as_asked
 from ._transport.credentials import Credentials, credentials_from
@@ -86,7 +86,7 @@ class Parts:
         drafts = DraftLookup(caller)
         self.poller: Poller = Poller(caller, self._turns, drafts)
         self.pages: TaskPages = TaskPages(caller, self._turns, drafts)
-        self.made: BoundedDict[TaskRef[Any], None] = BoundedDict(_MOST_MADE)
+        self.made: deque[TaskRef[Any]] = deque(maxlen=_MOST_MADE)
         """The latest tasks that this client made."""
         self._media_client_of = media_client
         for part in (self.http.sessions, self.http.credentials, self.limiter):
@@ -156,11 +156,11 @@ class Parts:
     @imports
     def submitter(self) -> Submitter:
         """Submits."""
-        from ._api.request_body import BodyMaker
+        from ._api.request_files import FilesOfRequests
         from ._api.submit import Submitter
 
-        bodies = BodyMaker(self.uploader, self.catalog)
-        return Submitter(self.caller, self.catalog, bodies, self.poller, self.made)
+        files = FilesOfRequests(self.uploader, self.catalog)
+        return Submitter(self.caller, self.catalog, files, self.poller, self.made)
 
     @cached_property
     @imports
@@ -169,7 +169,7 @@ class Parts:
         from ._api.uploader import Uploader
         from ._uploads.store import Store
 
-        store = Store(self.media_client, self.lifetime, self.http.request_timeout)
+        store = Store(self.media_client, self.lifetime, self.caller.request_timeout)
         return self._bound(Uploader(self.caller, store))
 
     @cached_property
@@ -248,7 +248,6 @@ def assemble(
         session=session,
         proxy_for=proxy_for,
         ssl=ssl,
-        request_timeout=request_timeout,
         most_bytes=max_response_bytes,
         lifetime=lifetime,
         limiter=limiter,
@@ -270,4 +269,4 @@ def assemble(
             patience=request_timeout,
         )
 
-    return Parts(ApiCaller(http, lifetime, attempts, clock), media_client)
+    return Parts(ApiCaller(http, lifetime, request_timeout, attempts, clock), media_client)

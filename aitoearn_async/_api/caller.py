@@ -14,7 +14,6 @@ from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import TypeVar
 
-from .._net.connection import RequestBody
 from .._net.headers import DATE, http_date
 from .._polling.cadence.service_clock import ServiceClock
 from .._resilience.retry import Retrier
@@ -42,6 +41,8 @@ T = TypeVar("T")
 
 logger: logging.Logger = logging.getLogger("aitoearn_async")
 
+_SLOWEST_BYTES_PER_SECOND = 128 * 1024
+"""Bytes a second that a line must carry, so that a body arrives in time: a megabit."""
 _BEHIND_ANOTHER = (
     "not sent, because another request of this client for the same video, or a page of videos, was "
     "not answered in time"
@@ -54,6 +55,7 @@ class ApiCaller:
     Args:
         http: Sends requests.
         lifetime: The client's.
+        request_timeout: Seconds for one request, from its start on the wire.
         attempts: How often one question is asked in all.
         clock: The service's clock, which each good answer tells; None for one of its own.
     """
@@ -62,10 +64,12 @@ class ApiCaller:
         self,
         http: Http,
         lifetime: Lifetime,
+        request_timeout: float,
         attempts: int,
         clock: ServiceClock | None = None,
     ) -> None:
         self.http = http
+        self.request_timeout = request_timeout
         self.failed: int = 0
         """Requests that came to nothing."""
         self.clock: ServiceClock = clock or ServiceClock()
@@ -144,8 +148,7 @@ class ApiCaller:
         Raises:
             AiToEarnError: The last attempt failed.
         """
-        retrier, http = self._retrier, self.http
-        seconds = http.request_timeout if data is None else http.time_for(len(data))
+        retrier, seconds = self._retrier, self._seconds_for(data)
         retrier.calls += 1
         deadline = self.lifetime.time() + retrier.attempts * seconds
         result = await attempt(deadline)
@@ -174,8 +177,7 @@ class ApiCaller:
                 again is kept.
         """
         sent = self.path_past_caches(path) if is_list else path
-        question = self.question(sent, partial(decode, decoder=decoder))
-        question.body = None if data is None else RequestBody(data)
+        question = self.question(sent, partial(decode, decoder=decoder), data=data)
         response = await self.http.send(question, deadline)
         result = await self.settle(response, question, deadline)
         if is_list and isinstance(response, Response):
@@ -189,6 +191,7 @@ class ApiCaller:
         path: str,
         decode: Callable[[bytes], Envelope[T] | Refusal | Malformed],
         request_id: str | None = None,
+        data: bytes | None = None,
     ) -> Question[T]:
         """Return the question of a call that is no poll. One page that fails is not all of them.
 
@@ -196,11 +199,25 @@ class ApiCaller:
             path: The path, with its query.
             decode: Decodes the body.
             request_id: The id of the request; None for a new one.
+            data: The JSON that is posted; None for a `GET`.
         """
         route = path.partition("?")[0]
         if request_id is None:
             request_id = self.request_id()
-        return Question(path=path, route=route, request_id=request_id, subject=route, decode=decode)
+        return Question(
+            path=path,
+            route=route,
+            subject=route,
+            request_id=request_id,
+            seconds=self._seconds_for(data),
+            data=data,
+            decode=decode,
+        )
+
+    def _seconds_for(self, data: bytes | None) -> float:
+        """Return the seconds that a request may take: more with a large body."""
+        size = 0 if data is None else len(data)
+        return self.request_timeout + size / _SLOWEST_BYTES_PER_SECOND
 
     async def settle(
         self, response: Response | TransportError, question: Question[T], deadline: float

@@ -229,6 +229,7 @@ class Poller:
             route=endpoint.path,
             subject=ref.id,
             request_id=request_id,
+            seconds=self._caller.request_timeout,
             etag=etag,
             is_final=is_final,
             decode=endpoint.decode,

@@ -11,20 +11,19 @@ from __future__ import annotations
 
 import logging
 import weakref
+from collections import deque
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from functools import partial
 from typing import Any, Final, TypeVar, cast
 
-from .._net.connection import RequestBody
 from .._resilience.breaker import BreakerState
 from .._resilience.charges import is_trouble
-from .._runtime.bounded_dict import BoundedDict
 from .._runtime.clock import Moment
 from .._transport.response import Response
 from .._uploads.store import Progress
 from .._verdict import Verdict
-from ..contract.endpoints import SubmitEndpoint, entries_decoder, submit_of
+from ..contract.endpoints import SUBMITS, SubmitEndpoint, entries_decoder, submit_of
 from ..contract.requests import TaskRequest
 from ..contract.tasks import TaskRef
 from ..errors import (
@@ -39,7 +38,7 @@ from .model_catalog import ModelCatalog
 from .poll import Poller
 from .reconcile import SubmitReconciler
 from .refusals import is_failure_of_the_service, is_not_taken
-from .request_body import BodyMaker, UploadMode
+from .request_files import MOST_BYTES, FilesOfRequests, UploadMode
 
 R = TypeVar("R", bound=TaskRef[Any])
 
@@ -59,7 +58,7 @@ class Submitter:
     Args:
         caller: Calls it.
         catalog: Knows its models.
-        bodies: Makes the bodies.
+        files: Puts addresses in place of files.
         poller: Polls tasks that may have come of a submit.
         made: Takes the latest tasks that this client made.
     """
@@ -68,15 +67,15 @@ class Submitter:
         self,
         caller: ApiCaller,
         catalog: ModelCatalog,
-        bodies: BodyMaker,
+        files: FilesOfRequests,
         poller: Poller,
-        made: BoundedDict[TaskRef[Any], None],
+        made: deque[TaskRef[Any]],
     ) -> None:
         self._caller = caller
         self._http = caller.http
         self._lifetime = caller.lifetime
         self._catalog = catalog
-        self._bodies = bodies
+        self._files = files
         self._made = made
         self.watch: Watch | None = None
         self._reconciler = SubmitReconciler(caller, poller)
@@ -90,21 +89,30 @@ class Submitter:
             SubmitUncertainError: It may have been taken, or not.
             AiToEarnError: It was not taken.
         """
-        work = self._submit(request, submit_of(request), check, upload, progress)
-        return work if self.watch is None else self.watch(request, work)
+        work = self._submit(request, check, upload, progress)
+        if self.watch is None or type(request) not in SUBMITS:  # that is refused, and told nobody
+            return work
+        return self.watch(request, work)
 
     async def _submit(
         self,
         request: TaskRequest[R],
-        row: SubmitEndpoint[R],
         check: bool,
         upload: UploadMode,
         progress: Progress | None,
     ) -> R:
+        row, sources = submit_of(request), list(request.sources())
         if check:
             await self._catalog.check(request, row.catalog)
-        sent, data = await self._bodies.make(request, upload, progress)
-        attempt = partial(self._attempt, row, sent, data)
+        if sources:
+            request = await self._files.replaced(request, sources, upload, progress)
+        data = request.to_json()
+        if len(data) > MOST_BYTES:
+            raise ValueError(
+                f"the request of {len(data):,} bytes is larger than the {MOST_BYTES:,} bytes "
+                "that the service can keep; give addresses in place of data: URIs"
+            )
+        attempt = partial(self._attempt, row, request, data)
         try:
             ref = await self._caller.repeat(attempt, data)
         except ApiError as no:
@@ -112,7 +120,7 @@ class Submitter:
                 no.add_note(_ABOUT_MODELS.format(request.model))
             raise
         self._reconciler.note_receipt(ref)
-        self._made[ref] = None
+        self._made.append(ref)
         return ref
 
     async def _probe(self, row: SubmitEndpoint[R], deadline: float) -> Verdict | None:
@@ -132,11 +140,10 @@ class Submitter:
     ) -> R | Verdict:
         if not self._http.monitor.all_well and (down := await self._probe(row, deadline)):
             return down
-        question = self._caller.question(row.path, row.decode)
+        question = self._caller.question(row.path, row.decode, data=data)
         # Each submit is a subject of its own: two that are refused are two signs of trouble.
         question.subject = request_id = question.request_id
-        at, body = datetime.now(UTC), RequestBody(data)
-        question.body = body
+        at = datetime.now(UTC)
         try:
             with self._reconciler.under_way(request):
                 response = await self._http.send(question, deadline)
@@ -145,17 +152,17 @@ class Submitter:
                 return result
             failed = result.error
             is_refused = is_not_taken(failed, response) and not _has_receipt(response, row)
-            if body.whole and not is_refused:
-                assert body.sent is not None
-                return await self._settle(request, failed, at, body.sent)
+            if question.is_whole and not is_refused:
+                assert question.went_out is not None
+                return await self._settle(request, failed, at, question.went_out)
         except ClientClosedError as closed:
-            if not body.whole:
+            if not question.is_whole:
                 raise
             raise SubmitUncertainError(request, str(closed), request_id, at) from closed
         except (SubmitUncertainError, AiToEarnError):
             raise
         except BaseException as exc:  # a cancellation: it is passed on, with a note
-            if body.whole:
+            if question.is_whole:
                 exc.add_note(str(SubmitUncertainError(request, _ENDED_EARLY, request_id, at)))
             raise
         # It was not taken, for certain: whatever ends the call from here on, no fate is open.
@@ -165,7 +172,7 @@ class Submitter:
         self, request: TaskRequest[R], failed: AiToEarnError, at: datetime, sent: Moment
     ) -> R | Verdict:
         """Look whether the task was made; raise where that cannot be told."""
-        until = self._lifetime.time() + self._http.request_timeout
+        until = self._lifetime.time() + self._caller.request_timeout
         answered = is_failure_of_the_service(failed)
         found = await self._reconciler.reconcile(request, sent, until, answered=answered)
         if found.ref is not None:

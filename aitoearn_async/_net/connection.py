@@ -26,7 +26,6 @@ import aiohttp
 from aiohttp.abc import AbstractStreamWriter
 from aiohttp.client_proto import ResponseHandler
 
-from .._runtime.clock import Moment
 from .headers import HOST
 from .resolver import own_resolver
 
@@ -175,7 +174,6 @@ class RequestBody(aiohttp.Payload):
     """The JSON of a request that must not be sent twice. It can be written once.
 
     Attributes:
-        sent: The moment when the request went out.
         whole: Whether its last byte may have gone out. Until then nobody can have read the
             whole request, whatever else went wrong.
     """
@@ -184,7 +182,6 @@ class RequestBody(aiohttp.Payload):
         super().__init__(data, content_type="application/json")
         self._size = len(data)
         self._begun = False
-        self.sent: Moment | None = None
         self.whole: bool = False
 
     def decode(self, encoding: str = "utf-8", errors: str = "strict") -> str:

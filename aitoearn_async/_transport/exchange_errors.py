@@ -72,7 +72,7 @@ class ExchangeErrors:
         self._told_of_lack = -math.inf
 
     def error_of(
-        self, exc: BaseException, request: OutgoingRequest, waited: float, time: float
+        self, exc: BaseException, request: OutgoingRequest, waited: float
     ) -> TransportError | None:
         """Return the error that an exception comes to; None if it is to be raised as it is.
 
@@ -80,7 +80,6 @@ class ExchangeErrors:
             exc: Raised on the way to a response.
             request: The request.
             waited: Seconds since it went out.
-            time: Seconds that it might have taken.
 
         Raises:
             RuntimeError: Something was cancelled, and not the call.
@@ -91,7 +90,7 @@ class ExchangeErrors:
             closed = self._sessions.are_closed
             raise RuntimeError(CLOSED_SESSION if closed else _CANCELLED) from None
         # A deadline of the caller's that came first says nothing of the connection.
-        if not isinstance(exc, TimeoutError) or waited >= NEARLY_ALL * time:
+        if not isinstance(exc, TimeoutError) or waited >= NEARLY_ALL * request.seconds:
             self._sessions.note_failure(request.path, exc)
         return self._of_exception(exc, request.request_id, waited)
 

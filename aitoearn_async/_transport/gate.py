@@ -52,7 +52,7 @@ class Gate:
         is_final = request.is_final
         # A request that spends credits is no probe: it had better not get lost.
         admission = self._monitor.admit(
-            request.route, probe=request.body is None, is_final=is_final
+            request.route, probe=request.data is None, is_final=is_final
         )
         if isinstance(admission, NotAskedError):
             return self._held(admission)
@@ -91,7 +91,7 @@ class Gate:
             return admission
         self._monitor.record_ignored(admission)
         again = self._monitor.admit(
-            request.route, probe=request.body is None, is_final=request.is_final
+            request.route, probe=request.data is None, is_final=request.is_final
         )
         if isinstance(again, NotAskedError):
             self._limiter.release_unsent()

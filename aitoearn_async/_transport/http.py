@@ -45,8 +45,6 @@ USER_AGENT = "aitoearn-async/{} (aiohttp/{}; Python/{}.{})".format(
 )
 
 _BOM = b"\xef\xbb\xbf"
-_SLOWEST_BYTES_PER_SECOND = 128 * 1024
-"""Bytes a second that a line must carry, so that a body arrives in time: a megabit."""
 
 
 class Http:
@@ -60,7 +58,6 @@ class Http:
         proxy_for: Tells the proxy for an address. Not the proxy itself: its password is not to
             be among the locals of what is raised here.
         ssl: As aiohttp's requests take it; None for aiohttp's default.
-        request_timeout: Seconds for one request, from its start on the wire.
         most_bytes: The decoded size past which an answer is given up. The service echoes
             submitted images, so answers can be large.
         lifetime: The client's, for its clock and its end.
@@ -77,7 +74,6 @@ class Http:
         session: aiohttp.ClientSession | None,
         proxy_for: Callable[[URL], str | None],
         ssl: SSLContext | bool | None,
-        request_timeout: float,
         most_bytes: int,
         lifetime: Lifetime,
         limiter: RequestLimiter,
@@ -110,7 +106,6 @@ class Http:
             **({} if ssl is None else {"ssl": ssl}),
             **({} if is_ours else {"raise_for_status": False, "timeout": NO_TIMEOUT}),
         }
-        self.request_timeout = request_timeout
         self._most_bytes = most_bytes
         self._lifetime = lifetime
         self.limiter = limiter
@@ -141,41 +136,36 @@ class Http:
         Raises:
             ClientClosedError: The client is closed, or was meanwhile.
         """
-        lifetime, body = self._lifetime, request.body
+        lifetime = self._lifetime
         if lifetime.closed or lifetime.loop is not asyncio.get_running_loop():
             lifetime.enter()  # before another thread counts anything
-        time = self.request_timeout if body is None else self.time_for(body.size or 0)
         admission = self._gate.enter(request, deadline)
         if not isinstance(admission, Admission):
             found = await admission
             if not isinstance(found, Admission):
                 return found
             admission = found
-        sent, key = self._lifetime.time(), self.credentials.number
-        if body is not None:
-            body.sent = lifetime.moment()
+        sent, key = lifetime.time(), self.credentials.number
+        if request.data is not None:
+            request.went_out = lifetime.moment()
         result: Response | TransportError | None = None
         try:
-            with Timeout(lifetime, min(deadline, sent + time)):
+            with Timeout(lifetime, min(deadline, sent + request.seconds)):
                 result = await self._round_trip(request, admission)
                 result.sent, result.key = sent, key
         except (Exception, asyncio.CancelledError) as exc:
-            result = self._errors.error_of(exc, request, self._lifetime.time() - sent, time)
+            result = self._errors.error_of(exc, request, lifetime.time() - sent)
             if result is None:
                 raise
         finally:
             self.limiter.release()
             if logger.isEnabledFor(logging.DEBUG):
-                request.log(result, self._lifetime.time() - sent)
+                request.log(result, lifetime.time() - sent)
             if not isinstance(result, Response):
-                had_little_time = self._lifetime.time() - sent < NEARLY_ALL * time
-                self._gate.note_failure(admission, request, result, had_little_time=had_little_time)
+                little = lifetime.time() - sent < NEARLY_ALL * request.seconds
+                self._gate.note_failure(admission, request, result, had_little_time=little)
         assert result is not None
         return result
-
-    def time_for(self, size: int) -> float:
-        """Return the seconds that a request with a body of so many bytes may take."""
-        return self.request_timeout + size / _SLOWEST_BYTES_PER_SECOND
 
     def _request_on(self, session: aiohttp.ClientSession, request: OutgoingRequest) -> Any:
         options: dict[str, Any] = self._options
@@ -188,29 +178,29 @@ class Http:
         url = self.base_url.with_path(self._base_path + path, encoded=True)
         # The headers are no local: reporters of errors send the values of those.
         return session.request(
-            "GET" if request.body is None else "POST",
+            "GET" if request.data is None else "POST",
             url.with_query(query) if query else url,
             headers=self._headers.of(request),
-            data=request.body,
+            data=None if request.data is None else request.posted(),
             **options,
         )
 
     async def _round_trip(self, request: OutgoingRequest, admission: Admission) -> Response:
         sessions, tried = self.sessions, self._headers.revalidation
         is_ours = sessions.are_ours
-        session = sessions.kept() if request.body is None else sessions.unused()
+        session = sessions.kept() if request.data is None else sessions.unused()
         try:
             response = await self._request_on(session, request)
         except ConnectionLostError as lost:
             # A server closes idle connections when it likes: no sign of trouble, and no attempt.
             # With a body it is for the caller to say what may be sent.
-            if request.body is not None or lost.idle is None:
+            if request.data is not None or lost.idle is None:
                 raise
             sessions.note_failure(request.path, lost)
             # Once, and on a new connection: the other idle ones may be as dead.
             await self.limiter.again()
             response = await self._request_on(sessions.fresh(), request)
-        if is_ours and response.idle is None and request.body is None:
+        if is_ours and response.idle is None and request.data is None:
             sessions.note_first_answer(request.path, response)
         try:
             content = read_body(response, self._most_bytes)

@@ -10,6 +10,7 @@ from multidict import CIMultiDict, istr
 
 from .._net.connection import RequestBody
 from .._net.headers import matches
+from .._runtime.clock import Moment
 from ..errors import TransportError
 from .credentials import Credentials
 from .response import Response
@@ -41,10 +42,27 @@ class OutgoingRequest(msgspec.Struct, kw_only=True, gc=False):
     """Goes out as `X-Request-Id`."""
     etag: str | None = None
     """Goes out as `If-None-Match`; the answer may then be a 304."""
+    seconds: float
+    """Seconds that it may take, from its start on the wire."""
+    data: bytes | None = None
+    """The JSON that is posted; None for a `GET`."""
     body: RequestBody | None = None
-    """Is posted. How far it got is noted on it."""
+    """`data` on its way: it notes how far it got. None as long as it has not set out."""
+    went_out: Moment | None = None
+    """The moment when `data` set out."""
     is_final: bool = False
     """It is the final poll of a wait: it is sent even if the service is down."""
+
+    def posted(self) -> RequestBody:
+        """Return `data` as it sets out."""
+        assert self.data is not None
+        self.body = RequestBody(self.data)
+        return self.body
+
+    @property
+    def is_whole(self) -> bool:
+        """Return whether all of `data` may have gone out, and so been read."""
+        return self.body is not None and self.body.whole
 
     def log(self, result: Response | TransportError | None, seconds: float) -> None:
         """Log that it went out, and what it came to; None if it was broken off."""
@@ -52,7 +70,7 @@ class OutgoingRequest(msgspec.Struct, kw_only=True, gc=False):
             end = f"HTTP {result.status}, {len(result.body):,} bytes"
         else:
             end = "broken off" if result is None else result.label
-        method = "GET" if self.body is None else "POST"
+        method = "GET" if self.data is None else "POST"
         facts = method, self.path, end, seconds, self.request_id
         logger.debug("%s %s: %s, %.3f s, request %s", *facts)
 
@@ -84,7 +102,7 @@ class RequestHeaders:
             headers[_IF_NONE_MATCH] = request.etag
             name, value = _REVALIDATIONS[self.revalidation]
             headers[name] = value
-        elif request.body is None:
+        elif request.data is None:
             headers[_CACHE_CONTROL] = "no-cache"
         if self.close_next:
             self.close_next = False

@@ -109,7 +109,7 @@ class Canned(Http):
     answer: Response
 
     async def send(self, request: OutgoingRequest, deadline: float) -> Response:
-        assert request.body is None
+        assert request.data is None
         assert request.etag is None or (request.etag.isascii() and request.etag.isprintable())
         return self.answer
 
@@ -129,7 +129,6 @@ def answer(data: bytes) -> None:
         session=None,
         proxy_for=lambda url: None,
         ssl=None,
-        request_timeout=30.0,
         most_bytes=64 * 1024 * 1024,
         lifetime=lifetime,
         limiter=limiter,
@@ -138,7 +137,7 @@ def answer(data: bytes) -> None:
     admission = monitor.admit("/")
     assert isinstance(admission, Admission)
     http.answer = answer_of(data, admission)
-    caller = ApiCaller(http, lifetime, 1)
+    caller = ApiCaller(http, lifetime, 30.0, 1)
     poller = Poller(caller, Turns(lifetime), DraftLookup(caller))
     for ref in REFS:
         check_end(poller.fetch(ref, math.inf))

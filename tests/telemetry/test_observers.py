@@ -124,6 +124,15 @@ async def test_an_answer_without_a_304_is_unchanged(aitoearn_service: Emulator) 
     assert "generating > generating unchanged" in notes.told
 
 
+async def test_what_is_no_request_is_no_submit(aitoearn_service: Emulator) -> None:
+    """It is refused, and nobody is told of it."""
+    notes = Notes()
+    async with client_of(aitoearn_service, notes) as client:
+        with pytest.raises(TypeError, match="GenerateImage"):
+            await client.submit("a cat")  # type: ignore[arg-type]
+    assert notes.told == ["None > closed", "closed > None"]
+
+
 async def test_an_observer_disturbs_nothing(
     aitoearn_service: Emulator, caplog: pytest.LogCaptureFixture, tmp_path: Path
 ) -> None:

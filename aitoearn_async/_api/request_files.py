@@ -1,4 +1,4 @@
-"""Turns a request with files in it into the bytes that are sent.
+"""Puts addresses in place of the files in a request, so that it can be sent.
 
 All files are opened and looked at first. Then they are uploaded, and their addresses stand in
 the request; or, where that cannot be and they can arrive so, their bytes do. What the request
@@ -36,8 +36,8 @@ whole body beside its other fields. Past it the answer is a code 500 that explai
 logger: logging.Logger = logging.getLogger("aitoearn_async")
 
 
-class BodyMaker:
-    """Makes the bodies of submits.
+class FilesOfRequests:
+    """Puts addresses, or data URIs, in place of files.
 
     Args:
         uploader: Uploads files.
@@ -49,13 +49,18 @@ class BodyMaker:
         self._catalog = catalog
         self._lifetime = uploader.lifetime
 
-    async def make(
-        self, request: TaskRequest[R], upload: UploadMode, progress: Progress | None
-    ) -> tuple[TaskRequest[R], bytes]:
-        """Return a request as it is sent, each file an address or a data URI; and its JSON.
+    async def replaced(
+        self,
+        request: TaskRequest[R],
+        sources: Sequence[tuple[str, str, Any]],
+        upload: UploadMode,
+        progress: Progress | None,
+    ) -> TaskRequest[R]:
+        """Return a request with an address or a data URI in place of each file.
 
         Args:
             request: The request.
+            sources: Its fields with files, as `TaskRequest.sources` gives them.
             upload: Whether its files are uploaded.
             progress: Is told how many bytes of all of them have gone out.
 
@@ -66,26 +71,8 @@ class BodyMaker:
             UploadError: A file could not be uploaded.
             AiToEarnError: The service refuses an upload, or could not be reached.
         """
-        if sources := list(request.sources()):
-            with Timeout(self._lifetime):
-                request = await self._without_files(request, sources, upload, progress)
-        body = request.to_json()
-        if len(body) > MOST_BYTES:
-            raise ValueError(
-                f"the request of {len(body):,} bytes is larger than the {MOST_BYTES:,} bytes "
-                "that the service can keep; give addresses in place of data: URIs"
-            )
-        return request, body
-
-    async def _without_files(
-        self,
-        request: TaskRequest[R],
-        sources: Sequence[tuple[str, str, Any]],
-        upload: UploadMode,
-        progress: Progress | None,
-    ) -> TaskRequest[R]:
-        """Return a request with an address or a data URI in place of each file."""
         async with contextlib.AsyncExitStack() as stack:
+            stack.enter_context(Timeout(self._lifetime))
             fields: dict[str, list[str | Content]] = {}
             for name, medium, value in sources:
                 fields[name] = [
