@@ -188,7 +188,7 @@ class Waiter(Bound, CoroutineLike[T], AsyncIterator[T]):
                     decision = self._decision = begin(self._wait, self._settings, now)
                 if isinstance(decision, GiveUpAt):
                     await self._give_up(decision, now)
-                elif self._rounds.takes(self._wait, is_held=decision.is_held):
+                elif self._rounds.takes(self._wait, is_put_off=decision.is_put_off):
                     await self._leave_to_rounds()
                 elif await self._poll_at(decision.moment, now) and changed:
                     assert self._wait.latest is not None

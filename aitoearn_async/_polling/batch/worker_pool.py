@@ -264,7 +264,7 @@ class WorkerPool(Generic[T]):
                 wait.latest = None  # a million of them would be gigabytes
             # Without a learner, rounds take none.
             group = None if settings.learner is None else self._rounds.of(wait.ref)
-            if group is None or not group.take(wait, is_held=decision.is_held):
+            if group is None or not group.take(wait, is_put_off=decision.is_put_off):
                 self._agenda.add(wait, decision.moment)
         elif isinstance(decision, Ended):
             task: T = decision.task

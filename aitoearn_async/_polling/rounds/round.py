@@ -121,7 +121,7 @@ class Round(Generic[T]):
             return
         self._busy += page.seconds
         for task in page.tasks:
-            self._group.answer(task, page.sent, asked)
+            self._group.take_answer(task, page.sent, asked)
         if page.rows:
             a_row = page.bytes / page.rows
             fits = [size for size in SIZES if size * a_row <= LARGE]

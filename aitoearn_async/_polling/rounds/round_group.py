@@ -1,4 +1,12 @@
-"""The waits of one kind that rounds serve: who of them waits for a page, and who is handed back."""
+"""The waits of one kind that rounds serve: which wait for a page, and which are handed back.
+
+    join, leave     a wait begins or ends, wherever it is polled
+    take            a wait comes here, and is not polled singly any more
+    park            it waits for a page that shows its task
+    hand back       it goes back to its owner, which polls it singly
+
+What a row of a page means for its wait is decided here; which pages to ask for, in `page_scan`.
+"""
 
 from __future__ import annotations
 
@@ -34,34 +42,36 @@ logger: logging.Logger = logging.getLogger("aitoearn_async")
 FEWEST = 10
 """Tasks of a kind from which on rounds are used."""
 LEAST_TIME_LEFT = 60.0
-"""Seconds to its deadline with which a wait goes back to single polls."""
+"""Seconds before its deadline at which a wait goes back to single polls."""
 _BETWEEN_CHECKS = 30.0
-"""Seconds without an end that came true, until a wait that pages tell of is polled singly all the
-same: pages may be stale."""
+"""Seconds until one wait is polled singly to check the pages, which may be stale. They begin anew
+when a page has told of an end and the task's own answer confirms it."""
 _MOST_CONTRADICTIONS = 5
-"""Tasks that were told to have ended and run on, after which pages are not believed any more."""
+"""Tasks that run though a page said that they had ended: after more of them no page is believed."""
 _AWAITED = -1.0
+"""The `due` of a wait that is here and not parked: it waits for the next round to begin, or for its
+task's own answer."""
 _PARKED = (-2.0, -3.0)
-"""The `due` of a wait that is here. Awaited: its own answer is on the way. Parked: a page is to
-show it; the two numbers take turns, from round to round, to say that one has, or has not yet."""
+"""The `due` of a wait that is parked. One number says that a page of this round has shown its task,
+the other that none has yet. They are swapped with each round, so that no wait has to be changed."""
 
 
 class WaitOwner(Protocol[T]):
-    """Owns all waits of a batch, or of a client; polls singly those that a round hands back."""
+    """Owns all waits of a batch, or of a client, and polls those that a round hands back."""
 
     held: dict[TaskRef[T], WaitState[T]]
-    """All waits."""
+    """All waits, of every kind."""
     settings_of: Callable[[TaskRef[T]], WaitSettings]
     """The settings of the wait for a ref."""
     is_paused: Callable[[], bool]
-    """Tells that no wait goes on now."""
+    """Returns whether no wait may go on now."""
 
     def spawn(self, coroutine: Coroutine[Any, Any, None], /) -> None:
         """Start a round."""
         ...
 
     def hand_back(self, wait: WaitState[T], decision: Decision[T], /) -> None:
-        """Take a wait back, and do what is decided."""
+        """Take a wait back, and carry out the decision."""
         ...
 
 
@@ -69,11 +79,11 @@ class RoundGroup(Generic[T]):
     """The waits of one kind. `run_round` goes through the pages for them, once.
 
     Attributes:
-        route: The state of their pages.
-        times: The moments of their rounds.
-        parked: The number of those that a page is to show.
-        places: Their places in the last round.
-        pages: The number of pages that it asked for.
+        route: The state of the pages of this kind.
+        times: The moments of the rounds.
+        parked: The number of waits that are parked.
+        places: The places in the lists at which the last round found their tasks.
+        pages: The number of pages that the last round asked for.
     """
 
     def __init__(
@@ -98,14 +108,15 @@ class RoundGroup(Generic[T]):
         self._owner = owner
         self._run_round = run_round
         self._timer = NextTimer(lifetime, self._start)
-        self._is_running = self._is_stopped = False
-        self._waiting = 0  # all of the kind, wherever they are
-        self._newcomers: list[WaitState[T]] = []  # since the last round began
+        self._is_running = False
+        self._is_stopped = False
+        self._waiting = 0  # waits of the kind, wherever they are polled
+        self._newcomers: list[WaitState[T]] = []  # taken since the last round began
         self._failing: FailingWaits[T] = FailingWaits(lifetime, owner.settings_of, self._hand_back)
         self._reports = PageReports()
         self._check_at = math.inf
         self._unseen, self._seen = _PARKED
-        self._stagger = StartStagger()  # of those that were never polled
+        self._stagger = StartStagger()  # of the first polls of waits that are handed back
 
     # Waits come, and go.
 
@@ -114,23 +125,23 @@ class RoundGroup(Generic[T]):
         self._waiting += 1
 
     def leave(self, wait: WaitState[T], *, has_ended: bool) -> None:
-        """Note that a wait is over, wherever it is; and whether its task has ended."""
+        """Note that a wait is over, wherever it is polled, and whether its task has ended."""
         self._waiting -= 1
         self._unpark(wait)
         self._failing.forget(wait.ref)
         if self._reports.forget(wait.ref, has_ended=has_ended) and has_ended:
             self._check_at = self._lifetime.time() + _BETWEEN_CHECKS
 
-    def take(self, wait: WaitState[T], *, is_held: bool = False) -> bool:
+    def take(self, wait: WaitState[T], *, is_put_off: bool = False) -> bool:
         """Take a wait that would be polled singly otherwise. Return whether it is taken.
 
-        It is not where it `is_held`, since the service asks to leave its task alone: a page would
-        have it asked for too soon.
+        A wait that `is_put_off` is not taken. The service asks to leave its task alone for a while,
+        and a page could show that the task is to be polled before that.
         """
         if wait.last_error is None and self._reports.note_running(wait.ref):
             self._count_contradiction()
         now = self._lifetime.time()
-        if is_held or self.route.gone or not self._may_take(wait, now):
+        if is_put_off or self.route.gone or not self._may_take(wait, now):
             return False
         wait.due = _AWAITED
         if wait.final_poll_for != OWED:
@@ -141,13 +152,13 @@ class RoundGroup(Generic[T]):
         self._check_at = min(self._check_at, now + _BETWEEN_CHECKS)
         moment = self.times.note_newcomer(now)
         if wait.polls and self._timer.at < math.inf:
-            return True  # the next round comes in time for one that has been seen running
+            return True  # its task was just seen running, so the next round comes in time
         if not self._is_running and moment < self._timer.at:
             self._timer.set(moment)
         return True
 
     def _may_take(self, wait: WaitState[T], now: float) -> bool:
-        """Return whether pages can see to a wait, where there are any."""
+        """Return whether pages, if there are any, can serve a wait."""
         if self._waiting < FEWEST or now < self.times.rests_until:
             return False
         if self._reports.is_beyond(wait.ref, now):
@@ -165,15 +176,19 @@ class RoundGroup(Generic[T]):
     ) -> Decision[T]:
         """Return what follows a failed poll, by what pages show of its task.
 
-        `decision` is what would follow it alone. By the `deadline` another question about the task
-        is to be over.
+        Args:
+            wait: The wait, of which this group may have no page.
+            verdict: The result of the poll.
+            decision: What would follow without any pages.
+            deadline: The moment at which a further question about the task must be over.
         """
         ref = wait.ref
         if (end := self._reports.end_of(ref)) is not None:
             return await end.after_failure(ref, verdict, decision, self._source, deadline)
         is_unknown = isinstance(verdict.error, TaskNotFoundError)
         if is_unknown and isinstance(decision, GiveUpAt) and self._owner.held.get(ref) is wait:
-            # Unless a page shows it all the same; who is on none is asked once more.
+            # A page may show the task all the same. A wait that rounds take is looked for on the
+            # pages, and polled once more if it is on none.
             now = self._lifetime.time()
             wait.failing_since = now if wait.failing_since is None else wait.failing_since
             if not self.route.gone and self._may_take(wait, now):
@@ -186,10 +201,11 @@ class RoundGroup(Generic[T]):
         wait.due = math.inf
 
     def _unpark(self, wait: WaitState[T]) -> None:
-        self.parked -= wait.due in _PARKED
+        if wait.due in _PARKED:
+            self.parked -= 1
 
     def stop(self) -> None:
-        """Cancel all timers, and set none after a round that lets no cancellation through."""
+        """Cancel all timers. A round that still runs sets no further one."""
         self._is_stopped = True
         self._timer.set(math.inf)
         self._failing.stop()
@@ -220,7 +236,7 @@ class RoundGroup(Generic[T]):
             if self.parked:
                 await self._run_round(self)
         except BaseException as failure:
-            self._do_without(failure)
+            self._note_failed_round(failure)
             if not isinstance(failure, Exception):
                 raise
         finally:
@@ -229,22 +245,27 @@ class RoundGroup(Generic[T]):
             now = self._lifetime.time()
             self._timer.set(self.times.next_round(now, self.parked, self.pages))
 
-    def _do_without(self, failure: BaseException) -> None:
+    def _note_failed_round(self, failure: BaseException) -> None:
         """Hand all waits back, since a round has failed."""
         if self._is_stopped:
-            return  # its waits have left, and it is over with them
+            return  # no wait is left, and the round was cancelled for that
         if isinstance(failure, Exception) and not isinstance(failure, ClientClosedError):
             logger.warning("tasks are asked about one by one, as a round failed: %r", failure)
         self.times.rest(self._lifetime.time())
         self.dissolve()
 
     def read(self, page: RowPage, asked: float) -> tuple[list[int], list[tuple[int, WaitState[T]]]]:
-        """See how the tasks of a page stand that was asked for at a moment.
+        """Take in how the tasks on a page stand.
+
+        Args:
+            page: The page.
+            asked: The moment when it was asked for.
 
         Returns:
-            The places on it of those that were looked for, and of these the ones that have ended.
+            The places on the page of all tasks that were looked for; and the waits whose tasks have
+            ended, each with its place.
         """
-        self._check_ended(page.rows)
+        self._check_against_ends(page.rows)
         found: list[int] = []
         ended: list[tuple[int, WaitState[T]]] = []
         held = self._owner.held.get
@@ -270,10 +291,10 @@ class RoundGroup(Generic[T]):
                 if deadline_of(wait, self._owner.settings_of(wait.ref)) - now < LEAST_TIME_LEFT:
                     self._hand_back(wait)
             else:
-                # The learner is told by the task's own answer: a page may be wrong.
+                # A page may be wrong: the learner is told when the task's own answer comes.
                 self._unpark(wait)
                 wait.due = _AWAITED
-                wait.validator = None  # the page says that it has changed
+                wait.validator = None  # the page says that the task has changed
                 self._reports.note_end(wait.ref, row.status)
                 self._failing.forget(wait.ref)
                 ended.append((place, wait))
@@ -284,7 +305,7 @@ class RoundGroup(Generic[T]):
     def _overhear(self, wait: WaitState[T], row: LogRow, now: float) -> None:
         """Note the row of a task that is polled singly now, in case its own polls fail.
 
-        One that runs has patience anew: that is for lack of any evidence.
+        If the row shows that the task runs, its wait has its whole patience again.
         """
         if self._reports.is_beyond(wait.ref, now):
             return
@@ -293,11 +314,13 @@ class RoundGroup(Generic[T]):
         elif wait.due != _AWAITED:
             self._reports.overhear(wait.ref, row.status)
 
-    def _check_ended(self, rows: Sequence[LogRow]) -> None:
+    def _check_against_ends(self, rows: Sequence[LogRow]) -> None:
+        """Count a contradiction if a task is said to run that has ended by its own answer."""
         if self._reports.are_refuted_by(rows):
             self._count_contradiction()
 
     def _count_contradiction(self) -> None:
+        """Count a page that was wrong. After too many of them, do without pages."""
         self.route.contradictions += 1
         self.times.note_contradiction()
         if self.route.contradictions > _MOST_CONTRADICTIONS:
@@ -306,8 +329,8 @@ class RoundGroup(Generic[T]):
 
     # Waits are handed back.
 
-    def answer(self, task: Task, sent: float, asked: float) -> None:
-        """Take a whole task, if it has ended as a page has said."""
+    def take_answer(self, task: Task, sent: float, asked: float) -> None:
+        """Hand back the wait for a whole task that a list has brought, if it has ended."""
         ref = cast("TaskRef[T]", task.ref)
         wait = self._owner.held.get(ref)
         if wait is not None and wait.due == _AWAITED and ref in self._reports and task.done:
@@ -316,21 +339,21 @@ class RoundGroup(Generic[T]):
             self._owner.hand_back(wait, step(wait, settings, result, asked, now))
 
     def poll_ended(self, ended: Sequence[tuple[int, WaitState[T]]]) -> None:
-        """Have the tasks polled now that a page has said to have ended, and that are still here."""
+        """Hand back the waits whose tasks have ended, as a page says, to be polled now."""
         now = self._lifetime.time()
         for _, wait in ended:
             if wait.due == _AWAITED and not wait.over:
                 self._owner.hand_back(wait, PollAt(now))
 
     def end_round(self, *, any_missing: bool, is_partial: bool) -> None:
-        """Hand back the waits that no page of the round showed: each is polled singly.
+        """Hand back the waits that no page of the round showed, to be polled singly.
 
-        After a partial one they are looked for in the next.
+        If the round did not see all pages, they are looked for in the next round instead.
         """
         now = self._lifetime.time()
         waits = self._own() if any_missing else ()
-        unmet = [wait for wait in waits if wait.due == self._unseen]
-        for wait in unmet:
+        missing = [wait for wait in waits if wait.due == self._unseen]
+        for wait in missing:
             if is_partial:
                 wait.due = self._seen
                 continue
@@ -339,23 +362,22 @@ class RoundGroup(Generic[T]):
                 self._hand_back(wait)
             else:
                 self._poll_at(wait, self._stagger.next(now))
-        self._check(now)
+        self._check_pages(now)
 
-    def _check(self, now: float) -> None:
-        """Now and then poll one wait singly, chosen at random: its own answer may know better.
+    def _check_pages(self, now: float) -> None:
+        """Now and then hand back one wait, chosen at random: its own poll may refute the pages.
 
-        One whose own polls fail knows no better.
+        A wait whose own polls fail is not chosen: they would refute nothing.
         """
         if now < self._check_at:
             return
         self._check_at = now + _BETWEEN_CHECKS
-        chosen = random.randrange(max(self.parked, 1))
-        able = [each for each in self._own() if each.due in _PARKED and each.last_error is None]
+        able = [wait for wait in self._own() if wait.due in _PARKED and wait.last_error is None]
         if able:
-            self._poll_at(able[min(chosen, len(able) - 1)], now)
+            self._poll_at(random.choice(able), now)
 
     def dissolve(self) -> None:
-        """Hand all waits back, spread out as they would be by themselves."""
+        """Hand all waits back, each to be polled when its own cadence says."""
         now = self._lifetime.time()
         for wait in [*self._own()]:
             if wait.due != _AWAITED and wait.due not in _PARKED:
@@ -367,14 +389,16 @@ class RoundGroup(Generic[T]):
         self._newcomers.clear()
 
     def _hand_back(self, wait: WaitState[T]) -> None:
-        """Let a wait be polled singly, as its own cadence says."""
+        """Hand a wait back, to be polled singly when its own cadence says."""
         self._unpark(wait)
         settings = self._owner.settings_of(wait.ref)
         self._owner.hand_back(wait, go_on(wait, settings, self._lifetime.time()))
 
     def _poll_at(self, wait: WaitState[T], moment: float) -> None:
+        """Hand a wait back, to be polled singly at a moment."""
         self._unpark(wait)
         self._owner.hand_back(wait, PollAt(moment))
 
     def _own(self) -> Iterator[WaitState[T]]:
+        """Return the waits of this kind, wherever they are polled."""
         return (wait for wait in self._owner.held.values() if type(wait.ref) is self.ref_type)

@@ -70,12 +70,12 @@ class SharedRounds(WaitOwner[Any]):
             for task in self._tasks:
                 task.cancel()
 
-    def takes(self, wait: WaitState[Any], *, is_held: bool) -> bool:
+    def takes(self, wait: WaitState[Any], *, is_put_off: bool) -> bool:
         """Return whether rounds serve a wait from now on: then it has to `wait_for_round`."""
         if self._rounds is None or self.held.get(wait.ref) is not wait:
             return False
         group = self._rounds.of(wait.ref)
-        return group is not None and group.take(wait, is_held=is_held)
+        return group is not None and group.take(wait, is_put_off=is_put_off)
 
     async def wait_for_round(self, wait: WaitState[Any]) -> Decision[Any]:
         """Wait until rounds hand a wait back. Return what is to be done then.

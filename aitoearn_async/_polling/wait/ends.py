@@ -31,7 +31,7 @@ at its address: enough for a service that is started together with its client.""
 
 # A port of TLS hangs up on plain HTTP, and so does a balancer that has nobody behind it.
 _NOBODY = HOSTS_OWN | {"lost connection"}
-_PASSING = frozenset(["stray answer", "huge answer", "no memory", "HTTP 408", "HTTP 425"])
+_PASSING_LABELS = frozenset(["stray answer", "huge answer", "no memory", "HTTP 408", "HTTP 425"])
 
 
 def deadline_of(wait: WaitState[Any], settings: WaitSettings) -> float:
@@ -80,7 +80,7 @@ def is_first_contact(settings: WaitSettings, error: BaseException | None) -> boo
 def is_first_trouble(wait: WaitState[Any], settings: WaitSettings) -> bool:
     """Return whether a wait is in trouble before any good answer: it must be short then."""
     evidence = settings.evidence
-    first_refusal = wait.ref in evidence.unconfirmed and not evidence.good_replies
+    first_refusal = wait.ref in evidence.unconfirmed and not evidence.good_answers
     return first_refusal or is_first_contact(settings, wait.last_error)
 
 
@@ -88,7 +88,7 @@ def _is_a_strangers(error: BaseException | None) -> bool:
     if isinstance(error, ConnectionFailedError):
         return error.label in _NOBODY
     if isinstance(error, UnexpectedResponseError):
-        return error.label not in _PASSING
+        return error.label not in _PASSING_LABELS
     if isinstance(error, ContractError):
         return error.is_foreign
     # The poll was not sent, because of the trouble that others had.

@@ -12,8 +12,8 @@ from ..cadence.rhythm import Learner, Rhythm
 from ..cadence.schedule import WaitStrategy
 
 OWN_TROUBLE = -1
-"""It stands in `Evidence.unconfirmed` where other tasks have had good answers since: only this one
-is refused."""
+"""Stands in `Evidence.unconfirmed` for a task that was refused again after others had good answers:
+the refusal is about this task alone."""
 
 
 class ServiceFacts(Protocol):
@@ -36,15 +36,15 @@ class Evidence(msgspec.Struct):
     just_submitted: Container[TaskRef[Any]]
     """The tasks whose ids the service has just given."""
     service: ServiceFacts
-    good_replies: int = 0
+    good_answers: int = 0
     """The number of good answers so far, to tasks of any kind."""
     unconfirmed: dict[TaskRef[Any], int] = {}
-    """The number of good answers until each refusal that must be confirmed. It is here, and not in
-    the wait, since there are few."""
+    """The tasks with a refusal that must be confirmed, and `good_answers` when it came. They are
+    few, so this is kept here, and not in each wait."""
     refusals: int = 0
-    """The number of those of the key, or of trust, while there was no good answer."""
+    """The number of refusals of the key, or of trust, while there was no good answer."""
     failure_told: bool = False
-    """The log has been told of a failed poll."""
+    """A failed poll has been logged."""
 
 
 class WaitSettings(msgspec.Struct):
@@ -58,9 +58,9 @@ class WaitSettings(msgspec.Struct):
     evidence: Evidence
     """It is shared with the waits for tasks of other kinds."""
     learner: Learner | None = None
-    """It takes the place of `wait`, if it is there."""
+    """Decides in place of `wait`, if there is one."""
     poll_seconds: float = 0.0
-    """The time that a poll takes: the slowest, of late."""
+    """The duration of the slowest of the latest polls."""
 
 
 class WaitLimits(msgspec.Struct, frozen=True):

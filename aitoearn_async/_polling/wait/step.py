@@ -2,16 +2,18 @@
 
     given this answer at this moment:    poll again then · it has ended · give up then
 
-No I/O, no clock of its own, no await, so one wait and a hundred thousand are decided alike,
-and every case can be tested as a value. The rules it holds:
+It does no I/O, has no clock, and awaits nothing. So one wait and a hundred thousand are decided
+alike, and every case can be tested as a value. Its rules:
 
 - A failed poll is not a failed task. It costs one poll, and the next comes later.
-- A wait ends early only on a definite answer, its deadline, or when trouble has lasted for
-  all of its patience. A refusal that contradicts earlier good answers needs a second one.
-- The last sleep before an end is shortened so that one last poll still fits in.
-- A wait that is owed a poll is not given up for its deadline before that has reached the service.
-- A poll that was held back, since the service is down, is no poll; the wait keeps its cadence.
-- What the service asks for (`Retry-After`) is never undercut, not even for that last poll.
+- A wait ends only on a definite answer, at its deadline, or when trouble has lasted for all of its
+  patience. A refusal that contradicts earlier good answers must be confirmed by a second one.
+- The last sleep before an end is shortened, so that one last poll fits in.
+- A wait that is owed a poll is not given up at its deadline, unless a poll has reached the service.
+- A poll that was held back because the service is down is no poll, and does not slow down the
+  wait's cadence.
+- A wait never polls before the moment that the service asks for (`Retry-After`), not even for its
+  last poll.
 """
 
 from __future__ import annotations
@@ -47,16 +49,22 @@ from .observation import meet, observe_end, observe_running
 from .settings import OWN_TROUBLE, WaitSettings
 from .state import OWED, PollError, PollResult, WaitState
 
+_KEPT_OF_THE_SLOWEST = 0.75
+"""The part of the duration of the slowest poll that still counts after the next one."""
+_SLOWER_POLL, _TIMER_SECONDS = 1.25, 0.02
+"""The time that a last poll gets before the end: so many times the slowest, and so many seconds."""
+
 T = TypeVar("T", bound=Task)
 
 
 class PollAt(msgspec.Struct):
-    """Poll again at `moment`. `changed`: an iteration gives the task of this poll."""
+    """Poll again at `moment`."""
 
     moment: float
     changed: bool = False
-    is_held: bool = False
-    """The service asks not to be asked before, whatever else is known of the task."""
+    """This poll brought a status that is new, so that an iteration gives its task."""
+    is_put_off: bool = False
+    """The service asks not to be asked about this task before, whatever else is known of it."""
 
 
 class Ended(msgspec.Struct, Generic[T]):
@@ -80,7 +88,7 @@ Decision = PollAt | Ended[T] | GiveUpAt
 Poll = Callable[[WaitState[T], float], Awaitable[PollResult[T] | Verdict]]
 """Polls once for a wait, until the given deadline (infinity for no limit)."""
 Step = Callable[[WaitState[T], WaitSettings, PollResult[T] | Verdict, float, float], Decision[T]]
-"""Decides what follows on a poll, as `step` does."""
+"""Decides what follows a poll, as `step` does."""
 
 
 def begin(wait: WaitState[T], settings: WaitSettings, now: float) -> PollAt:
@@ -94,54 +102,54 @@ def begin(wait: WaitState[T], settings: WaitSettings, now: float) -> PollAt:
 def step(
     wait: WaitState[T],
     settings: WaitSettings,
-    response: PollResult[T] | Verdict,
+    result: PollResult[T] | Verdict,
     asked: float,
     now: float,
 ) -> Decision[T]:
-    """Return the next decision.
+    """Bring a wait up to date after a poll, and return the next decision.
 
     Args:
-        wait: How the wait stands; brought up to date.
-        settings: The settings of the wait; `poll_seconds` is brought up to date.
-        response: What the poll came to.
-        asked: When it began.
-        now: When it came back.
+        wait: The state of the wait.
+        settings: The settings of the wait, with `poll_seconds` brought up to date as well.
+        result: The result of the poll.
+        asked: The moment when it began.
+        now: The moment when it came back.
     """
-    if isinstance(response, PollResult):
-        settings.poll_seconds = max(now - asked, 0.75 * settings.poll_seconds)
-        return _after_reply(wait, settings, response, asked, now)
-    if isinstance(response.error, NotAskedError) or response.error.label == NO_TURN:
-        return _after_silence(wait, settings, response, asked, now)
-    settings.poll_seconds = max(now - asked, 0.75 * settings.poll_seconds)
-    return _after_trouble(wait, settings, response, asked, now)
+    if isinstance(result, PollResult):
+        settings.poll_seconds = max(now - asked, _KEPT_OF_THE_SLOWEST * settings.poll_seconds)
+        return _after_answer(wait, settings, result, asked, now)
+    if isinstance(result.error, NotAskedError) or result.error.label == NO_TURN:
+        return _after_no_poll(wait, settings, result, asked, now)
+    settings.poll_seconds = max(now - asked, _KEPT_OF_THE_SLOWEST * settings.poll_seconds)
+    return _after_trouble(wait, settings, result, asked, now)
 
 
 def go_on(wait: WaitState[T], settings: WaitSettings, now: float) -> Decision[T]:
     """Return the next decision for a wait that rounds have polled so far."""
-    return _next(wait, settings, None, now, changed=False)
+    return _next_decision(wait, settings, None, now, changed=False)
 
 
-def _after_reply(
-    wait: WaitState[T], settings: WaitSettings, reply: PollResult[T], asked: float, now: float
+def _after_answer(
+    wait: WaitState[T], settings: WaitSettings, answer: PollResult[T], asked: float, now: float
 ) -> Decision[T]:
-    changed = reply.status != wait.status
-    if wait.counts is None and wait.status in (None, reply.status) and not reply.is_copy:
-        wait.polls += 1
+    changed = answer.status != wait.status
+    if wait.counts is None and wait.status in (None, answer.status) and not answer.is_copy:
+        wait.polls += 1  # as long as all answers are the same, nothing else need be counted
     else:
-        wait.count_poll(f"{reply.status} from a cache" if reply.is_copy else reply.status)
+        wait.count_poll(f"{answer.status} from a cache" if answer.is_copy else answer.status)
     if wait.final_poll_for == OWED:
         wait.final_poll_for = None
-    wait.status, wait.validator = reply.status, reply.validator
+    wait.status, wait.validator = answer.status, answer.validator
     wait.last_error = wait.failing_since = None
     evidence = settings.evidence
-    evidence.good_replies += 1
+    evidence.good_answers += 1
     if evidence.unconfirmed:
         evidence.unconfirmed.pop(wait.ref, None)
-    task, learner = reply.task, settings.learner
+    task, learner = answer.task, settings.learner
     if task is None:
         if learner is not None:
             observe_running(wait, asked)
-        return _next(wait, settings, None, now, changed, reply.retry_after)
+        return _next_decision(wait, settings, None, now, changed, answer.retry_after)
     wait.latest, state = task, task.state
     is_over = state is not TaskState.RUNNING
     if learner is not None:
@@ -153,7 +161,7 @@ def _after_reply(
             observe_running(wait, asked)
     if is_over:
         return Ended(task, state is TaskState.FAILED)
-    return _next(wait, settings, task, now, changed, reply.retry_after)
+    return _next_decision(wait, settings, task, now, changed, answer.retry_after)
 
 
 def _after_trouble(
@@ -169,7 +177,7 @@ def _after_trouble(
             return GiveUpAt(now, error)
         unconfirmed = settings.evidence.unconfirmed
         if wait.ref not in unconfirmed:
-            unconfirmed[wait.ref] = settings.evidence.good_replies
+            unconfirmed[wait.ref] = settings.evidence.good_answers
         else:
             unconfirmed[wait.ref] = OWN_TROUBLE
             if wait.failing_since is None:
@@ -177,21 +185,21 @@ def _after_trouble(
     # A client that is told to slow down has reached the service, so patience is not used up.
     elif wait.failing_since is None and not isinstance(error, RateLimitError):
         wait.failing_since = asked
-    return _next(wait, settings, error, now, changed=False, delay=verdict.delay)
+    return _next_decision(wait, settings, error, now, changed=False, delay=verdict.delay)
 
 
-def _after_silence(
+def _after_no_poll(
     wait: WaitState[T], settings: WaitSettings, verdict: Verdict, asked: float, now: float
 ) -> Decision[T]:
-    """Decide after a request that was not sent: it is no poll, but may use patience up."""
+    """Decide after a request that was not sent. It is no poll, but it may use up patience."""
     error = wait.last_error = cast("PollError", verdict.error)
     if error.label == NO_TURN:
-        # Patience is not for delays on this side. The poll is still due.
-        if wait.failing_since is not None:  # 0.0 is a moment like any other
+        # The delay was on this side, so it uses up no patience. The poll is still due.
+        if wait.failing_since is not None:
             wait.failing_since += now - asked
         return _poll_at(wait, settings, now, now, now, changed=False)
     if verdict.delay is not None:
-        # The service is there, and wants to be left alone. The poll is due as soon as that is over.
+        # The service wants to be left alone for a while. The poll is due as soon as that is over.
         moment = now + longer(verdict.delay)
         return _poll_at(wait, settings, moment, moment, now, changed=False)
     if wait.failing_since is None:
@@ -204,7 +212,7 @@ def _after_silence(
 
 
 def _is_definite(verdict: Verdict) -> bool:
-    """Return whether the service itself said no, or cannot be trusted to be the service."""
+    """Return whether the service itself said no, or whether the host is not trusted."""
     return isinstance(verdict.error, ApiError | ConnectionFailedError) and not verdict.retry
 
 
@@ -214,21 +222,20 @@ def _needs_confirmation(wait: WaitState[Any], settings: WaitSettings, error: AiT
     if isinstance(error, AuthenticationError | ConnectionFailedError):
         # It would end all waits of the call, and so it must come twice: one node of many can be
         # wrong, and the service also says 401 when it fails to look the account up.
-        if evidence.good_replies or wait.ref in evidence.just_submitted:
-            # A good answer to any of the waits since the first refusal speaks for the key once
-            # more.
-            return unconfirmed != evidence.good_replies
+        if evidence.good_answers or wait.ref in evidence.just_submitted:
+            # A good answer to any of the waits since the first refusal shows that the key is good.
+            return unconfirmed != evidence.good_answers
         evidence.refusals += 1
         return evidence.refusals < 2
     if unconfirmed is not None:
         return False
     if isinstance(error, TaskNotFoundError):
-        # The receipt may come before the task can be found.
+        # The service may give the id of a task before it can find it.
         return wait.ref in evidence.just_submitted
     return type(error) is ApiError and wait.status is not None
 
 
-def _next(
+def _next_decision(
     wait: WaitState[T],
     settings: WaitSettings,
     outcome: T | AiToEarnError | None,
@@ -246,7 +253,7 @@ def _next(
     earliest = now if delay is None else now + longer(delay)
     decision = _poll_at(wait, settings, max(now + pause, earliest), earliest, now, changed)
     if delay and isinstance(decision, PollAt):
-        decision.is_held = True
+        decision.is_put_off = True
     return decision
 
 
@@ -258,20 +265,23 @@ def _poll_at(
     now: float,
     changed: bool,
 ) -> Decision[T]:
-    """Poll at a moment; or at an earlier one, as the last poll before the end; or give up."""
+    """Return the decision for a wait whose next poll is due at a moment.
+
+    It is polled then; or earlier, for the last time before its end; or it is given up.
+    """
     if wait.final_poll_for == OWED:
         return _owed_poll_at(wait, settings, moment, now, changed)
     end = end_of(wait, settings)
     # A poll that begins later than this would not be back before the end.
-    last = end - 1.25 * settings.poll_seconds - 0.02
+    last = end - _SLOWER_POLL * settings.poll_seconds - _TIMER_SECONDS
     if moment <= last:
         wait.final_poll_for = None
         return PollAt(moment, changed)
     if wait.final_poll_for == end:
         return give_up(wait, settings, max(now, end), changed)
     if last < max(now, earliest):
-        # By the duration of polls there is no time for another one. But that is the slowest one's,
-        # so a poll that is due before the end is tried; its deadline is the end.
+        # There is no time for another poll as slow as the slowest. A faster one may come back, so
+        # one that is due before the end is tried; its deadline is the end.
         if moment >= end:
             return give_up(wait, settings, max(now, end), changed)
         last = moment
@@ -282,7 +292,7 @@ def _poll_at(
 def _owed_poll_at(
     wait: WaitState[T], settings: WaitSettings, moment: float, now: float, changed: bool
 ) -> Decision[T]:
-    """Poll at a moment, or at the deadline, which is no end; or give up, out of patience."""
+    """Return the same for a wait that is owed a poll: its deadline does not end it."""
     if moment >= (end := patience_end(wait, settings)):
         return give_up(wait, settings, max(now, end), changed)
     deadline = deadline_of(wait, settings)
