@@ -105,8 +105,8 @@ class SqliteFile(Connection):
         path = self.path.absolute()
         try:
             os.stat(path)
-        except (FileNotFoundError, NotADirectoryError):
-            raise FleetNotFoundError(f"{path} does not exist") from None
+        except (FileNotFoundError, NotADirectoryError) as error:
+            raise FleetNotFoundError(f"{path} does not exist") from error
         except OSError:
             pass  # SQLite says what is wrong with it
         with contextlib.closing(sqlite3.connect(path, timeout=_LOCK_SECONDS)) as connection:

@@ -520,6 +520,25 @@ def test_a_refused_key_leaves_no_fleet_behind(
     assert not elsewhere.exists()
 
 
+def test_a_refused_submit_leaves_no_fleet_behind(
+    elsewhere: Path, service: Service, invoke: Invoke
+) -> None:
+    """A file is tried before it, and made after it."""
+    service.do(service.emulator.fault, Fault(code=12345))
+    made = invoke(*MAKE)
+    assert (made.status, service.emulator.created) == (4, [])
+    assert os.listdir(elsewhere.parent) == []
+    assert invoke(*MAKE).status == 0
+    assert elsewhere.exists()
+
+
+def test_a_fleet_is_made_beside_another_one(service: Service, invoke: Invoke) -> None:
+    """In the same file, which is there already."""
+    invoke("fleet", "add", "--name", "nightly", "image:1")
+    (ref,) = invoke(*MAKE).lines
+    assert invoke("fleet", "add", ref).lines == ["0 of 1 were new"]
+
+
 def test_ctrl_c_while_a_fleet_is_looked_for(
     service: Service, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -9,8 +9,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import sys
+import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import click
@@ -26,7 +28,7 @@ from aitoearn_async import (
     TaskRef,
     TaskRequest,
 )
-from aitoearn_async.fleet import Fleet, FleetError
+from aitoearn_async.fleet import Fleet, FleetError, FleetNotFoundError
 
 from ..language import tr
 from ..options.groups import EditFields, ImageFields, SubmitOptions, VideoFields
@@ -47,6 +49,8 @@ _KINDS: dict[type[Any], type[TaskRequest[Any]]] = {
     EditFields: EditImage,
     VideoFields: GenerateVideo,
 }
+_Opening = contextlib.AbstractAsyncContextManager[Fleet]
+
 _CHECK_SECONDS = 1.5
 """The time that the list of models has, if nobody has asked for the check."""
 
@@ -63,8 +67,8 @@ def submit(*, prompt: str, fields: object, options: SubmitOptions, **more: Any) 
     request = _request(_KINDS[type(fields)], prompt, vars(fields))
     settings = Settings(**more, directory=options.save)
     client = client_from(settings.service, settings.media)
-    fleet = fleet_from() if options.fleet else None
-    submission = _Submission(client, request, options, settings, fleet)
+    fleets = (fleet_from(create=False), fleet_from()) if options.fleet else None
+    submission = _Submission(client, request, options, settings, fleets)
     return execute(submission.work(), submission.interrupted)
 
 
@@ -84,28 +88,30 @@ class _Submission:
     request: TaskRequest[Any]
     options: SubmitOptions
     settings: Settings
-    fleet: Fleet | None
+    fleets: tuple[Fleet, Fleet] | None
+    """The fleet to add to, if there is one, and the same one to be made."""
     watch: Watch | None = None
     note: str = ""
     """The state of things for whoever interrupts; nothing was submitted as long as it is empty."""
 
     async def work(self) -> ExitStatus:
         async with self.client, contextlib.AsyncExitStack() as stack:
+            fleet = None
             try:
                 with spinner(tr("submitting …")) as say:
                     check = await self._can_be_checked()
-                    if self.fleet is not None:  # what cannot be kept is not paid for
-                        await stack.enter_async_context(self.fleet)
+                    if self.fleets is not None:  # what cannot be kept is not paid for
+                        fleet = await _tried(*self.fleets, stack)
                     ref = await self._submit(say, check=check)
             except (AiToEarnError, ValueError, OSError) as error:
                 note = "; " + tr("nothing was submitted") if isinstance(error, FleetError) else ""
                 echo_error(words.reason(error) + note)
                 return exit_status_of(error)
-            if self.fleet is not None:
-                return await self._add_to(self.fleet, ref)
+            if fleet is not None:
+                return await self._add_to(fleet, ref)
             return await self._wait(ref) if self.options.wait else self._name(ref)
 
-    async def _add_to(self, fleet: Fleet, ref: TaskRef[Any]) -> ExitStatus:
+    async def _add_to(self, fleet: _Opening, ref: TaskRef[Any]) -> ExitStatus:
         try:
             self._name(ref)
         finally:  # whether or not its name can be written
@@ -176,9 +182,32 @@ class _Submission:
         return ExitStatus.INTERRUPTED
 
 
-async def _added(fleet: Fleet, ref: TaskRef[Any]) -> ExitStatus:
+async def _tried(found: Fleet, made: Fleet, stack: contextlib.AsyncExitStack) -> _Opening:
+    """Return what opens the fleet, which was tried.
+
+    It is open already, unless it is a file to be made: nothing may come of the submit.
+    """
     try:
-        await fleet.add([ref])
+        return contextlib.nullcontext(await stack.enter_async_context(found))
+    except FleetNotFoundError as error:
+        if _can_be_made(error.__cause__):
+            return made
+    return contextlib.nullcontext(await stack.enter_async_context(made))
+
+
+def _can_be_made(missing: object) -> bool:
+    """Return whether it is a file that is missing, and that there can be one."""
+    if not isinstance(missing, FileNotFoundError):
+        return False
+    with contextlib.suppress(OSError), tempfile.TemporaryFile(dir=Path(missing.filename).parent):
+        return True
+    return False
+
+
+async def _added(opening: _Opening, ref: TaskRef[Any]) -> ExitStatus:
+    try:
+        async with opening as fleet:
+            await fleet.add([ref])
     except FleetError as error:
         note = tr("{ref} was submitted, and is not in the fleet: {reason}")
         echo_error(note.format(ref=ref, reason=error))
