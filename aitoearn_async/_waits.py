@@ -117,7 +117,7 @@ class Waits:
             settings_by_kind(limits, Evidence(self._made, self._monitor), self._rhythm),
             timeout=limits.timeout,
             max_pending=max_pending,
-            concurrency=self._parts.limiter.concurrency,
+            concurrency=self._parts.limiter.places.count,
             poll=self._poll,
             lifetime=self._parts.lifetime,
             admitted=admitted,

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections import deque
 from collections.abc import Callable
 
+from .._runtime.concurrency_limit import ConcurrencyLimit
 from .ramp import Ramp
 
 _NEGLIGIBLE_SECONDS = 1e-6
@@ -99,23 +99,26 @@ class RequestLimiter:
         self, concurrency: int, requests_per_second: float | None, now: Callable[[], float]
     ) -> None:
         self._now = now
-        self.concurrency = concurrency
-        self._free_places = concurrency
-        self._queue: deque[asyncio.Future[None]] = deque()
+        self.places: ConcurrencyLimit = ConcurrencyLimit(concurrency)
+        """The requests under way each have one."""
         self._paces: list[Pace] = []
         self.pace: Pace = self.new_pace()
         """The pace of all requests."""
         self.requests_per_second = requests_per_second
         self.begun: int = 0
         """Requests that went out, those sent again included."""
-        self.in_flight: int = 0
         self.queued: int = 0
 
     def new_pace(self) -> Pace:
         """Return a pace for some of the requests."""
-        pace = Pace(self._now, min(_CROWD_SIZE, self.concurrency // 2))
+        pace = Pace(self._now, min(_CROWD_SIZE, self.places.count // 2))
         self._paces.append(pace)
         return pace
+
+    @property
+    def in_flight(self) -> int:
+        """The number of requests under way: each has a place, and does not wait any more."""
+        return self.places.taken - self.pace.waiting
 
     @property
     def requests_per_second(self) -> float | None:
@@ -130,35 +133,33 @@ class RequestLimiter:
     def __str__(self) -> str:
         rate = self.requests_per_second
         paced = f", requests_per_second={rate:g}" if rate else ""
-        return f"concurrency={self.concurrency}{paced}"
+        return f"concurrency={self.places.count}{paced}"
 
     def leave_loop(self) -> None:
         """Forget what is bound to a loop that is closed."""
         for pace in self._paces:
             pace.leave_loop()
-        self._queue.clear()
+        self.places.leave_loop()
 
     def try_acquire(self, pace: Pace, *, is_final: bool = False) -> bool:
         """Take a place, if there is nothing to wait for. Return whether it was taken.
 
-        Nearly every request gets its place this way, so this is no coroutine. A place that was
-        taken owes a `release`, as after `acquire`.
+        Nearly every request gets its place this way, so this is no coroutine.
 
         Args:
             pace: The pace of the request's route.
             is_final: It is the final poll of a wait, with no time left to wait for others.
         """
-        if not self._free_places or self._queue or self._rate is not None:
+        if self._rate is not None:
             return False
         if not is_final and (pace.ramp is not None or self.pace.ramp is not None):
             return False
-        self._free_places -= 1
-        self.begun += 1
-        self.in_flight += 1
-        return True
+        is_in = self.places.try_take()
+        self.begun += is_in
+        return is_in
 
     async def acquire(self, pace: Pace, *, is_final: bool = False) -> None:
-        """Wait for a turn and a place. Each `acquire` that returns owes a `release`.
+        """Wait for a turn, and take a place, which is to be given back.
 
         Args:
             pace: The pace of the request's route. No place is held while the request waits for it,
@@ -169,17 +170,16 @@ class RequestLimiter:
         try:
             if not is_final and not pace.is_free:
                 await pace.turn()
-            await self._take_place()
+            await self.places.take()
             if self._rate is not None or (not is_final and not self.pace.is_free):
                 try:
                     await self.pace.turn()
                 except BaseException:
-                    self._give_place()
+                    self.places.give_back()
                     raise
         finally:
             self.queued -= 1
         self.begun += 1
-        self.in_flight += 1
 
     async def again(self) -> None:
         """Wait for the turn of a request that keeps its place and is sent once more."""
@@ -187,37 +187,7 @@ class RequestLimiter:
             await self.pace.turn()
         self.begun += 1
 
-    def release(self) -> None:
-        """Give the place back."""
-        self.in_flight -= 1
-        if self._queue:
-            self._give_place()
-        else:
-            self._free_places += 1
-
     def release_unsent(self) -> None:
         """Give back the place of a request that was not sent after all."""
         self.begun -= 1
-        self.release()
-
-    async def _take_place(self) -> None:
-        if self._free_places and not self._queue:
-            self._free_places -= 1
-            return
-        place: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._queue.append(place)
-        try:
-            await place
-        except asyncio.CancelledError:
-            if not place.cancelled():  # the place was given at the same moment
-                self._give_place()
-            raise
-
-    def _give_place(self) -> None:
-        """Give a place to the first request in the queue that still wants it."""
-        while self._queue:
-            place = self._queue.popleft()
-            if not place.done():
-                place.set_result(None)
-                return
-        self._free_places += 1
+        self.places.give_back()

@@ -1,1 +1,1 @@
-"""Time and life: the client's clock, its timeouts, its threads. Knows nothing of HTTP."""
+"""Time and life: the client's clock, its timeouts, threads and places. Knows nothing of HTTP."""

@@ -158,7 +158,7 @@ class Http:
             if result is None:
                 raise
         finally:
-            self.limiter.release()
+            self.limiter.places.give_back()
             if logger.isEnabledFor(logging.DEBUG):
                 request.log(result, lifetime.time() - sent)
             if not isinstance(result, Response):
