@@ -113,18 +113,19 @@ class Uploader:
     async def upload(self, content: Content, progress: Progress | None) -> str:
         """Upload one, and return its address; that of the same bytes if there is one.
 
+        Whoever has opened it ends this too when the client closes.
+
         Raises:
             UploadError: It could not be uploaded.
             AiToEarnError: The service refuses, or could not be reached.
         """
-        with Timeout(self.lifetime):
-            digest = await content.digest()
-            upload = partial(self._known_or_uploaded, digest, content, progress)
-            try:
-                return await self._joint.call(digest, upload)
-            except TransferError as error:
-                failed = error
-            raise UploadError(f"{content.name}: {failed}", transient=failed.transient)
+        digest = await content.digest()
+        upload = partial(self._known_or_uploaded, digest, content, progress)
+        try:
+            return await self._joint.call(digest, upload)
+        except TransferError as error:
+            failed = error
+        raise UploadError(f"{content.name}: {failed}", transient=failed.transient)
 
     async def _known_or_uploaded(
         self, digest: bytes, content: Content, progress: Progress | None
