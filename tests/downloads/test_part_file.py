@@ -441,6 +441,30 @@ def test_a_part_in_short_writes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     assert part.finish("film.mp4").read_bytes() == b"0123456789" * 5 + b"!"
 
 
+def test_what_cannot_be_written_when_it_is_closed_is_dropped(tmp_path: Path) -> None:
+    """A disk may be full by then: what was to follow is lost, and what is there stays."""
+    part = part_file.PartFile(tmp_path, "film", [".mp4"])
+    part.open()
+    part.restart(PartMetadata(etag='"1"'))
+    part.append(b"first")
+    part.write()
+    part.append(b"second")
+    real = part._file
+
+    class Full:
+        def __getattr__(self, name: str) -> object:
+            return getattr(real, name)
+
+        def write(self, _: memoryview) -> int:
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+    part._file = Full()  # type: ignore[assignment]
+    part.close()
+    assert real.closed
+    assert names(tmp_path) == [".film.part", ".film.part.json"]
+    assert (tmp_path / ".film.part").read_bytes() == b"first"
+
+
 async def test_longest_names(tmp_path: Path) -> None:
     """An id of 128 characters makes names that a file system takes."""
     async with RawServer(serve()) as server, client_for(server) as client:
