@@ -13,7 +13,7 @@ import pytest
 from aitoearn_async import BatchStatistics, Client, ImageRef, ImageTask
 from aitoearn_async._cli.report import progress, tables
 from aitoearn_async._cli.report.exit_status import ExitStatus
-from aitoearn_async._cli.report.progress import Progress, Throughput, roughly, time_left
+from aitoearn_async._cli.report.progress import Progress, Throughput, rough_duration, time_left
 from aitoearn_async._cli.report.reporters import LogReporter, Reporter
 from aitoearn_async._cli.report.snapshot import WaitSnapshot, snapshot_of
 from aitoearn_async.emulator import Emulator
@@ -97,7 +97,7 @@ def test_an_estimate_forgets_what_was_long_ago() -> None:
 )
 def test_an_estimate_is_no_more_exact_than_it_can_be(low: float, high: float, text: str) -> None:
     """An estimate is rounded, and is a range where that matters."""
-    assert roughly(low, high) == text.replace("-", "–")
+    assert rough_duration(low, high) == text.replace("-", "–")
 
 
 @pytest.mark.parametrize(

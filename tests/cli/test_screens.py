@@ -85,7 +85,7 @@ def test_narrow_terminals_lose_the_end_of_the_status() -> None:
 def test_a_long_reason_is_drawn_from_its_beginning() -> None:
     """A row is drawn again and again, and has no room for more. All of it stands below."""
     failed = ImageTask(status="failed", log_id=REF.id, error_message="no " * 100_000)
-    assert len(tables.status(snapshot(failed, TaskFailedError(failed))).plain) < 1100
+    assert len(tables.status_text(snapshot(failed, TaskFailedError(failed))).plain) < 1100
 
 
 def test_a_low_terminal_shows_what_still_runs() -> None:

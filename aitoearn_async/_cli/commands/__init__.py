@@ -17,7 +17,7 @@ from .. import PROGRAM
 from ..language import VARIABLE, can_write, language_of, speaking, tr
 from ..options import types
 from ..options.groups import KEY
-from ..report.echo import echo_error, flush, prepare_streams, unusable
+from ..report.echo import echo_error, flush, prepare_streams, report_unusable_file
 from ..report.exit_status import ExitStatus
 from . import fleet, look, make, play, wait
 from .group import Group, all_of
@@ -116,7 +116,7 @@ def _run(program: click.Group) -> int:
         echo_error(tr("interrupted"))
         return ExitStatus.INTERRUPTED
     except OSError as error:
-        return unusable(error)
+        return report_unusable_file(error)
 
 
 def _show(error: click.ClickException) -> None:

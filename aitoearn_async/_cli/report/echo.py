@@ -53,8 +53,7 @@ def echo_error(text: str, clean: Callable[[str], str] = shown) -> None:
         clean: Takes out what a terminal would obey. `shown_path` leaves paths as they are, and is
             for lines without words of the service's.
     """
-    # A full disk, a reader who has left: nobody is left to be told, and the work and its exit
-    # status count all the same.
+    # If stderr is full or closed, nobody can be told. The work goes on, and its exit status counts.
     with contextlib.suppress(OSError):
         if sys.stderr is not None:
             click.echo(clean(text), sys.stderr)
@@ -87,7 +86,7 @@ def spinner(text: str) -> Generator[Callable[[str], None]]:
 
 
 class _MayBeGone:
-    """A terminal whose loss ends no work: what was paid for is named and kept."""
+    """A terminal that may be closed without ending the work: what is paid for is still named."""
 
     def __init__(self, stream: Any) -> None:
         self._stream = stream
@@ -104,13 +103,13 @@ class _MayBeGone:
             self._stream.flush()
 
 
-def unusable(error: OSError) -> ExitStatus:
-    """Write which file cannot be used: stdout, where the error names none."""
+def report_unusable_file(error: OSError) -> ExitStatus:
+    """Write which file cannot be used: stdout, if the error names none."""
     if error.filename is not None:
         echo_error(f"{error.filename}: {error.strerror}", shown_path)
         return ExitStatus.USAGE
     echo_error(tr("stdout cannot be written to: {reason}").format(reason=error.strerror))
-    hush(sys.stdout)
+    discard_output(sys.stdout)
     return ExitStatus.USAGE
 
 
@@ -121,12 +120,12 @@ def flush() -> None:
         try:
             stream.flush()
         except OSError:
-            hush(stream)
+            discard_output(stream)
 
 
-def hush(stream: TextIO) -> None:
+def discard_output(stream: TextIO) -> None:
     """Discard whatever is still written to a stream."""
-    # What is still buffered would be tried once more at exit, and complained about.
+    # Python would try once more at exit to write what is buffered, and complain.
     nowhere = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, stream.fileno())
     os.close(nowhere)

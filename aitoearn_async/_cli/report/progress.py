@@ -21,8 +21,8 @@ _SHORTEST_SECONDS = 10.0
 """The shortest time that an estimate is made from."""
 _FEWEST_ENDS = 20
 """The fewest ends that an estimate is made from."""
-_STEADY = 3
-"""The most by which one half of that time may have been faster than the other."""
+_MOST_UNEVENNESS = 3
+"""The most times as many ends that one half of that time may have had as the other."""
 _LATE_SECONDS = 1.0
 """The delay of polls from which it is worth a word."""
 
@@ -77,12 +77,12 @@ def time_left(samples: Sequence[tuple[float, int]], left: int) -> float | None:
         return None
     early = next(count for moment, count in samples if moment >= began + seconds / 2) - before
     late = ends - early
-    if max(early, late) > _STEADY * min(early, late):
+    if max(early, late) > _MOST_UNEVENNESS * min(early, late):
         return None
     return left * seconds / ends
 
 
-def roughly(low: float, high: float) -> str:
+def rough_duration(low: float, high: float) -> str:
     """Return `about 40 s`, `about 2–4 min`, `about 3 h`."""
     if high < 90:
         return tr("about {number} s").format(number=_between(low, high, 10, 10))
@@ -97,20 +97,22 @@ def _between(low: float, high: float, seconds: int, worth: int) -> str:
 
 
 def latest_end(ranges: Iterable[tuple[float, float] | None]) -> tuple[float, float] | None:
-    """Return when the last of several waits is likely to end; None if that is not known of all."""
-    known = list(ranges)
-    lows, highs = zip(*filter(None, known), strict=True) if known and all(known) else ((), ())
-    return (max(lows), max(highs)) if lows else None
+    """Return when the last of several waits is likely to end; None if one of them is not known."""
+    found = list(ranges)
+    known = [each for each in found if each is not None]
+    if not known or len(known) < len(found):
+        return None
+    return max(low for low, _ in known), max(high for _, high in known)
 
 
 def progress_line(progress: Progress) -> str:
-    """Return all of it in a line, for a log."""
-    parts = [summary_line(progress.ends, progress.total), *effort(progress)]
+    """Return the whole progress as one line, for a log."""
+    parts = [summary_line(progress.ends, progress.total), *poll_rate(progress)]
     return " · ".join(filter(None, [*parts, estimate(progress)]))
 
 
-def effort(progress: Progress) -> list[str]:
-    """Return how fast polls go out, and that they are late if they are."""
+def poll_rate(progress: Progress) -> list[str]:
+    """Return how fast polls go out, and a note if they are late."""
     statistics = progress.statistics
     rate = f"{statistics.polls_per_second:,.0f}"
     one, many = tr("1 poll/s"), tr("{rate} polls/s")
@@ -129,11 +131,16 @@ def time_left_words(seconds: tuple[float, float] | None) -> str:
     """Return how long something will take; nothing if nobody can tell."""
     if seconds is None:
         return ""
-    return tr("time left: {roughly}").format(roughly=roughly(*seconds))
+    return tr("time left: {roughly}").format(roughly=rough_duration(*seconds))
 
 
 def unfinished_text(progress: Progress, path: str | None) -> str:
-    """Return what a run leaves behind that ends early, with its results file if there is one."""
+    """Return the message about a run that ends early: how many tasks may still run, and what to do.
+
+    Args:
+        progress: How the list stands.
+        path: The results file, if there is one.
+    """
     if not progress.left:
         return tr(NOTHING_LEFT)
     words = tr("{left:,} of {total:,} not known to have ended").format(

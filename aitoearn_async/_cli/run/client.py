@@ -42,7 +42,7 @@ def client_from(
     more: dict[str, Any] = {"private_media": True} if media and media.private_media else {}
     if rates is not None:
         more |= {"concurrency": rates.concurrency, "requests_per_second": rates.rate}
-    words = partial(_in_their_words, service=service)
+    words = partial(_in_option_or_variable_names, service=service)
     with warnings.catch_warnings(record=True) as warned, usage_errors(words):
         warnings.simplefilter("always", UserWarning)
         client = Client(
@@ -51,7 +51,7 @@ def client_from(
             language=service.language,
             proxy=service.proxy,
             trust_env=service.proxy is None,
-            ssl=_trusting(service),
+            ssl=_ssl_context(service),
             **more,
         )
     for warning in warned:
@@ -86,7 +86,7 @@ def usage_errors(words: Callable[[str], str] = in_option_names) -> Generator[Non
         raise click.UsageError(words(str(error))) from None
 
 
-def _in_their_words(text: str, service: ServiceOptions) -> str:
+def _in_option_or_variable_names(text: str, service: ServiceOptions) -> str:
     """Return what is wrong with a value, by the name of the option or variable it is from."""
     text = in_option_names(text)
     if service.base_url == os.environ.get(BASE_URL):
@@ -113,7 +113,7 @@ def _key(*, is_needed: bool) -> str:
     return key or _ANY_KEY
 
 
-def _trusting(service: ServiceOptions) -> ssl.SSLContext | None:
+def _ssl_context(service: ServiceOptions) -> ssl.SSLContext | None:
     if service.ca is None:
         return None
     context = ssl.create_default_context()

@@ -28,7 +28,7 @@ from ..report.echo import echo, echo_error, on_terminal
 from ..report.exit_status import ExitStatus
 from ..report.live import console
 from ..report.snapshot import WaitSnapshot
-from ..report.tables import account, summary
+from ..report.tables import ends_table, summary
 from .client import usage_errors
 from .execute import execute
 from .settings import Settings
@@ -125,7 +125,7 @@ async def play(directory: Path) -> ExitStatus:
         out.print()
     met = [_results_on_the_way(waiter) for waiter in watch.waiters]
     ended = summary(words.count_ends(snapshots), len(snapshots))
-    for part in (account(snapshots, met), "", ended, ""):
+    for part in (ends_table(snapshots, met), "", ended, ""):
         out.print(part)
     out.print(tr("The files, yours to open and to delete:"))
     for path in (path for each in snapshots if each.paths for path in words.result_places(each)):

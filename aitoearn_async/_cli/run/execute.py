@@ -1,7 +1,6 @@
 """Run a coroutine to its end, and turn what ends it early into an exit status.
 
-Ctrl-C, SIGTERM, a terminal that is closed, a reader who has left: they are dealt with here and
-in no other place.
+Ctrl-C, SIGTERM, a closed terminal, and a closed pipe are dealt with here, and in no other place.
 """
 
 from __future__ import annotations
@@ -17,7 +16,7 @@ from aitoearn_async import AiToEarnError
 
 from ..language import tr
 from ..report import words
-from ..report.echo import echo_error, hush, unusable
+from ..report.echo import discard_output, echo_error, report_unusable_file
 from ..report.exit_status import ExitStatus
 from ..report.snapshot import exit_status_of
 
@@ -40,11 +39,11 @@ def execute(
 
     Args:
         work: The work; its result is the exit status.
-        when_interrupted: Called where it was interrupted: writes how things stand.
+        when_interrupted: Called if the work was interrupted. It writes what has not been done.
     """
     status = ExitStatus.BROKEN_PIPE
     try:
-        status = asyncio.run(_until_told(work))
+        status = asyncio.run(_until_stopped(work))
     except* KeyboardInterrupt:
         status = ExitStatus.INTERRUPTED
     except* AiToEarnError as group:
@@ -52,29 +51,29 @@ def execute(
         echo_error(words.error_line(error.ref, error))
         status = exit_status_of(error)
     except* BrokenPipeError:
-        hush(sys.stdout)
+        discard_output(sys.stdout)
     except* OSError as group:
-        status = unusable(_first(group))
+        status = report_unusable_file(_first(group))
     return when_interrupted() if status is ExitStatus.INTERRUPTED else status
 
 
-async def _until_told(work: Coroutine[Any, Any, ExitStatus]) -> ExitStatus:
+async def _until_stopped(work: Coroutine[Any, Any, ExitStatus]) -> ExitStatus:
     """Do the work until a signal stops it. asyncio handles SIGINT in the same way."""
     loop, task = asyncio.get_running_loop(), asyncio.current_task()
     assert task is not None
-    told = False
+    is_stopped = False
 
     def stop() -> None:
-        nonlocal told
-        told = True
+        nonlocal is_stopped
+        is_stopped = True
         task.cancel()
 
     with _handling(loop, stop):
         try:
             return await work
         except (asyncio.CancelledError, OSError, BaseExceptionGroup):
-            # Where the terminal is gone, leaving its views fails too.
-            if not told:
+            # If the terminal is gone, closing the views on it fails too.
+            if not is_stopped:
                 raise
             return ExitStatus.INTERRUPTED
 
@@ -82,15 +81,16 @@ async def _until_told(work: Coroutine[Any, Any, ExitStatus]) -> ExitStatus:
 @contextmanager
 def _handling(loop: asyncio.AbstractEventLoop, stop: Callable[[], None]) -> Generator[None]:
     # The loop's own handlers wake it for every signal, SIGINT too, at whatever moment that comes.
-    heeded = [each for each in _STOPPING if signal.getsignal(each) is not signal.SIG_IGN]  # `nohup`
+    # A signal that is ignored, as by `nohup`, stays ignored.
+    handled = [each for each in _STOPPING if signal.getsignal(each) is not signal.SIG_IGN]
     with suppress(NotImplementedError):  # on Windows, where nobody sends them
-        for number in heeded:
+        for number in handled:
             loop.add_signal_handler(number, stop)
     try:
         yield
     finally:
         with suppress(NotImplementedError):
-            for number in heeded:
+            for number in handled:
                 loop.remove_signal_handler(number)
 
 

@@ -36,9 +36,9 @@ async def get(*, ref: AnyRef, service: ServiceOptions) -> ExitStatus:
 def _print_card(task: AnyTask) -> None:
     if on_terminal():
         from ..report.live import console
-        from ..report.tables import card
+        from ..report.tables import task_card
 
-        console().print(card(task), soft_wrap=True)
+        console().print(task_card(task), soft_wrap=True)
         return
     echo(f"{task.ref}  {words.state_word(task)}")
     for label, value in words.labelled_facts(task):
@@ -115,6 +115,6 @@ def _print_models(found: Sequence[tuple[str, Model]], *, as_json: bool) -> None:
 
 def _print_table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     from ..report.live import console
-    from ..report.tables import rows as table
+    from ..report.tables import text_table
 
-    console().print(table(headings, rows))
+    console().print(text_table(headings, rows))
