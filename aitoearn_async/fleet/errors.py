@@ -61,7 +61,7 @@ def unusable(where: str, text: str, *, passing: bool) -> FleetError:
     return FleetError(f"{where} cannot be used: {text}")
 
 
-def shown(url: str) -> str:
+def without_password(url: str) -> str:
     """Return an engine's address as errors may show it: without its password.
 
     Also where that has characters in it which end the host of an address, as `/`, `#` and `?` do.

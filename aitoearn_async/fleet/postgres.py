@@ -14,7 +14,7 @@ import psycopg
 from psycopg import AsyncConnection
 from psycopg.conninfo import conninfo_to_dict
 
-from .errors import FleetError, FleetNotFoundError, LeaseLostError, StaleCallError, shown
+from .errors import FleetError, FleetNotFoundError, LeaseLostError, StaleCallError, without_password
 from .ledger import (
     MOST_COUNTED,
     Allow,
@@ -61,7 +61,7 @@ class PostgresLedger(Ledger):
         except psycopg.ProgrammingError:
             # Its message would show the password.
             raise ValueError(
-                f"the fleet's url {shown(url)!r:.80} cannot be read: give "
+                f"the fleet's url {without_password(url)!r:.80} cannot be read: give "
                 "postgresql://user@host/database"
             ) from None
         self.lease = lease

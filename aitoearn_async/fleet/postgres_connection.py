@@ -11,7 +11,7 @@ from psycopg import AsyncClientCursor, AsyncConnection, AsyncCursor, waiting
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from .connection import ServerConnection
-from .errors import FleetError, shown
+from .errors import FleetError, without_password
 from .postgres_errors import translated
 
 T = TypeVar("T")
@@ -73,7 +73,7 @@ class PostgresConnection(ServerConnection):
     _errors = (psycopg.Error,)
 
     def __init__(self, url: str, statements: dict[str, bytes]) -> None:
-        super().__init__(shown(url))
+        super().__init__(without_password(url))
         self._sql = statements
         self._conninfo = url
         if "connect_timeout" not in conninfo_to_dict(url):

@@ -14,7 +14,7 @@ from redis.backoff import NoBackoff
 from redis.commands.core import AsyncScript
 
 from .connection import ServerConnection
-from .errors import FleetError, FleetNotFoundError, LeaseLostError, shown, unusable
+from .errors import FleetError, FleetNotFoundError, LeaseLostError, unusable, without_password
 from .redis_scripts import COMMON, SCRIPTS
 
 _OLDEST = (6, 2)
@@ -53,7 +53,7 @@ class RedisConnection(ServerConnection):
     _errors = (exceptions.RedisError, OSError)
 
     def __init__(self, url: str, name: str) -> None:
-        super().__init__(shown(url))
+        super().__init__(without_password(url))
         self._name = name
         self._prefix = f"aitoearn:{{{name}}}:"
         self._ready = False
