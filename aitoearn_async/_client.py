@@ -283,12 +283,12 @@ class Client:
 
         It is sent again, up to `attempts` in all, only after trouble in which the service
         certainly did not take it: there was no connection, the body did not go out whole, or
-        the answer is 429. It goes out on a connection of its own, so that none has gone stale; a
+        the answer is 429. It goes out on a new connection, which cannot have gone stale; a
         `session` of yours is used as it is. A large body gets more time than
         `request_timeout`: a second for each 128 KiB.
 
-        A wait of this client for the task goes on when it is told for the first time that there is
-        no such task, or that the key is wrong: the service has just said otherwise.
+        The first time that a poll says that there is no such task, or that the key is wrong, a wait
+        of this client for the task goes on: the service has just said otherwise.
 
         Args:
             request: What to make: a `GenerateImage`, an `EditImage` or a `GenerateVideo`.
@@ -297,9 +297,9 @@ class Client:
                 it, before anything is sent. The list is kept for five minutes.
             upload: Whether files are uploaded. `"always"`; `"never"`: they go as data URIs, in the
                 request itself; `"auto"`: they are uploaded where the service has uploads, and else
-                go as data URIs. A file that cannot arrive as one is refused: more than 12 MB, and
-                any file in a `GenerateVideo` whose provider gets addresses alone. A data URI of
-                yours counts as a file, but with `"never"` it is sent as it is.
+                go as data URIs. A file that cannot arrive as a data URI is refused: one of more
+                than 12 MB, and any in a `GenerateVideo` whose provider takes only addresses. A
+                data URI of yours counts as a file, but with `"never"` it is sent as it is.
             at_most: The most that it may cost, as `price` tells it. Where it may cost more, or
                 the service does not tell, it is not sent.
             progress: Called with the number of bytes of all its files that have gone out to the
@@ -418,11 +418,12 @@ class Client:
             SubmitUncertainError: As in `submit`. There is no ref.
             AiToEarnError: As in `submit` and `wait_for`, and with `save` as in `download`.
         """
-        where, seconds, most = saving(save, save_timeout, max_bytes)
+        directory, save_seconds, most_bytes = saving(save, save_timeout, max_bytes)
         limits = wait_limits(timeout, patience, wait, self._wait)
         hooks(submitted=submitted, changed=changed)
-        downloader = self._parts.downloader if where else None  # its import can fail: not once paid
-        to = downloader.destination(where) if downloader and where else None
+        # Before the submit: the import of the downloader can fail, and nothing is paid for then.
+        downloader = None if directory is None else self._parts.downloader
+        destination = downloader.destination(directory) if downloader and directory else None
         ref = await self.submit(
             request, check=check, upload=upload, at_most=at_most, progress=progress
         )
@@ -434,8 +435,8 @@ class Client:
                 async for task in waiter:
                     await call(changed, task)
             task = await waiter
-            if downloader and to and task.state == "succeeded":
-                await downloader.save(cast("AnyTask", task), to, seconds, most)
+            if downloader and destination and task.state == "succeeded":
+                await downloader.save(cast("AnyTask", task), destination, save_seconds, most_bytes)
             return task
 
     def watch(
