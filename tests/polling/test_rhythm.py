@@ -103,7 +103,7 @@ def test_a_survival_curve_falls_whatever_was_seen(seen: list[tuple[bool, float, 
     """It begins at 1, never rises, and stays above 0 or at it."""
     curve = SurvivalCurve()
     for has_ended, one, other in seen:
-        (curve.ended if has_ended else curve.survived)(min(one, other), max(one, other))
+        (curve.note_end if has_ended else curve.note_survival)(min(one, other), max(one, other))
     survival = curve.survival()
     if survival is not None:
         assert survival.alive[0] == 1.0
@@ -119,9 +119,9 @@ def test_every_delay_is_one_that_can_be_slept(
     curve = learner.curve("m")
     for has_ended, one, other in seen:
         if has_ended:
-            learner.ended(curve, 0.0, min(one, other), max(one, other), [])
+            learner.note_end(curve, 0.0, min(one, other), max(one, other), [])
         else:
-            curve.survived(min(one, other), max(one, other))
+            curve.note_survival(min(one, other), max(one, other))
     assert 0 < learner.delay(Cohort(curve, 0.0), 0.0, age, polls) <= 4 * 120.0 * 1.2
 
 
@@ -347,7 +347,7 @@ def test_an_end_that_is_told_is_believed_only_within_what_was_seen() -> None:
         clock.note(1.8e9 + second, float(second), second + 0.01)
     learner = Learner(IMAGE, clock)
     for told in ([], [1.8e9 + 5.0], [1.8e9 + 500.0], [1.8e9 + 5.0, 1.8e9 + 33.0]):
-        learner.ended(learner.curve("m"), 0.0, 20.0, 40.0, told)
+        learner.note_end(learner.curve("m"), 0.0, 20.0, 40.0, told)
         since, until = learner.grid.intervals[-1]
         width = 1.0 if told[1:] else 20.0
         assert until - since == pytest.approx(width, abs=ROUNDING)
@@ -375,8 +375,8 @@ def test_a_curve_of_many_thousand_ends_goes_on() -> None:
     """Weights that grow with each end are brought down again."""
     curve = SurvivalCurve()
     for _ in range(4700):
-        curve.survived(0.0, 18.0)
-        curve.ended(18.0, 22.0)
+        curve.note_survival(0.0, 18.0)
+        curve.note_end(18.0, 22.0)
     survival = curve.survival()
     assert survival is not None
     assert survival.at(15.0)[0] > 0.9
@@ -390,8 +390,8 @@ def _forgotten(lives: list[float]) -> int:
     for life in lives:
         samples = curve.samples
         for age in range(int(life)):
-            curve.survived(age, age + 1.0)
-        curve.ended(int(life), int(life) + 1.0)
+            curve.note_survival(age, age + 1.0)
+        curve.note_end(int(life), int(life) + 1.0)
         forgotten += curve.samples < samples / 2
     return forgotten
 
@@ -415,8 +415,8 @@ def test_nothing_is_told_of_an_age_that_hardly_any_task_came_to() -> None:
     curve = SurvivalCurve()
     for number in range(1000):
         age = 100.0 if number == 900 else 10.0 + number % 10
-        curve.survived(0.0, age)
-        curve.ended(age, age + 0.5)
+        curve.note_survival(0.0, age)
+        curve.note_end(age, age + 0.5)
     assert curve.quantiles(5.0, [0.5]) is not None
     assert curve.quantiles(60.0, [0.5]) is None
     assert curve.quantiles(500.0, [0.5]) is None
@@ -426,7 +426,7 @@ def test_only_a_curve_of_as_many_bins_is_taken_up() -> None:
     """What another version kept, with other bins, is no use."""
     curve = SurvivalCurve()
     for _ in range(100):
-        curve.ended(18.0, 22.0)
+        curve.note_end(18.0, 22.0)
     state = curve.to_state()
     assert SurvivalCurve.from_state(state).samples == pytest.approx(curve.samples, abs=0.01)
     state.ends.append(1.0)
@@ -440,9 +440,9 @@ def test_where_only_early_ends_were_seen_videos_keep_to_the_backoff_on_the_grid(
     learner.grid.period, learner.grid.anchor, learner.grid.lags = 30.0, 0.0, (0.0, 1.0, 2.0, 3.0)
     curve = learner.curve("m")
     for _ in range(60):
-        curve.survived(0.0, 500.0)
+        curve.note_survival(0.0, 500.0)
     for _ in range(20):
-        curve.ended(28.0, 32.0)
+        curve.note_end(28.0, 32.0)
     delays = [learner.delay(Cohort(curve, 0.0), 0.0, 10.0, 3) for _ in range(50)]
     assert all(0 < delay <= 60.0 for delay in delays)
     on_the_grid = [delay for delay in delays if 0 <= (10.0 + delay) % 30.0 <= 4.0]
@@ -472,10 +472,10 @@ def test_where_only_early_ends_were_seen_images_keep_to_the_backoff() -> None:
     learner = new_learner(IMAGE)
     curve = learner.curve("m")
     for _ in range(60):
-        curve.survived(0.0, 100.0)
+        curve.note_survival(0.0, 100.0)
     for _ in range(20):
-        curve.survived(0.0, 5.0)
-        curve.ended(5.0, 6.0)
+        curve.note_survival(0.0, 5.0)
+        curve.note_end(5.0, 6.0)
     delays = [learner.delay(Cohort(curve, 0.0), 0.0, 20.0, 9) for _ in range(50)]
     assert all(8.0 <= delay <= 10.0 for delay in delays)
 
@@ -483,7 +483,7 @@ def test_where_only_early_ends_were_seen_images_keep_to_the_backoff() -> None:
 def test_a_memory_of_ages_alone_is_taken_up() -> None:
     """Where the service told no date, no moments of ends were kept."""
     curve = SurvivalCurve()
-    curve.ended(5.0, 6.0)
+    curve.note_end(5.0, 6.0)
     learner = Learner(IMAGE, ServiceClock(), KindState({"m": curve.to_state()}))
     assert learner.learned().samples == {"m": 1}
     assert learner.learned().period is None
@@ -493,8 +493,8 @@ def test_nothing_is_told_where_many_outlive_all_that_was_seen() -> None:
     """They may take any time; of the earliest ends something can be said."""
     curve = SurvivalCurve()
     for number in range(200):
-        curve.survived(0.0, 50.0 if number % 3 == 0 else 10.0)
+        curve.note_survival(0.0, 50.0 if number % 3 == 0 else 10.0)
         if number % 3:
-            curve.ended(10.0, 12.0)
+            curve.note_end(10.0, 12.0)
     assert curve.quantiles(0.0, [0.05]) is not None
     assert curve.quantiles(0.0, [0.95]) is None

@@ -86,13 +86,13 @@ def learned(learner: Learner, tasks: list[Life], *, drift: float = 0.0, after: f
             known[number] = born, learner.curve(task.model)
         born, curve = known[number]
         if task.ends <= asked:
-            learner.ended(curve, born, born if polls == 1 else since, now, [])
+            learner.note_end(curve, born, born if polls == 1 else since, now, [])
             if number >= first:
                 requests += polls
                 late += asked - task.ends
             continue
         if polls > 1:
-            curve.survived(since - born, asked - born)
+            curve.note_survival(since - born, asked - born)
         later = now + learner.delay(Cohort(curve, 0.0), born, now, polls)
         heapq.heappush(queue, (later, number, polls + 1, asked))
     return Cost(requests / (len(tasks) - first), late / (len(tasks) - first))

@@ -107,7 +107,7 @@ class SurvivalCurve:
         """Return whether enough ends have been seen to make plans by."""
         return self.samples >= _FEWEST_SAMPLES
 
-    def survived(self, since: float, age: float) -> float:
+    def note_survival(self, since: float, age: float) -> float:
         """Note that a task, seen running at one age, was seen running at a later one.
 
         Returns:
@@ -122,7 +122,7 @@ class SurvivalCurve:
         self._ends_expected += min(sums[high], _MOST_EXPECTED) - min(sums[low], _MOST_EXPECTED)
         return sums[high] - sums[low]
 
-    def ended(self, since: float, age: float) -> None:
+    def note_end(self, since: float, age: float) -> None:
         """Note that a task, seen running at one age, was seen to have ended at a later one."""
         low = max(bisect_right(_EDGES, since) - 1, 0)
         high = max(bisect_left(_EDGES, age) - 1, low)

@@ -1,6 +1,6 @@
 """Observations for a learner: how long a task has been seen to run, and that it ended.
 
-It knows answers and waits; `survival` and `sweeps` learn from the ages.
+This file knows answers and waits; `survival` and `sweeps` learn from the ages alone.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ def observe_running(wait: WaitState[Any], asked: float) -> float:
     if age <= seen_age:
         return 0.0
     wait.seen_age = age
-    return cohort.curve.survived(seen_age, age)
+    return cohort.curve.note_survival(seen_age, age)
 
 
 def observe_end(wait: WaitState[Any], learner: Learner, times: TaskTimes, now: float) -> None:
@@ -41,7 +41,7 @@ def observe_end(wait: WaitState[Any], learner: Learner, times: TaskTimes, now: f
     assert cohort is not None  # met by then
     if wait.seen_age < math.inf:
         born = wait.started - cohort.age
-        learner.ended(cohort.curve, born, born + wait.seen_age, now, times.ended)
+        learner.note_end(cohort.curve, born, born + wait.seen_age, now, times.ended)
         wait.seen_age = math.inf  # noted
 
 
@@ -49,18 +49,18 @@ def time_left(
     waits: Iterable[WaitState[Any]],
     learner_of: Callable[[TaskRef[Any]], Learner | None],
     now: float,
-    of: int,
+    tasks: int,
 ) -> TimeLeft | None:
-    """Return the seconds in which the last of many waits is likely to end, judged by a few of them.
+    """Return the seconds in which the last of many tasks is likely to end, judged by a few waits.
 
-    It is None if nothing is known of one of them.
+    It is None if nothing is known of one of these.
     """
     ranges: list[TimeLeft] = []
     for wait in waits:
         learner = learner_of(wait.ref)
         if learner is None or wait.cohort is None:
             return None
-        left = learner.time_left(wait.cohort.curve, wait.born, now, of)
+        left = learner.time_left(wait.cohort.curve, wait.born, now, tasks)
         if left is None:
             return None
         ranges.append(left)
