@@ -1,8 +1,8 @@
 """The parts of one client, put together. Imported when the first client is made.
 
-The rooms behind it import aiohttp, which takes longer to load than all the rest. What every client
-needs is made at once, and what can be refused is checked. The parts that save, list and submit are
-made, and imported, when they are first used: many clients only wait.
+The folders that this file imports need aiohttp, which takes longer to load than all the rest. What
+every client needs is made at once, and arguments that can be wrong are checked. The parts that
+save, list and submit are imported and made when they are first used: many clients only wait.
 """
 
 from __future__ import annotations
@@ -50,19 +50,20 @@ if TYPE_CHECKING:
 
 
 class BoundToLoop(Protocol):
-    """A part that holds something of an event loop."""
+    """A part that holds something that is bound to an event loop."""
 
     def leave_loop(self) -> None:
-        """Forget it."""
+        """Forget what is bound to the loop."""
 
 
 P = TypeVar("P", bound=BoundToLoop)
 
-_MOST_MADE = 1000
+_MOST_SUBMITTED = 1000
+"""Submitted tasks that are remembered."""
 
 
 class Secrets:
-    """The secrets that no frame of a traceback may show: a `repr` of this shows none."""
+    """The secrets that no frame of a traceback may show. The `repr` of this object shows none."""
 
     def __init__(self, credentials: Credentials, proxy: Callable[[], str | None]) -> None:
         self.credentials = credentials
@@ -70,14 +71,14 @@ class Secrets:
 
 
 class Parts:
-    """The parts that a client calls by itself.
+    """The parts that a client calls directly.
 
     Args:
         caller: Calls the service.
-        media_client: Makes the part that asks media hosts and stores.
+        new_media_client: Makes the part that asks media hosts and stores.
     """
 
-    def __init__(self, caller: ApiCaller, media_client: Callable[[], MediaClient]) -> None:
+    def __init__(self, caller: ApiCaller, new_media_client: Callable[[], MediaClient]) -> None:
         self.caller: ApiCaller = caller
         self.http: Http = caller.http
         self.limiter: RequestLimiter = caller.http.limiter
@@ -86,20 +87,20 @@ class Parts:
         drafts = DraftLookup(caller)
         self.poller: Poller = Poller(caller, self._turns, drafts)
         self.pages: TaskPages = TaskPages(caller, self._turns, drafts)
-        self.made: deque[TaskRef[Any]] = deque(maxlen=_MOST_MADE)
-        """The latest tasks that this client made."""
-        self._media_client_of = media_client
+        self.just_submitted: deque[TaskRef[Any]] = deque(maxlen=_MOST_SUBMITTED)
+        """The latest tasks that this client has submitted."""
+        self._new_media_client = new_media_client
         for part in (self.http.sessions, self.http.credentials, self.limiter):
             self._bound(part)
 
     def _bound(self, part: P) -> P:
-        """Return a part, which forgets what is bound to a loop when the client moves."""
+        """Return a part that, from now on, leaves its loop when the client moves to another."""
         self.lifetime.on_move(part.leave_loop)
         return part
 
     async def aclose(self, last: Callable[[], Awaitable[None]]) -> None:
-        """Close the parts that were made, and call `last`, also where that is cancelled."""
-        made = vars(self)
+        """Close the parts that were made, and then call `last`, even when this is cancelled."""
+        made = vars(self)  # a cached property stands there once it was used
         async with AsyncExitStack() as stack:
             stack.push_async_callback(last)
             if "downloader" in made:
@@ -110,7 +111,7 @@ class Parts:
 
     @imports
     def statistics(self, rhythm: Rhythm) -> ClientStatistics:
-        """Return how things stand now, with what the client has learned."""
+        """Return the statistics of the client, with what it has learned."""
         from ._api.statistics import statistics_of
 
         return statistics_of(self.caller, rhythm)
@@ -118,13 +119,13 @@ class Parts:
     def saver(
         self, where: Path | None, seconds: float, most: int
     ) -> Callable[[Any], Awaitable[tuple[Path, ...]]] | None:
-        """Return a function that saves the files of a task; None where nothing is to be saved."""
+        """Return a function that saves the files of a task; None if nothing is to be saved."""
         return None if where is None else self.downloader.saver(where, seconds, most)
 
     @cached_property
     @imports
-    def batch(self) -> type[Batch[Any]]:
-        """The class of waits for many tasks."""
+    def batch_type(self) -> type[Batch[Any]]:
+        """The class of the waits for many tasks."""
         from ._polling.batch.batch import Batch
 
         return Batch
@@ -160,7 +161,7 @@ class Parts:
         from ._api.submit import Submitter
 
         files = FilesOfRequests(self.uploader, self.catalog)
-        return Submitter(self.caller, self.catalog, files, self.poller, self.made)
+        return Submitter(self.caller, self.catalog, files, self.poller, self.just_submitted)
 
     @cached_property
     @imports
@@ -176,7 +177,7 @@ class Parts:
     @imports
     def media_client(self) -> MediaClient:
         """Asks media hosts and stores, which never get the key."""
-        return self._bound(self._media_client_of())
+        return self._bound(self._new_media_client())
 
     @cached_property
     @imports
@@ -256,7 +257,7 @@ def assemble(
     allowed = allowed_networks(private_media)
     connector = None if session is None else session.connector  # a closed session has none
 
-    def media_client() -> MediaClient:
+    def new_media_client() -> MediaClient:
         from ._downloads.media_client import MediaClient
 
         return MediaClient(
@@ -269,4 +270,4 @@ def assemble(
             patience=request_timeout,
         )
 
-    return Parts(ApiCaller(http, lifetime, request_timeout, attempts, clock), media_client)
+    return Parts(ApiCaller(http, lifetime, request_timeout, attempts, clock), new_media_client)

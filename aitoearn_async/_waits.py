@@ -1,13 +1,13 @@
 """The waits of one client: for a task, or for many.
 
-They get the parts of the client that they need. Their arguments have been checked.
+A wait gets the parts of the client that it needs. Its numbers have been checked.
 """
 
 from __future__ import annotations
 
 from collections.abc import AsyncIterable, Awaitable, Callable, Generator, Iterable
 from contextlib import contextmanager
-from functools import cached_property, partial
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -36,14 +36,14 @@ class Waits:
     """Makes the waits of one client.
 
     Args:
-        parts: The client's.
+        parts: The parts of the client.
         rhythm: What the client has learned.
-        telemetry: Who is told of them, and of all else that the client does.
+        telemetry: The observers of the waits, and of all else that the client does.
 
     Raises:
-        TypeError: One of those is no observer.
-        ValueError: The environment names one that is not known.
-        ImportError: The package of one is not installed.
+        TypeError: An observer is something else.
+        ValueError: The environment names an observer that is not known.
+        ImportError: The package of an observer is not installed.
     """
 
     def __init__(
@@ -53,19 +53,20 @@ class Waits:
         telemetry: Observer | Iterable[Observer] | None,
     ) -> None:
         self._parts = parts
-        self._made, self._monitor = parts.made, parts.http.monitor
+        self._monitor = parts.http.monitor
         self._rhythm = rhythm
         self._rounds = SharedRounds(parts.pages, parts.lifetime)
         parts.lifetime.on_move(self._rounds.leave_loop)
         self._poll: Poll[Any] = parts.poller.poll
-        self._waiter: Callable[..., Waiter[Any]] = Waiter
+        self._waiter_type: Callable[..., Waiter[Any]] = Waiter
+        self._watched_batch_type: Callable[..., Batch[Any]] | None = None
         self._watcher: Watcher | None = None
         observers: Observer | Iterable[Observer] | str | None = telemetry_asked(telemetry)
         if observers:
-            self._watcher = self._watched_by(observers)
+            self._watcher = self._start_watching(observers)
 
-    def _watched_by(self, observers: Observer | Iterable[Observer] | str) -> Watcher:
-        """Tell observers of all that the client does. Else nothing of this is imported."""
+    def _start_watching(self, observers: Observer | Iterable[Observer] | str) -> Watcher:
+        """Tell observers of all that the client does. A client without any imports no telemetry."""
         from .telemetry.watched import WatchedBatch, WatchedWaiter
         from .telemetry.watcher import Watcher, observers_from
 
@@ -84,13 +85,9 @@ class Waits:
         )
         monitor.on_change = watcher.note_breaker
         parts.submitter.watch, parts.downloader.watch = watcher.submit, watcher.download
-        self._waiter = partial(WatchedWaiter, watch=watcher)
-        self._batch = partial(WatchedBatch, watch=watcher)
+        self._waiter_type = partial(WatchedWaiter, watch=watcher)
+        self._watched_batch_type = partial(WatchedBatch, watch=watcher)
         return watcher
-
-    @cached_property
-    def _batch(self) -> Callable[..., Batch[Any]]:
-        return self._parts.batch
 
     async def aclose(self) -> None:
         """Note that the client is closed, and wait until no round runs any more."""
@@ -109,12 +106,16 @@ class Waits:
         save: Callable[[T], Awaitable[tuple[Path, ...]]] | None,
         resume: Callable[[TaskRef[T]], Resume | None] | None = None,
     ) -> Batch[T]:
-        """Return the wait for many tasks, with the arguments of `Client.as_completed`."""
+        """Return the wait for many tasks, with the arguments of `Client.as_completed`.
+
+        `admitted` is called with each ref that the wait takes in.
+        """
         hooks(progress=progress)
-        not_async("resume", resume)  # refused here, and called as it is
-        return self._batch(
+        not_async("resume", resume)
+        batch_type = self._watched_batch_type or self._parts.batch_type
+        return batch_type(
             refs,
-            settings_by_kind(limits, Evidence(self._made, self._monitor), self._rhythm),
+            settings_by_kind(limits, self._new_evidence(), self._rhythm),
             timeout=limits.timeout,
             max_pending=max_pending,
             concurrency=self._parts.limiter.places.count,
@@ -132,19 +133,22 @@ class Waits:
     ) -> Waiter[T]:
         """Return the wait for one task."""
         ref = ref_of(given)
-        return self._waiter(
+        return self._waiter_type(
             ref,
-            settings_for(ref.kind, limits, Evidence(self._made, self._monitor), self._rhythm),
+            settings_for(ref.kind, limits, self._new_evidence(), self._rhythm),
             raise_on_failure=raise_on_failure,
             poll=self._poll,
             lifetime=self._parts.lifetime,
             rounds=self._rounds,
         )
 
+    def _new_evidence(self) -> Evidence:
+        return Evidence(self._parts.just_submitted, self._monitor)
+
 
 @contextmanager
 def naming(ref: TaskRef[Any]) -> Generator[None]:
-    """Make every error that is raised inside name the task that has been submitted."""
+    """Name a task that was submitted in every error that is raised inside."""
     try:
         yield
     except BaseException as exc:

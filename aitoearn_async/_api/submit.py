@@ -60,7 +60,7 @@ class Submitter:
         catalog: Knows its models.
         files: Puts addresses in place of files.
         poller: Polls tasks that may have come of a submit.
-        made: Takes the latest tasks that this client made.
+        just_submitted: Takes the latest tasks that this client has submitted.
     """
 
     def __init__(
@@ -69,14 +69,14 @@ class Submitter:
         catalog: ModelCatalog,
         files: FilesOfRequests,
         poller: Poller,
-        made: deque[TaskRef[Any]],
+        just_submitted: deque[TaskRef[Any]],
     ) -> None:
         self._caller = caller
         self._http = caller.http
         self._lifetime = caller.lifetime
         self._catalog = catalog
         self._files = files
-        self._made = made
+        self._just_submitted = just_submitted
         self.watch: Watch | None = None
         self._reconciler = SubmitReconciler(caller, poller)
 
@@ -120,7 +120,7 @@ class Submitter:
                 no.add_note(_ABOUT_MODELS.format(request.model))
             raise
         self._reconciler.note_receipt(ref)
-        self._made.append(ref)
+        self._just_submitted.append(ref)
         return ref
 
     async def _probe(self, row: SubmitEndpoint[R], deadline: float) -> Verdict | None:

@@ -150,7 +150,7 @@ async def test_the_receipt_is_believed_first(
 async def test_receipts_are_not_kept_for_ever(
     service: Emulator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("aitoearn_async._assembly._MOST_MADE", 20)
+    monkeypatch.setattr("aitoearn_async._assembly._MOST_SUBMITTED", 20)
     async with Client(service.api_key, base_url=service.url) as client:
         refs = [await client.submit(IMAGE) for _ in range(21)]
         service.fault(Fault(code=404), times=None)
