@@ -1,9 +1,9 @@
-"""Turns: requests for the same video go one after the other, and pages of their list alone.
+"""Turns: requests for the same video go out one after the other, and pages of the list alone.
 
-With the first request for a finished video the service writes: a cover, an upload, a row. Two
-requests at the same time make it write twice, and a page of the list counts as a request for each
-video on it, which nobody knows beforehand. Most videos are asked for by one request at a time and
-seldom by pages; for those a turn costs an entry in a dict.
+At the first request for a finished video the service writes: a cover, an upload, a row. Two
+requests at the same time make it write twice. A page of the list counts as a request for each video
+on it, and which these are is not known beforehand. Most videos are asked for by one request at a
+time, and seldom by pages. For those a turn costs an entry in a dict.
 """
 
 from __future__ import annotations
@@ -25,19 +25,19 @@ class Turns:
 
     def __init__(self, lifetime: Lifetime) -> None:
         self.of_one: dict[str, Queue] = {}
-        """The queues of single videos, while somebody stands in them."""
+        """The queue of each video for which a request has a turn, or waits for one."""
         self.of_all: Queue = Queue(lifetime)
-        """Those for a video go in together, and those for a page alone."""
+        """The queue of all requests: those for videos go in together, one for a page alone."""
 
     def video(self, id: str, deadline: float, *, writes: bool = True) -> VideoTurn:
         """Return a block in which no other request asks for a video.
 
-        Entering it tells whether anything may be sent: not where the deadline came first.
+        Entering it gives True if the request may be sent, and False if the deadline came first.
 
         Args:
-            id: The video.
+            id: The id of the video.
             deadline: A moment of the client's clock.
-            writes: The service may write for it: it may belong to a group.
+            writes: The service may write for this video, so no page may be asked for meanwhile.
         """
         return VideoTurn(self, id, deadline, writes=writes)
 
@@ -45,8 +45,10 @@ class Turns:
     async def page(self, deadline: float) -> AsyncGenerator[bool]:
         """Return a block in which nothing else asks for a video that the service may write for.
 
+        Entering it gives the same as that of `video`.
+
         Args:
-            deadline: As in `video`.
+            deadline: A moment of the client's clock.
         """
         is_its_turn = await self.of_all.enter(deadline, alone=True)
         try:
@@ -57,12 +59,12 @@ class Turns:
 
     @property
     def are_idle(self) -> bool:
-        """Nobody has a turn, or waits for one."""
+        """True while no request has a turn, or waits for one."""
         return not self.of_one and self.of_all.is_empty
 
 
 class Queue:
-    """A queue, first come, first served: several go in together, or one that goes alone.
+    """A queue, first come, first served, for a place that several share or one has alone.
 
     Args:
         lifetime: The client's, for its clock.
@@ -76,11 +78,11 @@ class Queue:
 
     @property
     def is_empty(self) -> bool:
-        """Nobody is inside, and nobody waits."""
+        """True while no request is inside, and none waits."""
         return not self._inside and not self._waiting
 
     async def enter(self, deadline: float, *, alone: bool) -> bool:
-        """Go in, or wait for it. Return False where the deadline came first."""
+        """Go in, after waiting if need be. Return False if the deadline came first."""
         if not self._waiting and self._admits(alone):
             self._admit(alone)
             return True
@@ -97,11 +99,11 @@ class Queue:
             raise
         finally:
             entered.cancel()
-            self._let_in()  # who stood behind this one may be able to go in
+            self._let_in()  # those behind this one may be able to go in now
         return True
 
     def leave(self) -> None:
-        """Go out, and let in who is next."""
+        """Go out, and let the next ones in."""
         self._inside -= 1
         self._is_alone = False
         self._let_in()
@@ -114,7 +116,7 @@ class Queue:
         self._is_alone = alone
 
     def _let_in(self) -> None:
-        """Let in the first ones that wait, as many as can go in together."""
+        """Let the first ones that wait in, as many as can go in together."""
         while self._waiting:
             entered, alone = self._waiting[0]
             if not entered.done():

@@ -1,9 +1,9 @@
 """The list of videos: which pages to ask for, and what to do with one that fails.
 
-The service fails a whole page for one row it cannot show, and a page of rows that echo large
-inputs can be larger than what is read. Such a page is asked for again in smaller ones, until the
-bad row stands alone. A page of `size` rows can only begin at a
-multiple of it, so a smaller page is always a power of two, and begins at a multiple of itself:
+The service fails a whole page for one row that it cannot show, and a page of rows that echo large
+inputs can be larger than what is read. Such a page is asked for again in smaller parts, until the
+bad row stands alone. A page of `size` rows can only begin at a multiple of `size`. So the size of
+each part is a power of two, and the part begins at a multiple of its size:
 
     0 ─────── 100      fails
     0 ── 64 | 64 ─ 96 | 96 ─ 100                       the first fails
@@ -45,39 +45,41 @@ if TYPE_CHECKING:
 logger: logging.Logger = logging.getLogger("aitoearn_async")
 
 _MOST_SEEN = 10_000
-"""The number of rows that are remembered. As many known ones in a row show that it has no end."""
+"""Rows that are remembered. If as many known ones follow each other, the list has no end."""
 _FAR_AWAY = 1_000_000
+"""The number of a page that no list has: it has no rows."""
 _OF_A_PAGE = TaskNotFoundError, ServerError, UnexpectedResponseError
+"""The errors that one row of a page may be the reason of."""
 
 
 class SkippedVideo(msgspec.Struct, frozen=True):
     """A row of the list that could not be read."""
 
     position: int
-    """Its position, counted from 0, the newest; tasks made meanwhile push it further."""
+    """Its position, counted from 0 for the newest. Tasks that are made meanwhile push it back."""
     error: ApiError | ContractError | UnexpectedResponseError
-    """The service's refusal, or the fault of its row, which may be too large for
+    """The service's refusal, or the fault of the row, which may be too large for
     `max_response_bytes`."""
 
 
 class VideoPage(NamedTuple):
-    """One page: its rows, of which some may be unreadable, and how many there are in all."""
+    """One page: its rows, or errors in the place of unreadable ones; and the number of all rows."""
 
     rows: list[VideoTask | ContractError]
     total: int | None
 
 
 Fetch = Callable[[int, int], Awaitable[VideoPage]]
-"""Asks for a page: its number from 1, and its size. A page of several rows is not asked for
-again when one of them spoils it."""
+"""Asks for a page, by its number from 1 and its size. A page of several rows is not asked for again
+if one of them spoils it."""
 
 
 class VideoPages:
     """Pages of the list of one service.
 
     Args:
-        caller: Calls it.
-        turns: Has no page asked for while a video is.
+        caller: Calls the service.
+        turns: Lets no page be asked for at the same time as a video.
     """
 
     def __init__(self, caller: ApiCaller, turns: Turns) -> None:
@@ -88,13 +90,13 @@ class VideoPages:
         """Return one page of the list of videos.
 
         Raises:
-            AiToEarnError: It did not come.
+            AiToEarnError: The page did not come.
         """
 
         async def attempt(deadline: float) -> Page | Verdict:
             answer = await ask_for_videos(self._caller, self._turns, number, size, deadline)
             result = answer[0]
-            # A page that one of its rows spoils is not asked for again, but smaller ones.
+            # A page that one of its rows spoils is not asked for again: its parts are.
             if isinstance(result, Verdict) and size > 1 and spoils_a_page(result.error):
                 return msgspec.structs.replace(result, retry=False)
             return result
@@ -107,7 +109,7 @@ class VideoPages:
     def newest_first(
         self, page_size: int, skipped: Callable[[SkippedVideo], object] | None
     ) -> VideoList:
-        """Return the list, to go through. `skipped` is called for each row that is left out."""
+        """Return the list, to iterate over. `skipped` is called for each row that is left out."""
         return VideoList(page_size, self.fetch, skipped)
 
     def _row(self, row: bytes) -> VideoTask | ContractError:
@@ -130,8 +132,8 @@ class VideoList(AsyncIterator[VideoTask]):
     iteration can be taken up again where it was.
 
     Attributes:
-        skipped: How many rows could not be read so far.
-        total: How many tasks there were when last asked; None before.
+        skipped: The number of rows that could not be read so far.
+        total: The number of tasks, as of the last page; None before the first.
     """
 
     def __init__(
@@ -159,7 +161,7 @@ class VideoList(AsyncIterator[VideoTask]):
             raise RuntimeError("this list is already being read; call list_videos() again")
         self._in_use = True
         try:
-            row = await self._following()
+            row = await self._next_row()
         except StopAsyncIteration as exc:
             raise not_an_end(exc) from exc
         finally:
@@ -168,7 +170,7 @@ class VideoList(AsyncIterator[VideoTask]):
             raise StopAsyncIteration
         return row
 
-    async def _following(self) -> VideoTask | None:
+    async def _next_row(self) -> VideoTask | None:
         while self._ready or self._wanted:
             if not self._ready:
                 await self._advance()
@@ -179,22 +181,43 @@ class VideoList(AsyncIterator[VideoTask]):
         return None
 
     async def _advance(self) -> None:
-        """Deal with the next page: take its rows, or take it apart."""
+        """Ask for the next page. Take its rows, or its parts if it fails."""
         wanted = self._wanted[0]
         try:
             page = await self._fetch(wanted.number, wanted.size)
         except _OF_A_PAGE as error:
             if not spoils_a_page(error):
                 raise
-            if wanted.size == 1:
-                await self._blame(error)
-            self._leave(wanted)
-            if wanted.size > 1:
-                self._wanted.extendleft(reversed(wanted.parts()))
-            else:
-                self._ready.append(SkippedVideo(wanted.at, error.with_traceback(None)))
+            await self._take_apart(wanted, error)
+        else:
+            self._take_rows(wanted, page)
+
+    async def _take_apart(
+        self, wanted: PageRange, error: ApiError | UnexpectedResponseError
+    ) -> None:
+        """Put the parts of a page that fails in its place; or skip its row, if it has just one."""
+        if wanted.size > 1:
+            self._take_off(wanted)
+            self._wanted.extendleft(reversed(wanted.parts()))
             return
-        self._leave(wanted)
+        await self._check_that_it_is_the_row(error)
+        self._take_off(wanted)
+        self._ready.append(SkippedVideo(wanted.at, error.with_traceback(None)))
+
+    async def _check_that_it_is_the_row(self, error: ApiError | UnexpectedResponseError) -> None:
+        """Make sure that a page fails because of its row: a page without rows must not fail.
+
+        Raises:
+            AiToEarnError: All pages fail.
+        """
+        try:
+            await self._fetch(_FAR_AWAY, 1)
+        except _OF_A_PAGE:
+            raise error from None
+
+    def _take_rows(self, wanted: PageRange, page: VideoPage) -> None:
+        """Take the rows of a page that are new, and decide which page is next."""
+        self._take_off(wanted)
         self.total = page.total
         for number, row in enumerate(page.rows):
             if isinstance(row, ContractError):
@@ -206,25 +229,15 @@ class VideoList(AsyncIterator[VideoTask]):
             raise ContractError("the list of videos goes on and on with rows it has had before")
         self._go_on(wanted.following(len(page.rows), page.total), wanted)
 
-    async def _blame(self, error: ApiError | UnexpectedResponseError) -> None:
-        """Make sure that it is the row that fails: a page without rows must not.
-
-        Raises:
-            AiToEarnError: All pages fail.
-        """
-        try:
-            await self._fetch(_FAR_AWAY, 1)
-        except _OF_A_PAGE:
-            raise error from None
-
     def _go_on(self, following: PageRange | None, wanted: PageRange) -> None:
-        """Go on with pages as long as the service makes them, while they bring anything new."""
+        """Go on with pages of the size that the service makes, while they bring anything new."""
         if following is None:
             self._wanted.clear()
         elif following.size != wanted.size:
             self._wanted = deque([following] if self._ready else [])
 
-    def _leave(self, wanted: PageRange) -> None:
+    def _take_off(self, wanted: PageRange) -> None:
+        """Take a page off those that are wanted. After the last one, the page behind it is."""
         self._wanted.popleft()
         if not self._wanted:
             self._wanted.append(PageRange(wanted.at + wanted.size, wanted.size))
@@ -237,7 +250,7 @@ class VideoList(AsyncIterator[VideoTask]):
             await call(self._report, row)
 
     def _is_new(self, id: str) -> bool:
-        # Tasks made while the list is read push the others back, onto pages still to come.
+        # Tasks that are made while the list is read push others back, onto pages still to come.
         if id in self._seen:
             return False
         self._seen[id] = None
