@@ -32,7 +32,7 @@ from .network_guard import (
     PrivateAddressError,
     check_url,
     guarded_socket,
-    internal,
+    internal_text,
 )
 from .part_file import PartMetadata
 from .transfer_error import TransferError
@@ -191,7 +191,7 @@ class MediaClient:
             )
         except aiohttp.ClientConnectorError as exc:
             if isinstance(exc.os_error, PrivateAddressError):
-                error = ForbiddenAddressError(internal(host, exc.os_error.address))
+                error = ForbiddenAddressError(internal_text(host, exc.os_error.address))
             else:
                 error = lost(host, exc)
         except (aiohttp.ClientError, OSError, ValueError) as exc:

@@ -79,11 +79,12 @@ def stream_of(response: aiohttp.ClientResponse, offset: int, metadata: PartMetad
     said = response.headers.get("Content-Range")
     if length == 0 and said is None:
         raise TransferError(f"{host} sent an empty file", Reason.MISSING)
-    start, total = offset, _total_of(said or "", length, offset)
     if said is None and status != _PARTIAL:
-        start, total = 0, length
-    elif total is None:
-        raise _changed(host) if offset else _refusal(host, response)
+        start, total = 0, length  # all of it, whatever was asked for
+    else:
+        start, total = offset, _total_of(said or "", length, offset)
+        if total is None:
+            raise _changed(host) if offset else _refusal(host, response)
     now = _version(response, metadata.source, total)
     if start and not _is_same(now, metadata):
         raise _changed(host)

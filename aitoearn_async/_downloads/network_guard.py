@@ -147,9 +147,9 @@ def check_url(text: str, base: URL | None, *, plain: bool, allowed: Allowed) -> 
         address = literal(host)
         local = host.rstrip(".").lower().rpartition(".")[2] == "localhost"
         if local and not allowed.networks:
-            raise ForbiddenAddressError(internal(host, None))
+            raise ForbiddenAddressError(internal_text(host, None))
         if address is not None and not may_connect(address, allowed):
-            raise ForbiddenAddressError(internal(host, address))
+            raise ForbiddenAddressError(internal_text(host, address))
     return url
 
 
@@ -165,7 +165,7 @@ def _fault_of(url: URL, host: str, *, plain: bool) -> str | None:
     return None
 
 
-def internal(host: str, address: Address | None) -> str:
+def internal_text(host: str, address: Address | None) -> str:
     """Return the text that names a host's internal network, and the argument that allows it."""
     if address is None:
         return f"{host} is an address of an internal network (private_media=True allows it)"

@@ -119,6 +119,7 @@ class PartFile:
         self._file = io.FileIO(self._path, "r+", opener=_open)
         self._is_open = True
         self._claim()
+        # Whoever had the lock may have finished since that look, or have written more.
         if (complete := self._complete()) is not None:
             self.discard()
             return complete

@@ -27,7 +27,7 @@ class StallTimer(Timeout):
         self.ends_at: float = math.inf
         self.moved: bool = False
         self._seconds = seconds
-        self._since = 0
+        self._bytes = 0  # fewer than `LEAST_BYTES`, come since the time began anew
         self._left = seconds
 
     def time(self) -> float:
@@ -36,9 +36,9 @@ class StallTimer(Timeout):
 
     def advance(self, size: int) -> None:
         """Count bytes that have come."""
-        self._since += size
-        if self._since >= LEAST_BYTES:
-            self._since, self._left, self.moved = 0, self._seconds, True
+        self._bytes += size
+        if self._bytes >= LEAST_BYTES:
+            self._bytes, self._left, self.moved = 0, self._seconds, True
             self.start()
 
     def start(self) -> None:
