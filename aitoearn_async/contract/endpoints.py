@@ -15,7 +15,7 @@ import msgspec
 from . import image_tasks, video_tasks
 from .catalog import EditModel, ImageModel, Model, VideoModel
 from .drafts import Draft
-from .envelope import Codec, Envelope, Malformed, codec_for, decode, decode_task
+from .envelope import Codec, Envelope, Malformed, codec_for, decode
 from .image_tasks import ImageRef, ImageTask
 from .json_limits import LateDecoder
 from .kinds import parse_ref
@@ -64,10 +64,6 @@ class Endpoint(msgspec.Struct, Generic[T], frozen=True, kw_only=True):
     lost_code: int | None = None
     """The code of refusals that may be about a task that exists: then its draft can be read, and
     the task cannot."""
-
-    def decode(self, body: bytes) -> Envelope[T] | Refusal | Malformed:
-        """Decode an answer to a poll."""
-        return decode_task(body, self.codec)
 
 
 ENDPOINTS: dict[type[TaskRef[Any]], Endpoint[Any]] = {
