@@ -245,6 +245,17 @@ def test_a_demo_without_a_place_for_its_files_names_it(
     assert re.fullmatch(rf"{place}/aitoearn-demo-\w+: Not a directory\n", result.err)
 
 
+def test_a_demo_on_a_machine_without_a_place_for_files_says_so(
+    invoke: Invoke, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As where each disk is full: Python names the places that it has tried."""
+    monkeypatch.setattr(tempfile, "tempdir", None)
+    monkeypatch.setattr(tempfile, "_candidate_tempdir_list", lambda: ["/nowhere"])
+    result = invoke("demo")
+    assert result.status == 2
+    assert result.err.endswith("Error: No usable temporary directory found in ['/nowhere']\n")
+
+
 def test_where_nobody_answers_the_way_there_is_named(
     invoke: Invoke, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -17,6 +17,8 @@ from collections.abc import AsyncGenerator
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
+import click
+
 from aitoearn_async import AnyRef, Client, GenerateImage, GenerateVideo, Waiter, wait_backoff
 from aitoearn_async.emulator import Emulator, Fault
 
@@ -93,7 +95,10 @@ def demo(*, save: Path | None) -> ExitStatus:
     """Play the demo; without a directory for its files, in a new one, kept at a good end only."""
     if save is not None:
         return execute(play(save))
-    made = Path(tempfile.mkdtemp(prefix="aitoearn-demo-"))
+    try:
+        made = Path(tempfile.mkdtemp(prefix="aitoearn-demo-"))
+    except FileNotFoundError as error:  # of no file: there is no directory for any
+        raise click.UsageError(str(error.strerror)) from None
     status = ExitStatus.INTERRUPTED
     try:
         status = execute(play(made))
