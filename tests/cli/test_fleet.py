@@ -532,6 +532,24 @@ def test_a_refused_submit_leaves_no_fleet_behind(
     assert elsewhere.exists()
 
 
+def test_a_disk_without_room_for_a_fleet_is_waited_for_before_the_submit(
+    elsewhere: Path, service: Service
+) -> None:
+    """As one that is there and does not answer."""
+    limit = (
+        "import resource, sys; sys.dont_write_bytecode = True; "  # it would be cut off
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))"
+    )
+    code = f"{limit}; from aitoearn_async.__main__ import main; main()"
+    with spawn(*MAKE, code=code) as making:
+        assert making.stderr is not None
+        assert "is asked again" in making.stderr.readline()
+        making.send_signal(signal.SIGINT)
+        _, said = making.communicate(timeout=200)
+    assert (making.returncode, said) == (130, "interrupted; nothing was submitted\n")
+    assert service.emulator.requests == []
+
+
 def test_a_fleet_is_made_beside_another_one(service: Service, invoke: Invoke) -> None:
     """In the same file, which is there already."""
     invoke("fleet", "add", "--name", "nightly", "image:1")

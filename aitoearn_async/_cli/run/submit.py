@@ -51,6 +51,8 @@ _KINDS: dict[type[Any], type[TaskRequest[Any]]] = {
 }
 _Opening = contextlib.AbstractAsyncContextManager[Fleet]
 
+_LEAST_BYTES = 100_000
+"""Bytes that a new fleet takes on its disk."""
 _CHECK_SECONDS = 1.5
 """The time that the list of models has, if nobody has asked for the check."""
 
@@ -199,7 +201,9 @@ def _can_be_made(missing: object) -> bool:
     """Return whether it is a file that is missing, and that there can be one."""
     if not isinstance(missing, FileNotFoundError):
         return False
-    with contextlib.suppress(OSError), tempfile.TemporaryFile(dir=Path(missing.filename).parent):
+    folder = Path(missing.filename).parent
+    with contextlib.suppress(OSError), tempfile.TemporaryFile(dir=folder) as trial:
+        trial.write(bytes(_LEAST_BYTES))
         return True
     return False
 
