@@ -1,7 +1,7 @@
-"""Outcomes that wait for their task's files: a few are saved at a time, beside the polling.
+"""Outcomes that wait until the files of their tasks are saved, while the polling goes on.
 
-What saving means is not known here: a function that is handed in does it. An outcome
-is passed on when the function has returned, or with the error it raised.
+A function that is handed in saves the files. An outcome is passed on when that function has
+returned, or with the error that it raised.
 """
 
 from __future__ import annotations
@@ -24,24 +24,24 @@ Save = Callable[[T], Awaitable[tuple[Path, ...]]]
 """Saves what a succeeded task has made, and returns the paths of the files."""
 
 _AT_A_TIME = 64
-"""Tasks that are being saved; how many files are fetched is decided where that is done. Others
-wait for their host to have the file, and hold up nobody."""
+"""Tasks that are being saved at a time. Fewer files are fetched at a time: some tasks wait until
+their host has the file, and must not hold up others."""
 _MOST = 256
-"""Outcomes that may lie there until the polling pauses: each holds a whole task."""
+"""Outcomes that may wait here before the polling pauses: each holds a whole task."""
 
 
 class SaveQueue(Generic[T]):
-    """Workers that come when there is something to do, and go when there is not.
+    """A queue of outcomes, with workers that come when there is something to do, and then go.
 
     Args:
-        save: Saves the files of each task; None for nothing.
-        deliver: Takes an outcome that is complete, and how often it is owed.
-        eased: Is told whenever there is room for another one.
-        failed: Is told of an error that is no `AiToEarnError`: a mistake, or a worker that was
-            cancelled.
+        save: Saves the files of each task; None to save nothing.
+        deliver: Takes an outcome that is complete, and the number of times that it is owed.
+        eased: Called whenever there is room for another outcome.
+        failed: Called with an error that is no `AiToEarnError`: of a mistake, or of a worker that
+            was cancelled.
 
     Attributes:
-        held: How many outcomes are owed that are not complete.
+        held: The number of owed outcomes that are not complete.
     """
 
     def __init__(
@@ -62,11 +62,11 @@ class SaveQueue(Generic[T]):
 
     @property
     def is_full(self) -> bool:
-        """Return whether no more should come just now."""
+        """True while no more outcomes should come."""
         return self.held >= _MOST
 
     def take(self, outcome: Outcome[T], times: int) -> None:
-        """Take an outcome; it is passed on at once if there is nothing to save."""
+        """Take an outcome. It is passed on at once if there is nothing to save."""
         if self._save is None or not outcome.ok:
             self._deliver(outcome, times)
             return
@@ -88,7 +88,7 @@ class SaveQueue(Generic[T]):
             except AiToEarnError as error:
                 outcome = msgspec.structs.replace(outcome, error=error.with_traceback(None))
             if self._is_stopped:
-                return  # the cancellation was swallowed
+                return  # `save` has swallowed the cancellation
             self.held -= times
             self._deliver(outcome, times)
             self._eased()
@@ -100,10 +100,10 @@ class SaveQueue(Generic[T]):
             self._failed(exc)
 
     def stop(self) -> tuple[asyncio.Task[None], ...]:
-        """End all work, and forget what there was to do.
+        """Cancel all workers, and forget the outcomes that wait.
 
         Returns:
-            What ends within a moment.
+            The workers, which end within a moment.
         """
         self._is_stopped = True
         self._queue.clear()
@@ -114,7 +114,7 @@ class SaveQueue(Generic[T]):
 
 
 def failure_of(task: asyncio.Task[None]) -> BaseException | None:
-    """Return what has ended a task of a batch; None if it has done what it was for."""
+    """Return the error that has ended an asyncio task of a batch; None if it has done its work."""
     if task.cancelled():
         return RuntimeError("a task of this batch was cancelled, and not by the batch")
     return task.exception()

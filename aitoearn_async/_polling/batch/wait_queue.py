@@ -1,9 +1,9 @@
-"""A queue that can grow long, of whose length the garbage collector sees little.
+"""A queue of waits that may be long, and costs the garbage collector little.
 
-A full collection looks at each item of each list. Of a million waits that lie about in memory
-that takes some 75 ms, in which no request gets on; in tuples it takes 4 ms. Tuples of what it
-need not look at (`WaitState` is such) it leaves alone for good once it has seen them. So the bulk
-of the queue lies in tuples. What the order means, and when who is due, is not known here.
+A full collection looks at each item of each list. For a million waits in lists that takes some
+75 ms, in which no request gets on; in tuples it takes 4 ms. The collector leaves a tuple alone for
+good once it has seen that it need look at none of its items, such as a `WaitState`. So most of the
+queue lies in tuples. Nothing here knows what the order of the waits means.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ _LENGTH_OF_A_RUN = 1024
 class WaitQueue(Generic[T]):
     """Waits in the order of a moment that each of them has.
 
-    The latest to come are in a heap. When they are too many, all of them are put by, in order, as
-    a run. Those that are over are dropped when their turn comes; or before, if that is noted.
+    The waits that came last are in a heap. When it is full, all of it becomes a run: a tuple, in
+    order. Waits that are over are dropped when their turn comes, or earlier if that is noted.
 
     Args:
-        moment_of: Returns the moment of a wait. It must not be another one while the wait is here.
-        most: How many are together in a run.
+        moment_of: Returns the moment of a wait. It must stay the same while the wait is here.
+        most: The number of waits in a run.
     """
 
     def __init__(
@@ -38,26 +38,27 @@ class WaitQueue(Generic[T]):
         self._moment_of = moment_of
         self._most = most
         self._latest: list[tuple[float, int, WaitState[T]]] = []
-        # A heap too: the moment of the first wait of each run, a number, where it is, and the run.
+        # A heap too. Of each run: the moment of its first wait, a number that makes the order
+        # definite, the place of that wait in the tuple, and the tuple.
         self._runs: list[tuple[float, int, int, tuple[WaitState[T], ...]]] = []
         self._numbers = itertools.count()
-        self._over = 0  # since the last sweep, and may still be here
-        self._swept = 0
+        self._over = 0  # waits that were over since the last sweep, and may still be here
+        self._swept = 0  # the place in `_runs` at which the next sweep begins
 
     def __len__(self) -> int:
-        """Return how many are here, with those that are over and have not been dropped yet."""
+        """Return how many waits are here, with those that are over and not dropped yet."""
         return len(self._latest) + sum(len(run) - at for _, _, at, run in self._runs)
 
     def push(self, wait: WaitState[T]) -> None:
-        """Add one."""
+        """Add a wait."""
         heapq.heappush(self._latest, (self._moment_of(wait), next(self._numbers), wait))
         if len(self._latest) >= self._most:
-            run = self._run([wait for _, _, wait in sorted(self._latest)])
+            run = self._new_run([wait for _, _, wait in sorted(self._latest)])
             heapq.heappush(self._runs, run)
             self._latest.clear()
 
     def first(self) -> WaitState[T] | None:
-        """Return the first; None if there is none. Those that are over are dropped on the way."""
+        """Return the first wait; None if there is none. Drop those before it that are over."""
         latest, runs = self._latest, self._runs
         while latest or runs:
             if runs and (not latest or runs[0][0] <= latest[0][0]):
@@ -71,7 +72,7 @@ class WaitQueue(Generic[T]):
         return None
 
     def pop(self) -> None:
-        """Take away the one that `first` has just returned."""
+        """Take away the wait that `first` has just returned."""
         if self._over:
             self._over -= 1
         latest, runs = self._latest, self._runs
@@ -83,31 +84,35 @@ class WaitQueue(Generic[T]):
         if at == len(run):
             heapq.heappop(runs)
             return
-        if 2 * at >= len(run):  # what has left is let go of
+        if 2 * at >= len(run):  # or the waits that have left would be kept in memory
             run, at = run[at:], 0
         moment = self._moment_of(run[at])
-        if moment == first:  # most of a crowd have one: the run stays in front
+        if moment == first:  # as in most of a crowd: the run stays in front
             runs[0] = moment, number, at, run
         else:
             heapq.heapreplace(runs, (moment, number, at, run))
 
     def note_over(self) -> None:
-        """Note that one of them is over. It is dropped before long, wherever it is."""
+        """Note that a wait of this queue is over. It is dropped before long, wherever it is."""
         self._over += 1
         if self._runs and self._over >= self._most // 2:
             self._over = 0
             self._sweep()
 
     def _sweep(self) -> None:
-        """Drop those that are over in two of the runs, which are joined; each has its turn."""
+        """Join two runs without the waits that are over. The next sweep joins the next two."""
         begin = self._swept % len(self._runs)
         swept = slice(begin, begin + 2)
         left = [wait for _, _, at, run in self._runs[swept] for wait in run[at:] if not wait.over]
         left.sort(key=self._moment_of)
-        joined = [self._run(left[at : at + self._most]) for at in range(0, len(left), self._most)]
+        joined = [
+            self._new_run(left[at : at + self._most]) for at in range(0, len(left), self._most)
+        ]
         self._runs[swept] = joined
         self._swept = begin + len(joined)
         heapq.heapify(self._runs)
 
-    def _run(self, waits: list[WaitState[T]]) -> tuple[float, int, int, tuple[WaitState[T], ...]]:
+    def _new_run(
+        self, waits: list[WaitState[T]]
+    ) -> tuple[float, int, int, tuple[WaitState[T], ...]]:
         return self._moment_of(waits[0]), next(self._numbers), 0, tuple(waits)
