@@ -1,7 +1,8 @@
 """Repeats one failed request, a few times and not past its deadline.
 
-tenacity does the repeating. An undisturbed request never gets here. Whether another one is worth
-repeating stands in the verdict on it. When to poll again is another room's.
+tenacity does the repeating. A request that succeeds never gets here. Whether a failed one is worth
+repeating stands in the verdict on it: statuses and codes are in the tables of `_api/refusals`. When
+to poll again is decided in `_polling/cadence`.
 """
 
 from __future__ import annotations

@@ -17,14 +17,15 @@ from .patience import log, persist
 
 _BEATS_A_LEASE = 3
 _SECONDS_TO_LEAVE = 0.7
-_SOON = 1.0
+"""Seconds in which a member that leaves may still end its lease."""
+_SECONDS_TO_A_SOON_BEAT = 1.0
 
 
 class Membership:
     """The membership of one worker or reader: a lease that is renewed.
 
-    The lease ends here when it cannot have ended at the engine yet: it counts from before the
-    beat was sent.
+    The lease ends in this process before it can end at the engine: here it counts from the moment
+    before a beat is sent.
 
     Args:
         ledger: The ledger.
@@ -50,7 +51,7 @@ class Membership:
         self._early = asyncio.Event()
         self._interval = self._pause = ledger.lease / _BEATS_A_LEASE
         self._members: Sequence[Member] = ()
-        self._granted = -1.0  # of the rate, in the last report; before the first there is none
+        self._granted = -1.0  # the `grant` of the last report; none before the first
         self._beating: asyncio.Task[None] | None = None
         self._guard: asyncio.TimerHandle | None = None
 
@@ -61,7 +62,7 @@ class Membership:
             began = loop.time()
             self.id = await self._join()
             if loop.time() < began + self._ledger.lease:
-                break  # or this lease is over already, and is another's to clear away
+                break  # else the lease is over already, and others clear it away
         self._extend(began)
         self._beating = asyncio.create_task(self._beat())
         self.beat_early()
@@ -71,14 +72,14 @@ class Membership:
         try:
             return await asyncio.shield(joining)
         except asyncio.CancelledError:
-            # It may be a member already, of whom nobody would know.
+            # It may have become a member already, which others would wait for.
             await uncancelled(self._leave(joining))
             raise
         finally:
             joining.cancel()
 
     async def leave(self) -> None:
-        """End the lease, so that others take over at once. Without the engine it runs out."""
+        """End the lease, so that others take over at once. If the engine is away, it runs out."""
         if self._guard is not None:
             self._guard.cancel()
         if self._beating is not None:
@@ -95,7 +96,7 @@ class Membership:
 
     def is_over(self) -> bool:
         """Return whether the lease is over by the clock of this process."""
-        # The loop may not have come to the guard yet, as after a freeze.
+        # After a freeze the loop may not have come to the guard yet.
         is_due = self._guard and self._guard.when() <= asyncio.get_running_loop().time()
         return bool(is_due) or self.lost.is_set()
 
@@ -105,7 +106,7 @@ class Membership:
 
     def beat_soon(self) -> None:
         """Send the next beat within a second."""
-        self._pause = min(self._interval, _SOON)
+        self._pause = min(self._interval, _SECONDS_TO_A_SOON_BEAT)
 
     def _extend(self, began: float) -> None:
         if self._guard is not None:
@@ -127,7 +128,7 @@ class Membership:
                 log.warning("a beat was missed: %s", error)
                 self._pause = self._interval / 4
                 continue
-            except FleetError:  # the lease is over, or whoever joins anew is told the reason
+            except FleetError:  # the lease is over, or joining anew will raise this error again
                 self.lost.set()
                 return
             self._pause = self._interval
@@ -139,25 +140,27 @@ class Membership:
     async def _send(self) -> bool:
         """Send a beat. Return whether there are refs that nobody alive holds.
 
-        Others have to wait only for one who may take more of the rate.
+        A beat that may take more of the rate keeps others from deciding at the same time. All
+        other beats do not, and so are tried first.
         """
-        report = self._named(self._members)
+        report = self._new_report(self._members)
         if report.grant <= self._granted:
-            self._granted = report.grant  # first: it may be carried out, and seem to have failed
+            # Set before the call, which may seem to fail and be carried out all the same.
+            self._granted = report.grant
             self._members, waiting = await self._ledger.renew(
-                self.id, lambda: self._named(self._members)
+                self.id, lambda: self._new_report(self._members)
             )
-            if self._named(self._members).grant <= self._granted:
+            if self._new_report(self._members).grant <= self._granted:
                 return waiting
 
         def decide(members: Sequence[Member]) -> Member:
             nonlocal report
-            self._members, report = members, self._named(members)
+            self._members, report = members, self._new_report(members)
             return report
 
         waiting = await self._ledger.beat(self.id, decide)
         self._granted = report.grant
         return waiting
 
-    def _named(self, members: Sequence[Member]) -> Member:
+    def _new_report(self, members: Sequence[Member]) -> Member:
         return msgspec.structs.replace(self._report(members), kind=self._kind, name=self._name)

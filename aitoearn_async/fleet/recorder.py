@@ -1,4 +1,4 @@
-"""Writes outcomes to the ledger in batches. While it cannot, the worker waits."""
+"""Writes outcomes to the ledger, many at a time. While too many are unwritten, the worker waits."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Recorder:
     Args:
         ledger: The ledger.
         member: The worker's id.
-        recorded: Called with the number of refs that are off the worker's hands.
+        recorded: Called with the number of refs that the worker no longer holds.
     """
 
     def __init__(self, ledger: Ledger, member: int, recorded: Callable[[int], None]) -> None:
@@ -43,7 +43,7 @@ class Recorder:
             self._room.clear()
 
     async def run(self) -> None:
-        """Write outcomes as they come, without end."""
+        """Write outcomes as they come, until cancelled."""
         while True:
             await self._some.wait()
             if len(self._unwritten) < _MOST_AT_A_TIME:
@@ -58,7 +58,7 @@ class Recorder:
             written = await persist(partial(self._ledger.record, self._member, some))
             if written < count:
                 log.info("%d outcomes were not recorded: others hold the refs", count - written)
-            # Only now: one who is cancelled before has them still, and may try again.
+            # They leave the queue only now: if this is cancelled before, they are written again.
             for _ in some:
                 self._unwritten.popleft()
             self._recorded(count)

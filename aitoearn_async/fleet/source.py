@@ -1,4 +1,4 @@
-"""The refs that a worker waits for: taken from the ledger as its share leaves room for more."""
+"""The refs that a worker waits for: taken from the ledger while its share has room for more."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from .ledger import Allow, Kind, Ledger, Member, Origin, Taken
 from .patience import persist
 
 _SHORTEST, _LONGEST = 0.05, 0.8
-"""Seconds between two looks at a ledger that has nothing for this worker. What is handed over is to
-be held again within a second."""
-_FIRST_TAKES, _BETWEEN_THEM = 8, 0.25
-"""The first takes of a newcomer, and the seconds between two of them, while the others hold less
-than nobody does: who starts together with it is there before it has taken all."""
-_REFS_IN_THEM = 10
-"""Refs of each of them. Few: what is taken at a time stands together in the service's lists, and
-who waits for neighbours asks for few of their pages."""
+"""Seconds between two looks at a ledger that has nothing for this worker. Refs that are handed over
+must be held again within a second."""
+_FIRST_TAKES, _BETWEEN_FIRST_TAKES = 8, 0.25
+"""The number of small takes with which a newcomer begins, and the seconds between two of them. They
+are small while others hold less than is free: so workers that start at the same time share it."""
+_REFS_OF_A_FIRST_TAKE = 10
+"""Refs of a small take. Few are taken so: refs of one large take are neighbours in the service's
+lists, and a worker that waits for neighbours asks for few pages."""
 
 
 class Source(AsyncIterator[AnyRef]):
@@ -61,7 +61,7 @@ class Source(AsyncIterator[AnyRef]):
         return parse_ref(taken.ref)
 
     async def _rest(self) -> None:
-        """Pause before the next look. What the worker's other calls see meanwhile needs no look."""
+        """Pause before the next look; and again, if other calls have seen nothing to take."""
         loop = asyncio.get_running_loop()
         pause = self._pause
         while pause >= _SHORTEST:
@@ -85,7 +85,7 @@ class Source(AsyncIterator[AnyRef]):
             nonlocal allowed, pause
             allowed, pause = self._allow(members, free), 0.0
             if call < _FIRST_TAKES and _held_by_others(self._member, members) < free:
-                allowed, pause = min(allowed, _REFS_IN_THEM), _BETWEEN_THEM
+                allowed, pause = min(allowed, _REFS_OF_A_FIRST_TAKE), _BETWEEN_FIRST_TAKES
             return allowed
 
         taken: list[Taken] = []
