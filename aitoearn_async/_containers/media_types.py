@@ -74,7 +74,7 @@ _QUICKTIME: Types = ("video/quicktime", "audio/quicktime")
 _SOUND: Types = ("audio/mp4", "video/mp4")
 
 # The brands of ISO media files that name what is in them (ISO 14496-12; the registry is
-# mp4ra.org). All others (isom, mp42, iso5, avc1, 3gp4, dash ...) name the container alone.
+# mp4ra.org). All others (isom, mp42, iso5, avc1, 3gp4, dash ...) name only the container.
 _BRANDS: dict[bytes, Types] = {
     **dict.fromkeys((b"avif", b"avis", b"avio", b"MA1A", b"MA1B"), (_AVIF,)),
     **dict.fromkeys((b"heic", b"heix", b"heim", b"heis"), (_HEIC,)),

@@ -18,7 +18,7 @@ tiles (TIFF 6.0), of a picture and its alpha plane (JPEG XR), and of an old JPEG
 _SMALLER = 330
 """The tag that names directories of smaller pictures of the same."""
 _TABLES = frozenset([258, 320, 347])
-"""The tags of tables without which nothing can be decoded; they are looked up alone."""
+"""The tags of tables without which nothing can be decoded. Only their presence is checked."""
 _WANTED = frozenset([_SMALLER, *_TABLES, *(tag for pair in _PAIRS for tag in pair)])
 _BEHIND_HEADS = 16
 """A first directory past here is one that stands behind the data."""

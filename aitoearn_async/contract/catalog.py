@@ -95,6 +95,16 @@ The first three get the address of a file that is not there, as the vendor's ser
 makes it, and the last is refused with code 10100.
 """
 
+_AUTOMATIC = -1
+"""The `duration` with which volcengine chooses the length."""
+_MODES_FOR = (
+    ("image_tail", ("lf2video",), "last frame"),
+    ("video_url", ("video2video", "ref"), "video"),
+    ("videos", ("video2video", "ref"), "videos"),
+    ("audios", ("audio", "ref"), "sounds"),
+)
+"""Fields of a request, the words in the name of a mode that takes one, and what the field holds."""
+
 M = TypeVar("M", bound=Model)
 
 
@@ -104,10 +114,10 @@ def model_of(request: TaskRequest[Any], models: Sequence[M]) -> M | None:
 
 
 def objection(request: TaskRequest[Any], models: Sequence[Model]) -> str | None:
-    """Return what the list of models has against a request; None if nothing."""
+    """Return why a request does not fit the list of models; None if it does."""
     model = model_of(request, models)
     if model is None:
-        from difflib import get_close_matches  # for a hint alone, and slow to load
+        from difflib import get_close_matches  # only for a hint, and slow to load
 
         near = get_close_matches(request.model, [model.name for model in models], n=3)
         hint = f"; did you mean {' or '.join(near)}?" if near else ""
@@ -125,22 +135,22 @@ def price_of(request: TaskRequest[Any], models: Sequence[Model]) -> float | None
     model = model_of(request, models)
     if model is None:
         return None
-    told = [model.pricing]
+    values = [model.pricing]
     if isinstance(model.pricing, list):
-        told = [entry.get("price") for entry in _fitting(request, model)]
-    prices = [price for price in map(_number_in, told) if price is not None]
+        values = [entry.get("price") for entry in _fitting(request, model)]
+    prices = [price for price in map(_price_in, values) if price is not None]
     return max(prices) * (getattr(request, "n", None) or 1) if prices else None
 
 
 def _fitting(request: TaskRequest[Any], model: Model) -> Iterator[dict[str, Any]]:
-    """Yield the prices of a model that a request does not rule out."""
+    """Yield the entries of a model's price list that a request does not rule out."""
     asked = _asked_for(request, model)
     for entry in model.pricing:
         if isinstance(entry, dict):
-            told = cast("dict[str, Any]", entry)
-            pairs = [(told.get(name), value) for name, value in asked.items()]
+            case = cast("dict[str, Any]", entry)
+            pairs = [(case.get(name), value) for name, value in asked.items()]
             if all(None in pair or _plain(pair[0]) == _plain(pair[1]) for pair in pairs):
-                yield told
+                yield case
 
 
 def _asked_for(request: TaskRequest[Any], model: Model) -> dict[str, object]:
@@ -151,8 +161,8 @@ def _asked_for(request: TaskRequest[Any], model: Model) -> dict[str, object]:
         }
     video = model if isinstance(model, VideoModel) else VideoModel(name=model.name)
     defaults = video.defaults or VideoDefaults()
-    resolution, ratio = _shape(request, video.channel)
-    is_sized = request.size is not None  # it says both of these, in a way of its own
+    resolution, ratio = _resolution_and_ratio(request, video.channel)
+    is_sized = request.size is not None  # it tells both the resolution and the ratio
     duration = None if request.duration == _AUTOMATIC else request.duration or defaults.duration
     return {
         "resolution": None if is_sized else resolution or defaults.resolution,
@@ -162,15 +172,15 @@ def _asked_for(request: TaskRequest[Any], model: Model) -> dict[str, object]:
     }
 
 
-def _shape(request: GenerateVideo, channel: str | None) -> tuple[Any, Any]:
-    """Return the resolution and the ratio that a provider reads of a request."""
+def _resolution_and_ratio(request: GenerateVideo, channel: str | None) -> tuple[Any, Any]:
+    """Return the resolution and the ratio of a request, from where its provider reads them."""
     if channel != "grok":
         return request.resolution, request.ratio
     read = request.metadata or {}
     return read.get("resolution"), read.get("aspectRatio")
 
 
-def _number_in(value: object) -> float | None:
+def _price_in(value: object) -> float | None:
     """Return a price, which is a number or the text of one."""
     try:
         number = float(value) if isinstance(value, str | int | float) else math.nan
@@ -181,19 +191,19 @@ def _number_in(value: object) -> float | None:
 
 def _objections(request: TaskRequest[Any], model: Model) -> Iterator[str]:
     if isinstance(request, GenerateImage) and isinstance(model, ImageModel):
-        yield from _choice(model, "size", request.size, model.sizes)
-        yield from _choice(model, "quality", request.quality, model.qualities)
-        yield from _choice(model, "style", request.style, model.styles)
+        yield from _choice_objection(model, "size", request.size, model.sizes)
+        yield from _choice_objection(model, "quality", request.quality, model.qualities)
+        yield from _choice_objection(model, "style", request.style, model.styles)
     elif isinstance(request, EditImage) and isinstance(model, EditModel):
-        yield from _choice(model, "size", request.size, model.sizes)
-        yield from _number(model, "image", _count(request.image), model.max_input_images)
+        yield from _choice_objection(model, "size", request.size, model.sizes)
+        yield from _count_objection(model, "image", _count(request.image), model.max_input_images)
     elif isinstance(request, GenerateVideo) and isinstance(model, VideoModel):
-        yield from _settings(model, request)
-        yield from _mode(model, request)
-        yield from _sources(model, request)
+        yield from _setting_objections(model, request)
+        yield from _mode_objections(model, request)
+        yield from _source_objections(model, request)
 
 
-def _choice(
+def _choice_objection(
     model: Model, name: str, value: object, allowed: Iterable[object] | None
 ) -> Iterator[str]:
     choices = list(allowed or ())
@@ -206,39 +216,28 @@ def _choice(
         yield f"{name}={value!r:.60}: {model.name} takes {takes:.300}"
 
 
-def _number(model: Model, name: str, count: int, most: int | None) -> Iterator[str]:
+def _count_objection(model: Model, name: str, count: int, most: int | None) -> Iterator[str]:
     if most is not None and count > most:
         takes = "takes none" if most < 1 else f"takes {most} at most"
         yield f"{name}=: {model.name} {takes}, not {count}"
 
 
-def _settings(model: VideoModel, request: GenerateVideo) -> Iterator[str]:
-    yield from _choice(model, "resolution", request.resolution, model.resolutions)
-    yield from _choice(model, "ratio", request.ratio, model.aspect_ratios)
+def _setting_objections(model: VideoModel, request: GenerateVideo) -> Iterator[str]:
+    yield from _choice_objection(model, "resolution", request.resolution, model.resolutions)
+    yield from _choice_objection(model, "ratio", request.ratio, model.aspect_ratios)
     is_automatic = request.duration == _AUTOMATIC and model.channel in (None, "volcengine")
     if not is_automatic:
-        yield from _choice(model, "duration", request.duration, model.durations)
+        yield from _choice_objection(model, "duration", request.duration, model.durations)
     if model.channel == "volcengine" and request.resolution is None:
-        yield from _choice(model, "size", request.size, model.resolutions)
+        yield from _choice_objection(model, "size", request.size, model.resolutions)
     if model.channel == "grok":
-        resolution, ratio = _shape(request, model.channel)
-        yield from _choice(model, "metadata", ratio, model.aspect_ratios)
-        yield from _choice(model, "metadata", resolution, model.resolutions)
+        resolution, ratio = _resolution_and_ratio(request, model.channel)
+        yield from _choice_objection(model, "metadata", ratio, model.aspect_ratios)
+        yield from _choice_objection(model, "metadata", resolution, model.resolutions)
 
 
-_AUTOMATIC = -1
-"""The `duration` that volcengine's Ark chooses itself."""
-# Field -> the words in a mode that takes it, and what it is.
-_MODES_FOR = (
-    ("image_tail", ("lf2video",), "last frame"),
-    ("video_url", ("video2video", "ref"), "video"),
-    ("videos", ("video2video", "ref"), "videos"),
-    ("audios", ("audio", "ref"), "sounds"),
-)
-
-
-def _mode(model: VideoModel, request: GenerateVideo) -> Iterator[str]:
-    yield from _choice(model, "mode", request.mode, model.modes)
+def _mode_objections(model: VideoModel, request: GenerateVideo) -> Iterator[str]:
+    yield from _choice_objection(model, "mode", request.mode, model.modes)
     modes = [mode.casefold() for mode in model.modes or ()]
     if not modes:
         return
@@ -256,9 +255,9 @@ def _mode(model: VideoModel, request: GenerateVideo) -> Iterator[str]:
             yield f"{name}=: {model.name} takes no {medium} {modes_listed}"
 
 
-def _sources(model: VideoModel, request: GenerateVideo) -> Iterator[str]:
+def _source_objections(model: VideoModel, request: GenerateVideo) -> Iterator[str]:
     frames = _count(request.image) + _count(request.image_tail)
-    yield from _number(model, "image", frames, model.max_input_images)
+    yield from _count_objection(model, "image", frames, model.max_input_images)
     if request.image_tail is not None and _count(request.image) > 1:
         yield "image_tail= is the last frame of a video with one first frame: give one image="
     videos = _count(request.videos) + _count(request.video_url)
@@ -267,7 +266,7 @@ def _sources(model: VideoModel, request: GenerateVideo) -> Iterator[str]:
         ("videos", videos, None),
         ("audios", _count(request.audios), None),
     ):
-        yield from _number(model, name, count, _most(model, name, most))
+        yield from _count_objection(model, name, count, _most(model, name, most))
 
 
 def _most(model: VideoModel, name: str, otherwise: int | None) -> int | None:

@@ -62,7 +62,7 @@ class Codec(msgspec.Struct, Generic[TaskT], frozen=True, kw_only=True):
     whole: LateDecoder[Envelope[TaskT]]
     """Decodes whole responses."""
     head: LateDecoder[Envelope[TaskHead]]
-    """Decodes id and status alone, whatever else is there."""
+    """Decodes only id and status, whatever else is there."""
 
 
 def codec_for(task: type[TaskT], id_field: str) -> Codec[TaskT]:
@@ -101,12 +101,12 @@ def decode(
         return _no_json(body) or refusal(body) or _repaired(body, codec) or _broken(body, exc)
     except (ValueError, RecursionError) as exc:
         return _not_decodable(body, exc)
-    # Code and data in contradiction: the code is the one the service says to go by.
+    # If code and data contradict each other, the code counts, as the service's pages say.
     return envelope if envelope.code == 0 else _refused(body)
 
 
 def decode_row(row: bytes, codec: Codec[TaskT]) -> TaskT | Malformed:
-    """Decode a task that stands in a list, as it would be read if it stood alone."""
+    """Decode a task in a list, in the same way as one in an answer of its own."""
     deep = too_deep(row)
     if deep:
         return Malformed(deep, is_json=True)
@@ -163,7 +163,7 @@ def _repaired(body: bytes, codec: Codec[Any] | None) -> Envelope[Any] | Malforme
 
 
 def _broken(body: bytes, why: msgspec.ValidationError) -> Malformed:
-    """Return what is wrong with JSON that is no answer, and no refusal."""
+    """Return what is wrong with JSON that is neither a good answer nor a refusal."""
     found = members_of(body)
     return Malformed(_brief(why), is_json=True, has_code="code" in found, has_data="data" in found)
 
@@ -174,10 +174,10 @@ def _refused(body: bytes) -> Refusal | Malformed:
 
 
 def _no_json(body: bytes) -> Malformed | None:
-    """Return what is wrong with a body that is no JSON, also past where its decoder stopped.
+    """Return what is wrong with a body that is not JSON up to its end; None if it is.
 
-    `503 Service Unavailable` begins like a number, and an answer cut in two like one of a
-    wrong type: both are trouble that passes, and nothing the service could be blamed for.
+    The typed decoder may stop earlier: `503 Service Unavailable` begins like a number, and an
+    answer that was cut off like one of a wrong type. Both pass, and do not break the contract.
     """
     try:
         _any_decoder.decode(body)
@@ -187,8 +187,8 @@ def _no_json(body: bytes) -> Malformed | None:
 
 
 def _mended(data: dict[str, Any], codec: Codec[Any]) -> dict[str, Any]:
-    # All of the contract's points in time, and nothing else of it, are called `...At`. One
-    # that cannot be read, or an id that is a number, must not cost the user a finished task.
+    # In the contract all moments are called `...At`, and nothing else is. A moment that cannot be
+    # read, or an id that is a number, must not cost the user a finished task.
     mended = {
         name: moment_of(value) if name.endswith("At") else value for name, value in data.items()
     }

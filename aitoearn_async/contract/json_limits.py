@@ -1,4 +1,4 @@
-"""The decoder of JSON, and its limits: what is too deep for it, or refused for its text alone.
+"""The decoder of JSON, and its limits: bodies that are too deep for it, or have text it refuses.
 
 Pure functions of bytes. Ordinary answers are only checked by `too_deep`.
 """

@@ -99,11 +99,11 @@ class StoredTask:
         return self.status(self.stage(now)) == "success"
 
     def result_in(self, stage: int) -> Mapping[str, Any]:
-        """Return the fields of its result, which are there in a stage of success alone."""
+        """Return the fields of its result, which are there only in a stage of success."""
         return self.result() if self.status(stage) == "success" else {}
 
     def failure_in(self, stage: int) -> str | UnsetType:
-        """Return the reason of its failure, which is there in a stage of failure alone."""
+        """Return the reason of its failure, which is there only in a stage of failure."""
         return self.failure if self.status(stage) == "failed" else UNSET
 
     def duration(self, stage: int) -> int | UnsetType:
