@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from ._api.submit import Submitter
     from ._api.uploader import Uploader
     from ._api.video_list import VideoPages
-    from ._downloads.downloader import Downloader
+    from ._downloads.downloader import Downloader, Saver
     from ._downloads.media_client import MediaClient
     from ._polling.batch.batch import Batch
     from ._polling.cadence.rhythm import Rhythm
@@ -117,10 +117,15 @@ class Parts:
         return statistics_of(self.caller, rhythm)
 
     def saver(
-        self, where: Path | None, seconds: float, most: int
-    ) -> Callable[[Any], Awaitable[tuple[Path, ...]]] | None:
-        """Return a function that saves the files of a task; None if nothing is to be saved."""
-        return None if where is None else self.downloader.saver(where, seconds, most)
+        self, where: Path | None, seconds: float, most: int, *, of_many: bool
+    ) -> Saver | None:
+        """Return a function that saves the files of a task; None if nothing is to be saved.
+
+        As in `Downloader.saver`.
+        """
+        if where is None:
+            return None
+        return self.downloader.saver(where, seconds, most, of_many=of_many)
 
     @cached_property
     @imports

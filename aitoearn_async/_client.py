@@ -9,7 +9,7 @@ from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, I
 from datetime import timedelta
 from os import PathLike
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO, Literal, Never, NoReturn, TypeVar, cast, overload
+from typing import TYPE_CHECKING, Any, BinaryIO, Literal, Never, NoReturn, TypeVar, overload
 
 from ._arguments import (
     amount,
@@ -418,12 +418,10 @@ class Client:
             SubmitUncertainError: As in `submit`. There is no ref.
             AiToEarnError: As in `submit` and `wait_for`, and with `save` as in `download`.
         """
-        directory, save_seconds, most_bytes = saving(save, save_timeout, max_bytes)
         limits = wait_limits(timeout, patience, wait, self._wait)
         hooks(submitted=submitted, changed=changed)
         # Before the submit: the import of the downloader can fail, and nothing is paid for then.
-        downloader = None if directory is None else self._parts.downloader
-        destination = downloader.destination(directory) if downloader and directory else None
+        saver = self._parts.saver(*saving(save, save_timeout, max_bytes), of_many=False)
         ref = await self.submit(
             request, check=check, upload=upload, at_most=at_most, progress=progress
         )
@@ -435,8 +433,8 @@ class Client:
                 async for task in waiter:
                     await call(changed, task)
             task = await waiter
-            if downloader and destination and task.state == "succeeded":
-                await downloader.save(cast("AnyTask", task), destination, save_seconds, most_bytes)
+            if saver is not None and task.state == "succeeded":
+                await saver(task)
             return task
 
     def watch(
@@ -735,7 +733,7 @@ class Client:
             wait_limits(timeout, patience, wait, self._wait),
             max_pending=count("max_pending", max_pending),
             progress=progress,
-            save=self._parts.saver(*saving(save, save_timeout, max_bytes)),
+            save=self._parts.saver(*saving(save, save_timeout, max_bytes), of_many=True),
             resume=resume,
         )
 
@@ -802,7 +800,7 @@ class Client:
             max_pending=count("max_pending", max_pending),
             admitted=asked.append,
             progress=progress,
-            save=self._parts.saver(*saving(save, save_timeout, max_bytes)),
+            save=self._parts.saver(*saving(save, save_timeout, max_bytes), of_many=True),
         )
         async with batch:
             outcomes = {outcome.ref: outcome async for outcome in batch}
@@ -854,8 +852,7 @@ class Client:
         """
         where, tell = folder("directory", directory), not_async("progress", progress)
         limits = time_limit("timeout", timeout), count("max_bytes", max_bytes)
-        downloader = self._parts.downloader
-        to = downloader.destination(where)
+        saver = self._parts.downloader.saver(where, *limits, tell)
         if isinstance(task, str | TaskRef):
             task = await self.get(task)
-        return await downloader.save(task, to, *limits, tell)
+        return await saver(task)

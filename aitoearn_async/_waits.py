@@ -5,7 +5,7 @@ A wait gets the parts of the client that it needs. Its numbers have been checked
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterable, Awaitable, Callable, Generator, Iterable
+from collections.abc import AsyncIterable, Awaitable, Callable, Generator, Iterable, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -103,7 +103,7 @@ class Waits:
         max_pending: int,
         admitted: Callable[[TaskRef[T]], None] | None = None,
         progress: Callable[[BatchStatistics], object] | None,
-        save: Callable[[T], Awaitable[tuple[Path, ...]]] | None,
+        save: Callable[[T], Awaitable[Sequence[Path]]] | None,
         resume: Callable[[TaskRef[T]], Resume | None] | None = None,
     ) -> Batch[T]:
         """Return the wait for many tasks, with the arguments of `Client.as_completed`.

@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from .._runtime.lifetime import Lifetime
 from .._runtime.threads import Threads
 from ..contract.kinds import AnyTask
-from .filenames import Destination, destination_of
+from .filenames import destination_of
 from .media_client import MediaClient
 from .task_download import Refresh, ServiceTime, Shared, TaskDownload
 from .transfer import DownloadOptions, Progress
@@ -21,6 +22,8 @@ from .transfer import DownloadOptions, Progress
 AT_A_TIME = 8
 """Tasks whose files are fetched at the same time; more wait for their turn."""
 
+Saver = Callable[[Any], Awaitable[list[Path]]]
+"""Saves the files of a task that has succeeded."""
 Watch = Callable[[AnyTask, Awaitable[list[Path]]], Awaitable[list[Path]]]
 """Awaits the saving of a task's files, and tells observers of it."""
 
@@ -46,22 +49,36 @@ class Downloader:
         places, threads = asyncio.Semaphore(AT_A_TIME), Threads(AT_A_TIME)
         self._shared = Shared(lifetime, places, threads, client, refresh, service_time)
 
-    def save(
+    def saver(
         self,
-        task: AnyTask,
-        to: Destination,
+        path: Path,
         timeout: float,
         most: int,
         progress: Progress | None = None,
-    ) -> Awaitable[list[Path]]:
-        """Save the files of one task, when awaited.
+        *,
+        of_many: bool = False,
+    ) -> Saver:
+        """Return a function that saves the files of a task, when what it returns is awaited.
+
+        Where the path leads is settled here: until files come, the process may move.
 
         Args:
-            task: The task.
-            to: The directory, or the name of the only file.
-            timeout: Seconds for which it may stand still, once it has its turn.
+            path: The directory, or the name of the only file.
+            timeout: Seconds for which a download may stand still, once it has its turn.
             most: Bytes past which a file is given up.
             progress: As in `Client.download`.
+            of_many: Whether it is for several tasks.
+
+        Raises:
+            ValueError: The path is the name of one file, and there are several tasks.
+        """
+        to = destination_of(path)
+        if of_many and to.name is not None:
+            raise ValueError(f"save={str(path)!r:.80} is the name of a file: give a directory")
+        return partial(self._save, DownloadOptions(to, timeout, most, progress))
+
+    def _save(self, options: DownloadOptions, task: AnyTask) -> Awaitable[list[Path]]:
+        """Save the files of one task, when awaited.
 
         Raises:
             TypeError: It is no task. At the call.
@@ -69,7 +86,6 @@ class Downloader:
             DownloadError: Not all of them could be saved.
             ClientClosedError: The client is closed, or was meanwhile.
         """
-        options = DownloadOptions(to, timeout, most, progress)
         work = self._run(TaskDownload(task, options, self._shared))
         return work if self.watch is None else self.watch(task, work)
 
@@ -79,27 +95,6 @@ class Downloader:
         finally:
             if self._shared.lifetime.closed:
                 self.close()
-
-    def destination(self, path: Path) -> Destination:
-        """Return where a path leads at this moment; until the files come, the process may move."""
-        return destination_of(path)
-
-    def saver(
-        self, path: Path, timeout: float, most: int
-    ) -> Callable[[Any], Awaitable[tuple[Path, ...]]]:
-        """Return a function that saves the files of a task in a directory.
-
-        Raises:
-            ValueError: The path is the name of one file.
-        """
-        to = destination_of(path)
-        if to.name is not None:
-            raise ValueError(f"save={str(path)!r:.80} is the name of a file: give a directory")
-
-        async def save(task: AnyTask) -> tuple[Path, ...]:
-            return tuple(await self.save(task, to, timeout, most))
-
-        return save
 
     def leave_loop(self) -> None:
         """Forget what is bound to a loop that is closed."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import Generic, TypeVar
 
@@ -20,7 +20,7 @@ from .outcome import Outcome
 
 T = TypeVar("T", bound=Task)
 
-Save = Callable[[T], Awaitable[tuple[Path, ...]]]
+Save = Callable[[T], Awaitable[Sequence[Path]]]
 """Saves what a succeeded task has made, and returns the paths of the files."""
 
 _AT_A_TIME = 64
@@ -84,7 +84,7 @@ class SaveQueue(Generic[T]):
             outcome, times = self._queue.popleft()
             try:
                 paths = await save(outcome.unwrap())
-                outcome = msgspec.structs.replace(outcome, paths=paths)
+                outcome = msgspec.structs.replace(outcome, paths=tuple(paths))
             except AiToEarnError as error:
                 outcome = msgspec.structs.replace(outcome, error=error.with_traceback(None))
             if self._is_stopped:
