@@ -1,6 +1,6 @@
 """Reads the refs of a batch: one at a time, and only while there is room.
 
-The source may be endless, slow or broken. What becomes of a ref is decided elsewhere.
+The source may be endless, slow or broken. What is done with a ref is decided elsewhere.
 """
 
 from __future__ import annotations
@@ -20,18 +20,23 @@ T = TypeVar("T")
 logger: logging.Logger = logging.getLogger("aitoearn_async")
 
 _AT_A_TIME = 64
-"""Refs read in one turn of the loop, however fast the source is."""
-_TURN = 0.005
-"""Real seconds after which a turn ends, however few refs were read: a cursor can take as long
-for each of them."""
+"""The most refs that are read in one turn of the loop."""
+_TURN_SECONDS = 0.005
+"""Seconds of real time after which a turn ends: a database cursor can take as long for one ref."""
 
 
 class RefReader(Generic[T]):
-    """Reads a source into `admit`, for as long as `has_room` says so.
+    """Reads refs from a source, while there is room for them.
+
+    Args:
+        source: The refs.
+        admit: Takes each ref.
+        has_room: Returns whether one more may be read.
+        finished: Called when the source has ended or failed.
 
     Attributes:
-        done: Whether nothing more will come.
-        failure: What the source raised, if it did; it is then done.
+        done: The source has ended or failed.
+        failure: The error that the source raised, if it failed.
     """
 
     def __init__(
@@ -55,10 +60,10 @@ class RefReader(Generic[T]):
         self._is_stopped = False
 
     async def run(self) -> None:
-        """Read until the source ends or fails. A generator is closed, however it goes."""
-        # It is held no longer than it is read: it may be a list of a million.
+        """Read until the source ends or fails. A generator is closed in any case."""
+        # The source may be a list of a million, so it is let go of once it has been read.
         source, self._source = self._source, ()
-        self._turn_ends = time.monotonic() + _TURN
+        self._turn_ends = time.monotonic() + _TURN_SECONDS
         try:
             is_async = isinstance(source, AsyncIterable)
             items: Any = aiter(source) if isinstance(source, AsyncIterable) else iter(source)
@@ -67,7 +72,7 @@ class RefReader(Generic[T]):
             with blaming("the source of refs"):
                 await reading
         except Exception as exc:
-            # The batch raises it after the outcomes of the refs that could be read.
+            # The batch raises this error after the outcomes of the refs that could be read.
             self.failure = exc
         self.done = True
         self._finished()
@@ -78,7 +83,7 @@ class RefReader(Generic[T]):
             self._room.set_result(None)
 
     def stop(self) -> None:
-        """Take no further ref; whoever stops it cancels `run`, too."""
+        """Take no further ref. The caller cancels `run`, too."""
         self._is_stopped = True
 
     async def _read(self, items: Any, *, is_async: bool) -> None:
@@ -91,10 +96,10 @@ class RefReader(Generic[T]):
                 except end:
                     return
                 if self._is_stopped:
-                    raise asyncio.CancelledError  # again: the source did not let the first through
+                    raise asyncio.CancelledError  # once more: the source swallowed the first one
                 self._admit(item)
         except BaseException:
-            with _told():
+            with _logging_failures():
                 if isinstance(items, AsyncGenerator):
                     await items.aclose()
                 elif inspect.isgenerator(items):
@@ -106,7 +111,7 @@ class RefReader(Generic[T]):
         if self._in_this_turn >= _AT_A_TIME or time.monotonic() > self._turn_ends:
             await asyncio.sleep(0)
             self._in_this_turn = 0
-            self._turn_ends = time.monotonic() + _TURN
+            self._turn_ends = time.monotonic() + _TURN_SECONDS
         while not self._has_room():
             self._room = asyncio.get_running_loop().create_future()
             await self._room
@@ -114,8 +119,8 @@ class RefReader(Generic[T]):
 
 
 @contextlib.contextmanager
-def _told() -> Generator[None]:
-    """Log what a source raises when it is closed, on the way out with another error."""
+def _logging_failures() -> Generator[None]:
+    """Log what a source raises when it is closed because of another error."""
     try:
         yield
     except Exception as second:
