@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from ._polling.batch.statistics import BatchStatistics
     from ._polling.cadence.rhythm import LearnedRhythm
     from ._polling.cadence.schedule import WaitStrategy, wait_backoff
+    from ._polling.single.waiter import Waiter
     from ._polling.wait.resume import Resume
-    from ._polling.waiter import Waiter
     from ._resilience.breaker import BreakerState
     from .contract.catalog import EditModel, ImageModel, Model, VideoDefaults, VideoModel
     from .contract.endpoints import CHINA, INTERNATIONAL
@@ -139,7 +139,7 @@ _HOMES = {
     "_polling.cadence.rhythm": "LearnedRhythm",
     "_polling.cadence.schedule": "WaitStrategy wait_backoff",
     "_polling.batch.statistics": "BatchStatistics",
-    "_polling.waiter": "Waiter",
+    "_polling.single.waiter": "Waiter",
     "_resilience.breaker": "BreakerState",
     "contract.catalog": "EditModel ImageModel Model VideoDefaults VideoModel",
     "contract.endpoints": "CHINA INTERNATIONAL",

@@ -32,7 +32,7 @@ from ._arguments import (
 from ._polling.awaitables import call, coroutine_function
 from ._polling.cadence.rhythm import Rhythm
 from ._polling.cadence.schedule import WaitStrategy
-from ._polling.waiter import Waiter
+from ._polling.single.waiter import Waiter
 from ._runtime.lifetime import Lifetime
 from ._waits import Waits, naming
 from .contract.catalog import EditModel, ImageModel, VideoModel

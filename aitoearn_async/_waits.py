@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from ._arguments import hooks, not_async, telemetry_asked
 from ._polling.cadence.rhythm import Rhythm
-from ._polling.rounds.shared_rounds import SharedRounds
+from ._polling.single.single_waits import SingleWaits
+from ._polling.single.waiter import Waiter
 from ._polling.wait.settings import Evidence, WaitLimits, settings_by_kind, settings_for
 from ._polling.wait.step import Poll
-from ._polling.waiter import Waiter
 from .contract.endpoints import ref_of
 from .contract.tasks import Task, TaskRef
 from .errors import AiToEarnError
@@ -55,8 +55,8 @@ class Waits:
         self._parts = parts
         self._monitor = parts.http.monitor
         self._rhythm = rhythm
-        self._rounds = SharedRounds(parts.pages, parts.lifetime)
-        parts.lifetime.on_move(self._rounds.leave_loop)
+        self._single = SingleWaits(parts.pages, parts.lifetime)
+        parts.lifetime.on_move(self._single.leave_loop)
         self._poll: Poll[Any] = parts.poller.poll
         self._waiter_type: Callable[..., Waiter[Any]] = Waiter
         self._watched_batch_type: Callable[..., Batch[Any]] | None = None
@@ -91,7 +91,7 @@ class Waits:
 
     async def aclose(self) -> None:
         """Note that the client is closed, and wait until no round runs any more."""
-        await self._rounds.aclose()
+        await self._single.aclose()
         if self._watcher is not None:
             self._watcher.close()
 
@@ -139,7 +139,7 @@ class Waits:
             raise_on_failure=raise_on_failure,
             poll=self._poll,
             lifetime=self._parts.lifetime,
-            rounds=self._rounds,
+            others=self._single,
         )
 
     def _new_evidence(self) -> Evidence:

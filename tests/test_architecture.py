@@ -75,7 +75,7 @@ MAY_IMPORT: dict[str, set[str]] = {
 """Who downloads or uploads never imports who holds the key (`_transport`): the law of the key."""
 LAYERS = {
     "_cli": ["language", "files", "options", "report", "run", "commands"],
-    "_polling": ["awaitables", "cadence", "wait", "rounds", "waiter", "batch"],
+    "_polling": ["awaitables", "cadence", "wait", "rounds", "single", "batch"],
 }
 """The layers of rooms that have some, from the lowest: folders, or files."""
 ANNEXES = {"_cli", "emulator", "fleet", "pytest_plugin", "__main__"}

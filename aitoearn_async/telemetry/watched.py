@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any, TypeVar
 
 from .._polling.batch.batch import Batch
+from .._polling.single.waiter import Waiter
 from .._polling.wait.state import WaitState
 from .._polling.wait.step import Ended, Poll
-from .._polling.waiter import Waiter
 from ..contract.endpoints import ref_of
 from ..contract.tasks import Task, TaskRef
 from ..errors import AiToEarnError
@@ -53,9 +53,11 @@ class WatchedBatch(Batch[T]):
         self._watch = watch
         super().__init__(*args, poll=watch.polling(poll), step=watch.step, **options)
 
-    def _end(self, wait: WaitState[T], task: T | None, error: AiToEarnError | None) -> None:
+    def _end(
+        self, wait: WaitState[T], task: T | None, error: AiToEarnError | None, now: float
+    ) -> None:
         self._watch.end_unseen(wait, task, error)
-        super()._end(wait, task, error)
+        super()._end(wait, task, error, now)
 
     def discard(self, ref: TaskRef[T] | str) -> bool:
         wait = self._held.get(ref_of(ref))

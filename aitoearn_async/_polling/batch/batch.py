@@ -225,14 +225,16 @@ class Batch(Bound, AsyncIterator[EitherOutcome[T]]):
 
     # What comes out.
 
-    def _end(self, wait: WaitState[T], task: T | None, error: AiToEarnError | None) -> None:
+    def _end(
+        self, wait: WaitState[T], task: T | None, error: AiToEarnError | None, now: float
+    ) -> None:
         del self._held[wait.ref]
         outcome = Outcome(
             ref=wait.ref,
             task=task,
             error=error,
             polls=wait.polls,
-            elapsed=0.0 if math.isnan(wait.started) else self._lifetime.time() - wait.started,
+            elapsed=0.0 if math.isnan(wait.started) else now - wait.started,
         )
         times = 1 + self._repeats.pop(wait.ref, 0)
         self._pool.meter.note_end(error, times)

@@ -59,7 +59,7 @@ class WorkerPool(Generic[T]):
         lifetime: Tells the time.
         is_paused: Tells that no wait goes on now: the consumer is behind, or the batch is over.
         spawn: Starts a worker; the batch owns it.
-        ended: Takes a wait that is over, its task as far as it is known, and its error.
+        ended: Takes a wait that is over, its task as far as it is known, its error, and the moment.
         held: All waits, by ref.
         pages: Asks for many tasks at once; None: there is no such thing.
 
@@ -79,7 +79,7 @@ class WorkerPool(Generic[T]):
         lifetime: Lifetime,
         is_paused: Callable[[], bool],
         spawn: Callable[[Coroutine[Any, Any, None]], None],
-        ended: Callable[[WaitState[T], T | None, AiToEarnError | None], None],
+        ended: Callable[[WaitState[T], T | None, AiToEarnError | None, float], None],
         held: dict[TaskRef[T], WaitState[T]],
         pages: PageSource | None,
     ) -> None:
@@ -107,20 +107,14 @@ class WorkerPool(Generic[T]):
         """Put a new wait on the agenda. First polls of many are staggered."""
         now = self._lifetime.time()
         group = self._rounds.join(wait.ref)
-        if not math.isnan(wait.started):  # elsewhere, before
+        is_taken = group is not None and group.take(wait, now)
+        if is_taken and math.isnan(wait.started):
+            begin(wait, self.settings_of(wait.ref), now)
+        if not math.isnan(wait.started):  # else it begins with its first poll
             self._agenda.begin(wait)
-        if group is not None and group.take(wait):
-            if math.isnan(wait.started):
-                self._begin(wait, self.settings_of(wait.ref), now)
-        elif is_one_of_many and not delay:
-            self._agenda.add(wait, self._stagger.next(now))
-        else:
-            self._agenda.add(wait, now + delay)
-        self.arm()
-
-    def _begin(self, wait: WaitState[T], settings: WaitSettings, now: float) -> None:
-        begin(wait, settings, now)
-        self._agenda.begin(wait)
+        if not is_taken:
+            is_staggered = is_one_of_many and not delay
+            self._agenda.add(wait, self._stagger.next(now) if is_staggered else now + delay)
         self.arm()
 
     def forget(self, wait: WaitState[T], *, has_ended: bool = False) -> None:
@@ -155,9 +149,10 @@ class WorkerPool(Generic[T]):
             self._agenda.add(wait, decision.moment)
             self.arm()
             return
+        now = self._lifetime.time()
         if isinstance(decision, Ended):  # its answer came with others
-            self.meter.note(self._lifetime.time(), 0.0, unchanged=False)
-        self._act(wait, self.settings_of(wait.ref), decision)
+            self.meter.note(now, 0.0, unchanged=False)
+        self._act(wait, self.settings_of(wait.ref), decision, now)
 
     def _dispatch(self) -> None:
         """Give due waits to workers; end those that are out of time; set the timer for the next."""
@@ -190,7 +185,7 @@ class WorkerPool(Generic[T]):
         error = self._final_errors.get(wait.ref)
         if error is not None or wait.final_poll_for != OWED:
             error = error or give_up(wait, self.settings_of(wait.ref), now).error
-            self._end(wait, wait.latest_known(), error, has_ended=False)
+            self._end(wait, wait.latest_known(), error, now, has_ended=False)
         elif wait.due < 0 and (group := self._rounds.of(wait.ref)) is not None:
             group.release(wait)
             self._agenda.add(wait, now)
@@ -230,11 +225,14 @@ class WorkerPool(Generic[T]):
 
     async def _serve(self, wait: WaitState[T], asked: float) -> float:
         """Poll for a wait, and act on what comes of it. Return the moment when it came."""
-        settings, due = self.settings_of(wait.ref), wait.due
-        if math.isnan(wait.started):
-            self._begin(wait, settings, asked)
-        wait.due = math.inf  # while it is being polled
+        settings, due, is_first = self.settings_of(wait.ref), wait.due, math.isnan(wait.started)
+        if is_first:
+            begin(wait, settings, asked)
         deadline = response_deadline(wait, settings, asked, due)
+        wait.due = math.inf  # while it is being polled
+        if is_first:
+            self._agenda.begin(wait)
+            self.arm()
         self.in_flight += 1
         try:
             response = await self._poll(wait, deadline)
@@ -251,12 +249,15 @@ class WorkerPool(Generic[T]):
                 decision = await group.after_failure(wait, response, decision, deadline)
                 if wait.over or self._is_stopped:
                     return now
+                now = self._lifetime.time()
             if not isinstance(response.error, NotAskedError):
                 self.meter.note(now, asked - due, unchanged=False)
-        self._act(wait, settings, decision)
+        self._act(wait, settings, decision, now)
         return now
 
-    def _act(self, wait: WaitState[T], settings: WaitSettings, decision: Decision[T]) -> None:
+    def _act(
+        self, wait: WaitState[T], settings: WaitSettings, decision: Decision[T], now: float
+    ) -> None:
         if isinstance(decision, PollAt):
             if wait.failing_since is not None:
                 warn_of_first_failure(wait, settings)
@@ -264,12 +265,12 @@ class WorkerPool(Generic[T]):
                 wait.latest = None  # a million of them would be gigabytes
             # Without a learner, rounds take none.
             group = None if settings.learner is None else self._rounds.of(wait.ref)
-            if group is None or not group.take(wait, is_put_off=decision.is_put_off):
+            if group is None or not group.take(wait, now, is_put_off=decision.is_put_off):
                 self._agenda.add(wait, decision.moment)
         elif isinstance(decision, Ended):
             task: T = decision.task
             error = TaskFailedError(cast("AnyTask", task)) if decision.failed else None
-            self._end(wait, task, error, has_ended=True)
+            self._end(wait, task, error, now, has_ended=True)
         else:
             if isinstance(decision.error, AuthenticationError | ConnectionFailedError):
                 self._agenda.end(wait)  # or it would hold the error, and that its frames, for good
@@ -279,7 +280,13 @@ class WorkerPool(Generic[T]):
             self.arm()
 
     def _end(
-        self, wait: WaitState[T], task: T | None, error: AiToEarnError | None, *, has_ended: bool
+        self,
+        wait: WaitState[T],
+        task: T | None,
+        error: AiToEarnError | None,
+        now: float,
+        *,
+        has_ended: bool,
     ) -> None:
         self.forget(wait, has_ended=has_ended)
-        self._ended(wait, task, error)
+        self._ended(wait, task, error, now)

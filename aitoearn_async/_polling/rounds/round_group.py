@@ -132,7 +132,7 @@ class RoundGroup(Generic[T]):
         if self._reports.forget(wait.ref, has_ended=has_ended) and has_ended:
             self._check_at = self._lifetime.time() + _BETWEEN_CHECKS
 
-    def take(self, wait: WaitState[T], *, is_put_off: bool = False) -> bool:
+    def take(self, wait: WaitState[T], now: float, *, is_put_off: bool = False) -> bool:
         """Take a wait that would be polled singly otherwise. Return whether it is taken.
 
         A wait that `is_put_off` is not taken. The service asks to leave its task alone for a while,
@@ -140,7 +140,6 @@ class RoundGroup(Generic[T]):
         """
         if wait.last_error is None and self._reports.note_running(wait.ref):
             self._count_contradiction()
-        now = self._lifetime.time()
         if is_put_off or self.route.gone or not self._may_take(wait, now):
             return False
         wait.due = _AWAITED

@@ -91,12 +91,11 @@ Step = Callable[[WaitState[T], WaitSettings, PollResult[T] | Verdict, float, flo
 """Decides what follows a poll, as `step` does."""
 
 
-def begin(wait: WaitState[T], settings: WaitSettings, now: float) -> PollAt:
-    """Return the first decision: poll at once."""
+def begin(wait: WaitState[Any], settings: WaitSettings, now: float) -> None:
+    """Note that a wait begins: it is polled now, or left to a round."""
     wait.started = now
     if not settings.timeout:
         wait.final_poll_for = now
-    return PollAt(now)
 
 
 def step(

@@ -19,16 +19,16 @@ from typing import Any
 from ..._runtime.lifetime import Lifetime
 from ..._verdict import Verdict
 from ...contract.tasks import TaskRef
+from ..rounds.groups import Rounds
+from ..rounds.pages import PageSource
+from ..rounds.round_group import FEWEST, LEAST_TIME_LEFT, RoundGroup, WaitOwner
 from ..wait.ends import deadline_of
 from ..wait.settings import WaitSettings
 from ..wait.state import WaitState
-from ..wait.step import Decision, go_on
-from .groups import Rounds
-from .pages import PageSource
-from .round_group import FEWEST, LEAST_TIME_LEFT, RoundGroup, WaitOwner
+from ..wait.step import Decision, PollAt, begin, go_on
 
 
-class SharedRounds(WaitOwner[Any]):
+class SingleWaits(WaitOwner[Any]):
     """The single waits of one client."""
 
     def __init__(self, source: PageSource, lifetime: Lifetime) -> None:
@@ -70,12 +70,13 @@ class SharedRounds(WaitOwner[Any]):
             for task in self._tasks:
                 task.cancel()
 
-    def takes(self, wait: WaitState[Any], *, is_put_off: bool) -> bool:
+    def takes(self, wait: WaitState[Any], decision: PollAt | None) -> bool:
         """Return whether rounds serve a wait from now on: then it has to `wait_for_round`."""
         if self._rounds is None or self.held.get(wait.ref) is not wait:
             return False
         group = self._rounds.of(wait.ref)
-        return group is not None and group.take(wait, is_put_off=is_put_off)
+        is_put_off = decision is not None and decision.is_put_off
+        return group is not None and group.take(wait, self._lifetime.time(), is_put_off=is_put_off)
 
     async def wait_for_round(self, wait: WaitState[Any]) -> Decision[Any]:
         """Wait until rounds hand a wait back. Return what is to be done then.
@@ -84,6 +85,8 @@ class SharedRounds(WaitOwner[Any]):
             ClientClosedError: The client was closed meanwhile.
         """
         settings = self._settings[wait.ref]
+        if math.isnan(wait.started):
+            begin(wait, settings, self._lifetime.time())
         woken = asyncio.get_running_loop().create_future()
         self._sleepers[wait.ref] = woken
         try:

@@ -6,23 +6,23 @@ nothing between two awaits, so cancelling it or dropping it leaves nothing behin
 
 from __future__ import annotations
 
+import math
 import warnings
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from typing import NoReturn, TypeVar, cast
 
-from .._runtime.lifetime import Lifetime
-from .._verdict import Verdict
-from ..contract.kinds import AnyRef
-from ..contract.status import TaskState
-from ..contract.tasks import Task, TaskRef
-from ..errors import TaskFailedError
-from .awaitables import Bound, CoroutineLike, not_an_end
-from .rounds.shared_rounds import SharedRounds
-from .wait.ends import response_deadline, warn_of_first_failure
-from .wait.settings import WaitSettings
-from .wait.state import PollError, WaitState
-from .wait.step import (
+from ..._runtime.lifetime import Lifetime
+from ..._verdict import Verdict
+from ...contract.kinds import AnyRef
+from ...contract.status import TaskState
+from ...contract.tasks import Task, TaskRef
+from ...errors import TaskFailedError
+from ..awaitables import Bound, CoroutineLike, not_an_end
+from ..wait.ends import response_deadline, warn_of_first_failure
+from ..wait.settings import WaitSettings
+from ..wait.state import PollError, WaitState
+from ..wait.step import (
     Decision,
     Ended,
     GiveUpAt,
@@ -33,6 +33,7 @@ from .wait.step import (
     give_up,
     step,
 )
+from .single_waits import SingleWaits
 
 T = TypeVar("T", bound=Task)
 
@@ -66,7 +67,7 @@ class Waiter(Bound, CoroutineLike[T], AsyncIterator[T]):
         raise_on_failure: bool,
         poll: Poll[T],
         lifetime: Lifetime,
-        rounds: SharedRounds,
+        others: SingleWaits,
         step: Step[T] = step,
     ) -> None:
         self._wait: WaitState[T] = _CollectedState(due=0.0, ref=ref)
@@ -75,7 +76,7 @@ class Waiter(Bound, CoroutineLike[T], AsyncIterator[T]):
         self._poll = poll
         self._step = step
         self._lifetime = lifetime
-        self._rounds = rounds
+        self._others = others
         self._decision: Decision[T] | None = None
         self._ended_at: float | None = None
         self._end_was_yielded = False
@@ -125,7 +126,7 @@ class Waiter(Bound, CoroutineLike[T], AsyncIterator[T]):
     @property
     def elapsed(self) -> float:
         """Return how long the wait has lasted, in seconds from the first poll; 0 before it."""
-        if self._decision is None:
+        if math.isnan(self._wait.started):
             return 0.0
         until = self._lifetime.time() if self._ended_at is None else self._ended_at
         return until - self._wait.started
@@ -180,22 +181,19 @@ class Waiter(Bound, CoroutineLike[T], AsyncIterator[T]):
             raise self._already_in_use()
         self._in_use = True
         if not changed:  # pages do not tell of each change
-            self._rounds.join(self._wait, self._settings)
+            self._others.join(self._wait, self._settings)
         try:
             while not isinstance(decision := self._decision, Ended):
-                now = self._lifetime.time()
-                if decision is None:
-                    decision = self._decision = begin(self._wait, self._settings, now)
                 if isinstance(decision, GiveUpAt):
-                    await self._give_up(decision, now)
-                elif self._rounds.takes(self._wait, is_put_off=decision.is_put_off):
+                    await self._give_up(decision)
+                elif self._others.takes(self._wait, decision):
                     await self._leave_to_rounds()
-                elif await self._poll_at(decision.moment, now) and changed:
+                elif await self._poll_when_due(decision) and changed:
                     assert self._wait.latest is not None
                     return self._wait.latest
             return decision.task
         finally:
-            self._rounds.leave(self._wait, has_ended=isinstance(self._decision, Ended))
+            self._others.leave(self._wait, has_ended=isinstance(self._decision, Ended))
             self._in_use = False
 
     def _already_in_use(self) -> RuntimeError:
@@ -205,39 +203,41 @@ class Waiter(Bound, CoroutineLike[T], AsyncIterator[T]):
 
     async def _leave_to_rounds(self) -> None:
         """Wait until rounds hand this wait back, and then do what they say."""
-        self._decision = decision = await self._rounds.wait_for_round(self._wait)
-        now = self._lifetime.time()
+        self._decision = decision = await self._others.wait_for_round(self._wait)
         if isinstance(decision, PollAt):
-            await self._poll_at(decision.moment, now)
+            await self._poll_when_due(decision)
         elif isinstance(decision, Ended):
-            self._ended_at = now
+            self._ended_at = self._lifetime.time()
 
-    async def _poll_at(self, moment: float, now: float) -> bool:
-        """Sleep from now to a moment, poll, decide. Return whether the poll brought news."""
-        if moment > now:
-            await self._lifetime.sleep_until(moment)
-            now = self._lifetime.time()
-        asked = now
-        deadline = response_deadline(self._wait, self._settings, asked, moment)
+    async def _poll_when_due(self, decision: PollAt | None) -> bool:
+        """Sleep until a poll is due, poll, decide. Return whether the poll brought news."""
+        wait, settings, lifetime = self._wait, self._settings, self._lifetime
+        asked = lifetime.time()
+        due = asked if decision is None else decision.moment
+        if due > asked:
+            await lifetime.sleep_until(due)
+            asked = lifetime.time()
+        if math.isnan(wait.started):
+            begin(wait, settings, asked)
+        deadline = response_deadline(wait, settings, asked, due)
         if asked >= deadline:  # whoever iterates was elsewhere
-            self._decision = give_up(self._wait, self._settings, asked)
+            self._decision = give_up(wait, settings, asked)
             return False
-        response = await self._poll(self._wait, deadline)
-        now = self._lifetime.time()
-        after = self._step(self._wait, self._settings, response, asked, now)
+        response = await self._poll(wait, deadline)
+        now = lifetime.time()
+        after = self._step(wait, settings, response, asked, now)
         if isinstance(response, Verdict):
-            after = await self._rounds.after_failure(self._wait, response, after, deadline)
+            after = await self._others.after_failure(wait, response, after, deadline)
             if isinstance(after, PollAt):
-                warn_of_first_failure(self._wait, self._settings)
+                warn_of_first_failure(wait, settings)
         self._decision = after
         if isinstance(after, Ended):
-            self._ended_at, self._wait.latest = now, after.task  # pages may know of it alone
+            self._ended_at, wait.latest = now, after.task  # pages may know of it alone
         return after.changed
 
-    async def _give_up(self, decision: GiveUpAt, now: float) -> NoReturn:
-        if decision.moment > now:
+    async def _give_up(self, decision: GiveUpAt) -> NoReturn:
+        if decision.moment > self._lifetime.time():
             await self._lifetime.sleep_until(decision.moment)
-            now = self._lifetime.time()
         if self._ended_at is None:
-            self._ended_at = now
+            self._ended_at = self._lifetime.time()
         raise decision.error.with_traceback(None)
