@@ -132,10 +132,11 @@ class Waits:
         self, given: TaskRef[T] | str, limits: WaitLimits, raise_on_failure: bool
     ) -> Waiter[T]:
         """Return the wait for one task."""
+        evidence = self._new_evidence()
         ref = ref_of(given)
         return self._waiter_type(
             ref,
-            settings_for(ref.kind, limits, self._new_evidence(), self._rhythm),
+            settings_for(ref.kind, limits, evidence, self._rhythm),
             raise_on_failure=raise_on_failure,
             poll=self._poll,
             lifetime=self._parts.lifetime,

@@ -18,7 +18,7 @@ from ...contract.kinds import AnyRef
 from ...contract.status import TaskState
 from ...contract.tasks import Task, TaskRef
 from ...errors import TaskFailedError
-from ..awaitables import Bound, CoroutineLike, not_an_end
+from ..awaitables import Bound, not_an_end
 from ..wait.ends import response_deadline, warn_of_first_failure
 from ..wait.settings import WaitSettings
 from ..wait.state import PollError, WaitState
@@ -33,6 +33,7 @@ from ..wait.step import (
     give_up,
     step,
 )
+from .coroutine_like import CoroutineLike
 from .single_waits import SingleWaits
 
 T = TypeVar("T", bound=Task)
