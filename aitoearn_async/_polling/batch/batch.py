@@ -20,7 +20,6 @@ from ...errors import AiToEarnError
 from ..awaitables import Bound, call, not_an_end
 from ..cadence.rhythm import TimeLeft
 from ..rounds.pages import PageSource
-from ..wait.observation import time_left
 from ..wait.resume import Resume, begin_again
 from ..wait.settings import WaitSettings
 from ..wait.state import WaitState
@@ -170,11 +169,18 @@ class Batch(Bound, AsyncIterator[EitherOutcome[T]]):
         )
 
     def _time_left(self, now: float) -> TimeLeft | None:
+        """Return in how many seconds the last task is likely to end, judged by a few of them."""
         if not self._ref_reader.done:
             return None
-        newest = itertools.islice(reversed(self._held.values()), _MOST_ASKED)
-        of = len(self._held)
-        return time_left(newest, lambda ref: self._settings_of(ref).learner, now, of)
+        ranges: list[TimeLeft] = []
+        for wait in itertools.islice(reversed(self._held.values()), _MOST_ASKED):
+            left = wait.time_left(self._settings_of(wait.ref).learner, now, len(self._held))
+            if left is None:
+                return None
+            ranges.append(left)
+        if not ranges:
+            return None
+        return max(low for low, _ in ranges), max(high for _, high in ranges)
 
     def __repr__(self) -> str:
         ended = self._pool.meter.ends.total()

@@ -26,7 +26,6 @@ from ..cadence.rhythm import Learner
 from ..cadence.round_times import SHORTEST, RoundTimes
 from ..cadence.schedule import StartStagger
 from ..wait.ends import deadline_of
-from ..wait.observation import meet, observe_running
 from ..wait.settings import WaitSettings
 from ..wait.state import OWED, PollResult, WaitState
 from ..wait.step import Decision, GiveUpAt, PollAt, go_on, step
@@ -283,9 +282,9 @@ class RoundGroup(Generic[T]):
                 continue
             found.append(place)
             if wait.cohort is None:
-                meet(wait, self._learner, row.times, now)
+                wait.meet(self._learner, row.times, now)
             if row.runs:
-                missed += observe_running(wait, asked)
+                missed += wait.observe_running(asked)
                 wait.due, wait.failing_since = self._seen, None
                 if deadline_of(wait, self._owner.settings_of(wait.ref)) - now < LEAST_TIME_LEFT:
                     self._hand_back(wait)

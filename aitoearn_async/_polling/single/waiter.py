@@ -139,10 +139,9 @@ class Waiter(Bound, CoroutineLike[T], AsyncIterator[T]):
         Nine of ten such ends lie in between. None while too little is known, after the end, and
         where the wait has a strategy of its own.
         """
-        learner, cohort = self._settings.learner, self._wait.cohort
-        if learner is None or cohort is None or self._ended_at is not None:
+        if self._ended_at is not None:
             return None
-        left = learner.time_left(cohort.curve, self._wait.born, self._lifetime.time())
+        left = self._wait.time_left(self._settings.learner, self._lifetime.time())
         if left is None:
             return None
         now = datetime.now(UTC)

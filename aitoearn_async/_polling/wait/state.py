@@ -10,7 +10,7 @@ import msgspec
 from ...contract.endpoints import endpoint_of
 from ...contract.tasks import Task, TaskRef
 from ...errors import ApiError, ContractError, TransportError
-from ..cadence.survival import Cohort
+from ..cadence.observed_task import ObservedTask
 
 T = TypeVar("T", bound=Task)
 
@@ -43,7 +43,7 @@ class PollResult(msgspec.Struct, Generic[T]):
     """The answer was an HTTP 304."""
 
 
-class WaitState(msgspec.Struct, Generic[T], gc=False):
+class WaitState(ObservedTask, Generic[T], gc=False):
     """The state of one wait. Plain data, in few bytes; moments are the client's clock's.
 
     The garbage collector does not look at them, since no cycle goes through one, as long as no
@@ -53,8 +53,6 @@ class WaitState(msgspec.Struct, Generic[T], gc=False):
     due: float
     """The moment of its next poll; set by its scheduler."""
     ref: TaskRef[T]
-    started: float = math.nan
-    """The moment when the first poll began."""
     polls: int = 0
     """The number of polls that came back, whatever they brought."""
     status: str | None = None
@@ -71,10 +69,6 @@ class WaitState(msgspec.Struct, Generic[T], gc=False):
     """The end of the wait, if the next poll is the last one before it; or `OWED`."""
     counts: dict[str, int] | None = None
     """The counts of what the polls came to, unless all came to the present status."""
-    cohort: Cohort | None = None
-    """The tasks of its model and age; None while these are not known, or nothing is learned."""
-    seen_age: float = 0.0
-    """The age at which it was last seen running: seconds, shared with others."""
     over: bool = False
     """It has ended, and must be dropped by all that still hold it; set by its scheduler."""
 
@@ -98,11 +92,6 @@ class WaitState(msgspec.Struct, Generic[T], gc=False):
             what = "other"
         counts[what] = counts.get(what, 0) + 1
         self.polls += 1
-
-    @property
-    def born(self) -> float:
-        """The moment when the task was submitted, as far as is known."""
-        return self.started - (self.cohort.age if self.cohort is not None else 0.0)
 
     def latest_known(self) -> T | None:
         """The task as of the last good poll, as far as it was kept."""

@@ -45,7 +45,6 @@ from .ends import (
     is_first_trouble,
     patience_end,
 )
-from .observation import meet, observe_end, observe_running
 from .settings import OWN_TROUBLE, WaitSettings
 from .state import OWED, PollError, PollResult, WaitState
 
@@ -147,17 +146,17 @@ def _after_answer(
     task, learner = answer.task, settings.learner
     if task is None:
         if learner is not None:
-            observe_running(wait, asked)
+            wait.observe_running(asked)
         return _next_decision(wait, settings, None, now, changed, answer.retry_after)
     wait.latest, state = task, task.state
     is_over = state is not TaskState.RUNNING
     if learner is not None:
         times = ENDPOINTS[type(wait.ref)].times_of(task)
-        meet(wait, learner, times, now)
+        wait.meet(learner, times, now)
         if is_over:
-            observe_end(wait, learner, times, now)
+            wait.observe_end(learner, times, now)
         else:
-            observe_running(wait, asked)
+            wait.observe_running(asked)
     if is_over:
         return Ended(task, state is TaskState.FAILED)
     return _next_decision(wait, settings, task, now, changed, answer.retry_after)
