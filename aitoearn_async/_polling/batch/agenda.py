@@ -54,10 +54,11 @@ class Agenda(Generic[T]):
         self._waiting.pop()
         return wait
 
-    def begin(self, wait: WaitState[T]) -> None:
-        """Note that a wait has begun, and from now on has a deadline."""
+    def begin(self, wait: WaitState[T]) -> float:
+        """Note that a wait has begun. Return its deadline."""
         if self._timeout < math.inf:
             self._begun.push(wait)
+        return wait.started + self._timeout
 
     def fail_at(self, wait: WaitState[T], moment: float) -> None:
         """Note the moment at which a wait ends without a poll. It must not be on the agenda."""

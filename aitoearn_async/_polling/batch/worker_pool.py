@@ -111,22 +111,32 @@ class WorkerPool(Generic[T]):
         if is_taken and math.isnan(wait.started):
             begin(wait, self.settings_of(wait.ref), now)
         if not math.isnan(wait.started):  # else it begins with its first poll
-            self._agenda.begin(wait)
+            self.arm(self._agenda.begin(wait))
         if not is_taken:
             is_staggered = is_one_of_many and not delay
-            self._agenda.add(wait, self._stagger.next(now) if is_staggered else now + delay)
-        self.arm()
+            self._poll_at(wait, self._stagger.next(now) if is_staggered else now + delay)
+
+    def _poll_at(self, wait: WaitState[T], moment: float) -> None:
+        self._agenda.add(wait, moment)
+        self.arm(moment)
 
     def forget(self, wait: WaitState[T], *, has_ended: bool = False) -> None:
         """Forget a wait. The result of a poll that is under way is dropped."""
         if (group := self._rounds.of(wait.ref)) is not None:
             group.leave(wait, has_ended=has_ended)
+        self.settings_of(wait.ref).evidence.unconfirmed.pop(wait.ref, None)
         self._agenda.end(wait)
         self._final_errors.pop(wait.ref, None)
-        self.settings_of(wait.ref).evidence.unconfirmed.pop(wait.ref, None)
 
-    def arm(self, *, again: bool = False) -> None:
-        """Set the timer for the next wait, unless it is set for an earlier moment already."""
+    def arm(self, new: float = -math.inf, *, again: bool = False) -> None:
+        """Set the timer for the next wait, unless it is set for an earlier moment already.
+
+        Args:
+            new: The moment of the wait that is new, if that is all that has changed.
+            again: Set it in any case.
+        """
+        if new >= self._timer.at:
+            return
         moment = math.inf
         if not self.is_paused():
             moment = self._agenda.next_deadline()
@@ -146,8 +156,7 @@ class WorkerPool(Generic[T]):
         if self._is_stopped:
             return
         if isinstance(decision, PollAt):
-            self._agenda.add(wait, decision.moment)
-            self.arm()
+            self._poll_at(wait, decision.moment)
             return
         now = self._lifetime.time()
         if isinstance(decision, Ended):  # its answer came with others
@@ -231,8 +240,7 @@ class WorkerPool(Generic[T]):
         deadline = response_deadline(wait, settings, asked, due)
         wait.due = math.inf  # while it is being polled
         if is_first:
-            self._agenda.begin(wait)
-            self.arm()
+            self.arm(self._agenda.begin(wait))
         self.in_flight += 1
         try:
             response = await self._poll(wait, deadline)
@@ -277,7 +285,7 @@ class WorkerPool(Generic[T]):
                 raise decision.error  # no other task will fare better: ends the batch
             self._final_errors[wait.ref] = decision.error
             self._agenda.fail_at(wait, decision.moment)
-            self.arm()
+            self.arm(decision.moment)
 
     def _end(
         self,

@@ -57,13 +57,14 @@ class Rounds(Generic[T]):
 
     def _new(self, ref: TaskRef[T], source: PageSource) -> RoundGroup[T] | None:
         learner = self._owner.settings_of(ref).learner
-        if learner is None or source.route(ref.kind).gone:
+        if learner is None:
             return None
 
         def run_round(group: RoundGroup[T]) -> Coroutine[Any, Any, None]:
             return Round(group, source, self._lifetime).run()
 
-        return RoundGroup(ref, learner, source, self._lifetime, self._owner, run_round)
+        group = RoundGroup(ref, learner, source, self._lifetime, self._owner, run_round)
+        return None if group.route.gone else group
 
     def stop(self) -> None:
         """Cancel all timers."""

@@ -96,7 +96,7 @@ class RoundGroup(Generic[T]):
     ) -> None:
         self.ref_type: type[TaskRef[T]] = type(ref)
         self.kind: str = ref.kind
-        self.route: RouteState = source.route(ref.kind)
+        self.route: RouteState = source.route(self.kind)
         self.times: RoundTimes = RoundTimes(learner)
         self.parked: int = 0
         self.places: Places = Places()
