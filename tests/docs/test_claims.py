@@ -27,8 +27,8 @@ from aitoearn_async import (
     wait_backoff,
 )
 from aitoearn_async._api.refusals import error_for
-from aitoearn_async._polling import waiter
 from aitoearn_async._polling.cadence.schedule import cadence
+from aitoearn_async._polling.single import waiter
 from aitoearn_async._polling.wait import step
 from aitoearn_async.contract.status import state_of
 from aitoearn_async.emulator import Emulator, Fault
@@ -175,7 +175,11 @@ async def test_a_wait_can_go_along_each_arrow(
 
         return decided_so
 
-    monkeypatch.setattr(waiter, "begin", noting(step.begin))
+    def begin(*args: Any) -> None:
+        step.begin(*args)
+        decided.append("PollAt")  # a wait begins with a poll
+
+    monkeypatch.setattr(waiter, "begin", begin)
     # A waiter is given its step when it is made.
     defaults: Any = waiter.Waiter.__init__.__kwdefaults__
     monkeypatch.setitem(defaults, "step", noting(step.step))
