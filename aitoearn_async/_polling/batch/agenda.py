@@ -1,6 +1,6 @@
 """The agenda: which wait is due next, and which is out of time. Pure, without a clock of its own.
 
-It does not know what happens to a wait that is due, or over.
+Nothing here knows what happens to a wait that is due, or over.
 """
 
 from __future__ import annotations
@@ -19,17 +19,17 @@ T = TypeVar("T", bound=Task)
 class Agenda(Generic[T]):
     """Waits in the order in which they are due.
 
-    A wait can end while it stands here. It is then marked as over, and skipped when its turn comes:
-    finding it earlier would cost more.
+    A wait can end while it stands here. Then it is marked as over, and skipped when its turn comes:
+    to find it earlier would cost more.
 
     Args:
-        timeout: What all waits have in common: seconds from their first poll to their end.
+        timeout: Seconds from the first poll of each wait to its end.
     """
 
     def __init__(self, timeout: float) -> None:
         self._timeout = timeout
         self._waiting: WaitQueue[T] = WaitQueue(attrgetter("due"))
-        # All have the same timeout, so they run out of time in the order they began in.
+        # All waits have the same timeout, so they run out of time in the order of their beginnings.
         self._begun: WaitQueue[T] = WaitQueue(attrgetter("started"))
         self._failing: WaitQueue[T] = WaitQueue(attrgetter("due"))
 

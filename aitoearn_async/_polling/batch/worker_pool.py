@@ -1,7 +1,7 @@
 """The workers of a batch: they poll each wait when it is due, with one timer for all.
 
 A waiting task is an entry on the agenda and nothing else: no asyncio task, no timer, no
-coroutine. Where refs come from, and what becomes of an outcome, is not known here.
+coroutine. Nothing here knows where refs come from, or what becomes of an outcome.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ from .statistics import PollMeter
 T = TypeVar("T", bound=Task)
 
 _AT_A_TIME = 50
-"""Waits handed out or ended in one turn of the loop, however many are due at once."""
+"""The most waits that are handed out or ended in one turn of the loop."""
 
 
 class WorkerPool(Generic[T]):
@@ -52,16 +52,17 @@ class WorkerPool(Generic[T]):
 
     Args:
         settings_of: The settings of the wait for a ref.
-        timeout: Seconds that all waits have in common, from their first poll to their end.
+        timeout: Seconds from the first poll of each wait to its end.
         concurrency: The largest number of workers.
-        poll: Asks once how a task stands.
-        step: Decides what follows on a poll.
+        poll: Polls once for a wait.
+        step: Decides what follows a poll.
         lifetime: Tells the time.
-        is_paused: Tells that no wait goes on now: the consumer is behind, or the batch is over.
-        spawn: Starts a worker; the batch owns it.
+        is_paused: Returns whether no wait may go on now: the consumer is behind, or the batch is
+            over.
+        spawn: Starts a worker, which the batch owns.
         ended: Takes a wait that is over, its task as far as it is known, its error, and the moment.
         held: All waits, by ref.
-        pages: Asks for many tasks at once; None: there is no such thing.
+        pages: Asks for pages that show many tasks at once; None to poll all waits singly.
 
     Attributes:
         in_flight: Waits that are being polled.
@@ -146,25 +147,25 @@ class WorkerPool(Generic[T]):
             self._timer.set(moment)
 
     def stop(self) -> None:
-        """Cancel the timers, and let no worker go on whose poll lets no cancellation through."""
+        """Cancel the timers. A worker that misses its cancellation stops after its poll."""
         self._is_stopped = True
         self._timer.set(math.inf)
         self._rounds.stop()
 
     def hand_back(self, wait: WaitState[T], decision: Decision[T]) -> None:
-        """Go on with a wait that rounds had, as they have decided."""
+        """Go on with a wait that rounds had, as is decided."""
         if self._is_stopped:
             return
         if isinstance(decision, PollAt):
             self._poll_at(wait, decision.moment)
             return
         now = self._lifetime.time()
-        if isinstance(decision, Ended):  # its answer came with others
+        if isinstance(decision, Ended):  # a page has brought the task's answer
             self.meter.note(now, 0.0, unchanged=False)
         self._act(wait, self.settings_of(wait.ref), decision, now)
 
     def _dispatch(self) -> None:
-        """Give due waits to workers; end those that are out of time; set the timer for the next."""
+        """Give due waits to workers, end those that are out of time, and set the timer again."""
         now = self._lifetime.time()
         for _ in range(_AT_A_TIME):
             if self.is_paused():
@@ -202,17 +203,17 @@ class WorkerPool(Generic[T]):
     async def _work(self, wait: WaitState[T]) -> None:
         now = self._lifetime.time()
         while True:
-            if not wait.over:  # its time can run out on the way here
+            if not wait.over:  # its time may have run out since it was handed over
                 now = await self._serve(wait, now)
-            if (following := self._take(now)) is None:
+            if (next_wait := self._take(now)) is None:
                 if self._is_stopped:
                     return
-                following = await self._wait_for_work()
+                next_wait = await self._wait_for_work()
             else:
-                # All answers of a turn are read first, then all requests sent: doing the same
-                # thing over and over takes the processor a tenth less time.
+                # All answers of a turn are read first, and then all requests are sent. To do the
+                # same thing over and over takes the processor a tenth less time.
                 await asyncio.sleep(0)
-            wait, now = following, self._lifetime.time()
+            wait, now = next_wait, self._lifetime.time()
 
     def _take(self, now: float) -> WaitState[T] | None:
         """Return the next wait for a worker; None if there is none."""
@@ -222,7 +223,8 @@ class WorkerPool(Generic[T]):
             self._dispatch()  # waits that are out of time come first
             return None
         wait = self._agenda.take(now)
-        if wait is not None and self._has_free_worker():  # who takes none goes idle, and arms it
+        # A worker that gets no wait becomes idle, and sets the timer then.
+        if wait is not None and self._has_free_worker():
             self.arm()
         return wait
 
@@ -233,7 +235,7 @@ class WorkerPool(Generic[T]):
         return await handed
 
     async def _serve(self, wait: WaitState[T], asked: float) -> float:
-        """Poll for a wait, and act on what comes of it. Return the moment when it came."""
+        """Poll for a wait, and act on the result. Return the moment when it came."""
         settings, due, is_first = self.settings_of(wait.ref), wait.due, math.isnan(wait.started)
         if is_first:
             begin(wait, settings, asked)
@@ -243,22 +245,22 @@ class WorkerPool(Generic[T]):
             self.arm(self._agenda.begin(wait))
         self.in_flight += 1
         try:
-            response = await self._poll(wait, deadline)
+            result = await self._poll(wait, deadline)
         finally:
             self.in_flight -= 1
         now = self._lifetime.time()
         if wait.over or self._is_stopped:
-            return now  # discarded meanwhile, or all of them
-        decision = self._step(wait, settings, response, asked, now)
-        if isinstance(response, PollResult):
-            self.meter.note(now, response.sent - due, unchanged=not decision.changed)
+            return now  # the wait was discarded meanwhile, or the batch left
+        decision = self._step(wait, settings, result, asked, now)
+        if isinstance(result, PollResult):
+            self.meter.note(now, result.sent - due, unchanged=not decision.changed)
         else:
             if (group := self._rounds.of(wait.ref)) is not None:
-                decision = await group.after_failure(wait, response, decision, deadline)
+                decision = await group.after_failure(wait, result, decision, deadline)
                 if wait.over or self._is_stopped:
                     return now
                 now = self._lifetime.time()
-            if not isinstance(response.error, NotAskedError):
+            if not isinstance(result.error, NotAskedError):
                 self.meter.note(now, asked - due, unchanged=False)
         self._act(wait, settings, decision, now)
         return now
@@ -270,8 +272,8 @@ class WorkerPool(Generic[T]):
             if wait.failing_since is not None:
                 warn_of_first_failure(wait, settings)
             if wait.final_poll_for is None:
-                wait.latest = None  # a million of them would be gigabytes
-            # Without a learner, rounds take none.
+                wait.latest = None  # a million tasks would take gigabytes
+            # Rounds take no wait without a learner.
             group = None if settings.learner is None else self._rounds.of(wait.ref)
             if group is None or not group.take(wait, now, is_put_off=decision.is_put_off):
                 self._agenda.add(wait, decision.moment)
@@ -281,8 +283,8 @@ class WorkerPool(Generic[T]):
             self._end(wait, task, error, now, has_ended=True)
         else:
             if isinstance(decision.error, AuthenticationError | ConnectionFailedError):
-                self._agenda.end(wait)  # or it would hold the error, and that its frames, for good
-                raise decision.error  # no other task will fare better: ends the batch
+                self._agenda.end(wait)  # so that it does not hold the error, and that its frames
+                raise decision.error  # this ends the batch: the other waits would fail as well
             self._final_errors[wait.ref] = decision.error
             self._agenda.fail_at(wait, decision.moment)
             self.arm(decision.moment)
