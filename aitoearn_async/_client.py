@@ -1,6 +1,6 @@
 """Client, the one object a user holds: its calls, and what they promise.
 
-It checks arguments and hands them on to the parts of `_assembly`. No room's rules belong here.
+It checks arguments and hands them on to the parts of `_assembly`. It has no rules of its own.
 """
 
 from __future__ import annotations

@@ -28,7 +28,7 @@ _NOBODY: Final = ""
 _ROWS_PER_ANSWER: Final = 150
 _ANSWERS_PER_MEGABYTE: Final = 8
 _BAD_ESCAPE: Final = re.compile(r"%(?![0-9A-Fa-f]{2})")
-_UNREAD: Final = ErrorAnswer(codes.BAD_REQUEST)
+_UNREADABLE: Final = ErrorAnswer(codes.BAD_REQUEST)
 """The answer to a body or a path that cannot be decoded. It has no request id yet."""
 _TOO_LARGE: Final = ErrorAnswer(codes.SERVER_ERROR)
 """The answer to a body that is not read to its end. It has no request id yet."""
@@ -37,7 +37,7 @@ _TOO_LARGE: Final = ErrorAnswer(codes.SERVER_ERROR)
 def _routed(
     service: Service, request: Request, fault: Fault | None = None
 ) -> tuple[Route, Call] | None:
-    """Return the route of a request, and what it names; `None` if there is none that is on."""
+    """Return the route of a request, and what it names; `None` if no such route is on."""
     path, _, query = request.path.partition("?")
     found = routes.find(request.method, path)
     if found is None or found[0].name not in service.routes:
@@ -48,7 +48,7 @@ def _routed(
 
 
 def weight(service: Service, request: Request) -> float:
-    """Return the time that the answer takes, in plain answers.
+    """Return the time that the answer takes, as a number of plain answers.
 
     The service loads whole rows, with the files in their requests, whatever a page shows.
     """
@@ -58,7 +58,7 @@ def weight(service: Service, request: Request) -> float:
     return 1.0 + len(rows) / _ROWS_PER_ANSWER + megabytes * _ANSWERS_PER_MEGABYTE
 
 
-def unsaved(service: Service, request: Request) -> list[StoredTask]:
+def videos_without_media_row(service: Service, request: Request) -> list[StoredTask]:
     """Return the finished videos of a group for which this request makes a media row."""
     found = _routed(service, request) if request.route in ("video", "videos") else None
     if found is None or not found[1].account:
@@ -80,7 +80,7 @@ def _page_rows(service: Service, route: Route, call: Call) -> list[StoredTask]:
 
 
 def make_media_row(service: Service, task: StoredTask) -> None:
-    """Make the media row of a finished video, and its cover, though there may be both by now."""
+    """Make the media row of a finished video, and its cover, even if it has both already."""
     assert isinstance(task.ref, VideoRef)
     service.media_rows.append(task.ref)
     name = f"{task.ref.id}.png"
@@ -104,11 +104,11 @@ def answer(service: Service, request: Request, fault: Fault | None) -> wire.Http
     request_id = request.headers.get("x-request-id", "")
     if not request_id or not request_id.isascii():
         request_id = identifiers.request_id()
-    said = _decide(service, request, fault)
-    unrouted = said is _UNREAD or said is _TOO_LARGE
-    body = _body(service, request, said, None if unrouted else request_id)
+    decided = _decide(service, request, fault)
+    has_request_id = decided is not _UNREADABLE and decided is not _TOO_LARGE
+    body = _body(service, request, decided, request_id if has_request_id else None)
     headers = CIMultiDict(date)
-    if not unrouted:
+    if has_request_id:
         headers["x-request-id"] = request_id
     headers["Content-Type"] = wire.JSON
     if service.is_published:
@@ -116,15 +116,15 @@ def answer(service: Service, request: Request, fault: Fault | None) -> wire.Http
     headers["Access-Control-Allow-Origin"] = "*"
     headers["Keep-Alive"] = f"timeout={wire.KEEP_ALIVE:.0f}"
     headers["ETag"] = wire.etag_of(body)
-    reads = request.method in ("GET", "HEAD")
-    if reads and wire.is_fresh(headers["ETag"], request.headers):
+    is_read = request.method in ("GET", "HEAD")
+    if is_read and wire.is_fresh(headers["ETag"], request.headers):
         del headers["Content-Type"]
         return wire.HttpResponse(b"", 304, headers)
     return wire.HttpResponse(body, 200, headers)
 
 
 def _file(service: Service, request: Request, now: float) -> wire.HttpResponse:
-    """Return a file of a task's, for which no key is asked, or one that was uploaded."""
+    """Return a file of a task, or one that was uploaded. No key is needed for it."""
     path = request.path.partition("?")[0]
     if not path.startswith(media.PREFIX):
         return uploads.answer(service.assets, request, service.date(now))
@@ -138,14 +138,14 @@ def _file(service: Service, request: Request, now: float) -> wire.HttpResponse:
     return media.answer(content, media.TYPES[task.ref.kind], request.headers)
 
 
-def _body(service: Service, request: Request, said: Answer, request_id: str | None) -> bytes:
-    if isinstance(said, bytes):
-        return codes.success(said, request_id or "")
-    language = request.headers.get("Accept-Language", "")
-    code, message = said
-    words = codes.message_for(code, language) if message is None else message
+def _body(service: Service, request: Request, decided: Answer, request_id: str | None) -> bytes:
+    if isinstance(decided, bytes):
+        return codes.success(decided, request_id or "")
+    code, message = decided
+    if message is None:
+        message = codes.message_for(code, request.headers.get("Accept-Language", ""))
     timestamp = int(service.date(service.now()).timestamp() * 1000)
-    return codes.error(code, words, request_id, timestamp)
+    return codes.error(code, message, request_id, timestamp)
 
 
 def _decide(service: Service, request: Request, fault: Fault | None) -> Answer:
@@ -156,20 +156,20 @@ def _decide(service: Service, request: Request, fault: Fault | None) -> Answer:
     if len(request.body) > MOST_BYTES:
         return _TOO_LARGE
     if not _decodes(request):
-        return _UNREAD
+        return _UNREADABLE
     found = _routed(service, request, fault)
     if found is None:
         where = f"{request.method} {request.path.removeprefix('/api')}"
-        said: Answer = ErrorAnswer(codes.NOT_FOUND, f"Cannot {where}")
+        decided: Answer = ErrorAnswer(codes.NOT_FOUND, f"Cannot {where}")
     else:
         route, call = found
         if not call.account and not (route.public and "X-Api-Key" not in request.headers):
-            said = ErrorAnswer(codes.UNAUTHORIZED)
+            decided = ErrorAnswer(codes.UNAUTHORIZED)
         else:
-            said = route.answer(service, call)
+            decided = route.answer(service, call)
     if fault is not None and fault.code is not None:
         return ErrorAnswer(fault.code, fault.message)
-    return said
+    return decided
 
 
 def _decodes(request: Request) -> bool:
@@ -179,6 +179,6 @@ def _decodes(request: Request) -> bool:
         unquote(path, errors="strict")
         if request.body and "json" in request.headers.get("Content-Type", ""):
             msgspec.json.decode(request.body)
-    except (ValueError, RecursionError):  # of characters too
+    except (ValueError, RecursionError):  # also for bytes that are no characters
         return False
     return not _BAD_ESCAPE.search(path)

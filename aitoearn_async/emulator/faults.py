@@ -18,17 +18,17 @@ _ENDINGS: Final = (
     *("status", "code", "redirect", "garbage", "truncate", "echo"),
     *("stall", "reset", "close", "raw"),
 )
-# Endings that send no HTTP head of ours, so there is nothing to put headers into.
 _HEADLESS: Final = frozenset(["reset", "close", "raw"])
-# Endings that spoil an answer the service has given.
+"""Endings without an HTTP head of the emulator's, to which headers could be added."""
 _ON_THE_WAY: Final = frozenset([None, "truncate", "garbage", "echo"])
+"""Endings that spoil an answer that the service has given."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Fault:
     """One thing that goes wrong with an answer.
 
-    A fault has at most one ending; `delay` goes with each of them, and alone. A proxy's
+    A fault has at most one ending. `delay` goes with any ending, and with none. A proxy's
     error page after three seconds is `Fault(delay=3.0, status=502)`.
 
     Args:
@@ -38,7 +38,7 @@ class Fault:
         status: Answer with this HTTP status (200-999) in place of the service's answer.
         body: The body to go with `status`. Default: an HTML page like a proxy's from 400 on,
             nothing below. Its `Content-Type` is `text/html` unless `headers` say otherwise.
-        code: The service says no: this business code in an envelope, HTTP 200.
+        code: The service refuses: this business code in an envelope, HTTP 200.
         message: The message to go with `code`. Default: the service's own.
         redirect: Answer 302 to this URL.
         garbage: Answer 200 `application/json` with bytes that are not JSON.
@@ -77,7 +77,8 @@ class Fault:
     creates: bool | None = None
 
     def __post_init__(self) -> None:
-        for problem in self._problems():
+        problem = next(self._problems(), None)
+        if problem is not None:
             raise ValueError(problem)
 
     @property
@@ -98,7 +99,7 @@ class Fault:
         return (self.reset or self.close) and not self.loses_only_the_answer
 
     def _endings(self) -> list[str]:
-        # By identity, since `truncate=0` is an ending and equals False.
+        # Compared by identity: `truncate=0` is an ending, and 0 equals False.
         return [
             name
             for name in _ENDINGS
@@ -146,7 +147,7 @@ class FaultQueues:
         self._queues: dict[FaultTarget, deque[repeat[Fault]]] = {}
 
     def add(self, fault: Fault, target: FaultTarget, times: int | None) -> None:
-        """Queue a fault up, to be met so many times; `None`: always."""
+        """Queue a fault, to be met so many times; `None`: by all requests."""
         met = repeat(fault) if times is None else repeat(fault, times)
         self._queues.setdefault(target, deque()).append(met)
 
@@ -155,7 +156,7 @@ class FaultQueues:
         self._queues.clear()
 
     def take(self, ref: AnyRef | None, route: str | None, *, media: bool) -> Fault | None:
-        """Return the fault that a request meets, and count it; `ref` is one of `key_of`."""
+        """Return the fault that a request meets, and count it; `ref` is from `key_of`."""
         if not self._queues:
             return None
         for target in product(dict.fromkeys((ref, None)), dict.fromkeys((route, None)), (media,)):

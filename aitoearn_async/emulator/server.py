@@ -98,7 +98,7 @@ class Emulator(Service):
         Raises:
             OSError: An address cannot be had.
         """
-        async with self._starting:  # of two at once, the second finds that it listens
+        async with self._starting:  # the second of two calls finds that it listens
             if not self._servers:
                 await self._start()
 
@@ -118,7 +118,7 @@ class Emulator(Service):
                 self._run_again(task)
 
     def _run_again(self, task: StoredTask) -> None:
-        """Begin the job of a task once more; a job is given up that was cut off before."""
+        """Begin the job of a task once more; give it up if it was cut off before."""
         if self.provider_calls[task.ref] > 1:
             task.timeline.restart(math.inf)
         else:
@@ -142,7 +142,7 @@ class Emulator(Service):
         servers, self._servers = self._servers, ()
         if servers:
             self._closing.set()
-        async with contextlib.AsyncExitStack() as stack:  # all of them, also where it is cancelled
+        async with contextlib.AsyncExitStack() as stack:  # all of them, even if it is cancelled
             for server in reversed(servers):
                 stack.push_async_callback(_close, *server)
 
@@ -209,7 +209,7 @@ class Emulator(Service):
             if not request.media:
                 await self._take_time(request)
         except asyncio.CancelledError:
-            if not self._closing.is_set():  # the client has left, which takes nothing back
+            if not self._closing.is_set():  # the client has left, but its request counts
                 answers.answer(self, request, fault)
             raise
         answer = answers.answer(self, request, fault)
@@ -229,11 +229,12 @@ class Emulator(Service):
             done = self.process.run(now, answers.weight(self, request))
             await self._pause(done - now)
             self.advance()
-        if unsaved := answers.unsaved(self, request):
+        videos = answers.videos_without_media_row(self, request)
+        if videos:
             try:
                 await self._pause(_MEDIA_ROW_SECONDS)
             finally:  # the client may have left
-                for task in unsaved:
+                for task in videos:
                     answers.make_media_row(self, task)
 
     async def _pause(self, seconds: float) -> None:

@@ -36,10 +36,10 @@ SCHEMA_URL = "https://opentelemetry.io/schemas/1.40.0"
 _NAME = "aitoearn_async"
 _PROVIDER = "aitoearn"
 _SECONDS_BETWEEN_FLUSHES = 1.0
-"""Seconds for which polls are counted here before the counter is told: that takes as long as a
-tenth of a poll."""
-_MOST_OF_A_WORD = 200
-# Instrumentations of HTTP clients look for it. It is no public name of the API's (yet).
+"""Seconds for which polls are counted here before they are added to the counter. To add takes a
+tenth of the time of a poll."""
+_LONGEST_STATUS = 200
+# Instrumentations of HTTP clients look for this key. It is not a public name of the API (yet).
 _SUPPRESS_HTTP: str = getattr(context, "_SUPPRESS_HTTP_INSTRUMENTATION_KEY", "no such key")
 
 
@@ -49,8 +49,8 @@ class OpenTelemetry(Observer):
         client = Client(telemetry=OpenTelemetry())
 
     Spans are children of the one that is current where the wait, submit or download is begun.
-    While it is on, instrumentations of HTTP clients make no spans of their own for these
-    requests: addresses of files are signed, and a poll deserves none.
+    Meanwhile instrumentations of HTTP clients make no spans for these requests: the addresses of
+    files are signed, and a poll is not worth a span.
 
     Args:
         tracer_provider: The provider that spans go to. Default: the global one.
@@ -120,7 +120,7 @@ class OpenTelemetry(Observer):
 
     def left(self, operation: Operation) -> None:
         inside, token = self._entered.pop(operation)  # it may have ended meanwhile
-        # Elsewhere if a coroutine that nobody holds any more is closed by the collector.
+        # Another context is current if the garbage collector closes an abandoned coroutine.
         if context.get_current() is inside:
             context.detach(token)
 
@@ -140,8 +140,8 @@ class OpenTelemetry(Observer):
             self._note(wait, "aitoearn.poll.recovered")
         if poll.status != wait.status:
             status = {
-                "aitoearn.task.status": _word(poll.status),
-                "aitoearn.task.previous_status": _word(wait.status),
+                "aitoearn.task.status": _status(poll.status),
+                "aitoearn.task.previous_status": _status(wait.status),
             }
             self._note(wait, "aitoearn.task.status_changed", _known(status))
 
@@ -184,12 +184,12 @@ class OpenTelemetry(Observer):
         with self._counting:
             counted, self._counted = self._counted, Counter()
         for (address, kind, result, error), number in counted.items():
-            told = {
+            attributes = {
                 "aitoearn.task.kind": kind,
                 "aitoearn.poll.result": result,
                 "error.type": error,
             }
-            self._polls.add(number, {**_server(address), **_known(told)})
+            self._polls.add(number, {**_server(address), **_known(attributes)})
 
     def _attributes_of(self, operation: Operation) -> dict[str, Any]:
         server = _server(operation.address)
@@ -197,12 +197,12 @@ class OpenTelemetry(Observer):
             assert isinstance(operation, Wait | Download)
             return {**server, **_task(operation.ref)}
         request = operation.request
-        told = {
+        attributes = {
             "gen_ai.output.type": request.kind,
             "gen_ai.request.choice.count": getattr(request, "n", None),
             "gen_ai.input.messages": _messages(request.prompt) if self._content else None,
         }
-        return {**server, **_gen_ai(operation), **_known(told)}
+        return {**server, **_gen_ai(operation), **_known(attributes)}
 
     def _end_attributes(self, operation: Operation) -> dict[str, Any]:
         attributes: dict[str, Any] = {"aitoearn.outcome": operation.outcome}
@@ -218,23 +218,23 @@ class OpenTelemetry(Observer):
         return attributes
 
     def _error_attributes(self, error: BaseException) -> dict[str, Any]:
-        told = {
+        attributes = {
             "error.type": _error_type(error),
             "aitoearn.error.label": getattr(error, "label", None),
             "aitoearn.request_id": getattr(error, "request_id", None),
             "http.response.status_code": getattr(error, "http_status", None),
             "error.message": str(error) if self._content else None,
         }
-        return _known(told)
+        return _known(attributes)
 
 
-def _known(told: Mapping[str, Any]) -> dict[str, Any]:
+def _known(attributes: Mapping[str, Any]) -> dict[str, Any]:
     """Return the attributes that have a value."""
-    return {name: value for name, value in told.items() if value is not None}
+    return {name: value for name, value in attributes.items() if value is not None}
 
 
-def _word(word: str | None) -> str | None:
-    return None if word is None else word[:_MOST_OF_A_WORD]
+def _status(word: str | None) -> str | None:
+    return None if word is None else word[:_LONGEST_STATUS]
 
 
 def _span_name(operation: Operation) -> str:
@@ -270,14 +270,14 @@ def _messages(prompt: str) -> str:
 
 def _wait_attributes(wait: Wait) -> dict[str, Any]:
     task = wait.task
-    told = {
-        "aitoearn.task.status": _word(wait.status),
+    attributes = {
+        "aitoearn.task.status": _status(wait.status),
         "aitoearn.task.points": getattr(task, "points", None),
         "aitoearn.wait.polls": wait.polls,
         "aitoearn.wait.time_to_notice": wait.noticed_after,
         "gen_ai.request.model": None if task is None else task.model,
     }
-    return _known(told)
+    return _known(attributes)
 
 
 def _failure(operation: Operation) -> dict[str, Any]:

@@ -30,7 +30,7 @@ class Structlog(Observer):
     @property
     def _logger(self) -> Any:
         logger = (_default() if self._given is None else self._given).bind()
-        # The methods of an asynchronous one would have to be awaited.
+        # The methods of an asynchronous logger would have to be awaited.
         return logger.sync_bl if isinstance(logger, structlog.stdlib.AsyncBoundLogger) else logger
 
     def began(self, operation: Operation) -> None:
@@ -61,13 +61,13 @@ class Structlog(Observer):
             facts["files"] = len(operation.paths)
         is_good = operation.outcome in NO_FAILURE
         event = f"aitoearn.{_name(operation)}.ended"
-        tell = self._logger.info if is_good else self._logger.warning
-        tell(event, **facts)
+        log = self._logger.info if is_good else self._logger.warning
+        log(event, **facts)
 
     def breaker_changed(self, change: BreakerChange) -> None:
         if change.before is not None and change.after is not None:
-            tell = self._logger.info if change.after == "closed" else self._logger.warning
-            tell(
+            log = self._logger.info if change.after == "closed" else self._logger.warning
+            log(
                 "aitoearn.breaker.changed",
                 address=change.address,
                 before=change.before,

@@ -1,4 +1,4 @@
-"""The exit statuses of the command line."""
+"""The exit statuses of the command line. Which error makes which of them is in `snapshot`."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 
 class ExitStatus(enum.IntEnum):
-    """An exit status. Of those a wait can end with, the higher is the more serious."""
+    """An exit status. Of several ends of waits, the one with the highest status counts."""
 
     SUCCEEDED = 0
     FAILED = 1

@@ -36,7 +36,7 @@ class WaitSnapshot(Outcome[AnyTask], frozen=True, kw_only=True):
     """The outcome of a wait as far as it is known, and how the wait goes."""
 
     ended: bool
-    """Nothing more is done. Of a task that has ended, files may still be saved."""
+    """True once nothing more is done: False while files of an ended task are saved."""
     trouble: str | None = None
     """The trouble of the last poll, in two or three words."""
     time_left: tuple[float, float] | None = None
@@ -65,7 +65,7 @@ def snapshot_of(waiter: Waiter[Any]) -> WaitSnapshot:
 
 
 def failure_of(task: AnyTask) -> TaskFailedError | None:
-    """Return the error that a failed task is; None for any other."""
+    """Return the error for a failed task; None for any other task."""
     return TaskFailedError(task) if task.state is TaskState.FAILED else None
 
 
