@@ -248,6 +248,23 @@ async def test_the_way_past_a_cache_is_tried_now_and_then_where_it_is_refused() 
         assert past[-1] < opens + 310
 
 
+async def test_polls_that_are_refused_at_one_moment_count_once() -> None:
+    """Else a crowd would not try the way past a cache for minutes after its first poll."""
+
+    def strict(heard: Heard) -> Iterable[Part]:
+        if "?" in heard.path:
+            return [1.0, http(b"<html>", 403)]
+        return [stored("generating", Age="3")]
+
+    async with RawServer(strict) as server, server.client() as client:
+        await client.get(REF)
+        for seconds in (2, 3):
+            await asyncio.sleep(seconds)
+            before = server.count
+            await asyncio.gather(*(client.get(REF) for _ in range(8)))
+            assert server.count == before + 16, "each went past the cache, and was refused"
+
+
 async def test_a_way_past_a_cache_that_was_refused_for_a_moment_is_taken_again() -> None:
     """What it was refused for earlier is forgotten, once it was open."""
     began = now()
