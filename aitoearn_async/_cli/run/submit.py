@@ -94,38 +94,41 @@ class _Submission:
     """The fleet to add to, if there is one, and the same one to be made."""
     watch: Watch | None = None
     note: str = ""
-    """The state of things for whoever interrupts; nothing was submitted as long as it is empty."""
+    """The message if it is interrupted now. Empty: nothing was submitted."""
 
     async def work(self) -> ExitStatus:
         async with self.client, contextlib.AsyncExitStack() as stack:
             fleet = None
             try:
-                with spinner(tr("submitting …")) as say:
-                    check = await self._can_be_checked()
-                    if self.fleets is not None:  # what cannot be kept is not paid for
-                        fleet = await _tried(*self.fleets, stack)
-                    ref = await self._submit(say, check=check)
+                with spinner(tr("submitting …")) as show:
+                    check = await self._price_shown()
+                    if (
+                        self.fleets is not None
+                    ):  # before the submit: what cannot be kept is not paid
+                        fleet = await _fleet_to_open(*self.fleets, stack)
+                    ref = await self._submit(show, check=check)
             except (AiToEarnError, ValueError, OSError) as error:
                 note = "; " + tr("nothing was submitted") if isinstance(error, FleetError) else ""
                 echo_error(words.reason(error) + note)
                 return exit_status_of(error)
             if fleet is not None:
                 return await self._add_to(fleet, ref)
-            return await self._wait(ref) if self.options.wait else self._name(ref)
+            return await self._wait_for(ref) if self.options.wait else self._print_ref(ref)
 
     async def _add_to(self, fleet: _Opening, ref: TaskRef[Any]) -> ExitStatus:
         try:
-            self._name(ref)
-        finally:  # whether or not its name can be written
-            told = tr("{ref} was submitted, and may not be in the fleet: see `fleet add`")
-            self.note = told.format(ref=ref)
+            self._print_ref(ref)
+        finally:  # whether or not it can be printed
+            note = tr("{ref} was submitted, and may not be in the fleet: see `fleet add`")
+            self.note = note.format(ref=ref)
             status = await _added(fleet, ref)
         return status
 
-    async def _can_be_checked(self) -> bool:
-        """Say what it may cost, by the list of models, which the client keeps for the check.
+    async def _price_shown(self) -> bool:
+        """Write what it may cost, and return whether it can be checked too.
 
-        If nobody has asked for the check, a list that cannot be had does not hold up the submit.
+        Both take the list of models, which the client keeps. If nobody has asked for the check,
+        a list that cannot be had does not hold up the submit.
         """
         if self.options.check is False:
             return False
@@ -140,37 +143,37 @@ class _Submission:
             echo_error(note.format(reason=words.reason(error) or late))
             return False
         if price is not None:
-            told = tr("this costs {price} at most, by the service's list")
-            echo_error(told.format(price=number(price)))
+            note = tr("this costs {price} at most, by the service's list")
+            echo_error(note.format(price=number(price)))
         return True
 
-    async def _submit(self, say: Callable[[str], None], *, check: bool) -> TaskRef[Any]:
+    async def _submit(self, show: Callable[[str], None], *, check: bool) -> TaskRef[Any]:
         try:
             return await self.client.submit(
                 self.request,
                 check=check,
                 upload=self.options.upload,
                 at_most=self.options.at_most,
-                progress=lambda sent, size: say(words.uploading(sent, size)),
+                progress=lambda sent, size: show(words.uploading(sent, size)),
             )
         except asyncio.CancelledError as cancelled:
             self.note = in_option_names(" ".join(getattr(cancelled, "__notes__", [])))
             raise
 
-    def _name(self, ref: TaskRef[Any]) -> ExitStatus:
-        named = msgspec.json.encode({"ref": str(ref), "state": "running"})
-        # It is paid for, and named nowhere else: on stderr, where stdout cannot have it.
-        self.note = told = tr("submitted {ref}").format(ref=ref)
+    def _print_ref(self, ref: TaskRef[Any]) -> ExitStatus:
+        """Write the ref to stdout, or else to stderr: the task is paid for, and named only here."""
+        as_json = msgspec.json.encode({"ref": str(ref), "state": "running"})
+        self.note = note = tr("submitted {ref}").format(ref=ref)
         if sys.stdout is None:  # a shell has closed it (`>&-`)
-            echo_error(told)
+            echo_error(note)
         try:
-            echo(named if self.settings.service.as_json else str(ref))
+            echo(as_json if self.settings.service.as_json else str(ref))
         except OSError:
-            echo_error(told)
+            echo_error(note)
             raise
         return ExitStatus.SUCCEEDED
 
-    async def _wait(self, ref: Any) -> ExitStatus:
+    async def _wait_for(self, ref: Any) -> ExitStatus:
         echo_error(tr("submitted {ref}").format(ref=ref))
         self.watch = Watch(self.client, [ref], self.settings)
         return await self.watch.report()
@@ -184,21 +187,21 @@ class _Submission:
         return ExitStatus.INTERRUPTED
 
 
-async def _tried(found: Fleet, made: Fleet, stack: contextlib.AsyncExitStack) -> _Opening:
-    """Return what opens the fleet, which was tried.
+async def _fleet_to_open(existing: Fleet, new: Fleet, stack: contextlib.AsyncExitStack) -> _Opening:
+    """Return what opens the fleet after the submit.
 
-    It is open already, unless it is a file to be made: nothing may come of the submit.
+    The fleet is open already, unless it is a file to be made: if the submit fails, none is left.
     """
     try:
-        return contextlib.nullcontext(await stack.enter_async_context(found))
+        return contextlib.nullcontext(await stack.enter_async_context(existing))
     except FleetNotFoundError as error:
         if _can_be_made(error.__cause__):
-            return made
-    return contextlib.nullcontext(await stack.enter_async_context(made))
+            return new
+    return contextlib.nullcontext(await stack.enter_async_context(new))
 
 
 def _can_be_made(missing: object) -> bool:
-    """Return whether it is a file that is missing, and that there can be one."""
+    """Return whether a file is missing that can be made."""
     if not isinstance(missing, FileNotFoundError):
         return False
     folder = Path(missing.filename).parent
