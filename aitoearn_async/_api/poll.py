@@ -19,7 +19,7 @@ from .._polling.wait.state import OWED, PollResult, WaitState
 from .._transport.response import Response
 from .._verdict import Verdict
 from ..contract.endpoints import ENDPOINTS, Endpoint
-from ..contract.envelope import decode_head, decode_task
+from ..contract.envelope import decode_head
 from ..contract.kinds import AnyRef
 from ..contract.refusal import refusal
 from ..contract.status import is_known
@@ -232,7 +232,7 @@ class Poller:
             seconds=self._caller.request_timeout,
             etag=etag,
             is_final=is_final,
-            decode=partial(decode_task, codec=endpoint.codec),
+            decode=endpoint.codec.decode,
             ref=ref,
             codec=endpoint.codec,
             check=self._check,

@@ -64,6 +64,10 @@ class Codec(msgspec.Struct, Generic[TaskT], frozen=True, kw_only=True):
     head: LateDecoder[Envelope[TaskHead]]
     """Decodes only id and status, whatever else is there."""
 
+    def decode(self, body: bytes) -> Envelope[TaskT] | Refusal | Malformed:
+        """Decode an answer to a poll."""
+        return decode(body, self.whole, self)
+
 
 def codec_for(task: type[TaskT], id_field: str) -> Codec[TaskT]:
     """Return the decoders of a kind of task, by the attribute that holds its id."""
@@ -81,11 +85,6 @@ def codec_for(task: type[TaskT], id_field: str) -> Codec[TaskT]:
         whole=LateDecoder(Envelope[task]),  # type: ignore[valid-type]
         head=LateDecoder(Envelope[head]),  # type: ignore[valid-type]
     )
-
-
-def decode_task(body: bytes, codec: Codec[TaskT]) -> Envelope[TaskT] | Refusal | Malformed:
-    """Decode an answer to a poll."""
-    return decode(body, codec.whole, codec)
 
 
 def decode(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from types import ModuleType
 from typing import Any
 
 import pytest
@@ -20,6 +21,7 @@ from aitoearn_async import (
 )
 from aitoearn_async._api import poll
 from aitoearn_async._api.refusals import error_for, meaning_of
+from aitoearn_async.contract import envelope
 from tests.contract.test_codes import CODES
 from tests.support.cases import case
 from tests.support.raw_server import KEY, REF, RawServer, Script, good, http, refuse, say, together
@@ -196,24 +198,24 @@ async def test_what_a_gateway_says_can_be_read(answer: bytes, words: str) -> Non
         assert words in str(caught.value)
 
 
-@pytest.mark.parametrize("what", ["decode_task", "decode_head"])
+@pytest.mark.parametrize(("what", "user"), [("decode", envelope), ("decode_head", poll)])
 async def test_an_answer_for_which_there_is_no_memory(
-    what: str, monkeypatch: pytest.MonkeyPatch
+    what: str, user: ModuleType, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It is trouble with this one answer: the next one is read."""
-    decode, calls = getattr(poll, what), itertools.count()
+    decode, calls = getattr(user, what), itertools.count()
 
-    def decode_or_not(body: bytes, codec: Any) -> Any:
+    def decode_or_not(*args: Any) -> Any:
         if next(calls) == 0:
             raise MemoryError
-        return decode(body, codec)
+        return decode(*args)
 
-    monkeypatch.setattr(poll, what, decode_or_not)
+    monkeypatch.setattr(user, what, decode_or_not)
     async with (
         RawServer(good("generating"), good("generating"), good("success")) as server,
         server.client(attempts=1) as client,
     ):
-        if what == "decode_task":
+        if what == "decode":
             with pytest.raises(UnexpectedResponseError, match="no memory for the answer"):
                 await client.get(REF)
         assert (await client.wait_for(REF, wait=wait_fixed(5))).status == "success"

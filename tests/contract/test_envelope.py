@@ -17,7 +17,6 @@ from aitoearn_async.contract.envelope import (
     decode,
     decode_head,
     decode_row,
-    decode_task,
 )
 from aitoearn_async.contract.json_limits import LateDecoder
 from aitoearn_async.contract.refusal import Refusal, refusal
@@ -69,22 +68,22 @@ def task(**fields: Any) -> ImageTask:
 )
 def test_an_answer_to_a_poll(body: bytes, comes_to: object) -> None:
     """A task, or in the decoder's words what is wrong with it."""
-    assert decode_task(body, ENDPOINT.codec) == comes_to
+    assert ENDPOINT.codec.decode(body) == comes_to
 
 
 def test_a_moment_that_cannot_be_read_is_left_out() -> None:
     """And nothing else of the answer is."""
     body = answer(b',"startedAt":"junk","createdAt":0,"points":3')
     mended = task(points=3, created_at=datetime(1970, 1, 1, tzinfo=UTC))
-    assert decode_task(body, ENDPOINT.codec) == Envelope(0, mended, "r")
+    assert ENDPOINT.codec.decode(body) == Envelope(0, mended, "r")
 
 
 def test_what_is_wrong_with_half_an_answer_is_that_it_is_half() -> None:
     """Whatever else is, in the half there is: another try may bring all of it."""
     body = answer(status=b"5")
-    assert decode_task(body, ENDPOINT.codec) == NO_STATUS
+    assert ENDPOINT.codec.decode(body) == NO_STATUS
     for length in (34, 40, len(body) - 1):
-        assert decode_task(body[:length], ENDPOINT.codec) == CUT
+        assert ENDPOINT.codec.decode(body[:length]) == CUT
 
 
 @pytest.mark.parametrize(
@@ -173,25 +172,25 @@ def test_nesting_that_is_in_order(shape: tuple[bytes, bytes], inmost: bytes) -> 
     opening, closing = shape
     deep = opening * 60 + inmost + closing * 60
     body = answer(b',"x":[' + b'[""],' * 60 + deep + b"]")
-    assert decode_task(body, ENDPOINT.codec) == Envelope(0, task(), "r")
+    assert ENDPOINT.codec.decode(body) == Envelope(0, task(), "r")
 
 
 def test_few_brackets_are_left_to_the_decoder() -> None:
     """Sixty-four of them, or half as many open ones among others, are no danger to it."""
     begin = b'{"data":{"x":'
-    assert decode_task(begin + b"[" * 62, ENDPOINT.codec) == CUT
-    assert decode_task(begin + b"[" * 63, ENDPOINT.codec) == TOO_DEEP
+    assert ENDPOINT.codec.decode(begin + b"[" * 62) == CUT
+    assert ENDPOINT.codec.decode(begin + b"[" * 63) == TOO_DEEP
     begin += b"[" + b"[]," * 64
-    assert decode_task(begin + b"[" * 29, ENDPOINT.codec) == CUT
-    assert decode_task(begin + b"[" * 30, ENDPOINT.codec) == TOO_DEEP
+    assert ENDPOINT.codec.decode(begin + b"[" * 29) == CUT
+    assert ENDPOINT.codec.decode(begin + b"[" * 30) == TOO_DEEP
 
 
 def test_a_hundred_thousand_lists_are_the_most() -> None:
     """Those in texts apart, of which there can be any number."""
     begin, end = b',"x":["[","[[",', b"1]"
-    most = decode_task(answer(begin + b"[]," * 99_997 + end), ENDPOINT.codec)
+    most = ENDPOINT.codec.decode(answer(begin + b"[]," * 99_997 + end))
     assert most == Envelope(0, task(), "r")
-    assert decode_task(answer(begin + b"[]," * 99_998 + end), ENDPOINT.codec) == TOO_MANY
+    assert ENDPOINT.codec.decode(answer(begin + b"[]," * 99_998 + end)) == TOO_MANY
 
 
 @pytest.mark.parametrize("body", [DEEP, b'{"code":5,"message":' + DEEP + b"}"])
@@ -220,6 +219,6 @@ def test_the_words_of_a_gateway_wherever_they_stand(error: bytes, words_of_it: s
 @pytest.mark.parametrize("text", [b'"\\ud83d"', b'"\xff"'])
 def test_text_that_cannot_be_read_in_an_answer_that_has_to_be_mended(text: bytes) -> None:
     """Half a surrogate, or what is no UTF-8: that is said of it, and nothing else raised."""
-    found = decode_task(answer(b',"startedAt":"junk","errorMessage":' + text), ENDPOINT.codec)
+    found = ENDPOINT.codec.decode(answer(b',"startedAt":"junk","errorMessage":' + text))
     assert isinstance(found, Malformed)
     assert found.is_json

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from aitoearn_async import Client, ContractError, ImageRef, UnexpectedResponseError
 from aitoearn_async.contract.endpoints import endpoint_of
-from aitoearn_async.contract.envelope import Envelope, Malformed, decode_head, decode_task
+from aitoearn_async.contract.envelope import Envelope, Malformed, decode_head
 from aitoearn_async.contract.refusal import Refusal, refusal
 
 from .samples import Reply, replaying
@@ -85,7 +85,7 @@ BROKEN_JSON = {
 @pytest.mark.parametrize("body", NO_JSON.values(), ids=NO_JSON)
 async def test_no_json(body: bytes) -> None:
     """A body that is not JSON is not from the service: it is worth another try."""
-    result = decode_task(body, ENDPOINT.codec)
+    result = ENDPOINT.codec.decode(body)
     assert isinstance(result, Malformed)
     assert not result.is_json
     assert decode_head(body, ENDPOINT.codec) is None
@@ -99,7 +99,7 @@ async def test_no_json(body: bytes) -> None:
 @pytest.mark.parametrize("body", BROKEN_JSON.values(), ids=BROKEN_JSON)
 async def test_broken_json(body: bytes) -> None:
     """JSON that breaks the contract is told to, in a few words, and asked for once."""
-    result = decode_task(body, ENDPOINT.codec)
+    result = ENDPOINT.codec.decode(body)
     assert isinstance(result, Malformed)
     assert result.is_json
     assert 0 < len(result.reason) <= 200
@@ -126,7 +126,7 @@ async def test_broken_json(body: bytes) -> None:
 )
 def test_what_is_wrong_is_said(body: bytes, broken: Malformed) -> None:
     """In the words of the decoder where they help, and in better ones where they do not."""
-    assert decode_task(body, ENDPOINT.codec) == broken
+    assert ENDPOINT.codec.decode(body) == broken
 
 
 async def get(body: bytes) -> object:
@@ -154,7 +154,7 @@ async def get(body: bytes) -> object:
 )
 def test_strange_but_good(body: bytes) -> None:
     """What is odd outside of the fields that count does no harm; of doubled keys, the last wins."""
-    result = decode_task(body, ENDPOINT.codec)
+    result = ENDPOINT.codec.decode(body)
     assert isinstance(result, Envelope)
     assert result.data.status == "success"
     # None says no more than that the answer has to be read whole.
@@ -180,13 +180,13 @@ def test_strange_but_good(body: bytes) -> None:
 def test_messages(message: bytes, text: str) -> None:
     """A refusal has words whatever they are made of, and not too many of them."""
     body = b'{"data":{},"code":401,"message":' + message + b',"requestId":null}'
-    assert decode_task(body, ENDPOINT.codec) == refusal(body) == Refusal(401, text, None)
+    assert ENDPOINT.codec.decode(body) == refusal(body) == Refusal(401, text, None)
 
 
 def test_code_against_data() -> None:
     """A code that says no beside a task that says yes: the code is what the service goes by."""
     body = answer().replace(b'"code":0', b'"code":-1,"message":"no"')
-    assert decode_task(body, ENDPOINT.codec) == Refusal(-1, "no", "r")
+    assert ENDPOINT.codec.decode(body) == Refusal(-1, "no", "r")
     assert decode_head(body, ENDPOINT.codec) is None
 
 
@@ -194,7 +194,7 @@ DEEP = """
 import threading
 from aitoearn_async import ImageRef
 from aitoearn_async.contract.endpoints import endpoint_of
-from aitoearn_async.contract.envelope import Malformed, decode_head, decode_task, refusal
+from aitoearn_async.contract.envelope import Malformed, decode_head, refusal
 
 SHAPES = [("[", "]"), ('{"a":', "}"), ('[{"a":', "}]"), ('{"a":[', "]}"), ("[[],[{}],", "]")]
 PLACES = [
@@ -216,7 +216,7 @@ def go():
             for depth in [*DEPTHS, 300_000] if place == "%s" else DEPTHS:
                 for closings in (depth, 0):
                     body = (place % (opening * depth + "1" + closing * closings)).encode()
-                    result = decode_task(body, endpoint.codec)
+                    result = endpoint.codec.decode(body)
                     decode_head(body, endpoint.codec), refusal(body)
                     if depth >= 400:
                         assert isinstance(result, Malformed), body[:200]
@@ -312,7 +312,7 @@ def test_brackets_in_texts_are_none(texts: list[str], depth: int) -> None:
     for number in range(depth):
         deep = [deep, "]["] if number % 2 else {"}{": deep}
     body = json.dumps({"x": deep, "n": ["[" * 70]}).encode()
-    result = decode_task(answer(b',"request":' + body), ENDPOINT.codec)
+    result = ENDPOINT.codec.decode(answer(b',"request":' + body))
     assert isinstance(result, Envelope)
 
 
@@ -322,7 +322,7 @@ def test_brackets_after_texts_are_some(texts: list[str], opening: str) -> None:
     """No text before it hides how deep an answer is."""
     body = json.dumps(texts)[:-1].encode() + b',"",' + opening.encode() * 200
     for whole in (body, body + b'"', body + b'"]', body + b"]" * 150):
-        result = decode_task(whole, ENDPOINT.codec)
+        result = ENDPOINT.codec.decode(whole)
         assert isinstance(result, Malformed)
         assert result.reason == "nested too deeply"
 
@@ -360,7 +360,7 @@ def cost(body: bytes) -> float:
     times: list[float] = []
     for _ in range(2):
         began = time.thread_time()
-        decode_task(body, ENDPOINT.codec)
+        ENDPOINT.codec.decode(body)
         decode_head(body, ENDPOINT.codec)
         refusal(body)
         times.append(time.thread_time() - began)
@@ -383,7 +383,7 @@ def test_memory_grows_with_size_alone(flood: Callable[[int], bytes]) -> None:
     body = flood(3_000_000)
     tracemalloc.start()
     try:
-        decode_task(body, ENDPOINT.codec)
+        ENDPOINT.codec.decode(body)
         _, peak = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()

@@ -21,7 +21,7 @@ from aitoearn_async import (
     VideoTask,
 )
 from aitoearn_async.contract.endpoints import endpoint_of
-from aitoearn_async.contract.envelope import Envelope, Malformed, decode_task
+from aitoearn_async.contract.envelope import Envelope, Malformed
 from aitoearn_async.contract.refusal import Refusal
 
 IMAGE: dict[str, Any] = {"logId": "66", "status": "success", "startedAt": "2026-06-01T10:00:00Z"}
@@ -36,14 +36,14 @@ def body(data: dict[str, Any], **more: Any) -> bytes:
 
 def image(**fields: Any) -> ImageTask:
     """An image task with these JSON fields, read as any answer is."""
-    result = decode_task(body({**IMAGE, **fields}), endpoint_of(ImageRef("66")).codec)
+    result = endpoint_of(ImageRef("66")).codec.decode(body({**IMAGE, **fields}))
     assert isinstance(result, Envelope), result
     return result.data
 
 
 def video(**fields: Any) -> VideoTask:
     """A video task with these JSON fields, read as any answer is."""
-    result = decode_task(body({**VIDEO, **fields}), endpoint_of(VideoRef("67")).codec)
+    result = endpoint_of(VideoRef("67")).codec.decode(body({**VIDEO, **fields}))
     assert isinstance(result, Envelope), result
     return result.data
 
@@ -164,7 +164,7 @@ def test_junk_moments(junk: object) -> None:
 def test_a_junk_moment_does_not_hide_other_faults() -> None:
     """Mending moments mends nothing else: a wrong type is still told, with its path."""
     answer = body({**IMAGE, "startedAt": "junk", "images": "none"})
-    broken = decode_task(answer, endpoint_of(ImageRef("66")).codec)
+    broken = endpoint_of(ImageRef("66")).codec.decode(answer)
     assert isinstance(broken, Malformed)
     assert broken.is_json
 
@@ -172,7 +172,7 @@ def test_a_junk_moment_does_not_hide_other_faults() -> None:
 def test_a_junk_moment_in_a_refusal() -> None:
     """A refusal stays one, whatever stands beside its code."""
     answer = body({**IMAGE, "startedAt": "junk"}, code=500, message="no")
-    assert decode_task(answer, endpoint_of(ImageRef("66")).codec) == Refusal(500, "no", "r")
+    assert endpoint_of(ImageRef("66")).codec.decode(answer) == Refusal(500, "no", "r")
 
 
 def test_tasks_survive() -> None:

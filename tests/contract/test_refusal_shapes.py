@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from aitoearn_async import ImageRef, VideoRef
 from aitoearn_async.contract import refusal as reader
 from aitoearn_async.contract.endpoints import ENDPOINTS
-from aitoearn_async.contract.envelope import Envelope, Malformed, decode_row, decode_task
+from aitoearn_async.contract.envelope import Envelope, Malformed, decode_row
 from aitoearn_async.contract.refusal import Members, Refusal, refusal
 
 from .strategies import TEXTS
@@ -76,7 +76,7 @@ def test_the_words_of_a_no_are_heard(body: Any, code: int | None) -> None:
     data = json.dumps(body).encode()
     no = refusal(data)
     assert no is not None
-    assert decode_task(data, CODEC) == no
+    assert CODEC.decode(data) == no
     assert no.code == code
     assert no.message in (WORDS, BY_FIELD)
 
@@ -106,7 +106,7 @@ def test_the_status_that_a_gateway_names(body: Any, status: int | None) -> None:
 def test_words_in_the_encoding_of_old_gateways() -> None:
     """JSON is UTF-8, and what they send is not."""
     body = json.dumps({"code": 5, "msg": WORDS}, ensure_ascii=False).encode("gb18030")
-    assert decode_task(body, CODEC) == Refusal(5, WORDS, None)
+    assert CODEC.decode(body) == Refusal(5, WORDS, None)
 
 
 @pytest.mark.parametrize("body", NO_NO)
@@ -141,14 +141,14 @@ def test_a_request_id_of_any_kind_costs_nothing(id: Any) -> None:
     """Nothing needs it to be text."""
     task = {"logId": "66", "status": "success"}
     body = json.dumps({"code": 0, "data": task, "requestId": id}).encode()
-    found = decode_task(body, CODEC)
+    found = CODEC.decode(body)
     assert isinstance(found, Envelope)
     assert found.data.status == "success"
 
 
 def test_an_id_that_is_a_number_is_the_id() -> None:
     body = b'{"code":0,"data":{"logId":12345678,"status":"success"}}'
-    found = decode_task(body, CODEC)
+    found = CODEC.decode(body)
     assert isinstance(found, Envelope)
     assert found.data.log_id == "12345678"
     row = decode_row(b'{"id":12345678,"status":"SUCCESS"}', ENDPOINTS[VideoRef].codec)

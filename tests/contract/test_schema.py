@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from aitoearn_async import AiToEarnError, AnyRef, Client, ImageRef, ImageTask, VideoRef, VideoTask
 from aitoearn_async.contract.endpoints import endpoint_of
-from aitoearn_async.contract.envelope import Envelope, Malformed, TaskHead, decode_head, decode_task
+from aitoearn_async.contract.envelope import Envelope, Malformed, TaskHead, decode_head
 from aitoearn_async.contract.refusal import Refusal, id_text, refusal
 from aitoearn_async.emulator import Emulator, Fault, VirtualTimeLoop
 from tests.support.cases import case
@@ -49,7 +49,7 @@ data = given(data=st.data())
 def read_as(kind: Kind, body: bytes) -> Any:
     """Read the bytes of an answer in every way there is, and check that the ways agree."""
     endpoint = endpoint_of(REFS[kind])
-    result = decode_task(body, endpoint.codec)
+    result = endpoint.codec.decode(body)
     assert type(result) in (Envelope, Refusal, Malformed)
     seen, no = decode_head(body, endpoint.codec), refusal(body)
     if isinstance(result, Envelope):

@@ -8,7 +8,7 @@ import pytest
 
 from aitoearn_async import GenerateImage, UnexpectedResponseError
 from aitoearn_async.contract.endpoints import endpoint_of, submit_of
-from aitoearn_async.contract.envelope import Malformed, decode, decode_head, decode_task
+from aitoearn_async.contract.envelope import Malformed, decode, decode_head
 from aitoearn_async.contract.refusal import refusal
 from tests.contract.samples import SAMPLES, Sample
 from tests.support.answers import BODY
@@ -58,7 +58,7 @@ def check(sample: Sample, body: bytes) -> int:
     offsets = cuts(body)
     for cut in offsets:
         half = body[:cut]
-        result = decode_task(half, endpoint.codec)
+        result = endpoint.codec.decode(half)
         assert isinstance(result, Malformed), (sample.name, cut)
         assert not result.is_json, (sample.name, cut, result.reason)
         assert decode_head(half, endpoint.codec) is None
@@ -79,7 +79,7 @@ def test_what_breaks_the_contract_cut_at_every_byte(body: bytes) -> None:
     """Half of it says no more of the contract than half of any other answer."""
     endpoint, receipts = endpoint_of(REF), submit_of(GenerateImage(model="m", prompt="p")).decoder
     for cut in range(len(body) + 1):
-        for result in (decode_task(body[:cut], endpoint.codec), decode(body[:cut], receipts)):
+        for result in (endpoint.codec.decode(body[:cut]), decode(body[:cut], receipts)):
             assert isinstance(result, Malformed)
             assert result.is_json is (cut == len(body)), (cut, result.reason)
 

@@ -51,7 +51,7 @@ from aitoearn_async._transport.http import Http
 from aitoearn_async._transport.request import OutgoingRequest
 from aitoearn_async._transport.response import Response
 from aitoearn_async.contract.endpoints import endpoint_of
-from aitoearn_async.contract.envelope import Envelope, Malformed, decode_head, decode_task
+from aitoearn_async.contract.envelope import Envelope, Malformed, decode_head
 from aitoearn_async.contract.refusal import Refusal, refusal
 
 T = TypeVar("T")
@@ -66,7 +66,7 @@ def body(data: bytes) -> None:
     no = refusal(data)
     for ref in REFS:
         endpoint = endpoint_of(ref)
-        result, seen = decode_task(data, endpoint.codec), decode_head(data, endpoint.codec)
+        result, seen = endpoint.codec.decode(data), decode_head(data, endpoint.codec)
         match result:
             case Envelope(code, task):
                 assert code == 0

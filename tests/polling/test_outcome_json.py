@@ -32,7 +32,6 @@ from aitoearn_async import (
     WaitTimeoutError,
 )
 from aitoearn_async.contract.endpoints import endpoint_of
-from aitoearn_async.contract.envelope import decode_task
 from tests.contract.samples import SAMPLES
 from tests.support.cases import case
 
@@ -81,7 +80,7 @@ def test_an_error_comes_back_as_what_it_was(error: AiToEarnError, task: Any) -> 
 def sent(name: str) -> Any:
     """The task in a recorded answer; None if there is none."""
     sample = SAMPLES[name]
-    answer = decode_task(sample.body.encode(), endpoint_of(sample.kind("1")).codec)
+    answer = endpoint_of(sample.kind("1")).codec.decode(sample.body.encode())
     return getattr(answer, "data", None)
 
 
