@@ -210,29 +210,32 @@ class Waiter(Bound, CoroutineLike[T], AsyncIterator[T]):
             self._ended_at = self._lifetime.time()
 
     async def _poll_when_due(self, decision: PollAt | None) -> bool:
-        """Sleep until a poll is due, poll, decide. Return whether the poll brought news."""
-        wait, settings, lifetime = self._wait, self._settings, self._lifetime
-        asked = lifetime.time()
+        """Sleep until a poll is due, poll, decide. Return whether the poll brought news.
+
+        The first one, for which nothing has been decided yet, is due at once.
+        """
+        # Thousands of waits may sleep here, so what stands in `self` gets no names of its own.
+        asked = self._lifetime.time()
         due = asked if decision is None else decision.moment
         if due > asked:
-            await lifetime.sleep_until(due)
-            asked = lifetime.time()
-        if math.isnan(wait.started):
-            begin(wait, settings, asked)
-        deadline = response_deadline(wait, settings, asked, due)
+            await self._lifetime.sleep_until(due)
+            asked = self._lifetime.time()
+        if math.isnan(self._wait.started):
+            begin(self._wait, self._settings, asked)
+        deadline = response_deadline(self._wait, self._settings, asked, due)
         if asked >= deadline:  # whoever iterates was elsewhere
-            self._decision = give_up(wait, settings, asked)
+            self._decision = give_up(self._wait, self._settings, asked)
             return False
-        response = await self._poll(wait, deadline)
-        now = lifetime.time()
-        after = self._step(wait, settings, response, asked, now)
+        response = await self._poll(self._wait, deadline)
+        now = self._lifetime.time()
+        after = self._step(self._wait, self._settings, response, asked, now)
         if isinstance(response, Verdict):
-            after = await self._others.after_failure(wait, response, after, deadline)
+            after = await self._others.after_failure(self._wait, response, after, deadline)
             if isinstance(after, PollAt):
-                warn_of_first_failure(wait, settings)
+                warn_of_first_failure(self._wait, self._settings)
         self._decision = after
         if isinstance(after, Ended):
-            self._ended_at, wait.latest = now, after.task  # pages may know of it alone
+            self._ended_at, self._wait.latest = now, after.task  # pages may know of it alone
         return after.changed
 
     async def _give_up(self, decision: GiveUpAt) -> NoReturn:
