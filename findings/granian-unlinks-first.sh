@@ -5,8 +5,8 @@
 #   the response has been sent." It is how a file that was made for one answer is taken away again.
 # Seen: granian offers `http.response.pathsend`, an ASGI extension by which an application names a file and the server
 #   sends it; FileResponse uses it wherever it is there. With granian the application goes on as soon as the path is
-#   handed over, and the file is opened after that: most often it is gone by then, and the answer is a 404 with nine
-#   bytes of text. With uvicorn, which has no such extension, each film comes whole.
+#   handed over, and the file is opened after that: often it is gone by then, and the answer is a 404 with nine bytes
+#   of text. With uvicorn, which has no such extension, each film comes whole.
 # Costs: the film was paid for, is not sent, and is deleted. A change of the server is all it takes.
 # Known: emmett-framework/granian#670, closed as a limit of the extension.
 set -euo pipefail
@@ -29,11 +29,15 @@ from starlette.responses import FileResponse
 from starlette.routing import Route
 
 
-def film(request):
+async def removed(path):
+    os.unlink(path)
+
+
+async def film(request):
     """Make a film, and take it away again once it has been sent."""
     with tempfile.NamedTemporaryFile(dir="films", suffix=".mp4", delete=False) as file:
         file.write(bytes(5_000_000))
-    return FileResponse(file.name, background=BackgroundTask(os.unlink, file.name))
+    return FileResponse(file.name, background=BackgroundTask(removed, file.name))
 
 
 app = Starlette(routes=[Route("/film", film)])
