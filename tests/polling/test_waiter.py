@@ -228,6 +228,27 @@ async def test_a_timeout_of_nothing_looks_once(
     assert outcomes[1].polls == 1
 
 
+async def test_a_look_takes_the_time_of_one_request_from_its_turn_on(
+    aitoearn_service: Emulator,
+) -> None:
+    """It waits for its turn as long as that takes: without a request it would have seen nothing."""
+    service = aitoearn_service
+    service.fault(Fault(stall="head"), times=None)
+    ends: list[float] = []
+    began = now()
+
+    async def look(client: Client) -> None:
+        with pytest.raises(WaitTimeoutError, match="asked once and saw no answer in time"):
+            await client.wait_for(service.add_image("success"), timeout=0)
+        ends.append(now() - began)
+
+    async with Client(
+        service.api_key, base_url=service.url, request_timeout=2, requests_per_second=0.1
+    ) as client:
+        await asyncio.gather(look(client), look(client))
+    assert ends == pytest.approx([2, 12], abs=ROUNDING)
+
+
 TROUBLE = [
     Fault(status=502),
     Fault(status=503, headers={"Retry-After": "2"}),
