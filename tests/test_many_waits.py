@@ -342,7 +342,7 @@ async def test_an_iteration_ends_with_the_end_that_pages_know(
     service: Emulator, client: Client
 ) -> None:
     """Where its own polls fail, while another wait for that task has met it on a page."""
-    refs = [service.add_image(("generating", 20.0 + n), "success") for n in range(20)]
+    refs = [service.add_image(("generating", 20.0 + n), "success") for n in range(40)]
     waits = [asyncio.create_task(client.wait_for(ref)) for ref in refs]
 
     async def last_word() -> str:
@@ -352,7 +352,7 @@ async def test_an_iteration_ends_with_the_end_that_pages_know(
                 word = task.state.value if task.done else ""
         return word
 
-    words = [asyncio.create_task(last_word()) for _ in range(10)]
+    words = [asyncio.create_task(last_word()) for _ in range(30)]  # for some there is a page left
     await asyncio.sleep(15)
     service.fault(Fault(status=502), refs[15], route="image", times=None)
     assert "succeeded" in await asyncio.gather(*words)
