@@ -41,10 +41,6 @@ class LeaseLostError(FleetError):
 
     def __init__(self, member: int) -> None:
         super().__init__(f"the lease of member {member} is over")
-        self.member = member
-
-    def __reduce__(self) -> tuple[type[LeaseLostError], tuple[int]]:
-        return LeaseLostError, (self.member,)
 
 
 class StaleCallError(FleetError):

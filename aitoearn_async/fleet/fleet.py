@@ -12,8 +12,6 @@ from datetime import timedelta
 from os import PathLike
 from typing import TYPE_CHECKING, Any
 
-import msgspec
-
 from aitoearn_async import Client, TaskRef, WaitStrategy
 
 from .adding import add_all
@@ -21,11 +19,11 @@ from .cancelled import cancelled_once, uncancelled
 from .errors import FleetError
 from .ledger import Ledger
 from .patience import log, persist
-from .reader import LeasedQueue, Outcomes, check_prefetch
+from .reader import LeasedQueue, Outcomes
 from .sigterm import stopped_by_sigterm
 from .status import FleetStatus, status_of
 from .urls import ledger_at
-from .worker import Worker, WorkOptions
+from .worker import Job, Worker
 
 if TYPE_CHECKING:
     from psycopg import AsyncConnection
@@ -194,24 +192,31 @@ class Fleet:
             raise ValueError(
                 f"requests_per_second={requests_per_second!r:.60}: give a finite number above 0"
             )
-        options = WorkOptions(
-            max_pending=max_pending,
-            requests_per_second=requests_per_second,
-            save=save,
-            timeout=_seconds(timeout),
-            wait=wait,
-            patience=_seconds(patience),
-            max_bytes=max_bytes,
-        )
-        _check(client, options)
+        batch: dict[str, Any] = {
+            "timeout": timeout,
+            "wait": wait,
+            "patience": patience,
+            "save": save,
+            "max_bytes": max_bytes,
+        }
+        # What the client refuses is refused now, and not with the first batch.
+        client.as_completed((), max_pending=max_pending, **batch)
         with self._stopped_when_closed() as stop:
-            await cancelled_once(self._run(Worker(self._ledger, client, options, stop), stop))
+            job = Job(
+                ledger=self._ledger,
+                client=client,
+                rate=requests_per_second,
+                max_pending=max_pending,
+                batch=batch,
+                stop=stop,
+            )
+            await cancelled_once(self._run(job))
 
-    async def _run(self, worker: Worker, stop: asyncio.Event) -> None:
+    async def _run(self, job: Job) -> None:
         sweeping = asyncio.create_task(self._sweep())
         try:
-            with stopped_by_sigterm(stop):
-                await worker.run()
+            with stopped_by_sigterm(job.stop):
+                await Worker(job).run()
         finally:
             sweeping.cancel()
             await asyncio.gather(sweeping, return_exceptions=True)
@@ -274,7 +279,9 @@ class Fleet:
             FleetError: The engine cannot be used. When entered or iterated.
         """
         self._check_open()
-        prefetch = check_prefetch(prefetch)
+        is_whole = isinstance(prefetch, int) and not isinstance(prefetch, bool)
+        if not is_whole or not 1 <= prefetch <= 1_000:
+            raise ValueError(f"prefetch={prefetch!r}: give a whole number, 1 to 1,000")
         if connection is None:
             queue = LeasedQueue(self._ledger)
             return Outcomes(queue, self._ledger, prefetch=prefetch, follow=follow)
@@ -303,19 +310,8 @@ class Fleet:
             raise RuntimeError(_FORKED)
 
 
-def _seconds(time: float | timedelta | None) -> float | None:
-    return time.total_seconds() if isinstance(time, timedelta) else time
-
-
 def _is_number(value: object) -> bool:
     """Return whether this is a number that a float can be; infinity is one."""
     if not isinstance(value, int | float) or isinstance(value, bool):
         return False
     return abs(value) <= sys.float_info.max or value == math.inf
-
-
-def _check(client: Client, options: WorkOptions) -> None:
-    """Check the options now, by the client's own rules, not with the first batch."""
-    arguments = msgspec.structs.asdict(options)
-    del arguments["requests_per_second"]
-    client.as_completed((), **arguments)

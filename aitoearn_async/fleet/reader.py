@@ -27,7 +27,6 @@ class OutcomeQueue(Protocol):
 
     async def enter(self) -> None:
         """Open the queue, before the first read."""
-        ...
 
     async def leave(self, *, done: Sequence[str], failed: bool) -> None:
         """Mark some outcomes as done, and give the others back.
@@ -36,7 +35,6 @@ class OutcomeQueue(Protocol):
             done: The outcomes.
             failed: The block that read them ends with an error.
         """
-        ...
 
     def is_lost(self) -> bool:
         """Return whether what was read and is not done may be another reader's by now."""
@@ -44,7 +42,6 @@ class OutcomeQueue(Protocol):
 
     async def read(self, done: Sequence[str], most: int) -> list[tuple[str, bytes]]:
         """Mark some outcomes as done, and return others; none if there is none now."""
-        ...
 
 
 class Outcomes(AsyncIterator[Outcome[AnyTask]]):
@@ -171,14 +168,3 @@ class LeasedQueue(OutcomeQueue):
             return []
         self._held = len(rows)
         return rows
-
-
-def check_prefetch(prefetch: int) -> int:
-    """Return how many outcomes to take at a time.
-
-    Raises:
-        ValueError: It is no whole number from 1.
-    """
-    if not isinstance(prefetch, int) or isinstance(prefetch, bool) or not 1 <= prefetch <= 1_000:
-        raise ValueError(f"prefetch={prefetch!r}: give a whole number, 1 to 1,000")
-    return prefetch

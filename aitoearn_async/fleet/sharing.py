@@ -21,7 +21,7 @@ _HAND_OVER_ABOVE = 1.25
 """A worker hands refs over when it holds more than this many times the mean."""
 _FEW = 10
 """Refs by which a worker may differ from a mean that is small."""
-_USED_OF_A_SHARE = 0.95
+USED_OF_A_SHARE = 0.95
 """The part of its share of the rate that a worker uses: requests that leave evenly spaced arrive
 less evenly."""
 
@@ -102,11 +102,6 @@ def report_with_grant(me: Member, members: Sequence[Member]) -> Member:
         return me
     free = (fleet_rate([*others, me]) or 0.0) - sum(member.grant for member in others)
     return msgspec.structs.replace(me, grant=max(me.grant, min(target, free), 0.0))
-
-
-def client_rate(share: float) -> float:
-    """Return the requests a second to set on a client that has this share of the rate."""
-    return share * _USED_OF_A_SHARE
 
 
 def _open_workers(members: Sequence[Member]) -> list[Member]:

@@ -118,10 +118,8 @@ class SqliteLedger(Ledger):
         return await self._file.transaction(take)
 
     async def held(self, member: int, most: int) -> list[str]:
-        def held(run: Run) -> list[str]:
-            return [ref for (ref,) in run("held", member=member, most=most)]
-
-        return await self._file.look(held)
+        rows = await self._file.look(lambda run: run("held", member=member, most=most).fetchall())
+        return [ref for (ref,) in rows]
 
     async def give(self, member: int, refs: Sequence[str]) -> None:
         def give(run: Run) -> None:
@@ -166,10 +164,9 @@ class SqliteLedger(Ledger):
         return await self._file.transaction(read)
 
     async def counts(self) -> Counts:
-        def counts(run: Run) -> Counts:
-            return counts_of(run("counts").fetchone(), run("members"))
-
-        return await self._file.look(counts)
+        return await self._file.look(
+            lambda run: counts_of(run("counts").fetchone(), run("members"))
+        )
 
     async def finished(self) -> bool:
         return await self._file.look(lambda run: not run("unfinished").fetchone()[0])

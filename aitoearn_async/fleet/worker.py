@@ -11,7 +11,6 @@ import asyncio
 import contextlib
 import math
 from collections.abc import Sequence
-from os import PathLike
 from typing import Any
 from weakref import WeakSet
 
@@ -25,7 +24,6 @@ from aitoearn_async import (
     Client,
     ConnectionFailedError,
     ServiceUnreachableError,
-    WaitStrategy,
     parse_ref,
 )
 
@@ -34,7 +32,7 @@ from .ledger import Kind, Ledger, Member
 from .membership import Membership
 from .patience import log, persist
 from .recorder import Recorder
-from .sharing import allowance, client_rate, excess, rate_target, report_with_grant
+from .sharing import USED_OF_A_SHARE, allowance, excess, rate_target, report_with_grant
 from .source import Source
 
 _SECONDS_BEFORE_A_RAISE = 1.0
@@ -51,16 +49,20 @@ _AT_WORK: WeakSet[Client] = WeakSet()
 """The clients of this process's workers."""
 
 
-class WorkOptions(msgspec.Struct, kw_only=True):
-    """The arguments of `Fleet.work`."""
+class Job(msgspec.Struct, frozen=True, kw_only=True):
+    """The job of one worker."""
 
+    ledger: Ledger
+    client: Client
+    """The client that asks. Its rate is changed meanwhile, and put back."""
+    rate: float | None
+    """Requests a second that this worker wants the whole fleet to make at most; None: any."""
     max_pending: int
-    requests_per_second: float | None
-    save: str | PathLike[str] | None
-    timeout: float | None
-    wait: WaitStrategy | None
-    patience: float | None
-    max_bytes: int
+    """The most refs that it holds."""
+    batch: dict[str, Any]
+    """The other arguments of its batches."""
+    stop: asyncio.Event
+    """Set to have it leave."""
 
 
 class Refused(Exception):
@@ -71,39 +73,26 @@ class Refused(Exception):
 
 
 class Worker:
-    """One worker.
+    """One worker."""
 
-    Args:
-        ledger: The ledger.
-        client: The client that asks. Its rate is changed meanwhile, and put back.
-        options: The arguments of `Fleet.work`.
-        stop: Set to have the worker leave.
-    """
-
-    def __init__(
-        self, ledger: Ledger, client: Client, options: WorkOptions, stop: asyncio.Event
-    ) -> None:
-        self._ledger = ledger
-        self._client = client
-        self._options = options
-        self._stop = stop
-        self._own_rate = client.requests_per_second
+    def __init__(self, job: Job) -> None:
+        self._job = job
         self._refusals = 0
 
     async def run(self) -> None:
         """Work until told to stop."""
-        if self._client in _AT_WORK:
+        client, stop = self._job.client, self._job.stop
+        if client in _AT_WORK:
             raise RuntimeError(
                 "this client is in use by another `work`, which sets its rate; give each a client "
                 "of its own"
             )
-        _AT_WORK.add(self._client)
+        _AT_WORK.add(client)
+        own_rate = client.requests_per_second
         try:
-            while not self._stop.is_set():
+            while not stop.is_set():
                 try:
-                    await _Stay(self._ledger, self._client, self._options, self._stop).run(
-                        self._own_rate, careful=self._refusals > 0
-                    )
+                    await _Stay(self._job, own_rate, careful=self._refusals > 0).run()
                     self._refusals = 0
                 except LeaseLostError as error:
                     log.warning("%s; this worker drops what it held and joins again", error)
@@ -114,47 +103,48 @@ class Worker:
                         self._refusals += 1
                     await self._rest(str(error), str(error.__cause__))
         finally:
-            _AT_WORK.remove(self._client)
-            self._client.requests_per_second = self._own_rate
+            _AT_WORK.remove(client)
+            client.requests_per_second = own_rate
 
     async def _rest(self, what: str, reason: str) -> None:
         leases = min(_LEASES_OF_REST * 2 ** (self._refusals - 1), _MOST_LEASES_OF_REST)
-        seconds = leases * self._ledger.lease
+        job, seconds = self._job, leases * self._job.ledger.lease
         log.error(
             "%s: %s. It asks for nothing, holds nothing, and tries one ref in %.0f s",
             what,
             reason,
             seconds,
         )
-        rate = self._options.requests_per_second
-        report = Member(id=0, kind=Kind.WORKER, rate=rate, trouble=reason[:200])
-        member = Membership(self._ledger, Kind.WORKER, lambda _: report)
+        report = Member(id=0, kind=Kind.WORKER, rate=job.rate, trouble=reason[:200])
+        member = Membership(job.ledger, Kind.WORKER, lambda _: report)
         try:
-            if await _joined(member, self._stop):
+            if await _joined(member, job.stop):
                 with contextlib.suppress(TimeoutError):
                     async with asyncio.timeout(seconds):
-                        await self._stop.wait()
+                        await job.stop.wait()
         finally:
             await member.leave()
 
 
 class _Stay:
-    """One stay in the fleet."""
+    """One stay in the fleet.
 
-    def __init__(
-        self, ledger: Ledger, client: Client, options: WorkOptions, stop: asyncio.Event
-    ) -> None:
-        self._ledger = ledger
-        self._client = client
-        self._options = options
-        self._stop = stop
-        self._me = Member(id=0, kind=Kind.WORKER, rate=options.requests_per_second)
+    Args:
+        job: The worker's.
+        own_rate: The rate that the client has had before.
+        careful: Ask for one ref until there was an answer.
+    """
+
+    def __init__(self, job: Job, own_rate: float | None, *, careful: bool) -> None:
+        self._job = job
+        self._ledger = job.ledger
+        self._own_rate = own_rate
+        self._careful = careful
+        self._me = Member(id=0, kind=Kind.WORKER, rate=job.rate)
         self._members: Sequence[Member] = ()
-        self._membership = Membership(ledger, Kind.WORKER, self._report, self._after_beat)
+        self._membership = Membership(job.ledger, Kind.WORKER, self._report, self._after_beat)
         self._batch: Batch[AnyTask] | None = None
         self._held = 0
-        self._careful = False
-        self._own_rate: float | None = None
         self._rate_in_use = 0.0
         self._unconfirmed = self._me  # the report of a beat that has not come back
         self._raise_timer: asyncio.TimerHandle | None = None
@@ -162,18 +152,16 @@ class _Stay:
         self._last_excess = 0
         self._is_leaving = False
 
-    async def run(self, own_rate: float | None, *, careful: bool) -> None:
+    async def run(self) -> None:
         """Stay until told to stop.
 
         Raises:
             LeaseLostError: The lease was lost.
             Refused: The service refuses the key.
         """
-        self._own_rate = own_rate
-        self._careful = careful
         self._set_rate(0.0 if self._me.rate is not None else math.inf)
         try:
-            if await _joined(self._membership, self._stop):
+            if await _joined(self._membership, self._job.stop):
                 await self._work()
         finally:
             self._begin_leaving()
@@ -190,7 +178,7 @@ class _Stay:
         waiting = asyncio.create_task(self._wait(recorder))
         recording = asyncio.create_task(recorder.run())
         losing = asyncio.create_task(self._membership.lost.wait())
-        stopping = asyncio.create_task(self._stop.wait())
+        stopping = asyncio.create_task(self._job.stop.wait())
         tasks: list[asyncio.Task[Any]] = [waiting, recording, losing, stopping]
         try:
             done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
@@ -215,7 +203,6 @@ class _Stay:
                     await recorder.flush()
 
     async def _wait(self, recorder: Recorder) -> None:
-        options = self._options
         self._source = Source(
             self._ledger,
             self._membership.id,
@@ -223,15 +210,11 @@ class _Stay:
             self._is_open,
             self._take_up,
         )
-        batch: Batch[AnyTask] = self._client.as_completed(
+        batch: Batch[AnyTask] = self._job.client.as_completed(
             self._source,
-            timeout=options.timeout,
-            wait=options.wait,
-            patience=options.patience,
-            max_pending=options.max_pending,
-            save=options.save,
-            max_bytes=options.max_bytes,
+            max_pending=self._job.max_pending,
             resume=self._source.resume,
+            **self._job.batch,
         )
         try:
             async with batch:
@@ -257,7 +240,7 @@ class _Stay:
     def _room(self) -> int:
         if not self._rate_in_use:
             return 0
-        most = self._options.max_pending
+        most = self._job.max_pending
         if self._careful:
             statistics = self._statistics()
             if statistics is None or not statistics.polls:
@@ -359,9 +342,9 @@ class _Stay:
 
     def _set_rate(self, share: float) -> None:
         self._rate_in_use = share
-        rate = None if share == math.inf else client_rate(share) or _RATE_WITHOUT_A_SHARE
+        rate = None if share == math.inf else share * USED_OF_A_SHARE or _RATE_WITHOUT_A_SHARE
         rates = [each for each in (rate, self._own_rate) if each is not None]
-        self._client.requests_per_second = min(rates) if rates else None
+        self._job.client.requests_per_second = min(rates) if rates else None
 
 
 async def _joined(member: Membership, stop: asyncio.Event) -> bool:
