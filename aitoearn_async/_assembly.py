@@ -8,7 +8,7 @@ save, list and submit are imported and made when they are first used: many clien
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
@@ -226,7 +226,7 @@ def assemble(
     ssl: SSLContext | bool | None,
     user_agent: str | None,
     trust_env: bool,
-    private_media: bool | str | Iterable[str],
+    private_media: bool | list[str],
     max_response_bytes: int,
     clock: ServiceClock,
 ) -> Parts:

@@ -33,7 +33,7 @@ class Allowed(msgspec.Struct, frozen=True):
         return self.everything or name in self.hosts or any(end in self.hosts for end in endings)
 
 
-def allowed_networks(private_media: bool | str | Iterable[str]) -> Allowed:
+def allowed_networks(private_media: bool | Iterable[str]) -> Allowed:
     """Read what a caller allows.
 
     Args:
@@ -45,10 +45,9 @@ def allowed_networks(private_media: bool | str | Iterable[str]) -> Allowed:
     """
     if isinstance(private_media, bool):
         return Allowed(everything=private_media)
-    entries = [private_media] if isinstance(private_media, str) else list(private_media)
     hosts: set[str] = set()
     networks: list[Network] = []
-    for entry in entries:
+    for entry in private_media:
         text = entry.strip().removeprefix("*").strip("[]") if isinstance(entry, str) else ""
         try:
             networks.append(ipaddress.ip_network(text))

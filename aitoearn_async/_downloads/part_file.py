@@ -63,16 +63,6 @@ _LONGEST_HIDDEN = _LONGEST_NAME - len(".part.json")
 _CANNOT_SYNC = frozenset([errno.EINVAL, errno.ENOTSUP, errno.ENOSYS])
 
 
-class FileLockedError(TransferError):
-    """Another download, of this process or another one, is writing the file.
-
-    The part's `size` says how many bytes there are.
-    """
-
-    def __init__(self) -> None:
-        super().__init__("another download is writing it", Reason.PASSING)
-
-
 class PartFile:
     """A file that is not complete.
 
@@ -107,7 +97,8 @@ class PartFile:
             The complete file, if there is one: then there is nothing left to do.
 
         Raises:
-            FileLockedError: Somebody else is writing it.
+            TransferError: Another download, of this process or another one, is writing it. Its
+                `size` says how many bytes there are.
             OSError: It cannot be opened.
         """
         if (complete := self._complete()) is not None:
@@ -140,16 +131,14 @@ class PartFile:
         if not stat.S_ISREG(found.st_mode):
             raise OSError(f"{self._path.name} is no regular file")
         self._written = found.st_size  # for whoever is told that it is locked
-        if not _lock(self._file.fileno()):
-            raise FileLockedError
-        # Whoever had the lock may have finished meanwhile: then this is a complete file, and
-        # no longer ours to write to.
-        with contextlib.suppress(FileNotFoundError):
-            there = os.stat(self._path, follow_symlinks=False)
-            if os.path.samestat(found, there):
-                self._is_claimed = True
-                return
-        raise FileLockedError
+        if _lock(self._file.fileno()):
+            # Whoever had the lock may have finished meanwhile: then this is a complete file, and
+            # no longer ours to write to.
+            with contextlib.suppress(FileNotFoundError):
+                there = os.stat(self._path, follow_symlinks=False)
+                self._is_claimed = os.path.samestat(found, there)
+        if not self._is_claimed:
+            raise TransferError("another download is writing it", Reason.PASSING)
 
     def _read_metadata(self) -> PartMetadata:
         try:

@@ -80,10 +80,6 @@ class Breaker:
         self._next_probe = now + self._interval * random.uniform(0.75, 1.25)
         self._interval = min(self._interval * _PROBE_FACTOR, _LAST_PROBE_SECONDS)
 
-    def is_current(self, generation: int) -> bool:
-        """Return whether the state is still the one of this generation."""
-        return generation == self.generation
-
     def record_success(self, generation: int) -> bool:
         """Note a good answer. Return whether the service counts as back from then on."""
         if generation != self.generation:

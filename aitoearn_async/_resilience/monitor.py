@@ -80,9 +80,9 @@ class ServiceMonitor:
     def is_current(self, admission: Admission) -> bool:
         """Return whether a request may still be sent by an admission."""
         route = admission.route
-        if not route.breaker.is_current(admission.route_generation):
+        if admission.route_generation != route.breaker.generation:
             return False
-        if not self._host.breaker.is_current(admission.host_generation):
+        if admission.host_generation != self._host.breaker.generation:
             return False
         return self.all_well or self._now() >= route.pauses.until
 

@@ -24,7 +24,6 @@ from .routes import Route
 from .service import Service
 from .tasks import StoredTask
 
-_NOBODY: Final = ""
 _ROWS_PER_ANSWER: Final = 150
 _ANSWERS_PER_MEGABYTE: Final = 8
 _BAD_ESCAPE: Final = re.compile(r"%(?![0-9A-Fa-f]{2})")
@@ -43,7 +42,7 @@ def _routed(
     if found is None or found[0].name not in service.routes:
         return None
     # The service joins repeated headers, and two keys joined are not a key.
-    account = service.accounts.get(", ".join(request.headers.getall("X-Api-Key", [])), _NOBODY)
+    account = service.accounts.get(", ".join(request.headers.getall("X-Api-Key", [])), "")
     return found[0], Call(request, found[1], query, account, fault, service.now())
 
 

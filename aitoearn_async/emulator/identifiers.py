@@ -1,4 +1,4 @@
-"""The ids that the service gives to accounts, rows and requests."""
+"""The ids that the service gives to rows and requests."""
 
 from __future__ import annotations
 
@@ -22,11 +22,6 @@ def key_of(ref: AnyRef) -> AnyRef:
     """Return the ref in the spelling it is stored under: hex digits are alike in either case."""
     lower = ref.id.lower()
     return type(ref)(lower) if lower != ref.id and OBJECT_ID.fullmatch(lower) else ref
-
-
-def account_id(number: int) -> str:
-    """Return the id of an account by its number."""
-    return f"65a0{number:020x}"
 
 
 def object_id(date: datetime) -> str:

@@ -17,7 +17,7 @@ from aitoearn_async import AnyRef, ImageRef, VideoRef
 from . import media
 from .codes import UNKNOWN_TASK
 from .faults import Fault, FaultQueues
-from .identifiers import account_id, key_of, object_id
+from .identifiers import key_of, object_id
 from .models import CHANNELS, IMAGE_CHANNEL, channel_of, models_on
 from .names import PUBLISHED_ROUTES, ROUTE_NAMES, OtherType, check_name
 from .place_and_time import PlaceAndTime
@@ -414,7 +414,7 @@ class Service(PlaceAndTime):
         key = self._api_key if api_key is None else api_key
         if not key:
             raise ValueError("the key must not be empty")
-        return self.accounts.setdefault(key, account_id(len(self.accounts) + 1))
+        return self.accounts.setdefault(key, f"65a0{len(self.accounts) + 1:020x}")
 
     def fresh_id(self) -> str:
         """Return an id for a new row."""

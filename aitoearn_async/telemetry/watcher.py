@@ -103,37 +103,12 @@ def _named(word: str) -> Observer:
     return observer
 
 
-class _Observers:
-    """The observers of one client. Of each, only the methods that it overrides are called."""
-
-    def __init__(self, observers: Iterable[Observer]) -> None:
-        self._overridden = {
-            name: [
-                (observer, getattr(observer, name))
-                for observer in observers
-                if getattr(type(observer), name) is not getattr(Observer, name)
-            ]
-            for name in _METHODS
-        }
-        self._logged: set[int] = set()  # by id, as an observer may have no hash
-
-    def tell(self, name: str, *facts: object) -> None:
-        """Call a method of all observers that override it."""
-        for observer, method in self._overridden[name]:
-            try:
-                method(*facts)
-            except Exception:
-                if id(observer) not in self._logged:
-                    self._logged.add(id(observer))
-                    kind = type(observer).__qualname__
-                    logger.exception("the observer %s failed, and may again", kind)
-
-
 class Watcher:
     """The watcher of one client.
 
     Args:
-        observers: The observers that it tells.
+        observers: The observers that it tells. Of each, only the methods that it overrides are
+            called.
         address: The service's.
         now: Tells the time, by the client's clock.
         clock: The service's clock.
@@ -148,7 +123,15 @@ class Watcher:
         clock: ServiceClock,
         breaker: Callable[[], Any],
     ) -> None:
-        self._observers = _Observers(observers)
+        self._overridden = {
+            name: [
+                (observer, getattr(observer, name))
+                for observer in observers
+                if getattr(type(observer), name) is not getattr(Observer, name)
+            ]
+            for name in _METHODS
+        }
+        self._logged: set[int] = set()  # by id, as an observer may have no hash
         self._address = address
         self._now = now
         self._clock = clock
@@ -158,6 +141,17 @@ class Watcher:
         self._open: dict[int, tuple[WaitState[Any], Wait]] = {}
         self.note_breaker()
 
+    def _tell(self, name: str, *facts: object) -> None:
+        """Call a method of all observers that override it."""
+        for observer, method in self._overridden[name]:
+            try:
+                method(*facts)
+            except Exception:
+                if id(observer) not in self._logged:
+                    self._logged.add(id(observer))
+                    kind = type(observer).__qualname__
+                    logger.exception("the observer %s failed, and may again", kind)
+
     # The breaker.
 
     def note_breaker(self) -> None:
@@ -165,7 +159,7 @@ class Watcher:
         before, self._state = self._state, self._breaker()
         if self._state != before:
             change = BreakerChange(address=self._address, before=before, after=self._state)
-            self._observers.tell("breaker_changed", change)
+            self._tell("breaker_changed", change)
 
     def close(self) -> None:
         """Note that the client is closed: whatever its breaker does from now on is not told."""
@@ -191,11 +185,11 @@ class Watcher:
 
     @contextmanager
     def _entered(self, operation: Operation) -> Generator[None]:
-        self._observers.tell("entered", operation)
+        self._tell("entered", operation)
         try:
             yield
         finally:
-            self._observers.tell("left", operation)
+            self._tell("left", operation)
 
     def step(
         self,
@@ -218,7 +212,7 @@ class Watcher:
         ref = cast("AnyRef", wait.ref)
         operation = Wait(address=self._address, began=time.time() - since, ref=ref)
         self._open[id(wait)] = wait, operation
-        self._observers.tell("began", operation)
+        self._tell("began", operation)
         return operation
 
     def _note_answer(
@@ -228,7 +222,7 @@ class Watcher:
         what = "not_modified" if result.not_modified else "changed" if changed else "unchanged"
         operation.polls += 1
         told = Poll(result=what, seconds=now - asked, status=result.status)  # type: ignore[arg-type]
-        self._observers.tell("polled", operation, told)
+        self._tell("polled", operation, told)
         operation.status, operation.trouble = result.status, None
 
     def _note_failure(self, operation: Wait, error: AiToEarnError, seconds: float) -> None:
@@ -239,7 +233,7 @@ class Watcher:
             return
         operation.polls += was_sent
         told = Poll(result="failed" if was_sent else "held", seconds=seconds, error=error)
-        self._observers.tell("polled", operation, told)
+        self._tell("polled", operation, told)
         operation.trouble = error.label
 
     def end(self, wait: WaitState[Any], task: Task | None, error: BaseException | None) -> None:
@@ -284,7 +278,7 @@ class Watcher:
         seconds: float,
     ) -> None:
         operation.outcome, operation.error, operation.seconds = outcome, error, seconds
-        self._observers.tell("ended", operation)
+        self._tell("ended", operation)
 
     # Submits and downloads.
 
@@ -308,7 +302,7 @@ class Watcher:
     def _begun(self, operation: Operation) -> Generator[None]:
         """Tell observers of the beginning and the end of an operation that takes this block."""
         began = self._now()
-        self._observers.tell("began", operation)
+        self._tell("began", operation)
         error: BaseException | None = None
         try:
             with self._entered(operation):

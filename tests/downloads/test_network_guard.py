@@ -182,7 +182,7 @@ async def test_a_range_or_a_host_can_be_allowed(
 @pytest.mark.parametrize("allowed", ["b\u00fccher.example", "XN--BCHER-KVA.example", ".example"])
 @pytest.mark.parametrize("host", ["b\u00fccher.example", "xn--bcher-kva.example"])
 def test_an_allowed_host_is_one_in_either_alphabet(allowed: str, host: str) -> None:
-    assert allowed_networks(allowed).has_host(parse_url(f"http://{host}/film").host or "")
+    assert allowed_networks([allowed]).has_host(parse_url(f"http://{host}/film").host or "")
 
 
 @pytest.mark.parametrize("allowed", [["10.0.0.0/8"], ["other.example"], ["example"], []], ids=str)

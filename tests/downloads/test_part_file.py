@@ -22,7 +22,8 @@ import pytest
 
 from aitoearn_async import DownloadError
 from aitoearn_async._downloads import part_file
-from aitoearn_async._downloads.part_file import FileLockedError, PartMetadata
+from aitoearn_async._downloads.part_file import PartMetadata
+from aitoearn_async._downloads.transfer_error import TransferError
 from aitoearn_async._runtime.threads import Threads
 from tests.support.forks import Forks
 from tests.support.raw_server import ID, STALL, Heard, Part, RawServer, http
@@ -368,7 +369,7 @@ def test_a_part_that_was_finished_meanwhile(
         lock(*args)
 
     monkeypatch.setattr(fcntl, "flock", too_late)
-    with pytest.raises(FileLockedError):
+    with pytest.raises(TransferError, match="another download is writing it"):
         part.open()
     part.close()
     assert names(tmp_path) == [".film.part"] * another + ["film.mp4"]
