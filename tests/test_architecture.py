@@ -112,7 +112,6 @@ OTHERS: dict[str, set[str]] = {
         *(
             "fleet/postgres.py",
             "fleet/postgres_connection.py",
-            "fleet/postgres_errors.py",
             "fleet/postgres_queue.py",
             "fleet/postgres_statements.py",
         ),

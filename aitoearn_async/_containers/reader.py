@@ -57,12 +57,7 @@ class InconclusiveError(Exception):
 
 
 class Reader:
-    """A file that is read at will, within bounds.
-
-    Args:
-        file: The file, opened.
-        size: Its length in bytes.
-    """
+    """A file that is read at will, within bounds."""
 
     def __init__(self, file: IO[bytes], size: int) -> None:
         self.size: int = size
@@ -105,13 +100,7 @@ class Reader:
         return self.read_up_to(max(self.size - count, 0), count)
 
     def number(self, at: int, count: int, order: ByteOrder = "big") -> int:
-        """Read a whole number.
-
-        Args:
-            at: Its offset.
-            count: Its length in bytes.
-            order: Which end of it comes first.
-        """
+        """Read a whole number of so many bytes."""
         return int.from_bytes(self.read(at, count), order)
 
     def require(self, end: int) -> None:

@@ -29,14 +29,7 @@ Watch = Callable[[AnyTask, Awaitable[list[Path]]], Awaitable[list[Path]]]
 
 
 class Downloader:
-    """Saves the files of tasks.
-
-    Args:
-        client: Fetches files.
-        refresh: Polls a task whose addresses have expired.
-        lifetime: The client's.
-        service_time: As in `TaskDownload`.
-    """
+    """Saves the files of tasks."""
 
     def __init__(
         self,

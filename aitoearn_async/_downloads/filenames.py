@@ -110,11 +110,6 @@ def file_name(kind: str, id: str, result: Result) -> FileName:
 
     The kind comes first, so that no id makes it an option or a device, and since an image task
     and a video task may have the same id.
-
-    Args:
-        kind: The kind of the task.
-        id: The id of the task.
-        result: The file.
     """
     number = "" if result.number is None else f"-{result.number}"
     return FileName(f"{kind}-{id}{number}", suffixes_of(result.kind))

@@ -11,11 +11,7 @@ LEAST_BYTES = 1024
 
 
 class StallTimer(Timeout):
-    """The timeout of a download, whose deadline moves. At first the time stands.
-
-    Args:
-        lifetime: The client's.
-        seconds: Seconds for which it may stand still.
+    """The timeout of a download that stands still for so many seconds. At first the time stands.
 
     Attributes:
         ends_at: The moment when it is over, or was.

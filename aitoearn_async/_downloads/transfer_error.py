@@ -72,11 +72,7 @@ _MOST_WORDS = 200
 def words_of(body: bytes) -> str:
     """Return what a storage says in XML or JSON, to be put behind an error's text.
 
-    Args:
-        body: How its answer begins.
-
-    Returns:
-        Such as ` (AccessDenied: Request has expired)`; nothing where it names an address.
+    Such as ` (AccessDenied: Request has expired)`; nothing where it names an address.
     """
     found = (xml or json for xml, json in _SAID.findall(body.decode("utf-8", "replace")))
     line = " ".join(": ".join(dict.fromkeys(found)).split())[:_MOST_WORDS]

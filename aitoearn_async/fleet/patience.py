@@ -38,12 +38,7 @@ async def persist(call: Callable[[], Awaitable[T]], patience: float | None = Non
         except FleetUnavailableError as error:
             if loop.time() >= until:
                 raise
-            _complain(tries, error)
+            if tries < 3 or tries % 30 == 29:  # the first few, and then about one a minute
+                log.warning("the fleet's engine did not answer, and is asked again: %s", error)
         await asyncio.sleep(random.uniform(0, _DELAYS[min(tries, len(_DELAYS) - 1)]))
         tries += 1
-
-
-def _complain(tries: int, error: FleetUnavailableError) -> None:
-    # The first few, and then about one a minute.
-    if tries < 3 or tries % 30 == 29:
-        log.warning("the fleet's engine did not answer, and is asked again: %s", error)

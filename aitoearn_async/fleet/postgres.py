@@ -48,8 +48,6 @@ class PostgresLedger(Ledger):
 
     Args:
         url: The database: what libpq takes, as `postgresql://user@host/database`.
-        name: The name of the fleet: several share a database.
-        lease: Seconds from a beat until a member counts as dead.
 
     Raises:
         ValueError: libpq cannot read the address.

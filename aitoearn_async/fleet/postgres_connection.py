@@ -11,14 +11,35 @@ from psycopg import AsyncClientCursor, AsyncConnection, AsyncCursor, waiting
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from .connection import ServerConnection
-from .errors import FleetError, without_password
-from .postgres_errors import translated
+from .errors import FleetError, unusable, without_password
 
 T = TypeVar("T")
 Rows = list[tuple[Any, ...]]
 
 _SECONDS_TO_CONNECT = 4
 """Seconds for one of the address's hosts, unless it says otherwise: then the next one is tried."""
+
+_PASSING = (
+    psycopg.OperationalError,
+    psycopg.InterfaceError,
+    psycopg.errors.ReadOnlySqlTransaction,
+    psycopg.errors.DeadlockDetected,
+    psycopg.errors.IdleInTransactionSessionTimeout,
+    psycopg.errors.SerializationFailure,
+)
+_HOPELESS = (
+    psycopg.errors.InvalidPassword,
+    psycopg.errors.InvalidAuthorizationSpecification,
+    psycopg.errors.InvalidCatalogName,
+    psycopg.errors.InsufficientPrivilege,
+)
+_HOPELESS_WORDS = (
+    *("password authentication failed", "no password supplied", "no pg_hba.conf entry"),
+    *("does not exist", "no such database", "no such user", "SASL authentication failed"),
+    "ProactorEventLoop",
+)
+"""The words of failed connections that no repetition mends, by Postgres, by PgBouncer, and by
+psycopg on Windows: they have no codes."""
 
 
 class PromptConnection(AsyncConnection[Any]):
@@ -63,12 +84,7 @@ class Run:
 
 
 class PostgresConnection(ServerConnection):
-    """One connection.
-
-    Args:
-        url: The database.
-        statements: The ledger's statements.
-    """
+    """One connection."""
 
     _errors = (psycopg.Error,)
 
@@ -126,3 +142,10 @@ class PostgresConnection(ServerConnection):
     def _translated(self, error: Exception) -> FleetError:
         assert isinstance(error, psycopg.Error)
         return translated(error, self.where)
+
+
+def translated(error: psycopg.Error, where: str) -> FleetError:
+    """Return the fleet's error for one of psycopg's."""
+    text = " ".join(str(error).split())
+    hopeless = isinstance(error, _HOPELESS) or any(words in text for words in _HOPELESS_WORDS)
+    return unusable(where, text, passing=isinstance(error, _PASSING) and not hopeless)

@@ -11,7 +11,7 @@ import psycopg
 from psycopg import AsyncConnection
 
 from .errors import FleetError
-from .postgres_errors import translated
+from .postgres_connection import translated
 from .reader import OutcomeQueue
 
 
@@ -19,10 +19,6 @@ class TransactionQueue(OutcomeQueue):
     """Outcomes that are locked, read and done in the transactions of one connection.
 
     The lock is the lease: it ends with the transaction, and with the connection.
-
-    Args:
-        connection: The caller's connection.
-        statements: The ledger's statements.
     """
 
     def __init__(self, connection: AsyncConnection[Any], statements: dict[str, bytes]) -> None:

@@ -121,11 +121,7 @@ class Outcomes(AsyncIterator[Outcome[AnyTask]]):
 
 
 class LeasedQueue(OutcomeQueue):
-    """Outcomes for a reader with a lease.
-
-    Args:
-        ledger: The ledger.
-    """
+    """Outcomes for a reader with a lease."""
 
     def __init__(self, ledger: Ledger) -> None:
         self._ledger = ledger

@@ -38,8 +38,6 @@ class RedisLedger(Ledger):
 
     Args:
         url: The server: `redis://host:6379/0`, or what else redis-py takes.
-        name: The name of the fleet: several share a server.
-        lease: Seconds from a beat until a member counts as dead.
 
     Raises:
         ValueError: redis-py cannot read the address.

@@ -42,10 +42,6 @@ _PASSING_WORDS = (
 class RedisConnection(ServerConnection):
     """One connection.
 
-    Args:
-        url: The server.
-        name: The name of the fleet.
-
     Raises:
         ValueError: redis-py cannot read the address.
     """

@@ -35,8 +35,6 @@ class SqliteLedger(Ledger):
 
     Args:
         path: The file. Where there is none, it is made; its directory has to be there.
-        name: The name of the fleet: several share a file.
-        lease: Seconds from a beat until a member counts as dead.
     """
 
     def __init__(self, path: str | Path, name: str = "fleet", lease: float = 15.0) -> None:

@@ -16,9 +16,8 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from .connection import Connection
-from .errors import FleetNotFoundError
+from .errors import FleetError, FleetNotFoundError, FleetUnavailableError
 from .one_thread import OneThread
-from .sqlite_errors import is_full, translated
 
 T = TypeVar("T")
 Run = Callable[..., sqlite3.Cursor]
@@ -29,6 +28,24 @@ _LOCK_SECONDS = 10.0
 _PAGES_OF_LOG = 100
 """Pages of SQLite's log after which it goes into the file: on a full disk it cannot, if the file is
 to grow, and each commit needs the log."""
+
+_HOPELESS = {
+    "SQLITE_READONLY": "it cannot be written to",
+    "SQLITE_CANTOPEN": "it cannot be opened; is its directory there, and may it be written to?",
+    "SQLITE_NOTADB": "it is no SQLite database",
+    "SQLITE_CORRUPT": "it is damaged",
+    "SQLITE_PERM": "it may not be used by this user",
+    "SQLITE_ERROR": "its tables are not those of a fleet of this version",
+}
+_PASSING = {
+    "SQLITE_BUSY": "another process keeps it locked",
+    "SQLITE_PROTOCOL": "another process keeps it locked",
+    "SQLITE_FULL": "its disk is full",
+    "SQLITE_IOERR_SHMSIZE": "its disk is full",
+    "SQLITE_IOERR": "its disk fails",
+}
+
+_FULL = ("SQLITE_FULL", "SQLITE_IOERR_WRITE")
 
 
 class SqliteFile(Connection):
@@ -127,7 +144,7 @@ class SqliteFile(Connection):
         try:
             return call()
         except sqlite3.Error as error:
-            if self._connection is None or not is_full(error):
+            if self._connection is None or not _is_full(error):
                 raise
             with contextlib.suppress(sqlite3.Error):
                 # A commit that fails does not do this, so the log would fill the disk for ever.
@@ -161,3 +178,24 @@ async def _uninterrupted(thread: OneThread, call: Callable[[], T]) -> T:
         future.exception()  # looked at, so that nobody complains that it was not
         raise cancelled
     return future.result()
+
+
+def _is_full(error: sqlite3.Error) -> bool:
+    """Return whether there was no room on the disk."""
+    return _name(error).startswith(_FULL)
+
+
+def _name(error: sqlite3.Error) -> str:
+    return getattr(error, "sqlite_errorname", "SQLITE_ERROR")
+
+
+def translated(error: sqlite3.Error, path: Path) -> FleetError:
+    """Return the fleet's error for one of SQLite's."""
+    name = _name(error)
+    for code, reason in _PASSING.items():
+        if name.startswith(code):
+            return FleetUnavailableError(f"the fleet's file {path}: {reason} ({error})")
+    reason = next((text for code, text in _HOPELESS.items() if name.startswith(code)), "failed")
+    if os.path.isdir(path):  # which takes a name that is too long for none
+        reason = "it is a directory; give the path of a file in it"
+    return FleetError(f"the fleet's file {path}: {reason} ({error})")

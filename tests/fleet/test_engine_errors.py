@@ -25,11 +25,11 @@ from aitoearn_async.fleet import (
     FleetError,
     FleetNotFoundError,
     FleetUnavailableError,
-    sqlite_errors,
+    sqlite_file,
 )
 from aitoearn_async.fleet.ledger import Kind, Ledger, Member
 from aitoearn_async.fleet.postgres import PostgresLedger
-from aitoearn_async.fleet.postgres_errors import translated
+from aitoearn_async.fleet.postgres_connection import translated
 from aitoearn_async.fleet.redis import RedisLedger
 from aitoearn_async.fleet.redis_connection import RedisConnection
 from aitoearn_async.fleet.sqlite import SqliteLedger
@@ -594,7 +594,7 @@ def test_what_may_pass_in_a_file_is_tried_again(name: str) -> None:
     """Another process was frozen as it held a lock, for instance."""
     error = sqlite3.OperationalError("locking protocol")
     error.sqlite_errorname = name
-    assert type(sqlite_errors.translated(error, Path("fleet.db"))) is FleetUnavailableError
+    assert type(sqlite_file.translated(error, Path("fleet.db"))) is FleetUnavailableError
 
 
 # A file that is no ledger.
