@@ -106,7 +106,6 @@ def ogg(file: Reader) -> Structure:
     return WHOLE if flags & _OGG_LAST else UNKNOWN
 
 
-_SYNC = 0x47
 _STREAM = re.compile(rb"\x00\x00\x01([\xb3\xbd\xc0-\xef\xfd])")
 """The beginning of a stream's packet, or of a sequence of MPEG-1 video (ISO 13818-1, 2.4.3.7)."""
 
@@ -130,7 +129,7 @@ def transport_stream(file: Reader) -> Structure:
         return Structure(Completeness.CUT, family)  # room that was never written to
     if rest:
         end = file.tail(rest + size)
-        in_step = end[first] == _SYNC and end[size + first : size + first + 1] in (b"", b"\x47")
+        in_step = end[first] == 0x47 and end[size + first : size + first + 1] in (b"", b"\x47")
         return Structure(Completeness.CUT if in_step else Completeness.UNKNOWN, family)
     return Structure(Completeness.UNKNOWN, family)
 

@@ -33,7 +33,6 @@ _SPECIAL = tuple(
     ipaddress.ip_network(text)
     for text in ("192.0.0.0/24", "192.88.99.0/24", "2001::/23", "2001:db8::/32", "3fff::/20")
 )
-_FAKE_IP = "198.18.0.0/15"
 # The ranges that people meet, with their names in the IANA registries.
 _RANGES: tuple[tuple[Network, str], ...] = tuple(
     (ipaddress.ip_network(text), name)
@@ -44,7 +43,7 @@ _RANGES: tuple[tuple[Network, str], ...] = tuple(
         ("192.168.0.0/16", "private"),
         ("169.254.0.0/16", "link-local"),
         ("100.64.0.0/10", "shared"),
-        (_FAKE_IP, "benchmarking; a proxy with fake-IP DNS gives these to every name"),
+        ("198.18.0.0/15", "benchmarking; a proxy with fake-IP DNS gives these to every name"),
         ("0.0.0.0/8", "unspecified"),
         ("224.0.0.0/4", "multicast"),
         ("240.0.0.0/4", "reserved"),

@@ -48,12 +48,7 @@ _threads = Threads(32, "aitoearn-async uploads")
 
 
 class Content:
-    """The bytes of one source.
-
-    Args:
-        name: Names the source in errors.
-        field: The argument that it is for.
-        medium: `"image"`, `"audio"` or `"video"`; None: any of them.
+    """The bytes of one source, with the name, the field and the medium of `opened`.
 
     Attributes:
         size: Its length in bytes.
@@ -260,7 +255,7 @@ async def opened(
         source: Bytes, a data URI, a path, a binary file, or an asynchronous stream of bytes.
         name: Names it in errors.
         field: The argument that it is for.
-        medium: What it must be; None: anything that can be uploaded.
+        medium: `"image"`, `"audio"` or `"video"`; None: any of them.
 
     Raises:
         ValueError: It is empty, too large, or of another type.

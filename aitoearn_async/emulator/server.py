@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 import math
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Final, Self
 
 from aiohttp import web
@@ -99,23 +100,20 @@ class Emulator(Service):
             OSError: An address cannot be had.
         """
         async with self._starting:  # the second of two calls finds that it listens
-            if not self._servers:
-                await self._start()
-
-    async def _start(self) -> None:
-        self._closing = asyncio.Event()
-        self._loop = asyncio.get_running_loop()
-        handlers: tuple[_Handler, ...] = (self._handle, self._handle_storage)
-        try:
-            for number, handler in enumerate(handlers):
-                await self._listen(number, handler)
-        except BaseException:
-            await self.aclose()
-            raise
-        for task in self.tasks.of_kind(ImageRef):
-            if task.is_cut_off:
-                task.is_cut_off = False
-                self._run_again(task)
+            if self._servers:
+                return
+            self._closing = asyncio.Event()
+            self._loop = asyncio.get_running_loop()
+            try:
+                await self._listen(0, self._handle)
+                await self._listen(1, partial(self._serve, ref=None, is_file=True))
+            except BaseException:
+                await self.aclose()
+                raise
+            for task in self.tasks.of_kind(ImageRef):
+                if task.is_cut_off:
+                    task.is_cut_off = False
+                    self._run_again(task)
 
     def _run_again(self, task: StoredTask) -> None:
         """Begin the job of a task once more; give it up if it was cut off before."""
@@ -182,9 +180,6 @@ class Emulator(Service):
         if found is None:
             return await self._serve(call, None)
         return await self._serve(call, routes.ref_of(*found), found[0].name)
-
-    async def _handle_storage(self, call: web.BaseRequest) -> web.StreamResponse:
-        return await self._serve(call, None, is_file=True)
 
     async def _serve(
         self,

@@ -24,7 +24,7 @@ from . import words
 from .exit_status import ExitStatus
 from .progress import Progress, estimate, latest_end, poll_rate, time_left_words
 from .snapshot import WaitSnapshot
-from .text import padded, shown
+from .text import shown
 
 _STYLES = {
     ExitStatus.SUCCEEDED: "green",
@@ -123,7 +123,7 @@ def task_card(task: AnyTask) -> Text:
     style = {TaskState.SUCCEEDED: "green", TaskState.FAILED: "red"}.get(task.state, "")
     text = Text.assemble((str(task.ref), "bold"), "  ", (words.state_word(task), style))
     for label, value in words.labelled_facts(task):
-        text.append(f"\n  {padded(label, 9)} ", style="dim")
+        text.append(f"\n  {label} ", style="dim")
         text.append(value)
     return text
 

@@ -37,7 +37,7 @@ from ..language import later, tr
 from ..options.names import in_option_names
 from .exit_status import ExitStatus
 from .snapshot import WaitSnapshot
-from .text import number, shown, shown_path
+from .text import number, padded, shown, shown_path
 
 NOTHING_LEFT = later("all tasks had ended")
 
@@ -196,7 +196,7 @@ def resume_text(command: str, refs: Iterable[object], options: Iterable[str]) ->
 
 
 def labelled_facts(task: AnyTask) -> list[tuple[str, str]]:
-    """Return the known facts about a task, each with a label."""
+    """Return the known facts about a task, each with a label of nine columns."""
     if isinstance(task, VideoTask):
         cover, submitted, points = task.cover_url, task.submitted_at, None
         took = _seconds_between(task.started_at, task.finished_at)
@@ -213,7 +213,7 @@ def labelled_facts(task: AnyTask) -> list[tuple[str, str]]:
         (tr("took"), None if took is None else duration(took)),
         (tr("points"), None if points is None else number(points)),
     ]
-    return [(label, shown(value)) for label, value in rows if value]
+    return [(padded(label, 9), shown(value)) for label, value in rows if value]
 
 
 def result_addresses(task: AnyTask) -> list[str]:

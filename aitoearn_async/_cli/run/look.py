@@ -14,7 +14,6 @@ from ..report import words
 from ..report.echo import echo, echo_error, on_terminal, spinner
 from ..report.exit_status import ExitStatus
 from ..report.snapshot import exit_status_of, failure_of
-from ..report.text import padded
 from .client import client_from
 
 _ROWS_A_TABLE = 100
@@ -42,7 +41,7 @@ def _print_card(task: AnyTask) -> None:
         return
     echo(f"{task.ref}  {words.state_word(task)}")
     for label, value in words.labelled_facts(task):
-        echo(f"  {padded(label, 9)} {value}")
+        echo(f"  {label} {value}")
 
 
 async def videos(*, limit: int, page_size: int, service: ServiceOptions) -> ExitStatus:
