@@ -808,7 +808,7 @@ class Client:
 
     async def download(
         self,
-        task: AnyTask | AnyRef | str,
+        task: Task | AnyRef | str,
         directory: str | PathLike[str],
         *,
         timeout: float | timedelta | None = 600.0,

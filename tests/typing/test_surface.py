@@ -269,6 +269,9 @@ async def test_files(aitoearn_client: Client, aitoearn_service: Emulator, tmp_pa
     image = await aitoearn_client.get(aitoearn_service.add_image("success"))
     video = await aitoearn_client.get(aitoearn_service.add_video("SUCCESS"))
     either: list[AnyTask] = [image, video]
+    stored = parse_ref(str(image.ref))
+    waited = await aitoearn_client.wait_for(stored)
+    assert await aitoearn_client.download(waited, tmp_path / "stored")
 
     def progress(size: int, total: int | None) -> None:
         assert total is None or size <= total
