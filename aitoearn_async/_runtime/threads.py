@@ -119,6 +119,9 @@ class Calls:
             return
         try:
             await asyncio.wait([done], timeout=_CLEANUP_SECONDS)
+        except asyncio.CancelledError:
+            await self._wait(done)
+            raise
         finally:
             done.add_done_callback(_look_at)
 

@@ -107,6 +107,46 @@ async def test_the_cleanup_comes_at_once_where_nothing_is_under_way() -> None:
     assert cleaned == [1]
 
 
+@pytest.mark.usefixtures("long_grace")
+async def test_a_cancelled_cleanup_that_is_short_ends_first() -> None:
+    """What it writes is written, and what it has locked is free, when the call has ended."""
+    calls, begun, free = Threads(1).calls(), threading.Event(), threading.Event()
+    cleaned: list[bool] = []
+
+    def clean_up() -> None:
+        begun.set()
+        cleaned.append(free.wait(100))
+
+    end = asyncio.ensure_future(calls.end(clean_up))
+    await until(begun.is_set)
+    for _ in range(3):
+        end.cancel()
+        await asyncio.sleep(0)
+    assert not end.done()
+    free.set()
+    await asyncio.wait([end])
+    assert end.cancelled()
+    assert cleaned == [True]
+
+
+async def test_a_cancelled_cleanup_that_stalls_goes_on_alone() -> None:
+    calls, begun, free = Threads(1).calls(), threading.Event(), threading.Event()
+    cleaned: list[bool] = []
+
+    def clean_up() -> None:
+        begun.set()
+        cleaned.append(free.wait(250))
+
+    end = asyncio.ensure_future(calls.end(clean_up))
+    await until(begun.is_set)
+    end.cancel()
+    await asyncio.wait([end])
+    assert end.cancelled()
+    assert cleaned == []
+    free.set()
+    await until(lambda: cleaned == [True])
+
+
 async def test_a_cleanup_that_stalls_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
     """The thread goes on with it; the call has ended."""
     monkeypatch.setattr("aitoearn_async._runtime.threads._CLEANUP_SECONDS", 0.05)
