@@ -127,8 +127,7 @@ class Transfer:
         part.restart(PartMetadata())
         try:
             for piece in bytes_of(result.data or "", is_base64=result.is_base64):
-                part.append(piece)
-                self._check_size(part.size)
+                self._add(part, piece)
                 part.write()
         except ValueError:
             raise TransferError("what came along is no base64", stale=True) from None
@@ -200,14 +199,18 @@ class Transfer:
         if not body.offset:
             head = await self._head(body, is_resumed=is_resumed)
             part.restart(body.metadata)
-            part.append(head)
+            self._add(part, head)
         while chunk := await body.read():
             self._timer.advance(len(chunk))
-            part.append(chunk)
+            self._add(part, chunk)
             if part.has_block:
                 self._count(part.size, body)
                 await self._disk(part.write)
         self._count(part.size, body)
+
+    def _add(self, part: PartFile, data: bytes | bytearray) -> None:
+        part.append(data)
+        self._check_size(part.size)
 
     async def _head(self, body: MediaStream, *, is_resumed: bool) -> bytearray:
         """Read the first bytes, and look at them. What is not the file is no progress."""

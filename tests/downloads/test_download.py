@@ -608,6 +608,19 @@ async def test_larger_than_wanted(chunked: bool, tmp_path: Path) -> None:
     assert names(tmp_path) == []
 
 
+@pytest.mark.parametrize("size", [500, 200_000])
+async def test_larger_than_wanted_and_broken_off(size: int, tmp_path: Path) -> None:
+    """The cap holds for what has come, however it ends: it is not asked for again."""
+    head = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+    film = b"%x\r\n%b\r\n" % (200_000, FILM[:200_000])
+    async with RawServer(say(head + film, 0.01, RST)) as server, client_for(server) as client:
+        with pytest.raises(DownloadError, match="max_bytes=") as caught:
+            await client.download(film_at(address(server)), tmp_path, max_bytes=size - 1)
+        assert not caught.value.transient
+        assert server.count == 1
+    assert names(tmp_path) == []
+
+
 @pytest.mark.parametrize("status", [403, 404, 410])
 async def test_an_expired_address(status: int, tmp_path: Path) -> None:
     """One more poll of the task, and on with the new address."""
