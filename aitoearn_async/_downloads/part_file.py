@@ -79,7 +79,8 @@ class PartFile:
         self.metadata: PartMetadata = PartMetadata()
         self._written = 0
         self._gathered = bytearray()
-        self._is_another = False  # what is on the disk is of another version, and is dropped
+        self._is_another = False  # what is on the disk is dropped when the next bytes are written
+        self._spared = 0  # bytes on the disk that are as good as the gathered ones, till then
         self._directory = directory
         self._stem = stem
         self._suffixes = suffixes
@@ -158,8 +159,15 @@ class PartFile:
         """Return whether a block has been gathered, which is to be written."""
         return len(self._gathered) >= _BLOCK
 
-    def restart(self, metadata: PartMetadata) -> None:
-        """Drop the bytes there are: another version begins. The disk has them until `write`."""
+    def restart(self, metadata: PartMetadata, *, is_believed: bool = False) -> None:
+        """Drop the bytes there are: the file begins anew. The disk has them until `write`.
+
+        Args:
+            metadata: The version that begins.
+            is_believed: Whether nothing is wrong with the bytes there are, if they are of the
+                same version. Then `close` keeps them in place of fewer new ones.
+        """
+        self._spared = self._written if is_believed and metadata == self.metadata else 0
         self._written, self._gathered, self._is_another = 0, bytearray(), True
         self.metadata = metadata
 
@@ -175,7 +183,7 @@ class PartFile:
         """
         data, self._gathered = self._gathered, bytearray()
         if self._is_another:
-            self._is_another = False
+            self._is_another, self._spared = False, 0
             self._file.truncate(0)
             self._write_metadata()
         self._file.seek(self._written)
@@ -226,7 +234,7 @@ class PartFile:
 
     def close(self) -> None:
         """Write what has come, and close it. What can be continued stays; all else is removed."""
-        if self._gathered:
+        if len(self._gathered) > self._spared:
             with contextlib.suppress(OSError, MemoryError):
                 self.write()
         if self.size and self.metadata.validator is not None:

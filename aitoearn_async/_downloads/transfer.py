@@ -198,7 +198,7 @@ class Transfer:
         self._count(body.offset, body)
         if not body.offset:
             head = await self._head(body, is_resumed=is_resumed)
-            part.restart(body.metadata)
+            part.restart(body.metadata, is_believed=is_resumed)
             self._add(part, head)
         while chunk := await body.read():
             self._timer.advance(len(chunk))

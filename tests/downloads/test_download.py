@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import dataclasses
 import functools
 import pickle
 import threading
@@ -201,6 +202,30 @@ async def test_it_goes_on_where_it_broke_off(end: object, tmp_path: Path) -> Non
     assert 0 < begins[0] <= 300_000
     assert begins[0] < begins[1] <= 500_000
     assert {heard.header("If-Range") for heard in server.heard[1:]} == {etag_of(FILM)}
+
+
+@pytest.mark.parametrize(("begin", "kept"), [(FILM, 500_000), (OTHER, 20_000)])
+async def test_a_host_that_now_sends_all_of_a_file_again(
+    begin: bytes, kept: int, tmp_path: Path
+) -> None:
+    """What was there stays until there is more of that version; of another one, nothing does."""
+    again = cut(20_000, begin, end=STALL)
+
+    def ignores_range(heard: Heard) -> Iterable[Part]:
+        return again(dataclasses.replace(heard, headers=()))
+
+    scripts = cut(500_000, end=STALL), ignores_range, serve(begin)
+    async with RawServer(*scripts) as server, client_for(server) as client:
+        for _ in range(2):
+            call = asyncio.create_task(client.download(film_at(address(server)), tmp_path))
+            await asyncio.sleep(1)
+            call.cancel()
+            await asyncio.wait([call])
+        assert server.heard[1].header("Range") == "bytes=500000-"
+        assert (tmp_path / PART).read_bytes() == begin[:kept]
+        await client.download(film_at(address(server)), tmp_path)
+        assert server.heard[2].header("Range") == f"bytes={kept}-"
+    assert (tmp_path / NAME).read_bytes() == begin
 
 
 async def test_the_next_call_goes_on(tmp_path: Path) -> None:
