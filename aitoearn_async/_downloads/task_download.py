@@ -72,11 +72,6 @@ class Shared(msgspec.Struct):
 class TaskDownload:
     """The download of one task's files.
 
-    Args:
-        task: The task.
-        options: What is asked for.
-        shared: The parts that it shares with other downloads.
-
     Raises:
         TypeError: It is no task.
         ValueError: It has not succeeded, and so has made nothing.

@@ -55,15 +55,7 @@ class DownloadOptions(msgspec.Struct, frozen=True):
 
 
 class Transfer:
-    """The transfer of one file.
-
-    Args:
-        client: Fetches it.
-        options: What is asked for.
-        kind: What it has to be: `"image"` or `"video"`.
-        name: Its name.
-        timer: Is told of what has come.
-        calls: The calls in threads that work on it.
+    """The transfer of one file, of a kind (`"image"` or `"video"`), to be saved under a name.
 
     Attributes:
         reached: The most bytes of it that there have been, here or with another download.

@@ -82,11 +82,7 @@ def _refuse(constant: str) -> None:
 
 
 class LateDecoder(Generic[T]):
-    """Decodes JSON. It is built when it is first used: that costs a thousand times a decode.
-
-    Args:
-        kind: The type that it decodes to.
-    """
+    """Decodes JSON. It is built when it is first used: that costs a thousand times a decode."""
 
     def __init__(self, kind: type[T]) -> None:
         self._kind = kind

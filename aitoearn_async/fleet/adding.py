@@ -22,10 +22,6 @@ async def add_all(refs: Refs, add: Callable[[list[str]], Awaitable[int]]) -> int
     """Add refs. Return how many were new.
 
     A slow source is not a reason to keep refs here: some are added while the next are awaited.
-
-    Args:
-        refs: The refs.
-        add: Adds some, and returns how many were new.
     """
     each = _each(refs)
     unadded: list[str] = []

@@ -23,7 +23,7 @@ from .reader import LeasedQueue, Outcomes
 from .sigterm import stopped_by_sigterm
 from .status import FleetStatus, status_of
 from .urls import ledger_at
-from .worker import Job, Worker
+from .worker import Job, work
 
 if TYPE_CHECKING:
     from psycopg import AsyncConnection
@@ -216,7 +216,7 @@ class Fleet:
         sweeping = asyncio.create_task(self._sweep())
         try:
             with stopped_by_sigterm(job.stop):
-                await Worker(job).run()
+                await work(job)
         finally:
             sweeping.cancel()
             await asyncio.gather(sweeping, return_exceptions=True)

@@ -16,11 +16,7 @@ T = TypeVar("T")
 
 
 class OneThread(Executor):
-    """An executor of one thread.
-
-    Args:
-        name: What the thread is called.
-    """
+    """An executor of one thread."""
 
     def __init__(self, name: str) -> None:
         self._jobs: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()

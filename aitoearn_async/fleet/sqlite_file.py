@@ -49,12 +49,7 @@ _FULL = ("SQLITE_FULL", "SQLITE_IOERR_WRITE")
 
 
 class SqliteFile(Connection):
-    """A file.
-
-    Args:
-        path: The file. Where there is none, it is made; its directory has to be there.
-        statements: The ledger's statements.
-    """
+    """A file. Where there is none, it is made; its directory has to be there."""
 
     def __init__(self, path: Path, statements: dict[str, str]) -> None:
         super().__init__()

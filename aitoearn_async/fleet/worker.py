@@ -72,58 +72,51 @@ class Refused(Exception):
     """
 
 
-class Worker:
-    """One worker."""
-
-    def __init__(self, job: Job) -> None:
-        self._job = job
-        self._refusals = 0
-
-    async def run(self) -> None:
-        """Work until told to stop."""
-        client, stop = self._job.client, self._job.stop
-        if client in _AT_WORK:
-            raise RuntimeError(
-                "this client is in use by another `work`, which sets its rate; give each a client "
-                "of its own"
-            )
-        _AT_WORK.add(client)
-        own_rate = client.requests_per_second
-        try:
-            while not stop.is_set():
-                try:
-                    await _Stay(self._job, own_rate, careful=self._refusals > 0).run()
-                    self._refusals = 0
-                except LeaseLostError as error:
-                    log.warning("%s; this worker drops what it held and joins again", error)
-                except Refused as error:
-                    if isinstance(error.__cause__, ServiceUnreachableError):
-                        self._refusals = 1  # an outage may be short: the rest does not get longer
-                    else:
-                        self._refusals += 1
-                    await self._rest(str(error), str(error.__cause__))
-        finally:
-            _AT_WORK.remove(client)
-            client.requests_per_second = own_rate
-
-    async def _rest(self, what: str, reason: str) -> None:
-        leases = min(_LEASES_OF_REST * 2 ** (self._refusals - 1), _MOST_LEASES_OF_REST)
-        job, seconds = self._job, leases * self._job.ledger.lease
-        log.error(
-            "%s: %s. It asks for nothing, holds nothing, and tries one ref in %.0f s",
-            what,
-            reason,
-            seconds,
+async def work(job: Job) -> None:
+    """Work until told to stop."""
+    client, refusals = job.client, 0
+    if client in _AT_WORK:
+        raise RuntimeError(
+            "this client is in use by another `work`, which sets its rate; give each a client "
+            "of its own"
         )
-        report = Member(id=0, kind=Kind.WORKER, rate=job.rate, trouble=reason[:200])
-        member = Membership(job.ledger, Kind.WORKER, lambda _: report)
-        try:
-            if await _joined(member, job.stop):
-                with contextlib.suppress(TimeoutError):
-                    async with asyncio.timeout(seconds):
-                        await job.stop.wait()
-        finally:
-            await member.leave()
+    _AT_WORK.add(client)
+    own_rate = client.requests_per_second
+    try:
+        while not job.stop.is_set():
+            try:
+                await _Stay(job, own_rate, careful=refusals > 0).run()
+                refusals = 0
+            except LeaseLostError as error:
+                log.warning("%s; this worker drops what it held and joins again", error)
+            except Refused as error:
+                # An outage may be short: the rest does not get longer.
+                is_outage = isinstance(error.__cause__, ServiceUnreachableError)
+                refusals = 1 if is_outage else refusals + 1
+                leases = min(_LEASES_OF_REST * 2 ** (refusals - 1), _MOST_LEASES_OF_REST)
+                await _rest(job, leases * job.ledger.lease, error)
+    finally:
+        _AT_WORK.remove(client)
+        client.requests_per_second = own_rate
+
+
+async def _rest(job: Job, seconds: float, refused: Refused) -> None:
+    reason = str(refused.__cause__)
+    log.error(
+        "%s: %s. It asks for nothing, holds nothing, and tries one ref in %.0f s",
+        refused,
+        reason,
+        seconds,
+    )
+    report = Member(id=0, kind=Kind.WORKER, rate=job.rate, trouble=reason[:200])
+    member = Membership(job.ledger, Kind.WORKER, lambda _: report)
+    try:
+        if await _joined(member, job.stop):
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(seconds):
+                    await job.stop.wait()
+    finally:
+        await member.leave()
 
 
 class _Stay:

@@ -44,13 +44,7 @@ def console() -> Console:
 def redrawn(
     on: Console, frame: Callable[[], RenderableType] | None = None, *, erase: bool = False
 ) -> Live:
-    """Return a part of the terminal that is rewritten in place, whenever it is told to be.
-
-    Args:
-        on: The terminal.
-        frame: Returns what to show.
-        erase: Erase it at its end.
-    """
+    """Return a part of the terminal that is rewritten in place, whenever it is told to be."""
     return Live(
         get_renderable=frame,
         console=on,
