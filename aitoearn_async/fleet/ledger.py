@@ -137,18 +137,23 @@ class Ledger(Protocol):
         Args:
             create: False: raise `FleetNotFoundError` where there are none, and create nothing.
         """
+        ...
 
     async def close(self) -> None:
         """Close the connection to the engine."""
+        ...
 
     async def add(self, refs: Sequence[str]) -> int:
         """Add refs. Returns how many were new."""
+        ...
 
     async def join(self, kind: Kind, name: str) -> int:
         """Become a member. Returns its id, which no member ever had before."""
+        ...
 
     async def beat(self, member: int, decide: Decide) -> bool:
         """Renew the lease and report. Returns whether there are refs that nobody alive holds."""
+        ...
 
     async def renew(self, member: int, report: Report) -> tuple[list[Member], bool]:
         """Beat with a report that takes no more of the rate than the member's last one.
@@ -175,6 +180,7 @@ class Ledger(Protocol):
 
     async def leave(self, member: int) -> None:
         """End the lease, so that other members take over at once."""
+        ...
 
     async def take(self, member: int, call: int, allow: Allow) -> list[Taken]:
         """Take over refs of members whose lease is over, and then waiting ones, oldest first.
@@ -185,24 +191,32 @@ class Ledger(Protocol):
                 again returns what that call has taken.
             allow: Decides how many to take at most.
         """
+        ...
 
     async def held(self, member: int, most: int) -> list[str]:
         """Return some of the refs that a worker holds."""
+        ...
 
     async def give(self, member: int, refs: Sequence[str]) -> None:
         """Hand refs over to the member that takes them next. Refs of other holders stay theirs."""
+        ...
 
     async def record(self, member: int, outcomes: Sequence[tuple[str, bytes]]) -> int:
         """Record the outcomes of refs. Returns how many of them the worker held."""
+        ...
 
     async def read(self, member: int, done: Sequence[str], most: int) -> list[tuple[str, bytes]]:
         """Mark outcomes as done, and return up to `most` others that are not done."""
+        ...
 
     async def counts(self) -> Counts:
         """Count the refs in each state, and the members, all at one moment."""
+        ...
 
     async def finished(self) -> bool:
         """Return whether every outcome of every ref has been read."""
+        ...
 
     async def forget(self, keep: float, most: int) -> int:
         """Remove refs that have been done for `keep` seconds. Returns how many, at most `most`."""
+        ...

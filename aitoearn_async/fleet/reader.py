@@ -27,6 +27,7 @@ class OutcomeQueue(Protocol):
 
     async def enter(self) -> None:
         """Open the queue, before the first read."""
+        ...
 
     async def leave(self, *, done: Sequence[str], failed: bool) -> None:
         """Mark some outcomes as done, and give the others back.
@@ -35,6 +36,7 @@ class OutcomeQueue(Protocol):
             done: The outcomes.
             failed: The block that read them ends with an error.
         """
+        ...
 
     def is_lost(self) -> bool:
         """Return whether what was read and is not done may be another reader's by now."""
@@ -42,6 +44,7 @@ class OutcomeQueue(Protocol):
 
     async def read(self, done: Sequence[str], most: int) -> list[tuple[str, bytes]]:
         """Mark some outcomes as done, and return others; none if there is none now."""
+        ...
 
 
 class Outcomes(AsyncIterator[Outcome[AnyTask]]):
