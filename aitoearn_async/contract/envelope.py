@@ -55,10 +55,8 @@ class Codec(msgspec.Struct, Generic[TaskT], frozen=True, kw_only=True):
 
     task: type[TaskT]
     """The Struct of a whole response."""
-    id_field: str
-    """The attribute that holds its id."""
     id_name: str
-    """The name of that field in JSON."""
+    """The name in JSON of the field that holds its id."""
     whole: LateDecoder[Envelope[TaskT]]
     """Decodes whole responses."""
     head: LateDecoder[Envelope[TaskHead]]
@@ -69,9 +67,8 @@ class Codec(msgspec.Struct, Generic[TaskT], frozen=True, kw_only=True):
         return decode(body, self.whole, self)
 
 
-def codec_for(task: type[TaskT], id_field: str) -> Codec[TaskT]:
-    """Return the decoders of a kind of task, by the attribute that holds its id."""
-    id_name = next(f.encode_name for f in msgspec.structs.fields(task) if f.name == id_field)
+def codec_for(task: type[TaskT], id_name: str) -> Codec[TaskT]:
+    """Return the decoders of a kind of task, by the name in JSON of the field with its id."""
     head = msgspec.defstruct(
         f"{task.__name__}Head",
         [("id", str, msgspec.field(name=id_name)), ("status", str)],
@@ -80,7 +77,6 @@ def codec_for(task: type[TaskT], id_field: str) -> Codec[TaskT]:
     )
     return Codec(
         task=task,
-        id_field=id_field,
         id_name=id_name,
         whole=LateDecoder(Envelope[task]),  # type: ignore[valid-type]
         head=LateDecoder(Envelope[head]),  # type: ignore[valid-type]
