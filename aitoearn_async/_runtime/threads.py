@@ -141,7 +141,9 @@ class _Daemons(Executor):
     def __init__(self, most: int, name: str) -> None:
         self._most = most
         self._name = name
-        self._jobs: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
+        # No `SimpleQueue`: of two that wait for the same job, the one that gets none may wait in
+        # there for ever, its timeout notwithstanding (CPython 3.11).
+        self._jobs: queue.Queue[Callable[[], None] | None] = queue.Queue()
         self._lock = threading.Lock()
         self._count = 0
         self._unfinished = 0
