@@ -110,7 +110,7 @@ class PollQuestion(Question[T], kw_only=True, gc=False):
     def why_stray(self, result: Envelope[T] | Refusal) -> str | None:
         if isinstance(result, Refusal):
             return self.check.why_stray(self.ref, self.request_id, result)
-        echoed = result.data.id
+        echoed: str = getattr(result.data, self.codec.id_field)
         if not is_for(self.ref, echoed):
             return f"the answer is for the task {self.check.shown(echoed)!r:.60}"
         if self.check.note_good(self.ref, self.request_id, result.request_id):

@@ -69,7 +69,7 @@ class Endpoint(msgspec.Struct, Generic[T], frozen=True, kw_only=True):
 ENDPOINTS: dict[type[TaskRef[Any]], Endpoint[Any]] = {
     ImageRef: Endpoint(
         path="/api/ai/image/task/",
-        codec=codec_for(ImageTask, "logId"),
+        codec=codec_for(ImageTask, "log_id"),
         bare=lambda id, status: ImageTask(log_id=id, status=status),
         results_of=image_tasks.results_of,
         times_of=image_tasks.times_of,

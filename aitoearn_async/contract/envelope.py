@@ -55,8 +55,10 @@ class Codec(msgspec.Struct, Generic[TaskT], frozen=True, kw_only=True):
 
     task: type[TaskT]
     """The Struct of a whole response."""
+    id_field: str
+    """The attribute that holds its id."""
     id_name: str
-    """The name in JSON of the field that holds its id."""
+    """The name of that field in JSON."""
     whole: LateDecoder[Envelope[TaskT]]
     """Decodes whole responses."""
     head: LateDecoder[Envelope[TaskHead]]
@@ -67,8 +69,9 @@ class Codec(msgspec.Struct, Generic[TaskT], frozen=True, kw_only=True):
         return decode(body, self.whole, self)
 
 
-def codec_for(task: type[TaskT], id_name: str) -> Codec[TaskT]:
-    """Return the decoders of a kind of task, by the name in JSON of the field with its id."""
+def codec_for(task: type[TaskT], id_field: str) -> Codec[TaskT]:
+    """Return the decoders of a kind of task, by the attribute that holds its id."""
+    id_name = next(f.encode_name for f in msgspec.structs.fields(task) if f.name == id_field)
     head = msgspec.defstruct(
         f"{task.__name__}Head",
         [("id", str, msgspec.field(name=id_name)), ("status", str)],
@@ -77,6 +80,7 @@ def codec_for(task: type[TaskT], id_name: str) -> Codec[TaskT]:
     )
     return Codec(
         task=task,
+        id_field=id_field,
         id_name=id_name,
         whole=LateDecoder(Envelope[task]),  # type: ignore[valid-type]
         head=LateDecoder(Envelope[head]),  # type: ignore[valid-type]
