@@ -7,7 +7,6 @@ save, list and submit are imported and made when they are first used: many clien
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 from functools import cached_property
@@ -24,6 +23,7 @@ from ._net.resources import imports
 from ._net.urls import checked_base_url, checked_headers, proxies, proxy_objection
 from ._resilience.limiter import RequestLimiter
 from ._resilience.monitor import ServiceMonitor
+from ._runtime.bounded_dict import BoundedDict
 from ._runtime.lifetime import Lifetime
 from ._runtime.logs import log_as_asked
 from ._transport.credentials import Credentials, credentials_from
@@ -87,7 +87,7 @@ class Parts:
         drafts = DraftLookup(caller)
         self.poller: Poller = Poller(caller, self._turns, drafts)
         self.pages: TaskPages = TaskPages(caller, self._turns, drafts)
-        self.just_submitted: deque[TaskRef[Any]] = deque(maxlen=_MOST_SUBMITTED)
+        self.just_submitted: BoundedDict[TaskRef[Any], None] = BoundedDict(_MOST_SUBMITTED)
         """The latest tasks that this client has submitted."""
         self._new_media_client = new_media_client
         for part in (self.http.sessions, self.http.credentials, self.limiter):

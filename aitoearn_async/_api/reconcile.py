@@ -9,7 +9,6 @@ Nothing is ever submitted again.
 from __future__ import annotations
 
 import asyncio
-from collections import deque
 from collections.abc import Generator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
@@ -19,6 +18,7 @@ import msgspec
 
 from .._net.headers import http_date
 from .._polling.rounds.page_scan import PageRange
+from .._runtime.bounded_dict import BoundedDict
 from .._runtime.clock import Moment
 from .._transport.response import Response
 from .._verdict import Verdict
@@ -47,7 +47,7 @@ _DELAYS = (0.0, 1.0, 2.0, 4.0, 8.0)
 _NO_ROUTE = 404
 """The business code for: there is no such route."""
 _MOST_RECEIPTS = 10_000
-_receipts: deque[tuple[str, TaskRef[Any]]] = deque(maxlen=_MOST_RECEIPTS)
+_receipts: BoundedDict[tuple[str, TaskRef[Any]], None] = BoundedDict(_MOST_RECEIPTS)
 """The latest tasks that submits of this process are known to have made, for each service. None of
 them is a candidate for another submit."""
 _Traits = tuple[str, type[TaskRef[Any]], str, str]
@@ -94,7 +94,7 @@ class SubmitReconciler:
 
     def note_receipt(self, ref: TaskRef[Any]) -> None:
         """Note that a submit has made a task, so that no other submit can have made it."""
-        _receipts.append((self._service, ref))
+        _receipts[self._service, ref] = None
 
     async def reconcile(
         self, request: TaskRequest[R], sent: Moment, deadline: float, *, answered: bool
@@ -135,10 +135,13 @@ class SubmitReconciler:
         """Take a task for this submit, unless another has found it at the same time."""
         if found.ref is None:
             return found
-        if (self._service, found.ref) in _claimed():
+        if self._is_claimed(found.ref):
             return found._replace(ref=None, is_settled=False)
         self.note_receipt(found.ref)
         return found
+
+    def _is_claimed(self, ref: TaskRef[Any]) -> bool:
+        return (self._service, ref) in _receipts
 
     @contextmanager
     def under_way(self, request: TaskRequest[Any]) -> Generator[None]:
@@ -167,8 +170,7 @@ class SubmitReconciler:
             for row in recent.rows
             if row.model in (None, request.model) and is_id(row.id)
         ]
-        claimed = _claimed()
-        refs = [ref for ref in refs if (self._service, ref) not in claimed]
+        refs = [ref for ref in refs if not self._is_claimed(ref)]
         is_all = recent.is_all and len(refs) <= _MOST_CANDIDATES
         asked = refs[:_MOST_CANDIDATES]
         whole = await asyncio.gather(*(self._whole(ref, deadline) for ref in asked))
@@ -227,11 +229,6 @@ class SubmitReconciler:
         except AiToEarnError:
             return None
         return task
-
-
-def _claimed() -> set[tuple[str, TaskRef[Any]]]:
-    """Return the tasks that submits are known to have made."""
-    return set(_receipts.copy())  # at once: another thread may note one meanwhile
 
 
 def _plain_fields(request: TaskRequest[Any]) -> dict[str, Any]:

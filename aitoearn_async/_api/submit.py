@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import logging
 import weakref
-from collections import deque
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from functools import partial
@@ -19,11 +18,12 @@ from typing import Any, Final, TypeVar, cast
 
 from .._resilience.breaker import BreakerState
 from .._resilience.charges import is_trouble
+from .._runtime.bounded_dict import BoundedDict
 from .._runtime.clock import Moment
 from .._transport.response import Response
 from .._uploads.store import Progress
 from .._verdict import Verdict
-from ..contract.endpoints import SUBMITS, SubmitEndpoint, entries_decoder, submit_of
+from ..contract.endpoints import SubmitEndpoint, entries_decoder, submit_of
 from ..contract.requests import TaskRequest
 from ..contract.tasks import TaskRef
 from ..errors import (
@@ -69,7 +69,7 @@ class Submitter:
         catalog: ModelCatalog,
         files: FilesOfRequests,
         poller: Poller,
-        just_submitted: deque[TaskRef[Any]],
+        just_submitted: BoundedDict[TaskRef[Any], None],
     ) -> None:
         self._caller = caller
         self._http = caller.http
@@ -89,22 +89,20 @@ class Submitter:
             SubmitUncertainError: It may have been taken, or not.
             AiToEarnError: It was not taken.
         """
-        work = self._submit(request, check, upload, progress)
-        if self.watch is None or type(request) not in SUBMITS:  # that is refused, and told nobody
-            return work
-        return self.watch(request, work)
+        work = self._submit(request, submit_of(request), check, upload, progress)
+        return work if self.watch is None else self.watch(request, work)
 
     async def _submit(
         self,
         request: TaskRequest[R],
+        row: SubmitEndpoint[R],
         check: bool,
         upload: UploadMode,
         progress: Progress | None,
     ) -> R:
-        row, sources = submit_of(request), list(request.sources())
         if check:
             await self._catalog.check(request, row.catalog)
-        if sources:
+        if sources := list(request.sources()):
             request = await self._files.replaced(request, sources, upload, progress)
         data = request.to_json()
         if len(data) > MOST_BYTES:
@@ -120,7 +118,7 @@ class Submitter:
                 no.add_note(_ABOUT_MODELS.format(request.model))
             raise
         self._reconciler.note_receipt(ref)
-        self._just_submitted.append(ref)
+        self._just_submitted[ref] = None
         return ref
 
     async def _probe(self, row: SubmitEndpoint[R], deadline: float) -> Verdict | None:

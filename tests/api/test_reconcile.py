@@ -7,7 +7,6 @@ import contextlib
 import json
 import pickle
 import time
-from collections import deque
 from dataclasses import replace
 from typing import Any
 
@@ -23,6 +22,7 @@ from aitoearn_async import (
     TaskRequest,
 )
 from aitoearn_async._api import reconcile
+from aitoearn_async._runtime.bounded_dict import BoundedDict
 from aitoearn_async.emulator import Emulator, Fault, lists
 from tests.support.loops import BlockableLoop, run
 
@@ -430,7 +430,7 @@ async def test_the_oldest_receipts_are_forgotten(
     aitoearn_client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A process that submits for years holds no more of them than some."""
-    receipts: deque[Any] = deque(maxlen=2)
+    receipts: BoundedDict[Any, None] = BoundedDict(2)
     monkeypatch.setattr(reconcile, "_receipts", receipts)
     made = [await aitoearn_client.submit(IMAGE) for _ in range(4)]
     assert [ref for _, ref in receipts] == made[2:]
