@@ -92,8 +92,7 @@ class Poller:
     async def _ask_now(
         self, ref: TaskRef[T], endpoint: Endpoint[T], deadline: float
     ) -> T | Verdict:
-        question = self._question(ref, self._caller.request_id(), endpoint)
-        question.is_fresh = True
+        question = self._question(ref, self._caller.request_id(), endpoint, is_fresh=True)
         response = await self._http.send(question, deadline)
         result = self._read(question, response)
         if isinstance(result, Verdict) or result.is_copy:
@@ -220,12 +219,10 @@ class Poller:
         etag: str | None = None,
         *,
         is_final: bool = False,
+        is_fresh: bool = False,
     ) -> PollQuestion[T]:
-        path = endpoint.path + ref.id
-        if self._cache.is_seen and self._cache.is_passable():
-            path = self._caller.path_past_caches(path)
-        return PollQuestion(
-            path=path,
+        question = PollQuestion(
+            path=endpoint.path + ref.id,
             route=endpoint.path,
             subject=ref.id,
             request_id=request_id,
@@ -236,7 +233,15 @@ class Poller:
             ref=ref,
             codec=endpoint.codec,
             check=self._check,
+            is_fresh=is_fresh,
         )
+        if self._cache.is_seen and self._goes_past(question):
+            question.path = self._caller.path_past_caches(question.path)
+        return question
+
+    def _goes_past(self, question: PollQuestion[T]) -> bool:
+        """Return whether to go past a cache now. What no further poll follows does so always."""
+        return question.is_final or question.is_fresh or self._cache.is_passable()
 
     def _read(
         self, question: PollQuestion[T], response: Response | TransportError
@@ -286,14 +291,14 @@ class Poller:
 
         A key that was refused is replaced. A poll that a cache has answered is sent again, with a
         query that no cache has seen. If something on the way refuses that query, the cache's answer
-        is better than none, and polls have no query for a while.
+        is better than none, and the polls of waits have no query for a while.
         """
         refresh = self._http.credentials.refresh_if_rejected
         result = await refresh(result, response, deadline)
         path = question.route + question.ref.id
         if question.path == path:
             is_copy = isinstance(result, PollResult) and result.is_copy
-            if not is_copy or not self._cache.is_passable():
+            if not is_copy or not self._goes_past(question):
                 return result
             path_past = self._caller.path_past_caches(path)
             second, response = await self._ask_again(question, path_past, deadline)

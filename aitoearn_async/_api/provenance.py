@@ -146,7 +146,7 @@ class CacheWatch:
         self.is_seen: bool = False
         """A cache has answered."""
         self.pause: float = 0.0
-        """Seconds for which the way past it is left alone; 0 unless it was refused last."""
+        """Seconds for which the way past it was last left alone; 0 once a task came that way."""
         self._paused_until = -math.inf
 
     def is_passable(self) -> bool:

@@ -257,12 +257,36 @@ async def test_polls_that_are_refused_at_one_moment_count_once() -> None:
         return [stored("generating", Age="3")]
 
     async with RawServer(strict) as server, server.client() as client:
-        await client.get(REF)
-        for seconds in (2, 3):
-            await asyncio.sleep(seconds)
-            before = server.count
-            await asyncio.gather(*(client.get(REF) for _ in range(8)))
-            assert server.count == before + 16, "each went past the cache, and was refused"
+        waits = [client.wait_for(REF, timeout=60, wait=wait_fixed(3)) for _ in range(8)]
+        running = [asyncio.ensure_future(wait) for wait in waits]
+        for rounds in (1, 2, 3):
+            await asyncio.sleep(4 if rounds > 1 else 2)
+            assert server.count == rounds * 16, "each went past the cache, and was refused"
+        for each in running:
+            each.cancel()
+
+
+@pytest.mark.parametrize("call", ["final poll", "get"])
+async def test_what_is_asked_once_goes_past_a_cache_where_it_was_refused_just_before(
+    call: str,
+) -> None:
+    """There is no next poll that would find the way open."""
+    opens = now() + 1000
+
+    def strict(heard: Heard) -> Iterable[Part]:
+        if "?" not in heard.path:
+            return [stored("generating", Age="3")]
+        return good("success")(heard) if heard.at > opens else [http(b"<html>", 502)]
+
+    async with RawServer(strict) as server, server.client() as client:
+        if call == "final poll":
+            task = await client.wait_for(REF, timeout=1030, wait=wait_fixed(5))
+        else:
+            with pytest.raises(WaitTimeoutError):
+                await client.wait_for(REF, timeout=990, wait=wait_fixed(5))
+            await asyncio.sleep(20)
+            task = await client.get(REF)
+        assert task.status == "success"
 
 
 async def test_a_way_past_a_cache_that_was_refused_for_a_moment_is_taken_again() -> None:
