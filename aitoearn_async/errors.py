@@ -316,9 +316,9 @@ class SubmitUncertainError(AiToEarnError):
                 "client.list_videos() of a new one"
             )
         ref: AnyRef | None
-        ref, is_settled, looked_at = await search(self.request, self._sent)
+        ref, is_settled, summary = await search(self.request, self._sent)
         if ref is None and not is_settled:
-            again = SubmitUncertainError(self.request, looked_at, self.request_id, self.sent_at)
+            again = SubmitUncertainError(self.request, summary, self.request_id, self.sent_at)
             again._search_of, again._sent = self._search_of, self._sent
             raise again from self
         return ref

@@ -148,10 +148,10 @@ class ApiCaller:
         Raises:
             AiToEarnError: The last attempt failed.
         """
-        retrier, seconds = self._retrier, self._seconds_for(data)
-        retrier.calls += 1
-        deadline = self.lifetime.time() + retrier.attempts * seconds
+        retrier = self._retrier
+        deadline = self.lifetime.time() + retrier.attempts * self._seconds_for(data)
         result = await attempt(deadline)
+        retrier.calls += 1
         if isinstance(result, Verdict):
             confirm = self._needs_confirmation if data is None else None
             return await retrier.again(attempt, result, deadline, confirm)

@@ -84,7 +84,6 @@ class Poller:
         """Ask once for the whole task; in turn, if the service may write when it is asked."""
         endpoint: Endpoint[T] = ENDPOINTS[type(ref)]
         if endpoint.may_write is not None:
-            self._caller.lifetime.enter()  # before another thread takes turns
             ask = partial(self._ask_now, ref, endpoint, deadline)
             return self._in_turn(ref, self._turns.video(ref.id, deadline), ask)
         return self._ask_now(ref, endpoint, deadline)

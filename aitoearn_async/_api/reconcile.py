@@ -101,9 +101,10 @@ class SubmitReconciler:
     ) -> Reconciliation:
         """Look several times, until a task fits or none has shown for some seconds.
 
-        If the service has answered the submit, a task of it was made before. What shows only after
-        the first look is somebody else's. If no answer came, a task of somebody else that looks
-        alike may show first. So a task is believed only if the next look finds the same one.
+        If the service has answered the submit, its task, if there is one, is there before the first
+        look. What shows only after that is somebody else's. If no answer came, a task of somebody
+        else that looks alike may show first. So a task is believed only if the next look finds the
+        same one.
 
         Args:
             request: As it was sent.

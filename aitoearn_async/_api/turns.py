@@ -50,6 +50,7 @@ class Turns:
         Args:
             deadline: A moment of the client's clock.
         """
+        self.of_all.lifetime.enter()  # before another thread takes turns
         is_its_turn = await self.of_all.enter(deadline, alone=True)
         try:
             yield is_its_turn
@@ -141,6 +142,7 @@ class VideoTurn:
 
     async def __aenter__(self) -> bool:
         of_one, of_all = self._turns.of_one, self._turns.of_all
+        of_all.lifetime.enter()  # before another thread takes turns
         own = of_one.get(self._id)
         if own is None:
             own = of_one[self._id] = Queue(of_all.lifetime)

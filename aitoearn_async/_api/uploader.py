@@ -113,7 +113,7 @@ class Uploader:
     async def upload(self, content: Content, progress: Progress | None) -> str:
         """Upload one, and return its address; that of the same bytes if there is one.
 
-        Whoever has opened it ends this too when the client closes.
+        It has no timeout of its own: whoever opens the file ends this too when the client closes.
 
         Raises:
             UploadError: It could not be uploaded.

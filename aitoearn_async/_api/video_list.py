@@ -101,7 +101,6 @@ class VideoPages:
                 return msgspec.structs.replace(result, retry=False)
             return result
 
-        self._caller.lifetime.enter()  # before another thread takes turns
         await self._caller.leave_alone(VIDEO_LIST)
         page = await self._caller.repeat(attempt)
         return VideoPage([self._row(bytes(row)) for row in page.rows], page.total)

@@ -100,7 +100,7 @@ class RequestLimiter:
     ) -> None:
         self._now = now
         self.places: ConcurrencyLimit = ConcurrencyLimit(concurrency)
-        """The requests under way each have one."""
+        """Each request under way has one, and each that waits for the pace of all."""
         self._paces: list[Pace] = []
         self.pace: Pace = self.new_pace()
         """The pace of all requests."""
@@ -142,7 +142,7 @@ class RequestLimiter:
         self.places.leave_loop()
 
     def try_acquire(self, pace: Pace, *, is_final: bool = False) -> bool:
-        """Take a place, if there is nothing to wait for. Return whether it was taken.
+        """Take one of `places`, if there is nothing to wait for. Return whether it was taken.
 
         Nearly every request gets its place this way, so this is no coroutine.
 
@@ -159,7 +159,7 @@ class RequestLimiter:
         return is_in
 
     async def acquire(self, pace: Pace, *, is_final: bool = False) -> None:
-        """Wait for a turn, and take a place, which is to be given back.
+        """Wait for a turn, and take one of `places`, which is to be given back.
 
         Args:
             pace: The pace of the request's route. No place is held while the request waits for it,
@@ -183,8 +183,12 @@ class RequestLimiter:
 
     async def again(self) -> None:
         """Wait for the turn of a request that keeps its place and is sent once more."""
-        if not self.pace.is_free:
-            await self.pace.turn()
+        self.queued += 1
+        try:
+            if not self.pace.is_free:
+                await self.pace.turn()
+        finally:
+            self.queued -= 1
         self.begun += 1
 
     def release_unsent(self) -> None:

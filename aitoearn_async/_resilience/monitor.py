@@ -221,7 +221,7 @@ class ServiceMonitor:
 
     def _add(self, path: str) -> RouteScope:
         if len(self._routes) >= _MOST_ROUTES:
-            path = ""  # the one of all further ones
+            path = ""  # all further routes have this one together
         name = self._host.name + path
         route = self._routes.get(path) or RouteScope(name, self._limiter.new_pace(), self._changed)
         self._routes[path] = route

@@ -42,7 +42,7 @@ class Retrier:
     def __init__(self, lifetime: Lifetime, attempts: int) -> None:
         self.attempts: int = attempts
         self.calls: int = 0
-        """Calls that have begun since the budget was last looked at."""
+        """Calls that have been made since the budget was last looked at."""
         self._lifetime = lifetime
         self._budget = _FULL_BUDGET
 

@@ -1,1 +1,1 @@
-"""Time and life: the client's clock, its timeouts, threads and places. Knows nothing of HTTP."""
+"""Time and life: the clock, timeouts, threads, places for so many at a time. Without HTTP."""

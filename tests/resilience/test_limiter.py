@@ -181,6 +181,25 @@ async def test_the_rate_counts_every_try() -> None:
         assert busiest_second([heard.at for heard in server.heard]) <= 2
 
 
+async def test_a_request_that_is_sent_again_is_counted_while_it_waits_for_its_turn() -> None:
+    """Its connection was dead already."""
+
+    def service(heard: Heard) -> Iterable[Part]:
+        return [RST] if heard.number == 1 else good()(heard)
+
+    options = {"requests_per_second": 0.1, "request_timeout": 60}
+    async with RawServer(service) as server, server.client(**options) as client:
+        await client.get(REF)
+        call = asyncio.ensure_future(client.get(REF))
+        await asyncio.sleep(5)
+        assert (client.statistics().in_flight, client.statistics().queued) == (0, 1)
+        await asyncio.sleep(10)
+        assert server.count == 2
+        assert (client.statistics().in_flight, client.statistics().queued) == (0, 1)
+        await call
+        assert (client.statistics().in_flight, client.statistics().queued) == (0, 0)
+
+
 @pytest.mark.parametrize("which", [[1], [1, 2, 3], [4], [1, 3, 5, 7], list(range(1, 9))])
 @pytest.mark.parametrize("moment", [0.0, 0.05, 0.15])
 async def test_cancelled_waiters_leave_no_gap(which: list[int], moment: float) -> None:
