@@ -48,7 +48,7 @@ class Rebuildable(Exception):
             _raw_args.__set__(self, args)
 
     def facts(self) -> dict[str, Any]:
-        """Return its attributes, as far as JSON can hold their values; else with None."""
+        """Return its attributes. A value that JSON cannot hold becomes None."""
         facts = {
             name: value if _is_plain(value) else None
             for name, value in vars(self).items()

@@ -5,7 +5,7 @@ A visible name always belongs to a complete file. The bytes of an incomplete one
 that only that version is continued. The metadata are written before the bytes that they are about,
 and never outlive them: truncating comes first.
 
-Bytes are gathered in memory, and written a block at a time. What touches the disk blocks, and
+Bytes are gathered in memory until they are enough to be written. What touches the disk blocks, and
 is called in threads. Nothing in here knows where the bytes come from.
 """
 
@@ -54,7 +54,7 @@ class PartMetadata(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 _BLOCK = 256 * 1024
-"""Bytes that are written at a time."""
+"""Bytes that are enough to be written."""
 _metadata = msgspec.json.Decoder(PartMetadata)
 _MOST_METADATA_BYTES = 4096
 _LONGEST_NAME = 255
@@ -79,8 +79,7 @@ class PartFile:
         self.metadata: PartMetadata = PartMetadata()
         self._written = 0
         self._gathered = bytearray()
-        self._is_another = False  # what is on the disk is dropped when the next bytes are written
-        self._spared = 0  # bytes on the disk that are as good as the gathered ones, till then
+        self._begins_anew = False  # what is on the disk is dropped when the next bytes are written
         self._directory = directory
         self._stem = stem
         self._suffixes = suffixes
@@ -98,8 +97,8 @@ class PartFile:
             The complete file, if there is one: then there is nothing left to do.
 
         Raises:
-            TransferError: Another download, of this process or another one, is writing it. Its
-                `size` says how many bytes there are.
+            TransferError: Another download, of this process or another one, is writing it. The
+                `size` of the part says how many bytes there are.
             OSError: It cannot be opened.
         """
         if (complete := self._complete()) is not None:
@@ -156,19 +155,24 @@ class PartFile:
 
     @property
     def has_block(self) -> bool:
-        """Return whether a block has been gathered, which is to be written."""
+        """Return whether enough bytes have been gathered to be written."""
         return len(self._gathered) >= _BLOCK
 
+    @property
+    def is_behind(self) -> bool:
+        """Return whether bytes have been gathered that are not written yet."""
+        return bool(self._gathered)
+
     def restart(self, metadata: PartMetadata, *, is_believed: bool = False) -> None:
-        """Drop the bytes there are: the file begins anew. The disk has them until `write`.
+        """Begin the file anew. What is on the disk is dropped with the next `write`.
 
         Args:
             metadata: The version that begins.
             is_believed: Whether nothing is wrong with the bytes there are, if they are of the
-                same version. Then `close` keeps them in place of fewer new ones.
+                same version. Then they are written over one by one, and those beyond stay.
         """
-        self._spared = self._written if is_believed and metadata == self.metadata else 0
-        self._written, self._gathered, self._is_another = 0, bytearray(), True
+        self._begins_anew = not is_believed or metadata != self.metadata
+        self._written, self._gathered = 0, bytearray()
         self.metadata = metadata
 
     def append(self, data: bytes | bytearray) -> None:
@@ -182,8 +186,8 @@ class PartFile:
             OSError: Not all of them could be written.
         """
         data, self._gathered = self._gathered, bytearray()
-        if self._is_another:
-            self._is_another, self._spared = False, 0
+        if self._begins_anew:
+            self._begins_anew = False
             self._file.truncate(0)
             self._write_metadata()
         self._file.seek(self._written)
@@ -206,6 +210,7 @@ class PartFile:
             OSError: It cannot be written or read.
         """
         self.write()
+        self._file.truncate(self._written)
         reader = io.BufferedReader(self._file)
         try:
             return judge(reader, self.size)
@@ -213,14 +218,13 @@ class PartFile:
             reader.detach()  # or it would close the file
 
     def finish(self, name: str) -> Path:
-        """Give it its name: the file is complete, and on the disk.
+        """Give it its name: the file is complete, and has been judged. It is on the disk then.
 
         Raises:
             OSError: It cannot be done. After a failed fsync the system may have dropped what
                 it could not write, and say that all is well when it is asked again: then
                 nothing of the part is to be gone on with.
         """
-        self.write()
         path = self._directory / name
         self.metadata = PartMetadata()  # so that it does not stay
         _sync(self._file.fileno())
@@ -234,7 +238,7 @@ class PartFile:
 
     def close(self) -> None:
         """Write what has come, and close it. What can be continued stays; all else is removed."""
-        if len(self._gathered) > self._spared:
+        if self._gathered:
             with contextlib.suppress(OSError, MemoryError):
                 self.write()
         if self.size and self.metadata.validator is not None:

@@ -16,7 +16,7 @@ from typing import Any
 import msgspec
 
 from .._runtime.lifetime import Lifetime
-from .._runtime.threads import Calls, Threads
+from .._runtime.threads import Threads
 from ..contract.endpoints import endpoint_of
 from ..contract.kinds import AnyTask
 from ..contract.outputs import Result
@@ -73,8 +73,8 @@ class TaskDownload:
     """The download of one task's files.
 
     Raises:
-        TypeError: It is no task.
-        ValueError: It has not succeeded, and so has made nothing.
+        TypeError: `task` is no task.
+        ValueError: The task has not succeeded, and so has made nothing.
     """
 
     def __init__(self, task: AnyTask, options: DownloadOptions, shared: Shared) -> None:
@@ -82,8 +82,8 @@ class TaskDownload:
             raise _objection(task)
         self._options = options
         self._shared = shared
-        self._timer: StallTimer
-        self._calls: Calls
+        self._timer = StallTimer(shared.lifetime, options.timeout)
+        self._calls = shared.threads.calls()
         self._ref = task.ref
         self._kind = self._ref.kind
         self._endpoint = endpoint_of(self._ref)
@@ -100,8 +100,6 @@ class TaskDownload:
         Raises:
             DownloadError: One of them could not be saved, or they stood still for too long.
         """
-        self._timer = StallTimer(self._shared.lifetime, self._options.timeout)
-        self._calls = self._shared.threads.calls()
         try:
             with self._timer:
                 return await self._save_all()

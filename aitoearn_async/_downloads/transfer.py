@@ -179,7 +179,7 @@ class Transfer:
             return False  # all of it came, and then something happened
         known = part.metadata if offset else PartMetadata(source)
         async with self._client.fetch(url, offset, known) as body:
-            self._check_size(body.metadata.length or 0)
+            self._check_size(max(body.metadata.length or 0, body.offset))
             await self._receive(body, part, is_resumed=offset > 0)
         if body.metadata.length is not None and part.size != body.metadata.length:
             raise TransferError(f"{body.host}: the file broke off", Reason.PASSING, stale=True)
@@ -192,13 +192,20 @@ class Transfer:
             head = await self._head(body, is_resumed=is_resumed)
             part.restart(body.metadata, is_believed=is_resumed)
             self._add(part, head)
-        while chunk := await body.read():
+        while chunk := await self._next(body, part):
             self._timer.advance(len(chunk))
             self._add(part, chunk)
             if part.has_block:
-                self._count(part.size, body)
                 await self._disk(part.write)
-        self._count(part.size, body)
+                self._count(part.size, body)
+        self._count_rest(part, body)
+
+    async def _next(self, body: MediaStream, part: PartFile) -> bytes:
+        try:
+            return await body.read()
+        except TransferError:
+            self._count_rest(part, body)  # it is kept
+            raise
 
     def _add(self, part: PartFile, data: bytes | bytearray) -> None:
         part.append(data)
@@ -231,11 +238,14 @@ class Transfer:
         raise TransferError(f"{what} {types[0] if types else packed}")
 
     def _count(self, size: int, body: MediaStream) -> None:
-        """Count the bytes there are by now: too many are refused, and the caller is told."""
-        self._check_size(size)
+        """Count the bytes there are by now, and tell the caller of them."""
         self.reached = max(self.reached, size)
         if self._options.progress is not None:
             self._options.progress(size, body.metadata.length)
+
+    def _count_rest(self, part: PartFile, body: MediaStream) -> None:
+        if part.is_behind:
+            self._count(part.size, body)
 
     def _check_size(self, size: int) -> None:
         if size > self._options.most:

@@ -73,7 +73,7 @@ class ConnectionLostError(aiohttp.ClientConnectionError):
 
 
 _LOSSES = (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError, ConnectionError)
-"""aiohttp's own errors of a lost connection."""
+"""The errors of a lost connection, aiohttp's and Python's."""
 
 
 class CheckedRequest(aiohttp.ClientRequest):

@@ -48,7 +48,7 @@ _threads = Threads(32, "aitoearn-async uploads")
 
 
 class Content:
-    """The bytes of one source, with the name, the field and the medium of `opened`.
+    """The bytes of one source. The arguments are those of `opened`.
 
     Attributes:
         size: Its length in bytes.

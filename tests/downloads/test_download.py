@@ -204,12 +204,14 @@ async def test_it_goes_on_where_it_broke_off(end: object, tmp_path: Path) -> Non
     assert {heard.header("If-Range") for heard in server.heard[1:]} == {etag_of(FILM)}
 
 
-@pytest.mark.parametrize(("begin", "kept"), [(FILM, 500_000), (OTHER, 20_000)])
+@pytest.mark.parametrize("new", [20_000, 300_000])
+@pytest.mark.parametrize("begin", [FILM, OTHER])
 async def test_a_host_that_now_sends_all_of_a_file_again(
-    begin: bytes, kept: int, tmp_path: Path
+    begin: bytes, new: int, tmp_path: Path
 ) -> None:
     """What was there stays until there is more of that version; of another one, nothing does."""
-    again = cut(20_000, begin, end=STALL)
+    again = cut(new, begin, end=STALL)
+    kept = 500_000 if begin is FILM else new
 
     def ignores_range(heard: Heard) -> Iterable[Part]:
         return again(dataclasses.replace(heard, headers=()))
@@ -602,6 +604,8 @@ async def test_progress(tmp_path: Path) -> None:
     sizes = [size for size, _ in told]
     assert sizes == sorted(sizes)
     assert (sizes[0], sizes[-1]) == (0, len(FILM))
+    assert sizes.count(300_000) == 2, "the end of an attempt, and the beginning of the next"
+    assert len(set(sizes)) == len(sizes) - 1
 
 
 @pytest.mark.parametrize("error", [ZeroDivisionError(), TimeoutError(), OSError("pipe")])

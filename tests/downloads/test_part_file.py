@@ -439,6 +439,7 @@ def test_a_part_in_short_writes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     part.append(b"0123456789" * 5)
     part.append(b"!")
     assert part.size == 51
+    part.write()
     assert part.finish("film.mp4").read_bytes() == b"0123456789" * 5 + b"!"
 
 
