@@ -239,11 +239,7 @@ def assemble(
     log_as_asked()
     address = checked_base_url(base_url)
     headers = checked_headers(user_agent or USER_AGENT, language)
-
-    def now() -> float:
-        return lifetime.time()
-
-    limiter = RequestLimiter(places_for(session, concurrency), requests_per_second, now)
+    limiter = RequestLimiter(places_for(session, concurrency), requests_per_second, lifetime.now)
     proxy_for = proxies(secrets.proxy(), trust_env=trust_env)
     if (wrong := proxy_objection(proxy_for(address))) is not None:
         raise wrong
@@ -257,7 +253,7 @@ def assemble(
         most_bytes=max_response_bytes,
         lifetime=lifetime,
         limiter=limiter,
-        monitor=ServiceMonitor(str(address), limiter, now),
+        monitor=ServiceMonitor(str(address), limiter, lifetime.now),
     )
     allowed = allowed_networks(private_media)
     connector = None if session is None else session.connector  # a closed session has none

@@ -5,10 +5,9 @@ A wait gets the parts of the client that it needs. Its numbers have been checked
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterable, Awaitable, Callable, Generator, Iterable, Sequence
+from collections.abc import AsyncIterable, Callable, Generator, Iterable
 from contextlib import contextmanager
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from ._arguments import hooks, not_async, telemetry_asked
@@ -24,6 +23,7 @@ from .errors import AiToEarnError
 if TYPE_CHECKING:
     from ._assembly import Parts
     from ._polling.batch.batch import Batch
+    from ._polling.batch.save_queue import Save
     from ._polling.batch.statistics import BatchStatistics
     from ._polling.wait.resume import Resume
     from .telemetry import Observer
@@ -71,15 +71,10 @@ class Waits:
         from .telemetry.watcher import Watcher, observers_from
 
         parts, monitor = self._parts, self._monitor
-        lifetime = parts.lifetime
-
-        def now() -> float:
-            return lifetime.time()
-
         watcher = Watcher(
             observers_from(observers),
             monitor.address,
-            now,
+            parts.lifetime.now,
             self._rhythm.clock,
             lambda: monitor.state.value,
         )
@@ -103,7 +98,7 @@ class Waits:
         max_pending: int,
         admitted: Callable[[TaskRef[T]], None] | None = None,
         progress: Callable[[BatchStatistics], object] | None,
-        save: Callable[[T], Awaitable[Sequence[Path]]] | None,
+        save: Save[T] | None,
         resume: Callable[[TaskRef[T]], Resume | None] | None = None,
     ) -> Batch[T]:
         """Return the wait for many tasks, with the arguments of `Client.as_completed`.

@@ -341,7 +341,10 @@ async def test_a_round_that_a_mistake_ends_leaves_the_waits_to_themselves(
 async def test_an_iteration_ends_with_the_end_that_pages_know(
     service: Emulator, client: Client
 ) -> None:
-    """Where its own polls fail, while another wait for that task has met it on a page."""
+    """Where its own polls fail, while another wait for that task has met it on a page.
+
+    There are so many that some of them still poll when the page comes.
+    """
     refs = [service.add_image(("generating", 20.0 + n), "success") for n in range(40)]
     waits = [asyncio.create_task(client.wait_for(ref)) for ref in refs]
 
@@ -352,7 +355,7 @@ async def test_an_iteration_ends_with_the_end_that_pages_know(
                 word = task.state.value if task.done else ""
         return word
 
-    words = [asyncio.create_task(last_word()) for _ in range(30)]  # for some there is a page left
+    words = [asyncio.create_task(last_word()) for _ in range(30)]
     await asyncio.sleep(15)
     service.fault(Fault(status=502), refs[15], route="image", times=None)
     assert "succeeded" in await asyncio.gather(*words)

@@ -1,4 +1,4 @@
-"""An image task, its ref, and what is in other fields than with other kinds."""
+"""An image task, its ref, and the functions that read what other kinds have in other fields."""
 
 from __future__ import annotations
 

@@ -48,14 +48,14 @@ _SEPARATORS = str.maketrans("", "", "_-")
 # Names of members, as they are in plain names.
 _SUCCESS = "success"
 _ERRORS = "error", "errors", "err", "fault"
-"""Members that only a refusal has."""
+"""Members that make a refusal of an answer without a code."""
 _WRAPPERS = "response", "baseresp"
 """Members that hold a refusal, or a good answer."""
 _CODES = "errcode", "errorcode", "errno", "ret", "retcode"
 """Codes that gateways have in place of `code`; 0 means success."""
 _STATUSES = "status", "statuscode"
 _MESSAGES = "message", "msg", "detail"
-"""Messages that make a refusal of an answer with nothing else in it."""
+"""Messages that make a refusal of an answer with neither a code nor data."""
 _TEXTS = (
     *(*_MESSAGES, "errordescription", "errmsg", "errormsg", "errormessage", "statusmsg"),
     *("faultstring", "title", "reason", "description"),

@@ -1,4 +1,4 @@
-"""A video task, its ref, and what is in other fields than with other kinds."""
+"""A video task, its ref, and the functions that read what other kinds have in other fields."""
 
 from __future__ import annotations
 

@@ -203,9 +203,13 @@ def test_when_the_queue_is_swept() -> None:
     assert [len(run) for *_, run in queue._runs] == [4, 4, 2], "short ones are joined"
 
 
-def test_nothing_is_swept_for_what_is_taken_before_it_is_over() -> None:
-    """A crowd that expires at one moment: each costs what taking it does, and no more."""
+@pytest.mark.parametrize("at_once", [False, True])
+def test_nothing_is_swept_for_what_is_taken_before_it_is_over(at_once: bool) -> None:
+    """Waits that expire, one after another or all at one moment: each costs what taking it does."""
     some = list(waits(2_000, in_order=True))
+    if at_once:
+        for wait in some:
+            wait.due = 1.0
     looked = 0
 
     def moment_of(wait: WaitState[ImageTask]) -> float:

@@ -283,7 +283,7 @@ class WorkerPool(Generic[T]):
             self._end(wait, task, error, now, has_ended=True)
         else:
             if isinstance(decision.error, AuthenticationError | ConnectionFailedError):
-                self._agenda.end(wait)  # so that it does not hold the error, and that its frames
+                self._agenda.end(wait)  # or the wait would hold the error, and the error its frames
                 raise decision.error  # this ends the batch: the other waits would fail as well
             self._final_errors[wait.ref] = decision.error
             self._agenda.fail_at(wait, decision.moment)

@@ -51,7 +51,7 @@ class ObservedTask(msgspec.Struct, gc=False, kw_only=True):
         cohort = self.cohort
         assert cohort is not None  # met by then
         if self.seen_age < math.inf:
-            born = self.started - cohort.age
+            born = self.born
             learner.note_end(cohort.curve, born, born + self.seen_age, now, times.ended)
             self.seen_age = math.inf  # noted
 

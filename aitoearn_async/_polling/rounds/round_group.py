@@ -46,7 +46,8 @@ _BETWEEN_CHECKS = 30.0
 """Seconds until one wait is polled singly to check the pages, which may be stale. They begin anew
 when a page has told of an end and the task's own answer confirms it."""
 _MOST_CONTRADICTIONS = 5
-"""Tasks that run though a page said that they had ended: after more of them no page is believed."""
+"""Times that a page and a task's own answer contradict each other: after more of them no page is
+believed."""
 _AWAITED = -1.0
 """The `due` of a wait that is here and not parked: it waits for the next round to begin, or for its
 task's own answer."""
@@ -246,7 +247,7 @@ class RoundGroup(Generic[T]):
     def _note_failed_round(self, failure: BaseException) -> None:
         """Hand all waits back, since a round has failed."""
         if self._is_stopped:
-            return  # no wait is left, and the round was cancelled for that
+            return  # its last wait has ended, or the batch was left: nobody takes waits back
         if isinstance(failure, Exception) and not isinstance(failure, ClientClosedError):
             logger.warning("tasks are asked about one by one, as a round failed: %r", failure)
         self.times.rest(self._lifetime.time())
