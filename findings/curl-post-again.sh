@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# pycurl and curl_cffi submit one POST up to six times, and report the last answer as the only one.
+# curl_cffi submits one POST up to five times, pycurl twice, and both report the last answer as the only one.
 #
 # Promised: RFC 9110, 9.2.2: a client should not repeat a request whose method is not idempotent on its own, "unless it
 #   has some means to know" that it is or that the first was never applied. curl_cffi: `retry` is 0 unless given.
@@ -8,7 +8,7 @@
 #   and there is no option against it but to keep no connection. The call returns 200, and nothing tells of the other
 #   orders; only after the sixth does it raise. aiohttp and httpx raise after the first.
 # Costs: a service whose workers take an order and are then killed, as with each deploy or out of memory, makes and
-#   bills up to six films for one call, of which the caller has one id.
+#   bills up to six films for one call, of which the caller has one id, or none.
 # Known: curl/curl#18417 would add an option against it, and is open.
 set -euo pipefail
 place=$(mktemp -d)
