@@ -383,7 +383,8 @@ class Service(PlaceAndTime):
     ) -> None:
         """Let requests meet a fault.
 
-        Faults queue up. Those for a task or a route come before those for any request.
+        Faults queue up. Those for a task come first, then those for a route, then those for any
+        request.
 
         Args:
             fault: The fault.

@@ -51,7 +51,7 @@ class Membership:
         self._early = asyncio.Event()
         self._interval = self._pause = ledger.lease / _BEATS_A_LEASE
         self._members: Sequence[Member] = ()
-        self._granted = -1.0  # the `grant` of the last report; none before the first
+        self._granted = -1.0  # the `grant` of the last report; -1 before the first
         self._beating: asyncio.Task[None] | None = None
         self._guard: asyncio.TimerHandle | None = None
 

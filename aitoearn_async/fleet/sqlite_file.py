@@ -118,6 +118,7 @@ class SqliteFile(Connection):
         try:
             os.stat(path)
         except (FileNotFoundError, NotADirectoryError) as error:
+            # By the cause the command line knows that there is a file which it can make.
             raise FleetNotFoundError(f"{path} does not exist") from error
         except OSError:
             pass  # SQLite says what is wrong with it

@@ -68,7 +68,7 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
 class Refused(Exception):
     """The service refuses the worker's key, shows no valid certificate, or is not found.
 
-    The text says which, for the log. The cause is the error of the client.
+    The text begins the line of the log. The cause, an error of the client, says which it was.
     """
 
 
@@ -301,8 +301,8 @@ class _Stay:
         return count
 
     def _after_handing_over(self, task: asyncio.Task[None]) -> None:
-        # This worker has dropped the refs, but still holds them. Others get them when its lease
-        # ends, so it lets the lease end.
+        # This worker waits for the refs no longer, and the ledger has them as its own still. Others
+        # get them when its lease ends, so it lets the lease end.
         if not task.cancelled() and task.exception() is not None:
             log.warning("refs could not be handed over: %s", task.exception())
             self._membership.lost.set()

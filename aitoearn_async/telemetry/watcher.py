@@ -199,7 +199,7 @@ class Watcher:
         asked: float,
         now: float,
     ) -> Decision[T]:
-        """Tell observers of a poll, and return what `polling.wait.step.step` decides on it."""
+        """Tell observers of a poll, and return what `step` decides on it."""
         _, operation = self._open[id(wait)]  # begun before its poll
         if isinstance(response, Verdict):
             self._note_failure(operation, response.error, now - asked)

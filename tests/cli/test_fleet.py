@@ -535,7 +535,7 @@ def test_a_refused_submit_leaves_no_fleet_behind(
 def test_a_disk_without_room_for_a_fleet_is_waited_for_before_the_submit(
     elsewhere: Path, service: Service
 ) -> None:
-    """As one that is there and does not answer."""
+    """As a fleet is that exists and does not answer."""
     limit = (
         "import resource, sys; sys.dont_write_bytecode = True; "  # it would be cut off
         "resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))"

@@ -233,16 +233,20 @@ def test_telemetry_that_cannot_be_had_is_named(
     assert os.listdir(tmp_path) == []
 
 
+@pytest.mark.parametrize(
+    ("is_file", "reason"), [(True, "Not a directory"), (False, "No such file or directory")]
+)
 def test_a_demo_without_a_place_for_its_files_names_it(
-    invoke: Invoke, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    is_file: bool, reason: str, invoke: Invoke, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     """It is not said of stdout that it cannot be written to."""
-    place = tmp_path / "full"
-    place.touch()
+    place = tmp_path / "place"
+    if is_file:
+        place.touch()
     monkeypatch.setattr(tempfile, "tempdir", str(place))
     result = invoke("demo")
     assert result.status == 2
-    assert re.fullmatch(rf"{place}/aitoearn-demo-\w+: Not a directory\n", result.err)
+    assert re.fullmatch(rf"{place}/aitoearn-demo-\w+: {reason}\n", result.err)
 
 
 def test_a_demo_on_a_machine_without_a_place_for_files_says_so(

@@ -217,7 +217,7 @@ def labelled_facts(task: AnyTask) -> list[tuple[str, str]]:
 
 
 def result_addresses(task: AnyTask) -> list[str]:
-    """Return the addresses of the results of a task, or a note about a result inside of it."""
+    """Return the addresses of the results of a task, or notes on those that it holds itself."""
     if isinstance(task, VideoTask):
         found = [task.video_url]
     else:

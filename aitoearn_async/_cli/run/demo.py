@@ -97,7 +97,10 @@ def demo(*, save: Path | None) -> ExitStatus:
         return execute(play(save))
     try:
         made = Path(tempfile.mkdtemp(prefix="aitoearn-demo-"))
-    except FileNotFoundError as error:  # of no file: there is no directory for any
+    except FileNotFoundError as error:
+        if error.filename is not None:
+            raise
+        # There is no directory for temporary files.
         raise click.UsageError(str(error.strerror)) from None
     status = ExitStatus.INTERRUPTED
     try:

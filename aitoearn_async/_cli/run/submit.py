@@ -91,7 +91,8 @@ class _Submission:
     options: SubmitOptions
     settings: Settings
     fleets: tuple[Fleet, Fleet] | None
-    """The fleet to add to, if there is one, and the same one to be made."""
+    """The fleet to add to, twice: the first must exist, the second is made if it does not. None
+    without `--fleet`."""
     watch: Watch | None = None
     note: str = ""
     """The message if it is interrupted now. Empty: nothing was submitted."""
@@ -101,10 +102,9 @@ class _Submission:
             fleet = None
             try:
                 with spinner(tr("submitting …")) as show:
-                    check = await self._price_shown()
-                    if (
-                        self.fleets is not None
-                    ):  # before the submit: what cannot be kept is not paid
+                    check = await self._show_price()
+                    # Before the submit: what cannot be kept is not to be paid for.
+                    if self.fleets is not None:
                         fleet = await _fleet_to_open(*self.fleets, stack)
                     ref = await self._submit(show, check=check)
             except (AiToEarnError, ValueError, OSError) as error:
@@ -124,8 +124,8 @@ class _Submission:
             status = await _added(fleet, ref)
         return status
 
-    async def _price_shown(self) -> bool:
-        """Write what it may cost, and return whether it can be checked too.
+    async def _show_price(self) -> bool:
+        """Write what it may cost, if that is known. Return whether the request can be checked.
 
         Both take the list of models, which the client keeps. If nobody has asked for the check,
         a list that cannot be had does not hold up the submit.
